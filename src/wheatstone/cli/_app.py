@@ -1,0 +1,38 @@
+"""The command's root: registers the verbs and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from wheatstone._errors import WheatstoneError
+from wheatstone.cli._models import models
+from wheatstone.cli._pull import pull
+
+app = typer.Typer(
+    name="wheatstone",
+    help="Find the circuit inside a language model that recalls a fact or performs a task, and prove it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for verb in (models, pull):
+    app.command()(verb)
+
+
+def main() -> None:
+    """Runs the command. Exit codes: 0 done, 2 the request is wrong, 1 it failed midway, 130 interrupted."""
+    try:
+        code = app(standalone_mode=False)
+    except WheatstoneError as error:
+        print(f"wheatstone: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except click.UsageError as error:
+        print(f"wheatstone: {error.format_message()}", file=sys.stderr)
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        print("wheatstone: interrupted; nothing unfinished was left behind", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,61 @@
+"""Where a verb's words go: one JSON document on stdout, or text for people; progress always on stderr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from wheatstone._progress import Reporter
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print exactly one JSON document on stdout; people's text goes to stderr.")
+]
+
+
+class Output:
+    """The two streams of one verb.
+
+    Args:
+        as_json: whether stdout is reserved for one JSON document.
+    """
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self.stderr = Console(stderr=True)
+        self.human = self.stderr if as_json else Console()
+
+    def print(self, *parts: Any) -> None:
+        """Shows something to a person."""
+        self.human.print(*parts, highlight=False)
+
+    def document(self, value: dict[str, Any] | list[Any]) -> None:
+        """Prints the JSON document, where one was asked for."""
+        if self.as_json:
+            print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+    @contextmanager
+    def progress(self) -> Iterator[Reporter]:
+        """A progress display on stderr, given to the library as a `Reporter`."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.stderr, transient=True) as progress:
+            tasks: dict[str, Any] = {}
+
+            def report(stage: str, done: float, total: float | None) -> None:
+                if stage not in tasks:
+                    tasks[stage] = progress.add_task(stage, total=total)
+                progress.update(tasks[stage], completed=done, total=total)
+
+            yield report
