@@ -1,0 +1,223 @@
+"""The rewired forward pass: many circuits x many prompts in one run.
+
+Channel r of circuit c reads
+
+    x[c, r] = a[r] + sum over nodes w of keep[c, r, w] · (current[c, w] − ablated[w])
+
+where a[r] is the residual stream of the ablated run at r. So a kept edge carries what its node writes *in this
+circuit*, and every other edge what the node writes in the ablated run.
+
+A node that kept edges do not reach from `input` writes exactly its ablated value; a node that cannot reach the
+logits over kept edges does not matter. Neither is computed: the cost of a circuit grows with its size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from wheatstone.models._block import QKV, Block
+from wheatstone.models._tokens import Tokens
+
+if TYPE_CHECKING:
+    from wheatstone.models._residual import ResidualModel
+
+
+@dataclass(frozen=True, eq=False)
+class CircuitState:
+    """What one circuit's run computed, for runs of its sub-circuits to start from.
+
+    Args:
+        keep: the circuit.
+        nodes: indices of the nodes that were computed, in order.
+        deltas: what each of them wrote, less its ablated output.
+    """
+
+    keep: Bool[Tensor, "channel node"]
+    nodes: list[int]
+    deltas: Float[Tensor, "computed batch pos d_model"]
+
+
+@dataclass(frozen=True, eq=False)
+class CircuitRun:
+    """What a rewired run gives back.
+
+    Args:
+        logits: of each circuit at each prompt's last position.
+        state: of the first circuit.
+    """
+
+    logits: Float[Tensor, "circuit batch vocab"]
+    state: CircuitState
+
+
+class Rewired:
+    """One rewired pass; call `run` once.
+
+    Args:
+        model: the model.
+        tokens: the clean prompts.
+        ablated: what each node writes on an ablated edge.
+        keep: kept edges, on the CPU.
+        resume: start from this circuit's run; every circuit of `keep` must be part of it.
+        gradients: keep what `edge_gradients` needs.
+    """
+
+    def __init__(
+        self,
+        model: ResidualModel,
+        tokens: Tokens,
+        ablated: Float[Tensor, "node batch pos d_model"],
+        keep: Bool[Tensor, "circuit channel node"],
+        *,
+        resume: CircuitState | None = None,
+        gradients: bool = False,
+    ) -> None:
+        graph = model.graph
+        union = keep.any(0).numpy()
+        if resume is None:
+            nodes = np.flatnonzero(graph.live_nodes(union) & graph.needed_nodes(union))
+        else:
+            if (union & ~resume.keep.numpy()).any():
+                raise ValueError("a run can only resume from a circuit that contains it")
+            nodes = np.asarray(resume.nodes, dtype=np.int64)
+        kept = keep[:, :, torch.from_numpy(nodes)]
+        self.model, self.tokens, self.ablated, self.keep = model, tokens, ablated, keep
+        self.nodes = nodes
+        self.readable = np.searchsorted(nodes, graph.senders)
+        """How many of the computed nodes each channel can read."""
+        self.kept_any = kept.any(0).any(-1).numpy()
+        self.kept_all = kept.all(0).sum(-1).numpy() == self.readable
+        self.columns = kept.to(model.device, model.dtype)
+        self.gradients = gradients
+        self.leaves: list[tuple[list[int], Tensor]] = []
+        self.deltas = ablated.new_empty(len(nodes), len(keep), *ablated.shape[1:])
+        self.parts: list[Tensor] = []
+        self.count = 0
+        self.resumed = 0 if resume is None else self._resume(resume)
+
+    def _resume(self, state: CircuitState) -> int:
+        """Takes over the nodes that come before the first channel where a circuit differs; says up to which node."""
+        graph = self.model.graph
+        differs = (self.keep != state.keep).any(0).any(-1).nonzero()
+        first = int(differs[0]) if len(differs) else graph.logits_channel
+        layer, inner = divmod(first, graph.layer_channels)
+        if first == graph.logits_channel:
+            boundary = len(graph.nodes)
+        else:
+            in_mlp = inner == graph.layer_channels - 1
+            boundary = graph.mlp_node(layer) if in_mlp else graph.head_nodes(layer).start
+        self.count = int(np.searchsorted(self.nodes, boundary))
+        self.deltas[: self.count] = state.deltas[: self.count, None]
+        return boundary
+
+    def run(self) -> CircuitRun:
+        """Runs all circuits on all prompts."""
+        self.base = self.ablated[0]
+        logits = self.model.run(self.tokens.repeat(len(self.keep)), self._layer)
+        first = CircuitState(self.keep[0], self.nodes.tolist(), self._written()[:, 0].detach())
+        return CircuitRun(logits.unflatten(0, (len(self.keep), self.tokens.batch)), first)
+
+    def edge_gradients(self, values: Float[Tensor, "circuit batch"]) -> Float[Tensor, "circuit channel node"]:
+        """Derivative of the summed values by every entry of `keep`, between computed nodes.
+
+        Exact for the circuit as it stands: a first-order estimate of adding (or removing) one whole edge.
+        """
+        grads = torch.autograd.grad(values.sum(), [leaf for _, leaf in self.leaves], allow_unused=True)
+        written = self._written().detach().flatten(2).transpose(0, 1)
+        result = values.new_zeros(self.keep.shape)
+        for (channels, _), grad in zip(self.leaves, grads, strict=True):
+            if grad is not None:
+                rows = grad.unflatten(1, (len(self.keep), -1)).flatten(2).transpose(0, 1)
+                count = self.readable[channels[0]]
+                scores = torch.bmm(rows, written[:, :count].transpose(1, 2))
+                result[:, torch.tensor(channels)[:, None], torch.from_numpy(self.nodes[:count])] = scores
+        return result
+
+    def _layer(self, index: int, x: Tensor, call: dict[str, Any]) -> Tensor:
+        graph, block = self.model.graph, self.model.blocks[index]
+        if index == 0:
+            self._append([0], x[None])
+        before = self.base
+        span = graph.head_nodes(index)
+        heads = [int(node) - span.start for node in self.nodes if span.start <= node < span.stop]
+        if heads and self.resumed < span.stop:
+            z = block.attend(self._attention_inputs(block, heads), call)
+            self._append([span.start + head for head in heads], block.head_outputs(z, heads))
+        self.base = self.base + self.ablated[span].sum(0)
+        if block.output_bias is not None:
+            self.base = self.base + block.output_bias
+        node = graph.mlp_node(index)
+        if node in self.nodes and self.resumed <= node:
+            base = before if graph.parallel else self.base
+            inputs = self._inputs([graph.mlp_channel(index)], base)[0]
+            self._append([node], block.mlp(block.mlp_norm(inputs))[None])
+        self.base = self.base + self.ablated[node]
+        return self._inputs([graph.logits_channel], self.base)[0] if index == graph.layers - 1 else x
+
+    def _append(self, nodes: list[int], outputs: Float[Tensor, "node circuit*batch pos d_model"]) -> None:
+        """Notes what nodes wrote, unless the state that was resumed from already holds them."""
+        if nodes[0] not in self.nodes or nodes[0] < self.resumed:
+            return
+        part = outputs.unflatten(1, (len(self.keep), -1)) - self.ablated[nodes][:, None]
+        if torch.is_grad_enabled():
+            self.parts.append(part)
+        else:
+            self.deltas[self.count : self.count + len(nodes)] = part
+        self.count += len(nodes)
+
+    def _written(self) -> Float[Tensor, "computed circuit batch pos d_model"]:
+        if not self.parts:
+            return self.deltas[: self.count]
+        self.parts = [torch.cat(self.parts)]
+        return self.parts[0]
+
+    def _inputs(
+        self, channels: list[int], base: Float[Tensor, "batch pos d_model"]
+    ) -> Float[Tensor, "channel circuit*batch pos d_model"]:
+        """Assembles what channels of one sublayer read."""
+        count = self.readable[channels[0]]
+        written = self._written()[:count]
+        if not self.gradients and self.kept_all[channels].all():
+            return (base + written.sum(0)).flatten(0, 1)[None].expand(len(channels), -1, -1, -1)
+        rows = self.columns[:, channels, :count]
+        read = torch.bmm(rows, written.flatten(2).transpose(0, 1))
+        inputs = read.transpose(0, 1).unflatten(2, base.shape) + base
+        inputs = inputs.flatten(1, 2)
+        if self.gradients:
+            leaf = torch.zeros_like(inputs, requires_grad=True)
+            self.leaves.append((channels, leaf))
+            inputs = inputs + leaf
+        return inputs
+
+    def _attention_inputs(self, block: Block, heads: list[int]) -> QKV:
+        """Queries, keys and values of all circuits; those that no needed head reads are left at any value."""
+        graph = self.model.graph
+        start = graph.attention_channels(block.index).start
+        groups = sorted({graph.group_of(head) for head in heads})
+        offsets = (0, graph.heads, graph.heads + graph.kv_groups)
+        wanted = [
+            [row for row in rows if self.gradients or self.kept_any[start + offset + row]]
+            for offset, rows in zip(offsets, (heads, groups, groups), strict=True)
+        ]
+        channels = [start + offset + row for offset, rows in zip(offsets, wanted, strict=True) for row in rows]
+        if not self.gradients and len(channels) > 1 and self.kept_all[channels].all():
+            shared = self._inputs(channels[:1], self.base)[0]
+            if sum(map(len, wanted)) == len(heads) + 2 * len(groups):
+                return block.qkv(block.attention_norm(shared))
+        ablated = block.qkv(block.attention_norm(self.base))
+        inputs = block.attention_norm(self._inputs(channels, self.base)).flatten(1, 2)
+        parts: list[Tensor] = []
+        for kind, (rows, part) in enumerate(zip(wanted, ablated, strict=True)):
+            own = part.repeat(len(self.keep), 1, 1, 1)
+            if rows:
+                mine, inputs = inputs[: len(rows)], inputs[len(rows) :]
+                projected = block.project(kind, mine, rows)
+                own[:, :, rows] = projected.unflatten(1, own.shape[:2]).movedim(0, 2)
+            parts.append(own)
+        return QKV(*parts)
