@@ -8,7 +8,7 @@ import click
 import typer
 
 from wheatstone._errors import WheatstoneError
-from wheatstone.cli._models import models
+from wheatstone.cli._models import models_app
 from wheatstone.cli._pull import pull
 
 app = typer.Typer(
@@ -18,7 +18,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (models, pull):
+app.add_typer(models_app)
+for verb in (pull,):
     app.command()(verb)
 
 

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from wheatstone._progress import Reporter
 
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print exactly one JSON document on stdout; people's text goes to stderr.")
+    bool,
+    typer.Option("--json", help="Print exactly one JSON document on stdout; people's text goes to stderr."),
 ]
 
 
@@ -40,7 +48,7 @@ class Output:
             print(json.dumps(value, ensure_ascii=False, allow_nan=False))
 
     @contextmanager
-    def progress(self) -> Iterator[Reporter]:
+    def progress(self) -> Generator[Reporter, None, None]:
         """A progress display on stderr, given to the library as a `Reporter`."""
         columns = (
             TextColumn("{task.description}"),

@@ -1,0 +1,181 @@
+"""The model cache: one folder per model, written whole or not at all.
+
+A folder holds safetensors, config and tokenizer, and two files of ours: `manifest.json` (what it is, where it
+came from, SHA-256 and size of every file) and `verified.json` (size and time of each file when last hashed).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError
+
+from wheatstone._errors import ComputationError, ModelError
+from wheatstone._home import home
+from wheatstone._progress import Reporter
+from wheatstone.models._hashes import remembered_sha256
+
+FORMAT = "wheatstone.model/1"
+_MANIFEST, _VERIFIED = "manifest.json", "verified.json"
+_WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A checkpoint on this machine, complete and checked.
+
+    Attributes:
+        id: the name that finds it again.
+        folder: holds config, tokenizer and safetensors.
+        sha256: identifies the weights: of the safetensors file, or of the sorted shard hashes.
+    """
+
+    id: str
+    folder: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """One place in the cache.
+
+    Attributes:
+        id: the name a user knows the model by.
+        key: the folder's name below `home()/models`.
+        repair: what to do when a file is bad, as an imperative.
+    """
+
+    id: str
+    key: str
+    repair: str
+
+    @property
+    def folder(self) -> Path:
+        """Where the finished model lies, or will."""
+        return home() / "models" / self.key
+
+    def present(self) -> bool:
+        """Whether a finished model lies here; its files are not checked."""
+        return self.folder.is_dir()
+
+    def open(self, *, thorough: bool, report: Reporter) -> ModelFiles:
+        """Checks every file and returns the model.
+
+        Presence and size are always checked; content where size or time changed since the last check.
+
+        Args:
+            thorough: read and hash every file.
+            report: told the MB read.
+
+        Raises:
+            ModelError: a file is missing or not as recorded; it is named.
+        """
+        try:
+            manifest: Any = json.loads((self.folder / _MANIFEST).read_text("utf-8"))
+            files: dict[str, dict[str, Any]] = manifest["files"]
+            weights: str = files[_WEIGHTS]["sha256"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise self._broken(_MANIFEST, f"a readable {FORMAT} manifest", "none") from None
+        for name, entry in files.items():
+            path = self.folder / name
+            if not path.is_file():
+                raise self._broken(name, "it to be there", "no such file")
+            if path.stat().st_size != entry["size"]:
+                raise self._broken(name, f"{entry['size']} bytes", f"{path.stat().st_size} bytes")
+        paths = [self.folder / name for name in files]
+        hashes = remembered_sha256(paths, self.folder / _VERIFIED, afresh=thorough, report=report)
+        for name, entry in files.items():
+            if hashes[name] != entry["sha256"]:
+                raise self._broken(name, f"SHA-256 {entry['sha256'][:12]}…", f"{hashes[name][:12]}…")
+        return ModelFiles(self.id, self.folder, weights)
+
+    def make(
+        self, build: Callable[[Path, Path], dict[str, Any]], *, force: bool, report: Reporter
+    ) -> ModelFiles:
+        """Builds the model unless it is here. Safe to kill, to repeat and to run in several processes.
+
+        Args:
+            build: `build(work, out)` writes the model's files into the empty folder `out`, may use the folder
+                `work` for what is thrown away, and returns the manifest's `source`.
+            force: build again even where a model lies, and put the new one in its place.
+            report: told what is waited for and hashed.
+
+        Raises:
+            ModelError: the model that lies here is broken.
+            ComputationError: writing failed, such as by a full disk. Nothing is left behind.
+        """
+        with self._locked(report):
+            for leftover in self.folder.parent.glob(f".{self.key}.*.part"):
+                shutil.rmtree(leftover, ignore_errors=True)
+            if self.present() and not force:
+                return self.open(thorough=True, report=report)
+            work = Path(tempfile.mkdtemp(prefix=f".{self.key}.", suffix=".part", dir=self.folder.parent))
+            try:
+                out = work / "model"
+                out.mkdir()
+                self._write_manifest(out, build(work, out), report)
+                if self.present():
+                    self.folder.rename(work / "replaced")
+                out.rename(self.folder)
+            except (OSError, SafetensorError) as error:
+                raise ComputationError(
+                    expected=f"to write {self.id} below {self.folder.parent}",
+                    got=f"{type(error).__name__}: {error}",
+                    do="free the disk or set WHEATSTONE_HOME to another folder, then repeat",
+                ) from error
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+        return self.open(thorough=False, report=report)
+
+    def _write_manifest(self, out: Path, source: dict[str, Any], report: Reporter) -> None:
+        files = sorted(path for path in out.iterdir() if path.is_file())
+        hashes = remembered_sha256(files, out / _VERIFIED, afresh=True, report=report)
+        manifest = {
+            "format": FORMAT,
+            "id": self.id,
+            "source": source,
+            "files": {
+                path.name: {"sha256": hashes[path.name], "size": path.stat().st_size} for path in files
+            },
+            "versions": {name: version(name) for name in ("wheatstone", "torch", "transformers", "gguf")},
+        }
+        (out / _MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+    @contextmanager
+    def _locked(self, report: Reporter) -> Generator[None, None, None]:
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder.parent / f".{self.key}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            report(f"wait for another pull of {self.id}", 0, None)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _broken(self, name: str, expected: str, got: str) -> ModelError:
+        return ModelError(
+            expected=f"{self.folder / name} of {self.id} unchanged ({expected})", got=got, do=self.repair
+        )
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Raises ComputationError unless `needed` bytes are free on the disk of `folder` (which exists)."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ComputationError(
+            expected=f"{needed / 1e6:,.0f} MB free at {folder}",
+            got=f"{free / 1e6:,.0f} MB",
+            do="free some disk or set WHEATSTONE_HOME to a folder on another one",
+        )

@@ -1,0 +1,137 @@
+"""A GGUF file turned into float32 safetensors, config and tokenizer by transformers' own reader.
+
+transformers parses a file's metadata three times and builds the table of tensor names once per module (397
+times for SmolLM2-135M), which is most of the time it takes. Inside `_parsed_once` each is done once and kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from wheatstone._errors import ModelError, WheatstoneError
+from wheatstone._progress import Reporter
+from wheatstone.models._cache import require_space
+from wheatstone.models._quiet import quiet
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+# For these vocabularies llama.cpp splits off each digit before it applies the GPT-2 pattern; transformers'
+# reader only does the latter, and gives "\n\n5" and "  7" other tokens than the model was trained on.
+_SINGLE_DIGITS = {"codeshell", "command-r", "exaone", "minerva-7b", "refact", "smollm", "starcoder"}
+
+
+def dequantise(path: Path, out: Path, report: Reporter) -> None:
+    """Writes the model in `path` into the folder `out`, as `save_pretrained` would.
+
+    Args:
+        path: a `.gguf` file of a decoder-only language model.
+        out: an empty folder.
+        report: told the tensors done.
+
+    Raises:
+        ModelError: not a GGUF file, damaged, or of an architecture transformers does not read.
+        ComputationError: too little disk.
+
+    When this misleads: the weights are those of the quantised file, not of the model it was made from. A
+    vocabulary whose pre-tokeniser transformers does not know is split as GPT-2's.
+    """
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise ModelError(expected="a GGUF file", got=f"{path}, which is not one", do="check the file")
+    with quiet():
+        try:
+            with _parsed_once(report):
+                model, tokenizer = _read(path, out, report)
+        except WheatstoneError:
+            raise
+        except Exception as error:  # What a damaged file makes the readers raise is anyone's guess.
+            raise ModelError(
+                expected="a GGUF file that transformers reads",
+                got=f"{path}: {type(error).__name__}: {str(error).partition(chr(10))[0]}",
+                do="fetch the file again, or use the model's safetensors",
+            ) from error
+        report("write safetensors", 0, None)
+        _write(model, tokenizer, out)
+
+
+def _read(path: Path, out: Path, report: Reporter) -> tuple[PreTrainedModel, Any]:
+    import gguf
+    import torch
+    from tokenizers import pre_tokenizers
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    where: dict[str, Any] = {"gguf_file": path.name, "local_files_only": True}
+    report("read the GGUF file", 0, None)
+    reader = gguf.GGUFReader(path)
+    require_space(out, 4 * sum(int(tensor.n_elements) for tensor in reader.tensors))
+    config = AutoConfig.from_pretrained(path.parent, **where)
+    model = AutoModelForCausalLM.from_pretrained(path.parent, config=config, dtype=torch.float32, **where)
+    tokenizer = AutoTokenizer.from_pretrained(path.parent, **where)
+    split = reader.fields.get("tokenizer.ggml.pre")
+    if split is not None and split.contents() in _SINGLE_DIGITS:
+        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        )
+    return model, tokenizer
+
+
+def _write(model: PreTrainedModel, tokenizer: Any, out: Path) -> None:
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    # transformers will not save a model it read from GGUF: an empty one of the same config saves its weights.
+    config = model.config.to_dict()
+    del config["quantization_config"]
+    with torch.device("meta"):
+        empty = AutoModelForCausalLM.from_config(AutoConfig.for_model(**config))
+    empty.save_pretrained(out, state_dict=model.state_dict(), max_shard_size="1000GB")
+    tokenizer.save_pretrained(out)
+
+
+@contextmanager
+def _parsed_once(report: Reporter) -> Generator[None, None, None]:
+    import gguf
+    import numpy as np
+    from transformers import modeling_gguf_pytorch_utils as transformers_reader
+
+    class PlainReader(gguf.GGUFReader):
+        """Parses through a plain array: slicing a `numpy.memmap` a million times takes thrice as long."""
+
+        def _build_fields(self, offs: int, count: int) -> int:
+            self.data: Any = self.data.view(np.ndarray)
+            return super()._build_fields(offs, count)
+
+    @lru_cache
+    def read(path: str) -> gguf.GGUFReader:
+        return PlainReader(path)
+
+    def counted(tensors: Iterable[Any], **_: object) -> Iterator[Any]:
+        every = list(tensors)
+        for done, tensor in enumerate(every):
+            report("de-quantise (tensors)", done, len(every))
+            yield tensor
+        report("de-quantise (tensors)", len(every), len(every))
+
+    by_name: Callable[..., Any] = lru_cache(gguf.get_tensor_name_map)
+    with (
+        _replaced(gguf, "GGUFReader", lambda path: read(str(path))),
+        _replaced(gguf, "get_tensor_name_map", by_name),
+        _replaced(transformers_reader, "tqdm", counted),
+    ):
+        yield
+
+
+@contextmanager
+def _replaced(module: ModuleType, name: str, value: object) -> Generator[None, None, None]:
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)

@@ -1,0 +1,75 @@
+"""SHA-256 of files, without reading again what has not changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from wheatstone._progress import Reporter, silent
+
+_CHUNK = 1 << 24
+
+
+def sha256_of(path: Path, report: Reporter = silent) -> str:
+    """SHA-256 of one file as 64 hex digits; about 1 s per GB.
+
+    Args:
+        path: the file to read.
+        report: told the MB read so far.
+    """
+    digest, total = hashlib.sha256(), round(path.stat().st_size / 1e6)
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            report(f"check {path.name} (MB)", round(file.tell() / 1e6), total)
+    return digest.hexdigest()
+
+
+def remembered_sha256(
+    files: Iterable[Path], record: Path, *, afresh: bool = False, report: Reporter = silent
+) -> dict[str, str]:
+    """SHA-256 by file name, reading only files whose size or modification time differ from `record`.
+
+    Args:
+        files: files with distinct names.
+        record: a JSON file this function keeps; may not exist yet, may lie in a read-only folder.
+        afresh: read every file, whatever `record` says.
+        report: told the MB read so far.
+
+    When this misleads: a byte changed without touching size and modification time goes unnoticed
+    unless read `afresh`.
+    """
+    known = {} if afresh else _read(record)
+    seen: dict[str, dict[str, Any]] = {}
+    for path in files:
+        stat = path.stat()
+        stamp: dict[str, Any] = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+        old = known.get(path.name, {})
+        same = old == {**stamp, "sha256": old.get("sha256")}
+        seen[path.name] = old if same else {**stamp, "sha256": sha256_of(path, report)}
+    if seen != known:
+        _write(record, seen)
+    return {name: entry["sha256"] for name, entry in seen.items()}
+
+
+def _read(record: Path) -> dict[str, Any]:
+    try:
+        value: Any = json.loads(record.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _write(record: Path, value: dict[str, dict[str, Any]]) -> None:
+    try:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=record.parent, delete=False, encoding="utf-8") as file:
+            json.dump(value, file, indent=1)
+        os.replace(file.name, record)
+    except OSError:
+        pass  # A read-only cache still works; it is hashed anew each time.

@@ -1,0 +1,188 @@
+"""From what a user typed to a checkpoint on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from wheatstone._errors import ModelError
+from wheatstone._home import home
+from wheatstone._progress import Reporter, silent
+from wheatstone.models._cache import CacheEntry, ModelFiles
+from wheatstone.models._gguf import dequantise
+from wheatstone.models._hashes import remembered_sha256
+from wheatstone.models._known import KNOWN_MODELS
+from wheatstone.models._quiet import quiet
+
+_HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+?)(@(?P<revision>[\w./-]+))?")
+_HUB_FILES = ["*.safetensors", "*.json", "*.model", "merges.txt", "vocab.txt", "chat_template*"]
+
+
+def resolve_model(name: str | Path, *, revision: str | None = None, report: Reporter = silent) -> ModelFiles:
+    """Finds a model, fetching and converting it first where need be.
+
+    Args:
+        name: a bundled name (`smollm2-135m`), a Hugging Face id (`org/name`, or `org/name@revision`), a local
+            folder (config.json and safetensors), or a `.gguf` file, de-quantised once into the cache.
+        revision: branch, tag or commit of a Hugging Face id; default its main branch.
+        report: told of anything over a second.
+
+    Returns:
+        Files that are there and checked. The `id` finds the same files again: a Hugging Face id gains its
+        commit, a path becomes absolute.
+
+    Raises:
+        ModelError: no such model, a broken file, or not a decoder-only language model.
+        ComputationError: the download failed or the disk is full; nothing is left behind.
+
+    When this misleads: a cached file is hashed again only if its size or modification time changed.
+    `pull_model` always reads every byte.
+    """
+    return _find(name, revision, force=False, thorough=False, report=report)
+
+
+def pull_model(name: str, *, force: bool = False, report: Reporter = silent) -> ModelFiles:
+    """Fetches a model into the cache and checks every byte. Safe to interrupt, repeat and run in parallel.
+
+    Args:
+        name: as for `resolve_model`.
+        force: fetch and convert again even where it is here.
+        report: told how far it is.
+
+    Raises:
+        ModelError, ComputationError: as `resolve_model`.
+    """
+    return _find(name, None, force=force, thorough=True, report=report)
+
+
+def _find(
+    name: str | Path, revision: str | None, *, force: bool, thorough: bool, report: Reporter
+) -> ModelFiles:
+    hub = _HUB_ID.fullmatch(str(name))
+    path = Path(name).expanduser()
+    known = KNOWN_MODELS.get(str(name))
+    if revision is not None and (known is not None or path.exists()):
+        raise ModelError(
+            expected="a revision only with a Hugging Face id", got=f"{name} at {revision}", do="leave it out"
+        )
+    if known is not None:
+        if known.entry.present() and not force:
+            return known.entry.open(thorough=thorough, report=report)
+        return known.entry.make(partial(known.build, report=report), force=force, report=report)
+    if path.is_dir():
+        return _folder(path.resolve(), str(path.resolve()), thorough=thorough, report=report)
+    if path.is_file() and path.suffix == ".gguf":
+        return _gguf(path.resolve(), force=force, thorough=thorough, report=report)
+    if hub is not None and not path.exists() and path.suffix != ".gguf":
+        revision = revision or hub["revision"]
+        return _hub(hub["repo"], revision, force=force, thorough=thorough, report=report)
+    raise ModelError(
+        expected=f"a bundled name ({', '.join(KNOWN_MODELS)}), a Hugging Face id (org/name), a folder with "
+        "config.json and safetensors, or a .gguf file",
+        got=f"{str(name)!r}, which is none of these",
+        do="run `wheatstone models` for the bundled ones",
+    )
+
+
+def _folder(folder: Path, model_id: str, *, thorough: bool, report: Reporter) -> ModelFiles:
+    _require_causal(folder)
+    hashes = remembered_sha256(_weights(folder), _record(folder), afresh=thorough, report=report)
+    shards = sorted(hashes.values())
+    sha256 = shards[0] if len(shards) == 1 else hashlib.sha256("".join(shards).encode()).hexdigest()
+    return ModelFiles(model_id, folder, sha256)
+
+
+def _record(path: Path) -> Path:
+    return home() / "hashes" / f"{hashlib.sha256(str(path).encode()).hexdigest()[:24]}.json"
+
+
+def _weights(folder: Path) -> list[Path]:
+    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if single.is_file():
+        return [single]
+    if not index.is_file():
+        raise ModelError(
+            expected=f"model.safetensors or {index.name} in {folder}",
+            got="neither",
+            do="save the model as safetensors; pickled weights are never read",
+        )
+    names: set[str] = set(_json(index).get("weight_map", {}).values())
+    for name in sorted(names):
+        if not (folder / name).is_file():
+            raise ModelError(
+                expected=f"the shard {folder / name}", got="no such file", do="copy the shard there"
+            )
+    return [folder / name for name in sorted(names)]
+
+
+def _require_causal(folder: Path) -> None:
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    if not (folder / "config.json").is_file():
+        raise ModelError(
+            expected=f"a checkpoint in {folder}",
+            got="no config.json there",
+            do="give the folder that holds it",
+        )
+    config = _json(folder / "config.json")
+    architectures: list[str] = config.get("architectures") or []
+    if MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.get("model_type", "")) not in architectures:
+        raise ModelError(
+            expected="a decoder-only language model (a …ForCausalLM architecture in config.json)",
+            got=f"{', '.join(architectures) or 'no architecture'} in {folder}",
+            do="choose a causal language model",
+        )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value: Any = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ModelError(expected=f"JSON in {path}", got=str(error), do="mend or replace the file") from error
+    if not isinstance(value, dict):
+        raise ModelError(expected=f"a JSON object in {path}", got=type(value).__name__, do="replace the file")
+    return value
+
+
+def _gguf(path: Path, *, force: bool, thorough: bool, report: Reporter) -> ModelFiles:
+    (sha256,) = remembered_sha256([path], _record(path), afresh=thorough, report=report).values()
+    again = f"run `wheatstone pull {path} --force` to convert it again"
+    entry = CacheEntry(id=str(path), key=f"gguf-{sha256[:24]}", repair=again)
+    if entry.present() and not force:
+        return entry.open(thorough=thorough, report=report)
+
+    def build(work: Path, out: Path) -> dict[str, Any]:
+        dequantise(path, out, report)
+        return {"kind": "gguf", "file": path.name, "sha256": sha256}
+
+    return entry.make(build, force=force, report=report)
+
+
+def _hub(repo: str, revision: str | None, *, force: bool, thorough: bool, report: Reporter) -> ModelFiles:
+    import huggingface_hub
+
+    snapshot = partial(
+        huggingface_hub.snapshot_download,
+        repo,
+        revision=revision,
+        force_download=force,
+        ignore_patterns=["*/*"],
+    )
+    report(f"look for {repo} on the Hugging Face Hub", 0, None)
+    try:
+        with quiet():
+            # The config first: an encoder is refused before its gigabytes arrive.
+            _require_causal(Path(snapshot(allow_patterns=["config.json"])))
+            folder = Path(snapshot(allow_patterns=_HUB_FILES))
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            expected=f"{repo} at revision {revision or 'main'} "
+            f"in {huggingface_hub.constants.HF_HUB_CACHE} or at {huggingface_hub.constants.ENDPOINT}",
+            got=f"{type(error).__name__}: {str(error).partition(chr(10))[0]}",
+            do="check the id and the network, or give a local folder",
+        ) from error
+    return _folder(folder, f"{repo}@{folder.name}", thorough=thorough, report=report)
