@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
 
 from wheatstone._errors import WheatstoneError
@@ -30,10 +29,10 @@ def main() -> None:
     except WheatstoneError as error:
         print(f"wheatstone: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except click.UsageError as error:
-        print(f"wheatstone: {error.format_message()}", file=sys.stderr)
+    except typer.TyperException as error:
+        if message := error.format_message():  # empty where the help was printed instead
+            print(f"wheatstone: {message}", file=sys.stderr)
         sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
+    if code == 130:  # what typer makes of Ctrl-C
         print("wheatstone: interrupted; nothing unfinished was left behind", file=sys.stderr)
-        sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import no_type_check
+
 import typer
 from rich.table import Table
 
@@ -11,6 +13,7 @@ models_app = typer.Typer(name="models", invoke_without_command=True)
 
 
 @models_app.callback()
+@no_type_check  # typer passes a context that is no instance of the class it wants named
 def models(context: typer.Context, as_json: JsonOption = False) -> None:
     """List the models known by name: family, licence, where the weights come from, what is already here.
 

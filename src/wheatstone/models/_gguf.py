@@ -11,15 +11,12 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wheatstone._errors import ModelError, WheatstoneError
 from wheatstone._progress import Reporter
 from wheatstone.models._cache import require_space
 from wheatstone.models._quiet import quiet
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 # For these vocabularies llama.cpp splits off each digit before it applies the GPT-2 pattern; transformers'
 # reader only does the latter, and gives "\n\n5" and "  7" other tokens than the model was trained on.
@@ -60,7 +57,7 @@ def dequantise(path: Path, out: Path, report: Reporter) -> None:
         _write(model, tokenizer, out)
 
 
-def _read(path: Path, out: Path, report: Reporter) -> tuple[PreTrainedModel, Any]:
+def _read(path: Path, out: Path, report: Reporter) -> tuple[Any, Any]:
     import gguf
     import torch
     from tokenizers import pre_tokenizers
@@ -81,7 +78,7 @@ def _read(path: Path, out: Path, report: Reporter) -> tuple[PreTrainedModel, Any
     return model, tokenizer
 
 
-def _write(model: PreTrainedModel, tokenizer: Any, out: Path) -> None:
+def _write(model: Any, tokenizer: Any, out: Path) -> None:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -103,7 +100,7 @@ def _parsed_once(report: Reporter) -> Generator[None, None, None]:
     class PlainReader(gguf.GGUFReader):
         """Parses through a plain array: slicing a `numpy.memmap` a million times takes thrice as long."""
 
-        def _build_fields(self, offs: int, count: int) -> int:
+        def _build_fields(self, offs: int, count: Any) -> int:
             self.data: Any = self.data.view(np.ndarray)
             return super()._build_fields(offs, count)
 

@@ -18,7 +18,7 @@ from wheatstone.models._hashes import remembered_sha256
 from wheatstone.models._known import KNOWN_MODELS
 from wheatstone.models._quiet import quiet
 
-_HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+?)(@(?P<revision>[\w./-]+))?")
+_HUB_ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*?)(@(?P<revision>[\w./-]+))?")
 _HUB_FILES = ["*.safetensors", "*.json", "*.model", "merges.txt", "vocab.txt", "chat_template*"]
 
 

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wheatstone.cli import main
+
+
+def run(*words: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Runs the command in this process and returns its exit code."""
+    monkeypatch.setattr(sys, "argv", ["wheatstone", *words])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    return int(stopped.value.code or 0)
+
+
+def test_models_lists_the_known_ones(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("models", monkeypatch=monkeypatch) == 0
+    shown = capsys.readouterr()
+    assert "smollm2-135m" in shown.out
+    assert "Apache-2.0" in shown.out
+    assert run("models", "--json", monkeypatch=monkeypatch) == 0
+    document = json.loads(capsys.readouterr().out)
+    (model,) = document["models"]
+    assert (model["name"], model["family"], model["here"]) == ("smollm2-135m", "llama", False)
+
+
+def test_pull_of_a_folder_and_of_nothing(
+    own_home: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("pull", str(tiny_folder), "--json", monkeypatch=monkeypatch) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["folder"] == str(tiny_folder.resolve())
+    assert len(document["sha256"]) == 64
+
+    assert run("pull", "nowhere", "--json", monkeypatch=monkeypatch) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    (line,) = shown.err.strip().splitlines()
+    assert line.startswith("wheatstone: expected a bundled name (smollm2-135m)")
+
+
+def test_pull_without_a_model(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("pull", monkeypatch=monkeypatch) == 2
+    assert "MODEL" in capsys.readouterr().err
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    code = "import sys, wheatstone.cli; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,109 @@
+"""What several tests share: tiny checkpoints made on the spot, and the real one, pulled once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from wheatstone.models._cache import ModelFiles
+from wheatstone.models._sources import resolve_model
+
+
+@pytest.fixture(scope="session")
+def smollm2_files() -> ModelFiles:
+    """SmolLM2-135M from the user's own cache; the first session ever pulls it."""
+    return resolve_model("smollm2-135m")
+
+
+@pytest.fixture
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the test's own."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("WHEATSTONE_HOME", str(home))
+    return home
+
+
+@pytest.fixture
+def tiny_llama() -> LlamaForCausalLM:
+    """A random llama of 2 layers and 2 heads over 1 key-value group."""
+    torch.manual_seed(0)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=32,
+            hidden_size=16,
+            intermediate_size=24,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            max_position_embeddings=64,
+        )
+    ).eval()
+
+
+@pytest.fixture
+def tiny_folder(tiny_llama: LlamaForCausalLM, tmp_path: Path) -> Path:
+    """`tiny_llama` with a tokenizer, as a folder of one safetensors file."""
+    folder = tmp_path / "tiny"
+    tiny_llama.save_pretrained(folder)
+    words = {word: index for index, word in enumerate(["[UNK]", "a", "b", "c"])}
+    tokenizer = Tokenizer(WordLevel(words, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]").save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def tiny_gguf(tmp_path: Path) -> Path:
+    """A random one-layer llama as a float32 GGUF file with a byte-level vocabulary split as SmolLM2's."""
+    import gguf
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    path = tmp_path / "tiny.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(64)
+    writer.add_embedding_length(16)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(24)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(1)
+    writer.add_rope_dimension_count(8)
+    writer.add_layer_norm_rms_eps(1e-5)
+    tokens = [*bytes_to_unicode().values(), "ĊĊ", "<end>"]
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(tokens)
+    writer.add_token_types([gguf.TokenType.NORMAL] * (len(tokens) - 1) + [gguf.TokenType.CONTROL])
+    writer.add_token_merges(["Ċ Ċ"])
+    writer.add_bos_token_id(len(tokens) - 1)
+    writer.add_eos_token_id(len(tokens) - 1)
+    writer.add_unk_token_id(len(tokens) - 1)
+    writer.add_add_bos_token(False)
+    shapes = {
+        "token_embd": (len(tokens), 16),
+        "output_norm": (16,),
+        "blk.0.attn_norm": (16,),
+        "blk.0.attn_q": (16, 16),
+        "blk.0.attn_k": (8, 16),
+        "blk.0.attn_v": (8, 16),
+        "blk.0.attn_output": (16, 16),
+        "blk.0.ffn_norm": (16,),
+        "blk.0.ffn_gate": (24, 16),
+        "blk.0.ffn_up": (24, 16),
+        "blk.0.ffn_down": (16, 24),
+    }
+    draw = np.random.default_rng(0)
+    for name, shape in shapes.items():
+        writer.add_tensor(f"{name}.weight", draw.normal(size=shape).astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
