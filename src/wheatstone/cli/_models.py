@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import no_type_check
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from wheatstone.cli._output import JsonOption, Output
 
@@ -38,7 +38,7 @@ def models(context: typer.Context, as_json: JsonOption = False) -> None:
     ]
     output = Output(as_json)
     output.document({"home": str(home()), "models": rows})
-    table = Table("name", "family", "licence", "comes from", "here", box=None)
+    table = Table("name", "family", "licence", "comes from", Column("here", overflow="fold"), box=None)
     for model in KNOWN_MODELS.values():
         here = str(model.entry.folder) if model.entry.present() else f"no: wheatstone pull {model.name}"
         table.add_row(model.name, model.family, model.license, f"{model.wheel} (package index)", here)
