@@ -1,0 +1,43 @@
+"""Wheatstone: find the circuit inside a language model that recalls a fact or performs a task, and prove it."""
+
+from typing import TYPE_CHECKING
+
+from wheatstone._errors import CircuitError as CircuitError
+from wheatstone._errors import ComputationError as ComputationError
+from wheatstone._errors import ModelError as ModelError
+from wheatstone._errors import PromptError as PromptError
+from wheatstone._errors import RequestError as RequestError
+from wheatstone._errors import RunError as RunError
+from wheatstone._errors import WheatstoneError as WheatstoneError
+from wheatstone._lazy import door
+from wheatstone._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from wheatstone.circuits import Circuit as Circuit
+    from wheatstone.circuits import Edge as Edge
+    from wheatstone.circuits import Experiment as Experiment
+    from wheatstone.discovery import EdgeScores as EdgeScores
+    from wheatstone.discovery import discover as discover
+    from wheatstone.discovery import score_edges as score_edges
+    from wheatstone.models import Graph as Graph
+    from wheatstone.models import ResidualModel as ResidualModel
+    from wheatstone.models import load_model as load_model
+    from wheatstone.tasks import PromptPair as PromptPair
+    from wheatstone.verification import Verification as Verification
+    from wheatstone.verification import verify as verify
+
+_WHERE = {
+    "Circuit": "wheatstone.circuits",
+    "Edge": "wheatstone.circuits",
+    "EdgeScores": "wheatstone.discovery",
+    "Experiment": "wheatstone.circuits",
+    "Graph": "wheatstone.models",
+    "PromptPair": "wheatstone.tasks",
+    "ResidualModel": "wheatstone.models",
+    "Verification": "wheatstone.verification",
+    "discover": "wheatstone.discovery",
+    "load_model": "wheatstone.models",
+    "score_edges": "wheatstone.discovery",
+    "verify": "wheatstone.verification",
+}
+__getattr__ = door(__name__, _WHERE)

@@ -6,7 +6,7 @@ transformers' own code, called with inputs of our choosing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -183,7 +183,7 @@ def _returning(value: Tensor) -> Callable[..., Tensor]:
 
 
 @contextmanager
-def replaced_forward(forwards: dict[nn.Module, Callable[..., Any]]) -> Iterator[None]:
+def replaced_forward(forwards: dict[nn.Module, Callable[..., Any]]) -> Generator[None, None, None]:
     """Gives modules another `forward` for a while and leaves them exactly as they were."""
     before = {module: module.__dict__.get("forward") for module in forwards}
     for module, forward in forwards.items():

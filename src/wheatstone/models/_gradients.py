@@ -13,17 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from wheatstone.models._block import Norm
+from wheatstone.models._decoder import Decoder
 from wheatstone.models._tokens import Tokens
-
-if TYPE_CHECKING:
-    from wheatstone.models._residual import ResidualModel
 
 Values = Callable[[Float[Tensor, "step*batch vocab"]], Float[Tensor, " step*batch"]]
 
@@ -49,7 +47,7 @@ class ChannelGradients:
 
     nodes: Float[Tensor, "node batch pos d_model"] | None
     logits: Tensor
-    _model: ResidualModel
+    _model: Decoder
     _steps: int
     _traces: list[_Trace]
     _grads: list[Tensor]
@@ -100,7 +98,7 @@ class ChannelGradients:
 
 
 def channel_gradients(
-    model: ResidualModel,
+    model: Decoder,
     tokens: Tokens,
     values: Values,
     *,

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wheatstone.models._decoder import Decoder
 from wheatstone.models._tokens import Tokens
-
-if TYPE_CHECKING:
-    from wheatstone.models._residual import ResidualModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +27,7 @@ class Recording:
 
 
 @torch.no_grad()
-def record(model: ResidualModel, tokens: Tokens, *, cache: bool, all_positions: bool) -> Recording:
+def record(model: Decoder, tokens: Tokens, *, cache: bool, all_positions: bool) -> Recording:
     """Runs the model, splitting attention into heads where `cache` asks for node outputs."""
     graph = model.graph
     nodes: Tensor | None = None

@@ -14,7 +14,7 @@ logits over kept edges does not matter. Neither is computed: the cost of a circu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,10 +22,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wheatstone.models._block import QKV, Block
+from wheatstone.models._decoder import Decoder
 from wheatstone.models._tokens import Tokens
-
-if TYPE_CHECKING:
-    from wheatstone.models._residual import ResidualModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +68,7 @@ class Rewired:
 
     def __init__(
         self,
-        model: ResidualModel,
+        model: Decoder,
         tokens: Tokens,
         ablated: Float[Tensor, "node batch pos d_model"],
         keep: Bool[Tensor, "circuit channel node"],
@@ -141,35 +139,45 @@ class Rewired:
 
     def _layer(self, index: int, x: Tensor, call: dict[str, Any]) -> Tensor:
         graph, block = self.model.graph, self.model.blocks[index]
-        if index == 0:
-            self._append([0], x[None])
+        if index == 0 and 0 in self.nodes and self.resumed == 0:
+            self._append(x[None])
         before = self.base
         span = graph.head_nodes(index)
         heads = [int(node) - span.start for node in self.nodes if span.start <= node < span.stop]
         if heads and self.resumed < span.stop:
-            z = block.attend(self._attention_inputs(block, heads), call)
-            self._append([span.start + head for head in heads], block.head_outputs(z, heads))
+            qkv = self._attention_inputs(block, heads)
+            if qkv is None:
+                self._append_ablated(len(heads))
+            else:
+                self._append(block.head_outputs(block.attend(qkv, call), heads))
         self.base = self.base + self.ablated[span].sum(0)
         if block.output_bias is not None:
             self.base = self.base + block.output_bias
         node = graph.mlp_node(index)
         if node in self.nodes and self.resumed <= node:
-            base = before if graph.parallel else self.base
-            inputs = self._inputs([graph.mlp_channel(index)], base)[0]
-            self._append([node], block.mlp(block.mlp_norm(inputs))[None])
+            base, channel = before if graph.parallel else self.base, graph.mlp_channel(index)
+            if self.kept_any[channel]:
+                self._append(block.mlp(block.mlp_norm(self._inputs([channel], base)[0]))[None])
+            else:
+                self._append_ablated(1)
         self.base = self.base + self.ablated[node]
         return self._inputs([graph.logits_channel], self.base)[0] if index == graph.layers - 1 else x
 
-    def _append(self, nodes: list[int], outputs: Float[Tensor, "node circuit*batch pos d_model"]) -> None:
-        """Notes what nodes wrote, unless the state that was resumed from already holds them."""
-        if nodes[0] not in self.nodes or nodes[0] < self.resumed:
-            return
-        part = outputs.unflatten(1, (len(self.keep), -1)) - self.ablated[nodes][:, None]
+    def _append(self, outputs: Float[Tensor, "node circuit*batch pos d_model"]) -> None:
+        """Notes what the next nodes wrote."""
+        at = slice(self.count, self.count + len(outputs))
+        ablated = self.ablated[torch.from_numpy(self.nodes[at])]
+        part = outputs.unflatten(1, (len(self.keep), -1)) - ablated[:, None]
         if torch.is_grad_enabled():
             self.parts.append(part)
         else:
-            self.deltas[self.count : self.count + len(nodes)] = part
-        self.count += len(nodes)
+            self.deltas[at] = part
+        self.count = at.stop
+
+    def _append_ablated(self, count: int) -> None:
+        """Notes that the next nodes write their ablated outputs in all circuits."""
+        self.deltas[self.count : self.count + count] = 0
+        self.count += count
 
     def _written(self) -> Float[Tensor, "computed circuit batch pos d_model"]:
         if not self.parts:
@@ -195,8 +203,8 @@ class Rewired:
             inputs = inputs + leaf
         return inputs
 
-    def _attention_inputs(self, block: Block, heads: list[int]) -> QKV:
-        """Queries, keys and values of all circuits; those that no needed head reads are left at any value."""
+    def _attention_inputs(self, block: Block, heads: list[int]) -> QKV | None:
+        """Queries, keys and values of all circuits; None where they are the ablated run's in all of them."""
         graph = self.model.graph
         start = graph.attention_channels(block.index).start
         groups = sorted({graph.group_of(head) for head in heads})
@@ -206,7 +214,9 @@ class Rewired:
             for offset, rows in zip(offsets, (heads, groups, groups), strict=True)
         ]
         channels = [start + offset + row for offset, rows in zip(offsets, wanted, strict=True) for row in rows]
-        if not self.gradients and len(channels) > 1 and self.kept_all[channels].all():
+        if not channels:
+            return None
+        if not self.gradients and self.kept_all[channels].all():
             shared = self._inputs(channels[:1], self.base)[0]
             if sum(map(len, wanted)) == len(heads) + 2 * len(groups):
                 return block.qkv(block.attention_norm(shared))

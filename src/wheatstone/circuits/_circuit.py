@@ -1,0 +1,172 @@
+"""`Circuit`: a set of kept edges, with what it was found for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from wheatstone._errors import CircuitError
+from wheatstone.models import Graph
+from wheatstone.tasks import PromptPair
+
+
+class Edge(NamedTuple):
+    """An edge by the names of its ends."""
+
+    sender: str
+    receiver: str
+
+    def __str__(self) -> str:
+        return f"{self.sender}->{self.receiver}"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Which model a circuit belongs to."""
+
+    id: str
+    family: str
+    graph: Graph
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a circuit did on the prompts it was found on.
+
+    Args:
+        clean: metric of the unablated model, mean over prompts.
+        corrupt: metric of the fully ablated model.
+        circuit: metric of the circuit.
+        faithfulness: (circuit − corrupt) / (clean − corrupt).
+        edges: kept edges.
+        total_edges: edges of the whole graph.
+    """
+
+    clean: float
+    corrupt: float
+    circuit: float
+    faithfulness: float
+    edges: int
+    total_edges: int
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """Kept edges of one model's graph; every other edge carries the ablation.
+
+    Args:
+        model: whose graph it is.
+        edges: the kept edges, in order of computation.
+        ablation: what all other edges carry.
+        metric: what it was found for.
+        scores: of each kept edge, the score it was ranked by (an approximation; positive supports the metric).
+        effects: of each kept edge, the exact drop in faithfulness when it alone is removed from the circuit.
+        examples: the prompts it was found on.
+        task: their name.
+        evaluation: how it did on them.
+    """
+
+    model: ModelInfo
+    edges: tuple[Edge, ...]
+    ablation: str = "counterfactual"
+    metric: str = "logit_diff"
+    scores: tuple[float, ...] | None = None
+    effects: tuple[float, ...] | None = None
+    examples: tuple[PromptPair, ...] = ()
+    task: str = ""
+    evaluation: Evaluation | None = field(default=None, compare=False)
+
+    @classmethod
+    def of_mask(cls, model: ModelInfo, keep: Bool[Tensor, "channel node"], **about: Any) -> Circuit:
+        """The circuit that keeps the true entries of a mask."""
+        graph = model.graph
+        edges = tuple(Edge(graph.nodes[node], graph.channels[channel]) for channel, node in keep.nonzero().tolist())
+        return cls(model, edges, **about)
+
+    def mask(self, graph: Graph | None = None) -> Bool[Tensor, "channel node"]:
+        """The circuit as a mask over (channel, node).
+
+        Args:
+            graph: of the model it will be run in; its own by default.
+
+        Raises:
+            CircuitError: that model lacks one of the nodes.
+        """
+        graph = graph or self.model.graph
+        keep = torch.zeros(graph.valid.shape, dtype=torch.bool)
+        for edge in self.edges:
+            keep[graph.edge(edge.sender, edge.receiver)] = True
+        return keep
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes that write along a kept edge, in order of computation."""
+        senders = {edge.sender for edge in self.edges}
+        return tuple(name for name in self.model.graph.nodes if name in senders)
+
+    def __len__(self) -> int:
+        return len(self.edges)
+
+    def __iter__(self) -> Iterator[Edge]:
+        return iter(self.edges)
+
+    def __contains__(self, edge: object) -> bool:
+        return edge in set(self.edges)
+
+    def __or__(self, other: Circuit) -> Circuit:
+        return self._with(set(self.edges) | set(self._same(other).edges))
+
+    def __and__(self, other: Circuit) -> Circuit:
+        return self._with(set(self.edges) & set(self._same(other).edges))
+
+    def __sub__(self, other: Circuit) -> Circuit:
+        return self._with(set(self.edges) - set(self._same(other).edges))
+
+    def __invert__(self) -> Circuit:
+        """The complement: every edge of the graph that this circuit does not keep."""
+        return replace(
+            Circuit.of_mask(self.model, torch.from_numpy(self.model.graph.valid) & ~self.mask()),
+            ablation=self.ablation,
+            metric=self.metric,
+            examples=self.examples,
+            task=self.task,
+        )
+
+    def _with(self, edges: Iterable[Edge]) -> Circuit:
+        graph = self.model.graph
+        ordered = sorted(edges, key=lambda edge: graph.edge(edge.sender, edge.receiver))
+        return replace(self, edges=tuple(ordered), scores=None, effects=None, evaluation=None)
+
+    def _same(self, other: Circuit) -> Circuit:
+        if other.model.graph != self.model.graph:
+            raise CircuitError(
+                expected=f"two circuits of one architecture, that of {self.model.id}",
+                got=f"one of {other.model.id}",
+                do="compare circuits of the same model",
+            )
+        return other
+
+    def save(self, path: str | Path) -> None:
+        """Writes `circuit.json`; the same circuit always gives the same bytes."""
+        from wheatstone.circuits._format import CircuitFile
+
+        Path(path).write_text(CircuitFile.of(self).to_json(), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Circuit:
+        """Reads `circuit.json`.
+
+        Raises:
+            CircuitError: the file is missing, not a circuit, of another format version, or names nodes or edges
+                that its own model lacks.
+        """
+        from wheatstone.circuits._format import CircuitFile
+
+        return CircuitFile.read(Path(path)).to_circuit()

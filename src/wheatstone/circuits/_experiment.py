@@ -1,0 +1,139 @@
+"""One experiment: a model, prompts, an ablation and a metric. Every number about a circuit comes from here.
+
+Discovery, verification and pictures share this object, so a circuit is always scored under the ablation it was
+found with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from wheatstone._errors import PromptError, RequestError
+from wheatstone.models import CircuitState, ResidualModel
+from wheatstone.tasks import Encoded, PromptPair, Targets, encode, metric_named
+
+Ablation = Literal["counterfactual", "zero"]
+ABLATIONS: tuple[str, ...] = get_args(Ablation)
+
+_BUDGET = 1 << 30
+"""Bytes that the node outputs of one batch of circuits may take."""
+
+
+class Experiment:
+    """Evaluates circuits of one model on one set of prompts.
+
+    Args:
+        model: the model.
+        pairs: the prompts.
+        ablation: what an edge outside a circuit carries: `counterfactual`, what its node writes on the
+            counterfactual prompt; `zero`, nothing (which leaves the distribution the model was trained on).
+        metric: `logit_diff` (logits), `prob_diff` (probability) or `kl` (nats).
+
+    Raises:
+        PromptError: the prompts cannot be compared, see `encode`; or the ablated model answers much as the
+            model does, so that there is nothing to explain.
+        RequestError: no such metric or ablation.
+    """
+
+    def __init__(
+        self,
+        model: ResidualModel,
+        pairs: Sequence[PromptPair],
+        *,
+        ablation: str = "counterfactual",
+        metric: str = "logit_diff",
+    ) -> None:
+        if ablation not in ABLATIONS:
+            raise RequestError(
+                expected=f"an ablation out of {', '.join(ABLATIONS)}", got=repr(ablation), do="choose one of these"
+            )
+        self.model, self.graph = model, model.graph
+        self.encoded: Encoded = encode(model, pairs)
+        self.metric = metric_named(metric, self.encoded)
+        self.ablation = ablation
+        self.evaluations = 0
+        """How many circuits have been run, each on all prompts."""
+
+        clean = model.forward(self.encoded.clean, cache=True)
+        assert clean.nodes is not None
+        self.clean_input: Float[Tensor, "batch pos d_model"] = clean.nodes[0].clone()
+        """What the `input` node writes on the clean prompts."""
+        self.clean_logits = clean.logits
+        self.targets = Targets(self.encoded, clean.logits.log_softmax(-1))
+        written = model.forward(self.encoded.counterfactual, cache=True).nodes
+        assert written is not None
+        self.ablated = written if ablation == "counterfactual" else torch.zeros((), device=model.device).expand_as(written)
+        self.clean: Float[Tensor, " batch"] = self.metric(clean.logits, self.targets)
+        self.corrupt_logits = self.logits(torch.zeros(1, *self.graph.valid.shape, dtype=torch.bool))[0]
+        self.corrupt: Float[Tensor, " batch"] = self.metric(self.corrupt_logits, self.targets)
+        self._check_gap()
+
+    def _check_gap(self) -> None:
+        clean, corrupt = float(self.clean.mean()), float(self.corrupt.mean())
+        same = abs(corrupt) < 0.01 if self.metric.name == "kl" else corrupt > clean / 2 or clean <= corrupt
+        if same:
+            raise PromptError(
+                expected=f"a counterfactual that changes the answer (at least halves {self.metric.name})",
+                got=f"{self.metric.name} {clean:.3f} on the prompt and {corrupt:.3f} {self.metric.unit} ablated, "
+                "so there is nothing to explain",
+                do="choose a counterfactual with another answer, or check the answer and the distractor",
+            )
+
+    def values_of(self, logits: Float[Tensor, "*many batch vocab"]) -> Float[Tensor, "*many batch"]:
+        """The metric of each prompt."""
+        return self.metric(logits, self.targets)
+
+    def step_values(self, logits: Float[Tensor, "step*batch vocab"]) -> Float[Tensor, "step*batch"]:
+        """The metric where the prompts come several times over, as in integrated gradients."""
+        batch = self.encoded.clean.batch
+        return self.values_of(logits.unflatten(0, (-1, batch))).flatten()
+
+    def logits(
+        self, keep: Bool[Tensor, "circuit channel node"], *, resume: CircuitState | None = None
+    ) -> Float[Tensor, "circuit batch vocab"]:
+        """Runs circuits, as many at once as fit in memory."""
+        self.evaluations += len(keep)
+        tokens = self.encoded.clean
+        nodes = int(keep.any(0).any(0).sum()) + 1
+        each = nodes * tokens.batch * tokens.width * self.model.d_model * self.model.dtype.itemsize
+        chunks = keep.split(max(1, _BUDGET // each))
+        runs = [self.model.forward_circuit(tokens, self.ablated, chunk, resume=resume).logits for chunk in chunks]
+        return runs[0] if len(runs) == 1 else torch.cat(runs)
+
+    def state(self, keep: Bool[Tensor, "channel node"]) -> CircuitState:
+        """One circuit's run, for runs of its sub-circuits to start from. Counts as one evaluation."""
+        self.evaluations += 1
+        return self.model.forward_circuit(self.encoded.clean, self.ablated, keep[None]).state
+
+    def values(
+        self, keep: Bool[Tensor, "circuit channel node"], *, resume: CircuitState | None = None
+    ) -> Float[Tensor, "circuit batch"]:
+        """The metric of each circuit on each prompt."""
+        return self.values_of(self.logits(keep, resume=resume))
+
+    def faithfulness_of(self, values: Float[Tensor, "*many batch"]) -> Float[Tensor, "*many"]:
+        """(circuit − corrupt) / (clean − corrupt), each averaged over prompts before dividing.
+
+        1 is the model's own behaviour, 0 the fully ablated model's; below 0 and above 1 occur.
+        """
+        corrupt = self.corrupt.mean()
+        return (values.mean(-1) - corrupt) / (self.clean.mean() - corrupt)
+
+    def faithfulness(
+        self, keep: Bool[Tensor, "circuit channel node"], *, resume: CircuitState | None = None
+    ) -> list[float]:
+        """Faithfulness of each circuit."""
+        return self.faithfulness_of(self.values(keep, resume=resume)).tolist()
+
+    def edge_gradients(self, keep: Bool[Tensor, "channel node"]) -> Float[Tensor, "channel node"]:
+        """Derivative of a circuit's faithfulness by every entry of its mask. Counts as three evaluations."""
+        self.evaluations += 3
+        values: Callable[[Tensor], Tensor] = self.values_of
+        gradients = self.model.circuit_gradients(self.encoded.clean, self.ablated, keep, values)
+        scale = (self.clean.mean() - self.corrupt.mean()) * self.encoded.clean.batch
+        return gradients / scale

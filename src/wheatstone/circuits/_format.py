@@ -1,0 +1,155 @@
+"""`circuit.json`, format `wheatstone.circuit/1`: schema, reading and writing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from wheatstone._errors import CircuitError
+from wheatstone.circuits._circuit import Circuit, Edge, Evaluation, ModelInfo
+from wheatstone.models import Graph
+from wheatstone.tasks import PromptPair
+
+FORMAT = "wheatstone.circuit/1"
+_DIGITS = 6
+"""Decimal places of written numbers: below float32's noise in a logit, so that equal runs give equal bytes."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class _Model(_Strict):
+    id: str
+    family: str
+    layers: int = Field(ge=1)
+    heads: int = Field(ge=1)
+    kv_groups: int = Field(ge=1)
+    parallel: bool = False
+    sha256: str = ""
+
+
+class _Task(_Strict):
+    name: str
+    examples: tuple[PromptPair, ...]
+
+
+class _Edge(_Strict):
+    sender: str = Field(alias="from")
+    receiver: str = Field(alias="to")
+    score: float | None = None
+    effect: float | None = None
+
+
+class _Evaluation(_Strict):
+    clean: float
+    corrupt: float
+    circuit: float
+    faithfulness: float
+    edges: int
+    total_edges: int
+
+
+class CircuitFile(_Strict):
+    """The whole document."""
+
+    format: Literal["wheatstone.circuit/1"]
+    model: _Model
+    ablation: str
+    metric: str
+    task: _Task
+    edges: tuple[_Edge, ...]
+    evaluation: _Evaluation | None = None
+
+    @classmethod
+    def of(cls, circuit: Circuit) -> CircuitFile:
+        """A circuit as it is written."""
+        graph, none = circuit.model.graph, (None,) * len(circuit.edges)
+        rows = zip(circuit.edges, circuit.scores or none, circuit.effects or none, strict=True)
+        return cls(
+            format=FORMAT,
+            model=_Model(
+                id=circuit.model.id,
+                family=circuit.model.family,
+                layers=graph.layers,
+                heads=graph.heads,
+                kv_groups=graph.kv_groups,
+                parallel=graph.parallel,
+                sha256=circuit.model.sha256,
+            ),
+            ablation=circuit.ablation,
+            metric=circuit.metric,
+            task=_Task(name=circuit.task, examples=circuit.examples),
+            edges=tuple(
+                _Edge(sender=edge.sender, receiver=edge.receiver, score=_round(score), effect=_round(effect))
+                for edge, score, effect in rows
+            ),
+            evaluation=None
+            if circuit.evaluation is None
+            else _Evaluation(**{name: _round(value) for name, value in vars(circuit.evaluation).items()}),
+        )
+
+    def to_circuit(self) -> Circuit:
+        """The circuit, its edges checked against its own model's graph."""
+        graph = Graph(self.model.layers, self.model.heads, self.model.kv_groups, self.model.parallel)
+        for edge in self.edges:
+            graph.edge(edge.sender, edge.receiver)
+        scores, effects = [edge.score for edge in self.edges], [edge.effect for edge in self.edges]
+        return Circuit(
+            model=ModelInfo(self.model.id, self.model.family, graph, self.model.sha256),
+            edges=tuple(Edge(edge.sender, edge.receiver) for edge in self.edges),
+            ablation=self.ablation,
+            metric=self.metric,
+            scores=_all_present(scores),
+            effects=_all_present(effects),
+            examples=self.task.examples,
+            task=self.task.name,
+            evaluation=None if self.evaluation is None else Evaluation(**self.evaluation.model_dump()),
+        )
+
+    def to_json(self) -> str:
+        """The document's text, one edge a line."""
+        data = self.model_dump(by_alias=True, exclude_none=True, mode="json")
+        edges = ",\n  ".join(json.dumps(edge, ensure_ascii=False) for edge in data["edges"])
+        data["edges"] = []
+        text = json.dumps(data, ensure_ascii=False, indent=1, allow_nan=False)
+        return text.replace('"edges": []', f'"edges": [\n  {edges}\n ]' if edges else '"edges": []', 1) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> CircuitFile:
+        """Reads and checks a document."""
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CircuitError(
+                expected="a circuit.json", got=f"{path}: {error}", do="check the path, or discover the circuit again"
+            ) from error
+        found = data.get("format") if isinstance(data, dict) else None
+        if found != FORMAT:
+            raise CircuitError(
+                expected=f"a circuit of format {FORMAT}",
+                got=f"{path} of format {found!r}",
+                do="discover the circuit again with this version of wheatstone",
+            )
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise CircuitError(
+                expected=f"a document of format {FORMAT}",
+                got=f"{path}: {first['msg']} at {where}",
+                do="mend the file, or discover the circuit again",
+            ) from error
+
+
+def _round(value: float | None) -> float | None:
+    return round(value, _DIGITS) if isinstance(value, float) else value
+
+
+def _all_present(values: list[float | None]) -> tuple[float, ...] | None:
+    present = [value for value in values if value is not None]
+    return tuple(present) if values and len(present) == len(values) else None

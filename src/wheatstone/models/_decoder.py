@@ -1,0 +1,135 @@
+"""A Hugging Face decoder whose layers can be run by other code: the door all runs go through."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from wheatstone._errors import ModelError
+from wheatstone.models._block import Block, replaced_forward
+from wheatstone.models._families import FAMILIES
+from wheatstone.models._graph import Graph
+from wheatstone.models._tokens import Tokens
+
+LayerForward = Callable[[int, Tensor, dict[str, Any]], Tensor]
+"""What stands in for a decoder layer: (layer index, residual stream, the layer's other arguments) -> residual stream."""
+
+
+class Decoder:
+    """A checkpoint, its graph and its tokenizer.
+
+    The module's weights are neither copied nor changed. While a run lasts, each decoder layer's `forward`
+    is replaced; embeddings, masks, rotary tables, final norm and unembedding stay transformers' own.
+
+    Args:
+        module: a causal language model of a supported family.
+        tokenizer: its tokenizer.
+        id: what the model is called in results.
+        sha256: hash of its weights, for results; empty where unknown.
+
+    Raises:
+        ModelError: the family is not supported.
+
+    When this misleads: results of two models with one `id` and an empty `sha256` cannot be told apart.
+    """
+
+    def __init__(
+        self, module: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, id: str, sha256: str = ""
+    ) -> None:
+        config = module.config
+        if config.model_type not in FAMILIES:
+            raise ModelError(
+                expected=f"a model of a supported family ({', '.join(sorted(FAMILIES))})",
+                got=f"{id} of family {config.model_type!r}",
+                do="choose a model of a supported family",
+            )
+        self.id = id
+        self.sha256 = sha256
+        self.family = FAMILIES[config.model_type]
+        self.module = module.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        layers = module.get_submodule(self.family.layers)
+        assert isinstance(layers, nn.ModuleList)
+        heads = int(config.num_attention_heads)
+        groups = int(getattr(config, "num_key_value_heads", None) or heads)
+        self.graph = Graph(len(layers), heads, groups)
+        self.blocks = [Block(layer, i, self.family, heads, groups) for i, layer in enumerate(layers)]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.module.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the weights."""
+        return self.module.dtype
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return int(self.module.config.hidden_size)
+
+    @property
+    def context(self) -> int:
+        """Most tokens a prompt may have."""
+        return int(self.module.config.max_position_embeddings)
+
+    def encode(self, text: str) -> list[int]:
+        """Tokenises a prompt as the model's tokenizer does by default, its own BOS rule included."""
+        return list(self.tokenizer(text)["input_ids"])
+
+    def continuation(self, text: str) -> list[int]:
+        """Tokenises text that follows a prompt: no special tokens."""
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def decode(self, ids: Sequence[int]) -> list[str]:
+        """The text of each token."""
+        return [str(self.tokenizer.decode([token])) for token in ids]
+
+    def tokens(self, texts: Sequence[str]) -> Tokens:
+        """Tokenises and pads prompts."""
+        return Tokens.of([self.encode(text) for text in texts], self.device)
+
+    def run(
+        self, tokens: Tokens, layer: LayerForward, *, all_positions: bool = False
+    ) -> Float[Tensor, "batch vocab"] | Float[Tensor, "batch pos vocab"]:
+        """Runs the model with every decoder layer replaced by `layer`.
+
+        Args:
+            tokens: the prompts.
+            layer: what to compute instead of each decoder layer.
+            all_positions: unembed every position; by default only each prompt's last.
+
+        Returns:
+            Logits, [batch, vocab] or [batch, pos, vocab].
+        """
+        with self._swapped(layer):
+            if all_positions:
+                return self.module(tokens.ids, use_cache=False).logits
+            wanted, which = (tokens.lengths - 1).unique(return_inverse=True)
+            logits = self.module(tokens.ids, use_cache=False, logits_to_keep=wanted).logits
+            return logits[:, 0] if len(wanted) == 1 else logits[torch.arange(tokens.batch), which]
+
+    @contextmanager
+    def _swapped(self, layer: LayerForward) -> Generator[None, None, None]:
+        def stand_in(block: Block) -> Callable[..., Tensor]:
+            signature = inspect.signature(type(block.layer).forward)
+
+            def forward(*args: Any, **kwargs: Any) -> Tensor:
+                call = dict(signature.bind(block.layer, *args, **kwargs).arguments)
+                call.update(call.pop("kwargs", {}))
+                del call["self"]
+                return layer(block.index, call.pop("hidden_states"), call)
+
+            return forward
+
+        with replaced_forward({block.layer: stand_in(block) for block in self.blocks}):
+            yield

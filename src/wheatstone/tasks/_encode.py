@@ -1,0 +1,137 @@
+"""Prompt pairs as tokens, refused where a comparison between the two prompts would not mean anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from wheatstone._errors import PromptError
+from wheatstone.models import ResidualModel, Tokens
+from wheatstone.tasks._pair import PromptPair
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Prompt pairs, tokenised for one model.
+
+    Args:
+        pairs: the records.
+        clean: tokens of the prompts.
+        counterfactual: tokens of the counterfactuals, aligned with `clean` position by position.
+        answers: first token of each answer, padded with -1.
+        distractors: first token of each distractor, padded with -1.
+        notes: what a reader of results should know, such as that only an answer's first token is scored.
+    """
+
+    pairs: tuple[PromptPair, ...]
+    clean: Tokens
+    counterfactual: Tokens
+    answers: Int[Tensor, "batch answer"]
+    distractors: Int[Tensor, "batch distractor"]
+    notes: tuple[str, ...]
+
+    @property
+    def last(self) -> Int[Tensor, " batch"]:
+        """Position of each prompt's last token."""
+        return self.clean.lengths - 1
+
+    @property
+    def subject_last(self) -> Int[Tensor, " batch"]:
+        """Last position at which prompt and counterfactual differ: where the subject ends."""
+        differs = self.clean.ids != self.counterfactual.ids
+        inside = torch.arange(self.clean.width, device=differs.device) < self.clean.lengths[:, None]
+        steps = torch.arange(self.clean.width, device=differs.device)
+        return torch.where(differs & inside, steps, -1).amax(-1)
+
+
+def encode(model: ResidualModel, pairs: Sequence[PromptPair]) -> Encoded:
+    """Tokenises pairs and checks that they can be compared.
+
+    Args:
+        model: whose tokenizer is used, as it is by default.
+        pairs: at least one.
+
+    Raises:
+        PromptError: lengths differ within a pair, a prompt is longer than the context, an answer does not
+            continue its prompt as typed, or an answer and a distractor share their first token.
+    """
+    if not pairs:
+        raise PromptError(expected="at least one prompt pair", got="none", do="give a prompt and a counterfactual")
+    clean = [model.encode(pair.prompt) for pair in pairs]
+    counterfactual = [model.encode(pair.counterfactual) for pair in pairs]
+    notes: list[str] = []
+    for pair, ours, theirs in zip(pairs, clean, counterfactual, strict=True):
+        _check_lengths(model, ours, theirs)
+    answers = [_first_tokens(model, pair, ours, pair.answers, notes) for pair, ours in zip(pairs, clean, strict=True)]
+    distractors = [
+        _first_tokens(model, pair, ours, pair.distractors, notes) for pair, ours in zip(pairs, clean, strict=True)
+    ]
+    for pair, right, wrong in zip(pairs, answers, distractors, strict=True):
+        for token in set(right) & set(wrong):
+            answer, distractor = pair.answers[right.index(token)], pair.distractors[wrong.index(token)]
+            raise PromptError(
+                expected="an answer and a distractor that differ in their first token",
+                got=f"{answer!r} and {distractor!r}, which both begin with {model.decode([token])[0]!r}",
+                do="choose another distractor",
+            )
+    return Encoded(
+        pairs=tuple(pairs),
+        clean=Tokens.of(clean, model.device),
+        counterfactual=Tokens.of(counterfactual, model.device),
+        answers=_padded(answers, model.device),
+        distractors=_padded(distractors, model.device),
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _check_lengths(model: ResidualModel, clean: list[int], counterfactual: list[int]) -> None:
+    longest = max(len(clean), len(counterfactual))
+    if longest > model.context:
+        raise PromptError(
+            expected=f"prompts of at most {model.context} tokens, the context of {model.id}",
+            got=f"{longest} tokens",
+            do="shorten the prompt",
+        )
+    if not clean or not counterfactual:
+        raise PromptError(expected="prompts of at least one token", got="an empty prompt", do="write a prompt")
+    if len(clean) != len(counterfactual):
+        raise PromptError(
+            expected="prompt and counterfactual of the same token length",
+            got=f"{len(clean)} tokens {model.decode(clean)} and {len(counterfactual)} tokens "
+            f"{model.decode(counterfactual)}",
+            do="reword one of them so that the tokens line up",
+        )
+
+
+def _first_tokens(
+    model: ResidualModel, pair: PromptPair, prompt: list[int], continuations: Sequence[str], notes: list[str]
+) -> list[int]:
+    """First token of each continuation, as it follows the prompt."""
+    firsts: list[int] = []
+    for text in continuations:
+        tokens = model.continuation(text)
+        follows = model.encode(pair.prompt + text)[len(prompt) :]
+        spaced = model.continuation(" " + text.lstrip())
+        glued = text[0].isalnum() and not pair.prompt[-1].isspace() and pair.prompt[-1].isalnum()
+        if glued or not tokens or not follows or follows[0] != tokens[0]:
+            suggestion = " " + text.strip()
+            works = suggestion != text and model.encode(pair.prompt + suggestion)[len(prompt) :][:1] == spaced[:1]
+            raise PromptError(
+                expected="an answer that continues the prompt with a token of its own",
+                got=f"{text!r} after {pair.prompt[-20:]!r}",
+                do=f"write it with its leading space: {suggestion!r}" if works else "end the prompt at a word boundary",
+            )
+        if len(tokens) > 1:
+            first = model.decode(tokens[:1])[0]
+            notes.append(f"{text!r} is {len(tokens)} tokens; only the first, {first!r}, is scored")
+        firsts.append(tokens[0])
+    return list(dict.fromkeys(firsts))
+
+
+def _padded(rows: list[list[int]], device: torch.device) -> Tensor:
+    width = max(len(row) for row in rows)
+    return torch.tensor([row + [-1] * (width - len(row)) for row in rows], dtype=torch.long, device=device)
