@@ -1,12 +1,12 @@
 """Every error Wheatstone raises on purpose.
 
-    WheatstoneError
-    ├── RequestError          the request is wrong; nothing was written   (exit code 2)
-    │   ├── ModelError        unknown model, broken or unsupported weights
-    │   ├── PromptError       prompts, answers or counterfactuals that cannot be used
-    │   ├── CircuitError      a circuit or graph that does not fit
-    │   └── RunError          a run folder that is missing, occupied or of another format
-    └── ComputationError      it failed midway; nothing half-written is left  (exit code 1)
+WheatstoneError
+├── RequestError          the request is wrong; nothing was written   (exit code 2)
+│   ├── ModelError        unknown model, broken or unsupported weights
+│   ├── PromptError       prompts, answers or counterfactuals that cannot be used
+│   ├── CircuitError      a circuit or graph that does not fit
+│   └── RunError          a run folder that is missing, occupied or of another format
+└── ComputationError      it failed midway; nothing half-written is left  (exit code 1)
 """
 
 from __future__ import annotations

@@ -59,9 +59,7 @@ def test_a_pull_stopped_midway_leaves_no_model_and_the_next_one_works(
 def test_parallel_pulls_build_once(own_home: Path) -> None:
     processes = [start_pull(1) for _ in range(2)]
     ends = [process.communicate() for process in processes]
-    assert [(process.returncode, err) for process, (_, err) in zip(processes, ends, strict=True)] == [
-        (0, "")
-    ] * 2
+    assert [(process.returncode, err) for process, (_, err) in zip(processes, ends, strict=True)] == [(0, "")] * 2
     assert sum("building" in out for out, _ in ends) == 1
     assert len({out.split()[-1] for out, _ in ends}) == 1
 

