@@ -131,7 +131,7 @@ class Block:
         zero = torch.zeros_like(self.attention_norm.weight) if bias is None else bias
         return QKV(*(part[0, 0] for part in self.qkv(zero[None, None])))
 
-    def attend(self, qkv: QKV, call: dict[str, Any]) -> Float[Tensor, "batch pos head*d_head"]:
+    def attend(self, qkv: QKV, call: dict[str, Any]) -> Float[Tensor, "batch pos head_d_head"]:
         """Runs the checkpoint's attention on given queries, keys and values, up to its output projection."""
         return self.attend_with_weights(qkv, call)[0]
 
@@ -146,7 +146,7 @@ class Block:
                 return self.attention(hidden_states=shape_only, **call)[:2]
 
     def head_outputs(
-        self, z: Float[Tensor, "batch pos head*d_head"], heads: list[int] | None = None
+        self, z: Float[Tensor, "batch pos head_d_head"], heads: list[int] | None = None
     ) -> Float[Tensor, "head batch pos d_model"]:
         """What each head writes: its slice of z through its slice of the output projection, without the bias."""
         per_head = z.flatten(0, 1).unflatten(-1, (self.heads, -1)).transpose(0, 1)

@@ -23,7 +23,7 @@ from wheatstone.models._block import Norm
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._tokens import Tokens
 
-Values = Callable[[Float[Tensor, "step*batch vocab"]], Float[Tensor, " step*batch"]]
+Values = Callable[[Float[Tensor, "step_batch vocab"]], Float[Tensor, " step_batch"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,9 +78,9 @@ class ChannelGradients:
     def _pull_back(
         self,
         norm: Norm,
-        x: Float[Tensor, "step*batch pos d_model"],
-        d: Float[Tensor, "step*batch pos row inner"],
-        linear: Float[Tensor, "step*batch pos row inner"],
+        x: Float[Tensor, "step_batch pos d_model"],
+        d: Float[Tensor, "step_batch pos row inner"],
+        linear: Float[Tensor, "step_batch pos row inner"],
         project: Callable[[Tensor], Tensor],
     ) -> Float[Tensor, "row batch pos d_model"]:
         """Takes gradients d at (a projection of) a norm's output back to the norm's input, summed over steps.

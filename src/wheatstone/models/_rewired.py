@@ -163,7 +163,7 @@ class Rewired:
         self.base = self.base + self.ablated[node]
         return self._inputs([graph.logits_channel], self.base)[0] if index == graph.layers - 1 else x
 
-    def _append(self, outputs: Float[Tensor, "node circuit*batch pos d_model"]) -> None:
+    def _append(self, outputs: Float[Tensor, "node circuit_batch pos d_model"]) -> None:
         """Notes what the next nodes wrote."""
         at = slice(self.count, self.count + len(outputs))
         ablated = self.ablated[torch.from_numpy(self.nodes[at])]
@@ -187,7 +187,7 @@ class Rewired:
 
     def _inputs(
         self, channels: list[int], base: Float[Tensor, "batch pos d_model"]
-    ) -> Float[Tensor, "channel circuit*batch pos d_model"]:
+    ) -> Float[Tensor, "channel circuit_batch pos d_model"]:
         """Assembles what channels of one sublayer read."""
         count = self.readable[channels[0]]
         written = self._written()[:count]
