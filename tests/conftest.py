@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,13 @@ import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from wheatstone.circuits import Experiment
+from wheatstone.models import ResidualModel, load_model
 from wheatstone.models._cache import ModelFiles
 from wheatstone.models._sources import resolve_model
+from wheatstone.tasks import PromptPair
 
 
 @pytest.fixture(scope="session")
@@ -107,3 +111,93 @@ def tiny_gguf(tmp_path: Path) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+WORDS = [f"w{index}" for index in range(40)]
+
+
+def make_tiny(kind: str, dtype: torch.dtype) -> ResidualModel:
+    """A random model of 3 layers and 4 heads, every bias and norm weight random too; prompts are words w0 … w39."""
+    if kind == "gpt2":
+        config = GPT2Config(vocab_size=len(WORDS), n_positions=32, n_embd=16, n_layer=3, n_head=4, n_inner=24)
+        module = GPT2LMHeadModel(config)
+    else:
+        module = LlamaForCausalLM(
+            LlamaConfig(
+                vocab_size=len(WORDS),
+                hidden_size=16,
+                intermediate_size=24,
+                num_hidden_layers=3,
+                num_attention_heads=4,
+                num_key_value_heads=2,
+                max_position_embeddings=32,
+                attention_bias=kind == "llama-biased",
+                mlp_bias=kind == "llama-biased",
+            )
+        )
+    draw = torch.Generator().manual_seed(0)
+    for name, parameter in module.named_parameters():
+        noise = torch.randn(parameter.shape, generator=draw)
+        norm = parameter.ndim == 1 and name.endswith("weight")
+        parameter.data = (1 + 0.3 * noise if norm else 0.4 * noise).to(dtype)
+    vocabulary = Tokenizer(WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="w0"))
+    vocabulary.pre_tokenizer = Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=vocabulary, unk_token="w0")
+    return ResidualModel(module.to(dtype), tokenizer, id=f"tiny-{kind}")
+
+
+@pytest.fixture(scope="session", params=["llama", "llama-biased", "gpt2"])
+def tiny(request: pytest.FixtureRequest) -> ResidualModel:
+    """A tiny random model in float32; the llamas have two heads to a KV group."""
+    return make_tiny(request.param, torch.float32)
+
+
+@pytest.fixture(scope="session", params=["llama", "llama-biased", "gpt2"])
+def tiny64(request: pytest.FixtureRequest) -> ResidualModel:
+    """A tiny random model in float64, where finite differences are sharp."""
+    return make_tiny(request.param, torch.float64)
+
+
+@pytest.fixture(scope="session")
+def smollm2(smollm2_files: ModelFiles) -> ResidualModel:
+    """SmolLM2-135M, to be read only."""
+    return load_model(smollm2_files.id)
+
+
+def explainable_pairs(model: ResidualModel, prompts: Sequence[tuple[str, str]]) -> list[PromptPair]:
+    """Pairs on which even a random model changes its answer: answer and distractor are read off its logits."""
+    pairs: list[PromptPair] = []
+    for prompt, counterfactual in prompts:
+        clean, corrupt = (model.forward(model.tokens([text])).logits[0] for text in (prompt, counterfactual))
+        gap = torch.minimum(clean[:, None] - clean, corrupt - corrupt[:, None])
+        answer, distractor = divmod(int(gap.argmax()), len(clean))
+        pairs.append(
+            PromptPair(
+                prompt=prompt,
+                counterfactual=counterfactual,
+                answers=(f" {WORDS[answer]}",),
+                distractors=(f" {WORDS[distractor]}",),
+            )
+        )
+    return pairs
+
+
+@pytest.fixture(scope="session")
+def tiny_experiment(tiny64: ResidualModel) -> Experiment:
+    """Three prompts of two lengths on a tiny model in float64."""
+    prompts = [("w1 w2 w3 w4", "w1 w9 w3 w4"), ("w5 w6 w7 w8 w9 w10", "w5 w6 w17 w8 w9 w10"), ("w11 w12", "w30 w12")]
+    return Experiment(tiny64, explainable_pairs(tiny64, prompts))
+
+
+FRANCE = PromptPair(
+    prompt="The official language of France is",
+    counterfactual="The official language of Japan is",
+    answers=(" French",),
+    distractors=(" Japanese",),
+)
+
+
+@pytest.fixture(scope="session")
+def france(smollm2: ResidualModel) -> Experiment:
+    """The official language of France, on real weights."""
+    return Experiment(smollm2, [FRANCE])
