@@ -162,12 +162,13 @@ class Graph:
             )
         return channel, node
 
-    def live_nodes(self, keep: Bool[np.ndarray, "channel node"]) -> Bool[np.ndarray, " node"]:
+    def live_nodes(self, keep: Bool[np.ndarray, "*circuits channel node"]) -> Bool[np.ndarray, "*circuits node"]:
         """Nodes whose output can differ from its ablated value: reached from `input` by kept edges."""
-        live = np.zeros(len(self.nodes), dtype=bool)
-        live[0] = True
+        live = np.zeros((*keep.shape[:-2], len(self.nodes)), dtype=bool)
+        live[..., 0] = True
         for node in range(1, len(self.nodes)):
-            live[node] = any((keep[channel] & live).any() for channel in self.channels_of(node))
+            read = keep[..., list(self.channels_of(node)), :node]
+            live[..., node] = (read & live[..., None, :node]).any((-2, -1))
         return live
 
     def needed_nodes(self, keep: Bool[np.ndarray, "channel node"]) -> Bool[np.ndarray, " node"]:

@@ -7,8 +7,9 @@ Channel r of circuit c reads
 where a[r] is the residual stream of the ablated run at r. So a kept edge carries what its node writes *in this
 circuit*, and every other edge what the node writes in the ablated run.
 
-A node that kept edges do not reach from `input` writes exactly its ablated value; a node that cannot reach the
-logits over kept edges does not matter. Neither is computed: the cost of a circuit grows with its size.
+A node that kept edges do not reach from `input` writes its ablated value: under the counterfactual ablation that is
+what it would compute, under any other it is the definition. A node that cannot reach the logits over kept edges does
+not matter. Neither is computed: the cost of a circuit grows with its size.
 """
 
 from __future__ import annotations
@@ -77,9 +78,10 @@ class Rewired:
         gradients: bool = False,
     ) -> None:
         graph = model.graph
+        keep = keep & torch.from_numpy(graph.live_nodes(keep.numpy()))[:, None]
         union = keep.any(0).numpy()
         if resume is None:
-            nodes = np.flatnonzero(graph.live_nodes(union) & graph.needed_nodes(union))
+            nodes = np.flatnonzero(graph.needed_nodes(union))
         else:
             if (union & ~resume.keep.numpy()).any():
                 raise ValueError("a run can only resume from a circuit that contains it")
