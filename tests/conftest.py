@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from wheatstone.circuits import Experiment
 from wheatstone.models import ResidualModel, load_model
@@ -116,6 +117,17 @@ def tiny_gguf(tmp_path: Path) -> Path:
 WORDS = [f"w{index}" for index in range(40)]
 
 
+class DoubleRMSNorm(torch.nn.Module):
+    """llama's norm without its detour through float32, which would blur finite differences."""
+
+    def __init__(self, norm: LlamaRMSNorm) -> None:
+        super().__init__()
+        self.weight, self.variance_epsilon = norm.weight, norm.variance_epsilon
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.weight * x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.variance_epsilon)
+
+
 def make_tiny(kind: str, dtype: torch.dtype) -> ResidualModel:
     """A random model of 3 layers and 4 heads, every bias and norm weight random too; prompts are words w0 … w39."""
     if kind == "gpt2":
@@ -140,10 +152,13 @@ def make_tiny(kind: str, dtype: torch.dtype) -> ResidualModel:
         noise = torch.randn(parameter.shape, generator=draw)
         norm = parameter.ndim == 1 and name.endswith("weight")
         parameter.data = (1 + 0.3 * noise if norm else 0.4 * noise).to(dtype)
+    for name, part in list(module.named_modules()):
+        if isinstance(part, LlamaRMSNorm) and dtype == torch.float64:
+            module.set_submodule(name, DoubleRMSNorm(part))
     vocabulary = Tokenizer(WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="w0"))
     vocabulary.pre_tokenizer = Whitespace()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=vocabulary, unk_token="w0")
-    return ResidualModel(module.to(dtype), tokenizer, id=f"tiny-{kind}")
+    return ResidualModel(module, tokenizer, id=f"tiny-{kind}")
 
 
 @pytest.fixture(scope="session", params=["llama", "llama-biased", "gpt2"])

@@ -40,6 +40,7 @@ class SlowRun:
         self.keep = torch.from_numpy(self.graph.valid).double() if keep is None else keep
         self.ablated = torch.zeros(len(self.graph.nodes), self.width, model.d_model) if ablated is None else ablated
         self.written: dict[str, Tensor] = {}
+        self.live = [0]
         self.constant = torch.zeros(model.d_model)
         self.logits = self._gpt2(torch.tensor(ids)) if model.family.name == "gpt2" else self._llama(torch.tensor(ids))
 
@@ -52,6 +53,14 @@ class SlowRun:
             total = total + share * written + (1 - share) * self.ablated[node]
         return total + self.leaves.get(channel, 0)
 
+    def reached(self, name: str, written: Tensor) -> Tensor:
+        """What a node wrote; its ablated output where no kept edge leads to it from the input."""
+        node = self.graph.node_index[name]
+        if any((self.keep[channel, other] != 0) for channel in self.graph.channels_of(node) for other in self.live):
+            self.live.append(node)
+            return written
+        return self.ablated[node]
+
     def attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Causal attention of one head."""
         scores = (q @ k.T / q.shape[-1] ** 0.5).masked_fill(
@@ -63,9 +72,10 @@ class SlowRun:
         """Turns each pair (i, i + d/2) of a query or key by its position's angle."""
         half = x.shape[-1] // 2
         theta = self.config.rope_parameters["rope_theta"]
-        angle = torch.arange(self.width)[:, None] / theta ** (torch.arange(half, dtype=x.dtype) / half)
+        angle = torch.arange(self.width)[:, None] * (1 / theta ** (torch.arange(half) / half))
+        cos, sin = angle.cos().to(x), angle.sin().to(x)  # transformers keeps these tables in float32
         a, b = x[:, :half], x[:, half:]
-        return torch.cat([a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()], dim=-1)
+        return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
 
     def _llama(self, ids: Tensor) -> Tensor:
         body: Any = self.module.model
@@ -87,11 +97,13 @@ class SlowRun:
                 v = project(attention.v_proj, group, f"a{index}.g{group}<v>")
                 z = self.attention(self.rotary(q), self.rotary(k), v)
                 columns = slice(head * d_head, (head + 1) * d_head)
-                heads[f"a{index}.h{head}"] = z @ attention.o_proj.weight[:, columns].T
+                written = z @ attention.o_proj.weight[:, columns].T
+                heads[f"a{index}.h{head}"] = self.reached(f"a{index}.h{head}", written)
             self.written |= heads
             if attention.o_proj.bias is not None:
                 self.constant = self.constant + attention.o_proj.bias
-            self.written[f"m{index}"] = layer.mlp(layer.post_attention_layernorm(self.read(f"m{index}")))
+            mlp = layer.mlp(layer.post_attention_layernorm(self.read(f"m{index}")))
+            self.written[f"m{index}"] = self.reached(f"m{index}", mlp)
         return self.module.lm_head(body.norm(self.read("logits")[-1]))
 
     def _gpt2(self, ids: Tensor) -> Tensor:
@@ -109,8 +121,9 @@ class SlowRun:
                     columns = slice(kind * d_model + head * d_head, kind * d_model + (head + 1) * d_head)
                     parts.append(layer.ln_1(self.read(channel)) @ weight[:, columns] + bias[columns])
                 rows = slice(head * d_head, (head + 1) * d_head)
-                heads[f"a{index}.h{head}"] = self.attention(*parts) @ layer.attn.c_proj.weight[rows]
+                written = self.attention(*parts) @ layer.attn.c_proj.weight[rows]
+                heads[f"a{index}.h{head}"] = self.reached(f"a{index}.h{head}", written)
             self.written |= heads
             self.constant = self.constant + layer.attn.c_proj.bias
-            self.written[f"m{index}"] = layer.mlp(layer.ln_2(self.read(f"m{index}")))
+            self.written[f"m{index}"] = self.reached(f"m{index}", layer.mlp(layer.ln_2(self.read(f"m{index}"))))
         return self.module.lm_head(body.ln_f(self.read("logits")[-1]))
