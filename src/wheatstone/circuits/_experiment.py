@@ -67,9 +67,7 @@ class Experiment:
         self.targets = Targets(self.encoded, clean.logits.log_softmax(-1))
         written = model.forward(self.encoded.counterfactual, cache=True).nodes
         assert written is not None
-        self.ablated = (
-            written if ablation == "counterfactual" else torch.zeros((), device=model.device).expand_as(written)
-        )
+        self.ablated = written if ablation == "counterfactual" else written.new_zeros(()).expand_as(written)
         self.clean: Float[Tensor, " batch"] = self.metric(clean.logits, self.targets)
         self.corrupt_logits = self.logits(torch.zeros(1, *self.graph.valid.shape, dtype=torch.bool))[0]
         self.corrupt: Float[Tensor, " batch"] = self.metric(self.corrupt_logits, self.targets)
@@ -90,7 +88,7 @@ class Experiment:
         """The metric of each prompt."""
         return self.metric(logits, self.targets)
 
-    def step_values(self, logits: Float[Tensor, "step*batch vocab"]) -> Float[Tensor, "step*batch"]:
+    def step_values(self, logits: Float[Tensor, "step_batch vocab"]) -> Float[Tensor, " step_batch"]:
         """The metric where the prompts come several times over, as in integrated gradients."""
         batch = self.encoded.clean.batch
         return self.values_of(logits.unflatten(0, (-1, batch))).flatten()
