@@ -6,7 +6,8 @@ transformers' own code, called with inputs of our choosing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from wheatstone.models._families import Family
+from wheatstone._errors import ModelError
+from wheatstone.models.families import Family
 
 HeadWeights = Float[Tensor, "head d_head d_model"]
 
@@ -29,21 +31,31 @@ class Norm:
     for a layer norm.
 
     Args:
-        module: the checkpoint's module.
+        module: the checkpoint's module, or None where the residual stream is read as it is.
         centred: whether it subtracts the mean (layer norm).
-        weight: w, d_model.
-        bias: b, d_model, or None.
         eps: added under the root.
+        weight_plus: added to the module's weight to give w.
     """
 
-    module: nn.Module
+    module: nn.Module | None
     centred: bool
-    weight: Tensor
-    bias: Tensor | None
     eps: float
+    weight_plus: float
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self.module(x)
+        # A view, never x itself: what a channel reads has a gradient of its own.
+        return x.view_as(x) if self.module is None else self.module(x)
+
+    @property
+    def weight(self) -> Tensor | None:
+        """w, d_model; None where it is 1."""
+        weight = getattr(self.module, "weight", None)
+        return weight if weight is None or self.weight_plus == 0 else weight.float() + self.weight_plus
+
+    @property
+    def bias(self) -> Tensor | None:
+        """b, d_model; None where it is 0."""
+        return getattr(self.module, "bias", None)
 
     def standardise(self, x: Float[Tensor, "*n d_model"]) -> tuple[Tensor, Tensor]:
         """x (centred where the norm centres) and r, in float32 or better."""
@@ -51,6 +63,11 @@ class Norm:
         if self.centred:
             x = x - x.mean(-1, keepdim=True)
         return x, torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps)
+
+    def factor(self, x: Float[Tensor, "*n d_model"]) -> Float[Tensor, "*n d_model"]:
+        """w r: what an RMS norm multiplies x with, entry by entry."""
+        _, r = self.standardise(x)
+        return r.expand(x.shape) if self.weight is None else r * self.weight
 
 
 @dataclass(frozen=True)
@@ -74,40 +91,82 @@ class Block:
         family: names and flags.
         heads: query heads.
         kv_groups: key/value heads.
+        multiplier: of what attention and MLP write.
+
+    Raises:
+        AttributeError: the layer lacks a part that the family names.
+        ModelError: attention has an output bias and an output norm. Scaled by the norm, the bias is no head's
+            share, nor is it constant.
     """
 
-    def __init__(self, layer: nn.Module, index: int, family: Family, heads: int, kv_groups: int) -> None:
+    def __init__(
+        self, layer: nn.Module, index: int, family: Family, heads: int, kv_groups: int, multiplier: float = 1.0
+    ) -> None:
         self.layer = layer
         self.index = index
+        self.family = family
         self.heads = heads
         self.kv_groups = kv_groups
         self.attention = layer.get_submodule(family.attention)
-        self.mlp = layer.get_submodule(family.mlp)
-        self.attention_norm = _norm(layer.get_submodule(family.attention_norm), family)
-        self.mlp_norm = _norm(layer.get_submodule(family.mlp_norm), family)
-        self.neurons_in = self.mlp.get_submodule(family.mlp_output)
+        self.attention_norm = _norm(layer, family.attention_norm, family)
+        self.mlp_norm = _norm(layer, family.mlp_norm, family)
+        self._attention_output_norm = _norm(layer, family.attention_output_norm, family)
+        self._mlp_output_norm = _norm(layer, family.mlp_output_norm, family)
+        self.mlp = _chain(layer, family.mlp)
         self._qkv = tuple(self.attention.get_submodule(name) for name in family.qkv)
         self._output = self.attention.get_submodule(family.attention_output)
+        self._multiplier = multiplier
 
-        out_in, self.output_bias = _weight(self._output)
-        d_head = out_in.shape[1] // heads
-        self._sizes = [heads * d_head, kv_groups * d_head, kv_groups * d_head]
-        self.output_weight: HeadWeights = out_in.T.unflatten(0, (heads, d_head))
-        rows = [_weight(module)[0] for module in self._qkv]
-        rows = list(rows[0].split(self._sizes)) if len(rows) == 1 else rows
-        biases = [_weight(module)[1] for module in self._qkv]
-        if len(biases) == 1:
-            biases = [None] * 3 if biases[0] is None else list(biases[0].split(self._sizes))
-        self.qkv_weights: tuple[HeadWeights, ...] = tuple(row.unflatten(0, (-1, d_head)) for row in rows)
-        self._qkv_biases = [None if bias is None else bias.unflatten(0, (-1, d_head)) for bias in biases]
+        out_in, self._output_bias = _weight(self._output)
+        if self._output_bias is not None and self._attention_output_norm.module is not None:
+            raise ModelError(
+                expected=f"attention without an output bias in a model of family {family.name}, which norms its output",
+                got=f"a bias in layer {index}",
+                do="choose a checkpoint without one: its share of the norm belongs to no head",
+            )
+        self.d_model = out_in.shape[0]
+        self._d_head = out_in.shape[1] // heads
+        self.output_weight: HeadWeights = out_in.T.unflatten(0, (heads, self._d_head))
+        weights, biases = zip(*(_weight(module) for module in self._qkv), strict=True)
+        self.qkv_weights: tuple[HeadWeights, ...] = self._by_head(weights)
+        self._qkv_biases: tuple[Tensor, ...] | None = None if biases[0] is None else self._by_head(biases)
+
+    @property
+    def output_bias(self) -> Float[Tensor, " d_model"] | None:
+        """What attention writes whatever its heads do."""
+        return (
+            self._output_bias
+            if self._output_bias is None or self._multiplier == 1
+            else (self._output_bias * self._multiplier)
+        )
+
+    @property
+    def neurons_in(self) -> nn.Module:
+        """The MLP's last projection; its input is the neurons.
+
+        Raises:
+            ModelError: tokens are routed to experts.
+        """
+        if self.family.mlp_output is None:
+            raise ModelError(
+                expected="a model whose MLPs have neurons",
+                got=f"{self.family.name}, a mixture of experts",
+                do="ask about its nodes: a routed MLP is one node",
+            )
+        return self.mlp.get_submodule(self.family.mlp_output)
+
+    def _by_head(self, parts: Sequence[Tensor], dim: int = 0) -> tuple[Tensor, ...]:
+        """Queries, keys and values as [head or group, d_head] along `dim`, out of the family's projections."""
+        if len(parts) == 1 and self.family.interleaved:
+            return parts[0].unflatten(dim, (self.heads, 3, self._d_head)).unbind(dim + 1 if dim >= 0 else dim - 1)
+        if len(parts) == 1:
+            rows = [heads * self._d_head for heads in (self.heads, self.kv_groups, self.kv_groups)]
+            parts = parts[0].split(rows, dim=dim)
+        return tuple(part.unflatten(dim, (-1, self._d_head)) for part in parts)
 
     def qkv(self, normed: Float[Tensor, "batch pos d_model"]) -> QKV:
         """Projects one input shared by all heads, through the checkpoint's own modules."""
-        parts = [type(module).forward(module, normed) for module in self._qkv]
-        if len(parts) == 1:
-            parts = list(parts[0].split(self._sizes, dim=-1))
-        d_head = self.output_weight.shape[1]
-        return QKV(*(part.unflatten(-1, (-1, d_head)) for part in parts))
+        return QKV(*self._by_head([type(module).forward(module, normed) for module in self._qkv], dim=-1))
 
     def project(self, kind: int, inputs: Float[Tensor, "channel tokens d_model"], rows: list[int]) -> Tensor:
         """Projects each head's own input.
@@ -120,15 +179,14 @@ class Block:
         Returns:
             [channel, tokens, d_head].
         """
-        weight, bias = self.qkv_weights[kind][rows], self._qkv_biases[kind]
-        projected = torch.bmm(inputs, weight.transpose(1, 2))
-        return projected if bias is None else projected + bias[rows][:, None]
+        projected = torch.bmm(inputs, self.qkv_weights[kind][rows].transpose(1, 2))
+        return projected if self._qkv_biases is None else projected + self._qkv_biases[kind][rows][:, None]
 
     @torch.no_grad()
     def offsets(self) -> QKV:
         """What q, k and v are at a standardised input of zero: the norm's bias projected, plus the biases."""
         bias = self.attention_norm.bias
-        zero = torch.zeros_like(self.attention_norm.weight) if bias is None else bias
+        zero = self.output_weight.new_zeros(self.d_model) if bias is None else bias
         return QKV(*(part[0, 0] for part in self.qkv(zero[None, None])))
 
     def attend(self, qkv: QKV, call: dict[str, Any]) -> Float[Tensor, "batch pos head_d_head"]:
@@ -137,27 +195,55 @@ class Block:
 
     def attend_with_weights(self, qkv: QKV, call: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
         """As `attend`; also the attention weights, where the attention implementation returns them."""
-        flat = [part.flatten(-2) for part in qkv]
-        supplied = [torch.cat(flat, dim=-1)] if len(self._qkv) == 1 else flat
+        if self.family.interleaved:
+            supplied = [torch.stack(list(qkv), dim=-2).flatten(-3)]
+        else:
+            supplied = [part.flatten(-2) for part in qkv]
+            if len(self._qkv) == 1:
+                supplied = [torch.cat(supplied, dim=-1)]
+        if self.family.clamps_in_place:
+            supplied = [part.clone() for part in supplied]
         # The value fed in is never read: it gives the attention code its batch and position shape.
-        shape_only = flat[0].new_empty(1).expand(*flat[0].shape[:2], self.output_weight.shape[2])
-        with replaced_forward({m: _returning(t) for m, t in zip(self._qkv, supplied, strict=True)}):
-            with replaced_forward({self._output: lambda z: z}):
-                return self.attention(hidden_states=shape_only, **call)[:2]
+        shape_only = qkv.q.new_empty(1).expand(*qkv.q.shape[:2], self.d_model)
+        instead = {module: _returning(part) for module, part in zip(self._qkv, supplied, strict=True)}
+        with replaced_forward({**instead, self._output: lambda z: z}):
+            return self.attention(hidden_states=shape_only, **call)[:2]
 
     def head_outputs(
         self, z: Float[Tensor, "batch pos head_d_head"], heads: list[int] | None = None
     ) -> Float[Tensor, "head batch pos d_model"]:
-        """What each head writes: its slice of z through its slice of the output projection, without the bias."""
+        """What each head writes: its slice of z through its slice of the output projection, without the bias.
+
+        Where a norm follows, each head has its share: its slice times the factor that the norm takes from all.
+        """
         per_head = z.flatten(0, 1).unflatten(-1, (self.heads, -1)).transpose(0, 1)
         weight = self.output_weight
         if heads is not None and len(heads) < self.heads:
             per_head, weight = per_head[heads], weight[heads]
-        return torch.bmm(per_head, weight).unflatten(1, z.shape[:2])
+        outputs = torch.bmm(per_head, weight).unflatten(1, z.shape[:2])
+        if self._attention_output_norm.module is not None:
+            outputs = (outputs * self._attention_output_norm.factor(self._whole(z))).to(z.dtype)
+        return outputs if self._multiplier == 1 else outputs * self._multiplier
 
     def attention_output(self, z: Tensor) -> Tensor:
         """What the whole attention layer writes, bias included."""
+        output = self._attention_output_norm(self._whole(z))
+        return output if self._multiplier == 1 else output * self._multiplier
+
+    def mlp_output(self, normed: Tensor) -> Tensor:
+        """What the MLP writes, given its normed input."""
+        output = self._mlp_output_norm(self.mlp(normed))
+        return output if self._multiplier == 1 else output * self._multiplier
+
+    def _whole(self, z: Tensor) -> Tensor:
         return type(self._output).forward(self._output, z)
+
+
+def _chain(layer: nn.Module, names: str | tuple[str, ...]) -> nn.Module:
+    """A part of the layer, or several run one after another."""
+    if isinstance(names, str):
+        return layer.get_submodule(names)
+    return nn.Sequential(OrderedDict((name, layer.get_submodule(name)) for name in names))
 
 
 def _weight(module: nn.Module) -> tuple[Tensor, Tensor | None]:
@@ -167,14 +253,14 @@ def _weight(module: nn.Module) -> tuple[Tensor, Tensor | None]:
     return (weight if isinstance(module, nn.Linear) else weight.T), bias  # pyright: ignore[reportReturnType]
 
 
-def _norm(module: nn.Module, family: Family) -> Norm:
-    bias = getattr(module, "bias", None)
+def _norm(layer: nn.Module, name: str | None, family: Family) -> Norm:
+    module = None if name is None else layer.get_submodule(name)
+    eps = 0.0 if module is None else family.norm_eps
     return Norm(
         module=module,
         centred=family.norm_kind == "layer",
-        weight=module.get_parameter("weight"),
-        bias=bias,
-        eps=getattr(module, family.norm_eps),
+        eps=getattr(module, eps) if isinstance(eps, str) else eps,
+        weight_plus=family.norm_weight_plus,
     )
 
 

@@ -9,17 +9,17 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from wheatstone._errors import ModelError
 from wheatstone.models._block import Block, replaced_forward
-from wheatstone.models._families import FAMILIES
 from wheatstone.models._graph import Graph
 from wheatstone.models._tokens import Tokens
+from wheatstone.models.families import family_of
 
 LayerForward = Callable[[int, Tensor, dict[str, Any]], Tensor]
-"""What stands in for a decoder layer: (layer index, residual stream, the layer's other arguments) -> residual stream."""
+"""What stands in for a decoder layer: (its index, residual stream, its other arguments) -> residual stream."""
 
 
 class Decoder:
@@ -35,7 +35,7 @@ class Decoder:
         sha256: hash of its weights, for results; empty where unknown.
 
     Raises:
-        ModelError: the family is not supported.
+        ModelError: the family is not supported, or the checkpoint is not wired as its family.
 
     When this misleads: results of two models with one `id` and an empty `sha256` cannot be told apart.
     """
@@ -44,23 +44,25 @@ class Decoder:
         self, module: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, id: str, sha256: str = ""
     ) -> None:
         config = module.config
-        if config.model_type not in FAMILIES:
-            raise ModelError(
-                expected=f"a model of a supported family ({', '.join(sorted(FAMILIES))})",
-                got=f"{id} of family {config.model_type!r}",
-                do="choose a model of a supported family",
-            )
         self.id = id
         self.sha256 = sha256
-        self.family = FAMILIES[config.model_type]
+        self.family = family_of(config, id)
         self.module = module.eval().requires_grad_(False)
         self.tokenizer = tokenizer
-        layers = module.get_submodule(self.family.layers)
-        assert isinstance(layers, nn.ModuleList)
         heads = int(config.num_attention_heads)
         groups = int(getattr(config, "num_key_value_heads", None) or heads)
-        self.graph = Graph(len(layers), heads, groups)
-        self.blocks = [Block(layer, i, self.family, heads, groups) for i, layer in enumerate(layers)]
+        multiplier = self.family.residual_multiplier
+        scale = 1.0 if multiplier is None else float(getattr(config, multiplier))
+        try:
+            layers = list(module.get_submodule(self.family.layers).children())
+            self.blocks = [Block(layer, i, self.family, heads, groups, scale) for i, layer in enumerate(layers)]
+        except AttributeError as error:
+            raise ModelError(
+                expected=f"a model with the parts that family {self.family.name} names",
+                got=str(error),
+                do="correct the family's names; docs/guides/add-a-family.md says what each means",
+            ) from error
+        self.graph = Graph(len(layers), heads, groups, self.family.parallel, self.family.coupled_heads)
 
     @property
     def device(self) -> torch.device:
@@ -120,14 +122,15 @@ class Decoder:
 
     @contextmanager
     def _swapped(self, layer: LayerForward) -> Generator[None, None, None]:
-        def stand_in(block: Block) -> Callable[..., Tensor]:
+        def stand_in(block: Block) -> Callable[..., Any]:
             signature = inspect.signature(type(block.layer).forward)
 
-            def forward(*args: Any, **kwargs: Any) -> Tensor:
+            def forward(*args: Any, **kwargs: Any) -> Any:
                 call = dict(signature.bind(block.layer, *args, **kwargs).arguments)
                 call.update(call.pop("kwargs", {}))
                 del call["self"]
-                return layer(block.index, call.pop("hidden_states"), call)
+                output = layer(block.index, call.pop("hidden_states"), call)
+                return (output,) if self.family.returns_tuple else output
 
             return forward
 

@@ -69,7 +69,7 @@ class ChannelGradients:
         linear = trace.mlp_normed.detach() - (0 if bias is None else bias)
         d, linear = d_mlp[..., None, :], linear[..., None, :]
         rows.append(self._pull_back(block.mlp_norm, trace.mlp_in, d, linear, lambda d: d.movedim(2, 0)))
-        return torch.cat(rows)
+        return torch.cat(rows).to(self._model.dtype)
 
     def at_logits(self) -> Float[Tensor, "1 batch pos d_model"]:
         """Gradient at the channel that the unembedding reads."""
@@ -89,8 +89,12 @@ class ChannelGradients:
         (linear · d) r / d_model: it needs no product of size d_model per row, and the rest is linear in d.
         """
         steps = (self._steps, -1)
+        if norm.module is None:
+            return project(d.unflatten(0, steps).sum(0))
         x, r = norm.standardise(x.detach())
-        direct = norm.weight * project((d * r[..., None]).unflatten(0, steps).sum(0))
+        direct = project((d * r[..., None]).unflatten(0, steps).sum(0).to(d.dtype))
+        if norm.weight is not None:
+            direct = norm.weight * direct
         if norm.centred:
             direct = direct - direct.mean(-1, keepdim=True)
         along = (linear * d).sum(-1) * r.square() / x.shape[-1]
@@ -124,7 +128,7 @@ def channel_gradients(
         middle = x + block.attention_output(z)
         mlp_in = x if graph.parallel else middle
         normed = block.mlp_norm(mlp_in)
-        mlp = block.mlp(normed)
+        mlp = block.mlp_output(normed)
         traces.append(_Trace(x, list(qkv), mlp_in, normed))
         if cache:
             with torch.no_grad():

@@ -31,12 +31,15 @@ class Graph:
         kv_groups: key/value heads per layer; equal to `heads` without grouped-query attention.
         parallel: whether attention and MLP of a layer read the same residual (GPT-J, Pythia, Phi), so that
             a layer's heads do not feed its own MLP.
+        coupled_heads: whether a norm runs across a layer's heads (Gemma 2, OLMo 2), so that what one of them
+            writes depends on the queries, keys and values of all.
     """
 
     layers: int
     heads: int
     kv_groups: int
     parallel: bool = False
+    coupled_heads: bool = False
 
     @property
     def layer_nodes(self) -> int:
@@ -105,12 +108,18 @@ class Graph:
         return head * self.kv_groups // self.heads
 
     def channels_of(self, node: int) -> tuple[int, ...]:
-        """The channels a node's output depends on: three for a head, one for an MLP, none for the input."""
+        """The channels a node's output depends on: one for an MLP, none for the input.
+
+        Three for a head, its query and its group's key and value; those of all heads where they are coupled.
+        """
         if node == 0:
             return ()
         layer, inner = divmod(node - 1, self.layer_nodes)
         if inner == self.heads:
             return (self.mlp_channel(layer),)
+        if self.coupled_heads:
+            attention = self.attention_channels(layer)
+            return tuple(range(attention.start, attention.stop))
         start = layer * self.layer_channels
         group = self.group_of(inner)
         return (start + inner, start + self.heads + group, start + self.heads + self.kv_groups + group)

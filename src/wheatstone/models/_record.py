@@ -40,7 +40,7 @@ def record(model: Decoder, tokens: Tokens, *, cache: bool, all_positions: bool) 
             nodes[0] = x
         z = block.attend(block.qkv(block.attention_norm(x)), call)
         middle = x + block.attention_output(z)
-        mlp = block.mlp(block.mlp_norm(x if graph.parallel else middle))
+        mlp = block.mlp_output(block.mlp_norm(x if graph.parallel else middle))
         if nodes is not None:
             nodes[graph.head_nodes(index)] = block.head_outputs(z)
             nodes[graph.mlp_node(index)] = mlp

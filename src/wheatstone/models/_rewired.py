@@ -147,7 +147,7 @@ class Rewired:
         span = graph.head_nodes(index)
         heads = [int(node) - span.start for node in self.nodes if span.start <= node < span.stop]
         if heads and self.resumed < span.stop:
-            qkv = self._attention_inputs(block, heads)
+            qkv = self._attention_inputs(block, list(range(graph.heads)) if graph.coupled_heads else heads)
             if qkv is None:
                 self._append_ablated(len(heads))
             else:
@@ -159,7 +159,7 @@ class Rewired:
         if node in self.nodes and self.resumed <= node:
             base, channel = before if graph.parallel else self.base, graph.mlp_channel(index)
             if self.kept_any[channel]:
-                self._append(block.mlp(block.mlp_norm(self._inputs([channel], base)[0]))[None])
+                self._append(block.mlp_output(block.mlp_norm(self._inputs([channel], base)[0]))[None])
             else:
                 self._append_ablated(1)
         self.base = self.base + self.ablated[node]
