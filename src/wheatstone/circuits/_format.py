@@ -89,18 +89,22 @@ class CircuitFile(_Strict):
             ),
             evaluation=None
             if circuit.evaluation is None
-            else _Evaluation(**{name: _round(value) for name, value in vars(circuit.evaluation).items()}),
+            else _Evaluation.model_validate({name: _round(value) for name, value in vars(circuit.evaluation).items()}),
         )
 
     def to_circuit(self) -> Circuit:
         """The circuit, its edges checked against its own model's graph."""
         graph = Graph(self.model.layers, self.model.heads, self.model.kv_groups, self.model.parallel)
-        for edge in self.edges:
-            graph.edge(edge.sender, edge.receiver)
+        edges = tuple(Edge(edge.sender, edge.receiver) for edge in self.edges)
+        for edge in edges:
+            graph.edge(*edge)
+        if len(set(edges)) < len(edges):
+            twice = next(edge for edge in edges if edges.count(edge) > 1)
+            raise CircuitError(expected="every edge once", got=f"{twice} twice", do="remove one of the two")
         scores, effects = [edge.score for edge in self.edges], [edge.effect for edge in self.edges]
         return Circuit(
             model=ModelInfo(self.model.id, self.model.family, graph, self.model.sha256),
-            edges=tuple(Edge(edge.sender, edge.receiver) for edge in self.edges),
+            edges=edges,
             ablation=self.ablation,
             metric=self.metric,
             scores=_all_present(scores),

@@ -1,0 +1,111 @@
+"""Edge scores against their definition and against exact effects."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from wheatstone import Experiment, RequestError
+from wheatstone.discovery._scores import EdgeScores, attribute, score_edges
+from wheatstone.models import Graph
+
+
+def test_scores_are_difference_times_gradient_edge_by_edge(tiny_experiment: Experiment) -> None:
+    experiment, model, graph = tiny_experiment, tiny_experiment.model, tiny_experiment.graph
+    scores = attribute(experiment, method="eap").values
+    run = model.channel_gradients(experiment.encoded.clean, experiment.values_of, cache=True)
+    assert run.nodes is not None
+    gradients = torch.cat([*(run.at_layer(layer) for layer in range(graph.layers)), run.at_logits()])
+    for channel, node in torch.from_numpy(graph.valid).nonzero().tolist():
+        difference = run.nodes[node] - experiment.ablated[node]
+        expected = float((difference * gradients[channel]).sum()) / experiment.encoded.clean.batch
+        assert float(scores[channel, node]) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert (scores[~torch.from_numpy(graph.valid)] == 0).all()
+
+
+def test_the_score_of_an_edge_into_the_logits(tiny_experiment: Experiment) -> None:
+    """There the channel's gradient is the metric's own through final norm and unembedding."""
+    experiment = tiny_experiment
+    model, graph, tokens = experiment.model, experiment.graph, experiment.encoded.clean
+    nodes = model.forward(tokens, cache=True).nodes
+    assert nodes is not None
+    bias = sum(0 if block.output_bias is None else block.output_bias for block in model.blocks)
+    rows = torch.arange(tokens.batch)
+    stream = (nodes.sum(0) + bias)[rows, experiment.encoded.last].requires_grad_()
+    body = model.module.get_submodule("transformer" if model.family.name == "gpt2" else "model")
+    norm = body.get_submodule("ln_f" if model.family.name == "gpt2" else "norm")
+    logits = model.module.get_submodule("lm_head")(norm(stream))
+    torch.testing.assert_close(logits, experiment.clean_logits, atol=1e-10, rtol=0)
+    (gradient,) = torch.autograd.grad(experiment.values_of(logits).mean(), stream)
+    difference = (nodes - experiment.ablated)[:, rows, experiment.encoded.last]
+    expected = torch.einsum("nbd,bd->n", difference, gradient)
+    got = attribute(experiment, method="eap").values[graph.logits_channel]
+    torch.testing.assert_close(got, expected, atol=1e-10, rtol=0)
+
+
+def test_scores_are_the_slopes_of_the_whole_graphs_mask(tiny_experiment: Experiment) -> None:
+    whole = torch.from_numpy(tiny_experiment.graph.valid)
+    scale = float(tiny_experiment.clean.mean() - tiny_experiment.corrupt.mean())
+    expected = tiny_experiment.edge_gradients(whole) * scale
+    got = attribute(tiny_experiment, method="eap").values
+    torch.testing.assert_close(got, expected, atol=1e-10, rtol=0)
+
+
+def test_integrated_scores_are_the_mean_of_single_steps(tiny_experiment: Experiment) -> None:
+    experiment, graph = tiny_experiment, tiny_experiment.graph
+    nodes = experiment.model.forward(experiment.encoded.clean, cache=True).nodes
+    assert nodes is not None
+    differences = (nodes - experiment.ablated).flatten(1)
+    total = torch.zeros(graph.valid.shape, dtype=torch.float64)
+    for step in (1, 2, 3):
+        point = experiment.ablated[0] + step / 3 * (experiment.clean_input - experiment.ablated[0])
+        run = experiment.model.channel_gradients(experiment.encoded.clean, experiment.values_of, inputs=point[None])
+        rows = torch.cat([*(run.at_layer(layer) for layer in range(graph.layers)), run.at_logits()])
+        total += rows.flatten(1) @ differences.T / 3 / experiment.encoded.clean.batch
+    got = attribute(experiment, method="eap-ig", steps=3).values
+    torch.testing.assert_close(got, total * torch.from_numpy(graph.valid), atol=1e-10, rtol=0)
+    once = attribute(experiment, method="eap-ig", steps=1).values
+    torch.testing.assert_close(once, attribute(experiment, method="eap").values, atol=1e-12, rtol=0)
+
+
+def test_prompts_weigh_the_same_in_any_order_and_any_batch(tiny_experiment: Experiment) -> None:
+    model, pairs = tiny_experiment.model, list(tiny_experiment.encoded.pairs)
+    whole = score_edges(model, pairs).values
+    torch.testing.assert_close(score_edges(model, pairs[::-1]).values, whole, atol=1e-10, rtol=0)
+    singles = sum(score_edges(model, [pair]).values for pair in pairs)
+    assert isinstance(singles, torch.Tensor)
+    torch.testing.assert_close(singles / len(pairs), whole, atol=1e-10, rtol=0)
+
+
+def test_ranking_is_by_size_of_effect_and_ties_keep_the_order_of_computation() -> None:
+    graph = Graph(1, 1, 1)
+    values = torch.zeros(graph.valid.shape)
+    values[graph.edge("m0", "logits")] = -3.0
+    values[graph.edge("input", "m0")] = 2.0
+    scores = EdgeScores(graph, values, "eap", 1)
+    first = [divmod(int(index), len(graph.nodes)) for index in scores.ranking()]
+    assert first[:3] == [graph.edge("m0", "logits"), graph.edge("input", "m0"), graph.edge("input", "a0.h0<q>")]
+    assert len(first) == graph.edges
+    masks = scores.top([0, 2, graph.edges])
+    assert masks.sum((1, 2)).tolist() == [0, 2, graph.edges]
+    assert torch.equal(masks[2], torch.from_numpy(graph.valid))
+
+
+def test_requests_that_are_refused(tiny_experiment: Experiment) -> None:
+    with pytest.raises(RequestError, match="eap-ig, eap; got 'acdc'"):
+        attribute(tiny_experiment, method="acdc")
+    with pytest.raises(RequestError, match="at least one integration step; got 0"):
+        attribute(tiny_experiment, steps=0)
+
+
+@pytest.mark.real_weights
+def test_the_strongest_edges_of_france_are_exactly_as_strong_as_scored_to_first_order(france: Experiment) -> None:
+    """A score is an estimate: the exact effects of the top edges must agree in sign and roughly in size."""
+    scores = attribute(france)
+    whole = torch.from_numpy(france.graph.valid)
+    top = scores.ranking()[:8]
+    keep = whole.flatten().repeat(len(top), 1)
+    keep[torch.arange(len(top)), top] = False
+    effects = france.clean.mean() - france.values(keep.unflatten(1, whole.shape)).mean(-1)
+    estimates = scores.values.flatten()[top]
+    assert torch.corrcoef(torch.stack([effects, estimates]))[0, 1] > 0.8
