@@ -29,6 +29,7 @@ class _Model(_Strict):
     heads: int = Field(ge=1)
     kv_groups: int = Field(ge=1)
     parallel: bool = False
+    coupled_heads: bool = False
     sha256: str = ""
 
 
@@ -78,13 +79,16 @@ class CircuitFile(_Strict):
                 heads=graph.heads,
                 kv_groups=graph.kv_groups,
                 parallel=graph.parallel,
+                coupled_heads=graph.coupled_heads,
                 sha256=circuit.model.sha256,
             ),
             ablation=circuit.ablation,
             metric=circuit.metric,
             task=_Task(name=circuit.task, examples=circuit.examples),
             edges=tuple(
-                _Edge(sender=edge.sender, receiver=edge.receiver, score=_round(score), effect=_round(effect))
+                _Edge.model_validate(
+                    {"from": edge.sender, "to": edge.receiver, "score": _round(score), "effect": _round(effect)}
+                )
                 for edge, score, effect in rows
             ),
             evaluation=None
@@ -94,7 +98,13 @@ class CircuitFile(_Strict):
 
     def to_circuit(self) -> Circuit:
         """The circuit, its edges checked against its own model's graph."""
-        graph = Graph(self.model.layers, self.model.heads, self.model.kv_groups, self.model.parallel)
+        graph = Graph(
+            self.model.layers,
+            self.model.heads,
+            self.model.kv_groups,
+            self.model.parallel,
+            self.model.coupled_heads,
+        )
         edges = tuple(Edge(edge.sender, edge.receiver) for edge in self.edges)
         for edge in edges:
             graph.edge(*edge)
