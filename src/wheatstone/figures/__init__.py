@@ -1,0 +1,24 @@
+"""Pictures and the report of a run, made from its folder alone: no model, no network."""
+
+from typing import TYPE_CHECKING
+
+from wheatstone._lazy import door
+
+if TYPE_CHECKING:
+    from wheatstone.figures._load import RunData as RunData
+    from wheatstone.figures._registry import FIGURES as FIGURES
+    from wheatstone.figures._registry import render_all as render_all
+    from wheatstone.figures._registry import render_figure as render_figure
+    from wheatstone.figures._registry import report_html as report_html
+    from wheatstone.figures._render import render as render
+
+_WHERE = {
+    "FIGURES": "wheatstone.figures._registry",
+    "RunData": "wheatstone.figures._load",
+    "render": "wheatstone.figures._render",
+    "render_all": "wheatstone.figures._registry",
+    "render_figure": "wheatstone.figures._registry",
+    "report_html": "wheatstone.figures._registry",
+}
+__all__ = sorted(_WHERE)  # pyright: ignore[reportUnsupportedDunderAll]
+__getattr__ = door(__name__, _WHERE)

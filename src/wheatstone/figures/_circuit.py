@@ -1,0 +1,66 @@
+"""The circuit drawn by layer: who writes to whom, how much it matters, and with which sign."""
+
+from __future__ import annotations
+
+import altair as alt
+
+from wheatstone.figures import _marks as marks
+from wheatstone.figures._layout import Layout
+from wheatstone.figures._load import RunData
+from wheatstone.figures._theme import finished
+from wheatstone.figures._words import ablation_sentence, comparison, count, percent, quoted, sample, size
+
+
+def chart(run: RunData) -> alt.LayerChart:
+    """Draws a run's circuit.
+
+    When this misleads: an edge's effect is measured with all other edges of the circuit in place. Two edges that
+    stand in for each other both look weak; two that need each other both look strong, so effects do not add up.
+    """
+    model = run.manifest["model"]
+    layout = Layout(run.edges, int(model["heads"]), int(model["kv_groups"]))
+    picture = alt.layer(
+        marks.bands(layout),
+        marks.curves(run, layout),
+        marks.shared_inputs(layout),
+        *marks.inputs(layout),
+        *marks.components(run, layout),
+    ).properties(width=layout.width, height=layout.height)
+    measure = "the faithfulness lost when that edge alone is removed" if run.exact else "an estimate (edge score)"
+    subtitle = [
+        f"{size(run)} keep {percent(run.faithfulness)} of the behaviour "
+        f"(faithfulness; {comparison(run)}; {sample(run)}).",
+        f"Read upwards. A line carries what one component writes into a later one; its width is {measure}.",
+        ablation_sentence(run),
+        _key(run),
+    ]
+    return finished(picture, _title(run), subtitle, describe(run))
+
+
+def describe(run: RunData) -> str:
+    """The picture in words."""
+    strongest = sorted(run.edges, key=lambda edge: -edge.magnitude)[:5]
+    names = ", ".join(f"{edge.sender.name} to {edge.receiver.name} ({percent(edge.weight)})" for edge in strongest)
+    return f"Circuit of {size(run)}, drawn by layer from the input to the logits. Strongest edges: {names}."
+
+
+def _key(run: RunData) -> str:
+    """How to read the names, by examples out of this circuit."""
+    kinds = {edge.sender.kind: edge.sender for edge in sorted(run.edges, key=lambda edge: edge.magnitude)}
+    words: list[str] = []
+    if "head" in kinds:
+        head = kinds["head"]
+        words.append(f"{head.name}: attention head {head.index} of layer {head.layer}.")
+    if "mlp" in kinds:
+        words.append(f"{kinds['mlp'].name}: the MLP of layer {kinds['mlp'].layer}.")
+    if any(edge.receiver.reads for edge in run.edges):
+        words.append("q, k, v: query, key and value inputs of heads (heads may share k and v).")
+    return " ".join(words)
+
+
+def _title(run: RunData) -> str:
+    prompts = run.manifest["prompts"]
+    if len(prompts) > 1:
+        name = run.circuit.get("task", {}).get("name") or count(len(prompts), "prompt")
+        return f"How the model gets to its answers: {name}"
+    return f"How the model gets from {quoted(prompts[0]['prompt'], 44)} to {quoted(prompts[0]['answers'][0], 16)}"

@@ -1,0 +1,123 @@
+"""How few edges are enough: faithfulness against the size of the circuit, beside random circuits of equal size."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from statistics import median
+from typing import Any
+
+import altair as alt
+
+from wheatstone.figures._load import Row, RunData
+from wheatstone.figures._theme import BLUE, INK, finished
+from wheatstone.figures._words import comparison, count, percent, sample
+
+_WIDTH, _HEIGHT = 660, 340
+_RANKED, _RANDOM = "highest-ranked edges", "random edges"
+_FLOOR, _CEILING = -0.5, 1.5
+"""Faithfulness outside this range is drawn at its edge."""
+
+
+def chart(run: RunData) -> alt.LayerChart:
+    """Draws a run's size-faithfulness curve.
+
+    When this misleads: the curve's circuits are cut from one ranking; a circuit below the curve's sizes can still be
+    faithful, as the verified one usually is.
+    """
+    ranked = sorted((row for row in run.curve if row["kind"] == "ranking"), key=lambda row: row["size"])
+    random = _spread([row for row in run.curve if row["kind"] == "random"])
+    size, target = len(run.edges), float(run.manifest["settings"]["faithfulness"])
+    sizes = [size, *(row["size"] for row in run.curve)]
+    values = [run.faithfulness, target, 0.0, 1.0, *(row["faithfulness"] for row in run.curve)]
+    x = alt.X(
+        "size:Q",
+        scale=alt.Scale(type="log", domain=[max(1, min(sizes)), max(sizes)]),
+        axis=alt.Axis(title="edges kept (log scale)", format="~s", grid=False, values=_decades(max(sizes))),
+    )
+    low, high = max(_FLOOR, min(values) - 0.05), min(_CEILING, max(values) + 0.08)
+    scale = alt.Scale(domain=[low, high], clamp=True, nice=False)
+    axis = alt.Axis(title="faithfulness", format=".0%", tickCount=7)
+    y, bottom, goal_at = (alt.Y(f"{field}:Q", scale=scale, axis=axis) for field in ("faithfulness", "low", "target"))
+    key = alt.Color(
+        "kind:N",
+        scale=alt.Scale(domain=[_RANKED, _RANDOM], range=[BLUE, "#8a96a3"]),
+        legend=alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolSize=500),
+    )
+    tooltip = [
+        alt.Tooltip("kind:N", title="circuit"),
+        alt.Tooltip("size:Q", title="edges", format=","),
+        alt.Tooltip("faithfulness:Q", format=".1%"),
+        alt.Tooltip("kl:Q", title="KL to the model (nats)", format=".3f"),
+    ]
+    ranked = [{**row, "kind": _RANKED} for row in ranked]
+    line = _chart(ranked).mark_line(strokeWidth=2.2).encode(x, y, key)
+    dots = _chart(ranked).mark_point(filled=True, size=42, opacity=1).encode(x, y, key, tooltip=tooltip)
+    base = _chart(random)
+    band = base.mark_area(opacity=0.22, color="#8a96a3").encode(x, bottom, alt.Y2("high"))
+    middle = base.mark_line(strokeWidth=1.6).encode(x, y, key)
+    middles = base.mark_point(filled=True, size=26, opacity=1).encode(x, y, key, tooltip=tooltip)
+    found: list[Row] = [{"size": size, "faithfulness": run.faithfulness, "target": target}]
+    at = _chart(found)
+    goal = at.mark_rule(strokeDash=[5, 4], color=INK).encode(goal_at)
+    goal_label = at.mark_text(align="right", dy=-7, color=INK, text=f"target {percent(target)}").encode(
+        goal_at, x=alt.value(_WIDTH)
+    )
+    star = at.mark_point(shape="diamond", filled=True, size=190, fill=INK, stroke="white", opacity=1).encode(x, y)
+    # Up and to the left of the circuit the picture is free: the curve rises to the right.
+    room = size > max(sizes) ** 0.4
+    label = at.mark_text(
+        align="right" if room else "left",
+        dx=8 if room else -8,
+        dy=-16,
+        fontSize=13,
+        fontWeight="bold",
+        color=INK,
+        text=f"this circuit: {count(size, 'edge')}, {percent(run.faithfulness)}",
+    ).encode(x, y)
+    picture = alt.layer(band, middle, middles, goal, goal_label, line, dots, star, label)
+    draws = max((row["draws"] for row in random), default=0)
+    subtitle = [
+        f"Faithfulness: 100% = the whole model's {comparison(run)}; 0% = the model with every edge ablated.",
+        f"Blue: the first edges of the ranking. Grey: as many edges drawn at random ({draws} draws a size; "
+        "band: lowest to highest).",
+        f"The diamond is the circuit after the exact search ({sample(run)}).",
+    ]
+    title = f"{count(size, 'edge')} of {run.total_edges:,} are enough for {percent(run.faithfulness)} faithfulness"
+    return finished(picture.properties(width=_WIDTH, height=_HEIGHT), title, subtitle, describe(run))
+
+
+def describe(run: RunData) -> str:
+    """The picture in words."""
+    ranked = sorted((row for row in run.curve if row["kind"] == "ranking"), key=lambda row: row["size"])
+    points = ", ".join(f"{row['size']:,}: {percent(row['faithfulness'])}" for row in ranked)
+    return (
+        f"Faithfulness by number of kept edges. Ranking: {points}. "
+        f"The verified circuit has {count(len(run.edges), 'edge')} and {percent(run.faithfulness)}."
+    )
+
+
+def _spread(rows: list[Row]) -> list[Row]:
+    """Lowest, median and highest faithfulness of the random circuits of each size."""
+    by_size: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_size[row["size"]].append(row)
+    return [
+        {
+            "kind": _RANDOM,
+            "size": size,
+            "draws": len(draws),
+            "low": max(_FLOOR, min(row["faithfulness"] for row in draws)),
+            "high": min(_CEILING, max(row["faithfulness"] for row in draws)),
+            "faithfulness": median(row["faithfulness"] for row in draws),
+            "kl": median(row["kl"] for row in draws),
+        }
+        for size, draws in sorted(by_size.items())
+    ]
+
+
+def _decades(most: int) -> list[int]:
+    return [10**power for power in range(len(str(most)))]
+
+
+def _chart(rows: list[Any]) -> alt.Chart:
+    return alt.Chart(alt.Data(values=rows))

@@ -1,0 +1,204 @@
+"""A run folder, read for drawing: plain JSON and Parquet, no model and no torch."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from wheatstone._errors import RunError
+
+FORMAT = "wheatstone.run/1"
+Row = dict[str, Any]
+"""One row of a table: column name -> value."""
+
+_CHANNEL = re.compile(r"a(?P<layer>\d+)\.(?P<kind>[hg])(?P<index>\d+)(?:<(?P<input>[qkv])>)?|m(?P<mlp>\d+)")
+
+
+@dataclass(frozen=True)
+class Component:
+    """A node or channel name, taken apart.
+
+    Args:
+        name: as it is written in the run, such as `a14.h7<q>`.
+        kind: `input`, `logits`, `mlp`, `head` or `group` (of heads that share keys and values).
+        layer: its layer, or None for `input` and `logits`.
+        index: of the head or group.
+        reads: `q`, `k` or `v` where it is one of a head's inputs.
+    """
+
+    name: str
+    kind: str
+    layer: int | None = None
+    index: int = 0
+    reads: str = ""
+
+    @classmethod
+    def of(cls, name: str) -> Component:
+        """Takes a name apart.
+
+        Raises:
+            RunError: it is not the name of a node or channel.
+        """
+        if name in ("input", "logits"):
+            return cls(name, name)
+        match = _CHANNEL.fullmatch(name)
+        if match is None:
+            raise RunError(
+                expected="names of nodes and channels such as a14.h7, a14.g2<v> or m17",
+                got=repr(name),
+                do="check that circuit.json is as Wheatstone wrote it",
+            )
+        if match["mlp"]:
+            return cls(name, "mlp", int(match["mlp"]))
+        kind = "head" if match["kind"] == "h" else "group"
+        return cls(name, kind, int(match["layer"]), int(match["index"]), match["input"] or "")
+
+    @property
+    def node(self) -> str:
+        """The name without its input: `a14.h7` of `a14.h7<q>`."""
+        return self.name.split("<")[0]
+
+
+@dataclass(frozen=True)
+class DrawnEdge:
+    """A kept edge.
+
+    Args:
+        sender: who writes.
+        receiver: who reads.
+        score: what the ranking estimated, or None.
+        effect: exact drop in faithfulness when this edge alone is removed, or None.
+    """
+
+    sender: Component
+    receiver: Component
+    score: float | None
+    effect: float | None
+
+    @property
+    def weight(self) -> float:
+        """What it is drawn by: the exact effect; the score where no effect was measured."""
+        return next((value for value in (self.effect, self.score) if value is not None), 0.0)
+
+    @property
+    def magnitude(self) -> float:
+        """How strongly it is drawn, whatever its sign."""
+        return abs(self.weight)
+
+
+@dataclass(frozen=True, eq=False)
+class RunData:
+    """What pictures are made of.
+
+    Args:
+        path: the run folder.
+        manifest: `manifest.json`.
+        circuit: `circuit.json`.
+        verification: `verification.json`.
+    """
+
+    path: Path
+    manifest: Mapping[str, Any]
+    circuit: Mapping[str, Any]
+    verification: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, path: str | Path) -> RunData:
+        """Reads a run folder; its tables are read when they are first asked for.
+
+        Raises:
+            RunError: there is no run, it is of another format, or one of its files is missing or damaged.
+        """
+        folder = Path(path)
+        manifest = _json(folder, "manifest.json")
+        if manifest.get("format") != FORMAT:
+            raise RunError(
+                expected=f"a run of format {FORMAT}",
+                got=f"{manifest.get('format')!r} in {folder / 'manifest.json'}",
+                do="make the run again with this version",
+            )
+        return cls(folder, manifest, _json(folder, "circuit.json"), _json(folder, "verification.json"))
+
+    @cached_property
+    def edges(self) -> tuple[DrawnEdge, ...]:
+        """The circuit's edges, in order of computation."""
+        return tuple(
+            DrawnEdge(Component.of(edge["from"]), Component.of(edge["to"]), edge.get("score"), edge.get("effect"))
+            for edge in self.circuit["edges"]
+        )
+
+    @property
+    def exact(self) -> bool:
+        """Whether every edge's effect was measured."""
+        return all(edge.effect is not None for edge in self.edges)
+
+    @property
+    def total_edges(self) -> int:
+        """Edges of the whole model."""
+        return int(self.circuit["evaluation"]["total_edges"])
+
+    @property
+    def faithfulness(self) -> float:
+        """The circuit's, as verified."""
+        return float(self.verification["faithfulness"])
+
+    @property
+    def heads_by_effect(self) -> list[str]:
+        """The circuit's attention heads, the one with the strongest edge first."""
+        strongest: dict[str, float] = {}
+        for edge in self.edges:
+            if edge.sender.kind == "head":
+                name = edge.sender.name
+                strongest[name] = max(strongest.get(name, 0.0), edge.magnitude)
+        return sorted(strongest, key=lambda name: -strongest[name])
+
+    @cached_property
+    def curve(self) -> list[Row]:
+        """Faithfulness of the ranking's first edges and of random circuits, by size."""
+        return self._table("curve")
+
+    @cached_property
+    def trace(self) -> list[Row]:
+        """The steps of the search."""
+        return self._table("trace")
+
+    @cached_property
+    def lens(self) -> list[Row]:
+        """Rank and probability of answer and distractor after every layer."""
+        return self._table("lens")
+
+    @cached_property
+    def attention(self) -> list[Row]:
+        """Attention weights of the circuit's heads."""
+        return self._table("attention")
+
+    def _table(self, name: str) -> list[Row]:
+        path = self.path / f"{name}.parquet"
+        try:
+            return pq.read_table(path).to_pylist()
+        except (OSError, ValueError) as error:
+            raise _damaged(path, error) from error
+
+
+def _json(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / name
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> RunError:
+    missing = isinstance(error, FileNotFoundError)
+    return RunError(
+        expected=f"a run folder with a readable {path.name}",
+        got=f"no {path}" if missing else f"{path}, which cannot be read ({error})",
+        do="give the folder of a finished run" if missing else "make the run again",
+    )

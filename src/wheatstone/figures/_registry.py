@@ -1,0 +1,77 @@
+"""Every picture by name, and all of a run's pictures at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from wheatstone._errors import RequestError
+from wheatstone._progress import Reporter, silent
+from wheatstone.figures import _answer, _attention, _circuit, _curve
+from wheatstone.figures._load import RunData
+from wheatstone.figures._render import png_of, render
+from wheatstone.figures._report import Picture, compose
+
+FIGURES: dict[str, Callable[[RunData], Any]] = {
+    "circuit": _circuit.chart,
+    "curve": _curve.chart,
+    "answer": _answer.chart,
+    "attention": _attention.chart,
+}
+"""Name -> what draws it, in the order of the report."""
+
+
+def render_figure(run: Path, name: str, out: Path) -> None:
+    """Draws one picture of a run.
+
+    Args:
+        run: the run folder.
+        name: one of `FIGURES`.
+        out: file to write; its ending says whether as SVG, PNG or HTML.
+
+    Raises:
+        RequestError: no such picture or format.
+        RunError: the run cannot be read.
+    """
+    if name not in FIGURES:
+        raise RequestError(expected=f"a figure out of {', '.join(FIGURES)}", got=repr(name), do="choose one of these")
+    render(FIGURES[name](RunData.load(run)), out)
+
+
+def report_html(run: Path) -> str:
+    """The report of a run: one page that needs no other file and makes no request.
+
+    Raises:
+        RunError: the run cannot be read.
+    """
+    data = RunData.load(run)
+    return compose(data, {name: Picture.of(draw(data)) for name, draw in FIGURES.items()})
+
+
+def render_all(run: Path, report: Reporter = silent) -> list[Path]:
+    """Writes `figures/NAME.svg` and `figures/NAME.png` of every picture, and `report.html`, into a run folder.
+
+    Returns:
+        The files written.
+
+    Raises:
+        RunError: the run cannot be read.
+    """
+    data = RunData.load(run)
+    folder = run / "figures"
+    folder.mkdir(exist_ok=True)
+    pictures: dict[str, Picture] = {}
+    written: list[Path] = []
+    for done, (name, draw) in enumerate(FIGURES.items()):
+        report("drawing", done, len(FIGURES) + 1)
+        picture = pictures[name] = Picture.of(draw(data))
+        svg, png = folder / f"{name}.svg", folder / f"{name}.png"
+        svg.write_text(picture.svg, encoding="utf-8")
+        png.write_bytes(png_of(picture.svg))
+        written += [svg, png]
+    report("drawing", len(FIGURES), len(FIGURES) + 1)
+    page = run / "report.html"
+    page.write_text(compose(data, pictures), encoding="utf-8")
+    report("drawing", len(FIGURES) + 1, len(FIGURES) + 1)
+    return [*written, page]

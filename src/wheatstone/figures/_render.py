@@ -1,0 +1,44 @@
+"""Writes a chart to a file, without a browser and without the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import vl_convert
+
+from wheatstone._errors import RequestError
+
+SUFFIXES = (".svg", ".png", ".html")
+_SCALE = 2.0
+"""Pixels of a PNG per pixel of the drawing."""
+
+
+def render(chart: Any, path: Path) -> None:
+    """Writes an Altair chart as SVG, PNG (at twice its size) or a page of HTML that needs nothing else.
+
+    Raises:
+        RequestError: the file's ending is none of these.
+    """
+    spec = chart.to_dict()
+    if path.suffix == ".svg":
+        path.write_text(svg_of(spec), encoding="utf-8")
+    elif path.suffix == ".png":
+        path.write_bytes(png_of(svg_of(spec)))
+    elif path.suffix == ".html":
+        page = vl_convert.vegalite_to_html(spec, bundle=True, renderer="svg")
+        path.write_text(page, encoding="utf-8")
+    else:
+        raise RequestError(
+            expected=f"a file ending in {', '.join(SUFFIXES)}", got=path.name, do="choose one of these formats"
+        )
+
+
+def svg_of(spec: dict[str, Any]) -> str:
+    """A Vega-Lite specification as SVG; it may load no data."""
+    return vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
+
+
+def png_of(svg: str) -> bytes:
+    """An SVG as PNG."""
+    return vl_convert.svg_to_png(svg, scale=_SCALE)

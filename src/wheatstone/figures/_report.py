@@ -1,0 +1,184 @@
+"""The report of a run: one HTML page that carries its pictures, its scripts and every number in it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import vl_convert
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from wheatstone.figures import _words as words
+from wheatstone.figures._load import RunData
+from wheatstone.figures._render import svg_of
+
+_ROWS = ("model", "circuit", "complement", "random", "empty")
+_MEANS = {
+    "model": "whole model",
+    "circuit": "circuit alone",
+    "complement": "model without the circuit",
+    "random": "as many random edges",
+    "empty": "every edge ablated",
+}
+_CAPTIONS = {
+    "circuit": "Follow the thick lines from the bottom to the top: they are the main route from the prompt to the "
+    "answer. Blue supports the answer; dashed orange suppresses it. Point at a component to see its edges alone.",
+    "curve": "The higher a point, the more of the behaviour is left when only so many edges are kept. The circuit is "
+    "good where its diamond stands far to the left of the blue curve, and the grey one stays at the bottom.",
+    "answer": "Follow the blue line to the right: where it reaches the top of the left panels the model has made up "
+    "its mind. Where the dashed line follows the solid one, the circuit does as the whole model does.",
+    "attention": "Read the framed row: from the last token, where does the head look? A dark first column is common "
+    "and usually means that the head does nothing at that token.",
+}
+_BOOT = """
+for (const figure of document.querySelectorAll("[data-spec]")) {
+  const spec = JSON.parse(document.getElementById(figure.dataset.spec).textContent);
+  const live = document.createElement("div");
+  vegaEmbed(live, spec, { actions: false, renderer: "svg", ast: true })
+    .then(() => figure.replaceChildren(live));
+}
+"""
+"""Puts the interactive drawing where the still one was; where scripts are off the still one stays."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A drawn chart.
+
+    Args:
+        spec: as Vega-Lite.
+        svg: as SVG.
+    """
+
+    spec: dict[str, Any]
+    svg: str
+
+    @classmethod
+    def of(cls, chart: Any) -> Picture:
+        """Draws an Altair chart."""
+        spec = chart.to_dict()
+        return cls(spec, svg_of(spec))
+
+    @property
+    def data_uri(self) -> str:
+        """The SVG as the source of an image."""
+        return f"data:image/svg+xml;base64,{base64.b64encode(self.svg.encode()).decode()}"
+
+
+def compose(run: RunData, pictures: Mapping[str, Picture]) -> str:
+    """The page.
+
+    Args:
+        run: the run.
+        pictures: by name, in order.
+    """
+    scripts = (_vega(), _BOOT)
+    figures = [
+        {"name": name, "caption": _CAPTIONS[name], "alt": p.spec["description"], "src": p.data_uri, "spec": p.spec}
+        for name, p in pictures.items()
+    ]
+    return _template().render(
+        run=run,
+        manifest=run.manifest,
+        verification=run.verification,
+        title=_title(run),
+        found=_found(run),
+        rows=[(name, _MEANS[name]) for name in _ROWS],
+        share=_faithfulness_of(run),
+        interval=lambda key, name="": _interval(run, key, name),
+        figures=figures,
+        scripts=scripts,
+        hashes=[_hash(script) for script in scripts],
+    )
+
+
+def _title(run: RunData) -> str:
+    prompts = run.manifest["prompts"]
+    if len(prompts) == 1:
+        first = prompts[0]
+        return f"{words.clipped(first['prompt'], 60)} → {words.clipped(first['answers'][0], 20)}"
+    return str(run.circuit["task"]["name"] or words.count(len(prompts), "prompt"))
+
+
+def _found(run: RunData) -> list[str]:
+    """What was found, in sentences made of the run's numbers."""
+    verified, n = run.verification, int(run.verification["n"])
+    said = [f"{words.size(run)} keep {words.percent(run.faithfulness)} of the {words.comparison(run)}."]
+    if n == 1 and verified["prompts"]:
+        said.append(_one_prompt(verified["prompts"][0]))
+    else:
+        hit = verified["hit_at_1"]
+        said.append(
+            f"The circuit alone gives the answer first on {words.percent(hit['circuit'])} of "
+            f"{words.count(n, 'prompt')}; the whole model on {words.percent(hit['model'])}."
+        )
+    left = _faithfulness_of(run)["complement"]
+    said.append(
+        f"The model without {'this edge' if len(run.edges) == 1 else 'these edges'} keeps {words.percent(left)}; "
+        f"the same number of random edges leaves a KL divergence of {words.decimal(verified['kl']['random'])} nats "
+        f"to the model (the circuit: {words.decimal(verified['kl']['circuit'])})."
+    )
+    return said
+
+
+def _one_prompt(row: Mapping[str, Any]) -> str:
+    answer, alone, whole = words.quoted(row["answer"]), row["circuit"], row["model"]
+    chances = f"with probability {words.probability(alone['probability'])}"
+    compare = f"(whole model: {words.probability(whole['probability'])})"
+    if alone["rank"] == 1:
+        return f"{answer} {'stays' if whole['rank'] == 1 else 'becomes'} the first choice {chances} {compare}."
+    return (
+        f"In the circuit alone {answer} ranks {alone['rank']:,} {chances} {compare}; "
+        f"the first choice is {words.quoted(alone['top'])}."
+    )
+
+
+def _faithfulness_of(run: RunData) -> dict[str, float]:
+    """Faithfulness of every row of the table, by its definition from the metric's values."""
+    values = run.verification["metric_value"]
+    gap = values["model"] - values["empty"]
+    return {name: (values[name] - values["empty"]) / gap if gap else 0.0 for name in _ROWS}
+
+
+def _interval(run: RunData, key: str, name: str) -> str:
+    """A 95% interval as text, or nothing where there is none."""
+    found = (run.verification.get("ci95") or {}).get(key)
+    if isinstance(found, Mapping):
+        found = found.get(name)
+    elif name not in ("", "circuit"):
+        return ""
+    return "" if found is None else f"{words.decimal(found[0], 3)} to {words.decimal(found[1], 3)}"
+
+
+def _hash(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+@cache
+def _vega() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script."""
+    return vl_convert.javascript_bundle(None).replace("</script", "<\\/script")
+
+
+@cache
+def _template() -> Any:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        visible=words.visible,
+        percent=words.percent,
+        decimal=words.decimal,
+        probability=words.probability,
+        quoted=words.quoted,
+    )
+    return environment.get_template("report.html.jinja")

@@ -1,0 +1,75 @@
+"""One look for all pictures: colours that colour-blind readers can tell apart, one typeface, a light page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+
+INK = "#1f2933"
+SOFT = "#5f6c7b"
+LINE = "#c9d1da"
+FAINT = "#f3f5f8"
+PAPER = "#ffffff"
+BLUE = "#1f6fb4"
+"""Supports the answer; the answer; the circuit."""
+ORANGE = "#d9730d"
+"""Suppresses the answer; the distractor."""
+
+FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, Noto Sans, Noto Sans CJK JP, DejaVu Sans, sans-serif"
+
+_AXIS = {
+    "labelColor": SOFT,
+    "titleColor": INK,
+    "titleFontWeight": "normal",
+    "titleFontSize": 12,
+    "labelFontSize": 11,
+    "domainColor": LINE,
+    "tickColor": LINE,
+    "gridColor": "#e9edf1",
+    "titlePadding": 8,
+}
+_CONFIG: dict[str, Any] = {
+    "font": FONT,
+    "background": PAPER,
+    "padding": 16,
+    "view": {"stroke": None},
+    "mark": {"aria": False},
+    "axis": _AXIS,
+    "legend": {
+        "titleFontWeight": "normal",
+        "titleFontSize": 12,
+        "titleColor": INK,
+        "labelColor": INK,
+        "labelFontSize": 12,
+        "labelLimit": 320,
+        "titleLimit": 400,
+        "columnPadding": 22,
+        "padding": 8,
+    },
+    "title": {
+        "anchor": "start",
+        "frame": "group",
+        "fontSize": 18,
+        "fontWeight": "bold",
+        "color": INK,
+        "subtitleColor": SOFT,
+        "subtitleFontSize": 12.5,
+        "subtitleLineHeight": 18,
+        "subtitlePadding": 6,
+        "offset": 18,
+        "limit": 1000,
+    },
+    "header": {"labelColor": INK, "labelFontSize": 13, "titleColor": INK},
+}
+
+
+def finished(chart: Any, title: str, subtitle: list[str], description: str) -> Any:
+    """A chart with its title, its description for screen readers and the house's look."""
+    heading = alt.TitleParams(text=title, subtitle=subtitle)
+    return chart.properties(title=heading, description=description).configure(**_CONFIG)
+
+
+def halo(**mark: Any) -> dict[str, Any]:
+    """The same text mark as a white outline, to lie under a label that crosses lines."""
+    return {**mark, "stroke": PAPER, "strokeWidth": 3.5, "strokeJoin": "round", "color": PAPER}
