@@ -62,7 +62,7 @@ def snapshot(module: nn.Module) -> list[Any]:
     seen: list[Any] = []
     for part in module.modules():
         for name, value in sorted(part.__dict__.items()):
-            seen.append((name, sorted(value.items()) if "hooks" in name else id(value)))
+            seen.append((name, sorted(value.items()) if "hooks" in name and isinstance(value, dict) else id(value)))
         seen.append([(name, id(value), value.requires_grad) for name, value in part.named_parameters(recurse=False)])
     return seen
 

@@ -6,6 +6,12 @@ from wheatstone._lazy import door
 
 if TYPE_CHECKING:
     from wheatstone.models._graph import Graph as Graph
+    from wheatstone.models._interventions import Add as Add
+    from wheatstone.models._interventions import Intervention as Intervention
+    from wheatstone.models._interventions import KnockOut as KnockOut
+    from wheatstone.models._interventions import KnockOutAttention as KnockOutAttention
+    from wheatstone.models._interventions import Replace as Replace
+    from wheatstone.models._interventions import Scale as Scale
     from wheatstone.models._load import load_model as load_model
     from wheatstone.models._record import Recording as Recording
     from wheatstone.models._residual import ResidualModel as ResidualModel
@@ -14,11 +20,17 @@ if TYPE_CHECKING:
     from wheatstone.models._tokens import Tokens as Tokens
 
 _WHERE = {
+    "Add": "wheatstone.models._interventions",
     "CircuitRun": "wheatstone.models._rewired",
     "CircuitState": "wheatstone.models._rewired",
     "Graph": "wheatstone.models._graph",
+    "Intervention": "wheatstone.models._interventions",
+    "KnockOut": "wheatstone.models._interventions",
+    "KnockOutAttention": "wheatstone.models._interventions",
     "Recording": "wheatstone.models._record",
+    "Replace": "wheatstone.models._interventions",
     "ResidualModel": "wheatstone.models._residual",
+    "Scale": "wheatstone.models._interventions",
     "Tokens": "wheatstone.models._tokens",
     "load_model": "wheatstone.models._load",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wheatstone.models._decoder import Decoder
+from wheatstone.models._edits import Edits
+from wheatstone.models._interventions import Intervention
 from wheatstone.models._tokens import Tokens
 
 
@@ -27,22 +30,35 @@ class Recording:
 
 
 @torch.no_grad()
-def record(model: Decoder, tokens: Tokens, *, cache: bool, all_positions: bool) -> Recording:
-    """Runs the model, splitting attention into heads where `cache` asks for node outputs."""
-    graph = model.graph
+def record(
+    model: Decoder, tokens: Tokens, *, cache: bool, all_positions: bool, interventions: Sequence[Intervention] = ()
+) -> Recording:
+    """Runs the model, splitting attention into heads where `cache` or an intervention asks for node outputs."""
+    graph, edits = model.graph, Edits(model, tokens, interventions)
     nodes: Tensor | None = None
 
     def layer(index: int, x: Tensor, call: dict[str, Any]) -> Tensor:
         nonlocal nodes
         block = model.blocks[index]
+        if index == 0:
+            x = edits.node(0, x)
         if cache and nodes is None:
             nodes = x.new_empty(len(graph.nodes), *x.shape)
             nodes[0] = x
-        z = block.attend(block.qkv(block.attention_norm(x)), call)
-        middle = x + block.attention_output(z)
-        mlp = block.mlp_output(block.mlp_norm(x if graph.parallel else middle))
+        z = block.attend(block.qkv(block.attention_norm(x)), edits.call(index, call))
+        attention = block.attention_output(z)
+        if cache or edits.on_heads(index):
+            heads = block.head_outputs(z)
+            if edits.on_heads(index):
+                edited = edits.heads(index, heads)
+                attention = attention + (edited - heads).sum(0)
+                heads = edited
+            if nodes is not None:
+                nodes[graph.head_nodes(index)] = heads
+        middle = x + attention
+        with edits.neurons(block):
+            mlp = edits.node(graph.mlp_node(index), block.mlp_output(block.mlp_norm(x if graph.parallel else middle)))
         if nodes is not None:
-            nodes[graph.head_nodes(index)] = block.head_outputs(z)
             nodes[graph.mlp_node(index)] = mlp
         return middle + mlp
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import final
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from wheatstone.models._attention import attention_patterns
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._gradients import ChannelGradients, Values, channel_gradients
+from wheatstone.models._interventions import Intervention
 from wheatstone.models._record import Recording, record
 from wheatstone.models._rewired import CircuitRun, CircuitState, Rewired
 from wheatstone.models._tokens import Tokens
@@ -31,6 +34,47 @@ class ResidualModel(Decoder):
             all_positions: logits at every position; by default only at each prompt's last.
         """
         return record(self, tokens, cache=cache, all_positions=all_positions)
+
+    def forward_with(
+        self,
+        tokens: Tokens,
+        interventions: Sequence[Intervention],
+        *,
+        cache: bool = False,
+        all_positions: bool = False,
+    ) -> Recording:
+        """The forward pass with interventions on nodes, neurons and attention edges.
+
+        Args:
+            tokens: the prompts.
+            interventions: `Replace`, `Add`, `Scale`, `KnockOut` and `KnockOutAttention`, in the order they act.
+            cache: also return what each node writes, intervened on or not.
+            all_positions: logits at every position; by default only at each prompt's last.
+
+        Raises:
+            RequestError: a place or position that is not there, or a query that would have no key left.
+        """
+        return record(self, tokens, cache=cache, all_positions=all_positions, interventions=interventions)
+
+    def attention(
+        self, tokens: Tokens, layers: Sequence[int] | None = None, *, interventions: Sequence[Intervention] = ()
+    ) -> Float[Tensor, "layer batch head query key"]:
+        """Attention weights, by transformers' eager implementation.
+
+        Args:
+            tokens: the prompts.
+            layers: which layers, in this order; all by default.
+            interventions: as in `forward_with`.
+
+        Returns:
+            Weights that sum to 1 over keys; 0 for queries after a prompt's end.
+
+        Raises:
+            RequestError: no such layer, or see `forward_with`.
+
+        When this misleads: a weight says where a head looks, not what it takes from there or whether that matters.
+        """
+        return attention_patterns(self, tokens, layers, interventions)
 
     def forward_circuit(
         self,

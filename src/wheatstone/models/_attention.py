@@ -1,0 +1,57 @@
+"""Attention patterns: how much each position looks at each earlier one, head by head."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from wheatstone._errors import RequestError
+from wheatstone.models._block import replaced_forward
+from wheatstone.models._decoder import Decoder
+from wheatstone.models._interventions import Intervention, chosen
+from wheatstone.models._record import record
+from wheatstone.models._tokens import Tokens
+
+
+def attention_patterns(
+    model: Decoder, tokens: Tokens, layers: Sequence[int] | None, interventions: Sequence[Intervention]
+) -> Float[Tensor, "layer batch head query key"]:
+    """See `ResidualModel.attention`."""
+    every = range(model.graph.layers)
+    wanted = list(every if layers is None else layers)
+    if unknown := [layer for layer in wanted if layer not in every]:
+        raise RequestError(
+            expected=f"layers from 0 to {len(every) - 1}", got=str(unknown[0]), do="choose layers that the model has"
+        )
+    seen: dict[int, Tensor] = {}
+
+    def watched(layer: int, module: nn.Module) -> Any:
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            output = type(module).forward(module, *args, **kwargs)
+            seen[layer] = output[1]
+            return output
+
+        return forward
+
+    watch = {model.blocks[layer].attention: watched(layer, model.blocks[layer].attention) for layer in set(wanted)}
+    with _eager(model), replaced_forward(watch):
+        record(model, tokens, cache=False, all_positions=False, interventions=interventions)
+    inside = chosen(None, tokens)[:, None, :, None]
+    return torch.stack([seen[layer] * inside for layer in wanted])
+
+
+@contextmanager
+def _eager(model: Decoder) -> Generator[None, None, None]:
+    """Lets transformers compute attention in the one way that gives its weights."""
+    config = model.module.config
+    before = config._attn_implementation
+    config._attn_implementation = "eager"
+    try:
+        yield
+    finally:
+        config._attn_implementation = before

@@ -1,0 +1,146 @@
+"""Interventions made ready for one run: checked, sorted by place, and applied as the run comes by."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from wheatstone._errors import RequestError
+from wheatstone.models._block import Block, _weight, replaced_forward
+from wheatstone.models._decoder import Decoder
+from wheatstone.models._interventions import AtPlace, Intervention, KnockOutAttention, chosen
+from wheatstone.models._tokens import Tokens
+
+
+class Edits:
+    """What some interventions do at each point of a run.
+
+    Args:
+        model: the model.
+        tokens: the prompts.
+        interventions: in the order in which they act.
+
+    Raises:
+        RequestError: a place or position that is not there.
+    """
+
+    def __init__(self, model: Decoder, tokens: Tokens, interventions: Sequence[Intervention]) -> None:
+        self._model, self._tokens = model, tokens
+        self._nodes: dict[int, list[AtPlace]] = defaultdict(list)
+        self._neurons: dict[int, list[tuple[int, AtPlace]]] = defaultdict(list)
+        self._cut: dict[int, Bool[Tensor, "batch head query key"]] = {}
+        for intervention in interventions:
+            if isinstance(intervention, KnockOutAttention):
+                self._add_cut(intervention)
+            else:
+                self._add_place(intervention)
+
+    def _add_place(self, intervention: AtPlace) -> None:
+        graph = self._model.graph
+        chosen(intervention.positions, self._tokens)
+        neuron = re.fullmatch(r"m(\d+)\.n(\d+)", intervention.at)
+        if intervention.at in graph.node_index:
+            self._nodes[graph.node_index[intervention.at]].append(intervention)
+        elif neuron and int(neuron[1]) < graph.layers:
+            layer, index = int(neuron[1]), int(neuron[2])
+            neurons = _weight(self._model.blocks[layer].neurons_in)[0].shape[1]
+            if index >= neurons:
+                raise RequestError(
+                    expected=f"a neuron of m{layer}, from n0 to n{neurons - 1}",
+                    got=intervention.at,
+                    do="choose one of these",
+                )
+            self._neurons[layer].append((index, intervention))
+        else:
+            raise RequestError(
+                expected=f"a node or neuron of {self._model.id}, such as a0.h0, m{graph.layers - 1} or m0.n5",
+                got=repr(intervention.at),
+                do="choose a place that the model has",
+            )
+
+    def _add_cut(self, cut: KnockOutAttention) -> None:
+        graph = self._model.graph
+        heads = range(graph.heads) if cut.heads is None else cut.heads
+        if not (0 <= cut.layer < graph.layers and all(0 <= head < graph.heads for head in heads)):
+            raise RequestError(
+                expected=f"a layer from 0 to {graph.layers - 1} and heads from 0 to {graph.heads - 1}",
+                got=f"layer {cut.layer}, heads {list(heads)}",
+                do="choose a layer and heads that the model has",
+            )
+        queries, keys = (chosen(positions, self._tokens) for positions in (cut.queries, cut.keys))
+        which = torch.zeros(graph.heads, dtype=torch.bool, device=queries.device)
+        which[list(heads)] = True
+        pairs = which[:, None, None] & (queries[:, None, :, None] & keys[:, None, None, :])
+        before = self._cut.get(cut.layer)
+        self._cut[cut.layer] = pairs if before is None else before | pairs
+
+    def on_heads(self, layer: int) -> bool:
+        """Whether any head of the layer is intervened on."""
+        span = self._model.graph.head_nodes(layer)
+        return any(span.start <= node < span.stop for node in self._nodes)
+
+    def heads(self, layer: int, written: Float[Tensor, "head batch pos d_model"]) -> Tensor:
+        """What the layer's heads write instead."""
+        start = self._model.graph.head_nodes(layer).start
+        return torch.stack([self.node(start + head, output) for head, output in enumerate(written)])
+
+    def node(self, node: int, written: Float[Tensor, "batch pos d_model"]) -> Tensor:
+        """What a node writes instead."""
+        for intervention in self._nodes.get(node, ()):
+            where = chosen(intervention.positions, self._tokens)[..., None]
+            written = torch.where(where, intervention.apply(written), written)
+        return written
+
+    def call(self, layer: int, call: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of the layer's attention, with knocked-out edges masked.
+
+        Raises:
+            RequestError: a query would have no key left.
+        """
+        cut = self._cut.get(layer)
+        if cut is None:
+            return call
+        mask: Tensor | None = call.get("attention_mask")
+        if mask is None:
+            mask = torch.ones(cut.shape[-2:], dtype=torch.bool, device=cut.device).tril()
+        if mask.dtype == torch.bool:
+            mask = allowed = mask & ~cut
+        else:
+            mask = mask.masked_fill(cut, torch.finfo(mask.dtype).min)
+            allowed = mask > torch.finfo(mask.dtype).min / 2
+        blind = (~allowed.any(-1)).nonzero().tolist()
+        if blind:
+            prompt, head, query = blind[0]
+            raise RequestError(
+                expected="at least one key left for every query",
+                got=f"none for position {query} of prompt {prompt} in a{layer}.h{head}",
+                do="leave a key in, or knock out the head at that position instead",
+            )
+        return {**call, "attention_mask": mask}
+
+    @contextmanager
+    def neurons(self, block: Block) -> Generator[None, None, None]:
+        """While this lasts, the block's neurons are what the interventions make them."""
+        edits = self._neurons.get(block.index)
+        if edits is None:
+            yield
+            return
+        module = block.neurons_in
+
+        def forward(activations: Tensor) -> Tensor:
+            neurons = activations.reshape(self._tokens.batch, self._tokens.width, -1).clone()
+            for index, intervention in edits:
+                before = neurons[..., index]
+                where = chosen(intervention.positions, self._tokens)
+                neurons[..., index] = torch.where(where, intervention.apply(before), before)
+            return type(module).forward(module, neurons.view_as(activations))
+
+        with replaced_forward({module: forward}):
+            yield
