@@ -120,6 +120,28 @@ class Decoder:
             logits = self.module(tokens.ids, use_cache=False, logits_to_keep=wanted).logits
             return logits[:, 0] if len(wanted) == 1 else logits[torch.arange(tokens.batch), which]
 
+    def after_layers(self, nodes: Float[Tensor, "node *n d_model"]) -> Float[Tensor, "depth *n d_model"]:
+        """The residual stream that node outputs add up to: of the input alone, then after each layer.
+
+        Args:
+            nodes: what each node writes, anywhere.
+
+        Returns:
+            One more than there are layers; the last is what the unembedding reads.
+        """
+        stream = nodes.cumsum(0)[[0, *(self.graph.mlp_node(layer) for layer in range(self.graph.layers))]]
+        for block in self.blocks:
+            if block.output_bias is not None:
+                stream[block.index + 1 :] += block.output_bias
+        return stream
+
+    @torch.no_grad()
+    def unembed(self, stream: Float[Tensor, "n d_model"]) -> Float[Tensor, "n vocab"]:
+        """Logits of residual streams: the model's own final norm, unembedding, and whatever it does to logits."""
+        one_token_each = torch.zeros(len(stream), 1, dtype=torch.long, device=self.device)
+        with self._swapped(lambda _index, _x, _call: stream[:, None]):
+            return self.module(one_token_each, use_cache=False).logits[:, 0]
+
     @contextmanager
     def _swapped(self, layer: LayerForward) -> Generator[None, None, None]:
         def stand_in(block: Block) -> Callable[..., Any]:
