@@ -9,7 +9,7 @@ from statistics import mean, median
 import altair as alt
 
 from wheatstone.figures._load import Row, RunData
-from wheatstone.figures._theme import BLUE, INK, ORANGE, SOFT, finished
+from wheatstone.figures._theme import BLUE, INK, ORANGE, SOFT, finished, of_rows
 from wheatstone.figures._words import count, quoted, visible
 
 _WIDTH, _HEIGHT = 330, 190
@@ -148,13 +148,13 @@ def _panel(
         alt.Tooltip("rank:Q", format=",.0f"),
         alt.Tooltip("probability:Q", format=".3f"),
     ]
-    base = alt.Chart(alt.Data(values=here))
+    base = of_rows(here)
     line = base.mark_line(strokeWidth=2).encode(x, y, color=colour, strokeDash=dash)
     dots = base.mark_point(filled=True, size=60, opacity=0).encode(x, y, tooltip=tooltip)
     parts: list[alt.Chart] = [line, dots]
     first = first_from(rows, site=site)
     if first is not None:
-        mark = alt.Chart(alt.Data(values=[{"layer": first}]))
+        mark = of_rows([{"layer": first}])
         parts.insert(0, mark.mark_rule(color=SOFT, strokeWidth=1).encode(x))
         near_end = first > layers * 0.6
         parts.append(

@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 
 from wheatstone.figures._load import Row, RunData
-from wheatstone.figures._theme import BLUE, INK, PAPER, SOFT, finished
+from wheatstone.figures._theme import BLUE, INK, PAPER, SOFT, finished, of_rows
 from wheatstone.figures._words import clipped, percent, quoted, visible
 
 _HEADS = 4
@@ -22,7 +22,7 @@ def chart(run: RunData) -> alt.LayerChart | alt.ConcatChart:
     """
     heads = shown(run)
     if not heads:
-        nothing = alt.Chart(alt.Data(values=[{}])).mark_text(
+        nothing = of_rows([{}]).mark_text(
             text="No attention head passes anything on in this circuit.", fontSize=14, color=SOFT
         )
         return finished(alt.layer(nothing).properties(width=500, height=80), "Attention", [], describe(run))
@@ -89,7 +89,7 @@ def _map(run: RunData, head: str, tokens: list[str]) -> alt.LayerChart | alt.Fac
         {**row, "looks": tokens[row["query"]], "at": tokens[row["key"]], "percent": round(row["weight"] * 100)}
         for row in _rows(run, head)
     ]
-    base = alt.Chart(alt.Data(values=rows))
+    base = of_rows(rows)
     heat = base.mark_rect(stroke=PAPER, strokeWidth=1 if cell > 18 else 0.5).encode(
         x,
         y,
@@ -106,7 +106,7 @@ def _map(run: RunData, head: str, tokens: list[str]) -> alt.LayerChart | alt.Fac
     )
     written = [row for row in rows if row["query"] == last and (cell > 18 or row["percent"] >= 5)]
     figures = (
-        alt.Chart(alt.Data(values=written))
+        of_rows(written)
         .mark_text(fontSize=11 if cell > 18 else 7.5)
         .encode(
             x,
@@ -116,7 +116,7 @@ def _map(run: RunData, head: str, tokens: list[str]) -> alt.LayerChart | alt.Fac
         )
     )
     frame = (
-        alt.Chart(alt.Data(values=[{"query": last}]))
+        of_rows([{"query": last}])
         .mark_rect(filled=False, stroke=INK, strokeWidth=1.5)
         .encode(y, x=alt.value(0), x2=alt.value(side))
     )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from statistics import median
-from typing import Any
 
 import altair as alt
 
 from wheatstone.figures._load import Row, RunData
-from wheatstone.figures._theme import BLUE, INK, finished
+from wheatstone.figures._theme import BLUE, INK, finished, of_rows
 from wheatstone.figures._words import comparison, count, percent, sample
 
 _WIDTH, _HEIGHT = 660, 340
@@ -50,14 +49,14 @@ def chart(run: RunData) -> alt.LayerChart:
         alt.Tooltip("kl:Q", title="KL to the model (nats)", format=".3f"),
     ]
     ranked = [{**row, "kind": _RANKED} for row in ranked]
-    line = _chart(ranked).mark_line(strokeWidth=2.2).encode(x, y, key)
-    dots = _chart(ranked).mark_point(filled=True, size=42, opacity=1).encode(x, y, key, tooltip=tooltip)
-    base = _chart(random)
+    line = of_rows(ranked).mark_line(strokeWidth=2.2).encode(x, y, key)
+    dots = of_rows(ranked).mark_point(filled=True, size=42, opacity=1).encode(x, y, key, tooltip=tooltip)
+    base = of_rows(random)
     band = base.mark_area(opacity=0.22, color="#8a96a3").encode(x, bottom, alt.Y2("high"))
     middle = base.mark_line(strokeWidth=1.6).encode(x, y, key)
     middles = base.mark_point(filled=True, size=26, opacity=1).encode(x, y, key, tooltip=tooltip)
     found: list[Row] = [{"size": size, "faithfulness": run.faithfulness, "target": target}]
-    at = _chart(found)
+    at = of_rows(found)
     goal = at.mark_rule(strokeDash=[5, 4], color=INK).encode(goal_at)
     goal_label = at.mark_text(align="right", dy=-7, color=INK, text=f"target {percent(target)}").encode(
         goal_at, x=alt.value(_WIDTH)
@@ -117,7 +116,3 @@ def _spread(rows: list[Row]) -> list[Row]:
 
 def _decades(most: int) -> list[int]:
     return [10**power for power in range(len(str(most)))]
-
-
-def _chart(rows: list[Any]) -> alt.Chart:
-    return alt.Chart(alt.Data(values=rows))

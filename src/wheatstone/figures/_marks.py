@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import altair as alt
 
 from wheatstone.figures._layout import Layout, Node
 from wheatstone.figures._load import Component, DrawnEdge, Row, RunData
-from wheatstone.figures._theme import BLUE, FAINT, INK, ORANGE, PAPER, SOFT, halo
+from wheatstone.figures._theme import BLUE, FAINT, INK, ORANGE, PAPER, SOFT, halo, of_rows
 from wheatstone.figures._words import decimal, percent, quoted
 
 _SUPPORTS, _SUPPRESSES = "supports the answer", "suppresses it"
@@ -21,7 +20,7 @@ _APART = "isValid(picked.name) && indexof(picked.name, datum.starts) < 0 && inde
 
 def bands(layout: Layout) -> alt.LayerChart | alt.FacetChart:
     """The stripe and the name of every layer that occurs."""
-    base = _chart(
+    base = of_rows(
         {
             "layer": f"layer {band.layer}",
             "y": band.bottom,
@@ -59,7 +58,7 @@ def curves(run: RunData, layout: Layout) -> alt.Chart:
     )
     fade = alt.StrokeOpacity("share:Q", scale=alt.Scale(domain=[0, 0.25], range=[0.25, 0.85], clamp=True), legend=None)
     return (
-        _chart(rows)
+        of_rows(rows)
         .mark_line(interpolate="basis", strokeCap="round")
         .encode(
             _x(layout),
@@ -87,12 +86,12 @@ def shared_inputs(layout: Layout) -> alt.Chart:
         for port in layout.ports.values()
         for head in port.heads
     ]
-    return _chart(rows).mark_rule(color="#98a4b3", strokeWidth=1).encode(_x(layout), _y(layout), x2="x2", y2="y2")
+    return of_rows(rows).mark_rule(color="#98a4b3", strokeWidth=1).encode(_x(layout), _y(layout), x2="x2", y2="y2")
 
 
 def inputs(layout: Layout) -> list[alt.Chart]:
     """The letters q, k and v where an edge enters a head."""
-    base = _chart(
+    base = of_rows(
         {"x": port.x, "y": port.y, "reads": port.channel.reads, "what": _said(port.channel)}
         for port in layout.ports.values()
     ).encode(_x(layout), _y(layout), tooltip=alt.Tooltip("what:N", title="input"))
@@ -116,7 +115,7 @@ def components(run: RunData, layout: Layout) -> list[alt.Chart]:
         alt.Tooltip("effect:N", title="its strongest edge"),
     ]
     node = (
-        _chart(rows)
+        of_rows(rows)
         .mark_point(filled=True, fill=INK, stroke=PAPER, strokeWidth=1.5, opacity=1)
         .encode(
             _x(layout),
@@ -128,10 +127,10 @@ def components(run: RunData, layout: Layout) -> list[alt.Chart]:
         .add_params(pointed)
     )
     places = _label_places(layout, rows)
-    labels = _chart({**row, "lx": x, "ly": y} for row, (x, y) in places)
+    labels = of_rows({**row, "lx": x, "ly": y} for row, (x, y) in places)
     text: dict[str, Any] = {"align": "left", "baseline": "middle", "fontSize": 12 if layout.scale > 0.6 else 10}
     spots = (_x(layout, "lx"), _y(layout, "ly"))
-    end = _chart({**row, "ly": row["y"] + row["label_above"]} for row in ends).mark_text(
+    end = of_rows({**row, "ly": row["y"] + row["label_above"]} for row in ends).mark_text(
         fontSize=13, fontWeight="bold", baseline="middle", color=INK
     )
     return [
@@ -224,10 +223,6 @@ class _Box(NamedTuple):
 
     def meets(self, other: _Box, high: float) -> bool:
         return self.left < other.right and other.left < self.right and abs(self.middle - other.middle) < high
-
-
-def _chart(rows: Iterable[Row]) -> alt.Chart:
-    return alt.Chart(alt.Data(values=list(rows)))
 
 
 def _x(layout: Layout, field: str = "x") -> alt.X:

@@ -20,7 +20,7 @@ def render(chart: Any, path: Path) -> None:
     Raises:
         RequestError: the file's ending is none of these.
     """
-    spec = chart.to_dict()
+    spec = spec_of(chart)
     if path.suffix == ".svg":
         path.write_text(svg_of(spec), encoding="utf-8")
     elif path.suffix == ".png":
@@ -32,6 +32,11 @@ def render(chart: Any, path: Path) -> None:
         raise RequestError(
             expected=f"a file ending in {', '.join(SUFFIXES)}", got=path.name, do="choose one of these formats"
         )
+
+
+def spec_of(chart: Any) -> dict[str, Any]:
+    """A chart as Vega-Lite; not validated, which takes as long as drawing it and is done in the tests."""
+    return chart.to_dict(validate=False)
 
 
 def svg_of(spec: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from wheatstone.figures import _words as words
 from wheatstone.figures._load import RunData
-from wheatstone.figures._render import svg_of
+from wheatstone.figures._render import spec_of, svg_of
 
 _ROWS = ("model", "circuit", "complement", "random", "empty")
 _MEANS = {
@@ -61,7 +61,7 @@ class Picture:
     @classmethod
     def of(cls, chart: Any) -> Picture:
         """Draws an Altair chart."""
-        spec = chart.to_dict()
+        spec = spec_of(chart)
         return cls(spec, svg_of(spec))
 
     @property
@@ -162,7 +162,8 @@ def _hash(script: str) -> str:
 @cache
 def _vega() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script."""
-    return vl_convert.javascript_bundle(None).replace("</script", "<\\/script")
+    bundle: Any = vl_convert.javascript_bundle  # its stub asks for a snippet that it does not need
+    return bundle().replace("</script", "<\\/script")
 
 
 @cache

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import altair as alt
+
+from wheatstone.figures._load import Row
 
 INK = "#1f2933"
 SOFT = "#5f6c7b"
@@ -68,6 +71,14 @@ def finished(chart: Any, title: str, subtitle: list[str], description: str) -> A
     """A chart with its title, its description for screen readers and the house's look."""
     heading = alt.TitleParams(text=title, subtitle=subtitle)
     return chart.properties(title=heading, description=description).configure(**_CONFIG)
+
+
+def of_rows(rows: Iterable[Row]) -> alt.Chart:
+    """An empty chart over rows of data.
+
+    They go in as a tuple: Altair copies lists, row by row, each time charts are combined.
+    """
+    return alt.Chart(alt.Data(values=tuple(rows)))
 
 
 def halo(**mark: Any) -> dict[str, Any]:
