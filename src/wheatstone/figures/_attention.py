@@ -68,7 +68,7 @@ def _last_row(run: RunData, head: str) -> list[Row]:
 
 
 def _map(run: RunData, head: str, tokens: list[str]) -> alt.LayerChart | alt.FacetChart:
-    cell = max(12.0, min(34.0, 400 / len(tokens)))
+    cell = max(12.0, min(34.0, 420 / len(tokens)))
     side = cell * len(tokens)
     last = run.manifest["prompts"][0]["last"]
     order = list(range(len(tokens)))
@@ -96,7 +96,7 @@ def _map(run: RunData, head: str, tokens: list[str]) -> alt.LayerChart | alt.Fac
         color=alt.Color(
             "weight:Q",
             scale=alt.Scale(domain=[0, 1], range=["#f1f5f9", "#9cc3e4", BLUE, "#0b3a66"], interpolate="lab"),
-            legend=alt.Legend(title="attention", format=".0%", gradientLength=140, tickCount=3),
+            legend=alt.Legend(title="attention", format=".0%", gradientLength=220, tickCount=3, orient="bottom"),
         ),
         tooltip=[
             alt.Tooltip("looks:N", title="from"),

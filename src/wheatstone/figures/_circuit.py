@@ -54,7 +54,8 @@ def _key(run: RunData) -> str:
     if "mlp" in kinds:
         words.append(f"{kinds['mlp'].name}: the MLP of layer {kinds['mlp'].layer}.")
     if any(edge.receiver.reads for edge in run.edges):
-        words.append("q, k, v: query, key and value inputs of heads (heads may share k and v).")
+        shared = int(run.manifest["model"]["kv_groups"]) < int(run.manifest["model"]["heads"])
+        words.append(f"q, k, v: query, key and value inputs of heads{' (heads share k and v)' if shared else ''}.")
     return " ".join(words)
 
 
