@@ -131,7 +131,16 @@ class DoubleRMSNorm(torch.nn.Module):
 def make_tiny(kind: str, dtype: torch.dtype) -> ResidualModel:
     """A random model of 3 layers and 4 heads, every bias and norm weight random too; prompts are words w0 … w39."""
     if kind == "gpt2":
-        config = GPT2Config(vocab_size=len(WORDS), n_positions=32, n_embd=16, n_layer=3, n_head=4, n_inner=24)
+        config = GPT2Config(
+            vocab_size=len(WORDS),
+            n_positions=32,
+            n_embd=16,
+            n_layer=3,
+            n_head=4,
+            n_inner=24,
+            bos_token_id=0,
+            eos_token_id=0,
+        )
         module = GPT2LMHeadModel(config)
     else:
         module = LlamaForCausalLM(

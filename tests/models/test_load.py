@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from wheatstone import ModelError, RequestError, load_model
+from wheatstone.models import Tokens
+from wheatstone.models.families import FAMILIES
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_folder_is_loaded_and_is_the_model_in_it(tiny_folder: Path, dtype: str) -> None:
+    model = load_model(tiny_folder, dtype=dtype)
+    assert str(model.dtype) == f"torch.{dtype}"
+    assert (model.graph.layers, model.graph.heads, model.graph.kv_groups) == (2, 2, 1)
+    assert (model.d_model, model.context) == (16, 64)
+    assert not model.module.training
+    assert not any(parameter.requires_grad for parameter in model.module.parameters())
+    ids = model.encode("a b c")
+    assert model.decode(ids) == ["a", "b", "c"]
+    expected = model.module(torch.tensor([ids])).logits[0, -1]
+    torch.testing.assert_close(model.forward(Tokens.of([ids])).logits[0], expected, atol=1e-5, rtol=0)
+
+
+def test_a_model_wired_otherwise_than_its_family_says_is_refused(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FAMILIES, "llama", replace(FAMILIES["llama"], parallel=True))
+    with pytest.raises(ModelError, match="equal to transformers"):
+        load_model(tiny_folder)
+
+
+def test_a_dtype_or_device_that_is_not_there_is_refused(tiny_folder: Path) -> None:
+    with pytest.raises(RequestError, match=r"float32, .*; got 'int8'"):
+        load_model(tiny_folder, dtype="int8")
+    with pytest.raises(RequestError, match=r"this machine has .*; got 'abacus'"):
+        load_model(tiny_folder, device="abacus")
