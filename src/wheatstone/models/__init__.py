@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from wheatstone.models._interventions import KnockOutAttention as KnockOutAttention
     from wheatstone.models._interventions import Replace as Replace
     from wheatstone.models._interventions import Scale as Scale
+    from wheatstone.models._load import PrecisionWarning as PrecisionWarning
     from wheatstone.models._load import load_model as load_model
+    from wheatstone.models._parity import Parity as Parity
+    from wheatstone.models._parity import check_parity as check_parity
     from wheatstone.models._record import Recording as Recording
     from wheatstone.models._residual import ResidualModel as ResidualModel
     from wheatstone.models._rewired import CircuitRun as CircuitRun
@@ -27,11 +30,14 @@ _WHERE = {
     "Intervention": "wheatstone.models._interventions",
     "KnockOut": "wheatstone.models._interventions",
     "KnockOutAttention": "wheatstone.models._interventions",
+    "Parity": "wheatstone.models._parity",
+    "PrecisionWarning": "wheatstone.models._load",
     "Recording": "wheatstone.models._record",
     "Replace": "wheatstone.models._interventions",
     "ResidualModel": "wheatstone.models._residual",
     "Scale": "wheatstone.models._interventions",
     "Tokens": "wheatstone.models._tokens",
+    "check_parity": "wheatstone.models._parity",
     "load_model": "wheatstone.models._load",
 }
 __all__ = sorted(_WHERE)  # pyright: ignore[reportUnsupportedDunderAll]

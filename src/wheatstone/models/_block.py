@@ -64,6 +64,12 @@ class Norm:
             x = x - x.mean(-1, keepdim=True)
         return x, torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps)
 
+    def closed_form(self, x: Float[Tensor, "*n d_model"]) -> Float[Tensor, "*n d_model"]:
+        """y, without the module."""
+        x, r = self.standardise(x)
+        y = x * r if self.weight is None else x * r * self.weight
+        return y if self.bias is None else y + self.bias
+
     def factor(self, x: Float[Tensor, "*n d_model"]) -> Float[Tensor, "*n d_model"]:
         """w r: what an RMS norm multiplies x with, entry by entry."""
         _, r = self.standardise(x)
@@ -130,6 +136,12 @@ class Block:
         weights, biases = zip(*(_weight(module) for module in self._qkv), strict=True)
         self.qkv_weights: tuple[HeadWeights, ...] = self._by_head(weights)
         self._qkv_biases: tuple[Tensor, ...] | None = None if biases[0] is None else self._by_head(biases)
+
+    @property
+    def norms(self) -> list[Norm]:
+        """Those there are."""
+        norms = (self.attention_norm, self.mlp_norm, self._attention_output_norm, self._mlp_output_norm)
+        return [norm for norm in norms if norm.module is not None]
 
     @property
     def output_bias(self) -> Float[Tensor, " d_model"] | None:

@@ -23,7 +23,7 @@ def load_checkpoint(
         device: where the parameters go.
 
     Returns:
-        The model in eval mode, without gradients, with SDPA attention; and its tokenizer.
+        The model in eval mode, without gradients, with SDPA attention where its family has it; and its tokenizer.
 
     Raises:
         ModelError: transformers cannot read the files, or weights are missing from them.
@@ -35,7 +35,8 @@ def load_checkpoint(
                 files.folder,
                 dtype=dtype,
                 use_safetensors=True,
-                attn_implementation="sdpa",
+                # The fast path for experts multiplies no float64.
+                experts_implementation="eager" if dtype == torch.float64 else None,
                 output_loading_info=True,
                 **options,
             )

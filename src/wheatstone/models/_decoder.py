@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from wheatstone._errors import ModelError
 from wheatstone.models._block import Block, replaced_forward
 from wheatstone.models._graph import Graph
 from wheatstone.models._tokens import Tokens
-from wheatstone.models.families import family_of
+from wheatstone.models.families import known_family
 
 LayerForward = Callable[[int, Tensor, dict[str, Any]], Tensor]
 """What stands in for a decoder layer: (its index, residual stream, its other arguments) -> residual stream."""
@@ -43,10 +43,10 @@ class Decoder:
     def __init__(
         self, module: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, id: str, sha256: str = ""
     ) -> None:
-        config = module.config
+        config = module.config.get_text_config()
         self.id = id
         self.sha256 = sha256
-        self.family = family_of(config, id)
+        self.family = known_family(module.config.model_type, id).variant(config)
         self.module = module.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         heads = int(config.num_attention_heads)
@@ -77,12 +77,12 @@ class Decoder:
     @property
     def d_model(self) -> int:
         """Width of the residual stream."""
-        return int(self.module.config.hidden_size)
+        return int(self.module.config.get_text_config().hidden_size)
 
     @property
     def context(self) -> int:
         """Most tokens a prompt may have."""
-        return int(self.module.config.max_position_embeddings)
+        return int(self.module.config.get_text_config().max_position_embeddings)
 
     def encode(self, text: str) -> list[int]:
         """Tokenises a prompt as the model's tokenizer does by default, its own BOS rule included."""
@@ -112,13 +112,56 @@ class Decoder:
 
         Returns:
             Logits, [batch, vocab] or [batch, pos, vocab].
+
+        Raises:
+            ModelError: the logits are not finite.
         """
+        wanted, which = (tokens.lengths - 1).unique(return_inverse=True)
         with self._swapped(layer):
-            if all_positions:
-                return self.module(tokens.ids, use_cache=False).logits
-            wanted, which = (tokens.lengths - 1).unique(return_inverse=True)
-            logits = self.module(tokens.ids, use_cache=False, logits_to_keep=wanted).logits
-            return logits[:, 0] if len(wanted) == 1 else logits[torch.arange(tokens.batch), which]
+            logits = self.module(tokens.ids, use_cache=False, logits_to_keep=0 if all_positions else wanted).logits
+        if not logits.detach().sum(dtype=torch.float32).isfinite():
+            raise ModelError(
+                expected=f"finite logits of {self.id}",
+                got=f"NaN or infinity, first {self._first_not_finite(tokens)}",
+                do="load it in float32, or in bfloat16, which reaches as far; if it is, its weights are broken",
+            )
+        if all_positions:
+            return logits
+        return logits[:, 0] if len(wanted) == 1 else logits[torch.arange(tokens.batch), which]
+
+    @torch.no_grad()
+    def _first_not_finite(self, tokens: Tokens) -> str:
+        """Runs the model once more as it is, to say where its numbers break."""
+        found: list[str] = []
+
+        def look(where: str) -> Callable[..., None]:
+            def hook(_module: nn.Module, _args: Any, output: Any) -> None:
+                if not (output[0] if isinstance(output, tuple) else output).isfinite().all():
+                    found.append(where)
+
+            return hook
+
+        parts = [
+            (part, f"in {what} layer {block.index}")
+            for block in self.blocks
+            for part, what in (
+                (block.attention, "attention of"),
+                (block.mlp, "the MLP of"),
+                (block.layer, "the output of"),
+            )
+        ]
+        embeddings = (self.module.get_input_embeddings(), "in the embedding")
+        handles = [part.register_forward_hook(look(where)) for part, where in (embeddings, *parts)]
+        try:
+            logits = self.module(tokens.ids, use_cache=False).logits
+        finally:
+            for handle in handles:
+                handle.remove()
+        broken = not logits.isfinite().all()
+        return (
+            *found,
+            "in the unembedding" if broken else "in the run's own changes: left alone, the model is finite",
+        )[0]
 
     def after_layers(self, nodes: Float[Tensor, "node *n d_model"]) -> Float[Tensor, "depth *n d_model"]:
         """The residual stream that node outputs add up to: of the input alone, then after each layer.

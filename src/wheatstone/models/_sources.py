@@ -17,6 +17,7 @@ from wheatstone.models._gguf import dequantise
 from wheatstone.models._hashes import remembered_sha256
 from wheatstone.models._known import KNOWN_MODELS
 from wheatstone.models._quiet import quiet
+from wheatstone.models.families import known_family
 
 _HUB_ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*?)(@(?P<revision>[\w./-]+))?")
 _HUB_FILES = ["*.safetensors", "*.json", "*.model", "merges.txt", "vocab.txt", "chat_template*"]
@@ -131,6 +132,14 @@ def _require_causal(folder: Path) -> None:
             expected="a decoder-only language model (a …ForCausalLM architecture in config.json)",
             got=f"{', '.join(architectures) or 'no architecture'} in {folder}",
             do="choose a causal language model",
+        )
+    known_family(config["model_type"], f"a checkpoint in {folder}")
+    if quantised := config.get("quantization_config"):
+        raise ModelError(
+            expected=f"a checkpoint in {folder} with full or half precision weights",
+            got=f"weights quantised by {quantised.get('quant_method', 'an unnamed method')}, "
+            "whose projections cannot be split by head",
+            do="choose the checkpoint it was made from, or a .gguf file, which is de-quantised",
         )
 
 

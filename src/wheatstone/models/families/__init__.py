@@ -17,5 +17,5 @@ from wheatstone.models.families import phi as phi
 from wheatstone.models.families import stablelm as stablelm
 from wheatstone.models.families._family import FAMILIES as FAMILIES
 from wheatstone.models.families._family import Family as Family
-from wheatstone.models.families._family import family_of as family_of
+from wheatstone.models.families._family import known_family as known_family
 from wheatstone.models.families._family import register as register

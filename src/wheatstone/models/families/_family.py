@@ -97,20 +97,20 @@ def register(family: Family) -> Family:
     return family
 
 
-def family_of(config: Any, model: str) -> Family:
-    """The family of a checkpoint, as its config has it.
+def known_family(model_type: str, model: str) -> Family:
+    """The family of a config's `model_type`.
 
     Args:
-        config: the transformers config.
+        model_type: from the config.
         model: what to call the checkpoint in an error.
 
     Raises:
-        ModelError: the family is not known, or the config asks for wiring that it does not describe.
+        ModelError: the family is not known.
     """
-    if config.model_type not in FAMILIES:
+    if model_type not in FAMILIES:
         raise ModelError(
             expected=f"a model of a supported family ({', '.join(sorted(FAMILIES))})",
-            got=f"{model} of family {config.model_type!r}",
+            got=f"{model} of family {model_type!r}",
             do="choose a model of a supported family, or add this one as docs/guides/add-a-family.md shows",
         )
-    return FAMILIES[config.model_type].variant(config)
+    return FAMILIES[model_type]

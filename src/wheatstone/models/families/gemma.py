@@ -16,3 +16,5 @@ GEMMA2 = register(
     )
 )
 GEMMA3_TEXT = register(replace(GEMMA2, name="gemma3_text", requires=(("use_bidirectional_attention", False),)))
+GEMMA3 = register(replace(GEMMA3_TEXT, name="gemma3", layers="model.language_model.layers"))
+"""The text half of a Gemma 3 that also sees."""
