@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tiny_families import FAMILY_CONFIGS, tiny_family
 from torch import Tensor, nn
 
 from wheatstone._errors import ModelError
-from wheatstone.models import ResidualModel, Tokens
+from wheatstone.models import PrecisionWarning, ResidualModel, Tokens, load_model
 from wheatstone.models._parity import check_parity
 from wheatstone.models._wiring import check_wiring
 from wheatstone.models.families import FAMILIES, register
@@ -36,6 +37,12 @@ def expected(model: ResidualModel, prompts: list[list[int]]) -> list[Tensor]:
 def values(logits: Tensor) -> Tensor:
     """A metric that bends: a log-probability."""
     return logits.log_softmax(-1)[:, 3]
+
+
+def all_channel_gradients(model: ResidualModel, ids: list[int]) -> Tensor:
+    """[channel, pos, d_model]."""
+    run = model.channel_gradients(Tokens.of([ids]), values)
+    return torch.cat([*(run.at_layer(layer) for layer in range(model.graph.layers)), run.at_logits()])[:, 0]
 
 
 def test_every_family_is_tested() -> None:
@@ -111,8 +118,7 @@ def test_random_circuits_are_what_assembling_every_channel_gives(case: str) -> N
 def test_channel_gradients_are_autograds_with_one_leaf_per_channel(case: str) -> None:
     model = model_of(case)
     ids = PROMPTS[0]
-    run = model.channel_gradients(Tokens.of([ids]), values)
-    got = torch.cat([*(run.at_layer(layer) for layer in range(model.graph.layers)), run.at_logits()])[:, 0]
+    got = all_channel_gradients(model, ids)
     leaves = {channel: torch.zeros(len(ids), model.d_model, requires_grad=True) for channel in model.graph.channels}
     values(AssembledRun(model, ids, leaves=leaves).logits[None]).sum().backward()
     for channel, gradient in zip(leaves, got, strict=True):
@@ -147,14 +153,31 @@ def test_mask_gradients_are_finite_differences(case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_bfloat16_stays_within_its_rounding(case: str) -> None:
-    found = check_wiring(tiny_family(case, torch.bfloat16))
+    half = tiny_family(case, torch.bfloat16)
+    found = check_wiring(half)
     assert found.passed
     assert found.limit < 2
+    fine, coarse = (all_channel_gradients(model, PROMPTS[0]) for model in (model_of(case), half))
+    assert coarse.dtype == torch.bfloat16
+    assert float((coarse - fine).norm() / fine.norm()) < 0.3
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_gate_lets_every_family_pass(case: str) -> None:
     assert check_wiring(model_of(case)).worst < TOLERANCE
+
+
+@pytest.mark.parametrize(("case", "dtype"), [("gemma2", "float32"), ("gptj", "float32"), ("mixtral", "float64")])
+def test_families_without_the_fast_kernels_load(case: str, dtype: str, tmp_path: Path) -> None:
+    model = tiny_family(case)
+    model.module.save_pretrained(tmp_path)
+    model.tokenizer.save_pretrained(tmp_path)
+    assert load_model(tmp_path, dtype=dtype).family.name == case
+
+
+def test_half_precision_loads_with_a_warning_that_says_how_coarse_it_is(tiny_folder: Path) -> None:
+    with pytest.warns(PrecisionWarning, match=r"in bfloat16: logits are rounded by about .*float32 resolves"):
+        load_model(tiny_folder, dtype="bfloat16")
 
 
 @pytest.mark.real_weights

@@ -128,15 +128,15 @@ class Rewired:
 
         Exact for the circuit as it stands: a first-order estimate of adding (or removing) one whole edge.
         """
-        grads = torch.autograd.grad(values.sum(), [leaf for _, leaf in self.leaves], allow_unused=True)
+        leaves = [leaf for _, leaf in self.leaves]
+        grads = torch.autograd.grad(values.sum(), leaves, materialize_grads=True)
         written = self._written().detach().flatten(2).transpose(0, 1)
-        result = values.new_zeros(self.keep.shape)
+        result = self.columns.new_zeros(self.keep.shape)
         for (channels, _), grad in zip(self.leaves, grads, strict=True):
-            if grad is not None:
-                rows = grad.unflatten(1, (len(self.keep), -1)).flatten(2).transpose(0, 1)
-                count = self.readable[channels[0]]
-                scores = torch.bmm(rows, written[:, :count].transpose(1, 2))
-                result[:, torch.tensor(channels)[:, None], torch.from_numpy(self.nodes[:count])] = scores
+            rows = grad.unflatten(1, (len(self.keep), -1)).flatten(2).transpose(0, 1)
+            count = self.readable[channels[0]]
+            scores = torch.bmm(rows, written[:, :count].transpose(1, 2))
+            result[:, torch.tensor(channels)[:, None], torch.from_numpy(self.nodes[:count])] = scores
         return result
 
     def _layer(self, index: int, x: Tensor, call: dict[str, Any]) -> Tensor:
