@@ -6,5 +6,18 @@ from wheatstone.circuits._circuit import Evaluation as Evaluation
 from wheatstone.circuits._circuit import ModelInfo as ModelInfo
 from wheatstone.circuits._experiment import ABLATIONS as ABLATIONS
 from wheatstone.circuits._experiment import Experiment as Experiment
+from wheatstone.circuits._interop import to_eap_json as to_eap_json
+from wheatstone.circuits._interop import to_graphml as to_graphml
+from wheatstone.circuits._random import random_circuits as random_circuits
 
-__all__ = ["ABLATIONS", "Circuit", "Edge", "Evaluation", "Experiment", "ModelInfo"]
+__all__ = [
+    "ABLATIONS",
+    "Circuit",
+    "Edge",
+    "Evaluation",
+    "Experiment",
+    "ModelInfo",
+    "random_circuits",
+    "to_eap_json",
+    "to_graphml",
+]

@@ -12,7 +12,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from wheatstone._errors import CircuitError
-from wheatstone.models import Graph
+from wheatstone.models import Graph, ResidualModel
 from wheatstone.tasks import PromptPair
 
 
@@ -34,6 +34,11 @@ class ModelInfo:
     family: str
     graph: Graph
     sha256: str = ""
+
+    @classmethod
+    def of(cls, model: ResidualModel) -> ModelInfo:
+        """What a circuit notes about the model it was found in."""
+        return cls(model.id, model.family.name, model.graph, model.sha256)
 
 
 @dataclass(frozen=True)

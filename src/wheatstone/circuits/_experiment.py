@@ -105,10 +105,11 @@ class Experiment:
         runs = [self.model.forward_circuit(tokens, self.ablated, chunk, resume=resume).logits for chunk in chunks]
         return runs[0] if len(runs) == 1 else torch.cat(runs)
 
-    def state(self, keep: Bool[Tensor, "channel node"]) -> CircuitState:
-        """One circuit's run, for runs of its sub-circuits to start from. Counts as one evaluation."""
+    def state(self, keep: Bool[Tensor, "channel node"]) -> tuple[CircuitState, float]:
+        """One circuit's run, for runs of its sub-circuits to start from, and its faithfulness."""
         self.evaluations += 1
-        return self.model.forward_circuit(self.encoded.clean, self.ablated, keep[None]).state
+        run = self.model.forward_circuit(self.encoded.clean, self.ablated, keep[None])
+        return run.state, float(self.faithfulness_of(self.values_of(run.logits[0])))
 
     def values(
         self, keep: Bool[Tensor, "circuit channel node"], *, resume: CircuitState | None = None

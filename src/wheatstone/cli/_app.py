@@ -7,8 +7,12 @@ import sys
 import typer
 
 from wheatstone._errors import WheatstoneError
+from wheatstone.cli._discover import discover
+from wheatstone.cli._export import export
 from wheatstone.cli._models import models_app
 from wheatstone.cli._pull import pull
+from wheatstone.cli._runs import runs_app
+from wheatstone.cli._verify import verify
 
 app = typer.Typer(
     name="wheatstone",
@@ -17,9 +21,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(models_app)
-for verb in (pull,):
+for verb in (discover, verify, export, pull):
     app.command()(verb)
+for group in (runs_app, models_app):
+    app.add_typer(group)
 
 
 def main() -> None:

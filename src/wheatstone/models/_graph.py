@@ -180,6 +180,15 @@ class Graph:
             live[..., node] = (read & live[..., None, :node]).any((-2, -1))
         return live
 
+    def working_edges(self, keep: Bool[np.ndarray, "channel node"]) -> Bool[np.ndarray, "channel node"]:
+        """The kept edges that lie on a path of kept edges from `input` to the logits; the others change nothing."""
+        needed = self.needed_nodes(keep)
+        channels = np.zeros(len(self.channels), dtype=bool)
+        channels[self.logits_channel] = True
+        for node in np.flatnonzero(needed):
+            channels[list(self.channels_of(int(node)))] = True
+        return keep & self.live_nodes(keep)[None, :] & channels[:, None]
+
     def needed_nodes(self, keep: Bool[np.ndarray, "channel node"]) -> Bool[np.ndarray, " node"]:
         """Nodes whose output can reach the logits over kept edges."""
         needed = keep[self.logits_channel].copy()

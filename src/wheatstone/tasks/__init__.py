@@ -8,5 +8,18 @@ from wheatstone.tasks._metrics import Targets as Targets
 from wheatstone.tasks._metrics import gather as gather
 from wheatstone.tasks._metrics import metric_named as metric_named
 from wheatstone.tasks._pair import PromptPair as PromptPair
+from wheatstone.tasks._ranks import answer_ranks as answer_ranks
+from wheatstone.tasks._ranks import hits as hits
 
-__all__ = ["METRICS", "Encoded", "Metric", "PromptPair", "Targets", "encode", "gather", "metric_named"]
+__all__ = [
+    "METRICS",
+    "Encoded",
+    "Metric",
+    "PromptPair",
+    "Targets",
+    "answer_ranks",
+    "encode",
+    "gather",
+    "hits",
+    "metric_named",
+]

@@ -64,7 +64,7 @@ def encode(model: ResidualModel, pairs: Sequence[PromptPair]) -> Encoded:
     clean = [model.encode(pair.prompt) for pair in pairs]
     counterfactual = [model.encode(pair.counterfactual) for pair in pairs]
     notes: list[str] = []
-    for pair, ours, theirs in zip(pairs, clean, counterfactual, strict=True):
+    for ours, theirs in zip(clean, counterfactual, strict=True):
         _check_lengths(model, ours, theirs)
     answers = [_first_tokens(model, pair, ours, pair.answers, notes) for pair, ours in zip(pairs, clean, strict=True)]
     distractors = [

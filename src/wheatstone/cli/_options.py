@@ -1,0 +1,39 @@
+"""Options that several verbs share, worded once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model", help="Bundled name (smollm2-135m), Hugging Face id, folder, or .gguf file.", metavar="MODEL"
+    ),
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="Where to run: cpu, cuda, mps or auto.")]
+DtypeOption = Annotated[
+    str,
+    typer.Option(
+        "--dtype", help="Precision: float32, float64, bfloat16 or float16; half precision blurs single edges."
+    ),
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of random circuits and bootstrap intervals.")]
+PromptOption = Annotated[
+    str | None, typer.Option("--prompt", help="The clean prompt; what is explained is the token after it.")
+]
+CounterfactualOption = Annotated[
+    str | None,
+    typer.Option("--counterfactual", help="A prompt of the same number of tokens with another answer."),
+]
+AnswerOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--answer", help="Right continuation with its leading space; may be repeated. Its first token is scored."
+    ),
+]
+DistractorOption = Annotated[
+    list[str] | None,
+    typer.Option("--distractor", help="Wrong continuation, usually the counterfactual's answer; may be repeated."),
+]

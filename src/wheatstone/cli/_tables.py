@@ -1,0 +1,47 @@
+"""Tables that verbs print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Column, Table
+
+if TYPE_CHECKING:
+    from wheatstone.circuits import Circuit
+    from wheatstone.verification import Verification
+
+_MOST_EDGES = 25
+
+
+def edge_table(circuit: Circuit) -> Table:
+    """The circuit's strongest edges by exact effect."""
+    effects = circuit.effects or (0.0,) * len(circuit)
+    rows = sorted(zip(circuit.edges, effects, strict=True), key=lambda row: -abs(row[1]))
+    table = Table("edge", Column("effect", justify="right"), box=None, title_justify="left")
+    table.title = "Drop in faithfulness when the edge alone is removed (exact)"
+    for edge, effect in rows[:_MOST_EDGES]:
+        table.add_row(f"{edge.sender} → {edge.receiver}".replace("[", r"\["), f"{effect:+.3f}")
+    if len(rows) > _MOST_EDGES:
+        table.add_row(f"… and {len(rows) - _MOST_EDGES} more, in circuit.json", "")
+    return table
+
+
+def verification_table(verification: Verification) -> Table:
+    """Model, circuit and what they are compared with, on one set of prompts."""
+    names = ("metric_value", "kl", "hit_at_1", "hit_at_10")
+    titles = (verification.metric, "KL (nats)", "Hit@1", "Hit@10")
+    table = Table("", *(Column(title, justify="right") for title in titles), box=None, title_justify="left")
+    table.title = (
+        f"On {verification.split} (n = {verification.n}): faithfulness {verification.faithfulness:.3f}"
+        f"{_interval(verification, 'faithfulness')}, completeness {verification.completeness:.3f}"
+    )
+    for condition in verification.kl:
+        label = f"random × {verification.random_draws}" if condition == "random" else condition
+        cells = (f"{getattr(verification, name)[condition]:.3f}" for name in names)
+        table.add_row(label, *cells)
+    return table
+
+
+def _interval(verification: Verification, name: str) -> str:
+    found = verification.ci95[name]
+    return "" if found is None else f" (95% {found[0]:.3f} … {found[1]:.3f})"

@@ -1,0 +1,76 @@
+"""`wheatstone verify RUN`: re-scores a run's circuit and adds the result to the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wheatstone.cli._options import (
+    AnswerOption,
+    CounterfactualOption,
+    DeviceOption,
+    DistractorOption,
+    DtypeOption,
+    PromptOption,
+    SeedOption,
+)
+from wheatstone.cli._output import JsonOption, Output
+from wheatstone.cli._prompts import pairs_of
+from wheatstone.cli._tables import verification_table
+
+
+def verify(
+    run: Annotated[Path, typer.Argument(help="Folder of the run.", metavar="RUN")],
+    prompt: PromptOption = None,
+    counterfactual: CounterfactualOption = None,
+    answer: AnswerOption = None,
+    distractor: DistractorOption = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option("--prompts", help="JSON Lines file of {prompt, counterfactual, answers, distractors}."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Where the run's model is now; by default where it was.")
+    ] = None,
+    draws: Annotated[int, typer.Option("--draws", help="Size-matched random circuits.", min=1)] = 20,
+    seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = "float32",
+    as_json: JsonOption = False,
+) -> None:
+    """Run a circuit again, on its own prompts or on others, beside complement, random circuits and nothing.
+
+    Without prompts it is scored on those it was found on. The result is printed and added to the run.
+    """
+    from wheatstone.runs import add_file, read_manifest
+
+    manifest = read_manifest(run)
+    given = any((prompt, counterfactual, answer, distractor, prompts))
+    others = pairs_of(prompt, counterfactual, answer, distractor, prompts) if given else None
+    output = Output(as_json)
+    with output.progress() as report:
+        report("starting", 0, None)
+        from wheatstone.circuits import Circuit
+        from wheatstone.models import load_model
+        from wheatstone.runs import same_weights
+        from wheatstone.verification import verify as verified
+
+        circuit = Circuit.load(run / "circuit.json")
+        loaded = load_model(model or manifest["model"]["id"], device=device, dtype=dtype, report=report)
+        same_weights(loaded, circuit)
+        report("starting", 1, 1)
+        split = "the prompts it was found on" if others is None else "given prompts"
+        result = verified(
+            loaded, circuit, others or circuit.examples, draws=draws, seed=seed, split=split, report=report
+        )
+    if others is None:
+        add_file(run, "verification.json", result.to_dict())
+    else:
+        import json
+
+        held_out = json.loads((run / "held_out.json").read_text(encoding="utf-8"))
+        add_file(run, "held_out.json", [*held_out, result.to_dict()])
+    output.document(result.to_dict())
+    output.print(verification_table(result))

@@ -1,0 +1,29 @@
+"""Finding circuits: gradients propose, exact runs decide."""
+
+from wheatstone.discovery._curve import CurvePoint as CurvePoint
+from wheatstone.discovery._curve import size_curve as size_curve
+from wheatstone.discovery._discover import Discovery as Discovery
+from wheatstone.discovery._discover import check_target as check_target
+from wheatstone.discovery._discover import discover as discover
+from wheatstone.discovery._discover import discover_in as discover_in
+from wheatstone.discovery._scores import METHODS as METHODS
+from wheatstone.discovery._scores import EdgeScores as EdgeScores
+from wheatstone.discovery._scores import attribute as attribute
+from wheatstone.discovery._scores import score_edges as score_edges
+from wheatstone.discovery._search import SearchStep as SearchStep
+from wheatstone.discovery._search import VerifiedSearch as VerifiedSearch
+
+__all__ = [
+    "METHODS",
+    "CurvePoint",
+    "Discovery",
+    "EdgeScores",
+    "SearchStep",
+    "VerifiedSearch",
+    "attribute",
+    "check_target",
+    "discover",
+    "discover_in",
+    "score_edges",
+    "size_curve",
+]

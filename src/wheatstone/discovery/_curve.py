@@ -1,0 +1,89 @@
+"""Faithfulness by size: how much of the behaviour the first so many edges of a ranking keep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from wheatstone._progress import Reporter, silent
+from wheatstone.circuits import Experiment, random_circuits
+from wheatstone.discovery._scores import EdgeScores
+from wheatstone.tasks import METRICS, hits
+
+_BATCH = 16
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One circuit of a curve.
+
+    Args:
+        size: edges.
+        kind: `ranking` (the highest-ranked edges) or `random` (edges drawn evenly).
+        draw: which random draw; 0 for a ranking.
+        faithfulness: of the metric, mean over prompts before dividing.
+        kl: KL(model ‖ circuit) of the next token, nats, mean over prompts.
+        hit_at_1: share of prompts whose top token is an answer.
+    """
+
+    size: int
+    kind: str
+    draw: int
+    faithfulness: float
+    kl: float
+    hit_at_1: float
+
+
+def default_sizes(edges: int) -> tuple[int, ...]:
+    """1, 2, 5, 10, 20, 50 … up to the whole graph."""
+    return (*(m * 10**p for p in range(9) for m in (1, 2, 5) if m * 10**p < edges), edges)
+
+
+def size_curve(
+    experiment: Experiment,
+    scores: EdgeScores,
+    *,
+    sizes: Sequence[int] | None = None,
+    draws: int = 3,
+    seed: int = 0,
+    report: Reporter = silent,
+) -> tuple[CurvePoint, ...]:
+    """Evaluates circuits of many sizes along a ranking, beside random circuits of the same sizes.
+
+    Args:
+        experiment: model, prompts, ablation and metric.
+        scores: the ranking.
+        sizes: edges of each circuit; by default 1, 2, 5, 10 … all.
+        draws: random circuits per size.
+        seed: of the draws.
+        report: told how many circuits are done.
+    """
+    sizes = default_sizes(experiment.graph.edges) if sizes is None else sizes
+    todo = [(size, "ranking", 0) for size in sizes]
+    todo += [(size, "random", draw) for draw in range(draws) for size in sizes if size < experiment.graph.edges]
+    points: list[CurvePoint] = []
+    for first in range(0, len(todo), _BATCH):
+        report("size curve", first, len(todo))
+        batch = todo[first : first + _BATCH]
+        keep = torch.stack(
+            [
+                scores.top([size])[0]
+                if kind == "ranking"
+                else random_circuits(experiment.graph, size, 1, seed + draw * 1_000_003 + size)[0]
+                for size, kind, draw in batch
+            ]
+        )
+        logits = experiment.logits(keep)
+        columns = (
+            experiment.faithfulness_of(experiment.values_of(logits)),
+            METRICS["kl"](logits, experiment.targets).mean(-1),
+            hits(logits, experiment.encoded, 1).mean(-1),
+        )
+        points += [
+            CurvePoint(*row, *values)
+            for row, values in zip(batch, zip(*(c.tolist() for c in columns), strict=True), strict=True)
+        ]
+    report("size curve", len(todo), len(todo))
+    return tuple(points)

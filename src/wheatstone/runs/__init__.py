@@ -1,0 +1,30 @@
+"""Results as folders of open formats, written whole or not at all, and the catalogue that lists them."""
+
+from typing import TYPE_CHECKING
+
+from wheatstone._lazy import door
+from wheatstone.runs._catalogue import CatalogueEntry as CatalogueEntry
+from wheatstone.runs._catalogue import catalogue_add as catalogue_add
+from wheatstone.runs._catalogue import catalogue_entries as catalogue_entries
+from wheatstone.runs._catalogue import catalogue_remove as catalogue_remove
+from wheatstone.runs._folder import add_file as add_file
+from wheatstone.runs._folder import check_free as check_free
+from wheatstone.runs._folder import damaged_files as damaged_files
+from wheatstone.runs._folder import new_run as new_run
+from wheatstone.runs._folder import read_manifest as read_manifest
+
+if TYPE_CHECKING:
+    from wheatstone.runs._discovery import DiscoveryRun as DiscoveryRun
+    from wheatstone.runs._discovery import DiscoverySettings as DiscoverySettings
+    from wheatstone.runs._discovery import run_discovery as run_discovery
+    from wheatstone.runs._weights import same_weights as same_weights
+
+__getattr__ = door(
+    __name__,
+    {
+        "DiscoveryRun": "wheatstone.runs._discovery",
+        "DiscoverySettings": "wheatstone.runs._discovery",
+        "run_discovery": "wheatstone.runs._discovery",
+        "same_weights": "wheatstone.runs._weights",
+    },
+)

@@ -1,0 +1,207 @@
+"""A discovery as a run: everything a picture or a reader needs later, without the model."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from wheatstone._progress import Reporter, silent
+from wheatstone._version import __version__
+from wheatstone.circuits import Experiment
+from wheatstone.discovery import Discovery, EdgeScores, discover_in
+from wheatstone.lenses import AttentionRow, LensRow, answer_by_layer, head_attention
+from wheatstone.models import ResidualModel
+from wheatstone.runs._folder import FORMAT, write_json
+from wheatstone.tasks import PromptPair
+from wheatstone.verification import Verification, verify_in
+
+_HEADS_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class DiscoverySettings:
+    """What a discovery was asked for; the units and defaults are `discover`'s."""
+
+    faithfulness: float = 0.9
+    method: str = "eap-ig"
+    steps: int = 5
+    ablation: str = "counterfactual"
+    metric: str = "logit_diff"
+    task: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class DiscoveryRun:
+    """A discovery with its proof and its lenses, ready to be saved.
+
+    Args:
+        discovery: the circuit and how it was found.
+        verification: on the prompts it was found on.
+        held_out: on other prompts; the swapped pairs, where there are distractors.
+    """
+
+    experiment: Experiment
+    settings: DiscoverySettings
+    seed: int
+    discovery: Discovery
+    verification: Verification
+    held_out: tuple[Verification, ...]
+    lens: tuple[LensRow, ...]
+    attention: tuple[AttentionRow, ...]
+    seconds: dict[str, float]
+
+    def save(self, folder: Path) -> None:
+        """Writes all files of the run into a folder."""
+        write_json(folder / "manifest.json", _manifest(self))
+        self.discovery.circuit.save(folder / "circuit.json")
+        write_json(folder / "verification.json", self.verification.to_dict())
+        write_json(folder / "held_out.json", [verification.to_dict() for verification in self.held_out])
+        pq.write_table(_edge_table(self.discovery.scores), folder / "edges.parquet")
+        _write_rows(folder / "curve.parquet", [asdict(point) for point in self.discovery.curve])
+        _write_rows(folder / "trace.parquet", [asdict(step) for step in self.discovery.trace])
+        _write_rows(folder / "lens.parquet", [row._asdict() for row in self.lens])
+        columns = {name: pa.array([], kind) for name, kind in _ATTENTION.items()}
+        rows = [row._asdict() for row in self.attention]
+        table = pa.Table.from_pylist(rows, pa.schema(list(_ATTENTION.items()))) if rows else pa.table(columns)
+        pq.write_table(table, folder / "attention.parquet")
+
+
+_ATTENTION = {
+    "prompt": pa.int64(),
+    "head": pa.string(),
+    "query": pa.int64(),
+    "key": pa.int64(),
+    "weight": pa.float64(),
+}
+
+
+def run_discovery(
+    model: ResidualModel,
+    pairs: Sequence[PromptPair],
+    settings: DiscoverySettings,
+    *,
+    seed: int = 0,
+    report: Reporter = silent,
+) -> DiscoveryRun:
+    """Discovers a circuit, verifies it and reads it.
+
+    Args:
+        model: the model.
+        pairs: the prompts.
+        settings: what to look for.
+        seed: of random circuits and bootstraps.
+        report: told how far it is.
+    """
+    experiment = Experiment(model, pairs, ablation=settings.ablation, metric=settings.metric)
+    found = discover_in(
+        experiment,
+        faithfulness=settings.faithfulness,
+        method=settings.method,
+        steps=settings.steps,
+        task=settings.task,
+        seed=seed,
+        report=report,
+    )
+    keep = found.circuit.mask()
+    started = time.perf_counter()
+    verification = verify_in(experiment, keep, seed=seed, split="the prompts it was found on", report=report)
+    swapped = [pair for pair in (pair.swapped() for pair in pairs) if pair is not None]
+    held_out: list[Verification] = []
+    if swapped:
+        other = Experiment(model, swapped, ablation=settings.ablation, metric=settings.metric)
+        held_out.append(verify_in(other, keep, seed=seed, split="prompt and counterfactual swapped", report=report))
+    verified = time.perf_counter()
+    lens = answer_by_layer(experiment, keep)
+    attention = head_attention(experiment, _strongest_heads(found))
+    read = time.perf_counter()
+    seconds = found.seconds | {"verify": verified - started, "read": read - verified}
+    return DiscoveryRun(
+        experiment, settings, seed, found, verification, tuple(held_out), tuple(lens), tuple(attention), seconds
+    )
+
+
+def _strongest_heads(found: Discovery) -> list[str]:
+    """Heads of the circuit by the summed |effect| of the edges they write along."""
+    weight: dict[str, float] = {}
+    for edge, effect in zip(found.circuit.edges, found.circuit.effects or (), strict=True):
+        if ".h" in edge.sender:
+            weight[edge.sender] = weight.get(edge.sender, 0.0) + abs(effect)
+    return sorted(weight, key=lambda head: -weight[head])[:_HEADS_SHOWN]
+
+
+def _manifest(run: DiscoveryRun) -> dict[str, Any]:
+    experiment, model = run.experiment, run.experiment.model
+    encoded = experiment.encoded
+    lengths = encoded.clean.lengths.tolist()
+    return {
+        "format": FORMAT,
+        "verb": "discover",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "wheatstone": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "transformers")},
+        },
+        "model": {
+            "id": model.id,
+            "family": model.family.name,
+            "sha256": model.sha256,
+            "layers": model.graph.layers,
+            "heads": model.graph.heads,
+            "kv_groups": model.graph.kv_groups,
+            "d_model": model.d_model,
+            "dtype": str(model.dtype).removeprefix("torch."),
+            "device": model.device.type,
+        },
+        "settings": asdict(run.settings) | {"unit": experiment.metric.unit},
+        "seed": run.seed,
+        "prompts": [
+            {
+                **pair.model_dump(mode="json"),
+                "ids": clean[:length],
+                "counterfactual_ids": counterfactual[:length],
+                "tokens": model.decode(clean[:length]),
+                "counterfactual_tokens": model.decode(counterfactual[:length]),
+                "subject_last": subject,
+                "last": length - 1,
+            }
+            for pair, clean, counterfactual, length, subject in zip(
+                encoded.pairs,
+                encoded.clean.ids.tolist(),
+                encoded.counterfactual.ids.tolist(),
+                lengths,
+                encoded.subject_last.tolist(),
+                strict=True,
+            )
+        ],
+        "ranked_edges": run.discovery.ranked,
+        "evaluations": run.discovery.evaluations,
+        "timings": {stage: round(seconds, 3) for stage, seconds in run.seconds.items()},
+        "notes": list(encoded.notes),
+    }
+
+
+def _edge_table(scores: EdgeScores) -> pa.Table:
+    """Every edge of the graph with its score, in order of computation."""
+    graph = scores.graph
+    channels, nodes = graph.valid.nonzero()
+    return pa.table(
+        {
+            "sender": pa.array(graph.nodes).take(pa.array(nodes)).dictionary_encode(),
+            "receiver": pa.array(graph.channels).take(pa.array(channels)).dictionary_encode(),
+            "score": scores.values.numpy()[channels, nodes],
+        }
+    )
+
+
+def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    pq.write_table(pa.Table.from_pylist(rows), path)

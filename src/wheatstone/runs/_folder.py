@@ -1,0 +1,147 @@
+"""A run is a folder: written whole or not at all, and checked when it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from wheatstone._errors import ComputationError, RunError
+
+FORMAT = "wheatstone.run/1"
+_HASHES = "files.json"
+
+
+def check_free(out: Path, *, force: bool) -> None:
+    """Refuses a folder that a run must not be written to.
+
+    Args:
+        out: where the run would go.
+        force: whether a run that is there may be replaced. Anything else never is.
+
+    Raises:
+        RunError: the folder is taken.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not (out / "manifest.json").is_file():
+        raise RunError(
+            expected="an empty or new folder for the run",
+            got=f"{out}, which holds something that is not a run",
+            do="choose another --out",
+        )
+    if not force:
+        raise RunError(
+            expected="an empty or new folder for the run",
+            got=f"{out}, which already holds a run",
+            do="choose another --out, or replace the run with --force",
+        )
+
+
+@contextmanager
+def new_run(out: Path, *, force: bool = False) -> Generator[Path, None, None]:
+    """Gives a temporary folder beside `out` and puts it in place when the work in it is done.
+
+    An error, Ctrl-C or a full disk leaves no half run, and leaves an older run that was to be replaced.
+
+    Raises:
+        RunError: `out` is taken.
+        ComputationError: a file could not be written.
+    """
+    out = out.absolute()
+    check_free(out, force=force)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        for left in out.parent.glob(f".{out.name}.partial-*"):  # a killed process could not clear it
+            shutil.rmtree(left, ignore_errors=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{out.name}.partial-", dir=out.parent))
+    except OSError as error:
+        raise RunError(
+            expected="a folder that can be written", got=f"{out}: {error.strerror}", do="choose another --out"
+        ) from error
+    try:
+        yield work
+        _write_hashes(work)
+        work.chmod(0o755)
+        check_free(out, force=force)
+        if out.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{out.name}.partial-", dir=out.parent))
+            os.replace(out, old / "old")
+            os.replace(work, out)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            os.replace(work, out)
+    except OSError as error:
+        raise ComputationError(
+            expected="room and permission to write the run",
+            got=f"{out}: {error.strerror or error}",
+            do="free some space or choose another --out; nothing was left behind",
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def read_manifest(run: Path) -> dict[str, Any]:
+    """A run's manifest.
+
+    Raises:
+        RunError: there is no run, or one of another format version.
+    """
+    try:
+        manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(
+            expected="a run folder with a manifest.json",
+            got=f"{run}: {getattr(error, 'strerror', None) or error}",
+            do="give the folder that --out named, or list runs with `wheatstone runs`",
+        ) from error
+    found = manifest.get("format") if isinstance(manifest, dict) else None
+    if found != FORMAT:
+        raise RunError(
+            expected=f"a run of format {FORMAT}",
+            got=f"{run} of format {found!r}",
+            do="make the run again with this version of wheatstone",
+        )
+    return manifest
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON by replacing the file at once; refuses NaN."""
+    text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def add_file(run: Path, name: str, value: Any) -> None:
+    """Adds a JSON file to a finished run, or replaces it, and notes its hash."""
+    write_json(run / name, value)
+    _write_hashes(run)
+
+
+def damaged_files(run: Path) -> list[str]:
+    """Files of a run that are missing or not as they were written."""
+    try:
+        expected: dict[str, str] = json.loads((run / _HASHES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return [_HASHES]
+    found = _hashes(run)
+    return sorted(name for name, digest in expected.items() if found.get(name) != digest)
+
+
+def _write_hashes(run: Path) -> None:
+    write_json(run / _HASHES, _hashes(run))
+
+
+def _hashes(run: Path) -> dict[str, str]:
+    paths = sorted(path for path in run.rglob("*") if path.is_file() and path.name != _HASHES)
+    return {path.relative_to(run).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}

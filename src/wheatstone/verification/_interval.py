@@ -1,0 +1,44 @@
+"""Bootstrap intervals over prompts."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import bootstrap
+
+_RESAMPLES = 2000
+
+
+def mean_interval(values: np.ndarray, seed: int) -> list[float] | None:
+    """95% percentile interval of a mean; None for a single prompt.
+
+    Args:
+        values: [draw, prompt]; draws of one prompt are averaged before prompts are resampled.
+        seed: of the resampling.
+    """
+    rows = values.mean(0)
+    if len(rows) < 2:
+        return None
+    found = bootstrap(
+        (rows,), np.mean, n_resamples=_RESAMPLES, method="percentile", rng=np.random.default_rng(seed)
+    ).confidence_interval
+    return [float(found.low), float(found.high)]
+
+
+def ratio_interval(circuit: np.ndarray, clean: np.ndarray, corrupt: np.ndarray, seed: int) -> list[float] | None:
+    """95% percentile interval of faithfulness, prompts resampled as a whole; None for a single prompt."""
+    if len(circuit) < 2:
+        return None
+
+    def recovered(circuit: np.ndarray, clean: np.ndarray, corrupt: np.ndarray, axis: int) -> np.ndarray:
+        low = corrupt.mean(axis)
+        return (circuit.mean(axis) - low) / (clean.mean(axis) - low)
+
+    found = bootstrap(
+        (circuit, clean, corrupt),
+        recovered,
+        paired=True,
+        n_resamples=_RESAMPLES,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return [float(found.low), float(found.high)]
