@@ -17,63 +17,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from wheatstone._errors import ModelError
+from wheatstone.models._norm import Norm, norm_of
 from wheatstone.models.families import Family
 
 HeadWeights = Float[Tensor, "head d_head d_model"]
-
-
-@dataclass(frozen=True)
-class Norm:
-    """A norm module with the closed form of its vector-Jacobian product.
-
-    With x centred (layer norm) or not (RMS norm) and r = 1 / sqrt(mean(x²) + eps), the norm is
-    y = w ⊙ x r + b, and its Jacobian applied to u = w ⊙ v is r (u − x (x·u) r² / d_model), centred again
-    for a layer norm.
-
-    Args:
-        module: the checkpoint's module, or None where the residual stream is read as it is.
-        centred: whether it subtracts the mean (layer norm).
-        eps: added under the root.
-        weight_plus: added to the module's weight to give w.
-    """
-
-    module: nn.Module | None
-    centred: bool
-    eps: float
-    weight_plus: float
-
-    def __call__(self, x: Tensor) -> Tensor:
-        # A view, never x itself: what a channel reads has a gradient of its own.
-        return x.view_as(x) if self.module is None else self.module(x)
-
-    @property
-    def weight(self) -> Tensor | None:
-        """w, d_model; None where it is 1."""
-        weight = getattr(self.module, "weight", None)
-        return weight if weight is None or self.weight_plus == 0 else weight.float() + self.weight_plus
-
-    @property
-    def bias(self) -> Tensor | None:
-        """b, d_model; None where it is 0."""
-        return getattr(self.module, "bias", None)
-
-    def standardise(self, x: Float[Tensor, "*n d_model"]) -> tuple[Tensor, Tensor]:
-        """x (centred where the norm centres) and r, in float32 or better."""
-        x = x if x.dtype == torch.float64 else x.float()
-        if self.centred:
-            x = x - x.mean(-1, keepdim=True)
-        return x, torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps)
-
-    def closed_form(self, x: Float[Tensor, "*n d_model"]) -> Float[Tensor, "*n d_model"]:
-        """y, without the module."""
-        x, r = self.standardise(x)
-        y = x * r if self.weight is None else x * r * self.weight
-        return y if self.bias is None else y + self.bias
-
-    def factor(self, x: Float[Tensor, "*n d_model"]) -> Float[Tensor, "*n d_model"]:
-        """w r: what an RMS norm multiplies x with, entry by entry."""
-        _, r = self.standardise(x)
-        return r.expand(x.shape) if self.weight is None else r * self.weight
 
 
 @dataclass(frozen=True)
@@ -114,10 +61,10 @@ class Block:
         self.heads = heads
         self.kv_groups = kv_groups
         self.attention = layer.get_submodule(family.attention)
-        self.attention_norm = _norm(layer, family.attention_norm, family)
-        self.mlp_norm = _norm(layer, family.mlp_norm, family)
-        self._attention_output_norm = _norm(layer, family.attention_output_norm, family)
-        self._mlp_output_norm = _norm(layer, family.mlp_output_norm, family)
+        self.attention_norm = norm_of(layer, family.attention_norm, family)
+        self.mlp_norm = norm_of(layer, family.mlp_norm, family)
+        self._attention_output_norm = norm_of(layer, family.attention_output_norm, family)
+        self._mlp_output_norm = norm_of(layer, family.mlp_output_norm, family)
         self.mlp = _chain(layer, family.mlp)
         self._qkv = tuple(self.attention.get_submodule(name) for name in family.qkv)
         self._output = self.attention.get_submodule(family.attention_output)
@@ -263,17 +210,6 @@ def _weight(module: nn.Module) -> tuple[Tensor, Tensor | None]:
     weight, bias = module.weight, module.bias
     assert isinstance(weight, Tensor)
     return (weight if isinstance(module, nn.Linear) else weight.T), bias  # pyright: ignore[reportReturnType]
-
-
-def _norm(layer: nn.Module, name: str | None, family: Family) -> Norm:
-    module = None if name is None else layer.get_submodule(name)
-    eps = 0.0 if module is None else family.norm_eps
-    return Norm(
-        module=module,
-        centred=family.norm_kind == "layer",
-        eps=getattr(module, eps) if isinstance(eps, str) else eps,
-        weight_plus=family.norm_weight_plus,
-    )
 
 
 def _returning(value: Tensor) -> Callable[..., Tensor]:

@@ -19,8 +19,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wheatstone.models._block import Norm
 from wheatstone.models._decoder import Decoder
+from wheatstone.models._norm import Norm
 from wheatstone.models._tokens import Tokens
 
 Values = Callable[[Float[Tensor, "step_batch vocab"]], Float[Tensor, " step_batch"]]

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from wheatstone._errors import ModelError
-from wheatstone.models._block import QKV, Norm
+from wheatstone.models._block import QKV
+from wheatstone.models._norm import Norm
 from wheatstone.models._parity import TOLERANCE, Parity, parity
 from wheatstone.models._residual import ResidualModel
 from wheatstone.models._tokens import Tokens
