@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does, before torch is loaded
+
 from collections.abc import Sequence
 from pathlib import Path
 

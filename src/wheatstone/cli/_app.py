@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -29,6 +30,9 @@ for group in (runs_app, models_app):
 
 def main() -> None:
     """Runs the command. Exit codes: 0 done, 2 the request is wrong, 1 it failed midway, 130 interrupted."""
+    # Threads that spin long while they wait make small matrix products ten times slower as soon as another
+    # process wants a core; torch's OpenMP reads this when it is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         code = app(standalone_mode=False)
     except WheatstoneError as error:

@@ -22,7 +22,7 @@ def export(
         str,
         typer.Option(
             "--format",
-            help="json (circuit), parquet (every edge's score), svg or png (a figure), html (the report), graphml, eap-json.",
+            help="json (circuit), parquet (all scores), svg or png (a figure), html (report), graphml, eap-json.",
         ),
     ],
     out: Annotated[Path | None, typer.Option("--out", help="File to write; by default beside the run.")] = None,
