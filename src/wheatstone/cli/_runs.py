@@ -35,8 +35,8 @@ def list_(as_json: JsonOption = False) -> None:
     if not entries:
         output.print("no runs yet; make one with `wheatstone discover`")
         return
-    right = {"justify": "right"}
-    table = Table("made", "about", "model", Column("edges", **right), Column("faithful", **right), "folder", box=None)
+    numbers = (Column(name, justify="right") for name in ("edges", "faithful"))
+    table = Table("made", "about", "model", *numbers, "folder", box=None)
     for entry in entries:
         edges = "" if entry.edges is None else f"{entry.edges:,}"
         faithfulness = "" if entry.faithfulness is None else f"{entry.faithfulness:.3f}"
@@ -85,12 +85,12 @@ def add(run: RunArgument, as_json: JsonOption = False) -> None:
 @runs_app.command()
 def delete(run: RunArgument, as_json: JsonOption = False) -> None:
     """Delete a run's folder and its line in the list. A folder that is not a run is left alone."""
-    from wheatstone.runs import catalogue_remove, read_manifest
+    from wheatstone.runs import catalogue_entries, catalogue_remove, read_manifest
 
     if run.exists():
         read_manifest(run)
         shutil.rmtree(run)
-    elif str(run.absolute()) not in {entry.path for entry in _entries()}:
+    elif str(run.absolute()) not in {entry.path for entry in catalogue_entries()}:
         raise RunError(expected="a run", got=f"{run}, which is not there", do="list the runs with `wheatstone runs`")
     catalogue_remove(run)
     output = Output(as_json)
@@ -110,9 +110,3 @@ def check(run: RunArgument, as_json: JsonOption = False) -> None:
     output.print(f"damaged or missing: {', '.join(damaged)}" if damaged else "every file is as it was written")
     if damaged:
         raise typer.Exit(1)
-
-
-def _entries() -> list:
-    from wheatstone.runs import catalogue_entries
-
-    return catalogue_entries()
