@@ -144,6 +144,17 @@ class RunData:
         """Edges of the whole model."""
         return int(self.circuit["evaluation"]["total_edges"])
 
+    @cached_property
+    def held_out(self) -> list[Mapping[str, Any]]:
+        """Verifications on other prompts, from `held_out.json`; empty where there are none."""
+        path = self.path / "held_out.json"
+        if not path.exists():
+            return []
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise _damaged(path, error) from error
+
     @property
     def faithfulness(self) -> float:
         """The circuit's, as verified."""

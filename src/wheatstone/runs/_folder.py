@@ -113,19 +113,28 @@ def read_manifest(run: Path) -> dict[str, Any]:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON by replacing the file at once; refuses NaN."""
-    text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    _write_text(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
 
 
 def add_file(run: Path, name: str, value: Any) -> None:
     """Adds a JSON file to a finished run, or replaces it, and notes its hash."""
     write_json(run / name, value)
     _write_hashes(run)
+
+
+def add_text(run: Path, name: str, text: str) -> None:
+    """Adds a text file to a finished run, or replaces it, and notes its hash."""
+    _write_text(run / name, text)
+    _write_hashes(run)
+
+
+def _write_text(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def damaged_files(run: Path) -> list[str]:
