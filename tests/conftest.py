@@ -19,6 +19,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from wheatstone.circuits import Experiment
+from wheatstone.discovery import Discovery, discover_in
 from wheatstone.models import ResidualModel, load_model
 from wheatstone.models._cache import ModelFiles
 from wheatstone.models._sources import resolve_model
@@ -229,3 +230,9 @@ FRANCE = PromptPair(
 def france(smollm2: ResidualModel) -> Experiment:
     """The official language of France, on real weights."""
     return Experiment(smollm2, [FRANCE])
+
+
+@pytest.fixture(scope="session")
+def france_found(france: Experiment) -> Discovery:
+    """What discovery finds for it, without the curve."""
+    return discover_in(Experiment(france.model, [FRANCE]), curve=False)

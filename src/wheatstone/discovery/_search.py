@@ -28,6 +28,8 @@ from wheatstone.models import CircuitState
 Keep = Bool[Tensor, "channel node"]
 
 _BATCH = 16
+_SLOW = 0.9
+"""Re-ranking ends when a step leaves more than this share of the edges: slopes say no more about the rest."""
 _ENOUGH = 64
 """Edges found free to go, each alone, before trying to remove them together."""
 _SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 1.0)
@@ -88,9 +90,7 @@ class VerifiedSearch:
     def run(self) -> SearchResult:
         """Runs the three stages."""
         ranked = self._smallest_ranked()
-        # Twice the smallest leaves the exact stages room to choose where the ranking was wrong.
-        start = min(2 * ranked, self.experiment.graph.edges)
-        keep = self._working(self.scores.top([start])[0])
+        keep = self._working(self.scores.top([self._start(ranked)])[0])
         keep = self._remove_by_slope(keep)
         keep, faithfulness, effects = self._remove_exactly(keep)
         return SearchResult(keep, faithfulness, effects, ranked, tuple(self.trace))
@@ -113,6 +113,15 @@ class VerifiedSearch:
                 return self._first_reaching(finer) or reached if finer else reached
         return total
 
+    def _start(self, ranked: int) -> int:
+        """Up to twice the smallest, so that the exact stages have room to choose where the ranking was wrong.
+
+        Faithfulness does not grow evenly along a ranking: a larger circuit may miss the goal again.
+        """
+        sizes = sorted({min(ranked * quarters // 4, self.experiment.graph.edges) for quarters in range(4, 9)})
+        values = self.experiment.faithfulness(self.scores.top(sizes))
+        return max((size for size, value in zip(sizes, values, strict=True) if self.meets_goal(value)), default=ranked)
+
     def _first_reaching(self, sizes: Sequence[int]) -> int | None:
         faithfulness = self.experiment.faithfulness(self.scores.top(sizes))
         for size, value in zip(sizes, faithfulness, strict=True):
@@ -128,7 +137,10 @@ class VerifiedSearch:
             smaller = self._remove_most(keep, self.experiment.state(keep)[0], weakest, "re-ranking")
             if smaller is None:
                 return keep
+            slow = smaller.sum() > _SLOW * keep.sum()
             keep = smaller
+            if slow:
+                return keep
 
     def _remove_exactly(self, keep: Keep) -> tuple[Keep, float, Tensor]:
         while True:
