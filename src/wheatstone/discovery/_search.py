@@ -28,8 +28,6 @@ from wheatstone.models import CircuitState
 Keep = Bool[Tensor, "channel node"]
 
 _BATCH = 16
-_SLOW = 0.9
-"""Re-ranking ends when a step leaves more than this share of the edges: slopes say no more about the rest."""
 _ENOUGH = 64
 """Edges found free to go, each alone, before trying to remove them together."""
 _SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 1.0)
@@ -137,10 +135,7 @@ class VerifiedSearch:
             smaller = self._remove_most(keep, self.experiment.state(keep)[0], weakest, "re-ranking")
             if smaller is None:
                 return keep
-            slow = smaller.sum() > _SLOW * keep.sum()
             keep = smaller
-            if slow:
-                return keep
 
     def _remove_exactly(self, keep: Keep) -> tuple[Keep, float, Tensor]:
         while True:
