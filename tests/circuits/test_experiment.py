@@ -202,7 +202,7 @@ def test_circuits_are_run_in_chunks_that_fit(tiny_experiment: Experiment, monkey
     valid = torch.from_numpy(tiny_experiment.graph.valid)
     keep = valid & (torch.rand(5, *valid.shape, generator=draw) < 0.5)
     together, before = tiny_experiment.logits(keep), tiny_experiment.evaluations
-    monkeypatch.setattr("wheatstone.circuits._experiment._BUDGET", 1)
+    monkeypatch.setattr(tiny_experiment, "memory", 1)
     torch.testing.assert_close(tiny_experiment.logits(keep), together, atol=1e-12, rtol=0)
     assert tiny_experiment.evaluations == before + 5
 

@@ -14,14 +14,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wheatstone._errors import PromptError, RequestError
-from wheatstone.models import CircuitState, ResidualModel
+from wheatstone.models import CircuitState, ResidualModel, memory_budget
 from wheatstone.tasks import Encoded, PromptPair, Targets, encode, metric_named
 
 Ablation = Literal["counterfactual", "zero"]
 ABLATIONS: tuple[str, ...] = get_args(Ablation)
-
-_BUDGET = 1 << 30
-"""Bytes that the node outputs of one batch of circuits may take."""
 
 
 class Experiment:
@@ -33,6 +30,7 @@ class Experiment:
         ablation: what an edge outside a circuit carries: `counterfactual`, what its node writes on the
             counterfactual prompt; `zero`, nothing (which leaves the distribution the model was trained on).
         metric: `logit_diff` (logits), `prob_diff` (probability) or `kl` (nats).
+        memory: bytes that a batch of circuits may take; default a third of what is free now.
 
     Raises:
         PromptError: the prompts cannot be compared, see `encode`; or the ablated model answers much as the
@@ -47,6 +45,7 @@ class Experiment:
         *,
         ablation: str = "counterfactual",
         metric: str = "logit_diff",
+        memory: int | None = None,
     ) -> None:
         if ablation not in ABLATIONS:
             raise RequestError(
@@ -56,6 +55,7 @@ class Experiment:
         self.encoded: Encoded = encode(model, pairs)
         self.metric = metric_named(metric, self.encoded)
         self.ablation = ablation
+        self.memory = memory_budget(model.device) if memory is None else memory
         self.evaluations = 0
         """How many circuits have been run, each on all prompts."""
 
@@ -98,12 +98,8 @@ class Experiment:
     ) -> Float[Tensor, "circuit batch vocab"]:
         """Runs circuits, as many at once as fit in memory."""
         self.evaluations += len(keep)
-        tokens = self.encoded.clean
-        nodes = int(keep.any(0).any(0).sum()) + 1
-        each = nodes * tokens.batch * tokens.width * self.model.d_model * self.model.dtype.itemsize
-        chunks = keep.split(max(1, _BUDGET // each))
-        runs = [self.model.forward_circuit(tokens, self.ablated, chunk, resume=resume).logits for chunk in chunks]
-        return runs[0] if len(runs) == 1 else torch.cat(runs)
+        tokens, ablated = self.encoded.clean, self.ablated
+        return self.model.circuit_logits(tokens, ablated, keep, resume=resume, budget=self.memory)
 
     def state(self, keep: Bool[Tensor, "channel node"]) -> tuple[CircuitState, float]:
         """One circuit's run, for runs of its sub-circuits to start from, and its faithfulness."""

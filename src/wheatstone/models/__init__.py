@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from wheatstone.models._interventions import Scale as Scale
     from wheatstone.models._load import PrecisionWarning as PrecisionWarning
     from wheatstone.models._load import load_model as load_model
+    from wheatstone.models._memory import MemoryWarning as MemoryWarning
+    from wheatstone.models._memory import memory_budget as memory_budget
     from wheatstone.models._parity import Parity as Parity
     from wheatstone.models._parity import check_parity as check_parity
     from wheatstone.models._record import Recording as Recording
@@ -30,6 +32,7 @@ _WHERE = {
     "Intervention": "wheatstone.models._interventions",
     "KnockOut": "wheatstone.models._interventions",
     "KnockOutAttention": "wheatstone.models._interventions",
+    "MemoryWarning": "wheatstone.models._memory",
     "Parity": "wheatstone.models._parity",
     "PrecisionWarning": "wheatstone.models._load",
     "Recording": "wheatstone.models._record",
@@ -39,6 +42,7 @@ _WHERE = {
     "Tokens": "wheatstone.models._tokens",
     "check_parity": "wheatstone.models._parity",
     "load_model": "wheatstone.models._load",
+    "memory_budget": "wheatstone.models._memory",
 }
 __all__ = sorted(_WHERE)  # pyright: ignore[reportUnsupportedDunderAll]
 __getattr__ = door(__name__, _WHERE)

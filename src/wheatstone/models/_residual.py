@@ -13,6 +13,7 @@ from wheatstone.models._attention import attention_patterns
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._gradients import ChannelGradients, Values, channel_gradients
 from wheatstone.models._interventions import Intervention
+from wheatstone.models._memory import memory_budget, run_in_pieces
 from wheatstone.models._record import Recording, record
 from wheatstone.models._rewired import CircuitRun, CircuitState, Rewired
 from wheatstone.models._tokens import Tokens
@@ -94,10 +95,43 @@ class ResidualModel(Decoder):
 
         Returns:
             Logits [circuit, batch, vocab] at each prompt's last position, and the first circuit's state.
-            Memory grows with circuits x prompts x positions x nodes in the circuits.
+            Memory grows with circuits x prompts x positions x nodes in the circuits; `models._memory` has the constant.
         """
         with torch.no_grad():
             return Rewired(self, tokens, ablated, keep, resume=resume).run()
+
+    def circuit_logits(
+        self,
+        tokens: Tokens,
+        ablated: Float[Tensor, "node batch pos d_model"],
+        keep: Bool[Tensor, "circuit channel node"],
+        *,
+        resume: CircuitState | None = None,
+        budget: int | None = None,
+    ) -> Float[Tensor, "circuit batch vocab"]:
+        """As `forward_circuit`, for any number of circuits and prompts: as many at once as fit in memory.
+
+        Args:
+            tokens: the clean prompts.
+            ablated: what each node writes on an ablated edge, at the same positions.
+            keep: kept edges of each circuit, on the CPU.
+            resume: state of a circuit that contains all of these.
+            budget: bytes that a batch may take beside its logits; default a third of free memory.
+
+        Raises:
+            ComputationError: memory runs out with one circuit on one prompt.
+
+        Warns:
+            MemoryWarning: memory ran out and smaller batches were tried.
+
+        When this misleads: a matrix product's last bits depend on its size: logits of two budgets differ by rounding.
+        """
+
+        def run(prompts: Tokens, written: Tensor, circuits: Tensor, state: CircuitState | None) -> Tensor:
+            return self.forward_circuit(prompts, written, circuits, resume=state).logits
+
+        budget = memory_budget(self.device) if budget is None else budget
+        return run_in_pieces(self, run, tokens, ablated, keep, resume, budget)
 
     def circuit_gradients(
         self,
