@@ -64,20 +64,30 @@ def encode(model: ResidualModel, pairs: Sequence[PromptPair]) -> Encoded:
     clean = [model.encode(pair.prompt) for pair in pairs]
     counterfactual = [model.encode(pair.counterfactual) for pair in pairs]
     notes: list[str] = []
-    for ours, theirs in zip(clean, counterfactual, strict=True):
+    answers: list[list[int]] = []
+    distractors: list[list[int]] = []
+    for pair, ours, theirs in zip(pairs, clean, counterfactual, strict=True):
         _check_lengths(model, ours, theirs)
-    answers = [_first_tokens(model, pair, ours, pair.answers, notes) for pair, ours in zip(pairs, clean, strict=True)]
-    distractors = [
-        _first_tokens(model, pair, ours, pair.distractors, notes) for pair, ours in zip(pairs, clean, strict=True)
-    ]
-    for pair, right, wrong in zip(pairs, answers, distractors, strict=True):
-        for token in set(right) & set(wrong):
-            answer, distractor = pair.answers[right.index(token)], pair.distractors[wrong.index(token)]
+        if ours == theirs:
             raise PromptError(
-                expected="an answer and a distractor that differ in their first token",
-                got=f"{answer!r} and {distractor!r}, which both begin with {model.decode([token])[0]!r}",
-                do="choose another distractor",
+                expected="a counterfactual that differs from its prompt",
+                got=f"the same tokens twice, {pair.prompt!r}",
+                do="change what the answer depends on",
             )
+        right, wrong = (
+            [_first_token(model, pair, ours, text, notes) for text in texts]
+            for texts in (pair.answers, pair.distractors)
+        )
+        for answer, token in zip(pair.answers, right, strict=True):
+            if token in wrong:
+                raise PromptError(
+                    expected="an answer and a distractor that differ in their first token",
+                    got=f"{answer!r} and {pair.distractors[wrong.index(token)]!r}, "
+                    f"which both begin with {model.decode([token])[0]!r}",
+                    do="choose another distractor",
+                )
+        answers.append(list(dict.fromkeys(right)))
+        distractors.append(list(dict.fromkeys(wrong)))
     return Encoded(
         pairs=tuple(pairs),
         clean=Tokens.of(clean, model.device),
@@ -107,29 +117,25 @@ def _check_lengths(model: ResidualModel, clean: list[int], counterfactual: list[
         )
 
 
-def _first_tokens(
-    model: ResidualModel, pair: PromptPair, prompt: list[int], continuations: Sequence[str], notes: list[str]
-) -> list[int]:
-    """First token of each continuation, as it follows the prompt."""
-    firsts: list[int] = []
-    for text in continuations:
-        tokens = model.continuation(text)
-        follows = model.encode(pair.prompt + text)[len(prompt) :]
-        spaced = model.continuation(" " + text.lstrip())
-        glued = text[0].isalnum() and not pair.prompt[-1].isspace() and pair.prompt[-1].isalnum()
-        if glued or not tokens or not follows or follows[0] != tokens[0]:
-            suggestion = " " + text.strip()
-            works = suggestion != text and model.encode(pair.prompt + suggestion)[len(prompt) :][:1] == spaced[:1]
-            raise PromptError(
-                expected="an answer that continues the prompt with a token of its own",
-                got=f"{text!r} after {pair.prompt[-20:]!r}",
-                do=f"write it with its leading space: {suggestion!r}" if works else "end the prompt at a word boundary",
-            )
-        if len(tokens) > 1:
-            first = model.decode(tokens[:1])[0]
-            notes.append(f"{text!r} is {len(tokens)} tokens; only the first, {first!r}, is scored")
-        firsts.append(tokens[0])
-    return list(dict.fromkeys(firsts))
+def _first_token(model: ResidualModel, pair: PromptPair, prompt: list[int], text: str, notes: list[str]) -> int:
+    """First token of a continuation, as it follows the prompt."""
+    tokens = model.continuation(text)
+    follows = model.encode(pair.prompt + text)[len(prompt) :]
+    glued = text[0].isalnum() and pair.prompt[-1].isalnum()
+    if glued or not tokens or not follows or follows[0] != tokens[0]:
+        spaced = " " + text.strip()
+        works = (
+            spaced != text and model.encode(pair.prompt + spaced)[len(prompt) :][:1] == model.continuation(spaced)[:1]
+        )
+        raise PromptError(
+            expected="an answer that continues the prompt with a token of its own",
+            got=f"{text!r} after {pair.prompt[-20:]!r}",
+            do=f"write it with its leading space: {spaced!r}" if works else "end the prompt at a word boundary",
+        )
+    if len(tokens) > 1:
+        first = model.decode(tokens[:1])[0]
+        notes.append(f"{text!r} is {len(tokens)} tokens; only the first, {first!r}, is scored")
+    return tokens[0]
 
 
 def _padded(rows: list[list[int]], device: torch.device) -> Tensor:
