@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -58,7 +59,7 @@ def new_run(out: Path, *, force: bool = False) -> Generator[Path, None, None]:
     check_free(out, force=force)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        for left in out.parent.glob(f".{out.name}.partial-*"):  # a killed process could not clear it
+        for left in out.parent.glob(f".{glob.escape(out.name)}.partial-*"):  # a killed process could not clear it
             shutil.rmtree(left, ignore_errors=True)
         work = Path(tempfile.mkdtemp(prefix=f".{out.name}.partial-", dir=out.parent))
     except OSError as error:
@@ -72,9 +73,13 @@ def new_run(out: Path, *, force: bool = False) -> Generator[Path, None, None]:
         check_free(out, force=force)
         if out.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{out.name}.partial-", dir=out.parent))
-            os.replace(out, old / "old")
-            os.replace(work, out)
-            shutil.rmtree(old, ignore_errors=True)
+            try:
+                os.replace(out, old / "old")
+                os.replace(work, out)
+            finally:
+                if not out.exists():
+                    os.replace(old / "old", out)
+                shutil.rmtree(old, ignore_errors=True)
         else:
             os.replace(work, out)
     except OSError as error:
@@ -119,13 +124,13 @@ def write_json(path: Path, value: Any) -> None:
 def add_file(run: Path, name: str, value: Any) -> None:
     """Adds a JSON file to a finished run, or replaces it, and notes its hash."""
     write_json(run / name, value)
-    _write_hashes(run)
+    _note_hash(run, name)
 
 
 def add_text(run: Path, name: str, text: str) -> None:
     """Adds a text file to a finished run, or replaces it, and notes its hash."""
     _write_text(run / name, text)
-    _write_hashes(run)
+    _note_hash(run, name)
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -139,9 +144,8 @@ def _write_text(path: Path, text: str) -> None:
 
 def damaged_files(run: Path) -> list[str]:
     """Files of a run that are missing or not as they were written."""
-    try:
-        expected: dict[str, str] = json.loads((run / _HASHES).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    expected = _noted_hashes(run)
+    if expected is None:
         return [_HASHES]
     found = _hashes(run)
     return sorted(name for name, digest in expected.items() if found.get(name) != digest)
@@ -151,6 +155,24 @@ def _write_hashes(run: Path) -> None:
     write_json(run / _HASHES, _hashes(run))
 
 
+def _note_hash(run: Path, name: str) -> None:
+    """Notes one file's hash and leaves the others: hashing all again would take damage for what was written."""
+    noted = _noted_hashes(run)
+    if noted is not None:
+        write_json(run / _HASHES, dict(sorted({**noted, name: _hash(run / name)}.items())))
+
+
+def _noted_hashes(run: Path) -> dict[str, str] | None:
+    try:
+        return json.loads((run / _HASHES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
 def _hashes(run: Path) -> dict[str, str]:
     paths = sorted(path for path in run.rglob("*") if path.is_file() and path.name != _HASHES)
-    return {path.relative_to(run).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    return {path.relative_to(run).as_posix(): _hash(path) for path in paths}
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
