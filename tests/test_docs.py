@@ -1,0 +1,130 @@
+"""The docs name everything a user can call, their links lead somewhere, and their examples run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import wheatstone
+from wheatstone.circuits import ABLATIONS
+from wheatstone.cli._app import app
+from wheatstone.discovery import METHODS
+from wheatstone.figures import FIGURES
+from wheatstone.models._known import KNOWN_MODELS
+from wheatstone.models.families import FAMILIES
+from wheatstone.tasks import METRICS
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+AXES = [
+    "batch",
+    "pos",
+    "d_model",
+    "layer",
+    "head",
+    "group",
+    "d_head",
+    "neuron",
+    "node",
+    "channel",
+    "step",
+    "vocab",
+    "circuit",
+    "edge",
+]
+
+
+def _id(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def _python(page: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+
+
+def _public_names() -> list[str]:
+    errors = [name for name, value in vars(wheatstone).items() if isinstance(value, type) and name.endswith("Error")]
+    return sorted({*wheatstone._WHERE, *errors})
+
+
+def _verbs(of: typer.Typer, before: str = "") -> list[str]:
+    """Every command line the app knows, such as `runs show`."""
+    names = [command.name or command.callback.__name__ for command in of.registered_commands if command.callback]
+    verbs = [before + name.replace("_", "-") for name in names]
+    for group in of.registered_groups:
+        inner = group.typer_instance
+        assert inner is not None
+        verbs += [f"{before}{inner.info.name}", *_verbs(inner, f"{before}{inner.info.name} ")]
+    return verbs
+
+
+@pytest.mark.parametrize("name", _public_names())
+def test_every_public_name_is_documented(name: str) -> None:
+    assert re.search(rf"`(ws\.|wheatstone\.)?{name}`|\bws\.{name}\b", TEXT)
+
+
+@pytest.mark.parametrize("verb", _verbs(app))
+def test_every_verb_is_documented(verb: str) -> None:
+    assert re.search(rf"(wheatstone |`){verb}[ `\n]", TEXT)
+
+
+@pytest.mark.parametrize("name", [*METRICS, *METHODS, *ABLATIONS, *KNOWN_MODELS, *sorted(FAMILIES)])
+def test_every_option_s_value_is_in_the_readme(name: str) -> None:
+    assert f"`{name}`" in README
+
+
+@pytest.mark.parametrize("figure", [*FIGURES])
+def test_every_figure_is_documented(figure: str) -> None:
+    assert f"`{figure}`" in TEXT
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_every_axis_is_in_the_glossary(axis: str) -> None:
+    rows = (ROOT / "docs/glossary.md").read_text(encoding="utf-8").splitlines()
+    assert any(row.startswith("| `") and f"`{axis}`" in row.split("|")[1] for row in rows)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_id)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not re.match(r"[a-z]+:", target):
+            path, _, anchor = target.partition("#")
+            file = page.parent / path if path else page
+            assert file.exists(), f"{_id(page)} links to {target}"
+            assert not anchor or anchor in _anchors(file), f"{_id(page)} links to {target}"
+
+
+def _anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_id)
+def test_python_examples_compile(page: Path) -> None:
+    for example in _python(page.read_text(encoding="utf-8")):
+        compile(example, _id(page), "exec")
+
+
+@pytest.mark.real_weights
+@pytest.mark.usefixtures("smollm2_files")
+def test_the_readme_s_example_runs_and_gives_its_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (example,) = _python(README)
+    names: dict[str, Any] = {}
+    exec(compile(example, "README.md", "exec"), names)
+    circuit = wheatstone.Circuit.load(tmp_path / "france.json")
+    assert circuit.edges == names["circuit"].edges
+    kept, total, share = re.findall(r"(\d+) of ([\d,]+) edges keep ([\d.]+)%", README)[0]
+    evaluation = circuit.evaluation
+    assert evaluation is not None
+    assert (evaluation.edges, f"{evaluation.total_edges:,}") == (int(kept), total)
+    assert evaluation.faithfulness == pytest.approx(float(share) / 100, abs=1e-3)
+    (swapped,) = re.findall(r"swapped \(n = 1\): faithfulness ([\d.]+)", README)
+    assert names["swapped"].faithfulness == pytest.approx(float(swapped), abs=1e-3)
