@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from wheatstone._errors import RequestError
 from wheatstone.cli._options import (
     AnswerOption,
     CounterfactualOption,
@@ -24,7 +25,7 @@ from wheatstone.cli._tables import edge_table, verification_table
 
 
 def discover(
-    out: Annotated[Path, typer.Option("--out", help="Folder of the run to write.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the run to write.")] = None,
     model: ModelOption = "smollm2-135m",
     prompt: PromptOption = None,
     counterfactual: CounterfactualOption = None,
@@ -53,6 +54,12 @@ def discover(
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what it would take: edges, memory, time. Writes nothing.")
+    ] = False,
+    force_memory: Annotated[
+        bool, typer.Option("--force-memory", help="Go on where the estimate says that memory will not do.")
+    ] = False,
     figures: Annotated[bool, typer.Option(help="Draw the figures and the HTML report.")] = True,
     as_json: JsonOption = False,
 ) -> None:
@@ -65,19 +72,30 @@ def discover(
     pairs = pairs_of(prompt, counterfactual, answer, distractor, prompts)
     from wheatstone.runs import catalogue_add, check_free, new_run
 
-    check_free(out, force=force)
+    if out is not None:
+        check_free(out, force=force)
+    elif not dry_run:
+        raise RequestError(expected="a folder for the run", got="no --out", do="give one, or use --dry-run")
     output = Output(as_json)
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.discovery import check_target
         from wheatstone.figures import render_all
         from wheatstone.models import load_model
-        from wheatstone.runs import DiscoverySettings, run_discovery
+        from wheatstone.runs import DiscoverySettings, plan_discovery, run_discovery
 
         check_target(faithfulness)
         loaded = load_model(model, revision=revision, device=device, dtype=dtype, report=report)
         report("starting", 1, 1)
         settings = DiscoverySettings(faithfulness, method, steps, ablation, metric)
+        plan = plan_discovery(loaded, pairs, settings, timed=dry_run)
+        if dry_run:
+            output.document(plan.to_dict())
+            output.print(plan.text())
+        if not force_memory:
+            plan.check()
+        if dry_run or out is None:
+            return
         run = run_discovery(loaded, pairs, settings, seed=seed, report=report)
         with new_run(out, force=force) as folder:
             run.save(folder)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from wheatstone.runs._discovery import DiscoveryRun as DiscoveryRun
     from wheatstone.runs._discovery import DiscoverySettings as DiscoverySettings
     from wheatstone.runs._discovery import run_discovery as run_discovery
+    from wheatstone.runs._plan import Plan as Plan
+    from wheatstone.runs._plan import plan_discovery as plan_discovery
     from wheatstone.runs._weights import same_weights as same_weights
 
 __getattr__ = door(
@@ -25,6 +27,8 @@ __getattr__ = door(
     {
         "DiscoveryRun": "wheatstone.runs._discovery",
         "DiscoverySettings": "wheatstone.runs._discovery",
+        "Plan": "wheatstone.runs._plan",
+        "plan_discovery": "wheatstone.runs._plan",
         "run_discovery": "wheatstone.runs._discovery",
         "same_weights": "wheatstone.runs._weights",
     },

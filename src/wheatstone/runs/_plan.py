@@ -1,0 +1,157 @@
+"""What a discovery would take, before it is begun: memory as an upper bound, time as a range."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from wheatstone._errors import RequestError
+from wheatstone.models import ResidualModel, memory_budget
+from wheatstone.models._memory import circuit_bytes, free_memory
+from wheatstone.runs._discovery import DiscoverySettings
+from wheatstone.tasks import PromptPair, encode
+
+_CIRCUITS = 16
+"""Circuits that the search runs at once, memory allowing."""
+_EVALUATIONS = (200, 3000)
+"""Circuits that a search runs: of a strongly and of a weakly localised behaviour."""
+_FORWARDS = (0.5, 2.5)
+"""Cost of a circuit in forward passes: small and resumed, or with nearly every edge."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a discovery would take.
+
+    Args:
+        nodes: of the model.
+        edges: of the model.
+        prompts: pairs to explain.
+        tokens: of all prompts, padding included.
+        weights: bytes of the loaded model.
+        needed: most bytes beside the weights.
+        free: bytes that are free beside the weights.
+        seconds: least and most, from one timed forward pass; None where it was not timed.
+    """
+
+    nodes: int
+    edges: int
+    prompts: int
+    tokens: int
+    weights: int
+    needed: int
+    free: int
+    seconds: tuple[float, float] | None
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is memory enough."""
+        return self.needed <= self.free
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it; memory in bytes."""
+        return asdict(self) | {"fits": self.fits}
+
+    def text(self) -> str:
+        """For people."""
+        lines = [
+            f"{self.nodes:,} nodes, {self.edges:,} edges",
+            f"{self.prompts:,} prompts, {self.tokens:,} tokens",
+            f"memory  at most {gigabytes(self.needed)} beside the model's {gigabytes(self.weights)}; "
+            f"{gigabytes(self.free)} free",
+        ]
+        if self.seconds is not None:
+            least, most = self.seconds
+            lines.append(f"time    between {least:,.0f} and {most:,.0f} s on this machine, by one timed forward pass")
+        return "\n".join(lines)
+
+    def check(self) -> None:
+        """Refuses what cannot fit.
+
+        Raises:
+            RequestError: more memory is needed than there is.
+        """
+        if not self.fits:
+            raise RequestError(
+                expected=f"{gigabytes(self.needed)} of memory beside the model for {self.prompts} prompts "
+                f"({self.tokens:,} tokens)",
+                got=f"{gigabytes(self.free)} free",
+                do="give fewer or shorter prompts or --steps, or go on at your own risk with --force-memory",
+            )
+
+
+def plan_discovery(
+    model: ResidualModel, pairs: Sequence[PromptPair], settings: DiscoverySettings, *, timed: bool = True
+) -> Plan:
+    """Estimates memory and time of `run_discovery`.
+
+    Args:
+        model: the model.
+        pairs: the prompts.
+        settings: what to look for.
+        timed: whether to run a forward pass for the time.
+
+    Raises:
+        PromptError: the prompts cannot be compared.
+
+    When this misleads: how many circuits a search runs is known only at its end, so the range of times is wide.
+    Memory counts mixtures of experts as dense MLPs of one expert, and attention as fused.
+    """
+    tokens, graph = encode(model, pairs).clean, model.graph
+    every = tokens.batch * tokens.width
+    each, mask = circuit_bytes(model, tokens, len(graph.nodes))
+    bank = every * len(graph.nodes) * model.d_model * model.dtype.itemsize
+    steps = settings.steps if settings.method == "eap-ig" else 1
+    circuits = min(_CIRCUITS * (tokens.batch * each + mask), max(memory_budget(model.device), each + mask))
+    vocabulary = int(model.module.config.get_text_config().vocab_size)
+    scoring = 2 * bank + steps * (every * _traced(model) + 3 * tokens.batch * vocabulary * model.dtype.itemsize)
+    # Summed: what scoring frees comes back in pieces that the search's larger arrays do not always fit into.
+    working = scoring + max(every * _rewired(model), circuits)
+    seconds: tuple[float, float] | None = None
+    if timed:
+        model.forward(tokens)
+        started = time.perf_counter()
+        model.forward(tokens)
+        forward = time.perf_counter() - started
+        least, most = (
+            forward * (5 * steps + count * cost) for count, cost in zip(_EVALUATIONS, _FORWARDS, strict=True)
+        )
+        seconds = (least, most)
+    return Plan(
+        nodes=len(graph.nodes),
+        edges=graph.edges,
+        prompts=tokens.batch,
+        tokens=every,
+        weights=sum(weight.numel() * weight.element_size() for weight in model.module.parameters()),
+        needed=2 * bank + working,
+        free=free_memory(model.device),
+        seconds=seconds,
+    )
+
+
+def _widths(model: ResidualModel) -> tuple[int, int, int]:
+    """Numbers per token of one layer: channels, queries with keys and values, and the MLP's inside."""
+    graph, block = model.graph, model.blocks[0]
+    channels = graph.heads + 2 * graph.kv_groups
+    return channels, channels * block.output_weight.shape[1], max(max(p.shape) for p in block.mlp.parameters())
+
+
+def _traced(model: ResidualModel) -> int:
+    """Bytes that a token of a step leaves for the backward pass of edge scores."""
+    _, qkv, inside = _widths(model)
+    return model.graph.layers * (8 * model.d_model + 3 * qkv + 4 * inside) * max(model.dtype.itemsize, 4)
+
+
+def _rewired(model: ResidualModel) -> int:
+    """Bytes that a token leaves for the backward pass of one circuit's edge gradients."""
+    channels, qkv, inside = _widths(model)
+    layer = (4 * channels + 5) * model.d_model + 3 * qkv + 4 * inside
+    kept = 2 * len(model.graph.nodes) * model.d_model
+    return (model.graph.layers * layer + kept) * max(model.dtype.itemsize, 4)
+
+
+def gigabytes(count: int) -> str:
+    """Bytes for people."""
+    return f"{count / 1e9:.2g} GB" if count < 1e10 else f"{count / 1e9:,.0f} GB"
