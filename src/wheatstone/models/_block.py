@@ -169,20 +169,31 @@ class Block:
             return self.attention(hidden_states=shape_only, **call)[:2]
 
     def head_outputs(
-        self, z: Float[Tensor, "batch pos head_d_head"], heads: list[int] | None = None
+        self,
+        z: Float[Tensor, "batch pos head_d_head"],
+        heads: list[int] | None = None,
+        out: Float[Tensor, "head batch pos d_model"] | None = None,
     ) -> Float[Tensor, "head batch pos d_model"]:
         """What each head writes: its slice of z through its slice of the output projection, without the bias.
 
         Where a norm follows, each head has its share: its slice times the factor that the norm takes from all.
+
+        Args:
+            z: what attention gives its output projection.
+            heads: which heads; all by default.
+            out: where to write it, without gradients; a copy less.
         """
         per_head = z.flatten(0, 1).unflatten(-1, (self.heads, -1)).transpose(0, 1)
         weight = self.output_weight
         if heads is not None and len(heads) < self.heads:
             per_head, weight = per_head[heads], weight[heads]
-        outputs = torch.bmm(per_head, weight).unflatten(1, z.shape[:2])
+        into = None if out is None else out.flatten(1, 2)
+        outputs = torch.bmm(per_head, weight, out=into).unflatten(1, z.shape[:2])
         if self._attention_output_norm.module is not None:
             outputs = (outputs * self._attention_output_norm.factor(self._whole(z))).to(z.dtype)
-        return outputs if self._multiplier == 1 else outputs * self._multiplier
+        if self._multiplier != 1:
+            outputs = outputs * self._multiplier
+        return outputs if out is None or outputs.data_ptr() == out.data_ptr() else out.copy_(outputs)
 
     def attention_output(self, z: Tensor) -> Tensor:
         """What the whole attention layer writes, bias included."""

@@ -48,13 +48,13 @@ def record(
         z = block.attend(block.qkv(block.attention_norm(x)), edits.call(index, call))
         attention = block.attention_output(z)
         if cache or edits.on_heads(index):
-            heads = block.head_outputs(z)
+            bank = None if nodes is None else nodes[graph.head_nodes(index)]
+            heads = block.head_outputs(z, out=bank)
             if edits.on_heads(index):
                 edited = edits.heads(index, heads)
                 attention = attention + (edited - heads).sum(0)
-                heads = edited
-            if nodes is not None:
-                nodes[graph.head_nodes(index)] = heads
+                if bank is not None:
+                    bank.copy_(edited)
         middle = x + attention
         with edits.neurons(block):
             mlp = edits.node(graph.mlp_node(index), block.mlp_output(block.mlp_norm(x if graph.parallel else middle)))
