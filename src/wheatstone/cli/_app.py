@@ -38,6 +38,9 @@ def main() -> None:
     except WheatstoneError as error:
         print(f"wheatstone: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:  # a file of a run that is gone, a full disk
+        print(f"wheatstone: {error}", file=sys.stderr)
+        sys.exit(1)
     except typer.TyperException as error:
         if message := error.format_message():  # empty where the help was printed instead
             print(f"wheatstone: {message}", file=sys.stderr)

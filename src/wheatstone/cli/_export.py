@@ -49,7 +49,7 @@ def export(
         raise RunError(
             expected="an existing folder", got=str(path.absolute().parent), do="make it, or choose another --out"
         )
-    partial = path.with_name(f".partial-{path.name}")
+    partial = path.with_name(f".partial-{path.name}.{ending}")
     try:
         _write(run, format, figure, partial)
         partial.replace(path)

@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from wheatstone._progress import Reporter
+from wheatstone._progress import Reporter, silent
 
 JsonOption = Annotated[
     bool,
@@ -49,7 +49,10 @@ class Output:
 
     @contextmanager
     def progress(self) -> Generator[Reporter, None, None]:
-        """A progress display on stderr, given to the library as a `Reporter`."""
+        """A progress display on stderr, given to the library as a `Reporter`; none where nobody watches."""
+        if not self.stderr.is_terminal:  # there rich would end with an empty line
+            yield silent
+            return
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),

@@ -24,10 +24,6 @@ def pairs_of(
         PromptError: a record is not one.
         RequestError: some of the options are missing, or both ways are used.
     """
-    from pydantic import ValidationError
-
-    from wheatstone.tasks import PromptPair
-
     given = [prompt, counterfactual, answers]
     if file is not None:
         if any(given):
@@ -45,6 +41,10 @@ def pairs_of(
             got=f"no {' and no '.join(missing)}",
             do="give all three, or a file of pairs with --prompts",
         )
+    from pydantic import ValidationError
+
+    from wheatstone.tasks import PromptPair
+
     try:
         return [
             PromptPair(

@@ -1,0 +1,67 @@
+"""The command as people run it, and one real run that several tests read."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import FRANCE_WORDS, MAIN, Cli, RealRun, Refused, Shown
+
+from wheatstone.cli import main
+from wheatstone.models._cache import ModelFiles
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Runs the command in this process, through its own entry point."""
+
+    def run(*words: object) -> Shown:
+        monkeypatch.setattr(sys, "argv", ["wheatstone", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        out, err = capsys.readouterr()
+        return Shown(int(stopped.value.code or 0), out, err)
+
+    return run
+
+
+@pytest.fixture
+def refused(cli: Cli) -> Refused:
+    """Runs a command that is wrong: exit code 2, one line on stderr, nothing on stdout. Gives the line."""
+
+    def run(*words: object) -> str:
+        shown = cli(*words)
+        assert (shown.code, shown.out) == (2, ""), shown
+        (line,) = shown.err.splitlines()
+        assert line.startswith("wheatstone: expected ")
+        assert "; got " in line
+        assert line.count("; ") >= 2
+        return line
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def france_run(smollm2_files: ModelFiles, tmp_path_factory: pytest.TempPathFactory) -> RealRun:
+    """The official language of France, discovered by a process of its own. To be read only."""
+    folder = tmp_path_factory.mktemp("real") / "france"
+    done = subprocess.run(
+        [*MAIN, "discover", *FRANCE_WORDS, "--out", str(folder), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return RealRun(folder, json.loads(done.stdout), done.stderr)
+
+
+@pytest.fixture
+def own_run(france_run: RealRun, tmp_path: Path) -> Path:
+    """A copy of the real run that a test may change."""
+    return shutil.copytree(france_run.folder, tmp_path / "france")

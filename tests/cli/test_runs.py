@@ -1,0 +1,66 @@
+"""`wheatstone runs`: list, show, add, check, delete."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from commands import Cli, Refused
+
+pytestmark = [pytest.mark.real_weights, pytest.mark.usefixtures("own_home")]
+
+
+def test_an_empty_list(cli: Cli) -> None:
+    assert cli("runs", "--json").document == []
+    assert cli("runs", "list").out == "no runs yet; make one with `wheatstone discover`\n"
+
+
+def test_the_life_of_a_run(own_run: Path, cli: Cli, refused: Refused) -> None:
+    entry = cli("runs", "add", own_run, "--json").document
+    assert entry["path"] == str(own_run)
+    (listed,) = cli("runs", "list", "--json").document
+    assert listed == entry | {"exists": True}
+    assert (listed["model"], listed["task"]) == ("smollm2-135m", "The official language of France is")
+    assert listed["edges"] <= 15
+    assert cli("runs", "--json").document == [listed]
+    assert "smollm2-135m" in cli("runs", "list").out
+
+    document = cli("runs", "show", own_run, "--json").document
+    assert document["manifest"]["seed"] == 0
+    assert document["evaluation"]["faithfulness"] == listed["faithfulness"]
+    assert "0.9" in cli("runs", "show", own_run).out
+
+    assert cli("runs", "check", own_run, "--json").document == {"run": str(own_run), "damaged": []}
+    data = bytearray((own_run / "edges.parquet").read_bytes())
+    data[len(data) // 2] ^= 1
+    (own_run / "edges.parquet").write_bytes(data)
+    shown = cli("runs", "check", own_run, "--json")
+    assert (shown.code, shown.document["damaged"]) == (1, ["edges.parquet"])
+    assert "damaged or missing: edges.parquet" in cli("runs", "check", own_run).out
+
+    assert cli("runs", "delete", own_run, "--json").document == {"deleted": str(own_run)}
+    assert not own_run.exists()
+    assert cli("runs", "list", "--json").document == []
+    assert "which is not there; list the runs" in refused("runs", "delete", own_run)
+
+
+def test_a_run_that_is_gone_is_shown_so_and_can_be_unlisted(own_run: Path, cli: Cli) -> None:
+    cli("runs", "add", own_run)
+    own_run.rename(own_run.with_name("elsewhere"))
+    (listed,) = cli("runs", "list", "--json").document
+    assert listed["exists"] is False
+    assert "(gone)" in cli("runs", "list").out.replace("\n", "")
+    assert cli("runs", "delete", own_run).code == 0
+    assert cli("runs", "list", "--json").document == []
+
+
+@pytest.mark.parametrize("verb", ["show", "add", "check", "delete"])
+def test_what_is_not_a_run_of_this_format_is_left_alone(verb: str, refused: Refused, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "chapter.tex").write_text("years of work")
+    assert "a run folder with a manifest.json" in refused("runs", verb, folder, "--json")
+    (folder / "manifest.json").write_text(json.dumps({"format": "wheatstone.run/9"}))
+    assert "of format 'wheatstone.run/9'; make the run again" in refused("runs", verb, folder)
+    assert (folder / "chapter.tex").exists()
