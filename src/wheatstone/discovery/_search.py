@@ -3,9 +3,9 @@
 1. Of circuits of many sizes along the ranking, evaluated in batches, take a small one that meets the goal.
 2. Re-rank its edges by the exact slope of the metric in that circuit, and remove as many of the weakest at once
    as the goal allows: 16 cumulative removals are run in one batch. Repeat until none is allowed.
-3. Remove remaining edges alone, exactly, until some dozens are known that could go; then the weakest of these
-   together, again 16 cumulative removals a batch. Repeat until no single edge of all can go: that last round is
-   the proof that every kept edge is necessary.
+3. Group testing: remove each of some sixty groups of edges alone, exactly; then those that could go together,
+   weakest first, again 16 cumulative removals a batch. Groups shrink as the circuit does and when none can go,
+   down to single edges. The last round, in which no single edge can go, is the proof that each is necessary.
 
 The goal has two sides: |1 − faithfulness| ≤ 1 − target. A circuit without the edges that suppress the answer
 would exceed the model's metric; it does not reproduce the model and is not accepted.
@@ -13,6 +13,7 @@ would exceed the model's metric; it does not reproduce the model and is not acce
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,8 +29,10 @@ from wheatstone.models import CircuitState
 Keep = Bool[Tensor, "channel node"]
 
 _BATCH = 16
-_ENOUGH = 64
-"""Edges found free to go, each alone, before trying to remove them together."""
+_GROUPS = 64
+"""Groups of edges that an exact round removes, each alone; a circuit of fewer edges is tested edge by edge."""
+_SLOW = 0.99
+"""Re-ranking ends when a step leaves more than this share of the edges: slopes say no more about the rest."""
 _SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 1.0)
 
 
@@ -131,48 +134,52 @@ class VerifiedSearch:
     def _remove_by_slope(self, keep: Keep) -> Keep:
         while True:
             self._progress(int(keep.sum()))
-            weakest = self._weakest_first(keep)
-            smaller = self._remove_most(keep, self.experiment.state(keep)[0], weakest, "re-ranking")
+            smaller = self._remove_most(
+                keep, self.experiment.state(keep)[0], self._weakest_first(keep).split(1), "re-ranking"
+            )
             if smaller is None:
                 return keep
+            slow = smaller.sum() > _SLOW * keep.sum()
             keep = smaller
+            if slow:
+                return keep
 
     def _remove_exactly(self, keep: Keep) -> tuple[Keep, float, Tensor]:
+        size = int(keep.sum())
         while True:
             edges = self._weakest_first(keep)
+            size = max(1, min(size, len(edges) // _GROUPS))
+            groups = edges.split(size)
             state, faithfulness = self.experiment.state(keep)
             without: list[float] = []
-            free: list[bool] = []
-            for batch in edges.split(_BATCH):
+            for first in range(0, len(groups), _BATCH):
                 self._progress(len(edges), len(without))
-                without += self.experiment.faithfulness(_removed_each(keep, batch), resume=state)
-                free = [self.meets_goal(value) for value in without]
-                if sum(free) >= _ENOUGH:
-                    break
-            tested = edges[: len(without)]
-            drops = faithfulness - torch.tensor(without, dtype=torch.float64)
-            if not any(free):
+                candidates = _without_each(keep, groups[first : first + _BATCH])
+                without += self.experiment.faithfulness(candidates, resume=state)
+            drops = [faithfulness - value for value in without]
+            free = [index for index, value in enumerate(without) if self.meets_goal(value)]
+            if free:
+                weakest = [groups[index] for index in sorted(free, key=lambda index: abs(drops[index]))]
+                smaller = self._remove_most(keep, state, weakest, "exact")
+                # One group alone could go when it was tested so; only float noise can say otherwise now.
+                keep = self._working(_without_each(keep, weakest[:1])[0]) if smaller is None else smaller
+            elif size > 1:
+                size //= 2
+            else:
                 effects = torch.zeros(keep.shape, dtype=torch.float64)
-                effects[tested[:, 0], tested[:, 1]] = drops
+                effects[edges[:, 0], edges[:, 1]] = torch.tensor(drops, dtype=torch.float64)
                 self.report("pruning", 1, 1)
                 return keep, faithfulness, effects
-            chosen = torch.tensor(free)
-            weakest = tested[chosen][drops[chosen].abs().argsort(stable=True)]
-            smaller = self._remove_most(keep, state, weakest, "exact")
-            # One edge alone could go when it was tested so; only float noise can say otherwise now.
-            keep = self._working(_removed_each(keep, weakest[:1])[0]) if smaller is None else smaller
 
     def _weakest_first(self, keep: Keep) -> Tensor:
         """A circuit's edges (channel, node) by the size of the metric's slope in the circuit as it stands."""
         slopes = self.experiment.edge_gradients(keep)[keep].abs().cpu()
         return keep.nonzero()[slopes.argsort(stable=True)]
 
-    def _remove_most(self, keep: Keep, state: CircuitState, weakest_first: Tensor, stage: str) -> Keep | None:
-        """Removes the most of the weakest edges that the goal allows; None where not even one can go."""
+    def _remove_most(self, keep: Keep, state: CircuitState, weakest_first: Sequence[Tensor], stage: str) -> Keep | None:
+        """Removes the most of the weakest groups that the goal allows; None where not even one can go."""
         counts = sorted({max(1, round(share * len(weakest_first))) for share in _SHARES} | {1})
-        candidates = keep[None].repeat(len(counts), 1, 1)
-        for candidate, count in zip(candidates, counts, strict=True):
-            candidate[weakest_first[:count, 0], weakest_first[:count, 1]] = False
+        candidates = _without_each(keep, [torch.cat(tuple(weakest_first[:count])) for count in counts])
         values = self.experiment.faithfulness(candidates, resume=state)
         for candidate, value in reversed(list(zip(candidates, values, strict=True))):
             if self.meets_goal(value):
@@ -189,13 +196,15 @@ class VerifiedSearch:
         self.trace.append(SearchStep(stage, edges, faithfulness, used))
 
     def _progress(self, edges: int, tested: int = 0) -> None:
-        """Rounds shrink a circuit by about two fifths, so some 2.5 evaluations an edge are still to come."""
+        """Each halving of a circuit costs two or three rounds; the last rounds test its edges one by one."""
+        rounds = 2.5 * math.log2(1 + edges / _GROUPS)
         used = self.experiment.evaluations - self.started
-        self.report("pruning", used, used + max(2.5 * edges - tested, 1))
+        self.report("pruning", used, used + max(1.0, rounds * _GROUPS + 2.5 * min(edges, _GROUPS) - tested))
 
 
-def _removed_each(keep: Keep, edges: Tensor) -> Bool[Tensor, "circuit channel node"]:
-    """The circuit without each of some edges."""
-    candidates = keep[None].repeat(len(edges), 1, 1)
-    candidates[torch.arange(len(edges)), edges[:, 0], edges[:, 1]] = False
+def _without_each(keep: Keep, groups: Sequence[Tensor]) -> Bool[Tensor, "circuit channel node"]:
+    """The circuit without each of some groups of edges (channel, node)."""
+    candidates = keep[None].repeat(len(groups), 1, 1)
+    for candidate, group in zip(candidates, groups, strict=True):
+        candidate[group[:, 0], group[:, 1]] = False
     return candidates
