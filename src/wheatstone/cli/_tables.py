@@ -17,8 +17,7 @@ def edge_table(circuit: Circuit) -> Table:
     """The circuit's strongest edges by exact effect."""
     effects = circuit.effects or (0.0,) * len(circuit)
     rows = sorted(zip(circuit.edges, effects, strict=True), key=lambda row: -abs(row[1]))
-    table = Table("edge", Column("effect", justify="right"), box=None, title_justify="left")
-    table.title = "Drop in faithfulness when the edge alone is removed (exact)"
+    table = Table("edge", Column("faithfulness lost without it alone (exact)", justify="right"), box=None)
     for edge, effect in rows[:_MOST_EDGES]:
         table.add_row(f"{edge.sender} → {edge.receiver}".replace("[", r"\["), f"{effect:+.3f}")
     if len(rows) > _MOST_EDGES:
