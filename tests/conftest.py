@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from prompts import FRANCE
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -216,14 +217,6 @@ def tiny_experiment(tiny64: ResidualModel) -> Experiment:
     """Three prompts of two lengths on a tiny model in float64."""
     prompts = [("w1 w2 w3 w4", "w1 w9 w3 w4"), ("w5 w6 w7 w8 w9 w10", "w5 w6 w17 w8 w9 w10"), ("w11 w12", "w30 w12")]
     return Experiment(tiny64, explainable_pairs(tiny64, prompts))
-
-
-FRANCE = PromptPair(
-    prompt="The official language of France is",
-    counterfactual="The official language of Japan is",
-    answers=(" French",),
-    distractors=(" Japanese",),
-)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import FRANCE
+from prompts import FRANCE
 
 from wheatstone import RequestError, ResidualModel
 from wheatstone.cli import main
