@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wheatstone.models import Graph as Graph
     from wheatstone.models import ResidualModel as ResidualModel
     from wheatstone.models import load_model as load_model
+    from wheatstone.models import wrap_model as wrap_model
     from wheatstone.tasks import PromptPair as PromptPair
     from wheatstone.verification import Verification as Verification
     from wheatstone.verification import verify as verify
@@ -39,5 +40,6 @@ _WHERE = {
     "load_model": "wheatstone.models",
     "score_edges": "wheatstone.discovery",
     "verify": "wheatstone.verification",
+    "wrap_model": "wheatstone.models",
 }
 __getattr__ = door(__name__, _WHERE)

@@ -6,6 +6,7 @@ from wheatstone.circuits._circuit import Evaluation as Evaluation
 from wheatstone.circuits._circuit import ModelInfo as ModelInfo
 from wheatstone.circuits._experiment import ABLATIONS as ABLATIONS
 from wheatstone.circuits._experiment import Experiment as Experiment
+from wheatstone.circuits._interop import from_eap_json as from_eap_json
 from wheatstone.circuits._interop import to_eap_json as to_eap_json
 from wheatstone.circuits._interop import to_graphml as to_graphml
 from wheatstone.circuits._random import random_circuits as random_circuits
@@ -17,6 +18,7 @@ __all__ = [
     "Evaluation",
     "Experiment",
     "ModelInfo",
+    "from_eap_json",
     "random_circuits",
     "to_eap_json",
     "to_graphml",

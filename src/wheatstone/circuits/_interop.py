@@ -3,34 +3,97 @@
 from __future__ import annotations
 
 import json
+import re
 from xml.etree import ElementTree
 
-from wheatstone.circuits._circuit import Circuit, Edge
+from wheatstone._errors import CircuitError
+from wheatstone.circuits._circuit import Circuit, Edge, ModelInfo
+from wheatstone.models import Graph
 
 _GRAPHML = "http://graphml.graphdrawing.org/xmlns"
 
 
-def to_eap_json(circuit: Circuit) -> str:
+def to_eap_json(circuit: Circuit, *, d_model: int = 0) -> str:
     """The circuit as EAP-IG's `Graph.to_json` lays it out: nodes and edges by name, with score and membership.
 
-    Only kept edges are listed. EAP-IG has no KV groups: an edge into `a5.g1<k>` becomes one edge into the k input
-    of every head that reads the group, which changes the number of edges and no computation.
+    Only kept edges are listed; EAP-IG takes the others for cut. It has no KV groups: an edge into `a5.g1<k>` becomes
+    one edge into the k input of every head that reads the group, which changes the number of edges and no computation.
+
+    Args:
+        circuit: the circuit.
+        d_model: width of the model's residual stream, by which EAP-IG sizes masks over neurons; 0 where it has none.
+
+    When this misleads: an edge without a score gets 0, since EAP-IG requires one.
     """
     graph = circuit.model.graph
     edges: dict[str, dict[str, object]] = {}
-    scores = circuit.scores or (None,) * len(circuit)
+    scores = circuit.scores or (0.0,) * len(circuit)
     for edge, score in zip(circuit.edges, scores, strict=True):
         for name in _eap_names(circuit, edge):
             edges[name] = {"score": score, "in_graph": True}
-    nodes = {name: {"in_graph": name in circuit.nodes} for name in (*graph.nodes, "logits")}
-    nodes["logits"]["in_graph"] = any(edge.receiver == "logits" for edge in circuit.edges)
+    nodes = {name: {"in_graph": name in circuit.nodes} for name in graph.nodes} | {"logits": {"in_graph": True}}
     cfg = {
         "n_layers": graph.layers,
         "n_heads": graph.heads,
         "parallel_attn_mlp": graph.parallel,
+        "d_model": d_model,
         "model_name": circuit.model.id,
     }
     return json.dumps({"cfg": cfg, "nodes": nodes, "edges": edges}, ensure_ascii=False, indent=1) + "\n"
+
+
+def from_eap_json(text: str, model: ModelInfo, *, ablation: str = "counterfactual", metric: str = "") -> Circuit:
+    """A circuit out of EAP-IG's `Graph.to_json`, in a model's own graph.
+
+    Args:
+        text: the file's content.
+        model: whose circuit it is: EAP-IG's file does not say how heads share keys and values.
+        ablation: what its other edges carry; the file does not say.
+        metric: what it was found for; likewise.
+
+    Returns:
+        The circuit with its scores. An edge into a KV group is kept if any head of the group keeps it, with the
+        largest of their scores by size.
+
+    Raises:
+        CircuitError: not such a file, or of another architecture.
+
+    When this misleads: where only some heads of a group keep an edge, the circuit here has more than the file's, for
+    the model has one key and value a group. Nodes and neurons that the file leaves out are not: only its edges count.
+    """
+    graph = model.graph
+    scores: dict[tuple[int, int], float] = {}
+    try:
+        document = json.loads(text)
+        config, entries = document["cfg"], document["edges"].items()
+        found = (config["n_layers"], config["n_heads"], bool(config["parallel_attn_mlp"]))
+        kept = [(name.split("->"), float(info["score"])) for name, info in entries if info["in_graph"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CircuitError(
+            expected="JSON of EAP-IG's Graph.to_json: cfg, nodes, edges",
+            got=f"{type(error).__name__}: {error}",
+            do="write it with EAP-IG's Graph.to_json",
+        ) from error
+    if found != (graph.layers, graph.heads, graph.parallel):
+        raise CircuitError(
+            expected=f"a circuit of {graph.layers} layers and {graph.heads} heads"
+            f"{', attention and MLP in parallel' if graph.parallel else ''}",
+            got=f"{found[0]} layers, {found[1]} heads{', in parallel' if found[2] else ''}",
+            do="give the model the circuit was found in",
+        )
+    for ends, score in kept:
+        edge = graph.edge(ends[0], _own_name(graph, ends[-1]))
+        scores[edge] = max(scores.get(edge, 0.0), score, key=abs)
+    ordered = sorted(scores)
+    edges = tuple(Edge(graph.nodes[node], graph.channels[channel]) for channel, node in ordered)
+    about = tuple(scores[edge] for edge in ordered)
+    return Circuit(model, edges, ablation=ablation, metric=metric, scores=about)
+
+
+def _own_name(graph: Graph, receiver: str) -> str:
+    """A head's key or value input by the name of its group."""
+    found = re.fullmatch(r"(a\d+)\.h(\d+)<([kv])>", receiver)
+    return receiver if found is None else f"{found[1]}.g{graph.group_of(int(found[2]))}<{found[3]}>"
 
 
 def _eap_names(circuit: Circuit, edge: Edge) -> list[str]:

@@ -73,7 +73,9 @@ def _write(run: Path, format: str, figure: str, path: Path) -> None:
         path.write_text(report_html(run), encoding="utf-8")
     else:
         from wheatstone.circuits import Circuit, to_eap_json, to_graphml
+        from wheatstone.runs import read_manifest
 
         circuit = Circuit.load(run / "circuit.json")
-        text = to_graphml(circuit) if format == "graphml" else to_eap_json(circuit)
+        d_model = read_manifest(run)["model"]["d_model"]
+        text = to_graphml(circuit) if format == "graphml" else to_eap_json(circuit, d_model=d_model)
         path.write_text(text, encoding="utf-8")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wheatstone.models._rewired import CircuitRun as CircuitRun
     from wheatstone.models._rewired import CircuitState as CircuitState
     from wheatstone.models._tokens import Tokens as Tokens
+    from wheatstone.models._wrap import wrap_model as wrap_model
 
 _WHERE = {
     "Add": "wheatstone.models._interventions",
@@ -43,6 +44,7 @@ _WHERE = {
     "check_parity": "wheatstone.models._parity",
     "load_model": "wheatstone.models._load",
     "memory_budget": "wheatstone.models._memory",
+    "wrap_model": "wheatstone.models._wrap",
 }
 __all__ = sorted(_WHERE)  # pyright: ignore[reportUnsupportedDunderAll]
 __getattr__ = door(__name__, _WHERE)

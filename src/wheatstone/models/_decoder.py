@@ -47,6 +47,7 @@ class Decoder:
         self.id = id
         self.sha256 = sha256
         self.family = known_family(module.config.model_type, id).variant(config)
+        _check_device(module, id)
         self.module = module.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         heads = int(config.num_attention_heads)
@@ -201,3 +202,14 @@ class Decoder:
 
         with replaced_forward({block.layer: stand_in(block) for block in self.blocks}):
             yield
+
+
+def _check_device(module: nn.Module, id: str) -> None:
+    """Per-head projections are views of the weights, so these must be there, and in one place."""
+    devices = sorted({str(weight.device) for weight in module.parameters()})
+    if len(devices) != 1 or devices == ["meta"]:
+        raise ModelError(
+            expected=f"all weights of {id} in memory on one device",
+            got=f"weights on {', '.join(devices)}" + (", where offloaded ones are" if "meta" in devices else ""),
+            do="load it without a device map",
+        )

@@ -46,8 +46,9 @@ class Edits:
         graph = self._model.graph
         chosen(intervention.positions, self._tokens)
         neuron = re.fullmatch(r"m(\d+)\.n(\d+)", intervention.at)
-        if intervention.at in graph.node_index:
-            self._nodes[graph.node_index[intervention.at]].append(intervention)
+        node = graph.node_index.get(graph.named(intervention.at))
+        if node is not None:
+            self._nodes[node].append(intervention)
         elif neuron and int(neuron[1]) < graph.layers:
             layer, index = int(neuron[1]), int(neuron[2])
             neurons = _weight(self._model.blocks[layer].neurons_in)[0].shape[1]

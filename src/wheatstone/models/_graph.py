@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from wheatstone._errors import CircuitError
+from wheatstone.models._hooks import from_hook
 
 
 @dataclass(frozen=True)
@@ -145,8 +146,12 @@ class Graph:
         """How many edges the graph has."""
         return int(self.senders.sum())
 
+    def named(self, name: str) -> str:
+        """A node's or channel's name, which may also be given as TransformerLens' hook: `blocks.5.hook_mlp_out`."""
+        return from_hook(name, self.layers, self.group_of)
+
     def edge(self, sender: str, receiver: str) -> tuple[int, int]:
-        """Looks an edge up by name.
+        """Looks an edge up by the names of its ends, or by TransformerLens' hooks.
 
         Returns:
             Its position (channel, node).
@@ -154,6 +159,7 @@ class Graph:
         Raises:
             CircuitError: the model has no such node, channel or edge.
         """
+        sender, receiver = self.named(sender), self.named(receiver)
         if sender not in self.node_index or receiver not in self.channel_index:
             missing = sender if sender not in self.node_index else receiver
             raise CircuitError(
