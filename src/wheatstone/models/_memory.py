@@ -8,7 +8,8 @@ One circuit on one prompt takes at most so many numbers of the model's precision
       pos · 4 (d_model + d_mlp)                                                  the MLP
       2 · ends · vocab                                                           logits; `ends` different last positions
 
-and each circuit its mask, in two forms. So memory grows with circuits x prompts x positions, and with nothing else.
+and each circuit its mask, in two forms; a third is added for what allocators waste. So memory grows with
+circuits x prompts x positions, and with nothing else.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def circuit_bytes(model: Decoder, tokens: Tokens, nodes: int) -> tuple[int, int]
     logits = 2 * len(tokens.lengths.unique()) * model.module.config.get_text_config().vocab_size * number
     kept = nodes * model.d_model * number
     each = tokens.width * kept + max(tokens.width * max(attention, mlp), logits)
-    return each, graph.valid.size * (number + 4)
+    return 4 * each // 3, graph.valid.size * (number + 4)
 
 
 def run_in_pieces(
