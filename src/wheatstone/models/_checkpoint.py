@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from wheatstone._errors import ModelError
 from wheatstone.models._cache import ModelFiles
 from wheatstone.models._quiet import quiet
+from wheatstone.models.families import known_family
 
 
 def load_checkpoint(
@@ -26,7 +28,7 @@ def load_checkpoint(
         The model in eval mode, without gradients, with SDPA attention where its family has it; and its tokenizer.
 
     Raises:
-        ModelError: transformers cannot read the files, or weights are missing from them.
+        ModelError: transformers cannot read the files, weights are missing from them, or they disagree with the config.
     """
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
@@ -37,6 +39,7 @@ def load_checkpoint(
                 use_safetensors=True,
                 # The fast path for experts multiplies no float64.
                 experts_implementation="eager" if dtype == torch.float64 else None,
+                ignore_mismatched_sizes=True,  # told below, by name
                 output_loading_info=True,
                 **options,
             )
@@ -55,5 +58,19 @@ def load_checkpoint(
             expected=f"every weight of {files.id} in {files.folder}",
             got=f"{len(missing)} missing, first {missing[0]}",
             do="replace the files; they belong to another architecture or are incomplete",
+        )
+    if mismatched := sorted(found["mismatched_keys"]):
+        name, there, wanted = mismatched[0]
+        raise ModelError(
+            expected=f"weights of {files.id} of the shapes that its config.json gives: {name} {tuple(wanted)}",
+            got=f"{tuple(there)} in the file",
+            do="replace config.json or the weights; they belong to different models",
+        )
+    layer = rf"(.*\.)?{known_family(model.config.model_type, files.id).layers.rpartition('.')[2]}\.\d+\..*weight"
+    if extra := sorted(name for name in found["unexpected_keys"] if re.fullmatch(layer, name)):
+        raise ModelError(
+            expected=f"decoder layers of {files.id} as its config.json describes them",
+            got=f"{len(extra)} weights more in the file, first {extra[0]}",
+            do="replace config.json or the weights; they belong to different models",
         )
     return model.requires_grad_(False).eval().to(device), tokenizer
