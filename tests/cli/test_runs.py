@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from commands import Cli, Refused
+from commands import FRANCE, JAPAN, Cli, Refused, pair_words
 
 pytestmark = [pytest.mark.real_weights, pytest.mark.usefixtures("own_home")]
 
@@ -64,3 +64,16 @@ def test_what_is_not_a_run_of_this_format_is_left_alone(verb: str, refused: Refu
     (folder / "manifest.json").write_text(json.dumps({"format": "wheatstone.run/9"}))
     assert "of format 'wheatstone.run/9'; make the run again" in refused("runs", verb, folder)
     assert (folder / "chapter.tex").exists()
+
+
+@pytest.mark.parametrize("verb", ["show", "add"])
+def test_a_cut_off_circuit_is_named(verb: str, own_run: Path, refused: Refused) -> None:
+    text = (own_run / "circuit.json").read_text()
+    (own_run / "circuit.json").write_text(text[: len(text) // 2])
+    assert "a run folder with a circuit.json" in refused("runs", verb, own_run)
+
+
+def test_a_folder_below_a_file_is_refused_before_any_work(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("text")
+    words = pair_words(FRANCE, JAPAN, " French", " Japanese")
+    assert "a folder that can be written" in refused("discover", *words, "--out", tmp_path / "file" / "run")

@@ -48,12 +48,10 @@ def list_(as_json: JsonOption = False) -> None:
 @runs_app.command()
 def show(run: RunArgument, as_json: JsonOption = False) -> None:
     """Show how a run was made and what it found."""
-    import json
-
-    from wheatstone.runs import read_manifest
+    from wheatstone.runs import read_json, read_manifest
 
     manifest = read_manifest(run)
-    circuit = json.loads((run / "circuit.json").read_text(encoding="utf-8"))
+    circuit = read_json(run, "circuit.json")
     output = Output(as_json)
     output.document({"manifest": manifest, "evaluation": circuit.get("evaluation")})
     table = Table(show_header=False, box=None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -45,7 +44,7 @@ def verify(
 
     Without prompts it is scored on those it was found on. The result is printed and added to the run.
     """
-    from wheatstone.runs import add_file, add_text, read_manifest
+    from wheatstone.runs import add_file, add_text, read_json, read_manifest
 
     manifest = read_manifest(run)
     given = any((prompt, counterfactual, answer, distractor, prompts))
@@ -69,7 +68,7 @@ def verify(
     if others is None:
         add_file(run, "verification.json", result.to_dict())
     else:
-        held_out = json.loads((run / "held_out.json").read_text(encoding="utf-8"))
+        held_out = read_json(run, "held_out.json")
         add_file(run, "held_out.json", [*held_out, result.to_dict()])
     if (run / "report.html").exists():
         from wheatstone.figures import report_html

@@ -12,6 +12,7 @@ from wheatstone.runs._folder import add_text as add_text
 from wheatstone.runs._folder import check_free as check_free
 from wheatstone.runs._folder import damaged_files as damaged_files
 from wheatstone.runs._folder import new_run as new_run
+from wheatstone.runs._folder import read_json as read_json
 from wheatstone.runs._folder import read_manifest as read_manifest
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ added again.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Generator
 from contextlib import closing, contextmanager
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from wheatstone._errors import RunError
 from wheatstone._home import home
-from wheatstone.runs._folder import read_manifest
+from wheatstone.runs._folder import read_json, read_manifest
 
 _SCHEMA = """
 create table if not exists runs (
@@ -79,7 +78,7 @@ def catalogue_add(run: Path) -> CatalogueEntry:
     """
     run = run.absolute()
     manifest = read_manifest(run)
-    evaluation = json.loads((run / "circuit.json").read_text(encoding="utf-8")).get("evaluation") or {}
+    evaluation = read_json(run, "circuit.json").get("evaluation") or {}
     entry = CatalogueEntry(
         path=str(run),
         verb=manifest["verb"],

@@ -29,6 +29,9 @@ def check_free(out: Path, *, force: bool) -> None:
     Raises:
         RunError: the folder is taken.
     """
+    parent = next(path for path in out.absolute().parents if path.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise RunError(expected="a folder that can be written", got=str(parent), do="choose another --out")
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not (out / "manifest.json").is_file():
@@ -92,20 +95,29 @@ def new_run(out: Path, *, force: bool = False) -> Generator[Path, None, None]:
         shutil.rmtree(work, ignore_errors=True)
 
 
+def read_json(run: Path, name: str) -> Any:
+    """A JSON file of a run.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    try:
+        return json.loads((run / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(
+            expected=f"a run folder with a {name}",
+            got=f"{run}: {getattr(error, 'strerror', None) or error}",
+            do="give the folder that --out named, or list runs with `wheatstone runs`",
+        ) from error
+
+
 def read_manifest(run: Path) -> dict[str, Any]:
     """A run's manifest.
 
     Raises:
         RunError: there is no run, or one of another format version.
     """
-    try:
-        manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(
-            expected="a run folder with a manifest.json",
-            got=f"{run}: {getattr(error, 'strerror', None) or error}",
-            do="give the folder that --out named, or list runs with `wheatstone runs`",
-        ) from error
+    manifest = read_json(run, "manifest.json")
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if found != FORMAT:
         raise RunError(
