@@ -38,3 +38,11 @@ def test_a_dtype_or_device_that_is_not_there_is_refused(tiny_folder: Path) -> No
         load_model(tiny_folder, dtype="int8")
     with pytest.raises(RequestError, match=r"this machine has .*; got 'abacus'"):
         load_model(tiny_folder, device="abacus")
+
+
+def test_weights_that_do_not_fit_are_refused_before_they_are_read(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wheatstone.models._load.free_memory", lambda device: 1000)
+    with pytest.raises(ModelError, match=r"GB of memory for the weights of .*; got 0\.0 GB free on cpu"):
+        load_model(tiny_folder)

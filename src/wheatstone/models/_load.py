@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
 
-from wheatstone._errors import RequestError
+from wheatstone._errors import ModelError, RequestError
 from wheatstone._progress import Reporter, silent
+from wheatstone.models._cache import ModelFiles
 from wheatstone.models._checkpoint import load_checkpoint
+from wheatstone.models._memory import free_memory
 from wheatstone.models._residual import ResidualModel
 from wheatstone.models._sources import resolve_model
 from wheatstone.models._wiring import check_wiring
@@ -39,8 +43,8 @@ def load_model(
         report: told how far a download or conversion is.
 
     Raises:
-        ModelError: unknown model, broken files, an unsupported family, one whose parts do not add up to it, or
-            logits that are not finite.
+        ModelError: unknown model, broken files, too little memory, an unsupported family, one whose parts do not add
+            up to it, or logits that are not finite.
         RequestError: no such device or dtype.
 
     Warns:
@@ -69,8 +73,27 @@ def open_model(
         raise RequestError(expected=f"a dtype out of {', '.join(DTYPES)}", got=repr(dtype), do="choose one of these")
     where = _device(device)
     files = resolve_model(name, revision=revision, report=report)
+    _check_room(files, DTYPES[dtype], where)
     module, tokenizer = load_checkpoint(files, dtype=DTYPES[dtype], device=where)
     return ResidualModel(module, tokenizer, id=files.id, sha256=files.sha256)
+
+
+def _check_room(files: ModelFiles, dtype: torch.dtype, device: torch.device) -> None:
+    """Refuses weights that are larger than the free memory, before any is read."""
+    needed = 0
+    for path in files.folder.glob("*.safetensors"):
+        try:
+            with safe_open(path, "pt") as weights:
+                needed += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+        except (SafetensorError, OSError):
+            return  # said better where it is loaded
+    free = free_memory(device)
+    if needed * dtype.itemsize > free:
+        raise ModelError(
+            expected=f"{needed * dtype.itemsize / 1e9:,.1f} GB of memory for the weights of {files.id}",
+            got=f"{free / 1e9:,.1f} GB free on {device.type}",
+            do="choose a smaller model or a coarser --dtype, or free memory",
+        )
 
 
 def _device(name: str) -> torch.device:
