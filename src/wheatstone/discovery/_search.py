@@ -84,7 +84,8 @@ class VerifiedSearch:
 
     def __init__(self, experiment: Experiment, scores: EdgeScores, target: float, *, report: Reporter = silent) -> None:
         self.experiment, self.scores, self.report = experiment, scores, report
-        self.tolerance = max(1 - target, 1e-4)  # the full circuit itself is 1 only to float precision
+        # Float noise (1e-6) must neither put a circuit below its goal nor refuse the full circuit a goal of 1.
+        self.tolerance = max(1 - target - 1e-5, 1e-4)
         self.started = experiment.evaluations
         self.trace: list[SearchStep] = []
 
