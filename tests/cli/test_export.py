@@ -57,7 +57,8 @@ def test_every_format(france_run: RealRun, cli: Cli, tmp_path: Path) -> None:
     assert [float(edge.findtext(f"{GRAPHML}data[@key='effect']") or "nan") for edge in edges] == list(circuit.effects)
 
     document = json.loads(exported("eap-json").read_text())
-    assert document["cfg"] == {"n_layers": 30, "n_heads": 9, "parallel_attn_mlp": False, "model_name": "smollm2-135m"}
+    shape = {"n_layers": 30, "n_heads": 9, "d_model": 576, "parallel_attn_mlp": False}
+    assert document["cfg"] == shape | {"model_name": "smollm2-135m"}
     # A KV group is three heads in EAP-IG's graph.
     grouped = sum(".g" in edge.receiver for edge in circuit.edges)
     assert len(document["edges"]) == len(circuit) + 2 * grouped

@@ -114,6 +114,6 @@ def test_a_run_that_lost_a_file_is_one_line(own_run: Path, cli: Cli) -> None:
     shutil.rmtree(own_run / "figures")
     (own_run / "held_out.json").unlink()
     shown = cli("verify", own_run, *pair_words(ITALY, JAPAN, " Italian", " Japanese"), "--draws", 1, "--json")
-    assert (shown.code, shown.out) == (1, "")
+    assert (shown.code, shown.out) == (2, "")
     (line,) = shown.err.splitlines()
     assert "held_out.json" in line

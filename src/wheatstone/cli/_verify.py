@@ -49,6 +49,7 @@ def verify(
     manifest = read_manifest(run)
     given = any((prompt, counterfactual, answer, distractor, prompts))
     others = pairs_of(prompt, counterfactual, answer, distractor, prompts) if given else None
+    held_out = read_json(run, "held_out.json") if given else []
     output = Output(as_json)
     with output.progress() as report:
         report("starting", 0, None)
@@ -68,7 +69,6 @@ def verify(
     if others is None:
         add_file(run, "verification.json", result.to_dict())
     else:
-        held_out = read_json(run, "held_out.json")
         add_file(run, "held_out.json", [*held_out, result.to_dict()])
     if (run / "report.html").exists():
         from wheatstone.figures import report_html
