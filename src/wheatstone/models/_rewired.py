@@ -218,10 +218,9 @@ class Rewired:
         channels = [start + offset + row for offset, rows in zip(offsets, wanted, strict=True) for row in rows]
         if not channels:
             return None
-        if not self.gradients and self.kept_all[channels].all():
-            shared = self._inputs(channels[:1], self.base)[0]
-            if sum(map(len, wanted)) == len(heads) + 2 * len(groups):
-                return block.qkv(block.attention_norm(shared))
+        every = len(channels) == len(heads) + 2 * len(groups)
+        if every and not self.gradients and self.kept_all[channels].all():
+            return block.qkv(block.attention_norm(self._inputs(channels[:1], self.base)[0]))
         ablated = block.qkv(block.attention_norm(self.base))
         inputs = block.attention_norm(self._inputs(channels, self.base)).flatten(1, 2)
         parts: list[Tensor] = []
