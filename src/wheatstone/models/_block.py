@@ -150,10 +150,6 @@ class Block:
 
     def attend(self, qkv: QKV, call: dict[str, Any]) -> Float[Tensor, "batch pos head_d_head"]:
         """Runs the checkpoint's attention on given queries, keys and values, up to its output projection."""
-        return self.attend_with_weights(qkv, call)[0]
-
-    def attend_with_weights(self, qkv: QKV, call: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
-        """As `attend`; also the attention weights, where the attention implementation returns them."""
         if self.family.interleaved:
             supplied = [torch.stack(list(qkv), dim=-2).flatten(-3)]
         else:
@@ -166,7 +162,7 @@ class Block:
         shape_only = qkv.q.new_empty(1).expand(*qkv.q.shape[:2], self.d_model)
         instead = {module: _returning(part) for module, part in zip(self._qkv, supplied, strict=True)}
         with replaced_forward({**instead, self._output: lambda z: z}):
-            return self.attention(hidden_states=shape_only, **call)[:2]
+            return self.attention(hidden_states=shape_only, **call)[0]
 
     def head_outputs(
         self,
