@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import explainable_pairs
 from torch import Tensor, nn
 
 from wheatstone import Experiment, PromptError, PromptPair, RequestError, ResidualModel
@@ -214,6 +215,28 @@ def test_zero_ablation_runs_in_the_models_own_precision(tiny_experiment: Experim
     torch.testing.assert_close(experiment.logits(whole)[0], experiment.clean_logits, atol=1e-10, rtol=0)
 
 
+def test_a_mean_is_taken_position_by_position_where_all_prompts_are_as_long(tiny64: ResidualModel) -> None:
+    pairs = explainable_pairs(tiny64, [("w1 w2 w3 w4", "w1 w9 w3 w4"), ("w5 w6 w7 w8", "w5 w16 w7 w8")])
+    experiment = Experiment(tiny64, pairs[:1], ablation="mean", reference=pairs)
+    first, second = (tiny64.forward(tiny64.tokens([pair.counterfactual]), cache=True).nodes for pair in pairs)
+    assert first is not None
+    assert second is not None
+    torch.testing.assert_close(experiment.ablated, (first + second) / 2, atol=1e-12, rtol=0)
+    whole = torch.from_numpy(experiment.graph.valid)
+    assert experiment.faithfulness(torch.stack([whole, ~whole & whole])) == pytest.approx([1, 0], abs=1e-9)
+
+
+def test_a_mean_is_taken_over_all_tokens_where_lengths_differ(tiny_experiment: Experiment) -> None:
+    model, pairs = tiny_experiment.model, tiny_experiment.encoded.pairs
+    experiment = Experiment(model, pairs, ablation="mean")
+    written = [model.forward(model.tokens([pair.counterfactual]), cache=True).nodes for pair in pairs]
+    mean = torch.cat([nodes[:, 0] for nodes in written if nodes is not None], dim=1).mean(1)
+    mean = mean[:, None, None].expand_as(experiment.ablated)
+    torch.testing.assert_close(experiment.ablated, mean, atol=1e-12, rtol=0)
+        experiment.ablated, mean[:, None, None].expand_as(experiment.ablated), atol=1e-12, rtol=0
+    )
+
+
 def test_an_unknown_ablation_is_refused(tiny_experiment: Experiment) -> None:
-    with pytest.raises(RequestError, match="counterfactual, zero; got 'noise'"):
+    with pytest.raises(RequestError, match="counterfactual, mean, zero; got 'noise'"):
         Experiment(tiny_experiment.model, tiny_experiment.encoded.pairs, ablation="noise")

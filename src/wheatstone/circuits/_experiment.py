@@ -17,7 +17,7 @@ from wheatstone._errors import PromptError, RequestError
 from wheatstone.models import CircuitState, ResidualModel, memory_budget
 from wheatstone.tasks import Encoded, PromptPair, Targets, encode, metric_named
 
-Ablation = Literal["counterfactual", "zero"]
+Ablation = Literal["counterfactual", "mean", "zero"]
 ABLATIONS: tuple[str, ...] = get_args(Ablation)
 
 
@@ -28,8 +28,11 @@ class Experiment:
         model: the model.
         pairs: the prompts.
         ablation: what an edge outside a circuit carries: `counterfactual`, what its node writes on the
-            counterfactual prompt; `zero`, nothing (which leaves the distribution the model was trained on).
+            counterfactual prompt; `mean`, what it writes on average over the counterfactual prompts of `reference`
+            (position by position where these are as long as all the prompts, over all positions otherwise);
+            `zero`, nothing (which leaves the distribution the model was trained on).
         metric: `logit_diff` (logits), `prob_diff` (probability) or `kl` (nats).
+        reference: pairs that `mean` averages over, such as a task's training split; the pairs themselves by default.
         memory: bytes that a batch of circuits may take; default a third of what is free now.
 
     Raises:
@@ -45,6 +48,7 @@ class Experiment:
         *,
         ablation: str = "counterfactual",
         metric: str = "logit_diff",
+        reference: Sequence[PromptPair] | None = None,
         memory: int | None = None,
     ) -> None:
         if ablation not in ABLATIONS:
@@ -65,13 +69,30 @@ class Experiment:
         """What the `input` node writes on the clean prompts."""
         self.clean_logits = clean.logits
         self.targets = Targets(self.encoded, clean.logits.log_softmax(-1))
-        written = model.forward(self.encoded.counterfactual, cache=True).nodes
-        assert written is not None
-        self.ablated = written if ablation == "counterfactual" else written.new_zeros(()).expand_as(written)
+        self.ablated: Float[Tensor, "node batch pos d_model"] = self._ablated(clean.nodes, reference)
         self.clean: Float[Tensor, " batch"] = self.metric(clean.logits, self.targets)
         self.corrupt_logits = self.logits(torch.zeros(1, *self.graph.valid.shape, dtype=torch.bool))[0]
         self.corrupt: Float[Tensor, " batch"] = self.metric(self.corrupt_logits, self.targets)
         self._check_gap()
+
+    def _ablated(self, clean: Tensor, reference: Sequence[PromptPair] | None) -> Tensor:
+        """What every node writes along an ablated edge."""
+        if self.ablation == "zero":
+            return clean.new_zeros(()).expand_as(clean)
+        if self.ablation == "counterfactual" or reference is None:
+            tokens = self.encoded.counterfactual
+        else:
+            tokens = encode(self.model, reference).counterfactual
+        written = self.model.forward(tokens, cache=True).nodes
+        assert written is not None
+        if self.ablation == "counterfactual":
+            return written
+        prompts = self.encoded.clean
+        if (tokens.lengths == prompts.width).all() and (prompts.lengths == prompts.width).all():
+            return written.mean(1, keepdim=True).expand_as(clean)
+        steps = torch.arange(tokens.width, device=tokens.ids.device)
+        inside = steps < tokens.lengths[:, None]
+        return written[:, inside].mean(1)[:, None, None].expand_as(clean)
 
     def _check_gap(self) -> None:
         clean, corrupt = float(self.clean.mean()), float(self.corrupt.mean())

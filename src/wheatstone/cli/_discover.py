@@ -44,7 +44,7 @@ def discover(
     method: Annotated[str, typer.Option("--method", help="Ranking to start from: eap-ig or eap.")] = "eap-ig",
     steps: Annotated[int, typer.Option("--steps", help="Integration steps of eap-ig.")] = 5,
     ablation: Annotated[
-        str, typer.Option("--ablation", help="What edges outside the circuit carry: counterfactual or zero.")
+        str, typer.Option("--ablation", help="What edges outside the circuit carry: counterfactual, mean or zero.")
     ] = "counterfactual",
     metric: Annotated[
         str, typer.Option("--metric", help="logit_diff (logits), prob_diff (probability) or kl (nats).")

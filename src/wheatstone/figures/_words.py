@@ -84,6 +84,8 @@ def ablation_sentence(run: RunData) -> str:
     settings, prompts = run.manifest["settings"], run.manifest["prompts"]
     if settings["ablation"] == "zero":
         return "Every other edge carries nothing (zero ablation)."
+    if settings["ablation"] == "mean":
+        return "Every other edge carries its mean over the counterfactual prompts (mean ablation)."
     if settings["ablation"] != "counterfactual":
         return f"Every other edge is ablated ({settings['ablation']} ablation)."
     other = quoted(prompts[0]["counterfactual"]) if len(prompts) == 1 else "the counterfactual prompt"

@@ -117,7 +117,7 @@ def run_discovery(
     swapped = [pair for pair in (pair.swapped() for pair in pairs) if pair is not None]
     held_out: list[Verification] = []
     if swapped:
-        other = Experiment(model, swapped, ablation=settings.ablation, metric=settings.metric)
+        other = Experiment(model, swapped, ablation=settings.ablation, metric=settings.metric, reference=pairs)
         held_out.append(verify_in(other, keep, seed=seed, split="prompt and counterfactual swapped", report=report))
     verified = time.perf_counter()
     lens = answer_by_layer(experiment, keep)

@@ -102,7 +102,7 @@ def verify(
 
     Args:
         model: the model the circuit belongs to.
-        circuit: kept edges; ablation and metric are those it was found with.
+        circuit: kept edges; ablation and metric are those it was found with, and a mean is that of its examples.
         pairs: the prompts; to prove anything, others than it was found on.
         draws: random circuits of the same number of edges.
         seed: of the draws and the bootstrap.
@@ -118,7 +118,8 @@ def verify(
     prompts of another form.
     """
     keep = circuit.mask(model.graph)
-    experiment = Experiment(model, pairs, ablation=circuit.ablation, metric=circuit.metric)
+    reference = circuit.examples or None
+    experiment = Experiment(model, pairs, ablation=circuit.ablation, metric=circuit.metric, reference=reference)
     return verify_in(experiment, keep, draws=draws, seed=seed, split=split, report=report)
 
 
