@@ -233,8 +233,6 @@ def test_a_mean_is_taken_over_all_tokens_where_lengths_differ(tiny_experiment: E
     mean = torch.cat([nodes[:, 0] for nodes in written if nodes is not None], dim=1).mean(1)
     mean = mean[:, None, None].expand_as(experiment.ablated)
     torch.testing.assert_close(experiment.ablated, mean, atol=1e-12, rtol=0)
-        experiment.ablated, mean[:, None, None].expand_as(experiment.ablated), atol=1e-12, rtol=0
-    )
 
 
 def test_an_unknown_ablation_is_refused(tiny_experiment: Experiment) -> None:
