@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from wheatstone import Experiment, RequestError
+from wheatstone.discovery import METHODS
 from wheatstone.discovery._scores import EdgeScores, attribute, score_edges
 from wheatstone.models import Graph
 
@@ -92,10 +93,30 @@ def test_ranking_is_by_size_of_effect_and_ties_keep_the_order_of_computation() -
 
 
 def test_requests_that_are_refused(tiny_experiment: Experiment) -> None:
-    with pytest.raises(RequestError, match="eap-ig, eap; got 'acdc'"):
+    with pytest.raises(RequestError, match=r"eap-ig, eap, .*; got 'acdc'"):
         attribute(tiny_experiment, method="acdc")
     with pytest.raises(RequestError, match="at least one integration step; got 0"):
         attribute(tiny_experiment, steps=0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_gives_numbers_in_the_graph_alone_and_repeats_them(
+    tiny_experiment: Experiment, method: str
+) -> None:
+    first = attribute(tiny_experiment, method=method)
+    valid = torch.from_numpy(tiny_experiment.graph.valid)
+    assert first.values.shape == valid.shape
+    assert first.values.isfinite().all()
+    assert (first.values[~valid] == 0).all()
+    assert first.values.count_nonzero() > first.graph.edges / 2
+    assert (first.method, first.steps) == (method, METHODS[method].steps or 1)
+    assert torch.equal(first.values, attribute(tiny_experiment, method=method).values)
+    other = attribute(tiny_experiment, method=method, seed=1).values
+    assert torch.equal(first.values, other) != METHODS[method].seeded
+
+
+def test_a_method_without_steps_takes_one(tiny_experiment: Experiment) -> None:
+    assert attribute(tiny_experiment, method="eap", steps=7).steps == 1
 
 
 @pytest.mark.real_weights

@@ -6,6 +6,8 @@ from wheatstone.discovery._discover import Discovery as Discovery
 from wheatstone.discovery._discover import check_target as check_target
 from wheatstone.discovery._discover import discover as discover
 from wheatstone.discovery._discover import discover_in as discover_in
+from wheatstone.discovery._method import Score as Score
+from wheatstone.discovery._method import ScoreMethod as ScoreMethod
 from wheatstone.discovery._scores import METHODS as METHODS
 from wheatstone.discovery._scores import EdgeScores as EdgeScores
 from wheatstone.discovery._scores import attribute as attribute
@@ -18,6 +20,8 @@ __all__ = [
     "CurvePoint",
     "Discovery",
     "EdgeScores",
+    "Score",
+    "ScoreMethod",
     "SearchStep",
     "VerifiedSearch",
     "attribute",

@@ -1,13 +1,4 @@
-"""Edge scores by attribution patching: what every edge is worth, to first order, in one pass.
-
-    score(w → r) = sum over positions of (clean_w − ablated_w) · mean over steps of ∂metric/∂x_r
-
-It estimates how much the metric falls when the edge alone is ablated: positive supports the behaviour. EAP takes
-the gradient on the clean prompt (one step); EAP-IG averages it along the straight path of the input node from
-its ablated to its clean output, at k/m for k = 1 … m.
-
-Sources: Syed et al. 2023 (arXiv 2310.10348), section 3; Hanna et al. 2024 (arXiv 2403.17806), section 3.
-"""
+"""Edge scores by any method: what every edge is worth, and the ranking that follows."""
 
 from __future__ import annotations
 
@@ -19,11 +10,16 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wheatstone._errors import RequestError
+from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
+from wheatstone.discovery._drawn import RANDOM
+from wheatstone.discovery._eap import EAP, EAP_IG
+from wheatstone.discovery._method import ScoreMethod
 from wheatstone.models import Graph, ResidualModel
 from wheatstone.tasks import PromptPair
 
-METHODS: tuple[str, ...] = ("eap-ig", "eap")
+METHODS: dict[str, ScoreMethod] = {method.name: method for method in (EAP_IG, EAP, RANDOM)}
+"""Every scoring method by its name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +30,7 @@ class EdgeScores:
         graph: the graph.
         values: scores, 0 where there is no edge. Units of the metric.
         method: how they were made.
-        steps: integration steps.
+        steps: of the method; 1 where it has none.
     """
 
     graph: Graph
@@ -61,54 +57,52 @@ def score_edges(
     pairs: Sequence[PromptPair],
     *,
     method: str = "eap-ig",
-    steps: int = 5,
+    steps: int | None = None,
+    seed: int = 0,
     ablation: str = "counterfactual",
     metric: str = "logit_diff",
+    report: Reporter = silent,
 ) -> EdgeScores:
     """Scores every edge of the model on some prompts.
 
     Args:
         model: the model.
         pairs: the prompts; scores are averaged over them.
-        method: `eap-ig` or `eap`.
-        steps: integration steps of `eap-ig`, at least 1.
-        ablation: `counterfactual` or `zero`.
+        method: a name out of `METHODS`; docs/methods.md compares them.
+        steps: of the method, at least 1; default its own (5 for `eap-ig`). Methods without steps do not read it.
+        seed: of what the method draws; most draw nothing.
+        ablation: what an ablated edge carries, as in `Experiment`.
         metric: `logit_diff`, `prob_diff` or `kl`.
+        report: told how far it is.
 
     Returns:
-        Scores [channel, node] on the CPU.
+        Scores [channel, node] on the CPU: how much the metric falls when the edge alone is ablated, so that
+        positive supports the behaviour.
 
     Raises:
         RequestError: no such method, or fewer than one step.
 
-    When this misleads: where the metric bends along the path (a saturated softmax, a norm that an edge drives),
-    the sum of scores is far from the metric's change and single scores may have the wrong sign. A score is not
-    the effect of an ablation: check with `Experiment`. With `kl` and `eap` all scores are 0: the clean prompt is
-    the metric's minimum.
+    When this misleads: only an exact method's score is the effect of an ablation; all others are estimates, to be
+    checked with `Experiment`. And even exact effects of single edges do not add up.
     """
-    return attribute(Experiment(model, pairs, ablation=ablation, metric=metric), method=method, steps=steps)
+    experiment = Experiment(model, pairs, ablation=ablation, metric=metric)
+    return attribute(experiment, method=method, steps=steps, seed=seed, report=report)
 
 
-def attribute(experiment: Experiment, *, method: str = "eap-ig", steps: int = 5) -> EdgeScores:
+def attribute(
+    experiment: Experiment,
+    *,
+    method: str = "eap-ig",
+    steps: int | None = None,
+    seed: int = 0,
+    report: Reporter = silent,
+) -> EdgeScores:
     """`score_edges` within an experiment that is already set up."""
     if method not in METHODS:
         raise RequestError(expected=f"a method out of {', '.join(METHODS)}", got=repr(method), do="choose one of these")
-    if steps < 1:
+    chosen = METHODS[method]
+    if steps is not None and steps < 1:
         raise RequestError(expected="at least one integration step", got=str(steps), do="use --steps 5")
-    steps = steps if method == "eap-ig" else 1
-    graph, ablated = experiment.graph, experiment.ablated
-    clean = experiment.encoded.clean
-    inputs = experiment.clean_input
-    share = torch.arange(1, steps + 1, device=inputs.device, dtype=inputs.dtype).view(-1, 1, 1, 1) / steps
-    path = ablated[0] + share * (inputs - ablated[0])
-    gradients = experiment.model.channel_gradients(clean, experiment.step_values, inputs=path, cache=True)
-    assert gradients.nodes is not None
-    differences = (gradients.nodes - ablated).flatten(1)
-    values = torch.zeros(graph.valid.shape, dtype=differences.dtype, device=differences.device)
-    for layer in range(graph.layers):
-        written = graph.mlp_node(layer)
-        rows = slice(layer * graph.layer_channels, (layer + 1) * graph.layer_channels)
-        values[rows, :written] = gradients.at_layer(layer).flatten(1) @ differences[:written].T
-    values[graph.logits_channel] = (gradients.at_logits().flatten(1) @ differences.T)[0]
-    values = values.cpu() * torch.from_numpy(graph.valid) / (steps * clean.batch)
-    return EdgeScores(graph, values, method, steps)
+    steps = 1 if chosen.steps is None else steps or chosen.steps
+    values = chosen.score(experiment, steps=steps, seed=seed, report=report).cpu()
+    return EdgeScores(experiment.graph, values * torch.from_numpy(experiment.graph.valid), method, steps)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from wheatstone._lazy import door
 
 if TYPE_CHECKING:
+    from wheatstone.models._gradients import ChannelGradients as ChannelGradients
     from wheatstone.models._graph import Graph as Graph
     from wheatstone.models._interventions import Add as Add
     from wheatstone.models._interventions import Intervention as Intervention
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "Add": "wheatstone.models._interventions",
+    "ChannelGradients": "wheatstone.models._gradients",
     "CircuitRun": "wheatstone.models._rewired",
     "CircuitState": "wheatstone.models._rewired",
     "Graph": "wheatstone.models._graph",
