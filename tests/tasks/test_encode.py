@@ -77,7 +77,10 @@ def test_a_pair_swapped_twice_is_itself() -> None:
 def test_a_missing_leading_space_is_pointed_out(smollm2: ResidualModel, role: str) -> None:
     about = {"answers": (" French",), "distractors": (" Japanese",), role: ("German",)}
     wrong = PromptPair(
-        prompt="The official language of France is", counterfactual="The official language of Japan is", **about
+        prompt="The official language of France is",
+        counterfactual="The official language of Japan is",
+        answers=about["answers"],
+        distractors=about["distractors"],
     )
     with pytest.raises(PromptError) as error:
         encode(smollm2, [wrong])

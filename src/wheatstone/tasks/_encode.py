@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from wheatstone._errors import PromptError
+from wheatstone._errors import PromptError, RequestError
 from wheatstone.models import ResidualModel, Tokens
 from wheatstone.tasks._pair import PromptPair
+from wheatstone.tasks._spans import token_spans
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +25,8 @@ class Encoded:
         counterfactual: tokens of the counterfactuals, aligned with `clean` position by position.
         answers: first token of each answer, padded with -1.
         distractors: first token of each distractor, padded with -1.
+        spans: by name, the token positions [first, end) in each prompt, -1 where a prompt has no such span. They hold
+            for prompt and counterfactual. `last` and `subject` are always there.
         notes: what a reader of results should know, such as that only an answer's first token is scored.
     """
 
@@ -32,6 +35,7 @@ class Encoded:
     counterfactual: Tokens
     answers: Int[Tensor, "batch answer"]
     distractors: Int[Tensor, "batch distractor"]
+    spans: dict[str, Int[Tensor, "batch 2"]]
     notes: tuple[str, ...]
 
     @property
@@ -41,11 +45,23 @@ class Encoded:
 
     @property
     def subject_last(self) -> Int[Tensor, " batch"]:
-        """Last position at which prompt and counterfactual differ: where the subject ends."""
-        differs = self.clean.ids != self.counterfactual.ids
-        inside = torch.arange(self.clean.width, device=differs.device) < self.clean.lengths[:, None]
-        steps = torch.arange(self.clean.width, device=differs.device)
-        return torch.where(differs & inside, steps, -1).amax(-1)
+        """Last position of each prompt's subject: of its span, else the last at which the two prompts differ."""
+        return self.spans["subject"][:, 1] - 1
+
+    def span(self, name: str) -> Int[Tensor, "batch 2"]:
+        """Token positions [first, end) of a span that every prompt has.
+
+        Raises:
+            RequestError: a prompt lacks it.
+        """
+        if name not in self.spans or bool((self.spans[name] < 0).any()):
+            everywhere = [name for name, places in self.spans.items() if bool((places >= 0).all())]
+            raise RequestError(
+                expected=f"a span that every prompt has, out of {', '.join(everywhere)}",
+                got=repr(name),
+                do="choose one of these, or add it to the records' spans",
+            )
+        return self.spans[name]
 
 
 def encode(model: ResidualModel, pairs: Sequence[PromptPair]) -> Encoded:
@@ -57,7 +73,7 @@ def encode(model: ResidualModel, pairs: Sequence[PromptPair]) -> Encoded:
 
     Raises:
         PromptError: lengths differ within a pair, a prompt is longer than the context, an answer does not
-            continue its prompt as typed, or an answer and a distractor share their first token.
+            continue its prompt as typed, an answer and a distractor share their first token, or a span holds no token.
     """
     if not pairs:
         raise PromptError(expected="at least one prompt pair", got="none", do="give a prompt and a counterfactual")
@@ -88,12 +104,14 @@ def encode(model: ResidualModel, pairs: Sequence[PromptPair]) -> Encoded:
                 )
         answers.append(list(dict.fromkeys(right)))
         distractors.append(list(dict.fromkeys(wrong)))
+    ours, theirs = Tokens.of(clean, model.device), Tokens.of(counterfactual, model.device)
     return Encoded(
         pairs=tuple(pairs),
-        clean=Tokens.of(clean, model.device),
-        counterfactual=Tokens.of(counterfactual, model.device),
+        clean=ours,
+        counterfactual=theirs,
         answers=_padded(answers, model.device),
         distractors=_padded(distractors, model.device),
+        spans=token_spans(model, pairs, ours, theirs),
         notes=tuple(dict.fromkeys(notes)),
     )
 
