@@ -8,6 +8,8 @@ from wheatstone.discovery._discover import discover as discover
 from wheatstone.discovery._discover import discover_in as discover_in
 from wheatstone.discovery._method import Score as Score
 from wheatstone.discovery._method import ScoreMethod as ScoreMethod
+from wheatstone.discovery._nodes import NodeScores as NodeScores
+from wheatstone.discovery._nodes import node_scores as node_scores
 from wheatstone.discovery._scores import METHODS as METHODS
 from wheatstone.discovery._scores import EdgeScores as EdgeScores
 from wheatstone.discovery._scores import attribute as attribute
@@ -20,6 +22,7 @@ __all__ = [
     "CurvePoint",
     "Discovery",
     "EdgeScores",
+    "NodeScores",
     "Score",
     "ScoreMethod",
     "SearchStep",
@@ -28,6 +31,7 @@ __all__ = [
     "check_target",
     "discover",
     "discover_in",
+    "node_scores",
     "score_edges",
     "size_curve",
 ]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wheatstone.models._residual import ResidualModel as ResidualModel
     from wheatstone.models._rewired import CircuitRun as CircuitRun
     from wheatstone.models._rewired import CircuitState as CircuitState
+    from wheatstone.models._streams import Streams as Streams
     from wheatstone.models._tokens import Tokens as Tokens
     from wheatstone.models._wrap import wrap_model as wrap_model
 
@@ -42,6 +43,7 @@ _WHERE = {
     "Replace": "wheatstone.models._interventions",
     "ResidualModel": "wheatstone.models._residual",
     "Scale": "wheatstone.models._interventions",
+    "Streams": "wheatstone.models._streams",
     "Tokens": "wheatstone.models._tokens",
     "check_parity": "wheatstone.models._parity",
     "load_model": "wheatstone.models._load",

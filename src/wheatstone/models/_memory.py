@@ -116,15 +116,40 @@ def run_in_pieces(
     """
     nodes = int(keep.any(0).any(0).sum()) if resume is None else len(resume.nodes)
     each, mask = circuit_bytes(model, tokens, nodes)
-    circuits = max(1, budget // (each * tokens.batch + mask))
-    prompts = min(tokens.batch, max(1, (budget - mask) // each))
-    pieces = _pieces(len(keep), tokens.batch, circuits, prompts)
+
+    def piece(circuits: slice, rows: slice) -> Tensor:
+        state = resume and CircuitState(resume.keep, resume.nodes, resume.deltas[:, rows])
+        return run(tokens.rows(rows), ablated[:, rows], keep[circuits], state)
+
+    return in_pieces(
+        piece,
+        (len(keep), tokens.batch),
+        (max(1, budget // (each * tokens.batch + mask)), min(tokens.batch, max(1, (budget - mask) // each))),
+    )
+
+
+def in_pieces(
+    run: Callable[[slice, slice], Float[Tensor, "circuit batch vocab"]], whole: tuple[int, int], most: tuple[int, int]
+) -> Float[Tensor, "circuit batch vocab"]:
+    """Runs circuits on prompts piece by piece, in smaller pieces where memory runs out.
+
+    Args:
+        run: runs one piece: (which circuits, which prompts) -> logits.
+        whole: how many circuits and prompts there are.
+        most: how many of them make a piece.
+
+    Raises:
+        ComputationError: not even one circuit on one prompt fits.
+
+    Warns:
+        MemoryWarning: memory ran out; the remaining pieces are halved.
+    """
+    pieces = _pieces(*whole, *most)
     logits: Tensor | None = None
     while pieces:
         circuits, rows = pieces[0]
-        state = resume and CircuitState(resume.keep, resume.nodes, resume.deltas[:, rows])
         try:
-            part = run(Tokens(tokens.ids[rows], tokens.lengths[rows]), ablated[:, rows], keep[circuits], state)
+            part = run(circuits, rows)
         except RuntimeError as error:
             if not _out_of_memory(error):
                 raise
@@ -135,7 +160,7 @@ def run_in_pieces(
             return part
         else:
             if logits is None:
-                logits = part.new_empty(len(keep), tokens.batch, part.shape[-1])
+                logits = part.new_empty(*whole, part.shape[-1])
             logits[circuits, rows] = part
             pieces = pieces[1:]
     assert logits is not None

@@ -13,10 +13,15 @@ from wheatstone.models._attention import attention_patterns
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._gradients import ChannelGradients, Values, channel_gradients
 from wheatstone.models._interventions import Intervention
-from wheatstone.models._memory import memory_budget, run_in_pieces
+from wheatstone.models._memory import circuit_bytes, in_pieces, memory_budget, run_in_pieces
+from wheatstone.models._patched import patched_logits
 from wheatstone.models._record import Recording, record
 from wheatstone.models._rewired import CircuitRun, CircuitState, Rewired
+from wheatstone.models._streams import Streams, record_streams
 from wheatstone.models._tokens import Tokens
+
+_PATCHED = 6
+"""Copies of the residual stream that a patched run keeps: with its change, before and after each sublayer."""
 
 
 @final
@@ -56,6 +61,50 @@ class ResidualModel(Decoder):
             RequestError: a place or position that is not there, or a query that would have no key left.
         """
         return record(self, tokens, cache=cache, all_positions=all_positions, interventions=interventions)
+
+    def streams(self, tokens: Tokens) -> Streams:
+        """The plain forward pass, with the residual stream at every place: where patched runs leave from.
+
+        Args:
+            tokens: the prompts.
+        """
+        return record_streams(self, tokens)
+
+    def patched_logits(
+        self,
+        plain: Streams,
+        nodes: Sequence[int],
+        changes: Float[Tensor, "patch batch pos d_model"],
+        *,
+        budget: int | None = None,
+    ) -> Float[Tensor, "patch batch vocab"]:
+        """Logits at each prompt's last position with one node's output changed in each run (activation patching).
+
+        Args:
+            plain: the prompts' plain run, from `streams`.
+            nodes: whose output is changed in each run, by position on the node axis. Layers before the first of them
+                are not run, so that runs of neighbours belong together.
+            changes: what is added to that output.
+            budget: bytes that a batch may take beside its logits; default a third of free memory.
+
+        Raises:
+            ComputationError: memory runs out with one patch on one prompt.
+
+        Warns:
+            MemoryWarning: memory ran out and smaller batches were tried.
+        """
+
+        def piece(patches: slice, rows: slice) -> Tensor:
+            return patched_logits(self, plain.rows(rows), nodes[patches], changes[patches, rows])
+
+        whole = (len(nodes), plain.tokens.batch)
+        return in_pieces(piece, whole, self._most(plain.tokens, budget))
+
+    def _most(self, tokens: Tokens, budget: int | None) -> tuple[int, int]:
+        """How many patched runs on how many prompts fit."""
+        each, _ = circuit_bytes(self, tokens, _PATCHED)
+        fit = max(1, (memory_budget(self.device) if budget is None else budget) // each)
+        return max(1, fit // tokens.batch), min(fit, tokens.batch)
 
     def attention(
         self, tokens: Tokens, layers: Sequence[int] | None = None, *, interventions: Sequence[Intervention] = ()

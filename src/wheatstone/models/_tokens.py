@@ -46,3 +46,7 @@ class Tokens:
     def repeat(self, times: int) -> Tokens:
         """The whole batch `times` over, one copy after another."""
         return Tokens(self.ids.repeat(times, 1), self.lengths.repeat(times))
+
+    def rows(self, which: slice) -> Tokens:
+        """Some of the prompts, as wide as before."""
+        return Tokens(self.ids[which], self.lengths[which])
