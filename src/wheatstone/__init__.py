@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from wheatstone.models import load_model as load_model
     from wheatstone.models import wrap_model as wrap_model
     from wheatstone.tasks import PromptPair as PromptPair
+    from wheatstone.tasks import Task as Task
+    from wheatstone.tasks import load_task as load_task
     from wheatstone.verification import Verification as Verification
     from wheatstone.verification import verify as verify
 
@@ -35,9 +37,11 @@ _WHERE = {
     "Graph": "wheatstone.models",
     "PromptPair": "wheatstone.tasks",
     "ResidualModel": "wheatstone.models",
+    "Task": "wheatstone.tasks",
     "Verification": "wheatstone.verification",
     "discover": "wheatstone.discovery",
     "load_model": "wheatstone.models",
+    "load_task": "wheatstone.tasks",
     "score_edges": "wheatstone.discovery",
     "verify": "wheatstone.verification",
     "wrap_model": "wheatstone.models",

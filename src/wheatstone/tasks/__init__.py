@@ -1,25 +1,53 @@
-"""Prompts with their counterfactuals and answers, as tokens, and what is measured on them."""
+"""Tasks: prompts with their counterfactuals and answers, split for proof, as tokens, and what is measured on them."""
 
+from wheatstone.tasks._batches import length_batches as length_batches
 from wheatstone.tasks._encode import Encoded as Encoded
 from wheatstone.tasks._encode import encode as encode
+from wheatstone.tasks._known import KNOWN_RANK as KNOWN_RANK
+from wheatstone.tasks._known import Answered as Answered
+from wheatstone.tasks._known import answered as answered
+from wheatstone.tasks._load import load_task as load_task
 from wheatstone.tasks._metrics import METRICS as METRICS
 from wheatstone.tasks._metrics import Metric as Metric
 from wheatstone.tasks._metrics import Targets as Targets
 from wheatstone.tasks._metrics import gather as gather
 from wheatstone.tasks._metrics import metric_named as metric_named
 from wheatstone.tasks._pair import PromptPair as PromptPair
+from wheatstone.tasks._problems import Problem as Problem
 from wheatstone.tasks._ranks import answer_ranks as answer_ranks
 from wheatstone.tasks._ranks import hits as hits
+from wheatstone.tasks._relation import Relation as Relation
+from wheatstone.tasks._relation import bundled_relation as bundled_relation
+from wheatstone.tasks._relation import bundled_relations as bundled_relations
+from wheatstone.tasks._source import About as About
+from wheatstone.tasks._split import FRACTIONS as FRACTIONS
+from wheatstone.tasks._split import SPLITS as SPLITS
+from wheatstone.tasks._task import Known as Known
+from wheatstone.tasks._task import Task as Task
 
 __all__ = [
+    "FRACTIONS",
+    "KNOWN_RANK",
     "METRICS",
+    "SPLITS",
+    "About",
+    "Answered",
     "Encoded",
+    "Known",
     "Metric",
+    "Problem",
     "PromptPair",
+    "Relation",
     "Targets",
+    "Task",
     "answer_ranks",
+    "answered",
+    "bundled_relation",
+    "bundled_relations",
     "encode",
     "gather",
     "hits",
+    "length_batches",
+    "load_task",
     "metric_named",
 ]

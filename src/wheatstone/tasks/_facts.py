@@ -1,0 +1,36 @@
+"""Facts as a source of prompt pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from wheatstone.models import ResidualModel
+from wheatstone.tasks._counterfactuals import Fact, with_counterfactuals
+from wheatstone.tasks._problems import Problem
+from wheatstone.tasks._source import About, Draft
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Facts whose counterfactuals are other facts of the same split.
+
+    Args:
+        about: what is said about them.
+        facts: subjects with prompts and answers.
+    """
+
+    about: About
+    facts: tuple[Fact, ...]
+
+    def subjects(self, model: ResidualModel) -> Sequence[str]:
+        """Each fact's key."""
+        return [fact.key or fact.subject for fact in self.facts]
+
+    def drafts(
+        self, model: ResidualModel, subjects: frozenset[str], draw: Random, most: int, problems: list[Problem]
+    ) -> list[Draft]:
+        """One pair a fact, where another fact fits."""
+        mine = [fact for fact in self.facts if (fact.key or fact.subject) in subjects]
+        return [Draft(pair, fact.where) for fact, pair in with_counterfactuals(model, mine, draw)[0]]

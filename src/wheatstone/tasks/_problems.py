@@ -1,0 +1,43 @@
+"""What is wrong with a task's records: collected whole, refused or listed at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wheatstone._errors import PromptError
+
+_MOST_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One record that cannot be used.
+
+    Args:
+        where: file and line, or the prompt of a record that no file holds.
+        what: the matter, in words.
+    """
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+def refuse(problems: Sequence[Problem], name: str) -> None:
+    """Raises where there is a problem, with all of them in one list.
+
+    Raises:
+        PromptError: there is a problem.
+    """
+    if not problems:
+        return
+    shown = " | ".join(map(str, problems[:_MOST_SHOWN]))
+    rest = f" | and {len(problems) - _MOST_SHOWN:,} more" if len(problems) > _MOST_SHOWN else ""
+    raise PromptError(
+        expected=f"records of {name} that can all be used",
+        got=f"{len(problems):,} that cannot: {shown}{rest}",
+        do="mend them, or leave them out (strict=False, --skip-bad)",
+    )
