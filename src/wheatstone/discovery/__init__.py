@@ -10,6 +10,8 @@ from wheatstone.discovery._method import Score as Score
 from wheatstone.discovery._method import ScoreMethod as ScoreMethod
 from wheatstone.discovery._nodes import NodeScores as NodeScores
 from wheatstone.discovery._nodes import node_scores as node_scores
+from wheatstone.discovery._paths import PathEffects as PathEffects
+from wheatstone.discovery._paths import path_patching as path_patching
 from wheatstone.discovery._scores import METHODS as METHODS
 from wheatstone.discovery._scores import EdgeScores as EdgeScores
 from wheatstone.discovery._scores import attribute as attribute
@@ -23,6 +25,7 @@ __all__ = [
     "Discovery",
     "EdgeScores",
     "NodeScores",
+    "PathEffects",
     "Score",
     "ScoreMethod",
     "SearchStep",
@@ -32,6 +35,7 @@ __all__ = [
     "discover",
     "discover_in",
     "node_scores",
+    "path_patching",
     "score_edges",
     "size_curve",
 ]

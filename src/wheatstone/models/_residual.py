@@ -15,13 +15,14 @@ from wheatstone.models._gradients import ChannelGradients, Values, channel_gradi
 from wheatstone.models._interventions import Intervention
 from wheatstone.models._memory import circuit_bytes, in_pieces, memory_budget, run_in_pieces
 from wheatstone.models._patched import patched_logits
+from wheatstone.models._paths import Paths
 from wheatstone.models._record import Recording, record
 from wheatstone.models._rewired import CircuitRun, CircuitState, Rewired
 from wheatstone.models._streams import Streams, record_streams
 from wheatstone.models._tokens import Tokens
 
 _PATCHED = 6
-"""Copies of the residual stream that a patched run keeps: with its change, before and after each sublayer."""
+"""Copies of the residual stream that a patched run keeps: what changes, and around each sublayer."""
 
 
 @final
@@ -99,6 +100,38 @@ class ResidualModel(Decoder):
 
         whole = (len(nodes), plain.tokens.batch)
         return in_pieces(piece, whole, self._most(plain.tokens, budget))
+
+    def path_logits(
+        self,
+        plain: Streams,
+        ablated: Float[Tensor, "node batch pos d_model"],
+        senders: Bool[Tensor, "path node"],
+        receivers: Sequence[int],
+        *,
+        mlps: bool = True,
+        budget: int | None = None,
+    ) -> Float[Tensor, "path batch vocab"]:
+        """Logits at each prompt's last position with senders ablated along paths to receivers alone (path patching).
+
+        Args:
+            plain: the prompts' plain run, from `streams`.
+            ablated: what a node writes along such a path.
+            senders: of each run, the nodes where the paths begin, on the CPU.
+            receivers: the channels where they end, by position on the channel axis.
+            mlps: whether paths may lead through MLPs between; heads between are frozen.
+            budget: bytes that a batch may take beside its logits; default a third of free memory.
+
+        Raises:
+            ComputationError: memory runs out with one run on one prompt.
+
+        Warns:
+            MemoryWarning: memory ran out and smaller batches were tried.
+        """
+
+        def piece(paths: slice, rows: slice) -> Tensor:
+            return Paths(self, plain.rows(rows), ablated[:, rows], senders[paths], receivers, mlps=mlps).run()
+
+        return in_pieces(piece, (len(senders), plain.tokens.batch), self._most(plain.tokens, budget))
 
     def _most(self, tokens: Tokens, budget: int | None) -> tuple[int, int]:
         """How many patched runs on how many prompts fit."""
