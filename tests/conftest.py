@@ -6,25 +6,23 @@ import os
 
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does, before torch is loaded
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from prompts import FRANCE
+from tiny import explainable_pairs, make_tiny
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-from transformers.models.llama.modeling_llama import LlamaRMSNorm
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from wheatstone.circuits import Experiment
 from wheatstone.discovery import Discovery, discover_in
 from wheatstone.models import ResidualModel, load_model
 from wheatstone.models._cache import ModelFiles
 from wheatstone.models._sources import resolve_model
-from wheatstone.tasks import PromptPair
 
 
 @pytest.fixture(scope="session")
@@ -120,62 +118,6 @@ def tiny_gguf(tmp_path: Path) -> Path:
     return path
 
 
-WORDS = [f"w{index}" for index in range(40)]
-
-
-class DoubleRMSNorm(torch.nn.Module):
-    """llama's norm without its detour through float32, which would blur finite differences."""
-
-    def __init__(self, norm: LlamaRMSNorm) -> None:
-        super().__init__()
-        self.weight, self.variance_epsilon = norm.weight, norm.variance_epsilon
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.weight * x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.variance_epsilon)
-
-
-def make_tiny(kind: str, dtype: torch.dtype) -> ResidualModel:
-    """A random model of 3 layers and 4 heads, every bias and norm weight random too; prompts are words w0 … w39."""
-    if kind == "gpt2":
-        config = GPT2Config(
-            vocab_size=len(WORDS),
-            n_positions=32,
-            n_embd=16,
-            n_layer=3,
-            n_head=4,
-            n_inner=24,
-            bos_token_id=0,
-            eos_token_id=0,
-        )
-        module = GPT2LMHeadModel(config)
-    else:
-        module = LlamaForCausalLM(
-            LlamaConfig(
-                vocab_size=len(WORDS),
-                hidden_size=16,
-                intermediate_size=24,
-                num_hidden_layers=3,
-                num_attention_heads=4,
-                num_key_value_heads=2,
-                max_position_embeddings=32,
-                attention_bias=kind == "llama-biased",
-                mlp_bias=kind == "llama-biased",
-            )
-        )
-    draw = torch.Generator().manual_seed(0)
-    for name, parameter in module.named_parameters():
-        noise = torch.randn(parameter.shape, generator=draw)
-        norm = parameter.ndim == 1 and name.endswith("weight")
-        parameter.data = (1 + 0.3 * noise if norm else 0.4 * noise).to(dtype)
-    for name, part in list(module.named_modules()):
-        if isinstance(part, LlamaRMSNorm) and dtype == torch.float64:
-            module.set_submodule(name, DoubleRMSNorm(part))
-    vocabulary = Tokenizer(WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="w0"))
-    vocabulary.pre_tokenizer = Whitespace()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=vocabulary, unk_token="w0")
-    return ResidualModel(module, tokenizer, id=f"tiny-{kind}")
-
-
 @pytest.fixture(scope="session", params=["llama", "llama-biased", "gpt2"])
 def tiny(request: pytest.FixtureRequest) -> ResidualModel:
     """A tiny random model in float32; the llamas have two heads to a KV group."""
@@ -192,24 +134,6 @@ def tiny64(request: pytest.FixtureRequest) -> ResidualModel:
 def smollm2(smollm2_files: ModelFiles) -> ResidualModel:
     """SmolLM2-135M, to be read only."""
     return load_model(smollm2_files.id)
-
-
-def explainable_pairs(model: ResidualModel, prompts: Sequence[tuple[str, str]]) -> list[PromptPair]:
-    """Pairs on which even a random model changes its answer: answer and distractor are read off its logits."""
-    pairs: list[PromptPair] = []
-    for prompt, counterfactual in prompts:
-        clean, corrupt = (model.forward(model.tokens([text])).logits[0] for text in (prompt, counterfactual))
-        gap = torch.minimum(clean[:, None] - clean, corrupt - corrupt[:, None])
-        answer, distractor = divmod(int(gap.argmax()), len(clean))
-        pairs.append(
-            PromptPair(
-                prompt=prompt,
-                counterfactual=counterfactual,
-                answers=(f" {WORDS[answer]}",),
-                distractors=(f" {WORDS[distractor]}",),
-            )
-        )
-    return pairs
 
 
 @pytest.fixture(scope="session")

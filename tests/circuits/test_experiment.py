@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import explainable_pairs
+from tiny import explainable_pairs
 from torch import Tensor, nn
 
 from wheatstone import Experiment, PromptError, PromptPair, RequestError, ResidualModel

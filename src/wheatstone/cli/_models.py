@@ -8,6 +8,7 @@ from typing import Annotated, no_type_check
 import typer
 from rich.table import Column, Table
 
+from wheatstone.cli._options import DeviceOption, DtypeOption
 from wheatstone.cli._output import JsonOption, Output
 
 models_app = typer.Typer(name="models", invoke_without_command=True)
@@ -52,8 +53,8 @@ def check(
     prompt: Annotated[
         list[str] | None, typer.Option(help="Prompt to run; may be repeated. Four of different kinds by default.")
     ] = None,
-    dtype: Annotated[str, typer.Option(help="Precision: float32, float64, bfloat16 or float16.")] = "float32",
-    device: Annotated[str, typer.Option(help="Where to run: cpu, cuda, mps or auto.")] = "cpu",
+    dtype: DtypeOption = "float32",
+    device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
     """Compare the factored forward pass with transformers' on a model of yours.

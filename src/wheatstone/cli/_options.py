@@ -12,7 +12,9 @@ ModelOption = Annotated[
         "--model", help="Bundled name (smollm2-135m), Hugging Face id, folder, or .gguf file.", metavar="MODEL"
     ),
 ]
-DeviceOption = Annotated[str, typer.Option("--device", help="Where to run: cpu, cuda, mps or auto.")]
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="Where to run: cpu, cuda, mps or auto, which spreads weights that do not fit.")
+]
 DtypeOption = Annotated[
     str,
     typer.Option(

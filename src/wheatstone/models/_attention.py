@@ -42,7 +42,7 @@ def attention_patterns(
     with _eager(model), replaced_forward(watch):
         record(model, tokens, cache=False, all_positions=False, interventions=interventions)
     inside = chosen(None, tokens)[:, None, :, None]
-    return torch.stack([seen[layer] * inside for layer in wanted])
+    return torch.stack([seen[layer].to(inside.device) * inside for layer in wanted])
 
 
 @contextmanager

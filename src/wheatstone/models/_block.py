@@ -1,14 +1,15 @@
 """One decoder layer seen as its parts: norms, per-head projections, attention core, MLP.
 
 Every array here is a view of the checkpoint's own parameter; every computation inside attention and MLP is
-transformers' own code, called with inputs of our choosing.
+transformers' own code, called with inputs of our choosing. Where accelerate keeps weights on the CPU or on disk, they
+are to be read inside `present` only.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from wheatstone._errors import ModelError
 from wheatstone.models._norm import Norm, norm_of
+from wheatstone.models._placement import execution_device, present
 from wheatstone.models.families import Family
 
 HeadWeights = Float[Tensor, "head d_head d_model"]
@@ -49,7 +51,7 @@ class Block:
     Raises:
         AttributeError: the layer lacks a part that the family names.
         ModelError: attention has an output bias and an output norm. Scaled by the norm, the bias is no head's
-            share, nor is it constant.
+            share, nor is it constant. Or the layer is split over several devices.
     """
 
     def __init__(
@@ -60,18 +62,21 @@ class Block:
         self.family = family
         self.heads = heads
         self.kv_groups = kv_groups
+        self.device = execution_device(layer, f"layer {index}")
+        """Where the layer runs."""
+        self._offloaded = any(weight.is_meta for weight in layer.parameters())
         self.attention = layer.get_submodule(family.attention)
-        self.attention_norm = norm_of(layer, family.attention_norm, family)
-        self.mlp_norm = norm_of(layer, family.mlp_norm, family)
-        self._attention_output_norm = norm_of(layer, family.attention_output_norm, family)
-        self._mlp_output_norm = norm_of(layer, family.mlp_output_norm, family)
+        self.attention_norm = norm_of(layer, family.attention_norm, family, self.device)
+        self.mlp_norm = norm_of(layer, family.mlp_norm, family, self.device)
+        self._attention_output_norm = norm_of(layer, family.attention_output_norm, family, self.device)
+        self._mlp_output_norm = norm_of(layer, family.mlp_output_norm, family, self.device)
         self.mlp = _chain(layer, family.mlp)
         self._qkv = tuple(self.attention.get_submodule(name) for name in family.qkv)
         self._output = self.attention.get_submodule(family.attention_output)
         self._multiplier = multiplier
 
-        out_in, self._output_bias = _weight(self._output)
-        if self._output_bias is not None and self._attention_output_norm.module is not None:
+        out_in, output_bias = _weight(self._output)
+        if output_bias is not None and self._attention_output_norm.module is not None:
             raise ModelError(
                 expected=f"attention without an output bias in a model of family {family.name}, which norms its output",
                 got=f"a bias in layer {index}",
@@ -79,10 +84,25 @@ class Block:
             )
         self.d_model = out_in.shape[0]
         self._d_head = out_in.shape[1] // heads
-        self.output_weight: HeadWeights = out_in.T.unflatten(0, (heads, self._d_head))
-        weights, biases = zip(*(_weight(module) for module in self._qkv), strict=True)
-        self.qkv_weights: tuple[HeadWeights, ...] = self._by_head(weights)
-        self._qkv_biases: tuple[Tensor, ...] | None = None if biases[0] is None else self._by_head(biases)
+
+    def present(self) -> AbstractContextManager[None]:
+        """While this lasts, the layer's weights can be read."""
+        return present(self.layer) if self._offloaded else nullcontext()
+
+    @property
+    def output_weight(self) -> HeadWeights:
+        """Each head's slice of the output projection."""
+        return _weight(self._output)[0].T.unflatten(0, (self.heads, self._d_head))
+
+    @property
+    def qkv_weights(self) -> tuple[HeadWeights, ...]:
+        """Each head's or group's slice of the query, key and value projections."""
+        return self._by_head([_weight(module)[0] for module in self._qkv])
+
+    @property
+    def _qkv_biases(self) -> tuple[Tensor, ...] | None:
+        biases = [bias for _, bias in map(_weight, self._qkv) if bias is not None]
+        return self._by_head(biases) if biases else None
 
     @property
     def norms(self) -> list[Norm]:
@@ -93,11 +113,8 @@ class Block:
     @property
     def output_bias(self) -> Float[Tensor, " d_model"] | None:
         """What attention writes whatever its heads do."""
-        return (
-            self._output_bias
-            if self._output_bias is None or self._multiplier == 1
-            else (self._output_bias * self._multiplier)
-        )
+        _, bias = _weight(self._output)
+        return bias if bias is None or self._multiplier == 1 else bias * self._multiplier
 
     @property
     def neurons_in(self) -> nn.Module:
@@ -139,7 +156,8 @@ class Block:
             [channel, tokens, d_head].
         """
         projected = torch.bmm(inputs, self.qkv_weights[kind][rows].transpose(1, 2))
-        return projected if self._qkv_biases is None else projected + self._qkv_biases[kind][rows][:, None]
+        biases = self._qkv_biases
+        return projected if biases is None else projected + biases[kind][rows][:, None]
 
     @torch.no_grad()
     def offsets(self) -> QKV:
@@ -183,7 +201,7 @@ class Block:
         weight = self.output_weight
         if heads is not None and len(heads) < self.heads:
             per_head, weight = per_head[heads], weight[heads]
-        into = None if out is None else out.flatten(1, 2)
+        into = None if out is None or out.device != z.device else out.flatten(1, 2)
         outputs = torch.bmm(per_head, weight, out=into).unflatten(1, z.shape[:2])
         if self._attention_output_norm.module is not None:
             outputs = (outputs * self._attention_output_norm.factor(self._whole(z))).to(z.dtype)

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import atexit
 import re
+import shutil
+import tempfile
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from wheatstone._errors import ModelError
+from wheatstone._home import home
 from wheatstone.models._cache import ModelFiles
 from wheatstone.models._quiet import quiet
 from wheatstone.models.families import known_family
 
 
 def load_checkpoint(
-    files: ModelFiles, *, dtype: torch.dtype, device: torch.device
+    files: ModelFiles, *, dtype: torch.dtype, device: torch.device | dict[str, Any]
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Loads model and tokenizer from safetensors; no code of the checkpoint's is run.
 
     Args:
         files: from `resolve_model`.
         dtype: of the parameters. In the stored dtype on the CPU the weights stay memory-mapped.
-        device: where the parameters go.
+        device: where the parameters go; or transformers' options for spreading them, `device_map` and `max_memory`.
 
     Returns:
         The model in eval mode, without gradients, with SDPA attention where its family has it; and its tokenizer.
@@ -31,6 +35,7 @@ def load_checkpoint(
         ModelError: transformers cannot read the files, weights are missing from them, or they disagree with the config.
     """
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    spread = {} if isinstance(device, torch.device) else device | {"offload_folder": _scratch()}
     try:
         with quiet():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -42,6 +47,7 @@ def load_checkpoint(
                 ignore_mismatched_sizes=True,  # told below, by name
                 output_loading_info=True,
                 **options,
+                **spread,
             )
             model, found = loaded
             tokenizer = AutoTokenizer.from_pretrained(files.folder, **options)
@@ -73,4 +79,17 @@ def load_checkpoint(
             got=f"{len(extra)} weights more in the file, first {extra[0]}",
             do="replace config.json or the weights; they belong to different models",
         )
-    return model.requires_grad_(False).eval().to(device), tokenizer
+    model.requires_grad_(False).eval()
+    return model.to(device) if isinstance(device, torch.device) else model, tokenizer
+
+
+def _scratch() -> str:
+    """A folder, until this process ends, for weights that are offloaded to disk otherwise than the checkpoint has them.
+
+    Most are read from the checkpoint itself; experts are merged as they are loaded.
+    """
+    place = home() / "offload"
+    place.mkdir(parents=True, exist_ok=True)
+    folder = tempfile.mkdtemp(dir=place)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -47,7 +48,6 @@ class Decoder:
         self.id = id
         self.sha256 = sha256
         self.family = known_family(module.config.model_type, id).variant(config)
-        _check_device(module, id)
         self.module = module.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         heads = int(config.num_attention_heads)
@@ -67,8 +67,13 @@ class Decoder:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.module.device
+        """Where tokens, node outputs and logits are: where the first layer runs."""
+        return self.blocks[0].device
+
+    @cached_property
+    def spread(self) -> bool:
+        """Whether layers run on different devices; activations then move where one layer hands over to the next."""
+        return len({block.device for block in self.blocks}) > 1
 
     @property
     def dtype(self) -> torch.dtype:
@@ -118,8 +123,22 @@ class Decoder:
             ModelError: the logits are not finite.
         """
         wanted, which = (tokens.lengths - 1).unique(return_inverse=True)
-        with self._swapped(layer):
-            logits = self.module(tokens.ids, use_cache=False, logits_to_keep=0 if all_positions else wanted).logits
+        unembedded: Tensor | int = 0 if all_positions else wanted
+        if self.spread and not all_positions:
+            # The positions are on another device than what they would index: unembed all from the first of them on.
+            unembedded, which = tokens.width - int(wanted[0]), tokens.lengths - 1 - wanted[0]
+
+        def arrived(index: int, x: Tensor, call: dict[str, Any]) -> Tensor:
+            block = self.blocks[index]
+            if self.spread:
+                from accelerate.utils import send_to_device
+
+                x, call = send_to_device((x, call), block.device)
+            with block.present():
+                return layer(index, x, call)
+
+        with self._swapped(arrived):
+            logits = self.module(tokens.ids, use_cache=False, logits_to_keep=unembedded).logits
         if not logits.detach().sum(dtype=torch.float32).isfinite():
             raise ModelError(
                 expected=f"finite logits of {self.id}",
@@ -175,8 +194,9 @@ class Decoder:
         """
         stream = nodes.cumsum(0)[[0, *(self.graph.mlp_node(layer) for layer in range(self.graph.layers))]]
         for block in self.blocks:
-            if block.output_bias is not None:
-                stream[block.index + 1 :] += block.output_bias
+            with block.present():
+                if block.output_bias is not None:
+                    stream[block.index + 1 :] += block.output_bias.to(stream.device)
         return stream
 
     @torch.no_grad()
@@ -202,14 +222,3 @@ class Decoder:
 
         with replaced_forward({block.layer: stand_in(block) for block in self.blocks}):
             yield
-
-
-def _check_device(module: nn.Module, id: str) -> None:
-    """Per-head projections are views of the weights, so these must be there, and in one place."""
-    devices = sorted({str(weight.device) for weight in module.parameters()})
-    if len(devices) != 1 or devices == ["meta"]:
-        raise ModelError(
-            expected=f"all weights of {id} in memory on one device",
-            got=f"weights on {', '.join(devices)}" + (", where offloaded ones are" if "meta" in devices else ""),
-            do="load it without a device map",
-        )

@@ -95,7 +95,7 @@ class Edits:
     def node(self, node: int, written: Float[Tensor, "batch pos d_model"]) -> Tensor:
         """What a node writes instead."""
         for intervention in self._nodes.get(node, ()):
-            where = chosen(intervention.positions, self._tokens)[..., None]
+            where = chosen(intervention.positions, self._tokens)[..., None].to(written.device)
             written = torch.where(where, intervention.apply(written), written)
         return written
 
@@ -108,6 +108,7 @@ class Edits:
         cut = self._cut.get(layer)
         if cut is None:
             return call
+        cut = cut.to(self._model.blocks[layer].device)
         mask: Tensor | None = call.get("attention_mask")
         if mask is None:
             mask = torch.ones(cut.shape[-2:], dtype=torch.bool, device=cut.device).tril()
@@ -139,7 +140,7 @@ class Edits:
             neurons = activations.reshape(self._tokens.batch, self._tokens.width, -1).clone()
             for index, intervention in edits:
                 before = neurons[..., index]
-                where = chosen(intervention.positions, self._tokens)
+                where = chosen(intervention.positions, self._tokens).to(before.device)
                 neurons[..., index] = torch.where(where, intervention.apply(before), before)
             return type(module).forward(module, neurons.view_as(activations))
 

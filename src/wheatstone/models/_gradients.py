@@ -54,6 +54,10 @@ class ChannelGradients:
 
     def at_layer(self, layer: int) -> Float[Tensor, "channel batch pos d_model"]:
         """Gradients at the layer's channels, in the graph's order: q, k, v, MLP."""
+        with self._model.blocks[layer].present():
+            return self._at_block(layer).to(self._model.device)
+
+    def _at_block(self, layer: int) -> Float[Tensor, "channel batch pos d_model"]:
         block, trace = self._model.blocks[layer], self._traces[layer]
         *d_qkv, d_mlp = self._grads[4 * layer : 4 * layer + 4]
         rows: list[Tensor] = []
@@ -73,7 +77,7 @@ class ChannelGradients:
 
     def at_logits(self) -> Float[Tensor, "1 batch pos d_model"]:
         """Gradient at the channel that the unembedding reads."""
-        return self._grads[-1].unflatten(0, (self._steps, -1)).sum(0)[None]
+        return self._grads[-1].unflatten(0, (self._steps, -1)).sum(0)[None].to(self._model.device)
 
     def _pull_back(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -13,12 +14,15 @@ from wheatstone._errors import ModelError, RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.models._cache import ModelFiles
 from wheatstone.models._checkpoint import load_checkpoint
-from wheatstone.models._memory import free_memory
+from wheatstone.models._memory import MemoryWarning, free_memory, memory_budget
 from wheatstone.models._residual import ResidualModel
 from wheatstone.models._sources import resolve_model
 from wheatstone.models._wiring import check_wiring
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+
+DeviceMap = Mapping[str, int | str | torch.device]
+"""Which part of the model goes where, by the name of its module."""
 
 
 class PrecisionWarning(UserWarning):
@@ -29,7 +33,7 @@ def load_model(
     name: str | Path,
     *,
     revision: str | None = None,
-    device: str = "cpu",
+    device: str | DeviceMap = "cpu",
     dtype: str = "float32",
     report: Reporter = silent,
 ) -> ResidualModel:
@@ -38,7 +42,9 @@ def load_model(
     Args:
         name: a bundled name (`smollm2-135m`), a Hugging Face id, a local folder, or a `.gguf` file.
         revision: of a Hugging Face id.
-        device: where to put the weights: `cpu`, `cuda`, `mps`, or `auto` for the first there is of the last two.
+        device: where to put the weights: `cpu`, `cuda`, `mps`, or `auto` for the first there is of the last two. Where
+            they do not fit there, `auto` spreads them over all GPUs, the CPU and disk. Or which part goes where, as
+            transformers' `device_map`, `cpu` and `disk` included; every decoder layer whole.
         dtype: `float32`, `float64`, `bfloat16` or `float16`.
         report: told how far a download or conversion is.
 
@@ -48,6 +54,7 @@ def load_model(
         RequestError: no such device or dtype.
 
     Warns:
+        MemoryWarning: the weights are spread, and runs slower for it.
         PrecisionWarning: in half precision, with the size of the noise.
 
     When this misleads: rounding hides small effects. In float32 single-edge effects below about 1e-5 logits are
@@ -66,34 +73,51 @@ def load_model(
 
 
 def open_model(
-    name: str | Path, *, revision: str | None, device: str, dtype: str, report: Reporter = silent
+    name: str | Path, *, revision: str | None, device: str | DeviceMap, dtype: str, report: Reporter = silent
 ) -> ResidualModel:
     """As `load_model`, without the check."""
     if dtype not in DTYPES:
         raise RequestError(expected=f"a dtype out of {', '.join(DTYPES)}", got=repr(dtype), do="choose one of these")
-    where = _device(device)
+    where = _device(device) if isinstance(device, str) else {"device_map": dict(device)}
     files = resolve_model(name, revision=revision, report=report)
-    _check_room(files, DTYPES[dtype], where)
+    if isinstance(where, torch.device) and (shortage := _shortage(files, DTYPES[dtype], where)):
+        if device != "auto":
+            raise shortage
+        warnings.warn(
+            f"{shortage.expected}, {shortage.got}: spread over all there are and disk", MemoryWarning, stacklevel=2
+        )
+        where = {"device_map": "auto", "max_memory": _rooms(where)}
     module, tokenizer = load_checkpoint(files, dtype=DTYPES[dtype], device=where)
     return ResidualModel(module, tokenizer, id=files.id, sha256=files.sha256)
 
 
-def _check_room(files: ModelFiles, dtype: torch.dtype, device: torch.device) -> None:
-    """Refuses weights that are larger than the free memory, before any is read."""
+def _rooms(device: torch.device) -> dict[int | str, int]:
+    """Bytes that weights may take of each device: what the default budget of runs leaves."""
+    devices: dict[int | str, torch.device] = {"cpu": torch.device("cpu")}
+    if device.type == "cuda":
+        devices = {index: torch.device("cuda", index) for index in range(torch.cuda.device_count())} | devices
+    elif device.type == "mps":
+        devices = {"mps": device} | devices
+    return {name: free_memory(each) - memory_budget(each) for name, each in devices.items()}
+
+
+def _shortage(files: ModelFiles, dtype: torch.dtype, device: torch.device) -> ModelError | None:
+    """What to say of weights that are larger than the free memory, before any is read."""
     needed = 0
     for path in files.folder.glob("*.safetensors"):
         try:
             with safe_open(path, "pt") as weights:
                 needed += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
         except (SafetensorError, OSError):
-            return  # said better where it is loaded
+            return None  # said better where it is loaded
     free = free_memory(device)
-    if needed * dtype.itemsize > free:
-        raise ModelError(
-            expected=f"{needed * dtype.itemsize / 1e9:,.1f} GB of memory for the weights of {files.id}",
-            got=f"{free / 1e9:,.1f} GB free on {device.type}",
-            do="choose a smaller model or a coarser --dtype, or free memory",
-        )
+    if needed * dtype.itemsize <= free:
+        return None
+    return ModelError(
+        expected=f"{needed * dtype.itemsize / 1e9:,.1f} GB of memory for the weights of {files.id}",
+        got=f"{free / 1e9:,.1f} GB free on {device.type}",
+        do="choose a smaller model or a coarser --dtype, or let --device auto spread it",
+    )
 
 
 def _device(name: str) -> torch.device:

@@ -36,7 +36,7 @@ RunCircuits = Callable[[Tokens, Tensor, Tensor, CircuitState | None], Float[Tens
 
 
 class MemoryWarning(UserWarning):
-    """Memory ran out and the work went on in smaller pieces."""
+    """Memory is short: the work goes on in smaller pieces, or with weights spread over devices."""
 
 
 def free_memory(device: torch.device) -> int:

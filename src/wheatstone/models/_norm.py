@@ -24,15 +24,18 @@ class Norm:
         centred: whether it subtracts the mean (layer norm).
         eps: added under the root.
         weight_plus: added to the module's weight to give w.
+        device: where its layer runs: what a channel reads arrives there.
     """
 
     module: nn.Module | None
     centred: bool
     eps: float
     weight_plus: float
+    device: torch.device
 
     def __call__(self, x: Tensor) -> Tensor:
         # A view, never x itself: what a channel reads has a gradient of its own.
+        x = x.to(self.device)
         return x.view_as(x) if self.module is None else self.module(x)
 
     @property
@@ -65,7 +68,7 @@ class Norm:
         return r.expand(x.shape) if self.weight is None else r * self.weight
 
 
-def norm_of(layer: nn.Module, name: str | None, family: Family) -> Norm:
+def norm_of(layer: nn.Module, name: str | None, family: Family, device: torch.device) -> Norm:
     """The norm of that name in a decoder layer; None where there is none."""
     module = None if name is None else layer.get_submodule(name)
     eps = 0.0 if module is None else family.norm_eps
@@ -74,4 +77,5 @@ def norm_of(layer: nn.Module, name: str | None, family: Family) -> Norm:
         centred=family.norm_kind == "layer",
         eps=getattr(module, eps) if isinstance(eps, str) else eps,
         weight_plus=family.norm_weight_plus,
+        device=device,
     )

@@ -43,7 +43,7 @@ def patched_logits(
         begin = writes_at == place
         if begin.any():
             x = x.unflatten(0, shape).clone()
-            x[begin] = plain.stream[place] + changes[begin]
+            x[begin] = (plain.stream[place] + changes[begin]).to(x.device)
             x = x.flatten(0, 1)
         return x
 

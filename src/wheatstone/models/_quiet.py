@@ -1,4 +1,4 @@
-"""Keeps transformers' log lines, warnings and progress bars off the user's terminal."""
+"""Keeps transformers' and accelerate's log lines, warnings and progress bars off the user's terminal."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet() -> Generator[None, None, None]:
-    """Inside, transformers logs and shows nothing and Python warnings are dropped; then all is as before."""
+    """Inside, both log and show nothing and Python warnings are dropped; then all is as before."""
     from transformers.utils import logging as transformers_logging
 
+    accelerate = logging.getLogger("accelerate")
+    level = accelerate.level
     verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity(logging.CRITICAL)
+    accelerate.setLevel(logging.CRITICAL)
     transformers_logging.disable_progress_bar()
     try:
         with warnings.catch_warnings():
@@ -22,5 +25,6 @@ def quiet() -> Generator[None, None, None]:
             yield
     finally:
         transformers_logging.set_verbosity(verbosity)
+        accelerate.setLevel(level)
         if bars:
             transformers_logging.enable_progress_bar()

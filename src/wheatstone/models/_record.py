@@ -52,7 +52,7 @@ def record(
             heads = block.head_outputs(z, out=bank)
             if edits.on_heads(index):
                 edited = edits.heads(index, heads)
-                attention = attention + (edited - heads).sum(0)
+                attention = attention + (edited - heads).sum(0).to(attention.device)
                 if bank is not None:
                     bank.copy_(edited)
         middle = x + attention

@@ -154,7 +154,7 @@ class Rewired:
                 self._append(block.head_outputs(block.attend(qkv, call), heads))
         self.base = self.base + self.ablated[span].sum(0)
         if block.output_bias is not None:
-            self.base = self.base + block.output_bias
+            self.base = self.base + block.output_bias.to(self.base.device)
         node = graph.mlp_node(index)
         if node in self.nodes and self.resumed <= node:
             base, channel = before if graph.parallel else self.base, graph.mlp_channel(index)
@@ -169,7 +169,7 @@ class Rewired:
         """Notes what the next nodes wrote."""
         at = slice(self.count, self.count + len(outputs))
         ablated = self.ablated[torch.from_numpy(self.nodes[at])]
-        part = outputs.unflatten(1, (len(self.keep), -1)) - ablated[:, None]
+        part = outputs.to(ablated.device).unflatten(1, (len(self.keep), -1)) - ablated[:, None]
         if torch.is_grad_enabled():
             self.parts.append(part)
         else:

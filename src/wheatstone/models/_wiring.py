@@ -26,8 +26,9 @@ def check_wiring(model: ResidualModel) -> Parity:
     When this misleads: six tokens are fewer than a sliding window spans. Masks are transformers' own.
     """
     for block in (model.blocks[0], model.blocks[-1]):
-        for norm in block.norms:
-            _check_norm(model, norm)
+        with block.present():
+            for norm in block.norms:
+                _check_norm(model, norm)
     vocabulary = model.module.config.get_text_config().vocab_size
     ours, theirs = ([(first + step * 97) % vocabulary for step in range(6)] for first in (11, 1009))
     found = parity(model, ours, theirs)
@@ -44,7 +45,7 @@ def check_wiring(model: ResidualModel) -> Parity:
 def _check_norm(model: ResidualModel, norm: Norm) -> None:
     """Gradients go through a norm's closed form, logits through its module: the two must be one function."""
     draw = torch.Generator().manual_seed(0)
-    x = torch.randn(4, model.d_model, generator=draw).to(model.device, model.dtype)
+    x = torch.randn(4, model.d_model, generator=draw).to(norm.device, model.dtype)
     expected = norm(x).float()
     error = float((norm.closed_form(x).float() - expected).abs().max())
     if not error <= TOLERANCE[model.dtype] * max(1.0, float(expected.abs().max())):
