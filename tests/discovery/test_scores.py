@@ -115,6 +115,24 @@ def test_every_method_gives_numbers_in_the_graph_alone_and_repeats_them(
     assert torch.equal(first.values, other) != METHODS[method].seeded
 
 
+@pytest.mark.parametrize(("ablation", "metric"), [("counterfactual", "logit_diff"), ("zero", "kl"), ("mean", "kl")])
+def test_exact_scores_are_the_effects_of_single_ablations(
+    tiny_experiment: Experiment, ablation: str, metric: str
+) -> None:
+    pairs, told = tiny_experiment.encoded.pairs, list[tuple[str, float, float | None]]()
+    experiment = Experiment(tiny_experiment.model, pairs, ablation=ablation, metric=metric)
+    before = experiment.evaluations
+    scores = attribute(experiment, method="exact", report=lambda *report: told.append(report)).values
+    assert experiment.evaluations - before == experiment.graph.edges
+    assert told[-1][1] == told[-1][2]
+    whole = torch.from_numpy(experiment.graph.valid)
+    edges = whole.nonzero()
+    keep = whole.repeat(len(edges), 1, 1)
+    keep[torch.arange(len(edges)), edges[:, 0], edges[:, 1]] = False
+    expected = experiment.clean.mean() - experiment.values(keep).mean(-1)
+    torch.testing.assert_close(scores[whole], expected, atol=1e-10, rtol=0)
+
+
 def test_a_method_without_steps_takes_one(tiny_experiment: Experiment) -> None:
     assert attribute(tiny_experiment, method="eap", steps=7).steps == 1
 

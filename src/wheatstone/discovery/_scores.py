@@ -14,13 +14,14 @@ from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
 from wheatstone.discovery._drawn import RANDOM
 from wheatstone.discovery._eap import EAP, EAP_IG
+from wheatstone.discovery._exact import EXACT
 from wheatstone.discovery._method import ScoreMethod
 from wheatstone.discovery._nodes import NODE_ATTRIBUTION, NODE_PATCHING
 from wheatstone.models import Graph, ResidualModel
 from wheatstone.tasks import PromptPair
 
 METHODS: dict[str, ScoreMethod] = {
-    method.name: method for method in (EAP_IG, EAP, NODE_ATTRIBUTION, NODE_PATCHING, RANDOM)
+    method.name: method for method in (EAP_IG, EAP, EXACT, NODE_ATTRIBUTION, NODE_PATCHING, RANDOM)
 }
 """Every scoring method by its name."""
 

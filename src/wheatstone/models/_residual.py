@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import final
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wheatstone.models._attention import attention_patterns
@@ -18,6 +18,7 @@ from wheatstone.models._patched import patched_logits
 from wheatstone.models._paths import Paths
 from wheatstone.models._record import Recording, record
 from wheatstone.models._rewired import CircuitRun, CircuitState, Rewired
+from wheatstone.models._single_edge import SingleEdges
 from wheatstone.models._streams import Streams, record_streams
 from wheatstone.models._tokens import Tokens
 
@@ -214,6 +215,34 @@ class ResidualModel(Decoder):
 
         budget = memory_budget(self.device) if budget is None else budget
         return run_in_pieces(self, run, tokens, ablated, keep, resume, budget)
+
+    def without_each_edge(
+        self, tokens: Tokens, ablated: Float[Tensor, "node batch pos d_model"], *, budget: int | None = None
+    ) -> Iterator[tuple[Int[Tensor, "edge 2"], Float[Tensor, "edge batch vocab"]]]:
+        """Runs the model once for every edge of the graph, with that edge alone ablated.
+
+        The same logits as `forward_circuit` of the whole graph less one edge, in many edges a batch.
+
+        Args:
+            tokens: the clean prompts.
+            ablated: what each node writes on an ablated edge, at the same positions.
+            budget: bytes that a batch may take; default a third of free memory.
+
+        Yields:
+            Some edges as (channel, node), and the logits at each prompt's last position without each of them. Every
+            edge comes once, those into late channels first.
+
+        Raises:
+            ComputationError: memory runs out with one edge on one prompt.
+
+        Warns:
+            MemoryWarning: memory ran out and smaller batches were tried.
+        """
+        budget = memory_budget(self.device) if budget is None else budget
+        with torch.no_grad():
+            runs = SingleEdges(self, tokens, ablated, budget)
+            for edges in runs.batches():
+                yield torch.tensor(edges), runs.run(edges)
 
     def circuit_gradients(
         self,
