@@ -1,6 +1,7 @@
 """Tasks: prompts with their counterfactuals and answers, split for proof, as tokens, and what is measured on them."""
 
 from wheatstone.tasks._batches import length_batches as length_batches
+from wheatstone.tasks._bundled import bundled_tasks as bundled_tasks
 from wheatstone.tasks._encode import Encoded as Encoded
 from wheatstone.tasks._encode import encode as encode
 from wheatstone.tasks._known import KNOWN_RANK as KNOWN_RANK
@@ -44,6 +45,7 @@ __all__ = [
     "answered",
     "bundled_relation",
     "bundled_relations",
+    "bundled_tasks",
     "encode",
     "gather",
     "hits",

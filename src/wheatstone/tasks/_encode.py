@@ -139,7 +139,8 @@ def _first_token(model: ResidualModel, pair: PromptPair, prompt: list[int], text
     """First token of a continuation, as it follows the prompt."""
     tokens = model.continuation(text)
     follows = model.encode(pair.prompt + text)[len(prompt) :]
-    glued = text[0].isalnum() and pair.prompt[-1].isalnum()
+    digits = text[0].isdigit() and pair.prompt[-1].isdigit()  # a number goes on without a space
+    glued = text[0].isalnum() and pair.prompt[-1].isalnum() and not digits
     if glued or not tokens or not follows or follows[0] != tokens[0]:
         spaced = " " + text.strip()
         works = (

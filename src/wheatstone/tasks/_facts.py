@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+from wheatstone._errors import RequestError
 from wheatstone.models import ResidualModel
 from wheatstone.tasks._counterfactuals import Fact, with_counterfactuals
 from wheatstone.tasks._problems import Problem
@@ -34,3 +35,20 @@ class Facts:
         """One pair a fact, where another fact fits."""
         mine = [fact for fact in self.facts if (fact.key or fact.subject) in subjects]
         return [Draft(pair, fact.where) for fact, pair in with_counterfactuals(model, mine, draw)[0]]
+
+
+def template_of(templates: tuple[str, ...], template: int | str, name: str) -> str:
+    """The template asked for.
+
+    Raises:
+        RequestError: there is none.
+    """
+    if isinstance(template, str) and template.count("{subject}") == 1:
+        return template
+    if isinstance(template, str) or not 0 <= template < len(templates):
+        raise RequestError(
+            expected=f"a template of {name}, 0 to {len(templates) - 1}, or a text with {{subject}} once",
+            got=repr(template),
+            do="show them with `wheatstone tasks show`",
+        )
+    return templates[template]

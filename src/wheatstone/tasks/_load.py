@@ -7,11 +7,11 @@ from pathlib import Path
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.models import ResidualModel
-from wheatstone.tasks._facts import Facts
+from wheatstone.tasks._bundled import bundled_task, facts_of
 from wheatstone.tasks._known import KNOWN_RANK
 from wheatstone.tasks._problems import Problem
-from wheatstone.tasks._relation import Relation, bundled_relation, read_relation
-from wheatstone.tasks._source import About, Source
+from wheatstone.tasks._relation import read_relation
+from wheatstone.tasks._source import Source
 from wheatstone.tasks._task import Task, make_task
 
 
@@ -55,46 +55,13 @@ def load_task(
 
 def _source(source: str | Path, template: int | str, problems: list[Problem]) -> Source:
     path = Path(source)
+    found = None if isinstance(source, Path) else bundled_task(source, template, problems)
+    if found is not None:
+        return found
     if path.is_file():
         return facts_of(read_relation(path), str(path), template, problems)
-    room, _, name = str(source).partition("/")
-    if room == "facts":
-        return facts_of(bundled_relation(name), str(source), template, problems)
     raise RequestError(
-        expected="a bundled task (facts/country_capital, …) or a file",
+        expected="a bundled task (facts/country_capital, ioi, …) or a file",
         got=repr(str(source)),
         do="list the bundled ones with `wheatstone tasks`",
     )
-
-
-def facts_of(relation: Relation, name: str, template: int | str, problems: list[Problem]) -> Facts:
-    """A relation under one of its templates, or under one of the caller's."""
-    text = template_of(relation.templates, template, name)
-    facts = relation.asked(text, problems)
-    about = About(
-        name=name,
-        kind=relation.kind,
-        description=relation.description,
-        templates=relation.templates,
-        provenance=relation.provenance,
-        licence=relation.licence,
-        size=len(facts),
-    )
-    return Facts(about, tuple(facts))
-
-
-def template_of(templates: tuple[str, ...], template: int | str, name: str) -> str:
-    """The template asked for.
-
-    Raises:
-        RequestError: there is none.
-    """
-    if isinstance(template, str) and template.count("{subject}") == 1:
-        return template
-    if isinstance(template, str) or not 0 <= template < len(templates):
-        raise RequestError(
-            expected=f"a template of {name}, 0 to {len(templates) - 1}, or a text with {{subject}} once",
-            got=repr(template),
-            do="show them with `wheatstone tasks show`",
-        )
-    return templates[template]
