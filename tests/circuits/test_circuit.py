@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wheatstone import Circuit, CircuitError, Edge, Graph, PromptPair
-from wheatstone.circuits import Evaluation, ModelInfo
+from wheatstone.circuits import Evaluation, ModelInfo, from_eap_json, to_eap_json
+from wheatstone.models import Split
 
 GRAPH = Graph(layers=2, heads=4, kv_groups=2)
 MODEL = ModelInfo("tiny", "llama", GRAPH, "abc")
@@ -176,3 +177,27 @@ def test_a_file_is_one_edge_a_line(tmp_path: Path) -> None:
     lines = (tmp_path / "circuit.json").read_text(encoding="utf-8").splitlines()
     assert '  {"from": "input", "to": "a0.h0<q>", "score": 0.41}' in lines
     assert replace(circuit, scores=None) == replace(Circuit.load(tmp_path / "circuit.json"), scores=None)
+
+
+SPLIT = ModelInfo("tiny", "llama", Graph(2, 4, 2, split=(Split(0, "experts", 3), Split(1, "neurons", 5))))
+
+
+def test_sub_nodes_survive_the_files(tmp_path: Path) -> None:
+    edges = (Edge("m0.e2", "a1.g0<k>"), Edge("m0.e1", "m1"), Edge("m1.n4", "logits"))
+    circuit = Circuit(SPLIT, edges, scores=(1.0, -2.0, 3.0))
+    circuit.save(tmp_path / "circuit.json")
+    assert Circuit.load(tmp_path / "circuit.json") == circuit
+    assert from_eap_json(to_eap_json(circuit), SPLIT).edges == edges
+    with pytest.raises(CircuitError, match="same MLPs split"):
+        circuit.mask(GRAPH)
+
+
+@pytest.mark.parametrize("layers", [[2], [1, 0], [0, 0]])
+def test_a_split_that_cannot_be_is_refused(layers: list[int], tmp_path: Path) -> None:
+    path = tmp_path / "circuit.json"
+    Circuit(SPLIT, ()).save(path)
+    document = json.loads(path.read_text())
+    document["model"]["split"] = [{"layer": layer, "into": "neurons", "parts": 5} for layer in layers]
+    path.write_text(json.dumps(document))
+    with pytest.raises(CircuitError, match="each once and in order"):
+        Circuit.load(path)

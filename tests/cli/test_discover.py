@@ -279,3 +279,16 @@ def read_rest(descriptor: int) -> bytes:
         return os.read(descriptor, 4096)
     except OSError:  # Linux: the other end is closed
         return b""
+
+
+def test_an_mlp_in_its_neurons(own_home: Path, tiny_folder: Path, cli: Cli, refused: Refused, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = ("discover", *tiny_words(tiny_folder), "--faithfulness", 0.99, "--out", out, "--no-figures")
+    document = cli(*words, "--neurons-of", 1, "--json").document
+    assert any(edge["from"].startswith("m1.n") for edge in document["edges"])
+    model = json.loads((out / "circuit.json").read_text())["model"]
+    assert model["split"] == [{"layer": 1, "into": "neurons", "parts": 24}]
+    again = cli("verify", out, "--json").document
+    assert again["faithfulness"] == pytest.approx(document["evaluation"]["faithfulness"], abs=1e-4)
+    assert "from 0 to 1; got 2" in refused(*words, "--force", "--neurons-of", 2)
+    assert "a dense MLP" in refused(*words, "--force", "--neurons-of", 0, "--experts-of", 1)

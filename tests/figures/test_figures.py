@@ -42,6 +42,17 @@ def test_the_circuit_names_its_components_and_numbers(write_run: WriteRun, tmp_p
     assert "“blue”" in text
 
 
+def test_the_parts_of_a_split_mlp_stand_apart(write_run: WriteRun, tmp_path: Path) -> None:
+    edges = [("input", "m1", 1.0, 0.5), ("m1.n7", "logits", 1.0, 0.5), ("m1.n12", "logits", 1.0, 0.25)]
+    run = write_run(edges=edges)
+    layout = Layout(RunData.load(run).edges, heads=2, kv_groups=1)
+    places = [layout.nodes[name].x for name in ("m1", "m1.n7", "m1.n12")]
+    assert places == sorted(set(places))
+    assert places[-1] < layout.width
+    render_figure(run, "circuit", tmp_path / "out.svg")
+    assert "m1.n12" in (tmp_path / "out.svg").read_text()
+
+
 def test_odd_tokens_are_shown_and_not_read_as_markup(write_run: WriteRun, tmp_path: Path) -> None:
     tokens = ("<b>", " 海", "\n", "]]>", "\\'\"")
     run = write_run(prompt="<b> 海\n]]>\\'\"", answer=" <i>&", tokens=tokens)

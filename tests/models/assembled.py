@@ -148,12 +148,50 @@ class AssembledRun:
             self.written |= heads
             self.constant = self.constant + bias * scale
         x = self._norm(layer, family.mlp_norm, self.read(f"m{index}"))
-        for name in (family.mlp,) if isinstance(family.mlp, str) else family.mlp:
-            x = layer.get_submodule(name)(x)
+        mlp, mlp_bias = self._mlp(index, x)
         if graph.parallel:
             self.written |= heads
             self.constant = self.constant + bias * scale
-        self.written[f"m{index}"] = self._norm(layer, family.mlp_output_norm, x) * scale
+        self.written |= {name: written * scale for name, written in mlp.items()}
+        self.constant = self.constant + mlp_bias * scale
+
+    def _mlp(self, index: int, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """What the MLP or each of its parts writes, found by running it with the others silenced; and its bias."""
+        layer, family = self.layers[index], self.family
+        modules = [layer.get_submodule(name) for name in ([family.mlp] if isinstance(family.mlp, str) else family.mlp)]
+
+        def run(at: nn.Module | None = None, silence: Any = None) -> Tensor:
+            handle = None if at is None else at.register_forward_pre_hook(silence)
+            y = x
+            for module in modules:
+                y = module(y)
+            if handle is not None:
+                handle.remove()
+            return y
+
+        whole = run()
+        written = self._norm(layer, family.mlp_output_norm, whole)
+        split = next((split for split in self.graph.split if split.layer == index), None)
+        if split is None:
+            return {f"m{index}": written}, torch.zeros_like(whole)
+        factor = written / whole
+        owner = modules[0] if isinstance(family.mlp, str) else layer
+        if split.into == "experts":
+            assert family.experts is not None
+            at, bias = owner.get_submodule(family.experts), torch.zeros_like(whole)
+        else:
+            at = owner.get_submodule(family.mlp_output)
+            bias = run(at, lambda _module, args: (args[0] * 0,))
+        parts: dict[str, Tensor] = {}
+        for part in range(split.parts):
+
+            def silence(_module: nn.Module, args: Any, part: int = part) -> Any:
+                if split.into == "experts":
+                    return (*args[:2], args[2] * (args[1] == part))
+                return (args[0] * torch.eye(split.parts, dtype=x.dtype)[part],)
+
+            parts[f"m{index}.{split.into[0]}{part}"] = (run(at, silence) - bias) * factor
+        return parts, bias
 
     def _attend(self, attention: nn.Module, index: int, supplied: list[Tensor]) -> Tensor:
         """Attention on given projections, up to its output projection."""

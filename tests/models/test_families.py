@@ -77,7 +77,7 @@ def test_nodes_sum_to_the_residual_stream_at_every_layer(case: str) -> None:
     for block, stream in zip(model.blocks, streams, strict=True):
         if block.output_bias is not None:
             constant = constant + block.output_bias
-        total = nodes[: model.graph.mlp_node(block.index) + 1, 0].sum(0) + constant
+        total = nodes[: model.graph.mlp_nodes(block.index).stop, 0].sum(0) + constant
         torch.testing.assert_close(total, stream.view_as(total), atol=2e-5, rtol=1e-5)
 
 

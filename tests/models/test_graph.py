@@ -41,7 +41,7 @@ def test_smollm2_has_301_nodes_and_481_channels() -> None:
 def test_positions_agree_with_names() -> None:
     for layer in range(30):
         assert SMOLLM2.nodes[SMOLLM2.head_nodes(layer)] == tuple(f"a{layer}.h{head}" for head in range(9))
-        assert SMOLLM2.nodes[SMOLLM2.mlp_node(layer)] == f"m{layer}"
+        assert SMOLLM2.nodes[SMOLLM2.mlp_nodes(layer)] == (f"m{layer}",)
         assert SMOLLM2.channels[SMOLLM2.mlp_channel(layer)] == f"m{layer}"
         assert SMOLLM2.channels[SMOLLM2.attention_channels(layer)][0] == f"a{layer}.h0<q>"
         assert SMOLLM2.channels[SMOLLM2.attention_channels(layer)][-1] == f"a{layer}.g2<v>"

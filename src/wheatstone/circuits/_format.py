@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from wheatstone._errors import CircuitError
 from wheatstone.circuits._circuit import Circuit, Edge, Evaluation, ModelInfo
-from wheatstone.models import Graph
+from wheatstone.models import Graph, Split
 from wheatstone.tasks import PromptPair
 
 FORMAT = "wheatstone.circuit/1"
@@ -22,6 +22,12 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
+class _Split(_Strict):
+    layer: int = Field(ge=0)
+    into: Literal["neurons", "experts"]
+    parts: int = Field(ge=1)
+
+
 class _Model(_Strict):
     id: str
     family: str
@@ -30,7 +36,15 @@ class _Model(_Strict):
     kv_groups: int = Field(ge=1)
     parallel: bool = False
     coupled_heads: bool = False
+    split: tuple[_Split, ...] | None = None
     sha256: str = ""
+
+    @model_validator(mode="after")
+    def _splits_are_possible(self) -> _Model:
+        layers = [split.layer for split in self.split or ()]
+        if layers != sorted(set(layers)) or any(layer >= self.layers for layer in layers):
+            raise ValueError("split should name layers of the model, each once and in order")
+        return self
 
 
 class _Task(_Strict):
@@ -80,6 +94,7 @@ class CircuitFile(_Strict):
                 kv_groups=graph.kv_groups,
                 parallel=graph.parallel,
                 coupled_heads=graph.coupled_heads,
+                split=tuple(_Split.model_validate(split._asdict()) for split in graph.split) or None,
                 sha256=circuit.model.sha256,
             ),
             ablation=circuit.ablation,
@@ -104,6 +119,7 @@ class CircuitFile(_Strict):
             self.model.kv_groups,
             self.model.parallel,
             self.model.coupled_heads,
+            tuple(Split(**split.model_dump()) for split in self.model.split or ()),
         )
         edges = tuple(Edge(edge.sender, edge.receiver) for edge in self.edges)
         for edge in edges:

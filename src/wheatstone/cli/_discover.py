@@ -49,6 +49,18 @@ def discover(
     metric: Annotated[
         str, typer.Option("--metric", help="logit_diff (logits), prob_diff (probability) or kl (nats).")
     ] = "logit_diff",
+    neurons_of: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--neurons-of", help="Layer whose MLP is split into its neurons; may be repeated.", metavar="LAYER"
+        ),
+    ] = None,
+    experts_of: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--experts-of", help="Layer whose routed MLP is split into its experts; may be repeated.", metavar="LAYER"
+        ),
+    ] = None,
     revision: Annotated[str | None, typer.Option("--revision", help="Of a Hugging Face model.")] = None,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
@@ -86,6 +98,7 @@ def discover(
 
         check_target(faithfulness)
         loaded = load_model(model, revision=revision, device=device, dtype=dtype, report=report)
+        loaded = loaded.split(dict.fromkeys(neurons_of or (), "neurons") | dict.fromkeys(experts_of or (), "experts"))
         report("starting", 1, 1)
         settings = DiscoverySettings(faithfulness, method, steps, ablation, metric)
         plan = plan_discovery(loaded, pairs, settings, timed=dry_run)

@@ -44,7 +44,7 @@ def edge_products(
     graph, rows = experiment.graph, differences.flatten(1)
     values = rows.new_zeros(graph.valid.shape)
     for layer in range(graph.layers):
-        written = graph.mlp_node(layer)
+        written = graph.mlp_nodes(layer).start
         channels = slice(graph.attention_channels(layer).start, graph.mlp_channel(layer) + 1)
         values[channels, :written] = gradients.at_layer(layer).flatten(1) @ rows[:written].T
     values[graph.logits_channel] = (gradients.at_logits().flatten(1) @ rows.T)[0]

@@ -144,7 +144,7 @@ def _attribution(experiment: Experiment, tokens: Tokens) -> Float[Tensor, "node 
     scores = differences.new_empty(differences.shape[:-1])
     after = gradients.at_logits()[0]
     for layer in reversed(range(graph.layers)):
-        mlp, heads = graph.mlp_node(layer), graph.head_nodes(layer)
+        mlp, heads = graph.mlp_nodes(layer), graph.head_nodes(layer)
         at_layer = gradients.at_layer(layer)
         scores[mlp] = (differences[mlp] * after).sum(-1)
         read_by_mlp = 0 if graph.parallel else at_layer[-1]

@@ -123,10 +123,16 @@ class Layout:
                 place = (middle, self.height - 42)
             else:
                 assert component.layer is not None
-                x = self.mlp_x if component.kind == "mlp" else self.head_x(component.index)
+                x = self._mlp_place(component) if component.kind == "mlp" else self.head_x(component.index)
                 place = (x, self._rows[0][component.layer, component.kind])
             found[component.name] = Node(component, *place, strength)
         return found
+
+    def _mlp_place(self, component: Component) -> float:
+        """The middle of an MLP; the parts of a split one share the room to its right, in order."""
+        parts = sorted(c.index for c in self._strength if c.layer == component.layer and "." in c.name)
+        aside = 1 + parts.index(component.index) if "." in component.name else 0
+        return self.mlp_x + aside * 100 / (1 + len(parts))
 
     @cached_property
     def ports(self) -> dict[str, Port]:

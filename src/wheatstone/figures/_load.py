@@ -18,7 +18,9 @@ FORMAT = "wheatstone.run/1"
 Row = dict[str, Any]
 """One row of a table: column name -> value."""
 
-_CHANNEL = re.compile(r"a(?P<layer>\d+)\.(?P<kind>[hg])(?P<index>\d+)(?:<(?P<input>[qkv])>)?|m(?P<mlp>\d+)")
+_CHANNEL = re.compile(
+    r"a(?P<layer>\d+)\.(?P<kind>[hg])(?P<index>\d+)(?:<(?P<input>[qkv])>)?|m(?P<mlp>\d+)(?:\.[ne](?P<part>\d+))?"
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Component:
                 do="check that circuit.json is as Wheatstone wrote it",
             )
         if match["mlp"]:
-            return cls(name, "mlp", int(match["mlp"]))
+            return cls(name, "mlp", int(match["mlp"]), int(match["part"] or 0))
         kind = "head" if match["kind"] == "h" else "group"
         return cls(name, kind, int(match["layer"]), int(match["index"]), match["input"] or "")
 

@@ -7,6 +7,8 @@ from wheatstone._lazy import door
 if TYPE_CHECKING:
     from wheatstone.models._gradients import ChannelGradients as ChannelGradients
     from wheatstone.models._graph import Graph as Graph
+    from wheatstone.models._graph import MlpParts as MlpParts
+    from wheatstone.models._graph import Split as Split
     from wheatstone.models._interventions import Add as Add
     from wheatstone.models._interventions import Intervention as Intervention
     from wheatstone.models._interventions import KnockOut as KnockOut
@@ -33,6 +35,8 @@ _WHERE = {
     "CircuitRun": "wheatstone.models._rewired",
     "CircuitState": "wheatstone.models._rewired",
     "Graph": "wheatstone.models._graph",
+    "MlpParts": "wheatstone.models._graph",
+    "Split": "wheatstone.models._graph",
     "Intervention": "wheatstone.models._interventions",
     "KnockOut": "wheatstone.models._interventions",
     "KnockOutAttention": "wheatstone.models._interventions",

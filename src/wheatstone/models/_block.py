@@ -7,6 +7,7 @@ are to be read inside `present` only.
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -18,7 +19,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from wheatstone._errors import ModelError
+from wheatstone.models._graph import MlpParts
 from wheatstone.models._norm import Norm, norm_of
+from wheatstone.models._parts import Experts, Neurons, weight_of
 from wheatstone.models._placement import execution_device, present
 from wheatstone.models.families import Family
 
@@ -74,8 +77,10 @@ class Block:
         self._qkv = tuple(self.attention.get_submodule(name) for name in family.qkv)
         self._output = self.attention.get_submodule(family.attention_output)
         self._multiplier = multiplier
+        self.parts: Neurons | Experts | None = None
+        """Of the MLP, where it is split into nodes."""
 
-        out_in, output_bias = _weight(self._output)
+        out_in, output_bias = weight_of(self._output)
         if output_bias is not None and self._attention_output_norm.module is not None:
             raise ModelError(
                 expected=f"attention without an output bias in a model of family {family.name}, which norms its output",
@@ -92,16 +97,16 @@ class Block:
     @property
     def output_weight(self) -> HeadWeights:
         """Each head's slice of the output projection."""
-        return _weight(self._output)[0].T.unflatten(0, (self.heads, self._d_head))
+        return weight_of(self._output)[0].T.unflatten(0, (self.heads, self._d_head))
 
     @property
     def qkv_weights(self) -> tuple[HeadWeights, ...]:
         """Each head's or group's slice of the query, key and value projections."""
-        return self._by_head([_weight(module)[0] for module in self._qkv])
+        return self._by_head([weight_of(module)[0] for module in self._qkv])
 
     @property
     def _qkv_biases(self) -> tuple[Tensor, ...] | None:
-        biases = [bias for _, bias in map(_weight, self._qkv) if bias is not None]
+        biases = [bias for _, bias in map(weight_of, self._qkv) if bias is not None]
         return self._by_head(biases) if biases else None
 
     @property
@@ -113,8 +118,36 @@ class Block:
     @property
     def output_bias(self) -> Float[Tensor, " d_model"] | None:
         """What attention writes whatever its heads do."""
-        _, bias = _weight(self._output)
-        return bias if bias is None or self._multiplier == 1 else bias * self._multiplier
+        return self._scaled(weight_of(self._output)[1])
+
+    @property
+    def mlp_bias(self) -> Float[Tensor, " d_model"] | None:
+        """What the MLP writes whatever its parts do; None where it is one node."""
+        return None if self.parts is None else self._scaled(self.parts.bias)
+
+    @property
+    def biases(self) -> list[Tensor]:
+        """What the layer writes whatever its nodes do."""
+        return [bias for bias in (self.output_bias, self.mlp_bias) if bias is not None]
+
+    def split(self, into: MlpParts | None) -> Block:
+        """This layer with its MLP in parts, or whole. The weights are the same.
+
+        Raises:
+            ModelError: the MLP has no such parts, or an output bias and an output norm: scaled by the norm, the bias is
+                no part's share, nor is it constant.
+        """
+        other = copy.copy(self)
+        other.parts = None
+        if into is not None:
+            other.parts = Neurons(self.neurons_in) if into == "neurons" else Experts(self.experts_in)
+            if other.parts.bias is not None and self._mlp_output_norm.module is not None:
+                raise ModelError(
+                    expected=f"an MLP without an output bias in layer {self.index}, whose output is normed",
+                    got="a bias",
+                    do="leave it whole: the bias's share of the norm belongs to no neuron",
+                )
+        return other
 
     @property
     def neurons_in(self) -> nn.Module:
@@ -123,13 +156,32 @@ class Block:
         Raises:
             ModelError: tokens are routed to experts.
         """
-        if self.family.mlp_output is None:
+        if self._experts is not None:
             raise ModelError(
-                expected="a model whose MLPs have neurons",
-                got=f"{self.family.name}, a mixture of experts",
-                do="ask about its nodes: a routed MLP is one node",
+                expected="an MLP with neurons",
+                got=f"a mixture of experts in layer {self.index}",
+                do="ask about its node or its experts",
             )
         return self.mlp.get_submodule(self.family.mlp_output)
+
+    @property
+    def experts_in(self) -> nn.Module:
+        """The experts of a routed MLP, as one module.
+
+        Raises:
+            ModelError: the MLP is dense.
+        """
+        if self._experts is None:
+            raise ModelError(
+                expected="a mixture of experts",
+                got=f"a dense MLP in layer {self.index}",
+                do="ask about its node or its neurons",
+            )
+        return self._experts
+
+    @property
+    def _experts(self) -> nn.Module | None:
+        return None if self.family.experts is None else getattr(self.mlp, self.family.experts, None)
 
     def _by_head(self, parts: Sequence[Tensor], dim: int = 0) -> tuple[Tensor, ...]:
         """Queries, keys and values as [head or group, d_head] along `dim`, out of the family's projections."""
@@ -205,19 +257,46 @@ class Block:
         outputs = torch.bmm(per_head, weight, out=into).unflatten(1, z.shape[:2])
         if self._attention_output_norm.module is not None:
             outputs = (outputs * self._attention_output_norm.factor(self._whole(z))).to(z.dtype)
-        if self._multiplier != 1:
-            outputs = outputs * self._multiplier
+        outputs = self._scaled(outputs)
         return outputs if out is None or outputs.data_ptr() == out.data_ptr() else out.copy_(outputs)
 
     def attention_output(self, z: Tensor) -> Tensor:
         """What the whole attention layer writes, bias included."""
-        output = self._attention_output_norm(self._whole(z))
-        return output if self._multiplier == 1 else output * self._multiplier
+        return self._scaled(self._attention_output_norm(self._whole(z)))
 
     def mlp_output(self, normed: Tensor) -> Tensor:
         """What the MLP writes, given its normed input."""
-        output = self._mlp_output_norm(self.mlp(normed))
-        return output if self._multiplier == 1 else output * self._multiplier
+        return self._scaled(self._mlp_output_norm(self.mlp(normed)))
+
+    def mlp_outputs(
+        self, normed: Float[Tensor, "batch pos d_model"], parts: list[int] | None = None
+    ) -> Float[Tensor, "part batch pos d_model"]:
+        """What each part of the MLP writes, given its normed input; the MLP itself where it is one node.
+
+        Where a norm follows, each part has its share: its own output times the factor that the norm takes from all.
+
+        Args:
+            normed: the input.
+            parts: which parts; all by default.
+        """
+        if self.parts is None:
+            return self.mlp_output(normed)[None]
+        module, given = self.parts.module, list[Tensor]()
+        instead = module.forward
+
+        def forward(*arguments: Tensor) -> Tensor:
+            given.extend(arguments)
+            return instead(*arguments)
+
+        with replaced_forward({module: forward}):
+            whole = self.mlp(normed)
+        outputs = self.parts.outputs(*given, parts=parts).view(-1, *normed.shape)
+        if self._mlp_output_norm.module is not None:
+            outputs = (outputs * self._mlp_output_norm.factor(whole)).to(normed.dtype)
+        return self._scaled(outputs)
+
+    def _scaled(self, output: Any) -> Any:
+        return output if output is None or self._multiplier == 1 else output * self._multiplier
 
     def _whole(self, z: Tensor) -> Tensor:
         return type(self._output).forward(self._output, z)
@@ -228,13 +307,6 @@ def _chain(layer: nn.Module, names: str | tuple[str, ...]) -> nn.Module:
     if isinstance(names, str):
         return layer.get_submodule(names)
     return nn.Sequential(OrderedDict((name, layer.get_submodule(name)) for name in names))
-
-
-def _weight(module: nn.Module) -> tuple[Tensor, Tensor | None]:
-    """A projection's weight as [out, in], whichever way round the checkpoint keeps it, and its bias."""
-    weight, bias = module.weight, module.bias
-    assert isinstance(weight, Tensor)
-    return (weight if isinstance(module, nn.Linear) else weight.T), bias  # pyright: ignore[reportReturnType]
 
 
 def _returning(value: Tensor) -> Callable[..., Tensor]:

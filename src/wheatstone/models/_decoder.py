@@ -192,11 +192,12 @@ class Decoder:
         Returns:
             One more than there are layers; the last is what the unembedding reads.
         """
-        stream = nodes.cumsum(0)[[0, *(self.graph.mlp_node(layer) for layer in range(self.graph.layers))]]
+        last = [self.graph.mlp_nodes(layer).stop - 1 for layer in range(self.graph.layers)]
+        stream = nodes.cumsum(0)[[0, *last]]
         for block in self.blocks:
             with block.present():
-                if block.output_bias is not None:
-                    stream[block.index + 1 :] += block.output_bias.to(stream.device)
+                for bias in block.biases:
+                    stream[block.index + 1 :] += bias.to(stream.device)
         return stream
 
     @torch.no_grad()

@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from wheatstone._errors import RequestError
-from wheatstone.models._block import Block, _weight, replaced_forward
+from wheatstone.models._block import Block
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._interventions import AtPlace, Intervention, KnockOutAttention, chosen
+from wheatstone.models._parts import weight_of
 from wheatstone.models._tokens import Tokens
 
 
@@ -47,11 +48,9 @@ class Edits:
         chosen(intervention.positions, self._tokens)
         neuron = re.fullmatch(r"m(\d+)\.n(\d+)", intervention.at)
         node = graph.node_index.get(graph.named(intervention.at))
-        if node is not None:
-            self._nodes[node].append(intervention)
-        elif neuron and int(neuron[1]) < graph.layers:
+        if neuron and int(neuron[1]) < graph.layers:
             layer, index = int(neuron[1]), int(neuron[2])
-            neurons = _weight(self._model.blocks[layer].neurons_in)[0].shape[1]
+            neurons = weight_of(self._model.blocks[layer].neurons_in)[0].shape[1]
             if index >= neurons:
                 raise RequestError(
                     expected=f"a neuron of m{layer}, from n0 to n{neurons - 1}",
@@ -59,6 +58,8 @@ class Edits:
                     do="choose one of these",
                 )
             self._neurons[layer].append((index, intervention))
+        elif node is not None:
+            self._nodes[node].append(intervention)
         else:
             raise RequestError(
                 expected=f"a node or neuron of {self._model.id}, such as a0.h0, m{graph.layers - 1} or m0.n5",
@@ -82,15 +83,15 @@ class Edits:
         before = self._cut.get(cut.layer)
         self._cut[cut.layer] = pairs if before is None else before | pairs
 
-    def on_heads(self, layer: int) -> bool:
-        """Whether any head of the layer is intervened on."""
-        span = self._model.graph.head_nodes(layer)
-        return any(span.start <= node < span.stop for node in self._nodes)
+    def on(self, nodes: slice) -> bool:
+        """Whether any of some nodes is intervened on."""
+        return any(nodes.start <= node < nodes.stop for node in self._nodes)
 
-    def heads(self, layer: int, written: Float[Tensor, "head batch pos d_model"]) -> Tensor:
-        """What the layer's heads write instead."""
-        start = self._model.graph.head_nodes(layer).start
-        return torch.stack([self.node(start + head, output) for head, output in enumerate(written)])
+    def nodes(self, nodes: slice, written: Float[Tensor, "node batch pos d_model"]) -> Tensor:
+        """What some nodes write instead."""
+        if not self.on(nodes):
+            return written
+        return torch.stack([self.node(nodes.start + row, output) for row, output in enumerate(written)])
 
     def node(self, node: int, written: Float[Tensor, "batch pos d_model"]) -> Tensor:
         """What a node writes instead."""
@@ -134,15 +135,17 @@ class Edits:
         if edits is None:
             yield
             return
-        module = block.neurons_in
 
-        def forward(activations: Tensor) -> Tensor:
-            neurons = activations.reshape(self._tokens.batch, self._tokens.width, -1).clone()
+        def edited(_module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
+            neurons = args[0].reshape(self._tokens.batch, self._tokens.width, -1).clone()
             for index, intervention in edits:
                 before = neurons[..., index]
                 where = chosen(intervention.positions, self._tokens).to(before.device)
                 neurons[..., index] = torch.where(where, intervention.apply(before), before)
-            return type(module).forward(module, neurons.view_as(activations))
+            return (neurons.view_as(args[0]),)
 
-        with replaced_forward({module: forward}):
+        hook = block.neurons_in.register_forward_pre_hook(edited)
+        try:
             yield
+        finally:
+            hook.remove()

@@ -137,7 +137,8 @@ def channel_gradients(
         if cache:
             with torch.no_grad():
                 nodes[0][graph.head_nodes(index)] = block.head_outputs(z[-tokens.batch :])
-                nodes[0][graph.mlp_node(index)] = mlp[-tokens.batch :]
+                last = mlp[None] if block.parts is None else block.mlp_outputs(normed[-tokens.batch :])
+                nodes[0][graph.mlp_nodes(index)] = last[:, -tokens.batch :]
         out = middle + mlp
         if index == graph.layers - 1:
             final.append(out)

@@ -8,18 +8,40 @@ Both axes are in the order of computation, so "everything written so far" is a p
 
     nodes     input, a0.h0 … a0.hH-1, m0, a1.h0 …
     channels  a0.h0<q> …, a0.g0<k> …, a0.g0<v> …, m0, a1.h0<q> …, logits
+
+An MLP is one node, unless it is split: then its neurons `m31.n0 …` or experts `m3.e0 …` are nodes in its place,
+which all read the one channel `m31`.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int
 
 from wheatstone._errors import CircuitError
 from wheatstone.models._hooks import from_hook
+
+MlpParts = Literal["neurons", "experts"]
+
+
+class Split(NamedTuple):
+    """An MLP whose parts are nodes.
+
+    Args:
+        layer: of the MLP.
+        into: what its parts are: the inputs of its last projection, or the experts that tokens are routed to.
+        parts: how many there are.
+    """
+
+    layer: int
+    into: MlpParts
+    parts: int
 
 
 @dataclass(frozen=True)
@@ -34,6 +56,7 @@ class Graph:
             a layer's heads do not feed its own MLP.
         coupled_heads: whether a norm runs across a layer's heads (Gemma 2, OLMo 2), so that what one of them
             writes depends on the queries, keys and values of all.
+        split: the MLPs whose parts are nodes, by layer; all others are one node each.
     """
 
     layers: int
@@ -41,11 +64,17 @@ class Graph:
     kv_groups: int
     parallel: bool = False
     coupled_heads: bool = False
+    split: tuple[Split, ...] = ()
 
-    @property
-    def layer_nodes(self) -> int:
-        """Nodes a layer adds: its heads and its MLP."""
-        return self.heads + 1
+    @cached_property
+    def _parts(self) -> dict[int, Split]:
+        return {split.layer: split for split in self.split}
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """Where each layer begins on the node axis, and where the last one ends."""
+        sizes = (self.heads + (self._parts[i].parts if i in self._parts else 1) for i in range(self.layers))
+        return list(accumulate(sizes, initial=1))
 
     @property
     def layer_channels(self) -> int:
@@ -58,7 +87,10 @@ class Graph:
         names = ["input"]
         for layer in range(self.layers):
             names += [f"a{layer}.h{head}" for head in range(self.heads)]
-            names.append(f"m{layer}")
+            if split := self._parts.get(layer):
+                names += [f"m{layer}.{split.into[0]}{part}" for part in range(split.parts)]
+            else:
+                names.append(f"m{layer}")
         return tuple(names)
 
     @cached_property
@@ -83,12 +115,17 @@ class Graph:
 
     def head_nodes(self, layer: int) -> slice:
         """The layer's heads on the node axis."""
-        start = 1 + layer * self.layer_nodes
+        start = self._starts[layer]
         return slice(start, start + self.heads)
 
-    def mlp_node(self, layer: int) -> int:
-        """The layer's MLP on the node axis."""
-        return 1 + layer * self.layer_nodes + self.heads
+    def mlp_nodes(self, layer: int) -> slice:
+        """The layer's MLP on the node axis: one node, or its parts."""
+        return slice(self._starts[layer] + self.heads, self._starts[layer + 1])
+
+    def place(self, node: int) -> tuple[int, int]:
+        """A node's layer, and how many of the layer's nodes come before it. Not for the input, which has no layer."""
+        layer = bisect_right(self._starts, node) - 1
+        return layer, node - self._starts[layer]
 
     def attention_channels(self, layer: int) -> slice:
         """The layer's q, k and v channels on the channel axis."""
@@ -109,28 +146,39 @@ class Graph:
         return head * self.kv_groups // self.heads
 
     def channels_of(self, node: int) -> tuple[int, ...]:
-        """The channels a node's output depends on: one for an MLP, none for the input.
+        """The channels a node's output depends on: one for an MLP or a part of it, none for the input.
 
         Three for a head, its query and its group's key and value; those of all heads where they are coupled.
         """
         if node == 0:
             return ()
-        layer, inner = divmod(node - 1, self.layer_nodes)
-        if inner == self.heads:
+        layer, head = self.place(node)
+        if head >= self.heads:
             return (self.mlp_channel(layer),)
         if self.coupled_heads:
             attention = self.attention_channels(layer)
             return tuple(range(attention.start, attention.stop))
         start = layer * self.layer_channels
-        group = self.group_of(inner)
-        return (start + inner, start + self.heads + group, start + self.heads + self.kv_groups + group)
+        group = self.group_of(head)
+        return (start + head, start + self.heads + group, start + self.heads + self.kv_groups + group)
+
+    @cached_property
+    def _siblings(self) -> list[tuple[slice, list[int]]]:
+        """All nodes but the input, in order, those that read the same channels together: (nodes, channels)."""
+        found: list[tuple[slice, list[int]]] = []
+        for layer in range(self.layers):
+            span = self.head_nodes(layer)
+            step = self.heads if self.coupled_heads else 1
+            nodes = [slice(node, node + step) for node in range(span.start, span.stop, step)]
+            found += [(each, list(self.channels_of(each.start))) for each in (*nodes, self.mlp_nodes(layer))]
+        return found
 
     @cached_property
     def senders(self) -> Int[np.ndarray, " channel"]:
         """How many nodes each channel can read: always the first so many of the node axis."""
         counts = np.empty(len(self.channels), dtype=np.int64)
         for layer in range(self.layers):
-            before = 1 + layer * self.layer_nodes
+            before = self._starts[layer]
             counts[self.attention_channels(layer)] = before
             counts[self.mlp_channel(layer)] = before if self.parallel else before + self.heads
         counts[self.logits_channel] = len(self.nodes)
@@ -166,7 +214,7 @@ class Graph:
                 expected=f"nodes and channels of a model with {self.layers} layers, {self.heads} heads and "
                 f"{self.kv_groups} KV groups",
                 got=f"{missing!r} in the edge {sender} -> {receiver}",
-                do="use the model the circuit was found in",
+                do="use the model the circuit was found in, with the same MLPs split",
             )
         channel, node = self.channel_index[receiver], self.node_index[sender]
         if not self.valid[channel, node]:
@@ -181,25 +229,24 @@ class Graph:
         """Nodes whose output can differ from its ablated value: reached from `input` by kept edges."""
         live = np.zeros((*keep.shape[:-2], len(self.nodes)), dtype=bool)
         live[..., 0] = True
-        for node in range(1, len(self.nodes)):
-            read = keep[..., list(self.channels_of(node)), :node]
-            live[..., node] = (read & live[..., None, :node]).any((-2, -1))
+        for nodes, channels in self._siblings:
+            read = keep[..., channels, : nodes.start] & live[..., None, : nodes.start]
+            live[..., nodes] = np.any(read, axis=(-2, -1))[..., None]
         return live
 
     def working_edges(self, keep: Bool[np.ndarray, "channel node"]) -> Bool[np.ndarray, "channel node"]:
         """The kept edges that lie on a path of kept edges from `input` to the logits; the others change nothing."""
         needed = self.needed_nodes(keep)
-        channels = np.zeros(len(self.channels), dtype=bool)
-        channels[self.logits_channel] = True
-        for node in np.flatnonzero(needed):
-            channels[list(self.channels_of(int(node)))] = True
-        return keep & self.live_nodes(keep)[None, :] & channels[:, None]
+        read = np.zeros(len(self.channels), dtype=bool)
+        read[self.logits_channel] = True
+        for nodes, channels in self._siblings:
+            read[channels] |= needed[nodes].any()
+        return keep & self.live_nodes(keep)[None, :] & read[:, None]
 
     def needed_nodes(self, keep: Bool[np.ndarray, "channel node"]) -> Bool[np.ndarray, " node"]:
         """Nodes whose output can reach the logits over kept edges."""
         needed = keep[self.logits_channel].copy()
-        for node in range(len(self.nodes) - 1, 0, -1):
-            if needed[node]:
-                for channel in self.channels_of(node):
-                    needed |= keep[channel]
+        for nodes, channels in reversed(self._siblings):
+            if needed[nodes].any():
+                needed |= np.any(keep[channels], axis=0)
         return needed

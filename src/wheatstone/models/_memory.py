@@ -5,7 +5,7 @@ One circuit on one prompt takes at most so many numbers of the model's precision
     pos · nodes · d_model                                                        what each computed node wrote
     + the largest of
       pos · (3 (heads + 2 groups) d_model + 4 heads d_head)                      attention's inputs, being normed
-      pos · 4 (d_model + d_mlp)                                                  the MLP
+      pos · (4 (d_model + d_mlp) + 2 (parts - 1) d_model)                        the MLP, split into `parts` nodes
       2 · ends · vocab                                                           logits; `ends` different last positions
 
 and each circuit its mask, in two forms; a third is added for what allocators waste. So memory grows with
@@ -81,7 +81,8 @@ def circuit_bytes(model: Decoder, tokens: Tokens, nodes: int) -> tuple[int, int]
     d_head = block.output_weight.shape[1]
     d_mlp = max(max(weight.shape) for weight in block.mlp.parameters())
     attention = 3 * channels * model.d_model * normed + 4 * graph.heads * d_head * number
-    mlp = 4 * (model.d_model + d_mlp) * normed
+    parts = max(span.stop - span.start for span in map(graph.mlp_nodes, range(graph.layers)))
+    mlp = 4 * (model.d_model + d_mlp) * normed + 2 * (parts - 1) * model.d_model * number
     logits = 2 * len(tokens.lengths.unique()) * model.module.config.get_text_config().vocab_size * number
     kept = nodes * model.d_model * number
     each = tokens.width * kept + max(tokens.width * max(attention, mlp), logits)

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wheatstone.models._decoder import Decoder
+from wheatstone.models._graph import Graph
 from wheatstone.models._streams import Streams
 
 
@@ -35,7 +36,7 @@ def patched_logits(
     """
     graph = model.graph
     shape = changes.shape[:2]
-    writes_at = torch.tensor([_place(node, graph.layer_nodes, graph.parallel) for node in nodes])
+    writes_at = torch.tensor([_place(graph, node) for node in nodes])
     first = int(writes_at.min())
 
     def arrive(place: int, x: Tensor) -> Tensor:
@@ -65,9 +66,9 @@ def patched_logits(
     return model.run(plain.tokens.repeat(len(changes)), layer).unflatten(0, shape)
 
 
-def _place(node: int, layer_nodes: int, parallel: bool) -> int:
+def _place(graph: Graph, node: int) -> int:
     """Where a node's output is first part of a stream that is read; counted as in `Streams.stream`."""
-    layer, inner = divmod(node - 1, layer_nodes)
     if node == 0:
         return 0
-    return 2 * layer + (2 if parallel or inner == layer_nodes - 1 else 1)
+    layer, inner = graph.place(node)
+    return 2 * layer + (2 if graph.parallel or inner >= graph.heads else 1)

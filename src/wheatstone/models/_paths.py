@@ -88,7 +88,7 @@ class Paths:
             middle = before + block.attention_output(z).unflatten(0, before.shape[:2])
             self.stream = middle
         for_mlp = self.change.clone() if graph.parallel else self.change
-        for head, node in enumerate(range(graph.mlp_node(index) - graph.heads, graph.mlp_node(index))):
+        for head, node in enumerate(range(len(graph.nodes))[graph.head_nodes(index)]):
             if self.senders[:, node].any():
                 written = plain.nodes[node].expand_as(self.change)
                 if z is not None:
@@ -125,18 +125,30 @@ class Paths:
     def _mlp(self, index: int, reads: Tensor, change: Tensor, middle: Tensor) -> None:
         """Runs a layer's MLP: in the runs' own stream where that has moved, and as the receivers after it see it."""
         graph, block = self.model.graph, self.model.blocks[index]
-        node, channel = graph.mlp_node(index), graph.mlp_channel(index)
+        span, channel = graph.mlp_nodes(index), graph.mlp_channel(index)
 
         def output(read: Tensor) -> Tensor:
             return block.mlp_output(block.mlp_norm(read.flatten(0, 1))).unflatten(0, read.shape[:2])
 
         receives = channel in self.receivers
-        written = self.plain.nodes[node].expand_as(self.change)
+        passes = self.mlps and not receives and channel < self.receivers[-1]
+        written = (
+            self.plain.nodes[span].sum(0) if block.mlp_bias is None else self.plain.nodes[span].sum(0) + block.mlp_bias
+        )
+        written = written.expand_as(self.change)
+        seen = reads + change if receives or passes else reads
         if receives or self.stream is not None:
-            written = output(reads + change if receives else reads)
+            written = output(seen if receives else reads)
             self.stream = middle + written
-        if self.mlps and not receives and channel < self.receivers[-1]:
-            between = (self.first < node) & ~self.senders[:, node]
+        if passes:
+            between = self.first < span.start
+            if block.parts is None:
+                between = between & ~self.senders[:, span.start]
             if between.any():
-                self.change[between] += output(reads[between] + change[between]) - written[between]
-        self._send(node, written)
+                self.change[between] += output(seen[between]) - written[between]
+        for part in self.senders[:, span].any(0).nonzero()[:, 0].tolist():
+            own = written
+            if block.parts is not None:
+                # What a part added to the change as one between, it takes back as a sender.
+                own = block.mlp_outputs(block.mlp_norm(seen.flatten(0, 1)), [part])[0].unflatten(0, reads.shape[:2])
+            self._send(span.start + part, own)

@@ -33,7 +33,7 @@ class Recording:
 def record(
     model: Decoder, tokens: Tokens, *, cache: bool, all_positions: bool, interventions: Sequence[Intervention] = ()
 ) -> Recording:
-    """Runs the model, splitting attention into heads where `cache` or an intervention asks for node outputs."""
+    """Runs the model, taking sublayers apart where `cache` or an intervention asks for what their nodes write."""
     graph, edits = model.graph, Edits(model, tokens, interventions)
     nodes: Tensor | None = None
 
@@ -45,21 +45,28 @@ def record(
         if cache and nodes is None:
             nodes = x.new_empty(len(graph.nodes), *x.shape)
             nodes[0] = x
+        heads_at, mlp_at = graph.head_nodes(index), graph.mlp_nodes(index)
         z = block.attend(block.qkv(block.attention_norm(x)), edits.call(index, call))
         attention = block.attention_output(z)
-        if cache or edits.on_heads(index):
-            bank = None if nodes is None else nodes[graph.head_nodes(index)]
+        if cache or edits.on(heads_at):
+            bank = None if nodes is None else nodes[heads_at]
             heads = block.head_outputs(z, out=bank)
-            if edits.on_heads(index):
-                edited = edits.heads(index, heads)
+            if edits.on(heads_at):
+                edited = edits.nodes(heads_at, heads)
                 attention = attention + (edited - heads).sum(0).to(attention.device)
                 if bank is not None:
                     bank.copy_(edited)
         middle = x + attention
+        normed = block.mlp_norm(x if graph.parallel else middle)
         with edits.neurons(block):
-            mlp = edits.node(graph.mlp_node(index), block.mlp_output(block.mlp_norm(x if graph.parallel else middle)))
+            mlp = block.mlp_output(normed)
+            split = block.parts is not None and (cache or edits.on(mlp_at))
+            parts = block.mlp_outputs(normed) if split else mlp[None]
+        written = edits.nodes(mlp_at, parts)
+        if edits.on(mlp_at):
+            mlp = mlp + (written - parts).sum(0).to(mlp.device) if split else written[0]
         if nodes is not None:
-            nodes[graph.mlp_node(index)] = mlp
+            nodes[mlp_at] = written
         return middle + mlp
 
     logits = model.run(tokens, layer, all_positions=all_positions)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import final
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from wheatstone._errors import RequestError
 from wheatstone.models._attention import attention_patterns
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._gradients import ChannelGradients, Values, channel_gradients
+from wheatstone.models._graph import Graph, MlpParts, Split
 from wheatstone.models._interventions import Intervention
 from wheatstone.models._memory import circuit_bytes, in_pieces, memory_budget, run_in_pieces
 from wheatstone.models._patched import patched_logits
@@ -32,6 +36,38 @@ class ResidualModel(Decoder):
 
     Made by `wheatstone.load_model`. Its runs are all batched and leave the checkpoint as it was.
     """
+
+    def split(self, layers: Mapping[int, MlpParts]) -> ResidualModel:
+        """The same checkpoint as a graph with some MLPs split: their parts are nodes, all other MLPs whole.
+
+        Args:
+            layers: by layer, `neurons` (`m31.n0`, `m31.n1`, … in place of `m31`) or `experts` (`m3.e0`, …).
+
+        Returns:
+            A model that shares its weights with this one.
+
+        Raises:
+            RequestError: no such layer, or one without such parts.
+
+        When this misleads: parts are split where they write. They read one channel, so that a circuit cannot say
+        which neuron reads what. Memory grows with every part as with a head.
+        """
+        for layer in layers:
+            if not 0 <= layer < self.graph.layers:
+                raise RequestError(
+                    expected=f"a layer of {self.id} to split, from 0 to {self.graph.layers - 1}",
+                    got=str(layer),
+                    do="choose one of these",
+                )
+        other = copy.copy(self)
+        other.blocks = [block.split(layers.get(block.index)) for block in self.blocks]
+        split = (Split(block.index, block.parts.into, block.parts.count) for block in other.blocks if block.parts)
+        other.graph = replace(self.graph, split=tuple(split))
+        return other
+
+    def like(self, graph: Graph) -> ResidualModel:
+        """This model with the MLPs split that are split in a graph, such as that of a circuit found earlier."""
+        return self if graph.split == self.graph.split else self.split({part.layer: part.into for part in graph.split})
 
     def forward(self, tokens: Tokens, *, cache: bool = False, all_positions: bool = False) -> Recording:
         """The plain forward pass.

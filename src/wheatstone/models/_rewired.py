@@ -111,7 +111,7 @@ class Rewired:
             boundary = len(graph.nodes)
         else:
             in_mlp = inner == graph.layer_channels - 1
-            boundary = graph.mlp_node(layer) if in_mlp else graph.head_nodes(layer).start
+            boundary = (graph.mlp_nodes(layer) if in_mlp else graph.head_nodes(layer)).start
         self.count = int(np.searchsorted(self.nodes, boundary))
         self.deltas[: self.count] = state.deltas[: self.count, None]
         return boundary
@@ -145,8 +145,7 @@ class Rewired:
             self._append(x[None])
         before = self.base
         span = graph.head_nodes(index)
-        heads = [int(node) - span.start for node in self.nodes if span.start <= node < span.stop]
-        if heads and self.resumed < span.stop:
+        if heads := self._to_compute(span):
             qkv = self._attention_inputs(block, list(range(graph.heads)) if graph.coupled_heads else heads)
             if qkv is None:
                 self._append_ablated(len(heads))
@@ -155,15 +154,24 @@ class Rewired:
         self.base = self.base + self.ablated[span].sum(0)
         if block.output_bias is not None:
             self.base = self.base + block.output_bias.to(self.base.device)
-        node = graph.mlp_node(index)
-        if node in self.nodes and self.resumed <= node:
+        span = graph.mlp_nodes(index)
+        if parts := self._to_compute(span):
             base, channel = before if graph.parallel else self.base, graph.mlp_channel(index)
             if self.kept_any[channel]:
-                self._append(block.mlp_output(block.mlp_norm(self._inputs([channel], base)[0]))[None])
+                self._append(block.mlp_outputs(block.mlp_norm(self._inputs([channel], base)[0]), parts))
             else:
-                self._append_ablated(1)
-        self.base = self.base + self.ablated[node]
+                self._append_ablated(len(parts))
+        self.base = self.base + self.ablated[span].sum(0)
+        if block.mlp_bias is not None:
+            self.base = self.base + block.mlp_bias.to(self.base.device)
         return self._inputs([graph.logits_channel], self.base)[0] if index == graph.layers - 1 else x
+
+    def _to_compute(self, span: slice) -> list[int]:
+        """Which nodes of a sublayer to compute, counted from its first."""
+        if self.resumed >= span.stop:
+            return []
+        first, last = np.searchsorted(self.nodes, (span.start, span.stop))
+        return (self.nodes[first:last] - span.start).tolist()
 
     def _append(self, outputs: Float[Tensor, "node circuit_batch pos d_model"]) -> None:
         """Notes what the next nodes wrote."""

@@ -89,9 +89,14 @@ class SingleEdges:
             start=start,
             stream=stream[:, start:],
             differences=differences[:, start:],
-            ablated_mlp=ablated[self.graph.mlp_node(0), row, start:length],
+            ablated_mlp=self._whole_mlp(ablated[self.graph.mlp_nodes(0), row, start:length]),
             qkv=[block.qkv(block.attention_norm(x)) for block, x in layers],
         )
+
+    def _whole_mlp(self, parts: Float[Tensor, "part suffix d_model"]) -> Float[Tensor, "suffix d_model"]:
+        """What the first layer's MLP writes if its parts write this."""
+        bias = self.model.blocks[0].mlp_bias
+        return parts.sum(0) if bias is None else parts.sum(0) + bias
 
     def batches(self) -> Iterator[list[Edge]]:
         """Every edge once, in batches that share a sublayer, late ones first."""

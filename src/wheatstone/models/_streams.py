@@ -55,8 +55,9 @@ def record_streams(model: Decoder, tokens: Tokens) -> Streams:
         z = block.attend(block.qkv(block.attention_norm(x)), call)
         block.head_outputs(z, out=nodes[0][graph.head_nodes(index)])
         middle = x + block.attention_output(z)
-        mlp = block.mlp_output(block.mlp_norm(x if graph.parallel else middle))
-        nodes[0][graph.mlp_node(index)] = mlp
+        normed = block.mlp_norm(x if graph.parallel else middle)
+        mlp = block.mlp_output(normed)
+        nodes[0][graph.mlp_nodes(index)] = mlp[None] if block.parts is None else block.mlp_outputs(normed)
         stream[0][2 * index + 1] = middle
         stream[0][2 * index + 2] = middle + mlp
         return middle + mlp

@@ -101,7 +101,7 @@ def verify(
     """Runs a circuit alone on prompts, beside what it must be compared with.
 
     Args:
-        model: the model the circuit belongs to.
+        model: the model the circuit belongs to; its MLPs are split as the circuit's were.
         circuit: kept edges; ablation and metric are those it was found with, and a mean is that of its examples.
         pairs: the prompts; to prove anything, others than it was found on.
         draws: random circuits of the same number of edges.
@@ -117,6 +117,7 @@ def verify(
     empty circuit; beating them is necessary, not impressive. An interval over few prompts says nothing about
     prompts of another form.
     """
+    model = model.like(circuit.model.graph)
     keep = circuit.mask(model.graph)
     reference = circuit.examples or None
     experiment = Experiment(model, pairs, ablation=circuit.ablation, metric=circuit.metric, reference=reference)

@@ -29,8 +29,8 @@ class Family:
         mlp_norm: norm before the MLP; None likewise. In a parallel layer with one norm, that norm again.
         attention_output_norm: norm on what attention writes, where there is one.
         mlp_output_norm: norm on what the MLP writes, where there is one.
-        mlp_output: the MLP's last projection, in the MLP; its input is the neurons. None where tokens are routed
-            to experts.
+        mlp_output: a dense MLP's last projection, in the MLP; its input is the neurons.
+        experts: the module of experts in a routed MLP; a layer without it is dense.
         norm_kind: `rms` divides by the root mean square, `layer` also subtracts the mean.
         norm_eps: attribute of the norm that holds its epsilon, or the epsilon itself.
         norm_weight_plus: what is added to a norm's weight before it multiplies: 1 in Gemma.
@@ -54,7 +54,8 @@ class Family:
     mlp_norm: str | None
     attention_output_norm: str | None = None
     mlp_output_norm: str | None = None
-    mlp_output: str | None
+    mlp_output: str
+    experts: str | None = None
     norm_kind: Literal["rms", "layer"]
     norm_eps: str | float
     norm_weight_plus: float = 0.0
