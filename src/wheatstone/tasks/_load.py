@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from wheatstone._errors import RequestError
@@ -10,7 +11,9 @@ from wheatstone.models import ResidualModel
 from wheatstone.tasks._bundled import bundled_task, facts_of
 from wheatstone.tasks._known import KNOWN_RANK
 from wheatstone.tasks._problems import Problem
+from wheatstone.tasks._records import records
 from wheatstone.tasks._relation import read_relation
+from wheatstone.tasks._rows import ENDINGS, hub_rows, read_rows, sampled
 from wheatstone.tasks._source import Source
 from wheatstone.tasks._task import Task, make_task
 
@@ -32,7 +35,9 @@ def load_task(
     same split, of the same token length, with another answer.
 
     Args:
-        source: a bundled name (`facts/country_capital`), or a JSON file of a relation.
+        source: a bundled name (`facts/country_capital`, `ioi`; see `bundled_tasks`); a file: JSON of a relation, ours
+            or LRE's, or pairs or facts as JSON Lines, CSV (also EAP's) or Parquet, see `tasks._records`; or the id of
+            a Hugging Face dataset, where the package `datasets` is installed.
         model: whose tokenizer aligns the pairs, and whose knowledge is asked.
         seed: of splits, counterfactuals and whatever is generated.
         known: keep pairs with an answer among this many top tokens and above every distractor; None keeps all.
@@ -49,19 +54,30 @@ def load_task(
     out is in `known`. Pairs depend on the tokenizer: two models get different counterfactuals.
     """
     problems: list[Problem] = []
-    found = _source(source, template, problems)
-    return make_task(found, model, problems, seed=seed, known=known, size=size, strict=strict, report=report)
-
-
-def _source(source: str | Path, template: int | str, problems: list[Problem]) -> Source:
-    path = Path(source)
-    found = None if isinstance(source, Path) else bundled_task(source, template, problems)
-    if found is not None:
-        return found
-    if path.is_file():
-        return facts_of(read_relation(path), str(path), template, problems)
-    raise RequestError(
-        expected="a bundled task (facts/country_capital, ioi, …) or a file",
-        got=repr(str(source)),
-        do="list the bundled ones with `wheatstone tasks`",
+    found, notes = _source(source, model, template, problems, seed)
+    return make_task(
+        found, model, problems, seed=seed, known=known, size=size, strict=strict, notes=notes, report=report
     )
+
+
+def _source(
+    source: str | Path, model: ResidualModel, template: int | str, problems: list[Problem], seed: int
+) -> tuple[Source, list[str]]:
+    path, name = Path(source), str(source)
+    found = None if isinstance(source, Path) else bundled_task(name, template, problems)
+    if found is not None:
+        return found, []
+    if path.is_file() and path.suffix == ".json":
+        return facts_of(read_relation(path), name, template, problems), []
+    if path.is_file() and path.suffix in ENDINGS:
+        rows, total = read_rows(path, problems, seed=seed)
+    elif not path.exists() and re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        rows, total = sampled(hub_rows(name), seed)
+    else:
+        raise RequestError(
+            expected=f"a bundled task (facts/country_capital, ioi, …) or a file (.json, {', '.join(ENDINGS)})",
+            got=repr(name),
+            do="list the bundled ones with `wheatstone tasks`",
+        )
+    notes = [f"an even sample of {len(rows):,} of {total:,} records"] if len(rows) < total else []
+    return records(model, name, rows, template, problems), notes

@@ -15,6 +15,7 @@ from wheatstone.tasks._encode import encode
 from wheatstone.tasks._known import answered
 from wheatstone.tasks._pair import PromptPair
 from wheatstone.tasks._problems import Problem, refuse
+from wheatstone.tasks._records import Pairs
 from wheatstone.tasks._source import About, Draft, Source
 from wheatstone.tasks._split import SPLITS, split_subjects
 
@@ -117,6 +118,7 @@ def make_task(
     known: int | None,
     size: int | None,
     strict: bool,
+    notes: Sequence[str] = (),
     report: Reporter = silent,
 ) -> Task:
     """A task from its source; the arguments are `load_task`'s.
@@ -129,21 +131,22 @@ def make_task(
         known: rank of the known-fact filter.
         size: most pairs of all splits together.
         strict: refuse where a record cannot be used.
+        notes: what is known already.
         report: told how far it is.
     """
     about, wrong = source.about, list(problems)
-    parts = split_subjects(source.subjects(model), seed)
+    parts = source.given if isinstance(source, Pairs) and source.given else split_subjects(source.subjects(model), seed)
     subjects = sum(len(part) for part in parts.values())
     shares = {split: len(part) / max(subjects, 1) for split, part in parts.items()}
     made: dict[str, list[PromptPair]] = {}
     for split, part in parts.items():
         most = round((100 if size is None else size) * shares[split])
-        drafts = source.drafts(model, part, Random(f"{seed} {split} {about.name}"), most, wrong)
+        drafts = source.drafts(model, part, Random(f"{seed} {split}"), most, wrong)
         made[split] = sorted(_checked(model, drafts, wrong), key=lambda pair: _place(pair, seed))
     if strict:
         refuse(wrong, about.name)
     every = [pair for split in SPLITS for pair in made[split]]
-    notes: list[str] = []
+    notes = list(notes)
     if about.size is not None and len(every) + len(wrong) < about.size:
         missing = about.size - len(every) - len(wrong)
         notes.append(f"{missing} of {about.size} have no counterfactual of their token length in their split")

@@ -10,6 +10,7 @@ from wheatstone.tasks.generators._agreement import AGREEMENT
 from wheatstone.tasks.generators._docstring import DOCSTRING
 from wheatstone.tasks.generators._generator import Generator as Generator
 from wheatstone.tasks.generators._greater_than import GREATER_THAN
+from wheatstone.tasks.generators._greater_than import year_answers as year_answers
 from wheatstone.tasks.generators._induction import INDUCTION
 from wheatstone.tasks.generators._ioi import IOI, IOI_SWAPPED
 
@@ -17,4 +18,4 @@ GENERATORS: Mapping[str, Generator] = MappingProxyType(
     {each.about.name: each for each in (IOI, IOI_SWAPPED, GREATER_THAN, INDUCTION, A_AN, AGREEMENT, DOCSTRING)}
 )
 
-__all__ = ["GENERATORS", "Generator"]
+__all__ = ["GENERATORS", "Generator", "year_answers"]
