@@ -50,7 +50,7 @@ def main() -> None:
         pair = ws.PromptPair(prompt=prompt, counterfactual=counterfactual, answers=(answer,), distractors=(distractor,))
         start = time.perf_counter()
         experiment = ws.Experiment(model, [pair])
-        found = discover_in(experiment, faithfulness=0.9, curve=False)
+        found = discover_in(experiment, curve=False)
         seconds = time.perf_counter() - start
         proof = verify_in(experiment, found.circuit.mask(), draws=1)
         row = proof.prompts[0]

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import explainable_pairs
 from torch import Tensor, nn
 
 from wheatstone import Experiment, PromptError, PromptPair, RequestError, ResidualModel
@@ -215,10 +214,13 @@ def test_zero_ablation_runs_in_the_models_own_precision(tiny_experiment: Experim
     torch.testing.assert_close(experiment.logits(whole)[0], experiment.clean_logits, atol=1e-10, rtol=0)
 
 
-def test_a_mean_is_taken_position_by_position_where_all_prompts_are_as_long(tiny64: ResidualModel) -> None:
-    pairs = explainable_pairs(tiny64, [("w1 w2 w3 w4", "w1 w9 w3 w4"), ("w5 w6 w7 w8", "w5 w16 w7 w8")])
-    experiment = Experiment(tiny64, pairs[:1], ablation="mean", reference=pairs)
-    first, second = (tiny64.forward(tiny64.tokens([pair.counterfactual]), cache=True).nodes for pair in pairs)
+def test_a_mean_is_taken_position_by_position_where_all_prompts_are_as_long(tiny_experiment: Experiment) -> None:
+    model, pair = tiny_experiment.model, tiny_experiment.encoded.pairs[0]
+    swapped = pair.swapped()
+    assert swapped is not None
+    pairs = [pair, swapped]
+    experiment = Experiment(model, pairs[:1], ablation="mean", reference=pairs)
+    first, second = (model.forward(model.tokens([pair.counterfactual]), cache=True).nodes for pair in pairs)
     assert first is not None
     assert second is not None
     torch.testing.assert_close(experiment.ablated, (first + second) / 2, atol=1e-12, rtol=0)

@@ -156,7 +156,11 @@ def test_options_that_cannot_be_used(refused: Refused, out: Path, words: tuple[s
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--method", "acdc"), "a method out of eap-ig, eap; got 'acdc'"),
+        (("--method", "guess"), "a method out of"),
+        (("--method", "acdc"), "a threshold for acdc"),
+        (("--goal", "small"), "a goal out of sufficient, complete; got 'small'"),
+        (("--granularity", "layers"), "a granularity out of channels, heads, groups; got 'layers'"),
+        (("--stable", "1"), "at least 2 bootstrap samples"),
         (("--steps", "0"), "at least one integration step; got 0"),
         (("--ablation", "noise"), "an ablation out of counterfactual, zero; got 'noise'"),
         (("--metric", "accuracy"), "a metric out of logit_diff, prob_diff, kl; got 'accuracy'"),

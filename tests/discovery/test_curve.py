@@ -26,6 +26,10 @@ def test_the_curve_ends_at_the_model_and_every_point_is_an_exact_run(tiny_experi
     assert [point.size for point in ranking] == list(default_sizes(experiment.graph.edges))
     assert ranking[-1].faithfulness == pytest.approx(1, abs=1e-10)
     assert ranking[-1].kl == pytest.approx(0, abs=1e-10)
+    whole = torch.from_numpy(experiment.graph.valid)
+    for point in (point for point in points if point.kind == "complement"):
+        (value,) = experiment.faithfulness(whole & ~scores.top([point.size]))
+        assert point.faithfulness == pytest.approx(value, abs=1e-10)
     for point in ranking:
         logits = experiment.logits(scores.top([point.size]))
         assert point.faithfulness == pytest.approx(experiment.faithfulness(scores.top([point.size]))[0], abs=1e-10)

@@ -10,7 +10,7 @@ from compiled_programs import PROGRAMS, CompiledProgram, compiled_program, token
 from tracr_model import TRACR, TracrConfig, TracrModel
 
 from wheatstone.circuits import Experiment
-from wheatstone.discovery import discover_in
+from wheatstone.discovery import DiscoverySettings, discover_in
 from wheatstone.models import check_parity, wrap_model
 from wheatstone.models.families import FAMILIES
 
@@ -105,5 +105,5 @@ def test_the_true_edges_carry_the_whole_answer_and_each_of_them_matters(program:
 
 
 def test_verified_search_finds_the_true_edges(program: CompiledProgram) -> None:
-    found = discover_in(Experiment(program.model, program.pairs), faithfulness=1.0, curve=False)
+    found = discover_in(Experiment(program.model, program.pairs), DiscoverySettings(faithfulness=1.0), curve=False)
     assert {str(edge) for edge in found.circuit} == program.edges

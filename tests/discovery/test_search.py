@@ -98,7 +98,7 @@ def test_searches_repeat_to_the_bit_and_count_every_circuit_they_run(tiny_experi
     assert counts == sorted(counts)
     assert counts[-1] <= used
     assert first.trace[0].stage == "ranking"
-    assert {step.stage for step in first.trace} <= {"ranking", "re-ranking", "exact"}
+    assert {step.stage for step in first.trace} <= {"ranking", "re-ranking", "exact", "adding back"}
     assert all(abs(1 - step.faithfulness) <= 0.3 for step in first.trace)
     assert reported[-1] == ("pruning", 1, 1)
     assert all(total is not None and done <= total for _, done, total in reported)

@@ -19,8 +19,8 @@ def pair_experiment(tiny_experiment: Experiment) -> Experiment:
 
 
 def discovered(experiment: Experiment, seed: int) -> DiscoveryRun:
-    settings = DiscoverySettings(faithfulness=0.7, task="words")
-    return run_discovery(experiment.model, experiment.encoded.pairs, settings, seed=seed)
+    settings = DiscoverySettings(faithfulness=0.7, task="words", seed=seed)
+    return run_discovery(experiment.model, experiment.encoded.pairs, settings)
 
 
 def test_the_files_of_a_run(pair_experiment: Experiment, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_the_files_of_a_run(pair_experiment: Experiment, tmp_path: Path) -> None
     assert len(scores) == graph.edges
     assert [round(scores[edge], 6) for edge in circuit.edges] == list(circuit.scores or ())
     curve = pq.read_table(tmp_path / "curve.parquet").to_pylist()
-    assert {row["kind"] for row in curve} == {"ranking", "random"}
+    assert {row["kind"] for row in curve} == {"ranking", "complement", "random"}
     verification = json.loads((tmp_path / "verification.json").read_text())
     assert verification["faithfulness"] == pytest.approx(circuit.evaluation and circuit.evaluation.faithfulness)
     (swapped,) = json.loads((tmp_path / "held_out.json").read_text())

@@ -59,6 +59,7 @@ class Experiment:
         self.encoded: Encoded = encode(model, pairs)
         self.metric = metric_named(metric, self.encoded)
         self.ablation = ablation
+        self.reference = tuple(pairs if reference is None else reference)
         self.memory = memory_budget(model.device) if memory is None else memory
         self.evaluations = 0
         """How many circuits have been run, each on all prompts."""
@@ -69,23 +70,21 @@ class Experiment:
         """What the `input` node writes on the clean prompts."""
         self.clean_logits = clean.logits
         self.targets = Targets(self.encoded, clean.logits.log_softmax(-1))
-        self.ablated: Float[Tensor, "node batch pos d_model"] = self._ablated(clean.nodes, reference)
+        self.ablated: Float[Tensor, "node batch pos d_model"] = self._ablated(clean.nodes)
         self.clean: Float[Tensor, " batch"] = self.metric(clean.logits, self.targets)
         self.corrupt_logits = self.logits(torch.zeros(1, *self.graph.valid.shape, dtype=torch.bool))[0]
         self.corrupt: Float[Tensor, " batch"] = self.metric(self.corrupt_logits, self.targets)
         self._check_gap()
 
-    def _ablated(self, clean: Tensor, reference: Sequence[PromptPair] | None) -> Tensor:
+    def _ablated(self, clean: Tensor) -> Tensor:
         """What every node writes along an ablated edge."""
         if self.ablation == "zero":
             return clean.new_zeros(()).expand_as(clean)
-        if self.ablation == "counterfactual" or reference is None:
-            tokens = self.encoded.counterfactual
-        else:
-            tokens = encode(self.model, reference).counterfactual
-        written = self.model.forward(tokens, cache=True).nodes
+        counterfactual = self.ablation == "counterfactual"
+        of = self.encoded if counterfactual else encode(self.model, self.reference)
+        written, tokens = self.model.forward(of.counterfactual, cache=True).nodes, of.counterfactual
         assert written is not None
-        if self.ablation == "counterfactual":
+        if counterfactual:
             return written
         prompts = self.encoded.clean
         if (tokens.lengths == prompts.width).all() and (prompts.lengths == prompts.width).all():
@@ -104,6 +103,17 @@ class Experiment:
                 "so there is nothing to explain",
                 do="choose a counterfactual with another answer, or check the answer and the distractor",
             )
+
+    def on(self, pairs: Sequence[PromptPair]) -> Experiment:
+        """The same experiment on other prompts; a mean stays that of the present reference."""
+        return Experiment(
+            self.model,
+            pairs,
+            ablation=self.ablation,
+            metric=self.metric.name,
+            reference=self.reference,
+            memory=self.memory,
+        )
 
     def values_of(self, logits: Float[Tensor, "*many batch vocab"]) -> Float[Tensor, "*many batch"]:
         """The metric of each prompt."""

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from wheatstone._errors import RequestError
+from wheatstone.cli._discovered import document, told
 from wheatstone.cli._options import (
     AnswerOption,
     CounterfactualOption,
@@ -21,7 +22,6 @@ from wheatstone.cli._options import (
 )
 from wheatstone.cli._output import JsonOption, Output
 from wheatstone.cli._prompts import pairs_of
-from wheatstone.cli._tables import edge_table, verification_table
 
 
 def discover(
@@ -41,8 +41,45 @@ def discover(
             "--faithfulness", help="Share of the metric's change the circuit alone must keep, above 0, at most 1."
         ),
     ] = 0.9,
-    method: Annotated[str, typer.Option("--method", help="Ranking to start from: eap-ig or eap.")] = "eap-ig",
-    steps: Annotated[int, typer.Option("--steps", help="Integration steps of eap-ig.")] = 5,
+    method: Annotated[
+        str,
+        typer.Option(
+            "--method",
+            help="verified (search with exact runs), acdc, or a scoring method (eap-ig, eap, exact …), whose smallest "
+            "sufficient ranking is taken as it is.",
+        ),
+    ] = "verified",
+    ranking: Annotated[
+        str, typer.Option("--ranking", help="Scoring method that verified starts from and acdc is shown beside.")
+    ] = "eap-ig",
+    steps: Annotated[
+        int | None, typer.Option("--steps", help="Steps of the scoring method; its own number by default (eap-ig: 5).")
+    ] = None,
+    goal: Annotated[
+        str,
+        typer.Option(
+            "--goal",
+            help="sufficient: the circuit alone keeps the metric. complete: without it the metric is gone.",
+        ),
+    ] = "sufficient",
+    granularity: Annotated[
+        str,
+        typer.Option(
+            "--granularity", help="What goes at once: channels (single edges), heads (q, k, v together), groups (KV)."
+        ),
+    ] = "channels",
+    threshold: Annotated[
+        float | None,
+        typer.Option("--threshold", help="Of acdc, in the metric's units: an edge that changes it by less goes."),
+    ] = None,
+    sign: Annotated[
+        str,
+        typer.Option("--sign", help="Of acdc: abs keeps every edge that matters; signed drops what hinders."),
+    ] = "abs",
+    stable: Annotated[
+        int,
+        typer.Option("--stable", help="Search in so many bootstrap samples of the prompts and keep what recurs."),
+    ] = 0,
     ablation: Annotated[
         str, typer.Option("--ablation", help="What edges outside the circuit carry: counterfactual, mean or zero.")
     ] = "counterfactual",
@@ -91,16 +128,28 @@ def discover(
     output = Output(as_json)
     with output.progress() as report:
         report("starting", 0, None)
-        from wheatstone.discovery import check_target
         from wheatstone.figures import render_all
         from wheatstone.models import load_model
         from wheatstone.runs import DiscoverySettings, plan_discovery, run_discovery
 
-        check_target(faithfulness)
+        settings = DiscoverySettings(
+            faithfulness=faithfulness,
+            method=method,
+            ranking=ranking,
+            steps=steps,
+            goal=goal,
+            granularity=granularity,
+            threshold=threshold,
+            sign=sign,
+            stable=stable,
+            ablation=ablation,
+            metric=metric,
+            seed=seed,
+        )
+        settings.check()
         loaded = load_model(model, revision=revision, device=device, dtype=dtype, report=report)
         loaded = loaded.split(dict.fromkeys(neurons_of or (), "neurons") | dict.fromkeys(experts_of or (), "experts"))
         report("starting", 1, 1)
-        settings = DiscoverySettings(faithfulness, method, steps, ablation, metric)
         plan = plan_discovery(loaded, pairs, settings, timed=dry_run)
         if dry_run:
             output.document(plan.to_dict())
@@ -109,44 +158,19 @@ def discover(
             plan.check()
         if dry_run or out is None:
             return
-        run = run_discovery(loaded, pairs, settings, seed=seed, report=report)
+        run = run_discovery(loaded, pairs, settings, report=report)
         with new_run(out, force=force) as folder:
             run.save(folder)
             if figures:
                 render_all(folder, report)
     catalogue_add(out)
-    circuit = run.discovery.circuit
-    evaluation = circuit.evaluation
-    assert evaluation is not None
-    output.document(
-        {
-            "run": str(out),
-            "evaluation": vars(evaluation),
-            "ranked_edges": run.discovery.ranked,
-            "evaluations": run.discovery.evaluations,
-            "edges": [
-                {"from": edge.sender, "to": edge.receiver, "effect": round(effect, 6)}
-                for edge, effect in zip(circuit.edges, circuit.effects or (), strict=True)
-            ],
-            "verification": run.verification.to_dict(),
-            "held_out": [verification.to_dict() for verification in run.held_out],
-            "report": str(out / "report.html") if figures else None,
-            "seconds": round(time.perf_counter() - started, 2),
-        }
-    )
-    output.print(
-        f"\n[bold]{len(circuit)} of {evaluation.total_edges:,} edges[/bold] keep "
-        f"{evaluation.faithfulness:.1%} of the {metric} ({evaluation.circuit:.2f} of {evaluation.clean:.2f}; "
-        f"{evaluation.corrupt:.2f} ablated). The ranking alone needs {run.discovery.ranked:,}."
-    )
-    output.print(edge_table(circuit))
-    for verification in (run.verification, *run.held_out):
-        output.print(verification_table(verification))
-    for note in run.experiment.encoded.notes:
-        output.print(f"note: {note}")
-    output.print(
-        f"\nEach edge is necessary: without any one of them the circuit misses the goal. "
-        f"{run.discovery.evaluations} circuits were run in {time.perf_counter() - started:.0f} s."
-    )
+    seconds = time.perf_counter() - started
+    output.document(document(run) | {"run": str(out), "report": _report(out, figures), "seconds": round(seconds, 2)})
+    for part in told(run, seconds):
+        output.print(part)
     if figures:
-        output.print(f"report   {out / 'report.html'}\npictures {out / 'figures'}")
+        output.print(f"report   {_report(out, figures)}\npictures {out / 'figures'}")
+
+
+def _report(out: Path, figures: bool) -> str | None:
+    return str(out / "report.html") if figures else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Column, Table
@@ -11,17 +12,28 @@ if TYPE_CHECKING:
     from wheatstone.verification import Verification
 
 _MOST_EDGES = 25
+_MOST_SIZES = 6
 
 
 def edge_table(circuit: Circuit) -> Table:
-    """The circuit's strongest edges by exact effect."""
-    effects = circuit.effects or (0.0,) * len(circuit)
-    rows = sorted(zip(circuit.edges, effects, strict=True), key=lambda row: -abs(row[1]))
-    table = Table("edge", Column("faithfulness lost without it alone (exact)", justify="right"), box=None)
+    """The circuit's strongest edges by exact effect, or by score where effects were not measured."""
+    values = circuit.effects or circuit.scores or (0.0,) * len(circuit)
+    title = "faithfulness lost without it alone (exact)" if circuit.effects else f"score ({circuit.metric}, estimated)"
+    rows = sorted(zip(circuit.edges, values, strict=True), key=lambda row: -abs(row[1]))
+    table = Table("edge", Column(title, justify="right"), box=None)
     for edge, effect in rows[:_MOST_EDGES]:
         table.add_row(f"{edge.sender} → {edge.receiver}".replace("[", r"\["), f"{effect:+.3f}")
     if len(rows) > _MOST_EDGES:
         table.add_row(f"… and {len(rows) - _MOST_EDGES} more, in circuit.json", "")
+    return table
+
+
+def by_size_table(rows: Sequence[tuple[int, float, float]]) -> Table:
+    """Faithfulness of the ranking alone beside the search's, at some of the sizes that the search went through."""
+    table = Table(*(Column(title, justify="right") for title in ("edges", "ranking alone", "searched")), box=None)
+    step = max(1, (len(rows) - 1) // (_MOST_SIZES - 1))
+    for edges, ranking, search in rows[::-1][::step][::-1]:
+        table.add_row(f"{edges:,}", f"{ranking:.3f}", f"{search:.3f}")
     return table
 
 

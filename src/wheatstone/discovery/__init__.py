@@ -3,9 +3,9 @@
 from wheatstone.discovery._curve import CurvePoint as CurvePoint
 from wheatstone.discovery._curve import size_curve as size_curve
 from wheatstone.discovery._discover import Discovery as Discovery
-from wheatstone.discovery._discover import check_target as check_target
 from wheatstone.discovery._discover import discover as discover
 from wheatstone.discovery._discover import discover_in as discover_in
+from wheatstone.discovery._goal import GOALS as GOALS
 from wheatstone.discovery._method import Score as Score
 from wheatstone.discovery._method import ScoreMethod as ScoreMethod
 from wheatstone.discovery._nodes import NodeScores as NodeScores
@@ -18,24 +18,34 @@ from wheatstone.discovery._scores import attribute as attribute
 from wheatstone.discovery._scores import score_edges as score_edges
 from wheatstone.discovery._search import SearchStep as SearchStep
 from wheatstone.discovery._search import VerifiedSearch as VerifiedSearch
+from wheatstone.discovery._settings import SEARCHES as SEARCHES
+from wheatstone.discovery._settings import DiscoverySettings as DiscoverySettings
+from wheatstone.discovery._stability import Stability as Stability
+from wheatstone.discovery._stability import stability as stability
+from wheatstone.discovery._units import GRANULARITIES as GRANULARITIES
 
 __all__ = [
+    "GOALS",
+    "GRANULARITIES",
     "METHODS",
+    "SEARCHES",
     "CurvePoint",
     "Discovery",
+    "DiscoverySettings",
     "EdgeScores",
     "NodeScores",
     "PathEffects",
     "Score",
     "ScoreMethod",
     "SearchStep",
+    "Stability",
     "VerifiedSearch",
     "attribute",
-    "check_target",
     "discover",
     "discover_in",
     "node_scores",
     "path_patching",
     "score_edges",
     "size_curve",
+    "stability",
 ]

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment, random_circuits
@@ -21,7 +23,8 @@ class CurvePoint:
 
     Args:
         size: edges.
-        kind: `ranking` (the highest-ranked edges) or `random` (edges drawn evenly).
+        kind: `ranking` (the highest-ranked edges), `complement` (all edges but these) or `random` (as many edges,
+            drawn evenly).
         draw: which random draw; 0 for a ranking.
         faithfulness: of the metric, mean over prompts before dividing.
         kl: KL(model ‖ circuit) of the next token, nats, mean over prompts.
@@ -50,7 +53,7 @@ def size_curve(
     seed: int = 0,
     report: Reporter = silent,
 ) -> tuple[CurvePoint, ...]:
-    """Evaluates circuits of many sizes along a ranking, beside random circuits of the same sizes.
+    """Evaluates circuits of many sizes along a ranking, what is left without them, and random circuits of their sizes.
 
     Args:
         experiment: model, prompts, ablation and metric.
@@ -61,20 +64,13 @@ def size_curve(
         report: told how many circuits are done.
     """
     sizes = default_sizes(experiment.graph.edges) if sizes is None else sizes
-    todo = [(size, "ranking", 0) for size in sizes]
+    todo = [(size, kind, 0) for kind in ("ranking", "complement") for size in sizes]
     todo += [(size, "random", draw) for draw in range(draws) for size in sizes if size < experiment.graph.edges]
     points: list[CurvePoint] = []
     for first in range(0, len(todo), _BATCH):
         report("size curve", first, len(todo))
         batch = todo[first : first + _BATCH]
-        keep = torch.stack(
-            [
-                scores.top([size])[0]
-                if kind == "ranking"
-                else random_circuits(experiment.graph, size, 1, seed + draw * 1_000_003 + size)[0]
-                for size, kind, draw in batch
-            ]
-        )
+        keep = torch.stack([_circuit(scores, *row, seed) for row in batch])
         logits = experiment.logits(keep)
         columns = (
             experiment.faithfulness_of(experiment.values_of(logits)),
@@ -87,3 +83,10 @@ def size_curve(
         ]
     report("size curve", len(todo), len(todo))
     return tuple(points)
+
+
+def _circuit(scores: EdgeScores, size: int, kind: str, draw: int, seed: int) -> Bool[Tensor, "channel node"]:
+    if kind == "random":
+        return random_circuits(scores.graph, size, 1, seed + draw * 1_000_003 + size)[0]
+    (top,) = scores.top([size])
+    return top if kind == "ranking" else torch.from_numpy(scores.graph.valid) & ~top

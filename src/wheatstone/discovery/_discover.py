@@ -6,14 +6,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wheatstone._errors import RequestError
+from jaxtyping import Bool
+from torch import Tensor
+
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit, Evaluation, Experiment, ModelInfo
-from wheatstone.discovery._curve import CurvePoint, size_curve
+from wheatstone.discovery._curve import CurvePoint, default_sizes, size_curve
 from wheatstone.discovery._scores import EdgeScores, attribute
-from wheatstone.discovery._search import SearchStep, VerifiedSearch
+from wheatstone.discovery._search import SearchResult, SearchStep, VerifiedSearch
+from wheatstone.discovery._settings import DiscoverySettings
+from wheatstone.discovery._stability import Stability, stability
 from wheatstone.models import ResidualModel
 from wheatstone.tasks import PromptPair
+
+_BETWEEN = 8
+"""Sizes of the search at which the ranking alone is measured too, about."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +35,8 @@ class Discovery:
         trace: the steps of the search.
         evaluations: circuits run in all.
         seconds: time of each stage.
+        goal: what the search was for.
+        stability: what recurred over bootstrap samples, where that was asked for.
     """
 
     circuit: Circuit
@@ -37,6 +46,17 @@ class Discovery:
     trace: tuple[SearchStep, ...]
     evaluations: int
     seconds: dict[str, float]
+    goal: str = "sufficient"
+    stability: Stability | None = None
+
+    @property
+    def by_size(self) -> tuple[tuple[int, float, float], ...]:
+        """Sizes the search went through, and how far the ranking alone and the search's circuit are there."""
+        alone = {point.size: point.faithfulness for point in self.curve if point.kind == "ranking"}
+        without = {point.size: 1 - point.faithfulness for point in self.curve if point.kind == "complement"}
+        ranking = alone if self.goal == "sufficient" else without
+        search = {step.edges: step.faithfulness for step in self.trace if step.edges in ranking}
+        return tuple((edges, ranking[edges], search[edges]) for edges in sorted(search, reverse=True))
 
 
 def discover(
@@ -44,11 +64,17 @@ def discover(
     pairs: Sequence[PromptPair],
     *,
     faithfulness: float = 0.9,
-    method: str = "eap-ig",
-    steps: int = 5,
+    method: str = "verified",
+    ranking: str = "eap-ig",
+    steps: int | None = None,
+    goal: str = "sufficient",
+    granularity: str = "channels",
+    threshold: float | None = None,
+    sign: str = "abs",
     ablation: str = "counterfactual",
     metric: str = "logit_diff",
     task: str = "",
+    seed: int = 0,
     report: Reporter = silent,
 ) -> Circuit:
     """Finds a small circuit that alone reproduces the model's answer, every edge of it exactly necessary.
@@ -58,54 +84,68 @@ def discover(
         pairs: the prompts it must answer.
         faithfulness: how much of the metric the circuit must keep, in (0, 1]; it may exceed the model's by as
             much as it may fall short.
-        method: the ranking to start from, `eap-ig` or `eap`.
-        steps: integration steps of `eap-ig`.
-        ablation: what edges outside the circuit carry, `counterfactual` or `zero`.
+        method: `verified`, `acdc`, or a scoring method (a name out of `METHODS`), which prunes nothing.
+        ranking: the scoring method that `verified` starts from.
+        steps: of the scoring method; its own by default (5 integration steps of `eap-ig`).
+        goal: `sufficient`, the circuit alone keeps the metric; or `complete`, the metric is gone without it.
+        granularity: what goes at once: `channels` (single edges), `heads` (q, k and v together) or `groups` (KV
+            groups).
+        threshold: of `acdc`, in the metric's units, above 0.
+        sign: of `acdc`: `abs`, or `signed` as published, where what suppresses the answer goes.
+        ablation: what edges outside the circuit carry, `counterfactual`, `mean` or `zero`.
         metric: `logit_diff` (logits), `prob_diff` (probability) or `kl` (nats).
         task: name to write into the circuit.
+        seed: of seeded methods.
         report: told how far it is.
 
     Returns:
-        The circuit with scores, exact effects and evaluation.
+        The circuit with scores, evaluation and, where every edge was proven necessary, exact effects.
 
     Raises:
         PromptError: the prompts cannot be compared, or leave nothing to explain.
-        RequestError: an option out of range.
+        RequestError: an option out of range, or options that do not go together.
 
-    When this misleads: the circuit is *sufficient* for these prompts under this metric and ablation. Backup paths
+    When this misleads: a sufficient circuit is enough for these prompts under this metric and ablation. Backup paths
     are left out, and a circuit fitted to one prompt's logit difference can have another distribution over the
-    other tokens: look at its KL divergence and at held-out prompts (`wheatstone.verify`).
+    other tokens: look at its KL divergence and at held-out prompts (`wheatstone.verify`). The smallest circuit found
+    is a local minimum: a smaller one may exist.
     """
+    settings = DiscoverySettings(
+        faithfulness=faithfulness,
+        method=method,
+        ranking=ranking,
+        steps=steps,
+        goal=goal,
+        granularity=granularity,
+        threshold=threshold,
+        sign=sign,
+        ablation=ablation,
+        metric=metric,
+        task=task,
+        seed=seed,
+    )
+    settings.check()
     experiment = Experiment(model, pairs, ablation=ablation, metric=metric)
-    return discover_in(
-        experiment, faithfulness=faithfulness, method=method, steps=steps, task=task, curve=False, report=report
-    ).circuit
+    return discover_in(experiment, settings, curve=False, report=report).circuit
 
 
 def discover_in(
     experiment: Experiment,
+    settings: DiscoverySettings | None = None,
     *,
-    faithfulness: float = 0.9,
-    method: str = "eap-ig",
-    steps: int = 5,
-    task: str = "",
     curve: bool = True,
-    seed: int = 0,
     report: Reporter = silent,
 ) -> Discovery:
     """`discover` in an experiment that is already set up, with everything that was learned on the way.
 
     Args:
-        experiment: model, prompts, ablation and metric.
-        faithfulness: as in `discover`.
-        method: as in `discover`.
-        steps: as in `discover`.
-        task: name to write into the circuit.
+        experiment: model, prompts, ablation and metric; those of the settings are not read.
+        settings: what to look for; the defaults of `DiscoverySettings` if left out.
         curve: also measure faithfulness by size, with random circuits beside.
-        seed: of the random circuits; nothing else is drawn.
         report: told how far it is.
     """
-    check_target(faithfulness)
+    settings = settings or DiscoverySettings()
+    settings.check()
     seconds: dict[str, float] = {}
     clock = time.perf_counter()
 
@@ -113,46 +153,86 @@ def discover_in(
         nonlocal clock
         seconds[stage], clock = time.perf_counter() - clock, time.perf_counter()
 
-    report("scoring edges", 0, 1)
-    scores = attribute(experiment, method=method, steps=steps)
-    report("scoring edges", 1, 1)
+    scores = _score(experiment, settings, report)
     lap("score")
-    points = size_curve(experiment, scores, seed=seed, report=report) if curve else ()
-    lap("curve")
-    found = VerifiedSearch(experiment, scores, faithfulness, report=report).run()
+    recurring: Stability | None = None
+    if settings.stable:
+
+        def find(sample: Experiment) -> Tensor:
+            return _search(sample, _score(sample, settings, silent), settings, silent).keep
+
+        recurring = stability(experiment, find, samples=settings.stable, seed=settings.seed, report=report)
+        found = VerifiedSearch(
+            experiment, _by_recurrence(scores, recurring), settings.faithfulness, goal=settings.goal
+        ).smallest_ranked()
+    else:
+        found = _search(experiment, scores, settings, report)
     lap("search")
+    # The ranking alone is measured at some of the search's own sizes too, so that the two stand side by side.
+    between = found.trace[:: -(len(found.trace) // _BETWEEN or 1)]
+    sizes = sorted({*default_sizes(experiment.graph.edges), *(step.edges for step in between)})
+    points = size_curve(experiment, scores, sizes=sizes, seed=settings.seed, report=report) if curve else ()
+    lap("curve")
     circuit = Circuit.of_mask(
         ModelInfo.of(experiment.model),
         found.keep,
         ablation=experiment.ablation,
         metric=experiment.metric.name,
         scores=tuple(scores.values[found.keep].tolist()),
-        effects=tuple(found.effects[found.keep].tolist()),
+        effects=None if found.effects is None else tuple(found.effects[found.keep].tolist()),
         examples=experiment.encoded.pairs,
-        task=task,
-        evaluation=evaluation_of(experiment, found.faithfulness, int(found.keep.sum())),
+        task=settings.task,
+        evaluation=evaluation_of(experiment, found.keep),
     )
-    return Discovery(circuit, scores, points, found.ranked, found.trace, experiment.evaluations, seconds)
+    return Discovery(
+        circuit,
+        scores,
+        points,
+        found.ranked,
+        found.trace,
+        experiment.evaluations,
+        seconds,
+        settings.goal,
+        recurring,
+    )
 
 
-def check_target(faithfulness: float) -> None:
-    """Refuses a goal outside (0, 1]."""
-    if not 0 < faithfulness <= 1:
-        raise RequestError(
-            expected="a faithfulness above 0 and at most 1",
-            got=str(faithfulness),
-            do="0.9 keeps nine tenths of the metric's change",
-        )
+def _score(experiment: Experiment, settings: DiscoverySettings, report: Reporter) -> EdgeScores:
+    report("scoring edges", 0, 1)
+    scores = attribute(experiment, method=settings.scored_by, steps=settings.steps, seed=settings.seed, report=report)
+    report("scoring edges", 1, 1)
+    return scores
 
 
-def evaluation_of(experiment: Experiment, faithfulness: float, edges: int) -> Evaluation:
+def _search(experiment: Experiment, scores: EdgeScores, settings: DiscoverySettings, report: Reporter) -> SearchResult:
+    """The circuit that the settings ask for."""
+    search = VerifiedSearch(
+        experiment,
+        scores,
+        settings.faithfulness,
+        goal=settings.goal,
+        granularity=settings.granularity,
+        report=report,
+    )
+    return search.run() if settings.method == "verified" else search.smallest_ranked()
+
+
+def _by_recurrence(scores: EdgeScores, recurring: Stability) -> EdgeScores:
+    """The edges by the share of samples that kept them; of equals, the one of the larger score first."""
+    weight = scores.values.abs()
+    values = recurring.frequency.to(weight.dtype) + weight / (weight.max() * 1e3 * recurring.samples)
+    return EdgeScores(scores.graph, values, f"{scores.method}, by recurrence", scores.steps)
+
+
+def evaluation_of(experiment: Experiment, keep: Bool[Tensor, "channel node"]) -> Evaluation:
     """A circuit's result in the units of the metric."""
     clean, corrupt = float(experiment.clean.mean()), float(experiment.corrupt.mean())
+    circuit = experiment.values(keep[None])[0].mean()
     return Evaluation(
         clean=clean,
         corrupt=corrupt,
-        circuit=corrupt + faithfulness * (clean - corrupt),
-        faithfulness=faithfulness,
-        edges=edges,
+        circuit=float(circuit),
+        faithfulness=(float(circuit) - corrupt) / (clean - corrupt),
+        edges=int(keep.sum()),
         total_edges=experiment.graph.edges,
     )

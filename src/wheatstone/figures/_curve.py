@@ -8,11 +8,11 @@ from statistics import median
 import altair as alt
 
 from wheatstone.figures._load import Row, RunData
-from wheatstone.figures._theme import BLUE, INK, finished, of_rows
+from wheatstone.figures._theme import BLUE, INK, ORANGE, finished, of_rows
 from wheatstone.figures._words import comparison, count, percent, sample
 
 _WIDTH, _HEIGHT = 660, 340
-_RANKED, _RANDOM = "highest-ranked edges", "random edges"
+_RANKED, _WITHOUT, _RANDOM = "highest-ranked edges", "all edges but these", "random edges"
 _FLOOR, _CEILING = -0.5, 1.5
 """Faithfulness outside this range is drawn at its edge."""
 
@@ -24,6 +24,7 @@ def chart(run: RunData) -> alt.LayerChart:
     faithful, as the verified one usually is.
     """
     ranked = sorted((row for row in run.curve if row["kind"] == "ranking"), key=lambda row: row["size"])
+    without = sorted((row for row in run.curve if row["kind"] == "complement"), key=lambda row: row["size"])
     random = _spread([row for row in run.curve if row["kind"] == "random"])
     size, target = len(run.edges), float(run.manifest["settings"]["faithfulness"])
     sizes = [size, *(row["size"] for row in run.curve)]
@@ -39,7 +40,7 @@ def chart(run: RunData) -> alt.LayerChart:
     y, bottom, goal_at = (alt.Y(f"{field}:Q", scale=scale, axis=axis) for field in ("faithfulness", "low", "target"))
     key = alt.Color(
         "kind:N",
-        scale=alt.Scale(domain=[_RANKED, _RANDOM], range=[BLUE, "#8a96a3"]),
+        scale=alt.Scale(domain=[_RANKED, _WITHOUT, _RANDOM], range=[BLUE, ORANGE, "#8a96a3"]),
         legend=alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolSize=500),
     )
     tooltip = [
@@ -51,6 +52,8 @@ def chart(run: RunData) -> alt.LayerChart:
     ranked = [{**row, "kind": _RANKED} for row in ranked]
     line = of_rows(ranked).mark_line(strokeWidth=2.2).encode(x, y, key)
     dots = of_rows(ranked).mark_point(filled=True, size=42, opacity=1).encode(x, y, key, tooltip=tooltip)
+    without = [{**row, "kind": _WITHOUT} for row in without]
+    rest = of_rows(without).mark_line(strokeWidth=1.8, strokeDash=[6, 3]).encode(x, y, key, tooltip=tooltip)
     base = of_rows(random)
     band = base.mark_area(opacity=0.22, color="#8a96a3").encode(x, bottom, alt.Y2("high"))
     middle = base.mark_line(strokeWidth=1.6).encode(x, y, key)
@@ -73,12 +76,12 @@ def chart(run: RunData) -> alt.LayerChart:
         color=INK,
         text=f"this circuit: {count(size, 'edge')}, {percent(run.faithfulness)}",
     ).encode(x, y)
-    picture = alt.layer(band, middle, middles, goal, goal_label, line, dots, star, label)
+    picture = alt.layer(band, middle, middles, rest, goal, goal_label, line, dots, star, label)
     draws = max((row["draws"] for row in random), default=0)
     subtitle = [
         f"Faithfulness: 100% = the whole model's {comparison(run)}; 0% = the model with every edge ablated.",
-        f"Blue: the first edges of the ranking. Grey: as many edges drawn at random ({draws} draws a size; "
-        "band: lowest to highest).",
+        "Blue: the first edges of the ranking alone. Orange: the model with these ablated instead.",
+        f"Grey: as many edges drawn at random ({draws} draws a size; band: lowest to highest).",
         f"The diamond is the circuit after the exact search ({sample(run)}).",
     ]
     title = f"{count(size, 'edge')} of {run.total_edges:,} are enough for {percent(run.faithfulness)} faithfulness"

@@ -16,8 +16,8 @@ from wheatstone.runs._folder import read_json as read_json
 from wheatstone.runs._folder import read_manifest as read_manifest
 
 if TYPE_CHECKING:
+    from wheatstone.discovery import DiscoverySettings as DiscoverySettings
     from wheatstone.runs._discovery import DiscoveryRun as DiscoveryRun
-    from wheatstone.runs._discovery import DiscoverySettings as DiscoverySettings
     from wheatstone.runs._discovery import run_discovery as run_discovery
     from wheatstone.runs._plan import Plan as Plan
     from wheatstone.runs._plan import plan_discovery as plan_discovery
@@ -27,7 +27,7 @@ __getattr__ = door(
     __name__,
     {
         "DiscoveryRun": "wheatstone.runs._discovery",
-        "DiscoverySettings": "wheatstone.runs._discovery",
+        "DiscoverySettings": "wheatstone.discovery",
         "Plan": "wheatstone.runs._plan",
         "plan_discovery": "wheatstone.runs._plan",
         "run_discovery": "wheatstone.runs._discovery",

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from wheatstone._progress import Reporter, silent
 from wheatstone._version import __version__
 from wheatstone.circuits import Experiment
-from wheatstone.discovery import Discovery, EdgeScores, discover_in
+from wheatstone.discovery import Discovery, DiscoverySettings, EdgeScores, Stability, discover_in
 from wheatstone.lenses import AttentionRow, LensRow, answer_by_layer, head_attention
 from wheatstone.models import ResidualModel
 from wheatstone.runs._folder import FORMAT, write_json
@@ -25,18 +25,6 @@ from wheatstone.tasks import PromptPair
 from wheatstone.verification import Verification, verify_in
 
 _HEADS_SHOWN = 6
-
-
-@dataclass(frozen=True)
-class DiscoverySettings:
-    """What a discovery was asked for; the units and defaults are `discover`'s."""
-
-    faithfulness: float = 0.9
-    method: str = "eap-ig"
-    steps: int = 5
-    ablation: str = "counterfactual"
-    metric: str = "logit_diff"
-    task: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +39,6 @@ class DiscoveryRun:
 
     experiment: Experiment
     settings: DiscoverySettings
-    seed: int
     discovery: Discovery
     verification: Verification
     held_out: tuple[Verification, ...]
@@ -89,7 +76,6 @@ def run_discovery(
     pairs: Sequence[PromptPair],
     settings: DiscoverySettings,
     *,
-    seed: int = 0,
     report: Reporter = silent,
 ) -> DiscoveryRun:
     """Discovers a circuit, verifies it and reads it.
@@ -98,41 +84,40 @@ def run_discovery(
         model: the model.
         pairs: the prompts.
         settings: what to look for.
-        seed: of random circuits and bootstraps.
         report: told how far it is.
     """
     experiment = Experiment(model, pairs, ablation=settings.ablation, metric=settings.metric)
-    found = discover_in(
-        experiment,
-        faithfulness=settings.faithfulness,
-        method=settings.method,
-        steps=settings.steps,
-        task=settings.task,
-        seed=seed,
-        report=report,
-    )
+    found = discover_in(experiment, settings, report=report)
     keep = found.circuit.mask()
     started = time.perf_counter()
-    verification = verify_in(experiment, keep, seed=seed, split="the prompts it was found on", report=report)
+    verification = verify_in(experiment, keep, seed=settings.seed, split="the prompts it was found on", report=report)
     swapped = [pair for pair in (pair.swapped() for pair in pairs) if pair is not None]
     held_out: list[Verification] = []
     if swapped:
-        other = Experiment(model, swapped, ablation=settings.ablation, metric=settings.metric, reference=pairs)
-        held_out.append(verify_in(other, keep, seed=seed, split="prompt and counterfactual swapped", report=report))
+        held_out.append(
+            verify_in(
+                experiment.on(swapped),
+                keep,
+                seed=settings.seed,
+                split="prompt and counterfactual swapped",
+                report=report,
+            )
+        )
     verified = time.perf_counter()
     lens = answer_by_layer(experiment, keep)
     attention = head_attention(experiment, _strongest_heads(found))
     read = time.perf_counter()
     seconds = found.seconds | {"verify": verified - started, "read": read - verified}
     return DiscoveryRun(
-        experiment, settings, seed, found, verification, tuple(held_out), tuple(lens), tuple(attention), seconds
+        experiment, settings, found, verification, tuple(held_out), tuple(lens), tuple(attention), seconds
     )
 
 
 def _strongest_heads(found: Discovery) -> list[str]:
-    """Heads of the circuit by the summed |effect| of the edges they write along."""
+    """Heads of the circuit by the summed |effect| (|score| where effects were not measured) of their edges."""
     weight: dict[str, float] = {}
-    for edge, effect in zip(found.circuit.edges, found.circuit.effects or (), strict=True):
+    circuit = found.circuit
+    for edge, effect in zip(circuit.edges, circuit.effects or circuit.scores or (), strict=True):
         if ".h" in edge.sender:
             weight[edge.sender] = weight.get(edge.sender, 0.0) + abs(effect)
     return sorted(weight, key=lambda head: -weight[head])[:_HEADS_SHOWN]
@@ -163,7 +148,7 @@ def _manifest(run: DiscoveryRun) -> dict[str, Any]:
             "device": model.device.type,
         },
         "settings": asdict(run.settings) | {"unit": experiment.metric.unit},
-        "seed": run.seed,
+        "seed": run.settings.seed,
         "prompts": [
             {
                 **pair.model_dump(mode="json"),
@@ -185,9 +170,16 @@ def _manifest(run: DiscoveryRun) -> dict[str, Any]:
         ],
         "ranked_edges": run.discovery.ranked,
         "evaluations": run.discovery.evaluations,
+        "stability": _stability(run.discovery.stability),
         "timings": {stage: round(seconds, 3) for stage, seconds in run.seconds.items()},
         "notes": list(encoded.notes),
     }
+
+
+def _stability(found: Stability | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {name: value for name, value in vars(found).items() if name != "frequency"}
 
 
 def _edge_table(scores: EdgeScores) -> pa.Table:

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from wheatstone._errors import RequestError
+from wheatstone.discovery import METHODS, DiscoverySettings
 from wheatstone.models import ResidualModel, memory_budget
 from wheatstone.models._memory import circuit_bytes, free_memory
-from wheatstone.runs._discovery import DiscoverySettings
 from wheatstone.tasks import PromptPair, encode
 
 _CIRCUITS = 16
@@ -103,7 +103,7 @@ def plan_discovery(
     every = tokens.batch * tokens.width
     each, mask = circuit_bytes(model, tokens, len(graph.nodes))
     bank = every * len(graph.nodes) * model.d_model * model.dtype.itemsize
-    steps = settings.steps if settings.method == "eap-ig" else 1
+    steps = settings.steps or METHODS[settings.scored_by].steps or 1
     circuits = min(_CIRCUITS * (tokens.batch * each + mask), max(memory_budget(model.device), each + mask))
     vocabulary = int(model.module.config.get_text_config().vocab_size)
     scoring = 2 * bank + steps * (every * _traced(model) + 3 * tokens.batch * vocabulary * model.dtype.itemsize)

@@ -1,0 +1,76 @@
+"""What `discover` says when it is done: one JSON document, and the same for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from rich.console import RenderableType
+
+from wheatstone.cli._tables import by_size_table, edge_table, verification_table
+
+if TYPE_CHECKING:
+    from wheatstone.runs import DiscoveryRun
+
+
+def document(run: DiscoveryRun) -> dict[str, Any]:
+    """The result as JSON."""
+    found = run.discovery
+    effects = found.circuit.effects or (None,) * len(found.circuit)
+    return {
+        "method": run.settings.method,
+        "goal": run.settings.goal,
+        "evaluation": vars(found.circuit.evaluation),
+        "ranked_edges": found.ranked,
+        "evaluations": found.evaluations,
+        "by_size": [{"edges": edges, "ranking": ranking, "search": search} for edges, ranking, search in found.by_size],
+        "stability": None
+        if found.stability is None
+        else {name: getattr(found.stability, name) for name in ("samples", "edges", "nodes", "edges_range")},
+        "edges": [
+            {"from": edge.sender, "to": edge.receiver} | ({} if effect is None else {"effect": round(effect, 6)})
+            for edge, effect in zip(found.circuit.edges, effects, strict=True)
+        ],
+        "verification": run.verification.to_dict(),
+        "held_out": [verification.to_dict() for verification in run.held_out],
+    }
+
+
+def told(run: DiscoveryRun, seconds: float) -> Iterator[RenderableType]:
+    """The result for people."""
+    found, settings = run.discovery, run.settings
+    circuit = found.circuit
+    evaluation = circuit.evaluation
+    assert evaluation is not None
+    alone = f"The ranking alone needs {found.ranked:,}." if settings.method == "verified" else ""
+    if settings.goal == "complete":
+        lost = run.verification.completeness
+        yield (
+            f"\n[bold]{len(circuit)} of {evaluation.total_edges:,} edges[/bold] ablated in the otherwise intact model "
+            f"take away {lost:.1%} of the {settings.metric}'s change. {alone}"
+        )
+    else:
+        yield (
+            f"\n[bold]{len(circuit)} of {evaluation.total_edges:,} edges[/bold] keep {evaluation.faithfulness:.1%} of "
+            f"the {settings.metric} ({evaluation.circuit:.2f} of {evaluation.clean:.2f}; {evaluation.corrupt:.2f} "
+            f"ablated). {alone}"
+        )
+    yield edge_table(circuit)
+    if found.by_size:
+        yield by_size_table(found.by_size)
+    for verification in (run.verification, *run.held_out):
+        yield verification_table(verification)
+    if found.stability is not None:
+        over = found.stability
+        yield (
+            f"Over {over.samples} bootstrap samples of {over.prompts} prompts two circuits share {over.edges:.2f} of "
+            f"their edges (5% to 95%: {over.edges_range[0]:.2f} … {over.edges_range[1]:.2f}) and {over.nodes:.2f} of "
+            "their nodes."
+        )
+    for note in run.experiment.encoded.notes:
+        yield f"note: {note}"
+    proven = "Each edge is necessary: without any one of them the circuit misses the goal. "
+    yield (
+        f"\n{proven if circuit.effects and settings.granularity == 'channels' else ''}"
+        f"{found.evaluations:,} circuits were run in {seconds:.0f} s."
+    )

@@ -1,0 +1,83 @@
+"""What a discovery is asked for, as one value: what a run writes down and a report repeats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wheatstone._errors import RequestError
+
+SEARCHES = ("verified", "acdc")
+"""Methods that decide by runs; every other method takes a ranking as it is."""
+
+
+@dataclass(frozen=True)
+class DiscoverySettings:
+    """What to look for and how.
+
+    Args:
+        faithfulness: share of the goal to reach, in (0, 1]; it may be exceeded by as much as it may be missed.
+        method: `verified` searches with exact runs; `acdc` is the published algorithm; the name of a scoring method
+            takes the smallest circuit of its ranking that reaches the goal, and prunes nothing.
+        ranking: the scoring method that `verified` starts from and that curves and tables show beside it.
+        steps: of the scoring method; its own by default.
+        goal: `sufficient`, the circuit alone keeps the metric; or `complete`, the metric is gone without it.
+        granularity: what is kept or removed at once: `channels`, `heads` or `groups`.
+        threshold: of `acdc`, in the metric's units; an edge whose removal changes the metric by less goes.
+        sign: of `acdc`: `abs` keeps every edge that matters; `signed`, as published, lets an edge go whose removal
+            brings the metric nearer to the model's.
+        stable: bootstrap samples of the prompts to search in, for edges that recur; 0 searches the prompts once.
+        ablation: what edges outside the circuit carry, `counterfactual`, `mean` or `zero`.
+        metric: `logit_diff` (logits), `prob_diff` (probability) or `kl` (nats).
+        task: name to write into the circuit.
+        seed: of everything that is drawn: random circuits, bootstrap samples, seeded methods.
+    """
+
+    faithfulness: float = 0.9
+    method: str = "verified"
+    ranking: str = "eap-ig"
+    steps: int | None = None
+    goal: str = "sufficient"
+    granularity: str = "channels"
+    threshold: float | None = None
+    sign: str = "abs"
+    stable: int = 0
+    ablation: str = "counterfactual"
+    metric: str = "logit_diff"
+    task: str = ""
+    seed: int = 0
+
+    @property
+    def scored_by(self) -> str:
+        """The scoring method that all edges are ranked by."""
+        return self.ranking if self.method in SEARCHES else self.method
+
+    def check(self) -> None:
+        """Refuses what can be refused before any model is loaded.
+
+        Raises:
+            RequestError: a goal out of range, or options that do not go together.
+        """
+        if not 0 < self.faithfulness <= 1:
+            raise RequestError(
+                expected="a faithfulness above 0 and at most 1",
+                got=str(self.faithfulness),
+                do="0.9 keeps nine tenths of the metric's change",
+            )
+        if (self.method == "acdc") != (self.threshold is not None):
+            raise RequestError(
+                expected="a threshold for acdc, and for no other method",
+                got=f"method {self.method} and threshold {self.threshold}",
+                do="give --threshold with --method acdc, or --faithfulness with the others",
+            )
+        if self.method == "acdc" and (self.granularity != "channels" or self.goal != "sufficient"):
+            raise RequestError(
+                expected="channels and the goal sufficient, which are all that acdc knows",
+                got=f"{self.granularity} and {self.goal}",
+                do="use --method verified",
+            )
+        if self.stable < 0 or self.stable == 1:
+            raise RequestError(
+                expected="at least 2 bootstrap samples to compare",
+                got=str(self.stable),
+                do="use --stable 10, or leave it out",
+            )

@@ -1,0 +1,59 @@
+"""The two goals: enough alone, and gone without."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from wheatstone import Experiment, RequestError, discover
+from wheatstone.discovery import GOALS, GRANULARITIES
+from wheatstone.discovery._goal import goal_named
+from wheatstone.discovery._scores import attribute
+from wheatstone.discovery._search import VerifiedSearch
+from wheatstone.discovery._units import Units
+
+
+def test_a_complete_circuit_takes_the_metric_away_and_no_edge_of_it_can_be_spared(tiny_experiment: Experiment) -> None:
+    experiment = tiny_experiment
+    valid = torch.from_numpy(experiment.graph.valid)
+    found = VerifiedSearch(experiment, attribute(experiment), 0.8, goal="complete").run()
+    (left,) = experiment.faithfulness((valid & ~found.keep)[None])
+    assert abs(left) <= 0.2
+    assert found.faithfulness == pytest.approx(1 - left, abs=1e-10)
+    assert found.effects is not None
+    for channel, node in found.keep.nonzero().tolist():
+        spared = valid & ~found.keep
+        spared[channel, node] = True
+        (value,) = experiment.faithfulness(spared[None])
+        assert abs(value) > 0.2
+        assert float(found.effects[channel, node]) == pytest.approx(value - left, abs=1e-9)
+
+
+def test_slopes_of_both_goals_are_derivatives_by_the_mask(tiny_experiment: Experiment) -> None:
+    valid = torch.from_numpy(tiny_experiment.graph.valid)
+    keep = valid & (torch.rand(valid.shape, generator=torch.Generator().manual_seed(0)) < 0.5)
+    complete, sufficient = (GOALS[name](tiny_experiment) for name in ("complete", "sufficient"))
+    torch.testing.assert_close(complete.slopes(keep), sufficient.slopes(valid & ~keep))
+    assert complete.reached(keep[None]) == pytest.approx([1 - sufficient.reached((valid & ~keep)[None])[0]])
+
+
+@pytest.mark.parametrize("granularity", GRANULARITIES)
+def test_whole_units_are_kept_and_each_is_necessary(tiny_experiment: Experiment, granularity: str) -> None:
+    experiment = tiny_experiment
+    found = VerifiedSearch(experiment, attribute(experiment), 0.8, granularity=granularity).run()
+    assert abs(1 - found.faithfulness) <= 0.2
+    units = Units.of(experiment.graph, granularity)
+    chosen = units.present(found.keep)
+    assert experiment.faithfulness(units.mask(chosen)[None]) == pytest.approx([found.faithfulness], abs=1e-10)
+    for unit in chosen.nonzero().flatten().tolist():
+        without = chosen.clone()
+        without[unit] = False
+        (value,) = experiment.faithfulness(units.mask(without)[None])
+        assert abs(1 - value) > 0.2
+
+
+def test_an_unknown_goal_is_refused(tiny_experiment: Experiment) -> None:
+    with pytest.raises(RequestError, match="sufficient, complete; got 'small'"):
+        goal_named("small", tiny_experiment)
+    with pytest.raises(RequestError, match="a goal out of"):
+        discover(tiny_experiment.model, tiny_experiment.encoded.pairs, goal="small")
