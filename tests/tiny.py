@@ -28,15 +28,15 @@ class DoubleRMSNorm(torch.nn.Module):
         return self.weight * x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.variance_epsilon)
 
 
-def make_tiny(kind: str, dtype: torch.dtype) -> ResidualModel:
-    """A random model of 3 layers and 4 heads, every bias and norm weight random too; prompts are words w0 … w39."""
+def make_tiny(kind: str, dtype: torch.dtype, *, layers: int = 3, heads: int = 4) -> ResidualModel:
+    """A random model, every bias and norm weight random too; prompts are words w0 … w39."""
     if kind == "gpt2":
         config = GPT2Config(
             vocab_size=len(WORDS),
             n_positions=32,
             n_embd=16,
-            n_layer=3,
-            n_head=4,
+            n_layer=layers,
+            n_head=heads,
             n_inner=24,
             bos_token_id=0,
             eos_token_id=0,
@@ -48,9 +48,9 @@ def make_tiny(kind: str, dtype: torch.dtype) -> ResidualModel:
                 vocab_size=len(WORDS),
                 hidden_size=16,
                 intermediate_size=24,
-                num_hidden_layers=3,
-                num_attention_heads=4,
-                num_key_value_heads=2,
+                num_hidden_layers=layers,
+                num_attention_heads=heads,
+                num_key_value_heads=heads // 2,
                 max_position_embeddings=32,
                 attention_bias=kind == "llama-biased",
                 mlp_bias=kind == "llama-biased",

@@ -1,5 +1,8 @@
 """Finding circuits: gradients propose, exact runs decide."""
 
+from wheatstone.discovery._acdc import AcdcResult as AcdcResult
+from wheatstone.discovery._acdc import AcdcStep as AcdcStep
+from wheatstone.discovery._acdc import acdc as acdc
 from wheatstone.discovery._curve import CurvePoint as CurvePoint
 from wheatstone.discovery._curve import size_curve as size_curve
 from wheatstone.discovery._discover import Discovery as Discovery
@@ -29,6 +32,8 @@ __all__ = [
     "GRANULARITIES",
     "METHODS",
     "SEARCHES",
+    "AcdcResult",
+    "AcdcStep",
     "CurvePoint",
     "Discovery",
     "DiscoverySettings",
@@ -40,6 +45,7 @@ __all__ = [
     "SearchStep",
     "Stability",
     "VerifiedSearch",
+    "acdc",
     "attribute",
     "discover",
     "discover_in",
