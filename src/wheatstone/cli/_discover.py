@@ -129,7 +129,7 @@ def discover(
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.figures import render_all
-        from wheatstone.models import load_model
+        from wheatstone.models import MlpParts, load_model
         from wheatstone.runs import DiscoverySettings, plan_discovery, run_discovery
 
         settings = DiscoverySettings(
@@ -148,7 +148,8 @@ def discover(
         )
         settings.check()
         loaded = load_model(model, revision=revision, device=device, dtype=dtype, report=report)
-        loaded = loaded.split(dict.fromkeys(neurons_of or (), "neurons") | dict.fromkeys(experts_of or (), "experts"))
+        asked: tuple[tuple[list[int] | None, MlpParts], ...] = ((neurons_of, "neurons"), (experts_of, "experts"))
+        loaded = loaded.split({layer: into for layers, into in asked for layer in layers or ()})
         report("starting", 1, 1)
         plan = plan_discovery(loaded, pairs, settings, timed=dry_run)
         if dry_run:
