@@ -158,6 +158,8 @@ def test_options_that_cannot_be_used(refused: Refused, out: Path, words: tuple[s
     [
         (("--method", "guess"), "a method out of"),
         (("--method", "acdc"), "a threshold for acdc"),
+        (("--method", "acdc", "--threshold", "0"), "a threshold above 0"),
+        (("--threshold", "0.1"), "a threshold for acdc, and for no other method"),
         (("--goal", "small"), "a goal out of sufficient, complete; got 'small'"),
         (("--granularity", "layers"), "a granularity out of channels, heads, groups; got 'layers'"),
         (("--stable", "1"), "at least 2 bootstrap samples"),

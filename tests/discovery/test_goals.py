@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from wheatstone import Experiment, RequestError, discover
-from wheatstone.discovery import GOALS, GRANULARITIES
+from wheatstone.discovery import GOALS, GRANULARITIES, acdc
 from wheatstone.discovery._goal import goal_named
 from wheatstone.discovery._scores import attribute
 from wheatstone.discovery._search import VerifiedSearch
@@ -57,3 +57,19 @@ def test_an_unknown_goal_is_refused(tiny_experiment: Experiment) -> None:
         goal_named("small", tiny_experiment)
     with pytest.raises(RequestError, match="a goal out of"):
         discover(tiny_experiment.model, tiny_experiment.encoded.pairs, goal="small")
+
+
+def test_acdc_by_name_is_acdc(tiny_experiment: Experiment) -> None:
+    pairs = tiny_experiment.encoded.pairs
+    circuit = discover(tiny_experiment.model, pairs, method="acdc", threshold=0.05, metric="kl")
+    found = acdc(Experiment(tiny_experiment.model, pairs, metric="kl"), 0.05)
+    assert torch.equal(circuit.mask(), found.keep)
+    assert circuit.effects is None
+
+
+def test_a_scoring_method_by_name_is_its_ranking(tiny_experiment: Experiment) -> None:
+    circuit = discover(tiny_experiment.model, tiny_experiment.encoded.pairs, method="eap", faithfulness=0.8)
+    scores = attribute(tiny_experiment, method="eap")
+    assert torch.equal(circuit.mask(), scores.top([len(circuit)])[0])
+    assert circuit.evaluation is not None
+    assert abs(1 - circuit.evaluation.faithfulness) <= 0.2

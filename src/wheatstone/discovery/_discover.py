@@ -11,6 +11,7 @@ from torch import Tensor
 
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit, Evaluation, Experiment, ModelInfo
+from wheatstone.discovery._acdc import acdc
 from wheatstone.discovery._curve import CurvePoint, default_sizes, size_curve
 from wheatstone.discovery._scores import EdgeScores, attribute
 from wheatstone.discovery._search import SearchResult, SearchStep, VerifiedSearch
@@ -206,6 +207,12 @@ def _score(experiment: Experiment, settings: DiscoverySettings, report: Reporter
 
 def _search(experiment: Experiment, scores: EdgeScores, settings: DiscoverySettings, report: Reporter) -> SearchResult:
     """The circuit that the settings ask for."""
+    if settings.method == "acdc":
+        assert settings.threshold is not None
+        found = acdc(experiment, settings.threshold, keep=settings.sign, report=report)
+        edges = int(found.keep.sum())
+        step = SearchStep("acdc", edges, found.faithfulness, found.evaluations)
+        return SearchResult(found.keep, found.faithfulness, None, edges, (step,))
     search = VerifiedSearch(
         experiment,
         scores,

@@ -50,7 +50,7 @@ class SearchStep:
     """One step of the search.
 
     Args:
-        stage: `ranking`, `re-ranking`, `exact` or `adding back`.
+        stage: `ranking`, `re-ranking`, `exact`, `adding back` or `acdc`.
         edges: edges of the circuit after it.
         faithfulness: how far the circuit is towards the goal: its faithfulness where it is to be sufficient.
         evaluations: circuits run so far.

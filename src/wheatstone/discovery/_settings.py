@@ -69,6 +69,10 @@ class DiscoverySettings:
                 got=f"method {self.method} and threshold {self.threshold}",
                 do="give --threshold with --method acdc, or --faithfulness with the others",
             )
+        if self.threshold is not None and not self.threshold > 0:
+            raise RequestError(
+                expected="a threshold above 0, in units of the metric", got=str(self.threshold), do="try 0.05"
+            )
         if self.method == "acdc" and (self.granularity != "channels" or self.goal != "sufficient"):
             raise RequestError(
                 expected="channels and the goal sufficient, which are all that acdc knows",
