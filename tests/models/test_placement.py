@@ -14,7 +14,7 @@ from prompts import FRANCE
 from tiny import explainable_pairs, make_tiny
 from torch import Tensor
 
-from wheatstone import ModelError, discover, load_model, wrap_model
+from wheatstone import ModelError, discover, load_model, score_edges, wrap_model
 from wheatstone.models import KnockOutAttention, MemoryWarning, Replace, ResidualModel, Scale, Tokens, check_parity
 from wheatstone.models._wiring import check_wiring
 
@@ -99,6 +99,8 @@ def test_a_circuit_is_discovered_alike(tmp_path: Path) -> None:
     plain = make_tiny("llama-biased", torch.float32)
     spread = on_disk(plain, tmp_path, 1)
     pairs = explainable_pairs(plain, [("w1 w2", "w1 w9")])
+    exact = [score_edges(model, pairs, method="exact").values for model in (plain, spread)]
+    torch.testing.assert_close(*exact, atol=1e-5, rtol=1e-5)
     found = [discover(model, pairs, faithfulness=0.5) for model in (plain, spread)]
     assert len(found[0]) > 0
     assert found[0].edges == found[1].edges

@@ -162,6 +162,6 @@ class Experiment:
         """Derivative of a circuit's faithfulness by every entry of its mask. Counts as three evaluations."""
         self.evaluations += 3
         values: Callable[[Tensor], Tensor] = self.values_of
-        gradients = self.model.circuit_gradients(self.encoded.clean, self.ablated, keep, values)
+        gradients = self.model.circuit_gradients(self.encoded.clean, self.ablated, keep, values, budget=self.memory)
         scale = (self.clean.mean() - self.corrupt.mean()) * self.encoded.clean.batch
         return gradients / scale

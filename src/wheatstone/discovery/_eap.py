@@ -32,9 +32,15 @@ def integrated_inputs(
     share = torch.arange(1, steps + 1, device=inputs.device, dtype=inputs.dtype).view(-1, 1, 1, 1) / steps
     path = ablated[0] + share * (inputs - ablated[0])
     clean = experiment.encoded.clean
-    gradients = experiment.model.channel_gradients(clean, experiment.step_values, inputs=path, cache=True)
-    assert gradients.nodes is not None
-    return edge_products(experiment, gradients, gradients.nodes - ablated) / (steps * clean.batch)
+
+    def products(rows: slice, gradients: ChannelGradients) -> Tensor:
+        assert gradients.nodes is not None
+        return edge_products(experiment, gradients, gradients.nodes - ablated[:, rows])
+
+    pieces = experiment.model.channel_gradients_in_pieces(
+        clean, experiment.step_values, products, inputs=path, cache=True, budget=experiment.memory
+    )
+    return torch.stack(pieces).sum(0) / (steps * clean.batch)
 
 
 def edge_products(

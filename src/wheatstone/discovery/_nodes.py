@@ -29,7 +29,7 @@ from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
 from wheatstone.discovery._method import Score, ScoreMethod
-from wheatstone.models import Graph, Tokens
+from wheatstone.models import ChannelGradients, Graph, Tokens
 
 NodeMethod = Literal["attribution", "exact"]
 Direction = Literal["noising", "denoising"]
@@ -140,7 +140,17 @@ def _attribution(experiment: Experiment, tokens: Tokens) -> Float[Tensor, "node 
     clean = experiment.model.forward(experiment.encoded.clean, cache=True).nodes
     assert clean is not None
     differences = clean - experiment.ablated
-    gradients = experiment.model.channel_gradients(tokens, experiment.step_values)
+
+    def scores(rows: slice, gradients: ChannelGradients) -> Tensor:
+        return _products(graph, differences[:, rows], gradients).cpu()
+
+    model, budget = experiment.model, experiment.memory
+    return torch.cat(model.channel_gradients_in_pieces(tokens, experiment.step_values, scores, budget=budget), dim=1)
+
+
+def _products(
+    graph: Graph, differences: Float[Tensor, "node batch pos d_model"], gradients: ChannelGradients
+) -> Float[Tensor, "node batch pos"]:
     scores = differences.new_empty(differences.shape[:-1])
     after = gradients.at_logits()[0]
     for layer in reversed(range(graph.layers)):
@@ -151,7 +161,7 @@ def _attribution(experiment: Experiment, tokens: Tokens) -> Float[Tensor, "node 
         scores[heads] = (differences[heads] * (after + read_by_mlp)).sum(-1)
         after = after + at_layer.sum(0)
     scores[0] = (differences[0] * after).sum(-1)
-    return scores.cpu()
+    return scores
 
 
 def _exact(

@@ -202,12 +202,15 @@ class Block:
         Args:
             kind: 0 for queries, 1 for keys, 2 for values.
             inputs: normed input of each channel.
-            rows: which heads (or groups) these channels are.
+            rows: which heads (or groups) these channels are, in their order.
 
         Returns:
             [channel, tokens, d_head].
         """
-        projected = torch.bmm(inputs, self.qkv_weights[kind][rows].transpose(1, 2))
+        weights = self.qkv_weights[kind]
+        if len(rows) < len(weights):  # a copy, which a backward pass would hold
+            weights = weights[rows]
+        projected = torch.bmm(inputs, weights.transpose(1, 2))
         biases = self._qkv_biases
         return projected if biases is None else projected + biases[kind][rows][:, None]
 

@@ -145,18 +145,18 @@ def in_pieces(
     Warns:
         MemoryWarning: memory ran out; the remaining pieces are halved.
     """
-    pieces = _pieces(*whole, *most)
+    pieces = pieces_of(*whole, *most)
     logits: Tensor | None = None
     while pieces:
         circuits, rows = pieces[0]
         try:
             part = run(circuits, rows)
         except RuntimeError as error:
-            if not _out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             part = None
         if part is None:
-            pieces = _halved(pieces)
+            pieces = halved(pieces)
         elif len(pieces) == 1 and logits is None:
             return part
         else:
@@ -168,7 +168,8 @@ def in_pieces(
     return logits
 
 
-def _pieces(circuits: int, prompts: int, circuits_each: int, prompts_each: int) -> list[tuple[slice, slice]]:
+def pieces_of(circuits: int, prompts: int, circuits_each: int, prompts_each: int) -> list[tuple[slice, slice]]:
+    """Which circuits and prompts go together, so many of each."""
     return [
         (slice(circuit, min(circuits, circuit + circuits_each)), slice(prompt, min(prompts, prompt + prompts_each)))
         for circuit in range(0, circuits, circuits_each)
@@ -176,7 +177,7 @@ def _pieces(circuits: int, prompts: int, circuits_each: int, prompts_each: int) 
     ]
 
 
-def _halved(pieces: list[tuple[slice, slice]]) -> list[tuple[slice, slice]]:
+def halved(pieces: list[tuple[slice, slice]]) -> list[tuple[slice, slice]]:
     """Every piece in two: by circuits where it has several, else by prompts."""
     (circuits, prompts) = pieces[0]
     if circuits.stop - circuits.start == prompts.stop - prompts.start == 1:
@@ -200,6 +201,6 @@ def _halved(pieces: list[tuple[slice, slice]]) -> list[tuple[slice, slice]]:
     return halves
 
 
-def _out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: RuntimeError) -> bool:
     """torch has a class for it on accelerators; on the CPU only words."""
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

@@ -85,14 +85,14 @@ class Paths:
         middle = plain.stream[2 * index + 1].expand_as(self.change)
         if rows or self.stream is not None:
             z = block.attend(self._qkv(block, before, rows), call)
-            middle = before + block.attention_output(z).unflatten(0, before.shape[:2])
+            middle = before + block.attention_output(z).to(before.device).unflatten(0, before.shape[:2])
             self.stream = middle
         for_mlp = self.change.clone() if graph.parallel else self.change
         for head, node in enumerate(range(len(graph.nodes))[graph.head_nodes(index)]):
             if self.senders[:, node].any():
                 written = plain.nodes[node].expand_as(self.change)
                 if z is not None:
-                    written = block.head_outputs(z, [head])[0].unflatten(0, before.shape[:2])
+                    written = block.head_outputs(z, [head])[0].to(before.device).unflatten(0, before.shape[:2])
                 self._send(node, written)
         self._mlp(index, before if graph.parallel else middle, for_mlp, middle)
         if index < graph.layers - 1:
@@ -128,7 +128,7 @@ class Paths:
         span, channel = graph.mlp_nodes(index), graph.mlp_channel(index)
 
         def output(read: Tensor) -> Tensor:
-            return block.mlp_output(block.mlp_norm(read.flatten(0, 1))).unflatten(0, read.shape[:2])
+            return block.mlp_output(block.mlp_norm(read.flatten(0, 1))).to(read.device).unflatten(0, read.shape[:2])
 
         receives = channel in self.receivers
         passes = self.mlps and not receives and channel < self.receivers[-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import final
 
@@ -14,6 +14,12 @@ from torch import Tensor
 from wheatstone._errors import RequestError
 from wheatstone.models._attention import attention_patterns
 from wheatstone.models._decoder import Decoder
+from wheatstone.models._gradient_memory import (
+    channel_gradient_bytes,
+    circuit_gradient_bytes,
+    prompts_in_pieces,
+    values_of_rows,
+)
 from wheatstone.models._gradients import ChannelGradients, Values, channel_gradients
 from wheatstone.models._graph import Graph, MlpParts, Split
 from wheatstone.models._interventions import Intervention
@@ -286,6 +292,8 @@ class ResidualModel(Decoder):
         ablated: Float[Tensor, "node batch pos d_model"],
         keep: Bool[Tensor, "channel node"],
         values: Values,
+        *,
+        budget: int | None = None,
     ) -> Float[Tensor, "channel node"]:
         """Derivative of a metric by every entry of one circuit's mask, between the nodes the circuit computes.
 
@@ -293,13 +301,28 @@ class ResidualModel(Decoder):
             tokens: the clean prompts.
             ablated: what each node writes on an ablated edge.
             keep: kept edges, on the CPU.
-            values: the metric: logits [batch, vocab] -> values [batch]; their sum is differentiated.
+            values: the metric: logits [batch, vocab] -> values [batch], each of its own row; their sum is
+                differentiated.
+            budget: bytes that prompts may take at once; default a third of free memory.
+
+        Raises:
+            ComputationError: memory runs out with one prompt.
+
+        Warns:
+            MemoryWarning: memory ran out and fewer prompts at once were tried.
 
         When this misleads: it is the slope at the circuit as it stands; removing an edge is a whole step.
         """
-        with torch.enable_grad():
-            rewired = Rewired(self, tokens, ablated, keep[None], gradients=True)
-            return rewired.edge_gradients(values(rewired.run().logits[0])[None])[0]
+
+        def slopes(rows: slice) -> Tensor:
+            with torch.enable_grad():
+                rewired = Rewired(self, tokens.rows(rows), ablated[:, rows], keep[None], gradients=True)
+                of_rows = values_of_rows(values, rows, tokens.batch)
+                return rewired.edge_gradients(of_rows(rewired.run().logits[0])[None])[0]
+
+        budget = memory_budget(self.device) if budget is None else budget
+        most = budget // circuit_gradient_bytes(self, tokens)
+        return torch.stack(prompts_in_pieces(slopes, tokens.batch, most)).sum(0)
 
     def channel_gradients(
         self,
@@ -321,3 +344,42 @@ class ResidualModel(Decoder):
             Gradients summed over steps, read layer by layer.
         """
         return channel_gradients(self, tokens, values, inputs=inputs, cache=cache)
+
+    def channel_gradients_in_pieces(
+        self,
+        tokens: Tokens,
+        values: Values,
+        use: Callable[[slice, ChannelGradients], Tensor],
+        *,
+        inputs: Float[Tensor, "step batch pos d_model"] | None = None,
+        cache: bool = False,
+        budget: int | None = None,
+    ) -> list[Tensor]:
+        """As `channel_gradients`, for any number of prompts: as many at once as fit in memory.
+
+        Args:
+            tokens: the prompts.
+            values: the metric: logits [step*batch, vocab] -> values [step*batch], each of its own row.
+            use: what to make of some prompts' gradients, which are gone after it.
+            inputs: as in `channel_gradients`.
+            cache: as in `channel_gradients`.
+            budget: bytes that prompts may take at once; default a third of free memory.
+
+        Returns:
+            What `use` gives, piece by piece in the order of the prompts.
+
+        Raises:
+            ComputationError: memory runs out with one prompt, on which all steps always go together.
+
+        Warns:
+            MemoryWarning: memory ran out and fewer prompts at once were tried.
+        """
+
+        def piece(rows: slice) -> Tensor:
+            path = None if inputs is None else inputs[:, rows]
+            of_rows = values_of_rows(values, rows, tokens.batch)
+            return use(rows, self.channel_gradients(tokens.rows(rows), of_rows, inputs=path, cache=cache))
+
+        budget = memory_budget(self.device) if budget is None else budget
+        steps = 1 if inputs is None else len(inputs)
+        return prompts_in_pieces(piece, tokens.batch, budget // channel_gradient_bytes(self, tokens, steps))

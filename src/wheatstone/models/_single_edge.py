@@ -90,7 +90,7 @@ class SingleEdges:
             stream=stream[:, start:],
             differences=differences[:, start:],
             ablated_mlp=self._whole_mlp(ablated[self.graph.mlp_nodes(0), row, start:length]),
-            qkv=[block.qkv(block.attention_norm(x)) for block, x in layers],
+            qkv=[_projected(block, x) for block, x in layers],
         )
 
     def _whole_mlp(self, parts: Float[Tensor, "part suffix d_model"]) -> Float[Tensor, "suffix d_model"]:
@@ -184,3 +184,9 @@ class SingleEdges:
             return prompt.ablated_mlp[None, positions]
         senders = [node for _, node in edges]
         return block.mlp_output(block.mlp_norm(read - prompt.differences[senders, positions]))
+
+
+def _projected(block: Block, x: Float[Tensor, "batch pos d_model"]) -> QKV:
+    """What attention of a plain run sees, outside any run."""
+    with block.present():
+        return block.qkv(block.attention_norm(x))

@@ -9,7 +9,8 @@ from typing import Any
 
 from wheatstone._errors import RequestError
 from wheatstone.discovery import METHODS, DiscoverySettings
-from wheatstone.models import ResidualModel, memory_budget
+from wheatstone.models import ResidualModel, Tokens, memory_budget
+from wheatstone.models._gradient_memory import channel_gradient_bytes, circuit_gradient_bytes
 from wheatstone.models._memory import circuit_bytes, free_memory
 from wheatstone.tasks import PromptPair, encode
 
@@ -105,10 +106,9 @@ def plan_discovery(
     bank = every * len(graph.nodes) * model.d_model * model.dtype.itemsize
     steps = settings.steps or METHODS[settings.scored_by].steps or 1
     circuits = min(_CIRCUITS * (tokens.batch * each + mask), max(memory_budget(model.device), each + mask))
-    vocabulary = int(model.module.config.get_text_config().vocab_size)
-    scoring = 2 * bank + steps * (every * _traced(model) + 3 * tokens.batch * vocabulary * model.dtype.itemsize)
+    scoring = 2 * bank + _at_once(model, tokens, channel_gradient_bytes(model, tokens, steps))
     # Summed: what scoring frees comes back in pieces that the search's larger arrays do not always fit into.
-    working = scoring + max(every * _rewired(model), circuits)
+    working = scoring + max(_at_once(model, tokens, circuit_gradient_bytes(model, tokens)), circuits)
     seconds: tuple[float, float] | None = None
     if timed:
         model.forward(tokens)
@@ -131,25 +131,9 @@ def plan_discovery(
     )
 
 
-def _widths(model: ResidualModel) -> tuple[int, int, int]:
-    """Numbers per token of one layer: channels, queries with keys and values, and the MLP's inside."""
-    graph, block = model.graph, model.blocks[0]
-    channels = graph.heads + 2 * graph.kv_groups
-    return channels, channels * block.output_weight.shape[1], max(max(p.shape) for p in block.mlp.parameters())
-
-
-def _traced(model: ResidualModel) -> int:
-    """Bytes that a token of a step leaves for the backward pass of edge scores."""
-    _, qkv, inside = _widths(model)
-    return model.graph.layers * (8 * model.d_model + 3 * qkv + 4 * inside) * max(model.dtype.itemsize, 4)
-
-
-def _rewired(model: ResidualModel) -> int:
-    """Bytes that a token leaves for the backward pass of one circuit's edge gradients."""
-    channels, qkv, inside = _widths(model)
-    layer = (4 * channels + 5) * model.d_model + 3 * qkv + 4 * inside
-    kept = 2 * len(model.graph.nodes) * model.d_model
-    return (model.graph.layers * layer + kept) * max(model.dtype.itemsize, 4)
+def _at_once(model: ResidualModel, tokens: Tokens, each: int) -> int:
+    """Bytes of as many prompts as go together: all, or what the budget has room for, or one."""
+    return min(tokens.batch * each, max(each, memory_budget(model.device)))
 
 
 def gigabytes(count: int) -> str:

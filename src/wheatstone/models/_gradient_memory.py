@@ -1,0 +1,97 @@
+"""How much memory backward passes take, and running them on as many prompts at once as fit.
+
+A token leaves behind, until its gradients are taken, about so many numbers of at least four bytes:
+
+    layers · (8 d_model + 3 · (q, k and v) + 4 d_mlp)                          edge scores, for each integration step
+    layers · ((4 channels + 5) d_model + 3 · (q, k and v) + 4 d_mlp) + 2 nodes · d_model     one circuit's slopes
+
+Edge scores then need the gradients of one layer's channels, and what is made of them, beside; logits are counted three
+times, for the metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from torch import Tensor
+
+from wheatstone.models._decoder import Decoder
+from wheatstone.models._gradients import Values
+from wheatstone.models._memory import halved, is_out_of_memory, pieces_of
+from wheatstone.models._tokens import Tokens
+
+Result = TypeVar("Result")
+
+
+def channel_gradient_bytes(model: Decoder, tokens: Tokens, steps: int) -> int:
+    """Most that `channel_gradients` takes for one prompt, in bytes; node outputs beside."""
+    channels, qkv, inside = _widths(model)
+    traced = model.graph.layers * (8 * model.d_model + 3 * qkv + 4 * inside)
+    return tokens.width * (steps * traced + 3 * channels * model.d_model) * _number(model) + _logits(model, steps)
+
+
+def circuit_gradient_bytes(model: Decoder, tokens: Tokens) -> int:
+    """Most that `circuit_gradients` takes for one prompt, in bytes."""
+    channels, qkv, inside = _widths(model)
+    layer = (4 * channels + 5) * model.d_model + 3 * qkv + 4 * inside
+    kept = 2 * len(model.graph.nodes) * model.d_model
+    return tokens.width * (model.graph.layers * layer + kept) * _number(model) + _logits(model, 1)
+
+
+def _widths(model: Decoder) -> tuple[int, int, int]:
+    """Numbers per token of one layer: channels, queries with keys and values, and the MLP's inside."""
+    graph, block = model.graph, model.blocks[0]
+    channels = graph.heads + 2 * graph.kv_groups
+    return channels, channels * block.output_weight.shape[1], max(max(p.shape) for p in block.mlp.parameters())
+
+
+def _number(model: Decoder) -> int:
+    return max(model.dtype.itemsize, 4)
+
+
+def _logits(model: Decoder, steps: int) -> int:
+    return 3 * steps * int(model.module.config.get_text_config().vocab_size) * model.dtype.itemsize
+
+
+def prompts_in_pieces(run: Callable[[slice], Result], prompts: int, most: int) -> list[Result]:
+    """Runs something on prompts, so many at once, and on fewer where memory runs out.
+
+    Args:
+        run: runs one piece: which prompts -> what comes of them.
+        prompts: how many there are.
+        most: how many make a piece; at least one does.
+
+    Raises:
+        ComputationError: not even one prompt fits.
+
+    Warns:
+        MemoryWarning: memory ran out; the remaining pieces are halved.
+    """
+    pieces = pieces_of(1, prompts, 1, min(prompts, max(1, most)))
+    results: list[Result] = []
+    while pieces:
+        try:
+            results.append(run(pieces[0][1]))
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            enough = False
+        else:
+            enough = True
+        pieces = pieces[1:] if enough else halved(pieces)
+    return results
+
+
+def values_of_rows(values: Values, rows: slice, batch: int) -> Values:
+    """The metric of some prompts: `values` sees nothing in the place of the others' logits, and those are left out."""
+
+    def of_rows(logits: Tensor) -> Tensor:
+        mine = logits.unflatten(0, (-1, rows.stop - rows.start))
+        if mine.shape[1] == batch:
+            return values(logits)
+        every = logits.new_zeros(len(mine), batch, logits.shape[-1])
+        every[:, rows] = mine
+        return values(every.flatten(0, 1)).unflatten(0, (-1, batch))[:, rows].flatten()
+
+    return of_rows

@@ -1,0 +1,138 @@
+"""Backward passes on a few prompts at a time: the same numbers, within the budget."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import explainable_pairs
+from torch import Tensor
+
+from wheatstone import ComputationError, Experiment
+from wheatstone.discovery import attribute, node_scores
+from wheatstone.models import ChannelGradients, MemoryWarning, ResidualModel, Tokens
+from wheatstone.models._gradient_memory import channel_gradient_bytes, circuit_gradient_bytes, prompts_in_pieces
+
+CLEAN = Tokens.of([[1, 2, 3], [4, 5, 6, 7], [8], [9, 10, 11, 12], [13, 14]])
+OTHER = Tokens(CLEAN.ids + 20, CLEAN.lengths)
+
+
+def values(logits: Tensor) -> Tensor:
+    """Bends, and is another measure of every prompt."""
+    at = torch.arange(len(logits)) % CLEAN.batch
+    return logits.log_softmax(-1)[torch.arange(len(logits)), at]
+
+
+@pytest.mark.parametrize("prompts", [0, 1, 2, 5])
+def test_a_circuit_s_slopes_are_the_same_in_pieces(prompts: int, tiny64: ResidualModel) -> None:
+    ablated = tiny64.forward(OTHER, cache=True).nodes
+    assert ablated is not None
+    valid = torch.from_numpy(tiny64.graph.valid)
+    keep = valid & (torch.rand(valid.shape, generator=torch.Generator().manual_seed(0)) < 0.7)
+    expected = tiny64.circuit_gradients(CLEAN, ablated, keep, values)
+    budget = prompts * circuit_gradient_bytes(tiny64, CLEAN)
+    found = tiny64.circuit_gradients(CLEAN, ablated, keep, values, budget=budget)
+    assert expected.abs().max() > 0.01
+    torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("prompts", [0, 2, 5])
+def test_channel_gradients_are_the_same_in_pieces_as_large_as_the_budget(prompts: int, tiny64: ResidualModel) -> None:
+    nodes = tiny64.forward(CLEAN, cache=True).nodes
+    assert nodes is not None
+    path = torch.stack([nodes[0] * share for share in (0.5, 1.0)])
+    whole = tiny64.channel_gradients(CLEAN, values, inputs=path, cache=True)
+    seen: list[tuple[int, int]] = []
+
+    def use(rows: slice, gradients: ChannelGradients) -> Tensor:
+        assert gradients.nodes is not None
+        torch.testing.assert_close(gradients.nodes, nodes[:, rows], atol=1e-12, rtol=0)
+        seen.append((rows.start, rows.stop))
+        return gradients.at_layer(1)
+
+    budget = prompts * channel_gradient_bytes(tiny64, CLEAN, 2)
+    pieces = tiny64.channel_gradients_in_pieces(CLEAN, values, use, inputs=path, cache=True, budget=budget)
+    torch.testing.assert_close(torch.cat(pieces, 1), whole.at_layer(1), atol=1e-12, rtol=0)
+    each = max(1, prompts)
+    assert seen == [(start, min(5, start + each)) for start in range(0, 5, each)]
+
+
+@pytest.mark.parametrize("metric", ["logit_diff", "kl"])
+def test_an_experiment_s_scores_do_not_depend_on_its_memory(metric: str, tiny64: ResidualModel) -> None:
+    pairs = explainable_pairs(tiny64, [("w1 w2 w3 w4", "w1 w9 w3 w4"), ("w5 w6 w7", "w5 w16 w7"), ("w1 w2", "w1 w30")])
+    plenty, little = (Experiment(tiny64, pairs, metric=metric, memory=memory) for memory in (1 << 30, 1))
+    for method in ("eap-ig", "node-attribution"):
+        expected, found = (attribute(experiment, method=method).values for experiment in (plenty, little))
+        torch.testing.assert_close(found, expected, atol=1e-10, rtol=1e-9)
+    whole = torch.from_numpy(tiny64.graph.valid)
+    whole = whole & (torch.rand(whole.shape, generator=torch.Generator().manual_seed(0)) < 0.7)
+    torch.testing.assert_close(little.edge_gradients(whole), plenty.edge_gradients(whole), atol=1e-10, rtol=1e-9)
+    expected, found = (node_scores(experiment, positions=True).positions for experiment in (plenty, little))
+    assert expected is not None
+    torch.testing.assert_close(found, expected, atol=1e-10, rtol=1e-9)
+
+
+def test_out_of_memory_halves_the_rest_and_says_so() -> None:
+    most = 2
+
+    def run(rows: slice) -> list[int]:
+        if rows.stop - rows.start > most:
+            raise torch.OutOfMemoryError("out")
+        return list(range(rows.start, rows.stop))
+
+    with pytest.warns(MemoryWarning, match="going on with half as many"):
+        assert prompts_in_pieces(run, 7, 100) == [[0], [1, 2], [3, 4], [5, 6]]
+    most = 0
+    with pytest.warns(MemoryWarning), pytest.raises(ComputationError, match="one prompt"):
+        prompts_in_pieces(run, 2, 2)
+
+
+_MEASURE = """
+import re, torch
+from pathlib import Path
+import wheatstone as ws
+from wheatstone.models import Tokens
+from wheatstone.models._gradient_memory import channel_gradient_bytes, circuit_gradient_bytes
+
+def kilobytes(name):
+    return int(re.search(name + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
+def peak(run):
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
+    before = kilobytes("VmRSS")
+    run()
+    return (kilobytes("VmHWM") - before) * 1024
+
+model = ws.load_model("smollm2-135m")
+tokens = Tokens(torch.arange(4 * 12).view(4, 12) * 17 + 100, torch.full((4,), 12))
+nodes = model.forward(Tokens(tokens.ids + 5000, tokens.lengths), cache=True).nodes
+keep = torch.from_numpy(model.graph.valid)
+path = nodes[0] * torch.tensor([0.5, 1.0]).view(2, 1, 1, 1)
+value = lambda logits: logits[:, 5]
+
+def channels():
+    use = lambda rows, gradients: gradients.at_layer(3).sum((1, 2))
+    model.channel_gradients_in_pieces(tokens, value, use, inputs=path, budget=2 * each[0])
+
+each = [channel_gradient_bytes(model, tokens, 2), circuit_gradient_bytes(model, tokens)]
+print(peak(channels) / (2 * each[0]))
+print(peak(lambda: model.circuit_gradients(tokens, nodes, keep, value, budget=2 * each[1])) / (2 * each[1]))
+"""
+
+
+@pytest.mark.real_weights
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak is read off Linux's /proc")
+def test_the_peak_stays_under_the_budget(smollm2: ResidualModel) -> None:
+    # glibc keeps what is freed; asked for a map of its own for every larger array, it gives that back.
+    settings = os.environ | {"MALLOC_MMAP_THRESHOLD_": "16384", "MALLOC_MMAP_MAX_": "1000000"}
+    measured = subprocess.run(
+        [sys.executable, "-c", _MEASURE], capture_output=True, text=True, check=True, timeout=200, env=settings
+    )
+    ratios = [float(line) for line in re.findall(r"^[\d.]+$", measured.stdout, re.MULTILINE)]
+    assert len(ratios) == 2
+    assert all(0.3 < ratio < 1.1 for ratio in ratios), ratios
