@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from induction import InductionModel, train_induction
 from prompts import FRANCE
 from tiny import explainable_pairs, make_tiny
 from tokenizers import Tokenizer
@@ -153,3 +154,9 @@ def france(smollm2: ResidualModel) -> Experiment:
 def france_found(france: Experiment) -> Discovery:
     """What discovery finds for it, without the curve."""
     return discover_in(Experiment(france.model, [FRANCE]), curve=False)
+
+
+@pytest.fixture(scope="session")
+def induction() -> InductionModel:
+    """Two attention-only layers that have learnt induction, to be read only."""
+    return train_induction()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
+import numpy as np
 import pytest
 import torch
 from compiled_programs import PROGRAMS, CompiledProgram, compiled_program, tokenizer_of
+from ground_truth import Agreement, agreement
 from tracr_model import TRACR, TracrConfig, TracrModel
 
 from wheatstone.circuits import Experiment
@@ -107,3 +109,10 @@ def test_the_true_edges_carry_the_whole_answer_and_each_of_them_matters(program:
 def test_verified_search_finds_the_true_edges(program: CompiledProgram) -> None:
     found = discover_in(Experiment(program.model, program.pairs), DiscoverySettings(faithfulness=1.0), curve=False)
     assert {str(edge) for edge in found.circuit} == program.edges
+
+
+def test_agreement_with_the_truth_by_hand() -> None:
+    """Ranked: true, (true and other at once), other. AUROC: of 4 comparisons 3 won, one tied with half a point."""
+    truth, kept = np.array([True, True, False, False]), np.array([True, False, True, False])
+    found = agreement(truth, kept, np.array([3.0, 1.0, 1.0, 0.0]))
+    assert found == Agreement(edges=2, precision=0.5, recall=0.5, auroc=3.5 / 4, auprc=(1 + 2 / 3) / 2)
