@@ -12,7 +12,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from wheatstone._errors import CircuitError
-from wheatstone.models import Graph, ResidualModel
+from wheatstone.models import Graph, ResidualModel, Span, SpannedGraph
 from wheatstone.tasks import PromptPair
 
 
@@ -36,9 +36,9 @@ class ModelInfo:
     sha256: str = ""
 
     @classmethod
-    def of(cls, model: ResidualModel) -> ModelInfo:
-        """What a circuit notes about the model it was found in."""
-        return cls(model.id, model.family.name, model.graph, model.sha256)
+    def of(cls, model: ResidualModel, graph: Graph | None = None) -> ModelInfo:
+        """What a circuit notes about the model it was found in; `graph` where its nodes were told apart by position."""
+        return cls(model.id, model.family.name, graph or model.graph, model.sha256)
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,11 @@ class Circuit:
         for edge in self.edges:
             keep[graph.edge(edge.sender, edge.receiver)] = True
         return keep
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """The parts of the prompts that its edges are told apart by; empty where an edge is kept at all positions."""
+        return self.model.graph.spans if isinstance(self.model.graph, SpannedGraph) else ()
 
     @property
     def nodes(self) -> tuple[str, ...]:

@@ -14,7 +14,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wheatstone._errors import PromptError, RequestError
-from wheatstone.models import CircuitState, ResidualModel, memory_budget
+from wheatstone.circuits._positions import spans_of
+from wheatstone.models import CircuitState, ResidualModel, Span, SpannedGraph, memory_budget
 from wheatstone.tasks import Encoded, PromptPair, Targets, encode, metric_named
 
 Ablation = Literal["counterfactual", "mean", "zero"]
@@ -33,6 +34,8 @@ class Experiment:
             `zero`, nothing (which leaves the distribution the model was trained on).
         metric: `logit_diff` (logits), `prob_diff` (probability) or `kl` (nats).
         reference: pairs that `mean` averages over, such as a task's training split; the pairs themselves by default.
+        positions: tell edges apart by where in the prompt they carry something: at the prompts' named `spans`, at
+            `each` token, or at given spans. All prompts must be aligned. By default an edge is one, wherever.
         memory: bytes that a batch of circuits may take; default a third of what is free now.
 
     Raises:
@@ -49,14 +52,17 @@ class Experiment:
         ablation: str = "counterfactual",
         metric: str = "logit_diff",
         reference: Sequence[PromptPair] | None = None,
+        positions: str | tuple[Span, ...] | None = None,
         memory: int | None = None,
     ) -> None:
         if ablation not in ABLATIONS:
             raise RequestError(
                 expected=f"an ablation out of {', '.join(ABLATIONS)}", got=repr(ablation), do="choose one of these"
             )
-        self.model, self.graph = model, model.graph
         self.encoded: Encoded = encode(model, pairs)
+        self.positions = positions
+        self.spans = spans_of(self.encoded, positions) if isinstance(positions, str) else positions or ()
+        self.model, self.graph = model, SpannedGraph.of(model.graph, self.spans) if self.spans else model.graph
         self.metric = metric_named(metric, self.encoded)
         self.ablation = ablation
         self.reference = tuple(pairs if reference is None else reference)
@@ -112,6 +118,7 @@ class Experiment:
             ablation=self.ablation,
             metric=self.metric.name,
             reference=self.reference,
+            positions=self.positions,
             memory=self.memory,
         )
 
@@ -130,12 +137,12 @@ class Experiment:
         """Runs circuits, as many at once as fit in memory."""
         self.evaluations += len(keep)
         tokens, ablated = self.encoded.clean, self.ablated
-        return self.model.circuit_logits(tokens, ablated, keep, resume=resume, budget=self.memory)
+        return self.model.circuit_logits(tokens, ablated, keep, resume=resume, spans=self.spans, budget=self.memory)
 
     def state(self, keep: Bool[Tensor, "channel node"]) -> tuple[CircuitState, float]:
         """One circuit's run, for runs of its sub-circuits to start from, and its faithfulness."""
         self.evaluations += 1
-        run = self.model.forward_circuit(self.encoded.clean, self.ablated, keep[None])
+        run = self.model.forward_circuit(self.encoded.clean, self.ablated, keep[None], spans=self.spans)
         return run.state, float(self.faithfulness_of(self.values_of(run.logits[0])))
 
     def values(
@@ -162,6 +169,8 @@ class Experiment:
         """Derivative of a circuit's faithfulness by every entry of its mask. Counts as three evaluations."""
         self.evaluations += 3
         values: Callable[[Tensor], Tensor] = self.values_of
-        gradients = self.model.circuit_gradients(self.encoded.clean, self.ablated, keep, values, budget=self.memory)
+        gradients = self.model.circuit_gradients(
+            self.encoded.clean, self.ablated, keep, values, spans=self.spans, budget=self.memory
+        )
         scale = (self.clean.mean() - self.corrupt.mean()) * self.encoded.clean.batch
         return gradients / scale

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
 
 from wheatstone._errors import CircuitError
 from wheatstone.circuits._circuit import Circuit, Edge, Evaluation, ModelInfo
-from wheatstone.models import Graph, Split
+from wheatstone.models import Graph, Span, SpannedGraph, Split
 from wheatstone.tasks import PromptPair
 
 FORMAT = "wheatstone.circuit/1"
@@ -55,6 +56,7 @@ class _Task(_Strict):
 class _Edge(_Strict):
     sender: str = Field(alias="from")
     receiver: str = Field(alias="to")
+    positions: tuple[NonNegativeInt, ...] | None = None
     score: float | None = None
     effect: float | None = None
 
@@ -76,6 +78,7 @@ class CircuitFile(_Strict):
     ablation: str
     metric: str
     task: _Task
+    spans: dict[str, tuple[NonNegativeInt, ...]] | None = None
     edges: tuple[_Edge, ...]
     evaluation: _Evaluation | None = None
 
@@ -100,11 +103,11 @@ class CircuitFile(_Strict):
             ablation=circuit.ablation,
             metric=circuit.metric,
             task=_Task(name=circuit.task, examples=circuit.examples),
+            spans={span.name: span.positions for span in circuit.spans} or None,
             edges=tuple(
-                _Edge.model_validate(
-                    {"from": edge.sender, "to": edge.receiver, "score": _round(score), "effect": _round(effect)}
-                )
+                _Edge(sender=sender, receiver=edge.receiver, positions=at, score=_round(score), effect=_round(effect))
                 for edge, score, effect in rows
+                for sender, at in [_placed(edge.sender, circuit.spans)]
             ),
             evaluation=None
             if circuit.evaluation is None
@@ -121,13 +124,17 @@ class CircuitFile(_Strict):
             self.model.coupled_heads,
             tuple(Split(**split.model_dump()) for split in self.model.split or ()),
         )
-        edges = tuple(Edge(edge.sender, edge.receiver) for edge in self.edges)
+        spans = self._spans()
+        if spans:
+            graph = SpannedGraph.of(graph, spans)
+        rows = [(edge, sender) for edge in self.edges for sender in _senders(edge, spans)]
+        edges = tuple(Edge(sender, edge.receiver) for edge, sender in rows)
         for edge in edges:
             graph.edge(*edge)
         if len(set(edges)) < len(edges):
             twice = next(edge for edge in edges if edges.count(edge) > 1)
             raise CircuitError(expected="every edge once", got=f"{twice} twice", do="remove one of the two")
-        scores, effects = [edge.score for edge in self.edges], [edge.effect for edge in self.edges]
+        scores, effects = [edge.score for edge, _ in rows], [edge.effect for edge, _ in rows]
         return Circuit(
             model=ModelInfo(self.model.id, self.model.family, graph, self.model.sha256),
             edges=edges,
@@ -139,6 +146,13 @@ class CircuitFile(_Strict):
             task=self.task.name,
             evaluation=None if self.evaluation is None else Evaluation(**self.evaluation.model_dump()),
         )
+
+    def _spans(self) -> tuple[Span, ...]:
+        """The spans that edges are told apart by; where the file names none, every position that an edge names."""
+        if self.spans:
+            return tuple(Span(name, positions) for name, positions in self.spans.items())
+        named = sorted({position for edge in self.edges for position in edge.positions or ()})
+        return (*(Span(str(position), (position,)) for position in named), Span("elsewhere", ())) if named else ()
 
     def to_json(self) -> str:
         """The document's text, one edge a line."""
@@ -174,6 +188,31 @@ class CircuitFile(_Strict):
                 got=f"{path}: {first['msg']} at {where}",
                 do="mend the file, or discover the circuit again",
             ) from error
+
+
+def _placed(sender: str, spans: Sequence[Span]) -> tuple[str, tuple[int, ...] | None]:
+    """A sender as the file has it: its node, and the positions of its span."""
+    node, _, name = sender.partition("@")
+    return node, next((span.positions for span in spans if span.name == name), None)
+
+
+def _senders(edge: _Edge, spans: Sequence[Span]) -> list[str]:
+    """An edge's sender at each span it is kept at: all of them where it names no positions.
+
+    Raises:
+        CircuitError: it is kept at part of a span.
+    """
+    if not spans:
+        return [edge.sender]
+    wanted = None if edge.positions is None else set(edge.positions)
+    kept = [span for span in spans if wanted is None or (span.positions and wanted.issuperset(span.positions))]
+    if wanted is not None and wanted != {position for span in kept for position in span.positions}:
+        raise CircuitError(
+            expected="an edge kept at whole spans",
+            got=f"{edge.sender} -> {edge.receiver} at positions {sorted(wanted)}",
+            do="mend its positions, or the spans",
+        )
+    return [f"{edge.sender}@{span.name}" for span in kept]
 
 
 def _round(value: float | None) -> float | None:

@@ -23,8 +23,17 @@ def to_eap_json(circuit: Circuit, *, d_model: int = 0) -> str:
         circuit: the circuit.
         d_model: width of the model's residual stream, by which EAP-IG sizes masks over neurons; 0 where it has none.
 
+    Raises:
+        CircuitError: its edges are told apart by position, which EAP-IG does not know.
+
     When this misleads: an edge without a score gets 0, since EAP-IG requires one.
     """
+    if circuit.spans:
+        raise CircuitError(
+            expected="a circuit whose edges are kept at all positions",
+            got=f"one with the spans {', '.join(span.name for span in circuit.spans)}",
+            do="export it as json, or discover it without positions",
+        )
     graph = circuit.model.graph
     edges: dict[str, dict[str, object]] = {}
     scores = circuit.scores or (0.0,) * len(circuit)

@@ -68,6 +68,13 @@ def discover(
             "--granularity", help="What goes at once: channels (single edges), heads (q, k, v together), groups (KV)."
         ),
     ] = "channels",
+    positions: Annotated[
+        str | None,
+        typer.Option(
+            "--positions",
+            help="Tell edges apart by where they carry something: spans (subject, relation, last …) or each (token).",
+        ),
+    ] = None,
     threshold: Annotated[
         float | None,
         typer.Option("--threshold", help="Of acdc, in the metric's units: an edge that changes it by less goes."),
@@ -139,6 +146,7 @@ def discover(
             steps=steps,
             goal=goal,
             granularity=granularity,
+            positions=positions,
             threshold=threshold,
             sign=sign,
             stable=stable,

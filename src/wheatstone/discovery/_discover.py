@@ -70,6 +70,7 @@ def discover(
     steps: int | None = None,
     goal: str = "sufficient",
     granularity: str = "channels",
+    positions: str | None = None,
     threshold: float | None = None,
     sign: str = "abs",
     ablation: str = "counterfactual",
@@ -91,6 +92,7 @@ def discover(
         goal: `sufficient`, the circuit alone keeps the metric; or `complete`, the metric is gone without it.
         granularity: what goes at once: `channels` (single edges), `heads` (q, k and v together) or `groups` (KV
             groups).
+        positions: tell edges apart by where they carry something: at the prompts' named `spans`, or at `each` token.
         threshold: of `acdc`, in the metric's units, above 0.
         sign: of `acdc`: `abs`, or `signed` as published, where what suppresses the answer goes.
         ablation: what edges outside the circuit carry, `counterfactual`, `mean` or `zero`.
@@ -118,6 +120,7 @@ def discover(
         steps=steps,
         goal=goal,
         granularity=granularity,
+        positions=positions,
         threshold=threshold,
         sign=sign,
         ablation=ablation,
@@ -126,7 +129,7 @@ def discover(
         seed=seed,
     )
     settings.check()
-    experiment = Experiment(model, pairs, ablation=ablation, metric=metric)
+    experiment = Experiment(model, pairs, ablation=ablation, metric=metric, positions=positions)
     return discover_in(experiment, settings, curve=False, report=report).circuit
 
 
@@ -175,7 +178,7 @@ def discover_in(
     points = size_curve(experiment, scores, sizes=sizes, seed=settings.seed, report=report) if curve else ()
     lap("curve")
     circuit = Circuit.of_mask(
-        ModelInfo.of(experiment.model),
+        ModelInfo.of(experiment.model, experiment.graph),
         found.keep,
         ablation=experiment.ablation,
         metric=experiment.metric.name,

@@ -15,4 +15,4 @@ def _drawn(experiment: Experiment, *, steps: int, seed: int, report: Reporter) -
     return torch.rand(experiment.graph.valid.shape, generator=torch.Generator().manual_seed(seed))
 
 
-RANDOM = ScoreMethod("random", "drawn evenly: an order that knows nothing", _drawn, seeded=True)
+RANDOM = ScoreMethod("random", "drawn evenly: an order that knows nothing", _drawn, seeded=True, by_position=True)

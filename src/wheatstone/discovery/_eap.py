@@ -21,12 +21,12 @@ from torch import Tensor
 from wheatstone._progress import Reporter
 from wheatstone.circuits import Experiment
 from wheatstone.discovery._method import ScoreMethod
-from wheatstone.models import ChannelGradients
+from wheatstone.models import ChannelGradients, span_positions
 
 
 def integrated_inputs(
     experiment: Experiment, *, steps: int, seed: int, report: Reporter
-) -> Float[Tensor, "channel node"]:
+) -> Float[Tensor, "channel sender"]:
     """EAP-IG: the gradient averaged over steps of the input node; all steps are one batch."""
     ablated, inputs = experiment.ablated, experiment.clean_input
     share = torch.arange(1, steps + 1, device=inputs.device, dtype=inputs.dtype).view(-1, 1, 1, 1) / steps
@@ -45,23 +45,33 @@ def integrated_inputs(
 
 def edge_products(
     experiment: Experiment, gradients: ChannelGradients, differences: Float[Tensor, "node batch pos d_model"]
-) -> Float[Tensor, "channel node"]:
-    """Gradient at each channel times difference of each node before it, summed over prompts, positions and steps."""
-    graph, rows = experiment.graph, differences.flatten(1)
-    values = rows.new_zeros(graph.valid.shape)
+) -> Float[Tensor, "channel sender"]:
+    """Gradient at each channel times difference of each node before it, over prompts, positions of a span and steps."""
+    graph = experiment.model.graph
+    spans = span_positions(experiment.spans, differences.shape[2])
+    rows = [differences[:, :, at].flatten(1) for at in spans]
+    values = differences.new_zeros(*graph.valid.shape, len(spans))
     for layer in range(graph.layers):
         written = graph.mlp_nodes(layer).start
         channels = slice(graph.attention_channels(layer).start, graph.mlp_channel(layer) + 1)
-        values[channels, :written] = gradients.at_layer(layer).flatten(1) @ rows[:written].T
-    values[graph.logits_channel] = (gradients.at_logits().flatten(1) @ rows.T)[0]
-    return values
+        gradient = gradients.at_layer(layer)
+        for span, at in enumerate(spans):
+            values[channels, :written, span] = gradient[:, :, at].flatten(1) @ rows[span][:written].T
+    gradient = gradients.at_logits()
+    for span, at in enumerate(spans):
+        values[graph.logits_channel, :, span] = (gradient[:, :, at].flatten(1) @ rows[span].T)[0]
+    return values.flatten(1)
 
 
-def _at_clean(experiment: Experiment, *, steps: int, seed: int, report: Reporter) -> Float[Tensor, "channel node"]:
+def _at_clean(experiment: Experiment, *, steps: int, seed: int, report: Reporter) -> Float[Tensor, "channel sender"]:
     return integrated_inputs(experiment, steps=1, seed=seed, report=report)
 
 
-EAP = ScoreMethod("eap", "gradient on the clean prompt times difference", _at_clean)
+EAP = ScoreMethod("eap", "gradient on the clean prompt times difference", _at_clean, by_position=True)
 EAP_IG = ScoreMethod(
-    "eap-ig", "the same gradient averaged while the input goes from ablated to clean", integrated_inputs, steps=5
+    "eap-ig",
+    "the same gradient averaged while the input goes from ablated to clean",
+    integrated_inputs,
+    steps=5,
+    by_position=True,
 )

@@ -41,6 +41,7 @@ class ScoreMethod:
         score: the function.
         steps: steps it takes by default; None where it has no steps.
         seeded: whether it draws, so that another seed gives other scores.
+        by_position: whether edges can be scored at parts of the prompts.
         exact: whether a score is an edge's true effect, from runs with that edge ablated.
     """
 
@@ -49,4 +50,5 @@ class ScoreMethod:
     score: Score
     steps: int | None = None
     seeded: bool = False
+    by_position: bool = False
     exact: bool = False

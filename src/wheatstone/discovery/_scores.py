@@ -105,6 +105,13 @@ def attribute(
     if method not in METHODS:
         raise RequestError(expected=f"a method out of {', '.join(METHODS)}", got=repr(method), do="choose one of these")
     chosen = METHODS[method]
+    if experiment.spans and not chosen.by_position:
+        able = ", ".join(name for name, method in METHODS.items() if method.by_position)
+        raise RequestError(
+            expected=f"a method that tells edges apart by position ({able})",
+            got=repr(method),
+            do="choose one of these, or leave positions out",
+        )
     if steps is not None and steps < 1:
         raise RequestError(expected="at least one integration step", got=str(steps), do="use --steps 5")
     steps = 1 if chosen.steps is None else steps or chosen.steps

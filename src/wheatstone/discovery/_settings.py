@@ -22,6 +22,7 @@ class DiscoverySettings:
         steps: of the scoring method; its own by default.
         goal: `sufficient`, the circuit alone keeps the metric; or `complete`, the metric is gone without it.
         granularity: what is kept or removed at once: `channels`, `heads` or `groups`.
+        positions: tell edges apart by where in the prompt they carry something: `spans` or `each`; None does not.
         threshold: of `acdc`, in the metric's units; an edge whose removal changes the metric by less goes.
         sign: of `acdc`: `abs` keeps every edge that matters; `signed`, as published, lets an edge go whose removal
             brings the metric nearer to the model's.
@@ -38,6 +39,7 @@ class DiscoverySettings:
     steps: int | None = None
     goal: str = "sufficient"
     granularity: str = "channels"
+    positions: str | None = None
     threshold: float | None = None
     sign: str = "abs"
     stable: int = 0
@@ -73,10 +75,10 @@ class DiscoverySettings:
             raise RequestError(
                 expected="a threshold above 0, in units of the metric", got=str(self.threshold), do="try 0.05"
             )
-        if self.method == "acdc" and (self.granularity != "channels" or self.goal != "sufficient"):
+        if self.method == "acdc" and (self.granularity, self.goal, self.positions) != ("channels", "sufficient", None):
             raise RequestError(
-                expected="channels and the goal sufficient, which are all that acdc knows",
-                got=f"{self.granularity} and {self.goal}",
+                expected="channels, no positions and the goal sufficient, which are all that acdc knows",
+                got=f"{self.granularity}, positions {self.positions} and {self.goal}",
                 do="use --method verified",
             )
         if self.stable < 0 or self.stable == 1:

@@ -83,8 +83,9 @@ class Units:
 
 def _attention_group(graph: Graph, name: str) -> str:
     """`a3.g1` for the heads and channels of that group; the name itself for everything else."""
-    layer, _, part = name.removesuffix("<q>").removesuffix("<k>").removesuffix("<v>").partition(".")
-    return f"{layer}.g{graph.group_of(int(part[1:]))}" if part.startswith("h") else f"{layer}.{part}"
+    name, _, span = name.removesuffix("<q>").removesuffix("<k>").removesuffix("<v>").partition("@")
+    layer, _, part = name.partition(".")
+    return f"{layer}.g{graph.group_of(int(part[1:]))}@{span}" if part.startswith("h") else f"{layer}.{part}@{span}"
 
 
 def _first_of_each(names: list[str]) -> np.ndarray:

@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wheatstone.circuits import Experiment
+from wheatstone.models import span_positions
 
 
 class LensRow(NamedTuple):
@@ -84,12 +85,14 @@ def answer_by_layer(experiment: Experiment, keep: Bool[Tensor, "channel node"] |
 
 def _into_logits(experiment: Experiment, keep: Bool[Tensor, "channel node"]) -> Float[Tensor, "node batch pos d_model"]:
     """What each node writes as the circuit's `logits` channel reads it."""
-    state = experiment.model.forward_circuit(experiment.encoded.clean, experiment.ablated, keep[None]).state
-    nodes = torch.tensor(state.nodes, dtype=torch.long)
-    kept = state.keep[experiment.graph.logits_channel, nodes]
-    written = experiment.ablated.clone()
-    written[nodes[kept]] += state.deltas[kept]
-    return written
+    state, _ = experiment.state(keep)
+    nodes, deltas = torch.tensor(state.nodes, dtype=torch.long), state.deltas
+    spans = span_positions(experiment.spans, deltas.shape[2])
+    kept = state.keep[experiment.graph.logits_channel].unflatten(0, (-1, len(spans)))[nodes]
+    read = deltas.new_zeros(len(nodes), deltas.shape[2])
+    for span, at in enumerate(spans):
+        read[:, at] = kept[:, span, None].to(read)
+    return experiment.ablated.clone().index_add_(0, nodes.to(deltas.device), deltas * read[:, None, :, None])
 
 
 def _read(

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from wheatstone.models._residual import ResidualModel as ResidualModel
     from wheatstone.models._rewired import CircuitRun as CircuitRun
     from wheatstone.models._rewired import CircuitState as CircuitState
+    from wheatstone.models._spans import Span as Span
+    from wheatstone.models._spans import SpannedGraph as SpannedGraph
+    from wheatstone.models._spans import span_positions as span_positions
     from wheatstone.models._streams import Streams as Streams
     from wheatstone.models._tokens import Tokens as Tokens
     from wheatstone.models._wrap import wrap_model as wrap_model
@@ -48,6 +51,9 @@ _WHERE = {
     "ResidualModel": "wheatstone.models._residual",
     "Scale": "wheatstone.models._interventions",
     "Streams": "wheatstone.models._streams",
+    "Span": "wheatstone.models._spans",
+    "SpannedGraph": "wheatstone.models._spans",
+    "span_positions": "wheatstone.models._spans",
     "Tokens": "wheatstone.models._tokens",
     "check_parity": "wheatstone.models._parity",
     "load_model": "wheatstone.models._load",

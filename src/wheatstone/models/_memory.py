@@ -94,7 +94,7 @@ def run_in_pieces(
     run: RunCircuits,
     tokens: Tokens,
     ablated: Float[Tensor, "node batch pos d_model"],
-    keep: Bool[Tensor, "circuit channel node"],
+    keep: Bool[Tensor, "circuit channel sender"],
     resume: CircuitState | None,
     budget: int,
 ) -> Float[Tensor, "circuit batch vocab"]:
@@ -115,7 +115,8 @@ def run_in_pieces(
     Warns:
         MemoryWarning: memory ran out all the same; the remaining pieces are halved.
     """
-    nodes = int(keep.any(0).any(0).sum()) if resume is None else len(resume.nodes)
+    used = keep.any(0).any(0).unflatten(0, (len(ablated), -1)).any(-1)
+    nodes = int(used.sum()) if resume is None else len(resume.nodes)
     each, mask = circuit_bytes(model, tokens, nodes)
 
     def piece(circuits: slice, rows: slice) -> Tensor:

@@ -29,6 +29,7 @@ from wheatstone.models._paths import Paths
 from wheatstone.models._record import Recording, record
 from wheatstone.models._rewired import CircuitRun, CircuitState, Rewired
 from wheatstone.models._single_edge import SingleEdges
+from wheatstone.models._spans import Span
 from wheatstone.models._streams import Streams, record_streams
 from wheatstone.models._tokens import Tokens
 
@@ -206,9 +207,10 @@ class ResidualModel(Decoder):
         self,
         tokens: Tokens,
         ablated: Float[Tensor, "node batch pos d_model"],
-        keep: Bool[Tensor, "circuit channel node"],
+        keep: Bool[Tensor, "circuit channel sender"],
         *,
         resume: CircuitState | None = None,
+        spans: Sequence[Span] = (),
     ) -> CircuitRun:
         """Runs many circuits on many prompts in one pass.
 
@@ -217,21 +219,23 @@ class ResidualModel(Decoder):
             ablated: what each node writes on an ablated edge, at the same positions.
             keep: kept edges of each circuit, on the CPU.
             resume: state of a circuit that contains all of these: layers before the first difference are not run.
+            spans: a partition of the positions; senders then are (node, span), see `SpannedGraph`. Nodes by default.
 
         Returns:
             Logits [circuit, batch, vocab] at each prompt's last position, and the first circuit's state.
             Memory grows with circuits x prompts x positions x nodes in the circuits; `models._memory` has the constant.
         """
         with torch.no_grad():
-            return Rewired(self, tokens, ablated, keep, resume=resume).run()
+            return Rewired(self, tokens, ablated, keep, resume=resume, spans=spans).run()
 
     def circuit_logits(
         self,
         tokens: Tokens,
         ablated: Float[Tensor, "node batch pos d_model"],
-        keep: Bool[Tensor, "circuit channel node"],
+        keep: Bool[Tensor, "circuit channel sender"],
         *,
         resume: CircuitState | None = None,
+        spans: Sequence[Span] = (),
         budget: int | None = None,
     ) -> Float[Tensor, "circuit batch vocab"]:
         """As `forward_circuit`, for any number of circuits and prompts: as many at once as fit in memory.
@@ -241,6 +245,7 @@ class ResidualModel(Decoder):
             ablated: what each node writes on an ablated edge, at the same positions.
             keep: kept edges of each circuit, on the CPU.
             resume: state of a circuit that contains all of these.
+            spans: as in `forward_circuit`.
             budget: bytes that a batch may take beside its logits; default a third of free memory.
 
         Raises:
@@ -253,7 +258,7 @@ class ResidualModel(Decoder):
         """
 
         def run(prompts: Tokens, written: Tensor, circuits: Tensor, state: CircuitState | None) -> Tensor:
-            return self.forward_circuit(prompts, written, circuits, resume=state).logits
+            return self.forward_circuit(prompts, written, circuits, resume=state, spans=spans).logits
 
         budget = memory_budget(self.device) if budget is None else budget
         return run_in_pieces(self, run, tokens, ablated, keep, resume, budget)
@@ -290,11 +295,12 @@ class ResidualModel(Decoder):
         self,
         tokens: Tokens,
         ablated: Float[Tensor, "node batch pos d_model"],
-        keep: Bool[Tensor, "channel node"],
+        keep: Bool[Tensor, "channel sender"],
         values: Values,
         *,
+        spans: Sequence[Span] = (),
         budget: int | None = None,
-    ) -> Float[Tensor, "channel node"]:
+    ) -> Float[Tensor, "channel sender"]:
         """Derivative of a metric by every entry of one circuit's mask, between the nodes the circuit computes.
 
         Args:
@@ -303,6 +309,7 @@ class ResidualModel(Decoder):
             keep: kept edges, on the CPU.
             values: the metric: logits [batch, vocab] -> values [batch], each of its own row; their sum is
                 differentiated.
+            spans: as in `forward_circuit`.
             budget: bytes that prompts may take at once; default a third of free memory.
 
         Raises:
@@ -316,7 +323,7 @@ class ResidualModel(Decoder):
 
         def slopes(rows: slice) -> Tensor:
             with torch.enable_grad():
-                rewired = Rewired(self, tokens.rows(rows), ablated[:, rows], keep[None], gradients=True)
+                rewired = Rewired(self, tokens.rows(rows), ablated[:, rows], keep[None], gradients=True, spans=spans)
                 of_rows = values_of_rows(values, rows, tokens.batch)
                 return rewired.edge_gradients(of_rows(rewired.run().logits[0])[None])[0]
 

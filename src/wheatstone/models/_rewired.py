@@ -14,6 +14,7 @@ not matter. Neither is computed: the cost of a circuit grows with its size.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from torch import Tensor
 
 from wheatstone.models._block import QKV, Block
 from wheatstone.models._decoder import Decoder
+from wheatstone.models._spans import Span, span_positions
 from wheatstone.models._tokens import Tokens
 
 
@@ -65,6 +67,7 @@ class Rewired:
         keep: kept edges, on the CPU.
         resume: start from this circuit's run; every circuit of `keep` must be part of it.
         gradients: keep what `edge_gradients` needs.
+        spans: a partition of the positions; senders then are (node, span). Nodes by default.
     """
 
     def __init__(
@@ -72,28 +75,33 @@ class Rewired:
         model: Decoder,
         tokens: Tokens,
         ablated: Float[Tensor, "node batch pos d_model"],
-        keep: Bool[Tensor, "circuit channel node"],
+        keep: Bool[Tensor, "circuit channel sender"],
         *,
         resume: CircuitState | None = None,
         gradients: bool = False,
+        spans: Sequence[Span] = (),
     ) -> None:
         graph = model.graph
-        keep = keep & torch.from_numpy(graph.live_nodes(keep.numpy()))[:, None]
-        union = keep.any(0).numpy()
+        self.spans = span_positions(spans, tokens.width)
+        kept_at = keep.unflatten(-1, (-1, max(1, len(spans))))
+        kept_at = kept_at & torch.from_numpy(graph.live_nodes(kept_at.any(-1).numpy()))[:, None, :, None]
+        keep = kept_at.flatten(-2)
+        union = kept_at.any(-1).any(0).numpy()
         if resume is None:
             nodes = np.flatnonzero(graph.needed_nodes(union))
         else:
-            if (union & ~resume.keep.numpy()).any():
+            if (keep & ~resume.keep).any():
                 raise ValueError("a run can only resume from a circuit that contains it")
             nodes = np.asarray(resume.nodes, dtype=np.int64)
-        kept = keep[:, :, torch.from_numpy(nodes)]
+        kept_at = kept_at[:, :, torch.from_numpy(nodes)]
+        kept = kept_at.any(-1)
         self.model, self.tokens, self.ablated, self.keep = model, tokens, ablated, keep
         self.nodes = nodes
         self.readable = np.searchsorted(nodes, graph.senders)
         """How many of the computed nodes each channel can read."""
         self.kept_any = kept.any(0).any(-1).numpy()
-        self.kept_all = kept.all(0).sum(-1).numpy() == self.readable
-        self.columns = kept.to(model.device, model.dtype)
+        self.kept_all = kept_at.all(-1).all(0).sum(-1).numpy() == self.readable
+        self.columns = kept_at.to(model.device, model.dtype)
         self.gradients = gradients
         self.leaves: list[tuple[list[int], Tensor]] = []
         self.deltas = ablated.new_empty(len(nodes), len(keep), *ablated.shape[1:])
@@ -123,21 +131,23 @@ class Rewired:
         first = CircuitState(self.keep[0], self.nodes.tolist(), self._written()[:, 0].detach())
         return CircuitRun(logits.unflatten(0, (len(self.keep), self.tokens.batch)), first)
 
-    def edge_gradients(self, values: Float[Tensor, "circuit batch"]) -> Float[Tensor, "circuit channel node"]:
+    def edge_gradients(self, values: Float[Tensor, "circuit batch"]) -> Float[Tensor, "circuit channel sender"]:
         """Derivative of the summed values by every entry of `keep`, between computed nodes.
 
         Exact for the circuit as it stands: a first-order estimate of adding (or removing) one whole edge.
         """
         leaves = [leaf for _, leaf in self.leaves]
         grads = torch.autograd.grad(values.sum(), leaves, materialize_grads=True)
-        written = self._written().detach().flatten(2).transpose(0, 1)
-        result = self.columns.new_zeros(self.keep.shape)
+        written = self._written().detach()
+        result = self.columns.new_zeros(self.keep.shape).unflatten(-1, (-1, len(self.spans)))
         for (channels, _), grad in zip(self.leaves, grads, strict=True):
-            rows = grad.unflatten(1, (len(self.keep), -1)).flatten(2).transpose(0, 1)
             count = self.readable[channels[0]]
-            scores = torch.bmm(rows, written[:, :count].transpose(1, 2))
-            result[:, torch.tensor(channels)[:, None], torch.from_numpy(self.nodes[:count])] = scores
-        return result
+            grad = grad.unflatten(1, (len(self.keep), -1))
+            for span, at in enumerate(self.spans):
+                rows = grad[..., at, :].flatten(2).transpose(0, 1)
+                scores = torch.bmm(rows, written[:count, ..., at, :].flatten(2).permute(1, 2, 0))
+                result[:, torch.tensor(channels)[:, None], torch.from_numpy(self.nodes[:count]), span] = scores
+        return result.flatten(-2)
 
     def _layer(self, index: int, x: Tensor, call: dict[str, Any]) -> Tensor:
         graph, block = self.model.graph, self.model.blocks[index]
@@ -204,8 +214,15 @@ class Rewired:
         if not self.gradients and self.kept_all[channels].all():
             return (base + written.sum(0)).flatten(0, 1)[None].expand(len(channels), -1, -1, -1)
         rows = self.columns[:, channels, :count]
-        read = torch.bmm(rows, written.flatten(2).transpose(0, 1))
-        inputs = read.transpose(0, 1).unflatten(2, base.shape) + base
+        if len(self.spans) > 1:
+            read = written.new_zeros(len(channels), *written.shape[1:])
+            for span, at in enumerate(self.spans):
+                part = written[..., at, :]
+                product = torch.bmm(rows[..., span], part.flatten(2).transpose(0, 1))
+                read[..., at, :] = product.transpose(0, 1).unflatten(2, part.shape[2:])
+        else:
+            read = torch.bmm(rows[..., 0], written.flatten(2).transpose(0, 1)).transpose(0, 1).unflatten(2, base.shape)
+        inputs = read + base
         inputs = inputs.flatten(1, 2)
         if self.gradients:
             leaf = torch.zeros_like(inputs, requires_grad=True)

@@ -86,7 +86,9 @@ def run_discovery(
         settings: what to look for.
         report: told how far it is.
     """
-    experiment = Experiment(model, pairs, ablation=settings.ablation, metric=settings.metric)
+    experiment = Experiment(
+        model, pairs, ablation=settings.ablation, metric=settings.metric, positions=settings.positions
+    )
     found = discover_in(experiment, settings, report=report)
     keep = found.circuit.mask()
     started = time.perf_counter()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit, Experiment, random_circuits
-from wheatstone.models import ResidualModel
+from wheatstone.models import ResidualModel, SpannedGraph
 from wheatstone.tasks import METRICS, PromptPair, answer_ranks, gather
 from wheatstone.verification._interval import mean_interval, ratio_interval
 
@@ -118,9 +118,16 @@ def verify(
     prompts of another form.
     """
     model = model.like(circuit.model.graph)
-    keep = circuit.mask(model.graph)
-    reference = circuit.examples or None
-    experiment = Experiment(model, pairs, ablation=circuit.ablation, metric=circuit.metric, reference=reference)
+    graph = SpannedGraph.of(model.graph, circuit.spans) if circuit.spans else model.graph
+    keep = circuit.mask(graph)
+    experiment = Experiment(
+        model,
+        pairs,
+        ablation=circuit.ablation,
+        metric=circuit.metric,
+        reference=circuit.examples or None,
+        positions=circuit.spans or None,
+    )
     return verify_in(experiment, keep, draws=draws, seed=seed, split=split, report=report)
 
 
