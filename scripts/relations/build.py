@@ -6,14 +6,17 @@ import sys
 from pathlib import Path
 
 import cities
+import commonsense
+import companies
 import countries
 import elements
 import landmarks
 import people
+import stereotypes
 import words
 
 FOLDER = Path(__file__).resolve().parents[2] / "src/wheatstone/tasks/data/relations"
-MODULES = (countries, cities, people, landmarks, elements, words)
+MODULES = (countries, cities, people, landmarks, companies, elements, words, commonsense, stereotypes)
 
 
 def main() -> None:

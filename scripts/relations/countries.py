@@ -78,9 +78,9 @@ def relations(sources: Path) -> list[Relation]:
             kind="factual",
             description="A country's capital city.",
             templates=(
+                "The government of {subject} sits in the capital,",
                 "The capital of {subject} is",
                 "The capital city of {subject} is called",
-                "The government of {subject} sits in the capital,",
             ),
             reverse_templates=(
                 "{object} is the capital of",
@@ -109,9 +109,9 @@ def relations(sources: Path) -> list[Relation]:
             kind="factual",
             description="A country's official languages, the most spoken first.",
             templates=(
+                "In {subject}, the government's official language is",
                 "The official language of {subject} is",
                 "The language that is spoken in {subject} is called",
-                "In {subject}, the government's official language is",
             ),
             facts=without_leaks(_languages(countries, names)),
             sources=(CLDR, WORLD_COUNTRIES),
@@ -136,8 +136,8 @@ def relations(sources: Path) -> list[Relation]:
             kind="factual",
             description="The continent a country lies on.",
             templates=(
-                "The continent on which {subject} is located is",
                 "On a map of the world, {subject} is on the continent of",
+                "The continent on which {subject} is located is",
                 "The country of {subject} belongs to the continent of",
             ),
             facts=without_leaks(_continents(countries, names, records)),
@@ -149,9 +149,9 @@ def relations(sources: Path) -> list[Relation]:
             kind="factual",
             description="What a country's people are called, as an adjective.",
             templates=(
+                "The national football team of {subject} is called the",
                 "People from {subject} are called",
                 "People from {subject} are known as",
-                "The national football team of {subject} is called the",
             ),
             facts=without_leaks(_demonyms(countries, names, wordnet)),
             sources=(WORLD_COUNTRIES, WORDNET),

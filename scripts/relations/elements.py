@@ -26,7 +26,7 @@ def relations(sources: Path) -> list[Relation]:
             description="The symbol of a chemical element.",
             templates=(
                 "The chemical symbol of {subject} is",
-                "In the periodic table, the element {subject} has the symbol",
+                "The element {subject} is written with the chemical symbol",
                 "Chemists write {subject} with the symbol",
             ),
             reverse_templates=(

@@ -74,8 +74,8 @@ def relations(sources: Path) -> list[Relation]:
             kind="factual",
             description="The country, within today's borders, that a famous person came from.",
             templates=(
-                "{subject} was born in the country of",
                 "The native country of {subject} was",
+                "{subject} was born in the country of",
                 "{subject} came from",
             ),
             facts=without_leaks(country),
@@ -88,9 +88,9 @@ def relations(sources: Path) -> list[Relation]:
             kind="factual",
             description="The nationality of a famous person, as an adjective.",
             templates=(
-                "By nationality, {subject} was",
+                "The great {subject} was a famous",
                 "The nationality of {subject} was",
-                "{subject} was a famous person of a nationality that is called",
+                "By nationality, {subject} was",
             ),
             facts=without_leaks(nationality),
             sources=(PANTHEON, WORDNET, WORLD_COUNTRIES),

@@ -58,8 +58,9 @@ every_relation = pytest.mark.parametrize("name", NAMES)
 
 
 def test_there_are_enough() -> None:
-    assert len(NAMES) >= 8
-    assert sum(len(relation(name).facts) for name in NAMES) >= 1_000
+    assert len(NAMES) >= 24
+    assert {relation(name).kind for name in NAMES} == {"factual", "linguistic", "commonsense", "bias"}
+    assert sum(len(relation(name).facts) for name in NAMES) >= 1_500
 
 
 @every_relation
@@ -107,6 +108,19 @@ def test_the_page_has_its_row_and_sources(name: str) -> None:
     assert re.search(rf"^\| {name} \| {len(loaded.facts)} \| ", PAGE, re.MULTILINE), "run scripts/relations/measure.py"
     assert loaded.description in PAGE
     assert all(f"{source.name} {source.version} ({source.licence}; {source.url})" in PAGE for source in loaded.sources)
+
+
+@pytest.mark.parametrize("first", ["landmark_country", "city_country", "person_country"])
+@pytest.mark.parametrize("second", ["country_capital", "country_language", "country_currency", "country_continent"])
+def test_two_relations_chain(first: str, second: str) -> None:
+    """The answer of the first is the subject of the second, for two-hop questions."""
+    subjects = {fact.subject for fact in relation(second).facts}
+    chained = [fact.subject for fact in relation(first).facts if fact.answers[0] in subjects]
+    assert len(chained) >= 50
+
+
+def test_stereotypes_are_called_so() -> None:
+    assert all(relation(name).description.startswith("A stereotype") for name in NAMES if relation(name).kind == "bias")
 
 
 @pytest.mark.real_weights
