@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from tiny import explainable_pairs, make_tiny
 
 from wheatstone import Experiment, RequestError
-from wheatstone.discovery import METHODS
+from wheatstone.discovery import METHODS, _activations
 from wheatstone.discovery._scores import EdgeScores, attribute, score_edges
 from wheatstone.models import Graph
 
@@ -113,6 +116,60 @@ def test_every_method_gives_numbers_in_the_graph_alone_and_repeats_them(
     assert torch.equal(first.values, attribute(tiny_experiment, method=method).values)
     other = attribute(tiny_experiment, method=method, seed=1).values
     assert torch.equal(first.values, other) != METHODS[method].seeded
+
+
+@pytest.mark.parametrize("ablation", ["counterfactual", "zero"])
+def test_scores_by_activations_are_the_mean_over_runs_with_one_sublayer_moved(
+    ablation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One component and one step at a time, with hooks of our own on the llama; read at MLPs and logits."""
+    model = make_tiny("llama", torch.float64, layers=2, heads=2)
+    pairs = explainable_pairs(model, [("w1 w2 w3 w4", "w1 w9 w3 w4"), ("w5 w6 w7 w8", "w5 w6 w17 w8")])
+    experiment, graph, steps = Experiment(model, pairs, ablation=ablation), model.graph, 3
+    nodes = model.forward(experiment.encoded.clean, cache=True).nodes
+    assert nodes is not None
+    differences = nodes - experiment.ablated
+    layers = [model.module.get_submodule(f"model.layers.{layer}") for layer in range(2)]
+    components = [(model.module.get_submodule("model.embed_tokens"), slice(0, 1))]
+    for index, layer in enumerate(layers):
+        components += [(layer.get_submodule("self_attn"), graph.head_nodes(index))]
+        components += [(layer.get_submodule("mlp"), graph.mlp_nodes(index))]
+    norms = [layer.get_submodule("post_attention_layernorm") for layer in layers]
+    norms.append(model.module.get_submodule("model.norm"))
+    total = torch.zeros(3, len(graph.nodes), dtype=torch.float64)
+    for component, span in components:
+        for step in range(1, steps + 1):
+            leaves = [torch.zeros_like(nodes[0], requires_grad=True) for _ in norms]
+
+            def moved(_module: object, _args: object, output: Any, span: slice = span, step: int = step) -> Any:
+                change = (1 - step / steps) * differences[span].sum(0)
+                return (
+                    (output[0].detach() - change, *output[1:])
+                    if isinstance(output, tuple)
+                    else output.detach() - change
+                )
+
+            handles = [component.register_forward_hook(moved)]
+            handles += [
+                norm.register_forward_pre_hook(lambda _module, args, leaf=leaf: (args[0] + leaf,))
+                for norm, leaf in zip(norms, leaves, strict=True)
+            ]
+            logits = model.module(experiment.encoded.clean.ids, use_cache=False).logits[:, -1]
+            for handle in handles:
+                handle.remove()
+            value = experiment.values_of(logits).mean()
+            gradients = torch.autograd.grad(value, leaves, materialize_grads=True)
+            for row, gradient in zip(total, gradients, strict=True):
+                row += torch.einsum("nbsd,bsd->n", differences, gradient) / (steps * len(components))
+    got = attribute(experiment, method="eap-ig-activations", steps=steps).values
+    for channel, expected in zip(["m0", "m1", "logits"], total, strict=True):
+        row = graph.channel_index[channel]
+        readable = int(graph.senders[row])
+        torch.testing.assert_close(got[row, :readable], expected[:readable], atol=1e-10, rtol=0)
+    monkeypatch.setattr(_activations, "_TOKENS", 1)
+    experiment.memory = 1
+    alone = attribute(experiment, method="eap-ig-activations", steps=steps).values
+    torch.testing.assert_close(alone, got, atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize(("ablation", "metric"), [("counterfactual", "logit_diff"), ("zero", "kl"), ("mean", "kl")])

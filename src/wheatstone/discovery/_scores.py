@@ -12,6 +12,7 @@ from torch import Tensor
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
+from wheatstone.discovery._activations import EAP_IG_ACTIVATIONS
 from wheatstone.discovery._drawn import RANDOM
 from wheatstone.discovery._eap import EAP, EAP_IG
 from wheatstone.discovery._exact import EXACT
@@ -21,7 +22,7 @@ from wheatstone.models import Graph, ResidualModel
 from wheatstone.tasks import PromptPair
 
 METHODS: dict[str, ScoreMethod] = {
-    method.name: method for method in (EAP_IG, EAP, EXACT, NODE_ATTRIBUTION, NODE_PATCHING, RANDOM)
+    method.name: method for method in (EAP_IG, EAP, EAP_IG_ACTIVATIONS, EXACT, NODE_ATTRIBUTION, NODE_PATCHING, RANDOM)
 }
 """Every scoring method by its name."""
 

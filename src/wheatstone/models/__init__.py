@@ -6,6 +6,7 @@ from wheatstone._lazy import door
 
 if TYPE_CHECKING:
     from wheatstone.models._gradients import ChannelGradients as ChannelGradients
+    from wheatstone.models._gradients import Rewrite as Rewrite
     from wheatstone.models._graph import Graph as Graph
     from wheatstone.models._graph import MlpParts as MlpParts
     from wheatstone.models._graph import Split as Split
@@ -48,6 +49,7 @@ _WHERE = {
     "PrecisionWarning": "wheatstone.models._load",
     "Recording": "wheatstone.models._record",
     "Replace": "wheatstone.models._interventions",
+    "Rewrite": "wheatstone.models._gradients",
     "ResidualModel": "wheatstone.models._residual",
     "Scale": "wheatstone.models._interventions",
     "Streams": "wheatstone.models._streams",

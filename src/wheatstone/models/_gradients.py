@@ -24,6 +24,8 @@ from wheatstone.models._norm import Norm
 from wheatstone.models._tokens import Tokens
 
 Values = Callable[[Float[Tensor, "step_batch vocab"]], Float[Tensor, " step_batch"]]
+Rewrite = Callable[[int, Float[Tensor, "step_batch pos d_model"]], Float[Tensor, "step_batch pos d_model"]]
+"""What a sublayer writes instead: (2·layer + 1 for attention, 2·layer + 2 for the MLP; what it wrote) -> that."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +114,7 @@ def channel_gradients(
     *,
     inputs: Float[Tensor, "step batch pos d_model"] | None,
     cache: bool,
+    rewrite: Rewrite | None,
 ) -> ChannelGradients:
     """Forward and backward; see `ResidualModel.channel_gradients`."""
     graph = model.graph
@@ -129,7 +132,8 @@ def channel_gradients(
                 nodes[0][0] = x.detach()[-tokens.batch :]
         qkv = block.qkv(block.attention_norm(x))
         z = block.attend(qkv, call)
-        middle = x + block.attention_output(z)
+        attention = block.attention_output(z)
+        middle = x + (attention if rewrite is None else rewrite(2 * index + 1, attention))
         mlp_in = x if graph.parallel else middle
         normed = block.mlp_norm(mlp_in)
         mlp = block.mlp_output(normed)
@@ -139,7 +143,7 @@ def channel_gradients(
                 nodes[0][graph.head_nodes(index)] = block.head_outputs(z[-tokens.batch :])
                 last = mlp[None] if block.parts is None else block.mlp_outputs(normed[-tokens.batch :])
                 nodes[0][graph.mlp_nodes(index)] = last[:, -tokens.batch :]
-        out = middle + mlp
+        out = middle + (mlp if rewrite is None else rewrite(2 * index + 2, mlp))
         if index == graph.layers - 1:
             final.append(out)
         return out

@@ -20,7 +20,7 @@ from wheatstone.models._gradient_memory import (
     prompts_in_pieces,
     values_of_rows,
 )
-from wheatstone.models._gradients import ChannelGradients, Values, channel_gradients
+from wheatstone.models._gradients import ChannelGradients, Rewrite, Values, channel_gradients
 from wheatstone.models._graph import Graph, MlpParts, Split
 from wheatstone.models._interventions import Intervention
 from wheatstone.models._memory import circuit_bytes, in_pieces, memory_budget, run_in_pieces
@@ -338,6 +338,7 @@ class ResidualModel(Decoder):
         *,
         inputs: Float[Tensor, "step batch pos d_model"] | None = None,
         cache: bool = False,
+        rewrite: Rewrite | None = None,
     ) -> ChannelGradients:
         """Gradient of a metric at every channel's input, without a copy of the residual stream per head.
 
@@ -346,11 +347,13 @@ class ResidualModel(Decoder):
             values: the metric: logits [step*batch, vocab] -> values [step*batch]; their sum is differentiated.
             inputs: what the `input` node writes at each integration step; the prompts' own by default.
             cache: also return what each node writes at the last step.
+            rewrite: changes what sublayers write: (2·layer + 1 for attention, 2·layer + 2 for the MLP; what it wrote
+                [step*batch, pos, d_model]) -> what goes into the residual stream.
 
         Returns:
             Gradients summed over steps, read layer by layer.
         """
-        return channel_gradients(self, tokens, values, inputs=inputs, cache=cache)
+        return channel_gradients(self, tokens, values, inputs=inputs, cache=cache, rewrite=rewrite)
 
     def channel_gradients_in_pieces(
         self,
@@ -360,6 +363,7 @@ class ResidualModel(Decoder):
         *,
         inputs: Float[Tensor, "step batch pos d_model"] | None = None,
         cache: bool = False,
+        rewrite: Callable[[slice], Rewrite] | None = None,
         budget: int | None = None,
     ) -> list[Tensor]:
         """As `channel_gradients`, for any number of prompts: as many at once as fit in memory.
@@ -370,6 +374,7 @@ class ResidualModel(Decoder):
             use: what to make of some prompts' gradients, which are gone after it.
             inputs: as in `channel_gradients`.
             cache: as in `channel_gradients`.
+            rewrite: as in `channel_gradients`, for some of the prompts.
             budget: bytes that prompts may take at once; default a third of free memory.
 
         Returns:
@@ -385,7 +390,10 @@ class ResidualModel(Decoder):
         def piece(rows: slice) -> Tensor:
             path = None if inputs is None else inputs[:, rows]
             of_rows = values_of_rows(values, rows, tokens.batch)
-            return use(rows, self.channel_gradients(tokens.rows(rows), of_rows, inputs=path, cache=cache))
+            change = rewrite and rewrite(rows)
+            return use(
+                rows, self.channel_gradients(tokens.rows(rows), of_rows, inputs=path, cache=cache, rewrite=change)
+            )
 
         budget = memory_budget(self.device) if budget is None else budget
         steps = 1 if inputs is None else len(inputs)
