@@ -164,7 +164,7 @@ def test_options_that_cannot_be_used(refused: Refused, out: Path, words: tuple[s
         (("--granularity", "layers"), "a granularity out of channels, heads, groups; got 'layers'"),
         (("--stable", "1"), "at least 2 bootstrap samples"),
         (("--steps", "0"), "at least one integration step; got 0"),
-        (("--ablation", "noise"), "an ablation out of counterfactual, zero; got 'noise'"),
+        (("--ablation", "noise"), "an ablation out of counterfactual, mean, zero; got 'noise'"),
         (("--metric", "accuracy"), "a metric out of logit_diff, prob_diff, kl; got 'accuracy'"),
     ],
 )

@@ -18,6 +18,7 @@ from wheatstone.discovery._paths import path_patching as path_patching
 from wheatstone.discovery._scores import METHODS as METHODS
 from wheatstone.discovery._scores import EdgeScores as EdgeScores
 from wheatstone.discovery._scores import attribute as attribute
+from wheatstone.discovery._scores import method_named as method_named
 from wheatstone.discovery._scores import score_edges as score_edges
 from wheatstone.discovery._search import SearchStep as SearchStep
 from wheatstone.discovery._search import VerifiedSearch as VerifiedSearch
@@ -49,6 +50,7 @@ __all__ = [
     "attribute",
     "discover",
     "discover_in",
+    "method_named",
     "node_scores",
     "path_patching",
     "score_edges",

@@ -94,6 +94,17 @@ def score_edges(
     return attribute(experiment, method=method, steps=steps, seed=seed, report=report)
 
 
+def method_named(name: str) -> ScoreMethod:
+    """Looks a scoring method up.
+
+    Raises:
+        RequestError: there is no such method.
+    """
+    if name not in METHODS:
+        raise RequestError(expected=f"a method out of {', '.join(METHODS)}", got=repr(name), do="choose one of these")
+    return METHODS[name]
+
+
 def attribute(
     experiment: Experiment,
     *,
@@ -103,9 +114,7 @@ def attribute(
     report: Reporter = silent,
 ) -> EdgeScores:
     """`score_edges` within an experiment that is already set up."""
-    if method not in METHODS:
-        raise RequestError(expected=f"a method out of {', '.join(METHODS)}", got=repr(method), do="choose one of these")
-    chosen = METHODS[method]
+    chosen = method_named(method)
     if experiment.spans and not chosen.by_position:
         able = ", ".join(name for name, method in METHODS.items() if method.by_position)
         raise RequestError(

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from wheatstone._errors import RequestError
-from wheatstone.discovery import METHODS, DiscoverySettings
+from wheatstone.discovery import DiscoverySettings, method_named
 from wheatstone.models import ResidualModel, Tokens, memory_budget
 from wheatstone.models._gradient_memory import channel_gradient_bytes, circuit_gradient_bytes
 from wheatstone.models._memory import circuit_bytes, free_memory
@@ -104,7 +104,7 @@ def plan_discovery(
     every = tokens.batch * tokens.width
     each, mask = circuit_bytes(model, tokens, len(graph.nodes))
     bank = every * len(graph.nodes) * model.d_model * model.dtype.itemsize
-    steps = settings.steps or METHODS[settings.scored_by].steps or 1
+    steps = settings.steps or method_named(settings.scored_by).steps or 1
     circuits = min(_CIRCUITS * (tokens.batch * each + mask), max(memory_budget(model.device), each + mask))
     scoring = 2 * bank + _at_once(model, tokens, channel_gradient_bytes(model, tokens, steps))
     # Summed: what scoring frees comes back in pieces that the search's larger arrays do not always fit into.
