@@ -9,6 +9,9 @@ from wheatstone.discovery._discover import Discovery as Discovery
 from wheatstone.discovery._discover import discover as discover
 from wheatstone.discovery._discover import discover_in as discover_in
 from wheatstone.discovery._goal import GOALS as GOALS
+from wheatstone.discovery._learned import LearnedMask as LearnedMask
+from wheatstone.discovery._learned import MaskStep as MaskStep
+from wheatstone.discovery._learned import learn_mask as learn_mask
 from wheatstone.discovery._method import Score as Score
 from wheatstone.discovery._method import ScoreMethod as ScoreMethod
 from wheatstone.discovery._nodes import NodeScores as NodeScores
@@ -39,6 +42,8 @@ __all__ = [
     "Discovery",
     "DiscoverySettings",
     "EdgeScores",
+    "LearnedMask",
+    "MaskStep",
     "NodeScores",
     "PathEffects",
     "Score",
@@ -50,6 +55,7 @@ __all__ = [
     "attribute",
     "discover",
     "discover_in",
+    "learn_mask",
     "method_named",
     "node_scores",
     "path_patching",

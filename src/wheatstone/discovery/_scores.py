@@ -16,13 +16,15 @@ from wheatstone.discovery._activations import EAP_IG_ACTIVATIONS
 from wheatstone.discovery._drawn import RANDOM
 from wheatstone.discovery._eap import EAP, EAP_IG
 from wheatstone.discovery._exact import EXACT
+from wheatstone.discovery._learned import EDGE_PRUNING
 from wheatstone.discovery._method import ScoreMethod
 from wheatstone.discovery._nodes import NODE_ATTRIBUTION, NODE_PATCHING
 from wheatstone.models import Graph, ResidualModel
 from wheatstone.tasks import PromptPair
 
 METHODS: dict[str, ScoreMethod] = {
-    method.name: method for method in (EAP_IG, EAP, EAP_IG_ACTIVATIONS, EXACT, NODE_ATTRIBUTION, NODE_PATCHING, RANDOM)
+    method.name: method
+    for method in (EAP_IG, EAP, EAP_IG_ACTIVATIONS, EXACT, NODE_ATTRIBUTION, NODE_PATCHING, EDGE_PRUNING, RANDOM)
 }
 """Every scoring method by its name."""
 

@@ -23,6 +23,7 @@ from wheatstone.models._gradient_memory import (
 from wheatstone.models._gradients import ChannelGradients, Rewrite, Values, channel_gradients
 from wheatstone.models._graph import Graph, MlpParts, Split
 from wheatstone.models._interventions import Intervention
+from wheatstone.models._masked import PieceLoss, mask_gradients
 from wheatstone.models._memory import circuit_bytes, in_pieces, memory_budget, run_in_pieces
 from wheatstone.models._patched import patched_logits
 from wheatstone.models._paths import Paths
@@ -330,6 +331,30 @@ class ResidualModel(Decoder):
         budget = memory_budget(self.device) if budget is None else budget
         most = budget // circuit_gradient_bytes(self, tokens)
         return torch.stack(prompts_in_pieces(slopes, tokens.batch, most)).sum(0)
+
+    def mask_gradients(
+        self,
+        tokens: Tokens,
+        ablated: Float[Tensor, "node batch pos d_model"],
+        mask: Float[Tensor, "channel node"],
+        loss: PieceLoss,
+        *,
+        budget: int | None = None,
+    ) -> tuple[float, Float[Tensor, "channel node"]]:
+        """A loss under a mask of real shares, and its gradient by every entry: what masks are learned with.
+
+        Args:
+            tokens: the clean prompts.
+            ablated: what each node writes where an edge's share is 0.
+            mask: the share of each edge that is kept, on the CPU. A mask of 0 and 1 is a circuit.
+            loss: a sum over prompts: (logits of some prompts, which prompts) -> their part.
+            budget: bytes that a batch of prompts may take; default a third of free memory.
+
+        Returns:
+            The loss, and its gradient on the CPU.
+        """
+        budget = memory_budget(self.device) if budget is None else budget
+        return mask_gradients(self, tokens, ablated, mask, loss, budget)
 
     def channel_gradients(
         self,

@@ -1,0 +1,187 @@
+"""Edge pruning: a mask over all edges, learned by gradient under a penalty on its expected size.
+
+Every edge has a gate z in [0, 1], the share of it that is kept, drawn from a hard concrete distribution with the
+learned location log α:
+
+    u ~ uniform(0, 1),  s = sigmoid((log u − log(1 − u) + log α) / β),  z = clip(s (ζ − γ) + γ, 0, 1)
+    P(z > 0) = sigmoid(log α − β log(−γ / ζ))           β = 2/3, γ = −0.1, ζ = 1.1
+
+Adam minimises loss(model with gates z), one draw of all gates a step, under a constraint: the expected number of
+edges, the sum of P(z > 0), is what a schedule says, going down geometrically from all to the target during the first
+four fifths of the steps. After each step all log α are moved by the one number that makes it so, which stands for the
+multiplier of an L0 penalty and needs no tuning: an edge stays as far as its gradient outweighs that of the others.
+Adam's ε is as large as the gradient of the (5 · target)-th edge, so that edges with less move in proportion to their
+gradient; with a tiny ε, edges that matter to nothing would move by noise as fast as those that do.
+
+As published but for: the constraint in place of a Lagrangian trained beside; edges alone have gates, nodes none; a run
+is hundreds of steps on all prompts instead of thousands on batches.
+
+Sources: Bhaskar et al. 2024 (arXiv 2406.16778), section 3; Louizos et al. 2017 (arXiv 1712.01312), section 2.2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isqrt, log
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from wheatstone._errors import RequestError
+from wheatstone._progress import Reporter, silent
+from wheatstone.circuits import Experiment
+from wheatstone.discovery._method import ScoreMethod
+
+Loss = Literal["kl", "metric"]
+_BETA, _LOW, _HIGH = 2 / 3, -0.1, 1.1
+_SHIFT = -_BETA * log(-_LOW / _HIGH)
+_DECAY = (0.9, 0.95)
+"""Of Adam's running means, of the gradient and of its square."""
+_MATTER = 5
+"""So many times the target number of edges move by the learning rate, others by less."""
+_RAMP = 0.8
+"""Share of the steps in which the expected size goes down to its target."""
+
+
+@dataclass(frozen=True)
+class MaskStep:
+    """One step of learning.
+
+    Args:
+        loss: of the model with this step's gates.
+        expected: edges that are open on average.
+    """
+
+    loss: float
+    expected: float
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedMask:
+    """A learned mask.
+
+    Args:
+        log_alpha: of every edge's gate; any circuit size is its highest entries.
+        keep: the target number of edges, those with the highest.
+        steps: how it was learned.
+    """
+
+    log_alpha: Float[Tensor, "channel node"]
+    keep: Bool[Tensor, "channel node"]
+    steps: tuple[MaskStep, ...]
+
+
+def learn_mask(
+    experiment: Experiment,
+    *,
+    edges: int | None = None,
+    steps: int = 100,
+    learning_rate: float = 1.0,
+    loss: str = "kl",
+    seed: int = 0,
+    report: Reporter = silent,
+) -> LearnedMask:
+    """Learns which edges to keep.
+
+    Args:
+        experiment: model, prompts, ablation and metric.
+        edges: how many to keep; default the square root of their number.
+        steps: of Adam, each one forward and backward pass of all prompts.
+        learning_rate: of log α, per step.
+        loss: `kl`, KL(model ‖ circuit) of the next token in nats; `metric`, |metric − the model's| over the gap
+            between model and ablated model. Means over prompts.
+        seed: of the gates that are drawn.
+        report: told how far it is.
+
+    Returns:
+        The mask, on the CPU.
+
+    Raises:
+        RequestError: an option out of range.
+
+    When this misleads: gates between 0 and 1 may do together what no circuit does: evaluate `keep` before using it.
+    A gate says that an edge was useful in random company, not what it does: there is no sign, and log α has no unit.
+    With few steps the order of the lowest edges is noise.
+    """
+    graph = experiment.graph
+    target = isqrt(graph.edges) if edges is None else edges
+    if not 1 <= target <= graph.edges:
+        raise RequestError(expected=f"from 1 to {graph.edges} edges", got=str(target), do="choose a size in between")
+    if steps < 1 or learning_rate <= 0:
+        raise RequestError(
+            expected="at least one step and a learning rate above 0",
+            got=f"{steps} steps and {learning_rate}",
+            do="use 100 steps and 1.0",
+        )
+    if loss not in get_args(Loss):
+        raise RequestError(expected="a loss out of kl, metric", got=repr(loss), do="choose one of these")
+    valid = torch.from_numpy(graph.valid)
+    draw = torch.Generator().manual_seed(seed)
+    log_alpha = torch.zeros(valid.shape, dtype=torch.float64)
+    mean, square = torch.zeros_like(log_alpha), torch.zeros_like(log_alpha)
+    trace: list[MaskStep] = []
+    for step in range(steps):
+        report("learning a mask", step, steps)
+        expected = graph.edges * (target / graph.edges) ** min(1.0, (step + 1) / (_RAMP * steps))
+        log_alpha = _opened(log_alpha, valid, expected)
+        noise = torch.rand(valid.shape, generator=draw, dtype=torch.float64).logit(1e-12)
+        s = ((noise + log_alpha) / _BETA).sigmoid()
+        z = s * (_HIGH - _LOW) + _LOW
+        value, slope = _loss(experiment, z.clamp(0, 1) * valid, loss)
+        slope = slope * (_HIGH - _LOW) * s * (1 - s) / _BETA * ((z > 0) & (z < 1))
+        mean = mean.lerp(slope, 1 - _DECAY[0])
+        square = square.lerp(slope.square(), 1 - _DECAY[1])
+        size = (square / (1 - _DECAY[1] ** (step + 1))).sqrt()
+        floor = size[valid].topk(min(_MATTER * target, graph.edges)).values[-1] + torch.finfo(torch.float32).tiny
+        log_alpha = log_alpha - learning_rate * mean / (1 - _DECAY[0] ** (step + 1)) / (size + floor)
+        trace.append(MaskStep(value, expected))
+    report("learning a mask", steps, steps)
+    experiment.evaluations += 3 * steps
+    final = log_alpha.masked_fill(~valid, -torch.inf)
+    keep = torch.zeros(valid.numel(), dtype=torch.bool)
+    keep[final.flatten().argsort(descending=True, stable=True)[:target]] = True
+    return LearnedMask(final, keep.view_as(valid), tuple(trace))
+
+
+def _opened(
+    log_alpha: Float[Tensor, "channel node"], valid: Bool[Tensor, "channel node"], expected: float
+) -> Float[Tensor, "channel node"]:
+    """All log α moved by one number, so that so many edges are open on average: found by bisection."""
+    edges = log_alpha[valid] + _SHIFT
+    low, high = -float(edges.max()) - 40.0, 40.0 - float(edges.min())
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if float((edges + middle).sigmoid().sum()) > expected else (middle, high)
+    return log_alpha + low
+
+
+def _loss(experiment: Experiment, gates: Tensor, loss: str) -> tuple[float, Tensor]:
+    """The loss and its slope by every gate."""
+    clean, batch = experiment.clean_logits.log_softmax(-1), experiment.encoded.clean.batch
+
+    def part(logits: Tensor, rows: slice) -> Tensor:
+        if loss == "kl":
+            return (clean[rows].exp() * (clean[rows] - logits.log_softmax(-1))).sum() / batch
+        # A metric is of all prompts: the others are put in as the model answers them.
+        every = torch.cat([experiment.clean_logits[: rows.start], logits, experiment.clean_logits[rows.stop :]])
+        gap = (experiment.clean.mean() - experiment.corrupt.mean()).abs()
+        return (experiment.values_of(every) - experiment.clean)[rows].abs().sum() / (batch * gap)
+
+    gates = gates.to(experiment.clean_logits.dtype)
+    return experiment.model.mask_gradients(
+        experiment.encoded.clean, experiment.ablated, gates, part, budget=experiment.memory
+    )
+
+
+def _score(experiment: Experiment, *, steps: int, seed: int, report: Reporter) -> Float[Tensor, "channel node"]:
+    """log α above the lowest: positive, so that a ranking by size is a ranking by log α."""
+    learned = learn_mask(experiment, steps=steps, seed=seed, report=report).log_alpha
+    valid = torch.from_numpy(experiment.graph.valid)
+    return torch.where(valid, learned - learned[valid].min() + 1, 0)
+
+
+EDGE_PRUNING = ScoreMethod(
+    "edge-pruning", "how strongly a learned mask keeps it; no sign, no unit", _score, steps=100, seeded=True
+)

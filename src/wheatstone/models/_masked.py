@@ -1,0 +1,171 @@
+"""The gradient of a loss by every entry of a dense mask: one forward and one backward pass over a shared bank.
+
+Channel r reads x[r] = a[r] + sum over nodes w of mask[r, w] · (current[w] − ablated[w]), as in a rewired run, but with
+real shares. What nodes write is kept once, node first, in a bank. Each sublayer is differentiated alone, from what its
+channels read to what its nodes write; through the bank the way back is two matrix products,
+
+    d mask[r]  = d x[r] · bankᵀ        d bank += mask[r]ᵀ · d x[r]
+
+so no concatenation is ever saved. A prompt takes at most so many numbers of the model's precision (four bytes or more):
+
+    pos · (3 nodes d_model + layers (6 channels d_model + 6 heads d_head + 6 (d_model + d_mlp)))
+
+with `channels` those of one layer; prompts are run in pieces, whose gradients add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from wheatstone.models._block import QKV, Block
+from wheatstone.models._decoder import Decoder
+from wheatstone.models._tokens import Tokens
+
+PieceLoss = Callable[[Float[Tensor, "batch vocab"], slice], Float[Tensor, ""]]
+"""A loss that is a sum over prompts: (logits of some prompts, which prompts) -> their part of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Sublayer:
+    """What channels read and what nodes made of it."""
+
+    channels: slice
+    senders: int
+    read: Tensor
+    nodes: slice
+    wrote: Tensor
+
+
+class Masked:
+    """One pass; call `run` once.
+
+    Args:
+        model: the model.
+        tokens: the prompts.
+        ablated: what each node writes where an edge's share is 0.
+        mask: shares; no gradient is recorded through it.
+    """
+
+    def __init__(
+        self,
+        model: Decoder,
+        tokens: Tokens,
+        ablated: Float[Tensor, "node batch pos d_model"],
+        mask: Float[Tensor, "channel node"],
+    ) -> None:
+        graph = model.graph
+        self.model, self.tokens, self.ablated = model, tokens, ablated
+        valid = torch.from_numpy(graph.valid)
+        self.mask = (mask.cpu() * valid).to(model.device, model.dtype)
+        live = graph.live_nodes((mask.cpu() != 0).numpy() & graph.valid)
+        self.live = torch.from_numpy(live).to(model.device, model.dtype)[:, None, None, None]
+        self.bank = ablated.new_empty(ablated.shape)
+        """What each node writes, less its ablated output; 0 where no edge with a share leads to it from the input."""
+        self.sublayers: list[_Sublayer] = []
+
+    def run(self, loss: Callable[[Tensor], Float[Tensor, ""]]) -> tuple[float, Float[Tensor, "channel node"]]:
+        """The loss and its gradient by the mask."""
+        with torch.enable_grad():
+            value = loss(self.model.run(self.tokens, self._layer))
+        graph = self.model.graph
+        logits = slice(graph.logits_channel, graph.logits_channel + 1)
+        d_mask, d_bank = torch.zeros_like(self.mask), torch.zeros_like(self.bank)
+        bank, d_bank_rows = self.bank.flatten(1), d_bank.flatten(1)
+
+        def through(channels: slice, senders: int, d_read: Tensor) -> None:
+            rows = d_read.flatten(1)
+            d_mask[channels, :senders] = rows @ bank[:senders].T
+            d_bank_rows[:senders].addmm_(self.mask[channels, :senders].T, rows)
+
+        through(logits, len(graph.nodes), torch.autograd.grad(value, self.final)[0])
+        while self.sublayers:
+            part = self.sublayers.pop()
+            d_wrote = d_bank[part.nodes] * self.live[part.nodes]
+            through(part.channels, part.senders, torch.autograd.grad(part.wrote, part.read, d_wrote)[0])
+        return float(value.detach()), d_mask.cpu()
+
+    def _layer(self, index: int, x: Tensor, call: dict[str, Any]) -> Tensor:
+        graph, block = self.model.graph, self.model.blocks[index]
+        if index == 0:
+            self.bank[0] = (x.detach() - self.ablated[0]) * self.live[0]
+            self.base = self.ablated[0]
+        before, heads, mlp = self.base, graph.head_nodes(index), graph.mlp_nodes(index)
+        if self.live[heads].any():
+            channels = graph.attention_channels(index)
+            read = self._read(channels, before)
+            self._wrote(channels, read, heads, block.head_outputs(block.attend(self._qkv(block, read), call)))
+        else:
+            self.bank[heads] = 0
+        self.base = self.base + self.ablated[heads].sum(0)
+        if block.output_bias is not None:
+            self.base = self.base + block.output_bias.to(self.base.device)
+        if self.live[mlp].any():
+            channels = slice(graph.mlp_channel(index), graph.mlp_channel(index) + 1)
+            read = self._read(channels, before if graph.parallel else self.base)
+            self._wrote(channels, read, mlp, block.mlp_outputs(block.mlp_norm(read[0].to(block.device))))
+        else:
+            self.bank[mlp] = 0
+        self.base = self.base + self.ablated[mlp].sum(0)
+        if block.mlp_bias is not None:
+            self.base = self.base + block.mlp_bias.to(self.base.device)
+        if index < graph.layers - 1:
+            return x
+        self.final = self._read(slice(graph.logits_channel, graph.logits_channel + 1), self.base)
+        return self.final[0]
+
+    def _read(
+        self, channels: slice, base: Float[Tensor, "batch pos d_model"]
+    ) -> Float[Tensor, "channel batch pos d_model"]:
+        """What channels of one sublayer read, as the leaf that their gradient is taken at."""
+        senders = int(self.model.graph.senders[channels.start])
+        kept = self.mask[channels, :senders] @ self.bank[:senders].flatten(1)
+        return (kept.unflatten(1, base.shape) + base).requires_grad_()
+
+    def _wrote(self, channels: slice, read: Tensor, nodes: slice, wrote: Tensor) -> None:
+        wrote = wrote.to(self.bank.device)
+        self.bank[nodes] = (wrote.detach() - self.ablated[nodes]) * self.live[nodes]
+        self.sublayers.append(_Sublayer(channels, int(self.model.graph.senders[channels.start]), read, nodes, wrote))
+
+    def _qkv(self, block: Block, read: Float[Tensor, "channel batch pos d_model"]) -> QKV:
+        """Each head's query and each group's key and value, from a read of its own."""
+        normed = block.attention_norm(read.to(block.device)).flatten(1, 2)
+        parts: list[Tensor] = []
+        for kind, count in enumerate((block.heads, block.kv_groups, block.kv_groups)):
+            mine, normed = normed[:count], normed[count:]
+            parts.append(block.project(kind, mine, list(range(count))).unflatten(1, read.shape[1:3]).movedim(0, 2))
+        return QKV(*parts)
+
+
+def mask_gradients(
+    model: Decoder,
+    tokens: Tokens,
+    ablated: Float[Tensor, "node batch pos d_model"],
+    mask: Float[Tensor, "channel node"],
+    loss: PieceLoss,
+    budget: int,
+) -> tuple[float, Float[Tensor, "channel node"]]:
+    """See `ResidualModel.mask_gradients`."""
+    together = max(1, budget // prompt_bytes(model, tokens))
+    value, gradient = 0.0, torch.zeros_like(mask)
+    for start in range(0, tokens.batch, together):
+        rows = slice(start, start + together)
+        part, d_mask = Masked(model, tokens.rows(rows), ablated[:, rows], mask).run(lambda x, rows=rows: loss(x, rows))
+        value += part
+        gradient += d_mask
+    return value, gradient
+
+
+def prompt_bytes(model: Decoder, tokens: Tokens) -> int:
+    """Most that one prompt takes, in bytes: the module's formula, and its logits."""
+    graph, block = model.graph, model.blocks[0]
+    d_mlp = max(max(weight.shape) for weight in block.mlp.parameters())
+    layer = 6 * ((graph.layer_channels - 1) * model.d_model + block.output_weight.shape[:2].numel())
+    numbers = 3 * len(graph.nodes) * model.d_model + graph.layers * (layer + 6 * (model.d_model + d_mlp))
+    logits = 4 * model.module.config.get_text_config().vocab_size
+    return (tokens.width * numbers + logits) * max(model.dtype.itemsize, 4)

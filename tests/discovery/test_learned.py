@@ -1,0 +1,106 @@
+"""Learned masks: they find a planted path, a seed gives the same mask, and the schedule holds."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import pytest
+import torch
+
+from wheatstone import Experiment, PromptPair, RequestError, ResidualModel
+from wheatstone.discovery import attribute, learn_mask
+from wheatstone.discovery._learned import _SHIFT, _opened
+
+
+@pytest.fixture
+def planted(tiny_experiment: Experiment) -> Experiment:
+    """A model with one way from a changed word to the answer: the value of head 2 of layer 1, and what it writes.
+
+    No query looks at anything in particular, and whatever else could write writes nothing.
+    """
+    model = tiny_experiment.model
+    if model.id != "tiny-llama":
+        pytest.skip("planted in one model")
+    module = deepcopy(model.module)
+    for name, weights in module.named_parameters():
+        if any(part in name for part in ("o_proj", "down_proj", "q_proj")):
+            kept = weights.data[..., 8:12].clone()
+            weights.data.zero_()
+            if "layers.1.self_attn.o_proj.weight" in name:
+                weights.data[..., 8:12] = 20 * kept
+    alone = ResidualModel(module, model.tokenizer, id="planted")
+    clean, other = (alone.forward(alone.tokens([text])).logits[0] for text in ("w1 w2 w3 w4", "w1 w9 w3 w4"))
+    answer, distractor = int((clean - other).argmax()), int((clean - other).argmin())
+    pair = PromptPair(
+        prompt="w1 w2 w3 w4", counterfactual="w1 w9 w3 w4", answers=(f" w{answer}",), distractors=(f" w{distractor}",)
+    )
+    return Experiment(alone, [pair], metric="kl")
+
+
+@pytest.mark.parametrize("loss", ["kl", "metric"])
+def test_it_finds_the_only_path(planted: Experiment, loss: str) -> None:
+    learned = learn_mask(planted, edges=2, steps=100, loss=loss)
+    graph = planted.graph
+    expected = torch.zeros_like(learned.keep)
+    for edge in (("input", "a1.g1<v>"), ("a1.h2", "logits")):
+        expected[graph.edge(*edge)] = True
+    assert planted.faithfulness(expected[None]) == pytest.approx([1.0], abs=1e-9)
+    assert learned.keep.equal(expected)
+
+
+def test_a_seed_gives_the_same_mask_and_another_seed_another(tiny_experiment: Experiment) -> None:
+    first, again, other = (learn_mask(tiny_experiment, edges=30, steps=5, seed=seed) for seed in (1, 1, 2))
+    assert first.log_alpha.equal(again.log_alpha)
+    assert first.steps == again.steps
+    assert not first.log_alpha.equal(other.log_alpha)
+
+
+def test_the_expected_size_goes_down_to_the_target(tiny_experiment: Experiment) -> None:
+    graph = tiny_experiment.graph
+    said: list[float] = []
+    learned = learn_mask(
+        tiny_experiment, edges=40, steps=20, report=lambda _stage, done, _total: said.append(float(done))
+    )
+    sizes = [step.expected for step in learned.steps]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] < graph.edges
+    assert sizes[-4:] == pytest.approx([40.0] * 4)
+    assert int(learned.keep.sum()) == 40
+    assert said == [float(step) for step in range(21)]
+
+
+def test_gates_are_moved_by_one_number_to_the_expected_size() -> None:
+    log_alpha = torch.tensor([[-3.0, 0.0, 50.0], [1.0, 2.0, 9.0]], dtype=torch.float64)
+    valid = torch.tensor([[True, True, True], [True, True, False]])
+    moved = _opened(log_alpha, valid, 1.5)
+    assert float((moved[valid] + _SHIFT).sigmoid().sum()) == pytest.approx(1.5)
+    assert (moved - log_alpha).unique().numel() <= 3  # one number, to rounding
+    torch.testing.assert_close(moved - log_alpha, (moved - log_alpha)[0, 0].expand(2, 3))
+
+
+def test_a_learned_circuit_beats_eap_at_its_size(tiny_experiment: Experiment) -> None:
+    """On the loss that it was trained for; a random model has no small circuit, so the size is a third."""
+    experiment = Experiment(tiny_experiment.model, tiny_experiment.encoded.pairs, metric="kl")
+    edges = experiment.graph.edges // 3
+    learned = learn_mask(experiment, edges=edges, steps=60)
+    ranked = attribute(experiment, method="eap-ig").top([edges])[0]
+    ours, theirs = experiment.values(torch.stack([learned.keep, ranked])).mean(-1).tolist()
+    assert ours < theirs
+
+
+def test_as_scores_all_are_positive_and_rank_as_the_mask_does(tiny_experiment: Experiment) -> None:
+    scores = attribute(tiny_experiment, method="edge-pruning", steps=4, seed=3)
+    valid = torch.from_numpy(tiny_experiment.graph.valid)
+    assert (scores.values[valid] > 0).all()
+    learned = learn_mask(tiny_experiment, steps=4, seed=3)
+    size = int(learned.keep.sum())
+    assert scores.top([size])[0].equal(learned.keep)
+
+
+def test_requests_that_are_refused(tiny_experiment: Experiment) -> None:
+    with pytest.raises(RequestError, match=r"from 1 to \d+ edges; got 0"):
+        learn_mask(tiny_experiment, edges=0)
+    with pytest.raises(RequestError, match="got 0 steps"):
+        learn_mask(tiny_experiment, steps=0)
+    with pytest.raises(RequestError, match="a loss out of kl, metric; got 'l2'"):
+        learn_mask(tiny_experiment, loss="l2")
