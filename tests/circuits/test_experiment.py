@@ -240,3 +240,18 @@ def test_a_mean_is_taken_over_all_tokens_where_lengths_differ(tiny_experiment: E
 def test_an_unknown_ablation_is_refused(tiny_experiment: Experiment) -> None:
     with pytest.raises(RequestError, match="counterfactual, mean, zero; got 'noise'"):
         Experiment(tiny_experiment.model, tiny_experiment.encoded.pairs, ablation="noise")
+
+
+def test_tokens_shared_with_the_counterfactual_are_not_run_again(tiny_experiment: Experiment) -> None:
+    """As with every position computed: logits, slopes, and runs that start from another's state."""
+    experiment = tiny_experiment.on(tiny_experiment.encoded.pairs[:1])
+    assert (tiny_experiment.start, experiment.start) == (0, 1)
+    valid = torch.from_numpy(experiment.graph.valid)
+    keep = valid & (torch.rand(6, *valid.shape, generator=torch.Generator().manual_seed(0)) < 0.5)
+    keep[1:] &= keep[0]
+    states = experiment.state(keep[0])[0], experiment.logits(keep), experiment.edge_gradients(keep[0])
+    resumed = experiment.logits(keep, resume=states[0])
+    experiment.start = 0
+    torch.testing.assert_close(states[1], experiment.logits(keep), atol=1e-12, rtol=0)
+    torch.testing.assert_close(resumed, experiment.logits(keep), atol=1e-12, rtol=0)
+    torch.testing.assert_close(states[2], experiment.edge_gradients(keep[0]), atol=1e-12, rtol=0)

@@ -77,6 +77,8 @@ class Experiment:
         self.clean_logits = clean.logits
         self.targets = Targets(self.encoded, clean.logits.log_softmax(-1))
         self.ablated: Float[Tensor, "node batch pos d_model"] = self._ablated(clean.nodes)
+        self.start = self._start(clean.nodes)
+        """Positions before it are the same in the clean and the ablated run, and need not be run again."""
         self.clean: Float[Tensor, " batch"] = self.metric(clean.logits, self.targets)
         self.corrupt_logits = self.logits(torch.zeros(1, *self.graph.valid.shape, dtype=torch.bool))[0]
         self.corrupt: Float[Tensor, " batch"] = self.metric(self.corrupt_logits, self.targets)
@@ -98,6 +100,13 @@ class Experiment:
         steps = torch.arange(tokens.width, device=tokens.ids.device)
         inside = steps < tokens.lengths[:, None]
         return written[:, inside].mean(1)[:, None, None].expand_as(clean)
+
+    def _start(self, clean: Tensor) -> int:
+        """Where the runs part: at the first token that is ablated, unless attention also looks ahead."""
+        parts = (self.clean_input != self.ablated[0]).any(-1).any(0)
+        start = int(parts.nonzero()[0]) if parts.any() else 0
+        ahead = (clean[:, :, :start] - self.ablated[:, :, :start]).abs().amax() if start else 0
+        return 0 if ahead > 1e-3 * clean.abs().amax() else start
 
     def _check_gap(self) -> None:
         clean, corrupt = float(self.clean.mean()), float(self.corrupt.mean())
@@ -137,12 +146,16 @@ class Experiment:
         """Runs circuits, as many at once as fit in memory."""
         self.evaluations += len(keep)
         tokens, ablated = self.encoded.clean, self.ablated
-        return self.model.circuit_logits(tokens, ablated, keep, resume=resume, spans=self.spans, budget=self.memory)
+        return self.model.circuit_logits(
+            tokens, ablated, keep, resume=resume, spans=self.spans, start=self.start, budget=self.memory
+        )
 
     def state(self, keep: Bool[Tensor, "channel node"]) -> tuple[CircuitState, float]:
         """One circuit's run, for runs of its sub-circuits to start from, and its faithfulness."""
         self.evaluations += 1
-        run = self.model.forward_circuit(self.encoded.clean, self.ablated, keep[None], spans=self.spans)
+        run = self.model.forward_circuit(
+            self.encoded.clean, self.ablated, keep[None], spans=self.spans, start=self.start
+        )
         return run.state, float(self.faithfulness_of(self.values_of(run.logits[0])))
 
     def values(
@@ -170,7 +183,7 @@ class Experiment:
         self.evaluations += 3
         values: Callable[[Tensor], Tensor] = self.values_of
         gradients = self.model.circuit_gradients(
-            self.encoded.clean, self.ablated, keep, values, spans=self.spans, budget=self.memory
+            self.encoded.clean, self.ablated, keep, values, spans=self.spans, start=self.start, budget=self.memory
         )
         scale = (self.clean.mean() - self.corrupt.mean()) * self.encoded.clean.batch
         return gradients / scale

@@ -87,12 +87,15 @@ def _into_logits(experiment: Experiment, keep: Bool[Tensor, "channel node"]) -> 
     """What each node writes as the circuit's `logits` channel reads it."""
     state, _ = experiment.state(keep)
     nodes, deltas = torch.tensor(state.nodes, dtype=torch.long), state.deltas
-    spans = span_positions(experiment.spans, deltas.shape[2])
+    width = experiment.encoded.clean.width
+    spans = span_positions(experiment.spans, width)
     kept = state.keep[experiment.graph.logits_channel].unflatten(0, (-1, len(spans)))[nodes]
-    read = deltas.new_zeros(len(nodes), deltas.shape[2])
+    read = deltas.new_zeros(len(nodes), width)
     for span, at in enumerate(spans):
         read[:, at] = kept[:, span, None].to(read)
-    return experiment.ablated.clone().index_add_(0, nodes.to(deltas.device), deltas * read[:, None, :, None])
+    written, start = experiment.ablated.clone(), experiment.start
+    written[:, :, start:].index_add_(0, nodes.to(deltas.device), deltas * read[:, None, start:, None])
+    return written
 
 
 def _read(

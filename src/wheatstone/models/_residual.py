@@ -212,6 +212,7 @@ class ResidualModel(Decoder):
         *,
         resume: CircuitState | None = None,
         spans: Sequence[Span] = (),
+        start: int = 0,
     ) -> CircuitRun:
         """Runs many circuits on many prompts in one pass.
 
@@ -221,13 +222,15 @@ class ResidualModel(Decoder):
             keep: kept edges of each circuit, on the CPU.
             resume: state of a circuit that contains all of these: layers before the first difference are not run.
             spans: a partition of the positions; senders then are (node, span), see `SpannedGraph`. Nodes by default.
+            start: positions before it are known to be the same in both runs, such as tokens that prompts share with
+                their counterfactuals; nothing is computed there.
 
         Returns:
             Logits [circuit, batch, vocab] at each prompt's last position, and the first circuit's state.
             Memory grows with circuits x prompts x positions x nodes in the circuits; `models._memory` has the constant.
         """
         with torch.no_grad():
-            return Rewired(self, tokens, ablated, keep, resume=resume, spans=spans).run()
+            return Rewired(self, tokens, ablated, keep, resume=resume, spans=spans, start=start).run()
 
     def circuit_logits(
         self,
@@ -237,6 +240,7 @@ class ResidualModel(Decoder):
         *,
         resume: CircuitState | None = None,
         spans: Sequence[Span] = (),
+        start: int = 0,
         budget: int | None = None,
     ) -> Float[Tensor, "circuit batch vocab"]:
         """As `forward_circuit`, for any number of circuits and prompts: as many at once as fit in memory.
@@ -247,6 +251,7 @@ class ResidualModel(Decoder):
             keep: kept edges of each circuit, on the CPU.
             resume: state of a circuit that contains all of these.
             spans: as in `forward_circuit`.
+            start: as in `forward_circuit`.
             budget: bytes that a batch may take beside its logits; default a third of free memory.
 
         Raises:
@@ -259,7 +264,7 @@ class ResidualModel(Decoder):
         """
 
         def run(prompts: Tokens, written: Tensor, circuits: Tensor, state: CircuitState | None) -> Tensor:
-            return self.forward_circuit(prompts, written, circuits, resume=state, spans=spans).logits
+            return self.forward_circuit(prompts, written, circuits, resume=state, spans=spans, start=start).logits
 
         budget = memory_budget(self.device) if budget is None else budget
         return run_in_pieces(self, run, tokens, ablated, keep, resume, budget)
@@ -300,6 +305,7 @@ class ResidualModel(Decoder):
         values: Values,
         *,
         spans: Sequence[Span] = (),
+        start: int = 0,
         budget: int | None = None,
     ) -> Float[Tensor, "channel sender"]:
         """Derivative of a metric by every entry of one circuit's mask, between the nodes the circuit computes.
@@ -311,6 +317,7 @@ class ResidualModel(Decoder):
             values: the metric: logits [batch, vocab] -> values [batch], each of its own row; their sum is
                 differentiated.
             spans: as in `forward_circuit`.
+            start: as in `forward_circuit`.
             budget: bytes that prompts may take at once; default a third of free memory.
 
         Raises:
@@ -324,7 +331,9 @@ class ResidualModel(Decoder):
 
         def slopes(rows: slice) -> Tensor:
             with torch.enable_grad():
-                rewired = Rewired(self, tokens.rows(rows), ablated[:, rows], keep[None], gradients=True, spans=spans)
+                rewired = Rewired(
+                    self, tokens.rows(rows), ablated[:, rows], keep[None], gradients=True, spans=spans, start=start
+                )
                 of_rows = values_of_rows(values, rows, tokens.batch)
                 return rewired.edge_gradients(of_rows(rewired.run().logits[0])[None])[0]
 

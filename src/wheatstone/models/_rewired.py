@@ -68,6 +68,8 @@ class Rewired:
         resume: start from this circuit's run; every circuit of `keep` must be part of it.
         gradients: keep what `edge_gradients` needs.
         spans: a partition of the positions; senders then are (node, span). Nodes by default.
+        start: positions before it are the same in clean and ablated run: every difference is 0 there, and none is
+            computed.
     """
 
     def __init__(
@@ -80,9 +82,11 @@ class Rewired:
         resume: CircuitState | None = None,
         gradients: bool = False,
         spans: Sequence[Span] = (),
+        start: int = 0,
     ) -> None:
         graph = model.graph
-        self.spans = span_positions(spans, tokens.width)
+        self.start = start
+        self.spans = [[place - start for place in at if place >= start] for at in span_positions(spans, tokens.width)]
         kept_at = keep.unflatten(-1, (-1, max(1, len(spans))))
         kept_at = kept_at & torch.from_numpy(graph.live_nodes(kept_at.any(-1).numpy()))[:, None, :, None]
         keep = kept_at.flatten(-2)
@@ -104,7 +108,7 @@ class Rewired:
         self.columns = kept_at.to(model.device, model.dtype)
         self.gradients = gradients
         self.leaves: list[tuple[list[int], Tensor]] = []
-        self.deltas = ablated.new_empty(len(nodes), len(keep), *ablated.shape[1:])
+        self.deltas = ablated.new_empty(len(nodes), len(keep), tokens.batch, tokens.width - start, model.d_model)
         self.parts: list[Tensor] = []
         self.count = 0
         self.resumed = 0 if resume is None else self._resume(resume)
@@ -152,7 +156,7 @@ class Rewired:
     def _layer(self, index: int, x: Tensor, call: dict[str, Any]) -> Tensor:
         graph, block = self.model.graph, self.model.blocks[index]
         if index == 0 and 0 in self.nodes and self.resumed == 0:
-            self._append(x[None])
+            self._append(x[None, :, self.start :])
         before = self.base
         span = graph.head_nodes(index)
         if heads := self._to_compute(span):
@@ -160,7 +164,7 @@ class Rewired:
             if qkv is None:
                 self._append_ablated(len(heads))
             else:
-                self._append(block.head_outputs(block.attend(qkv, call), heads))
+                self._append(block.head_outputs(block.attend(qkv, call)[:, self.start :], heads))
         self.base = self.base + self.ablated[span].sum(0)
         if block.output_bias is not None:
             self.base = self.base + block.output_bias.to(self.base.device)
@@ -174,7 +178,10 @@ class Rewired:
         self.base = self.base + self.ablated[span].sum(0)
         if block.mlp_bias is not None:
             self.base = self.base + block.mlp_bias.to(self.base.device)
-        return self._inputs([graph.logits_channel], self.base)[0] if index == graph.layers - 1 else x
+        if index < graph.layers - 1:
+            return x
+        read = self._inputs([graph.logits_channel], self.base)[0]
+        return torch.cat((self.base[:, : self.start].repeat(len(self.keep), 1, 1).to(read), read), dim=1)
 
     def _to_compute(self, span: slice) -> list[int]:
         """Which nodes of a sublayer to compute, counted from its first."""
@@ -186,7 +193,7 @@ class Rewired:
     def _append(self, outputs: Float[Tensor, "node circuit_batch pos d_model"]) -> None:
         """Notes what the next nodes wrote."""
         at = slice(self.count, self.count + len(outputs))
-        ablated = self.ablated[torch.from_numpy(self.nodes[at])]
+        ablated = self.ablated[torch.from_numpy(self.nodes[at])][:, :, self.start :]
         part = outputs.to(ablated.device).unflatten(1, (len(self.keep), -1)) - ablated[:, None]
         if torch.is_grad_enabled():
             self.parts.append(part)
@@ -207,9 +214,9 @@ class Rewired:
 
     def _inputs(
         self, channels: list[int], base: Float[Tensor, "batch pos d_model"]
-    ) -> Float[Tensor, "channel circuit_batch pos d_model"]:
-        """Assembles what channels of one sublayer read."""
-        count = self.readable[channels[0]]
+    ) -> Float[Tensor, "channel circuit_batch changed d_model"]:
+        """Assembles what channels of one sublayer read, from `start` on."""
+        base, count = base[:, self.start :], self.readable[channels[0]]
         written = self._written()[:count]
         if not self.gradients and self.kept_all[channels].all():
             return (base + written.sum(0)).flatten(0, 1)[None].expand(len(channels), -1, -1, -1)
@@ -233,20 +240,22 @@ class Rewired:
     def _attention_inputs(self, block: Block, heads: list[int]) -> QKV | None:
         """Queries, keys and values of all circuits; None where they are the ablated run's in all of them."""
         graph = self.model.graph
-        start = graph.attention_channels(block.index).start
+        first = graph.attention_channels(block.index).start
         groups = sorted({graph.group_of(head) for head in heads})
         offsets = (0, graph.heads, graph.heads + graph.kv_groups)
         wanted = [
-            [row for row in rows if self.gradients or self.kept_any[start + offset + row]]
+            [row for row in rows if self.gradients or self.kept_any[first + offset + row]]
             for offset, rows in zip(offsets, (heads, groups, groups), strict=True)
         ]
-        channels = [start + offset + row for offset, rows in zip(offsets, wanted, strict=True) for row in rows]
+        channels = [first + offset + row for offset, rows in zip(offsets, wanted, strict=True) for row in rows]
         if not channels:
             return None
         every = len(channels) == len(heads) + 2 * len(groups)
-        if every and not self.gradients and self.kept_all[channels].all():
-            return block.qkv(block.attention_norm(self._inputs(channels[:1], self.base)[0]))
         ablated = block.qkv(block.attention_norm(self.base))
+        if every and not self.gradients and self.kept_all[channels].all():
+            changed = block.qkv(block.attention_norm(self._inputs(channels[:1], self.base)[0]))
+            before = (part[:, : self.start].repeat(len(self.keep), 1, 1, 1) for part in ablated)
+            return QKV(*(torch.cat(parts, dim=1) for parts in zip(before, changed, strict=True)))
         inputs = block.attention_norm(self._inputs(channels, self.base)).flatten(1, 2)
         parts: list[Tensor] = []
         for kind, (rows, part) in enumerate(zip(wanted, ablated, strict=True)):
@@ -254,6 +263,6 @@ class Rewired:
             if rows:
                 mine, inputs = inputs[: len(rows)], inputs[len(rows) :]
                 projected = block.project(kind, mine, rows)
-                own[:, :, rows] = projected.unflatten(1, own.shape[:2]).movedim(0, 2)
+                own[:, self.start :, rows] = projected.unflatten(1, (len(own), -1)).movedim(0, 2)
             parts.append(own)
         return QKV(*parts)
