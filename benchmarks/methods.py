@@ -56,12 +56,13 @@ def exact_row(model: ws.ResidualModel, name: str, pairs: list[ws.PromptPair], ab
     experiment = ws.Experiment(model, pairs, ablation=ablation)
     tokens = experiment.encoded.clean
     with torch.no_grad():
-        runs = SingleEdges(model, tokens, experiment.ablated, experiment.memory)
+        vocabulary, targets = experiment.targets.answers_alone()  # as `exact` does for logit_diff
+        runs = SingleEdges(model, tokens, experiment.ablated, experiment.memory, vocabulary)
         every = list(runs.batches())
         sample = [every[int(index)] for index in (np.arange(batches) + 0.5) * len(every) / batches]
         forward, spent = [cpu(lambda: model.forward(tokens), 3)], 0.0
         for batch in sample:
-            spent += cpu(lambda batch=batch: experiment.values_of(runs.run(batch)))
+            spent += cpu(lambda batch=batch: experiment.metric(runs.run(batch), targets))
             forward.append(cpu(lambda: model.forward(tokens)))
     each, one = spent / sum(map(len, sample)), float(np.median(forward))
     width = max(prompt.differences.shape[1] for prompt in runs.prompts)

@@ -117,3 +117,14 @@ def test_a_run_left_half_way_leaves_gradients_as_they_were(tiny64: ResidualModel
     _, logits = next(tiny64.without_each_edge(CLEAN, ablated_nodes(tiny64, "zero")))
     assert not logits.requires_grad
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("case", ["gptj", "cohere", "gemma3_text", "opt"])
+def test_a_few_tokens_logits_are_those_of_the_whole_vocabulary(case: str) -> None:
+    """With an unembedding's bias, a logit scale, a softcap, and a projection before it."""
+    model = tiny_family(case, torch.float64)
+    ablated, ids = ablated_nodes(model, "counterfactual"), torch.tensor([7, 3, 40])
+    _, logits = without_each(model, ablated)
+    few = torch.cat([part for _, part in model.without_each_edge(CLEAN, ablated, vocabulary=ids)])
+    torch.testing.assert_close(few, logits[..., ids], atol=1e-12, rtol=0)
+    assert model.forward(CLEAN).logits.shape[-1] == logits.shape[-1]

@@ -50,6 +50,14 @@ def test_a_logit_difference_ignores_what_all_logits_share(encoded: Encoded, logi
     torch.testing.assert_close(METRICS["logit_diff"](logits + 7, targets), METRICS["logit_diff"](logits, targets))
 
 
+def test_a_logit_difference_reads_answers_and_distractors_alone(encoded: Encoded, logits: torch.Tensor) -> None:
+    ids, alone = Targets(encoded, logits[0]).answers_alone()
+    assert ids.tolist() == [0, 1, 2]
+    whole = METRICS["logit_diff"](logits, Targets(encoded, logits[0]))
+    torch.testing.assert_close(METRICS["logit_diff"](logits[..., ids], alone), whole)
+    assert [name for name, metric in METRICS.items() if metric.reads_answers_alone] == ["logit_diff"]
+
+
 def test_gather_fills_padding() -> None:
     assert gather(torch.tensor([[1.0, 2.0]]), torch.tensor([[1, -1]]), -5.0).tolist() == [[2.0, -5.0]]
 

@@ -21,9 +21,14 @@ def single_effects(experiment: Experiment, *, steps: int, seed: int, report: Rep
     depth = graph.layers + 1 - np.arange(len(graph.channels)) // graph.layer_channels
     work = int(depth @ graph.senders)
     values = clean.new_zeros(graph.valid.shape)
-    runs = experiment.model.without_each_edge(experiment.encoded.clean, experiment.ablated, budget=experiment.memory)
+    metric, targets, vocabulary = experiment.metric, experiment.targets, None
+    if metric.reads_answers_alone:
+        vocabulary, targets = targets.answers_alone()
+    runs = experiment.model.without_each_edge(
+        experiment.encoded.clean, experiment.ablated, vocabulary=vocabulary, budget=experiment.memory
+    )
     for edges, logits in runs:
-        values[tuple(edges.T)] = clean - experiment.values_of(logits).mean(-1)
+        values[tuple(edges.T)] = clean - metric(logits, targets).mean(-1)
         done += int(depth[edges[:, 0]].sum())
         report("ablating each edge", done, work)
     experiment.evaluations += graph.edges

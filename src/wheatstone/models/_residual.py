@@ -270,7 +270,12 @@ class ResidualModel(Decoder):
         return run_in_pieces(self, run, tokens, ablated, keep, resume, budget)
 
     def without_each_edge(
-        self, tokens: Tokens, ablated: Float[Tensor, "node batch pos d_model"], *, budget: int | None = None
+        self,
+        tokens: Tokens,
+        ablated: Float[Tensor, "node batch pos d_model"],
+        *,
+        vocabulary: Int[Tensor, " vocab"] | None = None,
+        budget: int | None = None,
     ) -> Iterator[tuple[Int[Tensor, "edge 2"], Float[Tensor, "edge batch vocab"]]]:
         """Runs the model once for every edge of the graph, with that edge alone ablated.
 
@@ -279,6 +284,7 @@ class ResidualModel(Decoder):
         Args:
             tokens: the clean prompts.
             ablated: what each node writes on an ablated edge, at the same positions.
+            vocabulary: token ids to give logits of, in this order; all by default. A few cost much less.
             budget: bytes that a batch may take; default a third of free memory.
 
         Yields:
@@ -293,7 +299,7 @@ class ResidualModel(Decoder):
         """
         budget = memory_budget(self.device) if budget is None else budget
         with torch.no_grad():
-            runs = SingleEdges(self, tokens, ablated, budget)
+            runs = SingleEdges(self, tokens, ablated, budget, vocabulary)
             for edges in runs.batches():
                 yield torch.tensor(edges), runs.run(edges)
 

@@ -15,15 +15,16 @@ and everything else is the plain model on a changed residual stream. So no bank 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
 
-from wheatstone.models._block import QKV, Block
+from wheatstone.models._block import QKV, Block, replaced_forward
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._memory import circuit_bytes, in_pieces
 from wheatstone.models._streams import Streams, record_streams
@@ -64,17 +65,23 @@ class SingleEdges:
         tokens: the clean prompts.
         ablated: what each node writes on an ablated edge.
         budget: bytes that a batch may take.
+        vocabulary: token ids to give logits of; all by default.
     """
 
     def __init__(
-        self, model: Decoder, tokens: Tokens, ablated: Float[Tensor, "node batch pos d_model"], budget: int
+        self,
+        model: Decoder,
+        tokens: Tokens,
+        ablated: Float[Tensor, "node batch pos d_model"],
+        budget: int,
+        vocabulary: Int[Tensor, " vocab"] | None = None,
     ) -> None:
-        self.model, self.graph = model, model.graph
+        self.model, self.graph, self.vocabulary = model, model.graph, vocabulary
         plain = record_streams(model, tokens)
         self.prompts = [self._prompt(plain, ablated, row) for row in range(tokens.batch)]
         suffix = max(prompt.differences.shape[1] for prompt in self.prompts)
-        vocabulary = model.module.config.get_text_config().vocab_size
-        each = circuit_bytes(model, tokens, 0)[0] + 4 * tokens.batch * vocabulary * model.dtype.itemsize
+        size = model.module.config.get_text_config().vocab_size if vocabulary is None else len(vocabulary)
+        each = circuit_bytes(model, tokens, 0)[0] + 4 * tokens.batch * size * model.dtype.itemsize
         self.rows = max(1, min(_TOKENS // suffix, budget // each))
 
     def _prompt(self, plain: Streams, ablated: Tensor, row: int) -> _Prompt:
@@ -119,7 +126,19 @@ class SingleEdges:
             return torch.stack([self._without(prompt, edges[which]) for prompt in self.prompts[rows]], dim=1)
 
         whole = (len(edges), len(self.prompts))
-        return in_pieces(piece, whole, whole)
+        with replaced_forward(self._unembedding()):
+            return in_pieces(piece, whole, whole)
+
+    def _unembedding(self) -> dict[nn.Module, Callable[[Tensor], Tensor]]:
+        """The unembedding's forward where only some tokens' logits are wanted: their rows alone."""
+        module, ids = self.model.module.get_output_embeddings(), self.vocabulary
+        if ids is None:
+            return {}
+        if not isinstance(module, nn.Linear) or module.weight.is_meta:
+            every = module.forward
+            return {module: lambda x: every(x)[..., ids]}
+        weight, bias = module.weight[ids], None if module.bias is None else module.bias[ids]
+        return {module: lambda x: functional.linear(x, weight, bias)}
 
     def _without(self, prompt: _Prompt, edges: Sequence[Edge]) -> Float[Tensor, "edge vocab"]:
         """Logits at one prompt's last position without each of some edges into one sublayer."""

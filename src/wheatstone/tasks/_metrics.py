@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from wheatstone._errors import RequestError
@@ -25,14 +25,35 @@ class Targets:
     encoded: Encoded
     clean_log_probs: Float[Tensor, "batch vocab"]
 
+    def answers_alone(self) -> tuple[Int[Tensor, " vocab"], Targets]:
+        """The tokens that are an answer or a distractor, and the same targets in a vocabulary of these alone."""
+        encoded = self.encoded
+        ids = torch.cat([encoded.answers.flatten(), encoded.distractors.flatten()]).unique()
+        ids = ids[ids >= 0]
+
+        def renumbered(tokens: Tensor) -> Tensor:
+            return torch.searchsorted(ids, tokens.clamp_min(0)).masked_fill(tokens < 0, -1)
+
+        answers, distractors = renumbered(encoded.answers), renumbered(encoded.distractors)
+        alone = replace(encoded, answers=answers, distractors=distractors)
+        return ids, Targets(alone, self.clean_log_probs[:, ids])
+
 
 @runtime_checkable
 class Metric(Protocol):
-    """A measure of how a model answers; higher is more of the behaviour, except for `kl`."""
+    """A measure of how a model answers; higher is more of the behaviour, except for `kl`.
+
+    Args:
+        name: what users call it.
+        unit: what it is measured in.
+        needs_distractors: whether every prompt must have one.
+        reads_answers_alone: whether logits of answers and distractors are all it reads.
+    """
 
     name: str
     unit: str
     needs_distractors: bool
+    reads_answers_alone: bool
 
     def __call__(self, logits: Float[Tensor, "*many batch vocab"], targets: Targets) -> Float[Tensor, "*many batch"]:
         """Measures each prompt."""
@@ -48,7 +69,7 @@ def gather(logits: Float[Tensor, "*many batch vocab"], ids: Tensor, fill: float)
 class _LogitDifference:
     """log of summed exp of the answers' logits, less the same of the distractors': the log-odds between them."""
 
-    name, unit, needs_distractors = "logit_diff", "logits", True
+    name, unit, needs_distractors, reads_answers_alone = "logit_diff", "logits", True, True
 
     def __call__(self, logits: Tensor, targets: Targets) -> Tensor:
         answers = gather(logits, targets.encoded.answers, -torch.inf).logsumexp(-1)
@@ -58,7 +79,7 @@ class _LogitDifference:
 class _ProbabilityDifference:
     """Summed probability of the answers, less that of the distractors (nothing where there are none)."""
 
-    name, unit, needs_distractors = "prob_diff", "probability", False
+    name, unit, needs_distractors, reads_answers_alone = "prob_diff", "probability", False, False
 
     def __call__(self, logits: Tensor, targets: Targets) -> Tensor:
         probabilities = logits.softmax(-1)
@@ -71,7 +92,7 @@ class _ProbabilityDifference:
 class _KullbackLeibler:
     """KL(model ‖ circuit) of the next-token distribution: 0 where the circuit answers as the model does."""
 
-    name, unit, needs_distractors = "kl", "nats", False
+    name, unit, needs_distractors, reads_answers_alone = "kl", "nats", False, False
 
     def __call__(self, logits: Tensor, targets: Targets) -> Tensor:
         clean = targets.clean_log_probs
