@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wheatstone import Circuit, CircuitError, Experiment, PromptError, PromptPair, RequestError, discover, verify
+from wheatstone import Circuit, CircuitError, Experiment, PromptError, RequestError, discover, verify
 from wheatstone.circuits import ModelInfo, to_eap_json
 from wheatstone.discovery import attribute
 from wheatstone.models import ResidualModel, Span, SpannedGraph
@@ -147,7 +147,7 @@ def test_what_cannot_be_told_apart_by_position_is_refused(tiny64: ResidualModel,
         Experiment(tiny64, pairs, positions="spans")
     with pytest.raises(RequestError, match="spans, each; got 'words'"):
         Experiment(tiny64, pairs[:1], positions="words")
-    moved = PromptPair(**(pairs[0].model_dump() | {"spans": {"subject": (0, 2)}}))
+    moved = pairs[0].model_copy(update={"spans": {"subject": (0, 2)}})
     with pytest.raises(PromptError, match="token 0 is before-subject in prompt 0 and subject in prompt 1"):
         Experiment(tiny64, [pairs[0], moved], positions="spans")
     with pytest.raises(RequestError, match=r"by position \(eap-ig, eap.*; got 'exact'"):

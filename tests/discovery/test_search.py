@@ -59,6 +59,7 @@ def test_the_circuit_meets_the_goal_and_no_edge_of_it_can_go(tiny_experiment: Ex
 
     removed = torch.tensor(experiment.faithfulness(without_each(found.keep)), dtype=torch.float64)
     assert ((1 - removed).abs() > 1 - target).all()
+    assert found.effects is not None
     torch.testing.assert_close(found.effects[found.keep], faithfulness - removed, atol=1e-10, rtol=0)
     assert (found.effects[~found.keep] == 0).all()
     assert int(found.keep.sum()) <= found.ranked
@@ -105,6 +106,8 @@ def test_searches_repeat_to_the_bit_and_count_every_circuit_they_run(tiny_experi
 
     second = VerifiedSearch(tiny_experiment, scores, 0.7).run()
     assert torch.equal(first.keep, second.keep)
+    assert first.effects is not None
+    assert second.effects is not None
     assert torch.equal(first.effects, second.effects)
     assert first.trace == second.trace
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from wheatstone import ModelError, RequestError, ResidualModel
 from wheatstone.circuits import Circuit, Edge, Experiment, ModelInfo
-from wheatstone.discovery import attribute, discover_in
+from wheatstone.discovery import DiscoverySettings, attribute, discover_in
 from wheatstone.models import Graph, KnockOut, MlpParts, Scale, Split, Tokens
 from wheatstone.models._memory import circuit_bytes
 
@@ -299,7 +299,7 @@ def test_smollm2s_last_mlp_in_its_neurons(smollm2: ResidualModel) -> None:
     edges = [edge for edge in joined if not edge.sender.startswith("m29.")]
     same = replace(joined, model=ModelInfo.of(smollm2), edges=(*edges, Edge("m29", "logits")))
     assert experiment.faithfulness(both[None]) == pytest.approx(whole.faithfulness(same.mask()[None]), abs=1e-4)
-    found = discover_in(experiment, faithfulness=0.6, curve=False).circuit.evaluation
+    found = discover_in(experiment, DiscoverySettings(0.6), curve=False).circuit.evaluation
     assert found is not None
     assert found.faithfulness == pytest.approx(1, abs=0.4)
     assert found.total_edges == model.graph.edges

@@ -105,7 +105,15 @@ class CircuitFile(_Strict):
             task=_Task(name=circuit.task, examples=circuit.examples),
             spans={span.name: span.positions for span in circuit.spans} or None,
             edges=tuple(
-                _Edge(sender=sender, receiver=edge.receiver, positions=at, score=_round(score), effect=_round(effect))
+                _Edge.model_validate(
+                    {
+                        "from": sender,
+                        "to": edge.receiver,
+                        "positions": at,
+                        "score": _round(score),
+                        "effect": _round(effect),
+                    }
+                )
                 for edge, score, effect in rows
                 for sender, at in [_placed(edge.sender, circuit.spans)]
             ),

@@ -71,7 +71,7 @@ class SpannedGraph(Graph):
 
     def anywhere(self, keep: Bool[np.ndarray, "*circuits node"]) -> Bool[np.ndarray, "*circuits whole_node"]:
         """Which whole nodes are kept at some span."""
-        return keep.reshape(*keep.shape[:-1], -1, len(self.spans)).any(-1)
+        return np.any(keep.reshape(*keep.shape[:-1], -1, len(self.spans)), axis=-1)
 
     def working_edges(self, keep: Bool[np.ndarray, "channel node"]) -> Bool[np.ndarray, "channel node"]:
         """The kept edges that lie on a path from `input` to the logits, wherever in the prompt each step is."""
