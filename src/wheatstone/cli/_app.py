@@ -13,6 +13,7 @@ from wheatstone.cli._export import export
 from wheatstone.cli._models import models_app
 from wheatstone.cli._pull import pull
 from wheatstone.cli._runs import runs_app
+from wheatstone.cli._study import study
 from wheatstone.cli._verify import verify
 
 app = typer.Typer(
@@ -22,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (discover, verify, export, pull):
+for verb in (discover, verify, study, export, pull):
     app.command()(verb)
 for group in (runs_app, models_app):
     app.add_typer(group)

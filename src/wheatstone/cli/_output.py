@@ -61,7 +61,8 @@ class Output:
             TextColumn("left"),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=self.stderr, transient=True) as progress:
+        # What is left is reckoned from the last hour: a relation of a study takes minutes, and rich looks back 30 s.
+        with Progress(*columns, console=self.stderr, transient=True, speed_estimate_period=3600) as progress:
             tasks: dict[str, Any] = {}
 
             def report(stage: str, done: float, total: float | None) -> None:

@@ -51,9 +51,9 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
     from wheatstone.runs import read_json, read_manifest
 
     manifest = read_manifest(run)
-    circuit = read_json(run, "circuit.json")
+    evaluation = None if manifest["verb"] == "study" else read_json(run, "circuit.json").get("evaluation")
     output = Output(as_json)
-    output.document({"manifest": manifest, "evaluation": circuit.get("evaluation")})
+    output.document({"manifest": manifest, "evaluation": evaluation})
     table = Table(show_header=False, box=None)
     facts = {
         "made": manifest["created"],
@@ -62,7 +62,7 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
         "seed": str(manifest["seed"]),
         "circuits run": str(manifest["evaluations"]),
         "seconds": ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in manifest["timings"].items()),
-        **{f"result: {name}": f"{value}" for name, value in (circuit.get("evaluation") or {}).items()},
+        **{f"result: {name}": f"{value}" for name, value in (evaluation or {}).items()},
     }
     for name, value in facts.items():
         table.add_row(name, value)

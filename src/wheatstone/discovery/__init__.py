@@ -8,6 +8,7 @@ from wheatstone.discovery._curve import size_curve as size_curve
 from wheatstone.discovery._discover import Discovery as Discovery
 from wheatstone.discovery._discover import discover as discover
 from wheatstone.discovery._discover import discover_in as discover_in
+from wheatstone.discovery._discover import evaluation_of as evaluation_of
 from wheatstone.discovery._goal import GOALS as GOALS
 from wheatstone.discovery._learned import LearnedMask as LearnedMask
 from wheatstone.discovery._learned import MaskStep as MaskStep
@@ -55,6 +56,7 @@ __all__ = [
     "attribute",
     "discover",
     "discover_in",
+    "evaluation_of",
     "learn_mask",
     "method_named",
     "node_scores",

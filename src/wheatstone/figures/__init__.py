@@ -11,13 +11,17 @@ if TYPE_CHECKING:
     from wheatstone.figures._registry import render_figure as render_figure
     from wheatstone.figures._registry import report_html as report_html
     from wheatstone.figures._render import render as render
+    from wheatstone.figures._study import STUDY_FIGURES as STUDY_FIGURES
+    from wheatstone.figures._study import render_study as render_study
 
 _WHERE = {
     "FIGURES": "wheatstone.figures._registry",
+    "STUDY_FIGURES": "wheatstone.figures._study",
     "RunData": "wheatstone.figures._load",
     "render": "wheatstone.figures._render",
     "render_all": "wheatstone.figures._registry",
     "render_figure": "wheatstone.figures._registry",
+    "render_study": "wheatstone.figures._study",
     "report_html": "wheatstone.figures._registry",
 }
 __all__ = sorted(_WHERE)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -82,7 +82,7 @@ def compose(run: RunData, pictures: Mapping[str, Picture]) -> str:
         {"name": name, "caption": _CAPTIONS[name], "alt": p.spec["description"], "src": p.data_uri, "spec": p.spec}
         for name, p in pictures.items()
     ]
-    return _template().render(
+    return template("report.html.jinja").render(
         run=run,
         manifest=run.manifest,
         verification=run.verification,
@@ -167,7 +167,8 @@ def _vega() -> str:
 
 
 @cache
-def _template() -> Any:
+def template(name: str) -> Any:
+    """A page that is to be filled in."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -182,4 +183,4 @@ def _template() -> Any:
         probability=words.probability,
         quoted=words.quoted,
     )
-    return environment.get_template("report.html.jinja")
+    return environment.get_template(name)

@@ -14,6 +14,7 @@ from wheatstone.runs._folder import damaged_files as damaged_files
 from wheatstone.runs._folder import new_run as new_run
 from wheatstone.runs._folder import read_json as read_json
 from wheatstone.runs._folder import read_manifest as read_manifest
+from wheatstone.runs._folder import write_hashes as write_hashes
 
 if TYPE_CHECKING:
     from wheatstone.discovery import DiscoverySettings as DiscoverySettings
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from wheatstone.runs._discovery import run_discovery as run_discovery
     from wheatstone.runs._plan import Plan as Plan
     from wheatstone.runs._plan import plan_discovery as plan_discovery
+    from wheatstone.runs._study import open_study as open_study
+    from wheatstone.runs._study import run_study as run_study
+    from wheatstone.runs._study_settings import StudySettings as StudySettings
     from wheatstone.runs._weights import same_weights as same_weights
 
 __getattr__ = door(
@@ -29,8 +33,11 @@ __getattr__ = door(
         "DiscoveryRun": "wheatstone.runs._discovery",
         "DiscoverySettings": "wheatstone.discovery",
         "Plan": "wheatstone.runs._plan",
+        "StudySettings": "wheatstone.runs._study_settings",
+        "open_study": "wheatstone.runs._study",
         "plan_discovery": "wheatstone.runs._plan",
         "run_discovery": "wheatstone.runs._discovery",
+        "run_study": "wheatstone.runs._study",
         "same_weights": "wheatstone.runs._weights",
     },
 )

@@ -78,7 +78,8 @@ def catalogue_add(run: Path) -> CatalogueEntry:
     """
     run = run.absolute()
     manifest = read_manifest(run)
-    evaluation = read_json(run, "circuit.json").get("evaluation") or {}
+    # A study has a circuit for every relation, so none of its own.
+    evaluation = {} if manifest["verb"] == "study" else read_json(run, "circuit.json").get("evaluation") or {}
     entry = CatalogueEntry(
         path=str(run),
         verb=manifest["verb"],

@@ -71,7 +71,7 @@ def new_run(out: Path, *, force: bool = False) -> Generator[Path, None, None]:
         ) from error
     try:
         yield work
-        _write_hashes(work)
+        write_hashes(work)
         work.chmod(0o755)
         check_free(out, force=force)
         if out.exists():
@@ -163,7 +163,8 @@ def damaged_files(run: Path) -> list[str]:
     return sorted(name for name, digest in expected.items() if found.get(name) != digest)
 
 
-def _write_hashes(run: Path) -> None:
+def write_hashes(run: Path) -> None:
+    """Notes the hash of every file of a run."""
     write_json(run / _HASHES, _hashes(run))
 
 

@@ -1,0 +1,117 @@
+"""`wheatstone study`: a circuit for every relation, proven on facts it was not found on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Column, Table
+
+from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption, SeedOption
+from wheatstone.cli._output import JsonOption, Output
+
+_CONDITIONS = ("model", "circuit", "complement", "random", "empty")
+
+
+def study(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the study; an unfinished one goes on.")],
+    relations: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--relations",
+            help="Bundled relation or JSON file; may be repeated, or several with commas between; or all.",
+            metavar="NAME",
+        ),
+    ] = None,
+    model: ModelOption = "smollm2-135m",
+    train: Annotated[int, typer.Option("--train", help="Most facts to discover on.")] = 20,
+    test: Annotated[int, typer.Option("--test", help="Most facts to test on; validation uses all there are.")] = 50,
+    method: Annotated[
+        str,
+        typer.Option("--method", help="verified (search with exact runs), or a scoring method's ranking as it is."),
+    ] = "verified",
+    faithfulness: Annotated[
+        float, typer.Option("--faithfulness", help="Share of the metric's change to keep on the training facts.")
+    ] = 0.9,
+    share: Annotated[float, typer.Option("--share", help="Most edges of a circuit, as a share of all.")] = 0.01,
+    kept: Annotated[
+        float,
+        typer.Option("--kept", help="Share of the model's Hit@10 gain on validation that the size is chosen by."),
+    ] = 0.9,
+    draws: Annotated[int, typer.Option("--draws", help="Size-matched random circuits.", min=1)] = 20,
+    seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = "float32",
+    figures: Annotated[bool, typer.Option(help="Draw the figures and the HTML report.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Find one circuit a relation on training facts, choose its size on validation, report on test facts.
+
+    Stopped and started again with the same settings, it goes on where it was. A relation that fails is listed at the
+    end with the reason; the others go on.
+    """
+    output = Output(as_json)
+    with output.progress() as report:
+        report("starting", 0, None)
+        from wheatstone.figures import render_study
+        from wheatstone.models import load_model
+        from wheatstone.runs import StudySettings, catalogue_add, open_study, run_study, write_hashes
+        from wheatstone.tasks import bundled_relations
+
+        asked = [name for given in relations or ["all"] for name in given.split(",") if name]
+        settings = StudySettings(
+            relations=tuple(bundled_relations()) if asked == ["all"] else tuple(asked),
+            train=train,
+            test=test,
+            method=method,
+            faithfulness=faithfulness,
+            share=share,
+            kept=kept,
+            draws=draws,
+            seed=seed,
+        )
+        settings.check()
+        open_study(out)
+        loaded = load_model(model, device=device, dtype=dtype, report=report)
+        report("starting", 1, 1)
+        document = run_study(loaded, settings, out, report=report)
+        if figures:
+            render_study(out, report)
+            write_hashes(out)
+    catalogue_add(out)
+    output.document(document | {"run": str(out)})
+    output.print(_table(document))
+    for part in _told(document):
+        output.print(part)
+    if figures:
+        output.print(f"report   {out / 'report.html'}\npictures {out / 'figures'}")
+
+
+def _table(document: dict[str, Any]) -> Table:
+    """One line a relation, and the averages."""
+    numbers = ("facts", "edges", *_CONDITIONS, "gain kept", "faithful")
+    table = Table("relation", *(Column(name, justify="right") for name in numbers), box=None)
+    table.title = "Hit@10 on test facts"
+    for row in document["relations"]:
+        name = f"{row['relation']} (few)" if row["few"] else row["relation"]
+        hits = (f"{row['test']['hit_at_10'][condition]:.2f}" for condition in _CONDITIONS)
+        facts, faithful = str(row["test"]["n"]), f"{row['test']['faithfulness']:.2f}"
+        table.add_row(name, facts, f"{row['edges']:,}", *hits, _share(row["gain_kept"]), faithful)
+    if average := document["average"]:
+        hits = (f"{average['hit_at_10'][condition]:.2f}" for condition in _CONDITIONS)
+        title, faithful = f"mean of {average['relations']}", f"{average['faithfulness']:.2f}"
+        table.add_row(title, "", f"{average['edges']:,.0f}", *hits, _share(average["gain_kept"]), faithful)
+    return table
+
+
+def _share(value: float | None) -> str:
+    return "none" if value is None else f"{value:.0%}"
+
+
+def _told(document: dict[str, Any]) -> list[str]:
+    """What could not be used, and why."""
+    told = [f"not studied: {name}: {why}" for name, why in document["failed"].items()]
+    for name, problems in document["skipped_records"].items():
+        told += [f"left out of {name}: {problem}" for problem in problems]
+    return told

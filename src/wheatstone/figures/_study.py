@@ -1,0 +1,207 @@
+"""A relation study in pictures: how its circuits do on test facts, and what they share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+
+from wheatstone._errors import RunError
+from wheatstone._progress import Reporter, silent
+from wheatstone.figures._load import Row
+from wheatstone.figures._render import png_of
+from wheatstone.figures._report import Picture, template
+from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, finished, of_rows
+from wheatstone.figures._words import count, percent
+
+_CONDITIONS = {
+    "model": "whole model",
+    "circuit": "circuit alone",
+    "complement": "model without the circuit",
+    "random": "as many random edges",
+    "empty": "every edge ablated",
+}
+_COLOURS = [INK, BLUE, ORANGE, "#8a96a3", "#c9d1da"]
+
+
+def hits(study: dict[str, Any]) -> alt.LayerChart:
+    """Hit@10 on test facts of every relation's circuit, beside what it must be compared with.
+
+    When this misleads: facts were chosen by what the model knows, so its own Hit@10 is 1 by construction; and a bar
+    without its grey neighbours says nothing, since few answers are often guessed.
+    """
+    rows: list[Row] = []
+    for row in study["relations"]:
+        test = row["test"]
+        for condition, name in _CONDITIONS.items():
+            low, high = test["ci95"]["hit_at_10"][condition] or (test["hit_at_10"][condition],) * 2
+            value = test["hit_at_10"][condition]
+            who = f"{_label(row)} · {row['edges']:,} edges, {test['n']} facts"
+            rows.append({"relation": who, "kind": name, "hit": value, "low": low, "high": high})
+    names = list(_CONDITIONS.values())
+    y = alt.Y(
+        "relation:N",
+        sort=list(dict.fromkeys(row["relation"] for row in rows)),
+        axis=alt.Axis(title=None, labelLimit=420, labelColor=INK, ticks=False, domain=False),
+        scale=alt.Scale(paddingInner=0.25),
+    )
+    key = alt.Color(
+        "kind:N",
+        scale=alt.Scale(domain=names, range=_COLOURS),
+        legend=alt.Legend(title=None, orient="top", columns=3, labelLimit=220),
+    )
+    scale, offset = alt.Scale(domain=[0, 1]), alt.YOffset("kind:N", sort=names)
+    x = alt.X("hit:Q", scale=scale, axis=alt.Axis(title="Hit@10 on test facts", format=".0%", tickCount=6))
+    tooltip = [
+        alt.Tooltip("relation:N"),
+        alt.Tooltip("kind:N", title="condition"),
+        alt.Tooltip("hit:Q", title="Hit@10", format=".1%"),
+        alt.Tooltip("low:Q", title="95% from", format=".1%"),
+        alt.Tooltip("high:Q", title="to", format=".1%"),
+    ]
+    base = of_rows(rows)
+    bars = base.mark_bar().encode(x, y, key, yOffset=offset, tooltip=tooltip)
+    ends = base.mark_rule(strokeWidth=1, color=INK, opacity=0.6).encode(
+        alt.X("low:Q", scale=scale), y, x2="high:Q", yOffset=offset
+    )
+    picture = alt.layer(bars, ends).properties(width=460, height=alt.Step(11, **{"for": "offset"}))
+    subtitle = [
+        "An answer among the ten most likely tokens, on facts that the circuit was not found on.",
+        "Lines: bootstrap 95% intervals over facts. The model knows these facts by choice.",
+    ]
+    return finished(picture, _title(study), subtitle, describe_hits(study))
+
+
+def overlap(study: dict[str, Any]) -> alt.ConcatChart | alt.HConcatChart:
+    """Jaccard overlap of every two relations' circuits, like beside like.
+
+    When this misleads: overlap depends on the circuits' sizes, and edges that every prompt needs are shared by all.
+    """
+    maps = [_map(study["overlap"], kind) for kind in ("edges", "nodes")]
+    subtitle = [
+        "Jaccard overlap: shared by both, over all that are in either; in percent. The order is by clustering the",
+        "circuits' edges (average linkage), the same in both pictures. Nodes: heads and MLPs that write along an edge.",
+    ]
+    picture = alt.hconcat(*maps, spacing=30).resolve_scale(color="independent")
+    return finished(picture, "What the relations' circuits share", subtitle, describe_overlap(study))
+
+
+STUDY_FIGURES: dict[str, Callable[[dict[str, Any]], Any]] = {"hits": hits, "overlap": overlap}
+"""Name -> what draws it."""
+
+
+def render_study(run: Path, report: Reporter = silent) -> list[Path]:
+    """Writes `figures/NAME.svg` and `.png` of a study's pictures and `report.html`, which works offline.
+
+    Returns:
+        The files written.
+
+    Raises:
+        RunError: there is no study.
+    """
+    study = read_study(run)
+    folder = run / "figures"
+    folder.mkdir(exist_ok=True)
+    written: list[Path] = []
+    shown: list[dict[str, str]] = []
+    for done, (name, draw) in enumerate(STUDY_FIGURES.items()):
+        report("drawing", done, len(STUDY_FIGURES))
+        picture = Picture.of(draw(study))
+        svg, png = folder / f"{name}.svg", folder / f"{name}.png"
+        svg.write_text(picture.svg, encoding="utf-8")
+        png.write_bytes(png_of(picture.svg))
+        written += [svg, png]
+        shown.append({"src": picture.data_uri, "alt": picture.spec["description"]})
+    page = run / "report.html"
+    text = template("study.html.jinja").render(
+        study=study, title=_title(study), conditions=list(_CONDITIONS), pictures=shown
+    )
+    page.write_text(text, encoding="utf-8")
+    report("drawing", len(STUDY_FIGURES), len(STUDY_FIGURES))
+    return [*written, page]
+
+
+def read_study(run: Path) -> dict[str, Any]:
+    """A finished study.
+
+    Raises:
+        RunError: there is none.
+    """
+    try:
+        return json.loads((run / "study.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(
+            expected="the folder of a finished study", got=f"{run}: {error}", do="finish it with `wheatstone study`"
+        ) from error
+
+
+def describe_hits(study: dict[str, Any]) -> str:
+    """The bars in words."""
+    said = [
+        f"{row['relation']}: model {percent(hit['model'])}, circuit {percent(hit['circuit'])}, "
+        f"empty {percent(hit['empty'])}"
+        for row in study["relations"]
+        if (hit := row["test"]["hit_at_10"])
+    ]
+    return f"Hit@10 on test facts. {'; '.join(said)}."
+
+
+def describe_overlap(study: dict[str, Any]) -> str:
+    """The heat maps in words."""
+    names, edges = study["overlap"]["order"], study["overlap"]["edges"]
+    pairs = sorted(
+        ((edges[i][j], names[i], names[j]) for i in range(len(names)) for j in range(i)), key=lambda pair: -pair[0]
+    )
+    most = ", ".join(f"{ours} and {theirs} {percent(share)}" for share, ours, theirs in pairs[:3])
+    return f"Shared edges of {count(len(names), 'circuit')}. Most: {most}." if pairs else "One circuit only."
+
+
+def _label(row: dict[str, Any]) -> str:
+    return f"{row['relation']} (few)" if row["few"] else str(row["relation"])
+
+
+def _title(study: dict[str, Any]) -> str:
+    average = study["average"]
+    if average is None or average["gain_kept"] is None:
+        return f"Circuits of {count(len(study['relations']), 'relation')} on facts they were not found on"
+    return (
+        f"Circuits of {percent(average['share'])} of the edges keep {percent(average['gain_kept'])} "
+        "of the gain in Hit@10"
+    )
+
+
+def _map(overlaps: dict[str, Any], kind: str) -> alt.LayerChart | alt.FacetChart:
+    names = overlaps["order"]
+    side = max(16, min(60, 480 // len(names)))
+    rows: list[Row] = [
+        {"one": one, "other": other, "share": share, "percent": round(share * 100)}
+        for one, line in zip(names, overlaps[kind], strict=True)
+        for other, share in zip(names, line, strict=True)
+        if one != other or len(names) == 1
+    ]
+    axis: dict[str, Any] = {"title": None, "labelLimit": 180, "labelColor": INK, "domain": False, "ticks": False}
+    x = alt.X("other:N", scale=alt.Scale(domain=names), axis=alt.Axis(labelAngle=-60, **axis))
+    y = alt.Y("one:N", scale=alt.Scale(domain=names), axis=alt.Axis(**axis))
+    most = max((row["share"] for row in rows), default=1.0) or 1.0
+    base = of_rows(rows)
+    heat = base.mark_rect(stroke=PAPER, strokeWidth=1).encode(
+        x,
+        y,
+        color=alt.Color(
+            "share:Q",
+            scale=alt.Scale(domain=[0, most], range=["#f1f5f9", "#9cc3e4", BLUE, "#0b3a66"], interpolate="lab"),
+            legend=alt.Legend(title=f"shared {kind}", format=".0%", gradientLength=200, tickCount=4, orient="bottom"),
+        ),
+        tooltip=[alt.Tooltip("one:N"), alt.Tooltip("other:N"), alt.Tooltip("share:Q", format=".1%")],
+    )
+    figures = base.mark_text(fontSize=9 if side < 24 else 11).encode(
+        x,
+        y,
+        text="percent:Q",
+        color=alt.when(f"datum.share > {most * 0.45}").then(alt.value(PAPER)).otherwise(alt.value(INK)),
+    )
+    heading = alt.TitleParams(text=kind, fontSize=14, fontWeight="normal", offset=8)
+    return alt.layer(heat, figures).properties(width=side * len(names), height=side * len(names), title=heading)

@@ -1,0 +1,173 @@
+"""A relation study: one circuit a relation, each proven on facts it was not found on. Goes on where it stopped.
+
+The folder holds `study-settings.json` from the start and `relations/R/{circuit,result}.json` for every relation that
+is done, each put in place whole. `study.json`, `manifest.json` and `files.json` come last and make it a run.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from wheatstone._errors import PromptError, RequestError, RunError
+from wheatstone._progress import Reporter, silent
+from wheatstone.circuits import Circuit
+from wheatstone.models import ResidualModel
+from wheatstone.runs._folder import FORMAT, check_free, new_run, read_json, write_hashes, write_json
+from wheatstone.runs._study_overlap import overlap
+from wheatstone.runs._study_relation import gain_kept, study_relation
+from wheatstone.runs._study_settings import StudySettings, name_of
+from wheatstone.verification import CONDITIONS
+
+_SETTINGS = "study-settings.json"
+
+
+def open_study(out: Path, identity: dict[str, Any] | None = None) -> None:
+    """Makes the folder of a study, or checks that it may go on there.
+
+    Args:
+        out: the folder.
+        identity: what its results depend on; None only looks whether the folder is free or holds a study.
+
+    Raises:
+        RunError: the folder holds something else, or a study of other settings.
+    """
+    if not (out / _SETTINGS).is_file():
+        check_free(out, force=False)
+        if identity is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            write_json(out / _SETTINGS, identity)
+        return
+    there = read_json(out, _SETTINGS)
+    if identity is not None and there != identity:
+        raise RunError(
+            expected=f"the study in {out} to go on as it began",
+            got="another " + "; another ".join(_differences(there, identity)),
+            do="repeat its settings, or choose another --out",
+        )
+
+
+def _differences(there: Any, asked: dict[str, Any], before: str = "") -> list[str]:
+    found: list[str] = []
+    for key, value in asked.items():
+        old = there.get(key) if isinstance(there, dict) else None
+        if isinstance(value, dict):
+            found += _differences(old, value, f"{before}{key} ")
+        elif old != value:
+            found.append(f"{before}{key}: {value!r}, where it began with {old!r}")
+    return found
+
+
+def run_study(model: ResidualModel, settings: StudySettings, out: Path, *, report: Reporter = silent) -> dict[str, Any]:
+    """Studies every relation that is not done yet, then what they have in common.
+
+    Args:
+        model: the model.
+        settings: the study's.
+        out: its folder; new, or that of the same study.
+        report: told how far it is.
+
+    Returns:
+        What `study.json` holds.
+
+    Raises:
+        RequestError: a wrong setting; or not one relation could be studied.
+        RunError: the folder holds something else, or a study of other settings.
+
+    When this misleads: see `docs/guides/relation-study.md`.
+    """
+    settings.check()
+    identity = settings.identity(model)
+    open_study(out, identity)
+    failed: dict[str, str] = {}
+    names = [name_of(relation) for relation in settings.relations]
+    for done, (name, relation) in enumerate(zip(names, settings.relations, strict=True)):
+        report("relations", done, len(names))
+        folder = out / "relations" / name
+        if folder.is_dir():
+            continue
+        try:
+            result = study_relation(model, relation, settings, report=report)
+        except RequestError as error:
+            failed[name] = str(error)
+            continue
+        with new_run(folder) as work:
+            result.save(work)
+    report("relations", len(names), len(names))
+    finished = [name for name in names if name not in failed]
+    if not finished:
+        shutil.rmtree(out)
+        raise PromptError(
+            expected=f"a relation that {model.id} can be studied on",
+            got=" | ".join(f"{name}: {why}" for name, why in failed.items()),
+            do="choose other relations or a larger model",
+        )
+    document = identity | _summary(out, finished, failed)
+    write_json(out / "study.json", document)
+    write_json(out / "manifest.json", _manifest(model, identity, document))
+    write_hashes(out)
+    return document
+
+
+def _summary(out: Path, finished: Sequence[str], failed: dict[str, str]) -> dict[str, Any]:
+    """The table, its averages, the overlap and what could not be used."""
+    rows: list[dict[str, Any]] = []
+    circuits: list[Circuit] = []
+    for name in finished:
+        folder = out / "relations" / name
+        row = read_json(folder, "result.json")
+        del row["test"]["prompts"]
+        hit = row["test"]["hit_at_10"]
+        rows.append(row | {"gain_kept": gain_kept(hit["model"], hit["circuit"], hit["empty"])})
+        circuits.append(Circuit.load(folder / "circuit.json"))
+    return {
+        "relations": rows,
+        "average": _average([row for row in rows if not row["few"]]),
+        "overlap": overlap(finished, circuits),
+        "failed": failed,
+        "skipped_records": {row["relation"]: row["skipped_records"] for row in rows if row["skipped_records"]},
+    }
+
+
+def _average(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Means over the relations with enough known test facts; None where there is none.
+
+    `gain_kept` is the mean over the relations on which the model gains anything over the empty circuit, with their
+    number beside it; `gain_kept_of_means` divides the means instead, so that small gains weigh little.
+    """
+    if not rows:
+        return None
+    means = {
+        measure: {condition: fmean(row["test"][measure][condition] for row in rows) for condition in CONDITIONS}
+        for measure in ("hit_at_1", "hit_at_10")
+    }
+    hit, gains = means["hit_at_10"], [row["gain_kept"] for row in rows if row["gain_kept"] is not None]
+    return {
+        "relations": len(rows),
+        **means,
+        "gain_kept": fmean(gains) if gains else None,
+        "with_gain": len(gains),
+        "gain_kept_of_means": gain_kept(hit["model"], hit["circuit"], hit["empty"]),
+        "edges": fmean(row["edges"] for row in rows),
+        "share": fmean(row["share"] for row in rows),
+        "faithfulness": fmean(row["test"]["faithfulness"] for row in rows),
+    }
+
+
+def _manifest(model: ResidualModel, identity: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
+    rows = document["relations"]
+    return {
+        "format": FORMAT,
+        "verb": "study",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **identity,
+        "model": identity["model"] | {"family": model.family.name, "device": model.device.type},
+        "settings": identity["settings"] | {"task": f"{len(rows)} relations"},
+        "seed": identity["settings"]["seed"],
+        "evaluations": sum(row["evaluations"] for row in rows),
+        "timings": {row["relation"]: row["seconds"]["all"] for row in rows},
+    }

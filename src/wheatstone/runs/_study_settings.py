@@ -1,0 +1,108 @@
+"""What a relation study is asked for, and which relations it can be asked about."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from wheatstone._errors import RequestError
+from wheatstone._version import __version__
+from wheatstone.discovery import DiscoverySettings
+from wheatstone.models import ResidualModel
+from wheatstone.tasks import bundled_relations
+
+FEWEST = 4
+"""Known facts that each split needs; a relation with fewer is skipped, and listed with its numbers."""
+ENOUGH = 10
+"""Known test facts from which on a relation counts in the averages; with fewer it is marked `few`."""
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """How every relation of a study is treated alike.
+
+    Args:
+        relations: bundled names, or JSON files of relations.
+        train: most facts to discover on.
+        test: most facts to test on; validation uses all there are.
+        method: of discovery, see `DiscoverySettings`.
+        faithfulness: that discovery aims at on the training facts.
+        share: of all edges, that a circuit may keep at most.
+        kept: share of the model's Hit@10 gain over the empty circuit that the size is chosen by, on validation.
+        draws: size-matched random circuits on the test facts.
+        seed: of splits, counterfactuals, random circuits and intervals.
+    """
+
+    relations: tuple[str, ...]
+    train: int = 20
+    test: int = 50
+    method: str = "verified"
+    faithfulness: float = 0.9
+    share: float = 0.01
+    kept: float = 0.9
+    draws: int = 20
+    seed: int = 0
+
+    def check(self) -> None:
+        """Refuses what can be refused before a model is loaded.
+
+        Raises:
+            RequestError: no such relation, two of one name, or a number out of range.
+        """
+        if not self.relations:
+            raise RequestError(expected="a relation to study", got="none", do="name some, or use --relations all")
+        for relation in self.relations:
+            task_of(relation)
+        names = [name_of(relation) for relation in self.relations]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise RequestError(expected="each relation once", got=f"{twice[0]!r} twice", do="name it once")
+        if min(self.train, self.test) < FEWEST:
+            raise RequestError(
+                expected=f"at least {FEWEST} facts to discover on and to test on",
+                got=f"--train {self.train}, --test {self.test}",
+                do="allow more",
+            )
+        if not (0 < self.share <= 1 and 0 < self.kept <= 1):
+            raise RequestError(
+                expected="shares above 0 and at most 1",
+                got=f"{self.share} and {self.kept}",
+                do="0.01 is one in a hundred",
+            )
+        self.discovery("").check()
+
+    def discovery(self, task: str) -> DiscoverySettings:
+        """How a relation's circuit is looked for."""
+        return DiscoverySettings(faithfulness=self.faithfulness, method=self.method, task=task, seed=self.seed)
+
+    def identity(self, model: ResidualModel) -> dict[str, Any]:
+        """Everything that results depend on: a study goes on only in a folder where this is the same."""
+        return {
+            "wheatstone": __version__,
+            "model": {"id": model.id, "sha256": model.sha256, "dtype": str(model.dtype).removeprefix("torch.")},
+            "settings": asdict(self) | {"relations": list(self.relations)},
+        }
+
+
+def task_of(relation: str) -> str:
+    """The task of a relation as `load_task` takes it.
+
+    Raises:
+        RequestError: it is neither bundled nor a JSON file.
+    """
+    bundled = bundled_relations()
+    if relation in bundled:
+        return f"facts/{relation}"
+    if Path(relation).suffix == ".json" and Path(relation).is_file():
+        return relation
+    raise RequestError(
+        expected=f"a relation out of {', '.join(bundled)}, or the JSON file of one",
+        got=repr(relation),
+        do="choose one of these, or use --relations all",
+    )
+
+
+def name_of(relation: str) -> str:
+    """What a relation is called in tables and folders."""
+    return Path(relation).stem if relation.endswith(".json") else relation
