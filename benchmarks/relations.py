@@ -63,7 +63,7 @@ def page(study: dict[str, Any]) -> str:
         "Hit@10 of circuit / model / empty, n facts.",
         _transfer(rows),
         "## How each was found",
-        "Search: edges of the circuit that verified search ended with on the training facts, and of the ranking's "
+        "Search: edges of the circuit that the search ended with on the training facts, and of the ranking's "
         "smallest circuit that reaches the same goal there.",
         _table(
             (
@@ -121,7 +121,7 @@ def _interval(found: list[float] | None) -> str:
 def _found(row: dict[str, Any]) -> list[str]:
     facts = row["facts"]
     known = f"{facts['train']} / {facts['validation']} / {facts['test']}"
-    edges, ranked = f"{row['verified_edges']:,}", f"{row['ranked_edges']:,}"
+    edges, ranked = f"{row['searched_edges']:,}", f"{row['ranked_edges']:,}"
     return [_name(row), known, edges, ranked, f"{row['evaluations']:,}", f"{row['seconds']['all']:.0f}"]
 
 

@@ -45,8 +45,8 @@ def discover(
         str,
         typer.Option(
             "--method",
-            help="verified (search with exact runs), acdc, or a scoring method (eap-ig, eap, exact …), whose smallest "
-            "sufficient ranking is taken as it is.",
+            help="verified (search with exact runs), re-ranked (without the proof), acdc, or a scoring method (eap-ig, "
+            "eap, exact …), whose smallest sufficient ranking is taken as it is.",
         ),
     ] = "verified",
     ranking: Annotated[

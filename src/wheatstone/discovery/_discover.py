@@ -86,7 +86,8 @@ def discover(
         pairs: the prompts it must answer.
         faithfulness: how much of the metric the circuit must keep, in (0, 1]; it may exceed the model's by as
             much as it may fall short.
-        method: `verified`, `acdc`, or a scoring method (a name out of `METHODS`), which prunes nothing.
+        method: `verified`, `re-ranked` (the same without the proof), `acdc`, or a scoring method (a name out of
+            `METHODS`), which prunes nothing.
         ranking: the scoring method that `verified` starts from.
         steps: of the scoring method; its own by default (5 integration steps of `eap-ig`).
         goal: `sufficient`, the circuit alone keeps the metric; or `complete`, the metric is gone without it.
@@ -224,7 +225,8 @@ def _search(experiment: Experiment, scores: EdgeScores, settings: DiscoverySetti
         granularity=settings.granularity,
         report=report,
     )
-    return search.run() if settings.method == "verified" else search.smallest_ranked()
+    searches = {"verified": search.run, "re-ranked": search.re_ranked}
+    return searches.get(settings.method, search.smallest_ranked)()
 
 
 def _by_recurrence(scores: EdgeScores, recurring: Stability) -> EdgeScores:

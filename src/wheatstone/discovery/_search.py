@@ -129,6 +129,15 @@ class VerifiedSearch:
         self.report("pruning", 1, 1)
         return SearchResult(self.units.mask(chosen), reached, None, self._edges(chosen), tuple(self.trace))
 
+    def re_ranked(self) -> SearchResult:
+        """Runs the first two stages alone: every step meets the goal, but single edges could still go."""
+        size = self._smallest_size()
+        ranked = self._edges(self._top([size])[0])
+        chosen = self._remove_by_slope(self._working(self._top([self._start(size)])[0]))
+        (reached,) = self._reached(chosen[None])
+        self.report("pruning", 1, 1)
+        return SearchResult(self.units.mask(chosen), reached, None, ranked, tuple(self.trace))
+
     def run(self) -> SearchResult:
         """Runs the four stages."""
         size = self._smallest_size()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from wheatstone._errors import RequestError
 
-SEARCHES = ("verified", "acdc")
+SEARCHES = ("verified", "re-ranked", "acdc")
 """Methods that decide by runs; every other method takes a ranking as it is."""
 
 
@@ -16,8 +16,9 @@ class DiscoverySettings:
 
     Args:
         faithfulness: share of the goal to reach, in (0, 1]; it may be exceeded by as much as it may be missed.
-        method: `verified` searches with exact runs; `acdc` is the published algorithm; the name of a scoring method
-            takes the smallest circuit of its ranking that reaches the goal, and prunes nothing.
+        method: `verified` searches with exact runs; `re-ranked` stops before it goes through single edges: a part of
+            the cost, and no proof that each is necessary; `acdc` is the published algorithm; the name of a scoring
+            method takes the smallest circuit of its ranking that reaches the goal, and prunes nothing.
         ranking: the scoring method that `verified` starts from and that curves and tables show beside it.
         steps: of the scoring method; its own by default.
         goal: `sufficient`, the circuit alone keeps the metric; or `complete`, the metric is gone without it.

@@ -21,8 +21,8 @@ from wheatstone.runs._study_settings import ENOUGH, FEWEST, StudySettings, name_
 from wheatstone.tasks import SPLITS, PromptPair, Task, bundled_relation, bundled_relations, hits, load_task
 from wheatstone.verification import Verification, verify_in
 
-_TRANSFER_DRAWS = 5
-_HALVINGS = 6
+_TRANSFER_DRAWS = 1
+_HALVINGS = 5
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def study_relation(
     experiment = Experiment(model, train)
     found = discover_in(experiment, settings.discovery(task.name), curve=False, report=report)
     searched = time.perf_counter()
-    keep, tried = _choose(experiment.on(task.validation), found, settings)
+    keep, tried = _choose(experiment.on(task.validation[: settings.validation]), found, settings)
     verification = verify_in(
         experiment.on(test), keep, draws=settings.draws, seed=settings.seed, split="test", report=report
     )
@@ -100,7 +100,7 @@ def study_relation(
         "task_sha256": task.sha256,
         "edges": len(circuit),
         "share": len(circuit) / model.graph.edges,
-        "verified_edges": len(found.circuit),
+        "searched_edges": len(found.circuit),
         "ranked_edges": found.ranked,
         "evaluations": found.evaluations,
         "train_faithfulness": circuit.evaluation.faithfulness if circuit.evaluation else None,
@@ -127,7 +127,7 @@ def _task(model: ResidualModel, relation: str, settings: StudySettings, report: 
 
 
 def sizes_up_to(limit: int, verified: int) -> list[int]:
-    """Sizes to try: the limit and its halvings by √2, 64-fold down, and the verified circuit's own."""
+    """Sizes to try: the limit and its its parts by steps of √2, 32-fold down, and the verified circuit's own."""
     grid = {max(1, round(limit * 2 ** (-step / 2))) for step in range(2 * _HALVINGS + 1)}
     return sorted(grid | {min(verified, limit)})
 

@@ -25,7 +25,8 @@ class StudySettings:
     Args:
         relations: bundled names, or JSON files of relations.
         train: most facts to discover on.
-        test: most facts to test on; validation uses all there are.
+        validation: most facts to choose the size on.
+        test: most facts to test on.
         method: of discovery, see `DiscoverySettings`.
         faithfulness: that discovery aims at on the training facts.
         share: of all edges, that a circuit may keep at most.
@@ -36,12 +37,13 @@ class StudySettings:
 
     relations: tuple[str, ...]
     train: int = 20
-    test: int = 50
-    method: str = "verified"
+    validation: int = 20
+    test: int = 40
+    method: str = "re-ranked"
     faithfulness: float = 0.9
     share: float = 0.01
     kept: float = 0.9
-    draws: int = 20
+    draws: int = 5
     seed: int = 0
 
     def check(self) -> None:
@@ -58,10 +60,10 @@ class StudySettings:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise RequestError(expected="each relation once", got=f"{twice[0]!r} twice", do="name it once")
-        if min(self.train, self.test) < FEWEST:
+        if min(self.train, self.validation, self.test) < FEWEST:
             raise RequestError(
-                expected=f"at least {FEWEST} facts to discover on and to test on",
-                got=f"--train {self.train}, --test {self.test}",
+                expected=f"at least {FEWEST} facts to discover on, to choose by and to test on",
+                got=f"--train {self.train}, --validation {self.validation}, --test {self.test}",
                 do="allow more",
             )
         if not (0 < self.share <= 1 and 0 < self.kept <= 1):
