@@ -24,7 +24,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wheatstone.models._block import QKV, Block, _weight, replaced_forward
+from wheatstone.models._block import QKV, Block, replaced_forward
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._memory import circuit_bytes, in_pieces
 from wheatstone.models._streams import Streams, record_streams
@@ -138,9 +138,9 @@ class SingleEdges:
         if not isinstance(module, nn.Linear) or module.weight.is_meta:
             every = module.forward
             return {module: lambda x: every(x)[..., ids]}
-        rows, bias = _weight(module)
-        rows, bias = rows[ids], None if bias is None else bias[ids]
-        return {module: lambda x: functional.linear(x, rows, bias)}
+        bias: Tensor | None = module.bias
+        rows, own = module.weight[ids], None if bias is None else bias[ids]
+        return {module: lambda x: functional.linear(x, rows, own)}
 
     def _without(self, prompt: _Prompt, edges: Sequence[Edge]) -> Float[Tensor, "edge vocab"]:
         """Logits at one prompt's last position without each of some edges into one sublayer."""
