@@ -44,7 +44,7 @@ def test_pairs_are_the_same_from_json_lines_csv_and_parquet(tiny: ResidualModel,
     first = loaded(jsonl(tmp_path, whole), tiny)
     assert len(every(first)) == 5
     assert all(pair.spans == {"verb": (0, 2)} for pair in every(first))
-    flat: list[dict[str, str]] = [
+    flat = [
         {
             name: json.dumps(value) if name != "prompt" and not isinstance(value, str) else value
             for name, value in record.items()
@@ -53,7 +53,7 @@ def test_pairs_are_the_same_from_json_lines_csv_and_parquet(tiny: ResidualModel,
     ]
     lines = [
         ",".join(flat[0]),
-        *(",".join('"' + value.replace('"', '""') + '"' for value in record.values()) for record in flat),
+        *(",".join('"' + str(value).replace('"', '""') + '"' for value in record.values()) for record in flat),
     ]
     table = tmp_path / "pairs.csv"
     table.write_text("\ufeff" + "\n".join(lines), encoding="utf-8")
