@@ -27,6 +27,7 @@ from torch.nn import functional
 from wheatstone.models._block import QKV, Block, replaced_forward
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._memory import circuit_bytes, in_pieces
+from wheatstone.models._parts import weight_of
 from wheatstone.models._streams import Streams, record_streams
 from wheatstone.models._tokens import Tokens
 
@@ -138,8 +139,8 @@ class SingleEdges:
         if not isinstance(module, nn.Linear) or module.weight.is_meta:
             every = module.forward
             return {module: lambda x: every(x)[..., ids]}
-        bias: Tensor | None = module.bias
-        rows, own = module.weight[ids], None if bias is None else bias[ids]
+        weight, bias = weight_of(module)
+        rows, own = weight[ids], None if bias is None else bias[ids]
         return {module: lambda x: functional.linear(x, rows, own)}
 
     def _without(self, prompt: _Prompt, edges: Sequence[Edge]) -> Float[Tensor, "edge vocab"]:
