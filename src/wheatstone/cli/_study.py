@@ -97,7 +97,8 @@ def study(
 def _table(document: dict[str, Any]) -> Table:
     """One line a relation, and the averages."""
     numbers = ("facts", "edges", *_CONDITIONS, "gain kept", "faithful")
-    table = Table("relation", *(Column(name, justify="right") for name in numbers), box=None)
+    columns = (Column(name, justify="right", overflow="fold") for name in numbers)
+    table = Table(Column("relation", no_wrap=True), *columns, box=None)
     table.title = "Hit@10 on test facts"
     for row in document["relations"]:
         name = f"{row['relation']} (few)" if row["few"] else row["relation"]

@@ -46,7 +46,7 @@ def hits(study: dict[str, Any]) -> alt.LayerChart:
         "relation:N",
         sort=list(dict.fromkeys(row["relation"] for row in rows)),
         axis=alt.Axis(title=None, labelLimit=420, labelColor=INK, ticks=False, domain=False),
-        scale=alt.Scale(paddingInner=0.25),
+        scale=alt.Scale(paddingInner=0.18),
     )
     key = alt.Color(
         "kind:N",
@@ -67,7 +67,7 @@ def hits(study: dict[str, Any]) -> alt.LayerChart:
     ends = base.mark_rule(strokeWidth=1, color=INK, opacity=0.6).encode(
         alt.X("low:Q", scale=scale), y, x2="high:Q", yOffset=offset
     )
-    picture = alt.layer(bars, ends).properties(width=460, height=alt.Step(11, **{"for": "offset"}))
+    picture = alt.layer(bars, ends).properties(width=460, height=alt.Step(8, **{"for": "offset"}))
     subtitle = [
         "An answer among the ten most likely tokens, on facts that the circuit was not found on.",
         "Lines: bootstrap 95% intervals over facts. The model knows these facts by choice.",
