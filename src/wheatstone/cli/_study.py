@@ -96,19 +96,18 @@ def study(
 
 def _table(document: dict[str, Any]) -> Table:
     """One line a relation, and the averages."""
-    numbers = ("facts", "edges", *_CONDITIONS, "gain kept", "faithful")
-    columns = (Column(name, justify="right", overflow="fold") for name in numbers)
-    table = Table(Column("relation", no_wrap=True), *columns, box=None)
-    table.title = "Hit@10 on test facts"
+    titles = ("n", "edges", "model", "circuit", "without", "random", "empty", "gain")
+    columns = (Column(title, justify="right") for title in titles)
+    table = Table(Column("relation", no_wrap=True), *columns, box=None, collapse_padding=True, pad_edge=False)
+    table.title = "Hit@10 on test facts; gain: kept of the model's over the empty circuit"
     for row in document["relations"]:
         name = f"{row['relation']} (few)" if row["few"] else row["relation"]
         hits = (f"{row['test']['hit_at_10'][condition]:.2f}" for condition in _CONDITIONS)
-        facts, faithful = str(row["test"]["n"]), f"{row['test']['faithfulness']:.2f}"
-        table.add_row(name, facts, f"{row['edges']:,}", *hits, _share(row["gain_kept"]), faithful)
+        table.add_row(name, str(row["test"]["n"]), f"{row['edges']:,}", *hits, _share(row["gain_kept"]))
     if average := document["average"]:
         hits = (f"{average['hit_at_10'][condition]:.2f}" for condition in _CONDITIONS)
-        title, faithful = f"mean of {average['relations']}", f"{average['faithfulness']:.2f}"
-        table.add_row(title, "", f"{average['edges']:,.0f}", *hits, _share(average["gain_kept"]), faithful)
+        title = f"mean of {average['relations']}"
+        table.add_row(title, "", f"{average['edges']:,.0f}", *hits, _share(average["gain_kept"]))
     return table
 
 
