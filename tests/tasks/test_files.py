@@ -44,11 +44,8 @@ def test_pairs_are_the_same_from_json_lines_csv_and_parquet(tiny: ResidualModel,
     first = loaded(jsonl(tmp_path, whole), tiny)
     assert len(every(first)) == 5
     assert all(pair.spans == {"verb": (0, 2)} for pair in every(first))
-    flat = [
-        {
-            name: json.dumps(value) if name != "prompt" and not isinstance(value, str) else value
-            for name, value in record.items()
-        }
+    flat: list[dict[str, str]] = [
+        {name: value if isinstance(value, str) else json.dumps(value) for name, value in record.items()}
         for record in whole
     ]
     lines = [

@@ -14,6 +14,7 @@ from wheatstone.cli._models import models_app
 from wheatstone.cli._pull import pull
 from wheatstone.cli._runs import runs_app
 from wheatstone.cli._study import study
+from wheatstone.cli._tasks import tasks_app
 from wheatstone.cli._verify import verify
 
 app = typer.Typer(
@@ -25,7 +26,7 @@ app = typer.Typer(
 )
 for verb in (discover, verify, study, export, pull):
     app.command()(verb)
-for group in (runs_app, models_app):
+for group in (runs_app, models_app, tasks_app):
     app.add_typer(group)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,12 +17,18 @@ from wheatstone.cli._options import (
     DeviceOption,
     DistractorOption,
     DtypeOption,
+    KnownOption,
     ModelOption,
     PromptOption,
     SeedOption,
+    SizeOption,
+    SkipBadOption,
+    TaskOption,
+    TemplateOption,
+    template_of,
 )
 from wheatstone.cli._output import JsonOption, Output
-from wheatstone.cli._prompts import pairs_of
+from wheatstone.cli._prompts import on_test, pairs_of
 
 
 def discover(
@@ -35,6 +42,11 @@ def discover(
         Path | None,
         typer.Option("--prompts", help="Instead: a JSON Lines file of {prompt, counterfactual, answers, distractors}."),
     ] = None,
+    task: TaskOption = None,
+    template: TemplateOption = None,
+    known: KnownOption = 10,
+    size: SizeOption = 50,
+    skip_bad: SkipBadOption = False,
     faithfulness: Annotated[
         float,
         typer.Option(
@@ -91,8 +103,12 @@ def discover(
         str, typer.Option("--ablation", help="What edges outside the circuit carry: counterfactual, mean or zero.")
     ] = "counterfactual",
     metric: Annotated[
-        str, typer.Option("--metric", help="logit_diff (logits), prob_diff (probability) or kl (nats).")
-    ] = "logit_diff",
+        str | None,
+        typer.Option(
+            "--metric",
+            help="logit_diff (logits), prob_diff (probability) or kl (nats); by default the task's, or logit_diff.",
+        ),
+    ] = None,
     neurons_of: Annotated[
         list[int] | None,
         typer.Option(
@@ -121,12 +137,15 @@ def discover(
 ) -> None:
     """Find the smallest circuit that alone gives the model's answer, prove it, and write it down as a run.
 
+    A task's circuit is found on its training split and proved on its test split, whose subjects it has not seen.
     The run holds the circuit, every edge's score, the size-faithfulness curve, the verification, the answer's rank
     by layer, attention, figures and report.html.
     """
     started = time.perf_counter()
-    pairs = pairs_of(prompt, counterfactual, answer, distractor, prompts)
-    from wheatstone.runs import catalogue_add, check_free, new_run
+    if task and any((prompt, counterfactual, answer, distractor, prompts)):
+        raise RequestError(expected="either --task or prompts", got="both", do="leave one of them out")
+    pairs = None if task else pairs_of(prompt, counterfactual, answer, distractor, prompts)
+    from wheatstone.runs import add_file, catalogue_add, check_free, new_run
 
     if out is not None:
         check_free(out, force=force)
@@ -151,7 +170,7 @@ def discover(
             sign=sign,
             stable=stable,
             ablation=ablation,
-            metric=metric,
+            metric=metric or "logit_diff",
             seed=seed,
         )
         settings.check()
@@ -159,6 +178,23 @@ def discover(
         asked: tuple[tuple[list[int] | None, MlpParts], ...] = ((neurons_of, "neurons"), (experts_of, "experts"))
         loaded = loaded.split({layer: into for layers, into in asked for layer in layers or ()})
         report("starting", 1, 1)
+        found = None
+        if task:
+            from wheatstone.tasks import load_task
+
+            found = load_task(
+                task,
+                loaded,
+                seed=seed,
+                known=known or None,
+                template=template_of(template),
+                size=size,
+                strict=not skip_bad,
+                report=report,
+            )
+            settings = replace(settings, metric=metric or found.metric, task=found.name)
+            settings.check()
+        pairs = pairs or (found.train if found else ())
         plan = plan_discovery(loaded, pairs, settings, timed=dry_run)
         if dry_run:
             output.document(plan.to_dict())
@@ -168,15 +204,24 @@ def discover(
         if dry_run or out is None:
             return
         run = run_discovery(loaded, pairs, settings, report=report)
+        if found:
+            run = replace(run, held_out=(*run.held_out, *on_test(run, found, output, report)))
         with new_run(out, force=force) as folder:
             run.save(folder)
+            if found:
+                add_file(folder, "task.json", found.to_json())
             if figures:
                 render_all(folder, report)
     catalogue_add(out)
     seconds = time.perf_counter() - started
-    output.document(document(run) | {"run": str(out), "report": _report(out, figures), "seconds": round(seconds, 2)})
+    about = {"run": str(out), "report": _report(out, figures), "seconds": round(seconds, 2)}
+    output.document(document(run) | about | ({"task": found.to_dict()} if found else {}))
     for part in told(run, seconds):
         output.print(part)
+    for note in found.notes if found else ():
+        output.print(f"note: {note}", markup=False)
+    for problem in found.skipped if found else ():
+        output.print(f"left out: {problem}", markup=False)
     if figures:
         output.print(f"report   {_report(out, figures)}\npictures {out / 'figures'}")
 

@@ -39,3 +39,28 @@ DistractorOption = Annotated[
     list[str] | None,
     typer.Option("--distractor", help="Wrong continuation, usually the counterfactual's answer; may be repeated."),
 ]
+TaskOption = Annotated[
+    str | None,
+    typer.Option("--task", help="Bundled task (see `wheatstone tasks`), or a file of a relation, facts or pairs."),
+]
+TemplateOption = Annotated[
+    str | None,
+    typer.Option("--template", help="Of a relation: which of its templates, from 0, or a text with {subject}."),
+]
+KnownOption = Annotated[
+    int,
+    typer.Option(
+        "--known",
+        help="Of a task: keep pairs with an answer among this many top tokens and above every distractor; 0 keeps all.",
+        min=0,
+    ),
+]
+SizeOption = Annotated[int, typer.Option("--size", help="Of a task: most pairs, all splits together.", min=3)]
+SkipBadOption = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave records out that cannot be used, and list them, instead of refusing.")
+]
+
+
+def template_of(text: str | None) -> int | str:
+    """A template's number, or its text."""
+    return 0 if text is None else int(text) if text.isdigit() else text

@@ -38,9 +38,9 @@ class Output:
         self.stderr = Console(stderr=True)
         self.human = self.stderr if as_json else Console()
 
-    def print(self, *parts: Any) -> None:
-        """Shows something to a person."""
-        self.human.print(*parts, highlight=False)
+    def print(self, *parts: Any, markup: bool = True) -> None:
+        """Shows something to a person; without `markup`, brackets are brackets."""
+        self.human.print(*parts, highlight=False, markup=markup)
 
     def document(self, value: dict[str, Any] | list[Any]) -> None:
         """Prints the JSON document, where one was asked for."""

@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheatstone._errors import PromptError, RequestError
+from wheatstone.cli._output import Output
 
 if TYPE_CHECKING:
-    from wheatstone.tasks import PromptPair
+    from wheatstone._progress import Reporter
+    from wheatstone.runs import DiscoveryRun
+    from wheatstone.tasks import PromptPair, Task
+    from wheatstone.verification import Verification
 
 
 def pairs_of(
@@ -56,6 +60,41 @@ def pairs_of(
         ]
     except ValidationError as error:
         raise PromptError(expected="texts that are not empty", got="an empty one", do="write a prompt") from error
+
+
+def task_split(run: Path, split: str) -> list[PromptPair]:
+    """A split of the task that a run was made from, as the run keeps it.
+
+    Raises:
+        RequestError: the run was not made from a task, or has no such split, or it is empty.
+    """
+    from wheatstone.runs import read_json
+    from wheatstone.tasks import SPLITS, PromptPair
+
+    if split not in SPLITS:
+        raise RequestError(expected=f"a split out of {', '.join(SPLITS)}", got=repr(split), do="choose one of these")
+    if not (run / "task.json").is_file():
+        raise RequestError(
+            expected="a run of a task, which has splits", got=f"{run}, a run of given prompts", do="leave --split out"
+        )
+    pairs = read_json(run, "task.json")["pairs"][split]
+    if not pairs:
+        raise RequestError(expected=f"{split} pairs", got=f"{run}, whose task has none", do="choose another --split")
+    return [PromptPair.model_validate(pair) for pair in pairs]
+
+
+def on_test(run: DiscoveryRun, task: Task, output: Output, report: Reporter) -> list[Verification]:
+    """The circuit on its task's test split; nothing, and a word why, where that cannot be."""
+    from wheatstone.verification import verify_in
+
+    if not task.test:
+        return []
+    try:
+        other, keep = run.experiment.on(task.test), run.discovery.circuit.mask()
+        return [verify_in(other, keep, seed=run.settings.seed, split="test", report=report)]
+    except PromptError as error:  # the circuit that was found is not to be lost for it
+        output.print(f"not scored on the test split: {error}", markup=False)
+        return []
 
 
 def _read(file: Path) -> list[PromptPair]:

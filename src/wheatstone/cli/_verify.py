@@ -7,17 +7,23 @@ from typing import Annotated
 
 import typer
 
+from wheatstone._errors import RequestError
 from wheatstone.cli._options import (
     AnswerOption,
     CounterfactualOption,
     DeviceOption,
     DistractorOption,
     DtypeOption,
+    KnownOption,
     PromptOption,
     SeedOption,
+    SizeOption,
+    TaskOption,
+    TemplateOption,
+    template_of,
 )
 from wheatstone.cli._output import JsonOption, Output
-from wheatstone.cli._prompts import pairs_of
+from wheatstone.cli._prompts import pairs_of, task_split
 from wheatstone.cli._tables import verification_table
 
 
@@ -31,6 +37,13 @@ def verify(
         Path | None,
         typer.Option("--prompts", help="JSON Lines file of {prompt, counterfactual, answers, distractors}."),
     ] = None,
+    task: TaskOption = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Of the run's task or of --task: train, validation or test (default).")
+    ] = None,
+    template: TemplateOption = None,
+    known: KnownOption = 10,
+    size: SizeOption = 50,
     model: Annotated[
         str | None, typer.Option("--model", help="Where the run's model is now; by default where it was.")
     ] = None,
@@ -42,14 +55,19 @@ def verify(
 ) -> None:
     """Run a circuit again, on its own prompts or on others, beside complement, random circuits and nothing.
 
-    Without prompts it is scored on those it was found on. The result is printed and added to the run.
+    The run of a task is scored on the task's test split. Otherwise, without prompts, a circuit is scored on those it
+    was found on. The result is printed and added to the run.
     """
     from wheatstone.runs import add_file, add_text, read_json, read_manifest
 
     manifest = read_manifest(run)
     given = any((prompt, counterfactual, answer, distractor, prompts))
+    if given and (task or split):
+        raise RequestError(expected="either prompts or a task's split", got="both", do="leave one of them out")
     others = pairs_of(prompt, counterfactual, answer, distractor, prompts) if given else None
-    held_out = read_json(run, "held_out.json") if given else []
+    if not given and not task and (split or (run / "task.json").is_file()):
+        others = task_split(run, split or "test")
+    held_out = read_json(run, "held_out.json") if others or task else []
     output = Output(as_json)
     with output.progress() as report:
         report("starting", 0, None)
@@ -62,10 +80,32 @@ def verify(
         loaded = load_model(model or manifest["model"]["id"], device=device, dtype=dtype, report=report)
         same_weights(loaded, circuit)
         report("starting", 1, 1)
-        split = "the prompts it was found on" if others is None else "given prompts"
-        result = verified(
-            loaded, circuit, others or circuit.examples, draws=draws, seed=seed, split=split, report=report
-        )
+        if task:
+            from wheatstone.tasks import load_task
+
+            found = load_task(
+                task,
+                loaded,
+                seed=seed,
+                known=known or None,
+                template=template_of(template),
+                size=size,
+                report=report,
+            )
+            others = list(found.split(split or "test"))
+            if not others:
+                raise RequestError(
+                    expected=f"{split or 'test'} pairs of {found.name}",
+                    got="none",
+                    do="choose another --split or --size",
+                )
+            words = f"{split or 'test'} of {found.name}"
+        elif given:
+            words = "given prompts"
+        else:
+            words = "the prompts it was found on" if others is None else split or "test"
+        pairs = circuit.examples if others is None else others
+        result = verified(loaded, circuit, pairs, draws=draws, seed=seed, split=words, report=report)
     if others is None:
         add_file(run, "verification.json", result.to_dict())
     else:

@@ -87,10 +87,10 @@ class Task:
         return digest.hexdigest()
 
     def split(self, name: str) -> tuple[PromptPair, ...]:
-        """The pairs of `train`, `validation` or `test`.
+        """The pairs of `train`, `validation` or `test`; a small task may have none in one of them.
 
         Raises:
-            RequestError: no such split, or it is empty.
+            RequestError: no such split.
         """
         if name not in SPLITS:
             raise RequestError(expected=f"a split out of {', '.join(SPLITS)}", got=repr(name), do="choose one of these")
@@ -107,6 +107,11 @@ class Task:
             "notes": list(self.notes),
             "sha256": self.sha256,
         }
+
+    def to_json(self) -> dict[str, Any]:
+        """For a run's `task.json`: `to_dict` with the pairs."""
+        pairs = {split: [pair.model_dump(mode="json") for pair in self.split(split)] for split in SPLITS}
+        return {**self.to_dict(), "pairs": pairs}
 
 
 def make_task(

@@ -1,0 +1,114 @@
+"""`wheatstone tasks`: the bundled tasks, and what one of them asks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any, no_type_check
+
+import typer
+from rich.table import Column, Table
+
+from wheatstone.cli._options import DeviceOption, KnownOption, SizeOption, TemplateOption, template_of
+from wheatstone.cli._output import JsonOption, Output
+
+tasks_app = typer.Typer(name="tasks", invoke_without_command=True)
+
+
+@tasks_app.callback()
+@no_type_check  # typer passes a context that is no instance of the class it wants named
+def tasks(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List the bundled tasks with their sizes.
+
+    Besides these, --task takes a file: JSON of a relation (ours or LRE's), or JSON Lines, CSV or Parquet of pairs or
+    facts. icl-K/RELATION gives K demonstrations.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from wheatstone.tasks import bundled_tasks
+
+    listed = bundled_tasks()
+    output = Output(as_json)
+    output.document({"tasks": [asdict(about) for about in listed]})
+    table = Table("name", "kind", Column("facts", justify="right"), "metric", "what it asks", box=None)
+    for about in listed:
+        size = "generated" if about.size is None else f"{about.size:,}"
+        table.add_row(about.name, about.kind, size, about.metric, about.description)
+    output.print(table)
+
+
+@tasks_app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Bundled name, or a file.", metavar="NAME")],
+    model: Annotated[
+        str | None, typer.Option("--model", help="Make the pairs for this model, and ask it.", metavar="MODEL")
+    ] = None,
+    examples: Annotated[int, typer.Option("--examples", help="Pairs to print of each split.", min=0)] = 2,
+    template: TemplateOption = None,
+    known: KnownOption = 10,
+    size: SizeOption = 100,
+    seed: Annotated[int, typer.Option("--seed", help="Of the splits and of whatever is drawn.")] = 0,
+    device: DeviceOption = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """Show a task: where it comes from, its templates; with --model its pairs, and how many the model answers.
+
+    Accuracy is the share of pairs with an answer above every distractor, before any is left out as unknown.
+    """
+    from wheatstone.tasks import SPLITS, answered, bundled_tasks, load_task
+
+    output = Output(as_json)
+    if model is None:
+        about = next((about for about in bundled_tasks() if about.name == name), None)
+        if about is None:
+            from wheatstone._errors import RequestError
+
+            raise RequestError(
+                expected="a bundled task, or a file or icl-K/RELATION with --model",
+                got=repr(name),
+                do="list the bundled ones with `wheatstone tasks`, or add --model",
+            )
+        output.document(asdict(about))
+        output.print(_facts(asdict(about)))
+        return
+    with output.progress() as report:
+        from wheatstone.models import load_model
+
+        loaded = load_model(model, device=device, report=report)
+        task = load_task(
+            name, loaded, seed=seed, known=None, template=template_of(template), size=size, strict=False, report=report
+        )
+        rows = answered(loaded, [pair for split in SPLITS for pair in task.split(split)], report=report)
+    count = len(rows)
+    asked = {
+        "pairs": count,
+        "accuracy": sum(row.ahead for row in rows) / count,
+        "hit_at_1": sum(row.rank <= 1 for row in rows) / count,
+        "hit_at_10": sum(row.rank <= 10 for row in rows) / count,
+        "known_rank": known,
+        "known": sum(row.known(known) for row in rows) if known else count,
+    }
+    shown = {split: [pair.model_dump(mode="json") for pair in task.split(split)[:examples]] for split in SPLITS}
+    output.document({**task.to_dict(), "model": loaded.id, "answered": asked, "examples": shown})
+    output.print(_facts(task.to_dict()))
+    output.print(
+        f"\n{loaded.id} on {count} pairs: accuracy {asked['accuracy']:.2f}, Hit@1 {asked['hit_at_1']:.2f}, "
+        f"Hit@10 {asked['hit_at_10']:.2f}; {asked['known']} of {count} known"
+        + (f" (an answer in the top {known} and above every distractor)" if known else " (no filter)")
+    )
+    for split, pairs in shown.items():
+        for pair in pairs:
+            output.print(f"\n{split}\n  prompt          {pair['prompt']!r}", markup=False)
+            for part in ("counterfactual", "answers", "distractors"):
+                output.print(f"  {part:<15} {pair[part]!r}", markup=False)
+    for problem in task.skipped:
+        output.print(f"left out: {problem}", markup=False)
+
+
+def _facts(about: dict[str, Any]) -> Table:
+    table = Table(show_header=False, box=None)
+    for name, value in about.items():
+        if name == "skipped" or value in (None, "", [], ()):
+            continue
+        text = "\n".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        table.add_row(name, text.replace("[", r"\["))
+    return table
