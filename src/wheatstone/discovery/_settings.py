@@ -25,8 +25,8 @@ class DiscoverySettings:
         granularity: what is kept or removed at once: `channels`, `heads` or `groups`.
         positions: tell edges apart by where in the prompt they carry something: `spans` or `each`; None does not.
         threshold: of `acdc`, in the metric's units; an edge whose removal changes the metric by less goes.
-        sign: of `acdc`: `abs` keeps every edge that matters; `signed`, as published, lets an edge go whose removal
-            brings the metric nearer to the model's.
+        sign: of `acdc`: `abs` keeps every edge that matters; `signed`, as in the paper's code, lets an edge go unless
+            its removal makes the metric worse.
         stable: bootstrap samples of the prompts to search in, for edges that recur; 0 searches the prompts once.
         ablation: what edges outside the circuit carry, `counterfactual`, `mean` or `zero`.
         metric: `logit_diff` (logits), `prob_diff` (probability) or `kl` (nats).
