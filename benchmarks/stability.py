@@ -77,7 +77,8 @@ def main() -> None:
         "",
         f"Made by `python benchmarks/stability.py --write`. SmolLM2-135M, {platform.machine()}, {os.cpu_count()} "
         f"cores, {torch.get_num_threads()} threads, float32, counterfactual ablation, logit difference. Jaccard "
-        f"overlap of two circuits, mean over all pairs of {options.samples} bootstrap samples [5% and 95% quantile of the pairs].",
+        f"overlap of two circuits, mean over all pairs of {options.samples} bootstrap samples "
+        "[5% and 95% quantile of the pairs].",
         "",
         *lines,
         "",
