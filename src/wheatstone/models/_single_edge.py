@@ -127,15 +127,16 @@ class SingleEdges:
             return torch.stack([self._without(prompt, edges[which]) for prompt in self.prompts[rows]], dim=1)
 
         whole = (len(edges), len(self.prompts))
-        with replaced_forward(self._unembedding()):
-            return in_pieces(piece, whole, whole)
+        restricted = self._unembedding()
+        with replaced_forward(restricted):
+            logits = in_pieces(piece, whole, whole)
+        return logits if restricted or self.vocabulary is None else logits[..., self.vocabulary]
 
     def _unembedding(self) -> dict[nn.Module, Callable[[Tensor], Tensor]]:
         """The unembedding's forward where only some tokens' logits are wanted: their rows alone."""
         module, ids = self.model.module.get_output_embeddings(), self.vocabulary
-        if ids is None:
+        if ids is None or module is None:  # a model need not say which module it is
             return {}
-        assert module is not None
         if not isinstance(module, nn.Linear) or module.weight.is_meta:
             every = module.forward
             return {module: lambda x: every(x)[..., ids]}
