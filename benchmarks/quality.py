@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,8 +169,8 @@ def main() -> None:
     lines = [
         "# Quality of circuits on held-out prompts",
         "",
-        f"Made by `python benchmarks/quality.py --train {options.train} --test {options.test} --seeds {options.seeds} "
-        f"--write`. SmolLM2-135M, {platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
+        f"Made by `python benchmarks/quality.py {' '.join(sys.argv[1:])}`. "
+        f"SmolLM2-135M, {platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
         f"float32, counterfactual ablation, each task's own metric. {options.train} training and up to {options.test} "
         "test prompts, other subjects in each; mean over seeds [lowest, highest].",
         "",
