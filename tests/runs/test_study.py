@@ -16,7 +16,7 @@ from wheatstone.circuits import ModelInfo
 from wheatstone.runs import StudySettings, catalogue_add, damaged_files, run_study
 from wheatstone.runs import _study as study_module
 from wheatstone.runs._study_overlap import overlap
-from wheatstone.runs._study_relation import Sized, gain_kept, sizes_up_to, smallest_enough
+from wheatstone.runs._study_relation import Sized, gain_kept, sizes_up_to, smallest_enough, study_relation
 from wheatstone.tasks import KNOWN_RANK
 from wheatstone.verification import CONDITIONS
 
@@ -122,7 +122,7 @@ def test_it_goes_on_where_it_stopped(
 ) -> None:
     other = known.with_name("other.json")
     other.write_bytes(known.read_bytes())
-    out, asked, real, done = tmp_path / "study", settings(known, other), study_module.study_relation, list[str]()
+    out, asked, real, done = tmp_path / "study", settings(known, other), study_relation, list[str]()
 
     def interrupted(model: ResidualModel, relation: str, *rest: Any, **more: Any) -> Any:
         if relation == str(other) and "stopped" not in done:

@@ -4,7 +4,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from relations import TEN, relation
+from ten_facts import TEN, relation
 
 from wheatstone import RequestError, ResidualModel
 from wheatstone.tasks import Problem, Relation, bundled_relations, bundled_tasks

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from relations import TEN
+from ten_facts import TEN
 
 from wheatstone import PromptError, RequestError, ResidualModel
 from wheatstone.tasks import SPLITS, PromptPair, Task, load_task

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from relations import TEMPLATES, TEN, relation, write
+from ten_facts import TEMPLATES, TEN, relation, write
 
 from wheatstone import PromptError, RequestError, ResidualModel
 from wheatstone.tasks import SPLITS, Task, load_task
