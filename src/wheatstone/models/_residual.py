@@ -1,4 +1,7 @@
-"""`ResidualModel`: a decoder whose residual stream can be taken apart and rewired."""
+"""`ResidualModel`: a decoder whose residual stream can be taken apart and rewired.
+
+Longer than other files because the contract of every run is written here; each run is computed in a module of its own.
+"""
 
 from __future__ import annotations
 

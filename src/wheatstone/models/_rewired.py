@@ -251,11 +251,14 @@ class Rewired:
         if not channels:
             return None
         every = len(channels) == len(heads) + 2 * len(groups)
-        ablated = block.qkv(block.attention_norm(self.base))
         if every and not self.gradients and self.kept_all[channels].all():
             changed = block.qkv(block.attention_norm(self._inputs(channels[:1], self.base)[0]))
-            before = (part[:, : self.start].repeat(len(self.keep), 1, 1, 1) for part in ablated)
-            return QKV(*(torch.cat(parts, dim=1) for parts in zip(before, changed, strict=True)))
+            if self.start == 0:
+                return changed
+            before = block.qkv(block.attention_norm(self.base[:, : self.start]))
+            both = zip(before, changed, strict=True)
+            return QKV(*(torch.cat((part.repeat(len(self.keep), 1, 1, 1), own), dim=1) for part, own in both))
+        ablated = block.qkv(block.attention_norm(self.base))
         inputs = block.attention_norm(self._inputs(channels, self.base)).flatten(1, 2)
         parts: list[Tensor] = []
         for kind, (rows, part) in enumerate(zip(wanted, ablated, strict=True)):
