@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from wheatstone.models._load import load_model as load_model
     from wheatstone.models._memory import MemoryWarning as MemoryWarning
     from wheatstone.models._memory import memory_budget as memory_budget
+    from wheatstone.models._neuron import Neuron as Neuron
+    from wheatstone.models._neuron_runs import NeuronRecording as NeuronRecording
     from wheatstone.models._parity import Parity as Parity
     from wheatstone.models._parity import check_parity as check_parity
     from wheatstone.models._record import Recording as Recording
@@ -45,6 +47,8 @@ _WHERE = {
     "KnockOut": "wheatstone.models._interventions",
     "KnockOutAttention": "wheatstone.models._interventions",
     "MemoryWarning": "wheatstone.models._memory",
+    "Neuron": "wheatstone.models._neuron",
+    "NeuronRecording": "wheatstone.models._neuron_runs",
     "Parity": "wheatstone.models._parity",
     "PrecisionWarning": "wheatstone.models._load",
     "Recording": "wheatstone.models._record",

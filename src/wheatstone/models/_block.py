@@ -162,7 +162,33 @@ class Block:
                 got=f"a mixture of experts in layer {self.index}",
                 do="ask about its node or its experts",
             )
-        return self.mlp.get_submodule(self.family.mlp_output)
+        try:
+            return self.mlp.get_submodule(self.family.mlp_output)
+        except AttributeError as error:
+            raise ModelError(
+                expected=f"an MLP whose last projection is {self.family.mlp_output!r}, as in family {self.family.name}",
+                got=f"none of that name in layer {self.index}",
+                do="correct the family's mlp_output; docs/guides/add-a-family.md says what it means",
+            ) from error
+
+    @property
+    def neurons(self) -> int:
+        """How many neurons the MLP has.
+
+        Raises:
+            ModelError: it has none.
+        """
+        return weight_of(self.neurons_in)[0].shape[1]
+
+    @property
+    def neuron_weights(self) -> Float[Tensor, "neuron d_model"]:
+        """What each neuron writes per unit of its activation; where a norm follows, times the norm's weight alone.
+
+        Raises:
+            ModelError: the MLP has no neurons.
+        """
+        columns, scale = weight_of(self.neurons_in)[0].T, self._mlp_output_norm.weight
+        return self._scaled(columns if scale is None else columns * scale)
 
     @property
     def experts_in(self) -> nn.Module:
@@ -284,7 +310,47 @@ class Block:
         """
         if self.parts is None:
             return self.mlp_output(normed)[None]
-        module, given = self.parts.module, list[Tensor]()
+        whole, given = self._opened(self.parts.module, normed)
+        outputs = self.parts.outputs(*given, parts=parts).view(-1, *normed.shape)
+        if self._mlp_output_norm.module is not None:
+            outputs = (outputs * self._mlp_output_norm.factor(whole)).to(normed.dtype)
+        return self._scaled(outputs)
+
+    def mlp_opened(self, normed: Tensor) -> tuple[Tensor, Tensor]:
+        """What the MLP writes, given its normed input, and its neurons as its last projection is given them.
+
+        Raises:
+            ModelError: it has no neurons.
+        """
+        whole, (neurons,) = self._opened(self.neurons_in, normed)
+        return self._scaled(self._mlp_output_norm(whole)), neurons
+
+    def neuron_changes(
+        self,
+        activations: Float[Tensor, "batch pos neuron"],
+        neurons: list[int],
+        changes: Float[Tensor, "patch batch pos"],
+    ) -> Float[Tensor, "patch batch pos d_model"]:
+        """How what the MLP writes changes with one neuron's activation, through the norm where one follows.
+
+        Args:
+            activations: of all neurons as they are.
+            neurons: whose activation changes, one in each patch.
+            changes: what is added to it.
+
+        Raises:
+            ModelError: the MLP has no neurons.
+        """
+        columns = weight_of(self.neurons_in)[0].T[neurons]
+        written = changes[..., None] * columns[:, None, None]
+        if self._mlp_output_norm.module is not None:
+            whole = type(self.neurons_in).forward(self.neurons_in, activations)
+            written = self._mlp_output_norm(whole + written) - self._mlp_output_norm(whole)
+        return self._scaled(written)
+
+    def _opened(self, module: nn.Module, normed: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Runs the MLP: its output before any norm, and what one of its modules was given."""
+        given = list[Tensor]()
         instead = module.forward
 
         def forward(*arguments: Tensor) -> Tensor:
@@ -292,11 +358,7 @@ class Block:
             return instead(*arguments)
 
         with replaced_forward({module: forward}):
-            whole = self.mlp(normed)
-        outputs = self.parts.outputs(*given, parts=parts).view(-1, *normed.shape)
-        if self._mlp_output_norm.module is not None:
-            outputs = (outputs * self._mlp_output_norm.factor(whole)).to(normed.dtype)
-        return self._scaled(outputs)
+            return self.mlp(normed), given
 
     def _scaled(self, output: Any) -> Any:
         return output if output is None or self._multiplier == 1 else output * self._multiplier

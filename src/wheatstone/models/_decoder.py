@@ -207,6 +207,39 @@ class Decoder:
         with self._swapped(lambda _index, _x, _call: stream[:, None]):
             return self.module(one_token_each, use_cache=False).logits[:, 0]
 
+    @torch.no_grad()
+    def unembedded(self, stream: Float[Tensor, "n d_model"]) -> Float[Tensor, "n d_vocab"]:
+        """What the unembedding's matrix is given for residual streams: they through the model's own final norm.
+
+        Raises:
+            ModelError: the model does not say which module its unembedding is.
+        """
+        given: list[Tensor] = []
+
+        def noted(x: Tensor) -> Tensor:
+            given.append(x)
+            return x
+
+        with replaced_forward({self.unembedding: noted}):
+            self.unembed(stream)
+        return given[0].flatten(0, 1)
+
+    @property
+    def unembedding(self) -> nn.Linear:
+        """The matrix that makes logits of the normed residual stream.
+
+        Raises:
+            ModelError: the model does not say which module it is.
+        """
+        module = self.module.get_output_embeddings()
+        if not isinstance(module, nn.Linear):
+            raise ModelError(
+                expected="a model that names its unembedding, a linear map",
+                got=f"{type(module).__name__} in {self.id}",
+                do="choose a model with one",
+            )
+        return module
+
     @contextmanager
     def _swapped(self, layer: LayerForward) -> Generator[None, None, None]:
         def stand_in(block: Block) -> Callable[..., Any]:

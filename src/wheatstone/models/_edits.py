@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from wheatstone._errors import RequestError
 from wheatstone.models._block import Block
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._interventions import AtPlace, Intervention, KnockOutAttention, chosen
-from wheatstone.models._parts import weight_of
+from wheatstone.models._neuron import Neuron, neuron_of
 from wheatstone.models._tokens import Tokens
 
 
@@ -46,18 +45,10 @@ class Edits:
     def _add_place(self, intervention: AtPlace) -> None:
         graph = self._model.graph
         chosen(intervention.positions, self._tokens)
-        neuron = re.fullmatch(r"m(\d+)\.n(\d+)", intervention.at)
         node = graph.node_index.get(graph.named(intervention.at))
-        if neuron and int(neuron[1]) < graph.layers:
-            layer, index = int(neuron[1]), int(neuron[2])
-            neurons = weight_of(self._model.blocks[layer].neurons_in)[0].shape[1]
-            if index >= neurons:
-                raise RequestError(
-                    expected=f"a neuron of m{layer}, from n0 to n{neurons - 1}",
-                    got=intervention.at,
-                    do="choose one of these",
-                )
-            self._neurons[layer].append((index, intervention))
+        if (neuron := Neuron.find(intervention.at)) and neuron.layer < graph.layers:
+            neuron_of(self._model, intervention.at)
+            self._neurons[neuron.layer].append((neuron.index, intervention))
         elif node is not None:
             self._nodes[node].append(intervention)
         else:

@@ -6,7 +6,7 @@ Longer than other files because the contract of every run is written here; each 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import final
 
@@ -28,6 +28,8 @@ from wheatstone.models._graph import Graph, MlpParts, Split
 from wheatstone.models._interventions import Intervention
 from wheatstone.models._masked import PieceLoss, mask_gradients
 from wheatstone.models._memory import circuit_bytes, in_pieces, memory_budget, run_in_pieces
+from wheatstone.models._neuron import Neuron, neuron_of
+from wheatstone.models._neuron_runs import NeuronRecording, record_neurons
 from wheatstone.models._patched import patched_logits
 from wheatstone.models._paths import Paths
 from wheatstone.models._record import Recording, record
@@ -148,6 +150,61 @@ class ResidualModel(Decoder):
 
         whole = (len(nodes), plain.tokens.batch)
         return in_pieces(piece, whole, self._most(plain.tokens, budget))
+
+    def neuron(self, name: str) -> Neuron:
+        """A neuron by its name, such as `m31.n892`.
+
+        Raises:
+            ModelError: its layer's MLP has no neurons.
+            RequestError: there is no such layer or neuron, or it is no neuron's name.
+        """
+        return neuron_of(self, name)
+
+    def neurons(
+        self, tokens: Tokens, *, layers: Collection[int] | None = None, all_positions: bool = False
+    ) -> NeuronRecording:
+        """The plain forward pass with the activations of neurons.
+
+        Args:
+            tokens: the prompts.
+            layers: whose neurons; all by default.
+            all_positions: logits at every position; by default only at each prompt's last.
+
+        Raises:
+            ModelError: an MLP of these layers has no neurons.
+        """
+        layers = range(self.graph.layers) if layers is None else layers
+        return record_neurons(self, tokens, layers, all_positions=all_positions)
+
+    def neuron_gradients(
+        self, tokens: Tokens, values: Values, use: Callable[[slice, NeuronRecording], Tensor], budget: int | None = None
+    ) -> list[Tensor]:
+        """The forward pass with every neuron's activation and the gradient of a metric at it, then one backward.
+
+        Args:
+            tokens: the prompts; as many at once as fit in memory.
+            values: the metric: logits [batch, vocab] -> values [batch], each of its own row.
+            use: what to make of some prompts' recording, which is gone after it.
+            budget: bytes that prompts may take at once; default a third of free memory.
+
+        Returns:
+            What `use` gives, piece by piece in the order of the prompts.
+
+        Raises:
+            ComputationError: memory runs out with one prompt.
+            ModelError: an MLP has no neurons.
+
+        Warns:
+            MemoryWarning: memory ran out and fewer prompts at once were tried.
+        """
+        layers = range(self.graph.layers)
+
+        def piece(rows: slice) -> Tensor:
+            of_rows = values_of_rows(values, rows, tokens.batch)
+            return use(rows, record_neurons(self, tokens.rows(rows), layers, all_positions=False, values=of_rows))
+
+        budget = memory_budget(self.device) if budget is None else budget
+        return prompts_in_pieces(piece, tokens.batch, budget // channel_gradient_bytes(self, tokens, 1))
 
     def path_logits(
         self,
