@@ -9,6 +9,7 @@ import typer
 
 from wheatstone._errors import WheatstoneError
 from wheatstone.cli._discover import discover
+from wheatstone.cli._explain import explain
 from wheatstone.cli._export import export
 from wheatstone.cli._models import models_app
 from wheatstone.cli._pull import pull
@@ -24,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (discover, verify, study, export, pull):
+for verb in (discover, verify, explain, study, export, pull):
     app.command()(verb)
 for group in (runs_app, models_app, tasks_app):
     app.add_typer(group)

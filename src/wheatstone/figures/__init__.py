@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING
 from wheatstone._lazy import door
 
 if TYPE_CHECKING:
+    from wheatstone.figures._explain import claims_of as claims_of
+    from wheatstone.figures._explain import render_explanation as render_explanation
     from wheatstone.figures._load import RunData as RunData
+    from wheatstone.figures._parts import PARTS as PARTS
     from wheatstone.figures._registry import FIGURES as FIGURES
     from wheatstone.figures._registry import render_all as render_all
     from wheatstone.figures._registry import render_figure as render_figure
@@ -16,10 +19,13 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "FIGURES": "wheatstone.figures._registry",
+    "PARTS": "wheatstone.figures._parts",
     "STUDY_FIGURES": "wheatstone.figures._study",
     "RunData": "wheatstone.figures._load",
+    "claims_of": "wheatstone.figures._explain",
     "render": "wheatstone.figures._render",
     "render_all": "wheatstone.figures._registry",
+    "render_explanation": "wheatstone.figures._explain",
     "render_figure": "wheatstone.figures._registry",
     "render_study": "wheatstone.figures._study",
     "report_html": "wheatstone.figures._registry",

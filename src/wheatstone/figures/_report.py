@@ -77,7 +77,7 @@ def compose(run: RunData, pictures: Mapping[str, Picture]) -> str:
         run: the run.
         pictures: by name, in order.
     """
-    scripts = (_vega(), _BOOT)
+    scripts = page_scripts()
     figures = [
         {"name": name, "caption": _CAPTIONS[name], "alt": p.spec["description"], "src": p.data_uri, "spec": p.spec}
         for name, p in pictures.items()
@@ -86,18 +86,19 @@ def compose(run: RunData, pictures: Mapping[str, Picture]) -> str:
         run=run,
         manifest=run.manifest,
         verification=run.verification,
-        title=_title(run),
+        title=title_of(run),
         found=_found(run),
         rows=[(name, _MEANS[name]) for name in _ROWS],
         share=_faithfulness_of(run),
         interval=lambda key, name="": _interval(run, key, name),
         figures=figures,
         scripts=scripts,
-        hashes=[_hash(script) for script in scripts],
+        hashes=[script_hash(script) for script in scripts],
     )
 
 
-def _title(run: RunData) -> str:
+def title_of(run: RunData) -> str:
+    """What a run is called."""
     prompts = run.manifest["prompts"]
     if len(prompts) == 1:
         first = prompts[0]
@@ -155,7 +156,13 @@ def _interval(run: RunData, key: str, name: str) -> str:
     return "" if found is None else f"{words.decimal(found[0], 3)} to {words.decimal(found[1], 3)}"
 
 
-def _hash(script: str) -> str:
+def page_scripts() -> tuple[str, ...]:
+    """What makes the pictures of a page answer to the pointer."""
+    return (_vega(), _BOOT)
+
+
+def script_hash(script: str) -> str:
+    """By which a page's security policy knows a script of its own."""
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 

@@ -125,11 +125,6 @@ class Block:
         """What the MLP writes whatever its parts do; None where it is one node."""
         return None if self.parts is None else self._scaled(self.parts.bias)
 
-    @property
-    def biases(self) -> list[Tensor]:
-        """What the layer writes whatever its nodes do."""
-        return [bias for bias in (self.output_bias, self.mlp_bias) if bias is not None]
-
     def split(self, into: MlpParts | None) -> Block:
         """This layer with its MLP in parts, or whole. The weights are the same.
 

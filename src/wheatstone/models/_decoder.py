@@ -183,6 +183,27 @@ class Decoder:
             "in the unembedding" if broken else "in the run's own changes: left alone, the model is finite",
         )[0]
 
+    def after_sublayers(self, nodes: Float[Tensor, "node *n d_model"]) -> Float[Tensor, "half *n d_model"]:
+        """The residual stream that node outputs add up to: of the input alone, then after each attention and each MLP.
+
+        In a parallel layer the stream between the two is read by nothing; here it is what attention has added.
+
+        Args:
+            nodes: what each node writes, anywhere.
+
+        Returns:
+            One more than there are sublayers; the last is what the unembedding reads.
+        """
+        graph = self.graph
+        ends = [place(layer).stop - 1 for layer in range(graph.layers) for place in (graph.head_nodes, graph.mlp_nodes)]
+        stream = nodes.cumsum(0)[[0, *ends]]
+        for block in self.blocks:
+            with block.present():
+                for half, bias in ((1, block.output_bias), (2, block.mlp_bias)):
+                    if bias is not None:
+                        stream[2 * block.index + half :] += bias.to(stream.device)
+        return stream
+
     def after_layers(self, nodes: Float[Tensor, "node *n d_model"]) -> Float[Tensor, "depth *n d_model"]:
         """The residual stream that node outputs add up to: of the input alone, then after each layer.
 
@@ -192,13 +213,7 @@ class Decoder:
         Returns:
             One more than there are layers; the last is what the unembedding reads.
         """
-        last = [self.graph.mlp_nodes(layer).stop - 1 for layer in range(self.graph.layers)]
-        stream = nodes.cumsum(0)[[0, *last]]
-        for block in self.blocks:
-            with block.present():
-                for bias in block.biases:
-                    stream[block.index + 1 :] += bias.to(stream.device)
-        return stream
+        return self.after_sublayers(nodes)[::2]
 
     @torch.no_grad()
     def unembed(self, stream: Float[Tensor, "n d_model"]) -> Float[Tensor, "n vocab"]:

@@ -11,6 +11,7 @@ from wheatstone.runs._folder import add_file as add_file
 from wheatstone.runs._folder import add_text as add_text
 from wheatstone.runs._folder import check_free as check_free
 from wheatstone.runs._folder import damaged_files as damaged_files
+from wheatstone.runs._folder import new_part as new_part
 from wheatstone.runs._folder import new_run as new_run
 from wheatstone.runs._folder import read_json as read_json
 from wheatstone.runs._folder import read_manifest as read_manifest
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from wheatstone.discovery import DiscoverySettings as DiscoverySettings
     from wheatstone.runs._discovery import DiscoveryRun as DiscoveryRun
     from wheatstone.runs._discovery import run_discovery as run_discovery
+    from wheatstone.runs._explain import ExplainSettings as ExplainSettings
+    from wheatstone.runs._explain import explain_run as explain_run
     from wheatstone.runs._plan import Plan as Plan
     from wheatstone.runs._plan import plan_discovery as plan_discovery
     from wheatstone.runs._study import open_study as open_study
@@ -32,8 +35,10 @@ __getattr__ = door(
     {
         "DiscoveryRun": "wheatstone.runs._discovery",
         "DiscoverySettings": "wheatstone.discovery",
+        "ExplainSettings": "wheatstone.runs._explain",
         "Plan": "wheatstone.runs._plan",
         "StudySettings": "wheatstone.runs._study_settings",
+        "explain_run": "wheatstone.runs._explain",
         "open_study": "wheatstone.runs._study",
         "plan_discovery": "wheatstone.runs._plan",
         "run_discovery": "wheatstone.runs._discovery",

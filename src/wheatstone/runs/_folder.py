@@ -95,6 +95,42 @@ def new_run(out: Path, *, force: bool = False) -> Generator[Path, None, None]:
         shutil.rmtree(work, ignore_errors=True)
 
 
+@contextmanager
+def new_part(run: Path, name: str) -> Generator[Path, None, None]:
+    """Gives a temporary folder and puts it in place of a finished run's folder `name` when the work in it is done.
+
+    An error, Ctrl-C or a full disk leaves the run as it was.
+
+    Raises:
+        ComputationError: a file could not be written.
+    """
+    part = run / name
+    try:
+        for left in run.glob(f".{name}.partial-*"):  # a killed process could not clear it
+            shutil.rmtree(left, ignore_errors=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{name}.partial-", dir=run))
+        try:
+            made, old = work / "new", work / "old"
+            made.mkdir()
+            yield made
+            if part.exists():
+                os.replace(part, old)
+            try:
+                os.replace(made, part)
+            finally:
+                if not part.exists():
+                    os.replace(old, part)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        _note_hashes(run, name)
+    except OSError as error:
+        raise ComputationError(
+            expected="room and permission to add to the run",
+            got=f"{part}: {error.strerror or error}",
+            do="free some space; the run is as it was",
+        ) from error
+
+
 def read_json(run: Path, name: str) -> Any:
     """A JSON file of a run.
 
@@ -136,13 +172,13 @@ def write_json(path: Path, value: Any) -> None:
 def add_file(run: Path, name: str, value: Any) -> None:
     """Adds a JSON file to a finished run, or replaces it, and notes its hash."""
     write_json(run / name, value)
-    _note_hash(run, name)
+    _note_hashes(run, name)
 
 
 def add_text(run: Path, name: str, text: str) -> None:
     """Adds a text file to a finished run, or replaces it, and notes its hash."""
     _write_text(run / name, text)
-    _note_hash(run, name)
+    _note_hashes(run, name)
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -168,11 +204,17 @@ def write_hashes(run: Path) -> None:
     write_json(run / _HASHES, _hashes(run))
 
 
-def _note_hash(run: Path, name: str) -> None:
-    """Notes one file's hash and leaves the others: hashing all again would take damage for what was written."""
+def _note_hashes(run: Path, name: str) -> None:
+    """Notes the hash of one file, or of all in one folder, and leaves the others.
+
+    Hashing all again would take damage for what was written.
+    """
     noted = _noted_hashes(run)
     if noted is not None:
-        write_json(run / _HASHES, dict(sorted({**noted, name: _hash(run / name)}.items())))
+        others = {path: digest for path, digest in noted.items() if path != name and not path.startswith(f"{name}/")}
+        paths = [run / name] if (run / name).is_file() else (run / name).rglob("*")
+        ours = {path.relative_to(run).as_posix(): _hash(path) for path in paths if path.is_file()}
+        write_json(run / _HASHES, dict(sorted((others | ours).items())))
 
 
 def _noted_hashes(run: Path) -> dict[str, str] | None:

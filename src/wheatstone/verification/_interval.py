@@ -42,3 +42,21 @@ def ratio_interval(circuit: np.ndarray, clean: np.ndarray, corrupt: np.ndarray, 
         rng=np.random.default_rng(seed),
     ).confidence_interval
     return [float(found.low), float(found.high)]
+
+
+def mean_intervals(values: np.ndarray, seed: int) -> list[tuple[float | None, float | None]]:
+    """95% percentile intervals of many means over the same prompts, which are resampled together.
+
+    Args:
+        values: [row, prompt].
+        seed: of the resampling.
+
+    Returns:
+        Of each row; (None, None) for a single prompt.
+    """
+    rows, prompts = values.shape
+    if prompts < 2:
+        return [(None, None)] * rows
+    shares = np.random.default_rng(seed).multinomial(prompts, np.full(prompts, 1 / prompts), _RESAMPLES) / prompts
+    low, high = np.quantile(shares @ values.T, (0.025, 0.975), axis=0)
+    return list(zip(low.tolist(), high.tolist(), strict=True))

@@ -1,0 +1,79 @@
+"""`wheatstone explain RUN`: what each part of a run's circuit does, in words, numbers and pictures."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wheatstone.cli._options import DeviceOption, DtypeOption
+from wheatstone.cli._output import JsonOption, Output
+
+
+def explain(
+    run: Annotated[Path, typer.Argument(help="Folder of a run of `discover`.", metavar="RUN")],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only",
+            help="A section to make, as `--json` names them; may be repeated. By default all that the run has what it "
+            "takes for; the others are listed with what is missing.",
+            metavar="SECTION",
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option("--split", help="Of a task's run: read train, validation, test or all (default) of its prompts."),
+    ] = None,
+    most: Annotated[int | None, typer.Option("--most", help="Read so many prompts at most.", min=1)] = None,
+    tuned_lens: Annotated[
+        Path | None,
+        typer.Option("--tuned-lens", help="safetensors file of tuned-lens weights of this model, read beside."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Where the run's model is now; by default where it was.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of intervals, null distributions and random heads.")] = 0,
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = "float32",
+    as_json: JsonOption = False,
+) -> None:
+    """Say how the model gets from the prompt to the answer, and write it to explain.html.
+
+    Each section reads the run's model and prompts and leaves its rows (Parquet), its numbers (JSON) and its pictures in
+    the run's folder `explain`.
+    """
+    started = time.perf_counter()
+    from wheatstone.runs import add_text, new_part, read_manifest
+
+    read_manifest(run)
+    output = Output(as_json)
+    with output.progress() as report:
+        report("starting", 0, None)
+        from wheatstone.figures import claims_of, render_explanation
+        from wheatstone.runs import ExplainSettings, explain_run
+
+        settings = ExplainSettings(tuple(only or ()), split, most, tuned_lens, seed)
+        with new_part(run, "explain") as folder:
+            report("starting", 1, 1)
+            found = explain_run(run, folder, settings, model=model, device=device, dtype=dtype, report=report)
+            page = render_explanation(run, folder, report)
+        add_text(run, "explain.html", page)
+    missing = {name: section["missing"] for name, section in found.items() if "missing" in section}
+    seconds = round(time.perf_counter() - started, 2)
+    output.document(
+        {
+            "run": str(run),
+            "page": str(run / "explain.html"),
+            "seconds": seconds,
+            "sections": {name: section for name, section in found.items() if name not in missing},
+            "missing": missing,
+        }
+    )
+    for _, claim in claims_of(run):
+        output.print(claim.text, markup=False)
+    for name, what in missing.items():
+        output.print(f"not shown: {name}, because the run lacks {what}", markup=False)
+    output.print(f"\npage     {run / 'explain.html'}\nrows     {run / 'explain'} ({seconds:.0f} s)", markup=False)

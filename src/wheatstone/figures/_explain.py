@@ -1,0 +1,105 @@
+"""`explain.html`: an explanation as one page. Words made of numbers, pictures, and under each picture its rows.
+
+It carries everything with it and loads nothing. Every sentence is linked to the table that it comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from wheatstone._progress import Reporter, silent
+from wheatstone.figures._explained import Claim, told
+from wheatstone.figures._load import RunData
+from wheatstone.figures._parts import PARTS
+from wheatstone.figures._render import png_of
+from wheatstone.figures._report import Picture, page_scripts, script_hash, template, title_of
+from wheatstone.figures._words import decimal, probability
+
+_MOST_ROWS = 40
+"""Rows of a table that are on the page; the file has all."""
+
+
+def render_explanation(run: Path, folder: Path | None = None, report: Reporter = silent) -> str:
+    """Draws the pictures of an explanation and composes its page.
+
+    Args:
+        run: the run.
+        folder: of the explanation, where `NAME.svg` and `NAME.png` of every picture are written; the run's
+            `explain` by default.
+        report: told how far it is.
+
+    Returns:
+        The page, as HTML.
+
+    Raises:
+        RunError: the run or its explanation cannot be read.
+    """
+    data = RunData.load(run)
+    folder = folder or run / "explain"
+    sections = told(data, folder)
+    shown = [(name, sections[name]) for name in PARTS if name in sections and "summary" in sections[name].about]
+    parts: list[dict[str, Any]] = []
+    for done, (name, section) in enumerate(shown):
+        report("drawing", done, len(shown))
+        part = PARTS[name]
+        figures: list[dict[str, Any]] = []
+        for exhibit in part.exhibits(section):
+            picture = Picture.of(exhibit.chart)
+            (folder / f"{exhibit.name}.svg").write_text(picture.svg, encoding="utf-8")
+            (folder / f"{exhibit.name}.png").write_bytes(png_of(picture.svg))
+            alt = picture.spec["description"]
+            figures.append(exhibit._asdict() | {"src": picture.data_uri, "alt": alt, "spec": picture.spec})
+        tables = [_table(name, rows) for name, rows in section.tables.items()]
+        parts.append(
+            {"name": name, "part": part, "section": section, "claims": part.claims(section)}
+            | {"figures": figures, "tables": tables}
+        )
+    report("drawing", len(shown), len(shown))
+    scripts = page_scripts()
+    return template("explain.html.jinja").render(
+        run=data,
+        manifest=data.manifest,
+        title=title_of(data),
+        parts=parts,
+        leads=[claim for part in parts for claim in part["claims"] if claim.lead],
+        missing={name: section.about for name, section in sections.items() if "missing" in section.about},
+        titles={name: part.title for name, part in PARTS.items()},
+        scripts=scripts,
+        hashes=[script_hash(script) for script in scripts],
+    )
+
+
+def claims_of(run: Path, folder: Path | None = None) -> Iterator[tuple[str, Claim]]:
+    """Every sentence of an explanation with its section, in the order of the page: what the command prints."""
+    sections = told(RunData.load(run), folder or run / "explain")
+    for name, part in PARTS.items():
+        if name in sections and "summary" in sections[name].about:
+            for claim in part.claims(sections[name]):
+                yield name, claim
+
+
+def _table(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """A table as the page shows it: its first rows, as text."""
+    first = rows[:_MOST_ROWS]
+    return {
+        "name": name,
+        "rows": len(rows),
+        "columns": [
+            (column, not isinstance(value, str | list)) for column, value in (first[0] if first else {}).items()
+        ],
+        "cells": [[_cell(value) for value in row.values()] for row in first],
+    }
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return probability(value) if 0 < value < 0.01 else decimal(value, 3)
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)

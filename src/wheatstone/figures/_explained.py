@@ -1,0 +1,120 @@
+"""What a page of an explanation is made of: a section's stored rows, and the claims and pictures made from them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow.parquet as pq
+
+from wheatstone._errors import RunError
+from wheatstone.figures._load import Row, RunData
+
+
+class Claim(NamedTuple):
+    """A sentence of the page.
+
+    Args:
+        text: the sentence, built from numbers of the section.
+        table: whose rows show it.
+        lead: whether it also belongs in the paragraph at the top of the page.
+    """
+
+    text: str
+    table: str
+    lead: bool = False
+
+
+class Exhibit(NamedTuple):
+    """A picture of the page.
+
+    Args:
+        name: of its files, without ending.
+        chart: an Altair chart.
+        caption: how to read it.
+    """
+
+    name: str
+    chart: Any
+    caption: str
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """One section of a run's explanation, as it was stored.
+
+    Args:
+        run: the run.
+        folder: that holds the section.
+        about: its JSON: `summary`, `method`, `n`, `prompts`, `seed`, `tables`; or `missing`.
+    """
+
+    run: RunData
+    folder: Path
+    about: Mapping[str, Any]
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """The numbers that words are built of."""
+        return self.about["summary"]
+
+    @property
+    def n(self) -> int:
+        """Prompts that were read."""
+        return int(self.about["n"])
+
+    @cached_property
+    def tables(self) -> dict[str, list[Row]]:
+        """All rows, by table."""
+        return {name: self._rows(name) for name in self.about["tables"]}
+
+    def _rows(self, name: str) -> list[Row]:
+        path = self.folder / f"{name}.parquet"
+        try:
+            return pq.read_table(path).to_pylist()
+        except (OSError, ValueError) as error:
+            raise RunError(
+                expected=f"a run folder with a readable {path.name}",
+                got=f"{path}, which cannot be read ({error})",
+                do="make the explanation again with `wheatstone explain`",
+            ) from error
+
+
+@dataclass(frozen=True)
+class Part:
+    """How the page shows one section.
+
+    Args:
+        title: its heading.
+        claims: what it says.
+        exhibits: its pictures.
+    """
+
+    title: str
+    claims: Callable[[Told], list[Claim]]
+    exhibits: Callable[[Told], list[Exhibit]]
+
+
+def told(run: RunData, folder: Path) -> dict[str, Told]:
+    """Every section that an explanation's folder holds, by name.
+
+    Raises:
+        RunError: there is none, or one cannot be read.
+    """
+    found: dict[str, Told] = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            found[path.stem] = Told(run, folder, json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise RunError(
+                expected=f"a readable {path.name}", got=f"{path}: {error}", do="make the explanation again"
+            ) from error
+    if not found:
+        raise RunError(
+            expected="a run with an explanation", got=f"{run.path}, which has none", do="run `wheatstone explain` on it"
+        )
+    return found

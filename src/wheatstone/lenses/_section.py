@@ -1,0 +1,170 @@
+"""What a section of an explanation is: something a run can be asked, with rows for an answer.
+
+A section reads `Material` (the model, the prompts, the circuit) and gives an `Explanation`: tables of rows, a few
+numbers that sum them up, and how they were measured. What a run lacks is known before anything is computed: every
+section says what it needs, and a need says what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from wheatstone._progress import Reporter
+from wheatstone.circuits import Circuit, Experiment
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What a section reads.
+
+    Args:
+        experiment: the model and the prompts that are explained, under the circuit's ablation and metric.
+        circuit: that the run found.
+        task: its task's name as `load_task` takes it; empty for a run of given prompts.
+        about: the rest of the run's `task.json` (kind, templates …); empty for a run of given prompts.
+        split: which prompts these are, in words.
+        tuned_lens: file of tuned-lens weights, or None.
+        seed: of bootstrap intervals, null distributions and random draws.
+    """
+
+    experiment: Experiment
+    circuit: Circuit
+    task: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    split: str = "the prompts it was found on"
+    tuned_lens: Path | None = None
+    seed: int = 0
+
+    @property
+    def n(self) -> int:
+        """How many prompts there are."""
+        return len(self.experiment.encoded.pairs)
+
+    @cached_property
+    def last_nodes(self) -> Float[Tensor, "node batch d_model"]:
+        """What every node writes at each clean prompt's last token."""
+        return self._at_sites[0]
+
+    @cached_property
+    def subject_nodes(self) -> Float[Tensor, "node batch d_model"]:
+        """What every node writes at the last token of each clean prompt's subject."""
+        return self._at_sites[1]
+
+    @cached_property
+    def _at_sites(self) -> tuple[Tensor, Tensor]:
+        encoded = self.experiment.encoded
+        nodes = self.experiment.model.forward(encoded.clean, cache=True).nodes
+        assert nodes is not None
+        every = range(nodes.shape[1])
+        last, subject = (nodes[:, every, places] for places in (encoded.last, encoded.subject_last))
+        return last, subject
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of one kind.
+
+    Args:
+        kind: the NamedTuple that they are; columns and their types are its.
+        rows: of that kind.
+    """
+
+    kind: type[Any]
+    rows: tuple[tuple[Any, ...], ...]
+
+    @classmethod
+    def of(cls, kind: type[Any], rows: Any) -> Table:
+        """Any iterable of rows."""
+        return cls(kind, tuple(rows))
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a section found.
+
+    Args:
+        tables: by name; a name is used by one section only.
+        summary: the numbers that words are built of, for JSON.
+        method: how they were measured, a sentence or two: what is counted, n, which interval.
+    """
+
+    tables: Mapping[str, Table]
+    summary: Mapping[str, Any]
+    method: str
+
+
+Need = Callable[[Material], str | None]
+"""Says what is missing, as a noun phrase, or None."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One question that a run can be asked.
+
+    Args:
+        name: as `explain --only` takes it.
+        asks: the question, in a line.
+        read: what answers it.
+        needs: what a run must have for it, checked in this order.
+    """
+
+    name: str
+    asks: str
+    read: Callable[[Material, Reporter], Explanation]
+    needs: tuple[Need, ...] = ()
+
+    def missing(self, material: Material) -> str | None:
+        """What the run lacks for this section, or None."""
+        return next(filter(None, (need(material) for need in self.needs)), None)
+
+
+def several_prompts(material: Material) -> str | None:
+    """An interval over prompts needs two."""
+    return None if material.n > 1 else "a second prompt: an interval over one does not exist"
+
+
+def distractors(material: Material) -> str | None:
+    """A logit difference compares with something."""
+    without = sum(not pair.distractors for pair in material.experiment.encoded.pairs)
+    return None if not without else f"a distractor for every prompt ({without} of {material.n} have none)"
+
+
+def spans(*names: str) -> Need:
+    """Named places that every prompt must have.
+
+    Args:
+        names: such as `relation`; `last` and `subject` always exist.
+    """
+
+    def missing(material: Material) -> str | None:
+        there = material.experiment.encoded.spans
+        for name in names:
+            lacking = material.n if name not in there else int((there[name][:, 0] < 0).sum())
+            if lacking:
+                return f"a span {name!r} in every prompt ({lacking} of {material.n} lack it)"
+        return None
+
+    return missing
+
+
+def of_task(*prefixes: str) -> Need:
+    """A run of one of certain tasks.
+
+    Args:
+        prefixes: that the task's name begins with, such as `ioi` or `facts/`.
+    """
+
+    def missing(material: Material) -> str | None:
+        if material.task.startswith(prefixes):
+            return None
+        got = f"this is one of {material.task}" if material.task else "this is one of given prompts"
+        return f"a run of a task {' or '.join(prefixes)} ({got})"
+
+    return missing

@@ -1,0 +1,25 @@
+"""Every section by name, in the order of the page. One more section is one entry here and one in `figures`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wheatstone._errors import RequestError
+from wheatstone.lenses._logit_lens import LENS
+from wheatstone.lenses._section import Section
+
+SECTIONS: dict[str, Section] = {section.name: section for section in (LENS,)}
+
+
+def sections_named(names: Sequence[str]) -> list[Section]:
+    """Sections by name, in the order of the page; all where none is named.
+
+    Raises:
+        RequestError: no such section.
+    """
+    for name in names:
+        if name not in SECTIONS:
+            raise RequestError(
+                expected=f"a section out of {', '.join(SECTIONS)}", got=repr(name), do="choose one of these"
+            )
+    return [section for name, section in SECTIONS.items() if not names or name in names]

@@ -1,0 +1,209 @@
+"""An explanation as part of a run: sections read the run's model and prompts, and leave rows and numbers behind.
+
+A run's folder `explain` holds, for each section, NAME.json (numbers, method, n, seed, the files of its tables) and a
+Parquet file for each table. A section that the run has not what it takes for leaves `missing` in its JSON instead.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from wheatstone._errors import RequestError, RunError
+from wheatstone._progress import Reporter, silent
+from wheatstone._version import __version__
+from wheatstone.circuits import Circuit, Experiment
+from wheatstone.lenses import Material, Section, sections_named
+from wheatstone.models import ResidualModel, load_model
+from wheatstone.runs._folder import read_json, read_manifest, write_json
+from wheatstone.runs._tables import write_table
+from wheatstone.runs._weights import same_weights
+from wheatstone.tasks import SPLITS, PromptPair
+
+FORMAT = "wheatstone.explain/1"
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class ExplainSettings:
+    """What to explain, and on which prompts.
+
+    Args:
+        only: names of sections; all that the run has what it takes for by default.
+        split: of a task's run: `train`, `validation`, `test` or `all`. Reading a model proves nothing about a circuit,
+            so all of them is no leak, and the default.
+        most: prompts at most, the first so many; None for all.
+        tuned_lens: a safetensors file of tuned-lens weights.
+        seed: of intervals and random draws.
+    """
+
+    only: tuple[str, ...] = ()
+    split: str | None = None
+    most: int | None = None
+    tuned_lens: Path | None = None
+    seed: int = 0
+
+
+def explain_run(
+    run: Path,
+    folder: Path,
+    settings: ExplainSettings,
+    *,
+    model: str | None = None,
+    device: str = "cpu",
+    dtype: str = "float32",
+    report: Reporter = silent,
+) -> dict[str, dict[str, Any]]:
+    """Explains a discovery's run.
+
+    Args:
+        run: the folder of the run.
+        folder: an empty one for what is found, such as `new_part` gives; sections that an earlier explanation of
+            the run has, and that are not made anew, are taken over.
+        settings: what to explain.
+        model: where the run's model is now; by default where it was.
+        device: where to run.
+        dtype: precision.
+        report: told how far it is.
+
+    Returns:
+        By section, what its JSON holds, those taken over included.
+
+    Raises:
+        RunError: there is no run of a discovery.
+        ModelError: the model is not the one the circuit was found in.
+        RequestError: no such section or split, or the run lacks what a section that was asked for by name needs.
+    """
+    sections = sections_named(settings.only)
+    material = material_of(run, settings, model=model, device=device, dtype=dtype, report=report)
+    for section in sections if settings.only else ():
+        if missing := section.missing(material):
+            raise _lacking(run, section, missing)
+    earlier = run / "explain"
+    if settings.only and earlier.is_dir():
+        shutil.copytree(earlier, folder, dirs_exist_ok=True)
+    for done, section in enumerate(sections):
+        report("sections", done, len(sections))
+        _drop(folder, section.name)
+        _explain(section, material, folder, named=bool(settings.only), report=report)
+    report("sections", len(sections), len(sections))
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+
+
+def material_of(
+    run: Path,
+    settings: ExplainSettings,
+    *,
+    model: str | None = None,
+    device: str = "cpu",
+    dtype: str = "float32",
+    report: Reporter = silent,
+) -> Material:
+    """The model, prompts and circuit of a run, as sections read them; arguments and errors as `explain_run`'s."""
+    manifest = read_manifest(run)
+    if manifest.get("verb") != "discover":
+        raise RunError(
+            expected="a run of `wheatstone discover`",
+            got=f"{run}, a run of {manifest.get('verb')!r}",
+            do="give the folder that discover's --out named",
+        )
+    circuit = Circuit.load(run / "circuit.json")
+    task: dict[str, Any] = read_json(run, "task.json") if (run / "task.json").is_file() else {}
+    pairs, split = _pairs(run, circuit, task, settings.split)
+    loaded = load_model(model or manifest["model"]["id"], device=device, dtype=dtype, report=report)
+    same_weights(loaded, circuit)
+    pairs = pairs[: settings.most]
+    return Material(
+        experiment=_experiment(loaded.like(circuit.model.graph), circuit, pairs),
+        circuit=circuit,
+        task=task.get("name", ""),
+        about={name: value for name, value in task.items() if name != "pairs"},
+        split=split,
+        tuned_lens=settings.tuned_lens,
+        seed=settings.seed,
+    )
+
+
+def _pairs(run: Path, circuit: Circuit, task: dict[str, Any], split: str | None) -> tuple[tuple[PromptPair, ...], str]:
+    """The prompts, and which they are in words."""
+    if not task:
+        if split is not None:
+            raise RequestError(
+                expected="a run of a task, which has splits",
+                got=f"{run}, a run of given prompts",
+                do="leave --split out",
+            )
+        return circuit.examples, "the prompts it was found on"
+    wanted = SPLITS if split in (None, ALL) else (split,)
+    if not set(wanted) <= set(SPLITS):
+        raise RequestError(
+            expected=f"a split out of {', '.join((*SPLITS, ALL))}", got=repr(split), do="choose one of these"
+        )
+    pairs = tuple(PromptPair.model_validate(pair) for name in wanted for pair in task["pairs"][name])
+    if not pairs:
+        raise RequestError(expected=f"{split} pairs", got=f"{run}, whose task has none", do="choose another --split")
+    return pairs, " and ".join(wanted) if len(wanted) < 3 else "train, validation and test"
+
+
+def _experiment(model: ResidualModel, circuit: Circuit, pairs: Sequence[PromptPair]) -> Experiment:
+    return Experiment(
+        model,
+        pairs,
+        ablation=circuit.ablation,
+        metric=circuit.metric,
+        reference=circuit.examples or None,
+        positions=circuit.spans or None,
+    )
+
+
+def _explain(section: Section, material: Material, folder: Path, *, named: bool, report: Reporter) -> None:
+    started = time.perf_counter()
+    about: dict[str, Any] = {
+        "format": FORMAT,
+        "section": section.name,
+        "asks": section.asks,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "wheatstone": __version__,
+        "n": material.n,
+        "prompts": material.split,
+        "seed": material.seed,
+    }
+    missing = section.missing(material)
+    if missing is None:
+        try:
+            found = section.read(material, report)
+        except RequestError as error:  # these prompts cannot be asked this
+            if named:
+                raise
+            missing = f"{error.expected}; got {error.got}"
+        else:
+            for name, table in found.tables.items():
+                write_table(table, folder / f"{name}.parquet")
+            rows = {name: len(table.rows) for name, table in found.tables.items()}
+            about |= {"summary": found.summary, "method": found.method, "tables": rows}
+    if missing is not None:
+        about["missing"] = missing
+    write_json(folder / f"{section.name}.json", about | {"seconds": round(time.perf_counter() - started, 2)})
+
+
+def _drop(folder: Path, name: str) -> None:
+    """Forgets what an earlier explanation said of a section."""
+    path = folder / f"{name}.json"
+    if path.exists():
+        for table in json.loads(path.read_text(encoding="utf-8")).get("tables", ()):
+            (folder / f"{table}.parquet").unlink(missing_ok=True)
+        path.unlink()
+
+
+def _lacking(run: Path, section: Section, missing: str) -> RequestError:
+    return RequestError(
+        expected=f"for the section {section.name} {missing}",
+        got=f"{run}, which lacks it",
+        do=f"leave {section.name} out, or discover the circuit on prompts that have it",
+    )

@@ -1,0 +1,33 @@
+"""Rows of named tuples as Parquet, columns typed as the tuple says: a table without rows keeps its columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import NoneType
+from typing import Any, get_args, get_type_hints
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from wheatstone.lenses import Table
+
+_TYPES = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_()}
+
+
+def write_table(table: Table, path: Path) -> None:
+    """Writes one table.
+
+    Args:
+        table: of rows whose fields are int, float, str, bool, a list of one of these, or one of these or None.
+        path: of the Parquet file.
+    """
+    schema = pa.schema([(name, _arrow(of)) for name, of in get_type_hints(table.kind).items()])
+    columns = list(zip(*table.rows, strict=True)) or [()] * len(schema)
+    pq.write_table(pa.table(columns, schema=schema), path)
+
+
+def _arrow(of: Any) -> pa.DataType:
+    if of in _TYPES:
+        return _TYPES[of]
+    first = next(part for part in get_args(of) if part is not NoneType)
+    return _arrow(first) if NoneType in get_args(of) else pa.list_(_arrow(first))
