@@ -149,7 +149,15 @@ def test_it_goes_on_where_it_stopped(
     assert json.loads((out / "study.json").read_text()) == document
 
 
-def test_a_folder_with_something_else_is_left_alone(model: ResidualModel, known: Path, tmp_path: Path) -> None:
+def test_two_at_once_in_one_folder_are_refused(model: ResidualModel, known: Path, tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "study"
+    with study_module.alone_in(out), pytest.raises(RunError, match=r"study, where one is running"):
+        run_study(model, settings(known), out)
+    assert not out.exists()
+    assert run_study(model, settings(known), out)["relations"]
+
+
+def test_a_folder_with_something_else_is_leftalone_in(model: ResidualModel, known: Path, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(RunError, match="not a run"):
         run_study(model, settings(known), tmp_path)

@@ -7,11 +7,14 @@ is done, each put in place whole. `study.json`, `manifest.json` and `files.json`
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from wheatstone._errors import PromptError, RequestError, RunError
 from wheatstone._progress import Reporter, silent
@@ -76,11 +79,35 @@ def run_study(model: ResidualModel, settings: StudySettings, out: Path, *, repor
 
     Raises:
         RequestError: a wrong setting; or not one relation could be studied.
-        RunError: the folder holds something else, or a study of other settings.
+        RunError: the folder holds something else, a study of other settings, or one that is running.
 
     When this misleads: see `docs/guides/relation-study.md`.
     """
     settings.check()
+    open_study(out)
+    with alone_in(out):
+        return _run(model, settings, out, report)
+
+
+@contextmanager
+def alone_in(out: Path) -> Generator[None, None, None]:
+    """Keeps a second study out of the folder: each would write over what the other has finished."""
+    lock = FileLock(out.absolute().parent / f".{out.absolute().name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise RunError(
+            expected="a folder that no other study is at work in",
+            got=f"{out}, where one is running",
+            do="wait for it, or choose another --out",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _run(model: ResidualModel, settings: StudySettings, out: Path, report: Reporter) -> dict[str, Any]:
     identity = settings.identity(model)
     open_study(out, identity)
     failed: dict[str, str] = {}
