@@ -17,7 +17,7 @@ demo: $(STAMP)  ## find the circuit behind "The official language of France is" 
 		--faithfulness 0.9 --out runs/france --force
 
 test: $(STAMP)  ## the whole test suite (pulls SmolLM2-135M once)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope
 
 lint: $(STAMP)  ## ruff, pyright, import-linter
 	$(BIN)/ruff check

@@ -6,6 +6,8 @@ import json
 import os
 
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does, before torch is loaded
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers share the cores
 
 from pathlib import Path
 
