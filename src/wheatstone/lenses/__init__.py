@@ -4,6 +4,15 @@ from wheatstone.lenses._answer import LensRow as LensRow
 from wheatstone.lenses._answer import answer_by_layer as answer_by_layer
 from wheatstone.lenses._attention import AttentionRow as AttentionRow
 from wheatstone.lenses._attention import head_attention as head_attention
+from wheatstone.lenses._competition import Competition as Competition
+from wheatstone.lenses._competition import CompetitionRow as CompetitionRow
+from wheatstone.lenses._competition import Strength as Strength
+from wheatstone.lenses._competition import Verdict as Verdict
+from wheatstone.lenses._competition import competition as competition
+from wheatstone.lenses._competition import strengths as strengths
+from wheatstone.lenses._competition import strongest_path as strongest_path
+from wheatstone.lenses._ladder import Rung as Rung
+from wheatstone.lenses._ladder import copying_ladder as copying_ladder
 from wheatstone.lenses._logit_lens import LensPlace as LensPlace
 from wheatstone.lenses._logit_lens import LensPoint as LensPoint
 from wheatstone.lenses._logit_lens import logit_lens as logit_lens
@@ -14,22 +23,35 @@ from wheatstone.lenses._section import Section as Section
 from wheatstone.lenses._section import Table as Table
 from wheatstone.lenses._sections import SECTIONS as SECTIONS
 from wheatstone.lenses._sections import sections_named as sections_named
+from wheatstone.lenses._task_circuits import COMPETING as COMPETING
+from wheatstone.lenses._task_circuits import task_circuits as task_circuits
 from wheatstone.lenses._tuned import TunedLens as TunedLens
 
 __all__ = [
+    "COMPETING",
     "SECTIONS",
     "AttentionRow",
+    "Competition",
+    "CompetitionRow",
     "Explanation",
     "LensPlace",
     "LensPoint",
     "LensRow",
     "Material",
     "Need",
+    "Rung",
     "Section",
+    "Strength",
     "Table",
     "TunedLens",
+    "Verdict",
     "answer_by_layer",
+    "competition",
+    "copying_ladder",
     "head_attention",
     "logit_lens",
     "sections_named",
+    "strengths",
+    "strongest_path",
+    "task_circuits",
 ]
