@@ -1,5 +1,12 @@
 """Single neurons of MLPs: which of them carry an answer, which tokens they write, what their activation foretells."""
 
+from wheatstone.neurons._congruence import Congruence as Congruence
+from wheatstone.neurons._congruence import Reading as Reading
+from wheatstone.neurons._congruence import token_of as token_of
+from wheatstone.neurons._pairs import Pair as Pair
+from wheatstone.neurons._pairs import Pairs as Pairs
+from wheatstone.neurons._pairs import exclusive_pairs as exclusive_pairs
+from wheatstone.neurons._pairs import shuffled_z as shuffled_z
 from wheatstone.neurons._patches import Direction as Direction
 from wheatstone.neurons._patches import Patching as Patching
 from wheatstone.neurons._recovery import SITES as SITES
@@ -10,16 +17,31 @@ from wheatstone.neurons._screen import NeuronScreen as NeuronScreen
 from wheatstone.neurons._screen import mlp_recovery as mlp_recovery
 from wheatstone.neurons._screen import neuron_effects as neuron_effects
 from wheatstone.neurons._screen import screen_neurons as screen_neurons
+from wheatstone.neurons._tokens import CongruentToken as CongruentToken
+from wheatstone.neurons._tokens import Histogram as Histogram
+from wheatstone.neurons._tokens import ends_of as ends_of
+from wheatstone.neurons._tokens import neurons_of_token as neurons_of_token
 
 __all__ = [
     "SITES",
     "Confirmed",
+    "Congruence",
+    "CongruentToken",
     "Direction",
+    "Histogram",
     "NeuronScreen",
+    "Pair",
+    "Pairs",
     "Patching",
+    "Reading",
     "RecoveryRow",
+    "ends_of",
+    "exclusive_pairs",
     "mlp_recovery",
     "neuron_effects",
+    "neurons_of_token",
     "recovery_by_place",
     "screen_neurons",
+    "shuffled_z",
+    "token_of",
 ]

@@ -101,8 +101,8 @@ class NeuronScreen:
         """
         if len(self.confirmed) < 3:
             return float("nan")
-        pairs = [(row.estimate, row.exact) for row in self.confirmed]
-        return float(spearmanr(*zip(*pairs, strict=True)).statistic)
+        estimates, exact = [row.estimate for row in self.confirmed], [row.exact for row in self.confirmed]
+        return float(spearmanr(estimates, exact)[0])  # pyright: ignore[reportArgumentType]
 
 
 def screen_neurons(patching: Patching, *, top: int = 100, report: Reporter = silent) -> NeuronScreen:

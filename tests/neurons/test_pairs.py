@@ -1,0 +1,121 @@
+"""Mutually exclusive pairs: by hand, against the whole matrix, whatever the tiles, within bounded memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import make_tiny
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from wheatstone import ResidualModel
+from wheatstone.neurons import Congruence, Pair, exclusive_pairs, shuffled_z
+
+_MODEL = make_tiny("llama", torch.float64)
+
+
+def _whole(congruence: Congruence) -> dict[tuple[str, int, int], tuple[float, float]]:
+    """Every pair from the whole matrix: (neuron, token, sign) -> (token's gap, neuron's gap)."""
+    matrix = congruence.tokens @ torch.cat([congruence.directions(layer) for layer in range(3)]).T
+    found: dict[tuple[str, int, int], tuple[float, float]] = {}
+    for sign in (1, -1):
+        rows, columns = (sign * matrix).topk(2, dim=1), (sign * matrix).topk(2, dim=0)
+        for token in range(len(matrix)):
+            neuron = int(rows.indices[token, 0])
+            if int(columns.indices[0, neuron]) == token:
+                gaps = rows.values[token].diff(), columns.values[:, neuron].diff()
+                found[f"m{neuron // 24}.n{neuron % 24}", token, sign] = (-float(gaps[0]), -float(gaps[1]))
+    return found
+
+
+@pytest.mark.parametrize("reading", ["readout", "embedding"])
+def test_against_the_whole_matrix(tiny64: ResidualModel, reading: str) -> None:
+    congruence = Congruence(tiny64, reading)
+    expected, found = _whole(congruence), exclusive_pairs(congruence, top=1000)
+    assert found.mutual == len(expected) == len(found.best) > 10
+    assert found.entries == 40 * 72
+    for pair in found.best:
+        gaps = expected[pair.neuron, pair.token, pair.sign]
+        assert (pair.token_gap, pair.neuron_gap) == pytest.approx(gaps, rel=1e-6)
+        assert pair.score == pytest.approx(gaps[0] * gaps[1], rel=1e-6)
+        assert pair.text == f"w{pair.token}"
+    scores = [pair.score for pair in found.best]
+    assert scores == sorted(scores, reverse=True)
+
+
+@pytest.fixture(scope="module")
+def every() -> tuple[Pair, ...]:
+    return exclusive_pairs(Congruence(_MODEL, "embedding"), top=1000).best
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(4, 50), st.integers(5, 30), st.integers(1, 6))
+def test_tiles_change_nothing(every: tuple[Pair, ...], tokens: int, neurons: int, top: int) -> None:
+    whole = every[:top]
+    found = exclusive_pairs(Congruence(_MODEL, "embedding"), top=top, tile=(tokens, neurons)).best
+    assert [_name(pair) for pair in found] == [_name(pair) for pair in whole]
+    assert [pair.score for pair in found] == pytest.approx([pair.score for pair in whole])
+
+
+def _name(pair: Pair) -> tuple[str, int, int]:
+    return pair.neuron, pair.token, pair.sign
+
+
+def test_a_planted_pair_is_found_and_lost_in_the_shuffle() -> None:
+    model = make_tiny("llama", torch.float64)
+    with torch.no_grad():
+        model.blocks[1].neurons_in.weight[:, 6] = -8 * model.unembedding.weight[11]
+    best = exclusive_pairs(Congruence(model, "readout"), top=1).best[0]
+    assert _name(best) == ("m1.n6", 11, -1)
+    assert best.congruence < 0 < best.z
+    shuffled = exclusive_pairs(Congruence(model), top=1, shuffled=0).best[0]
+    assert shuffled.score < best.score / 2
+    assert shuffled == exclusive_pairs(Congruence(model), top=1, shuffled=0).best[0]
+
+
+def test_z_is_that_of_all_shuffles() -> None:
+    token, neuron = torch.tensor([1.0, 2.0, 4.0]), torch.tensor([1.0, -1.0, 3.0])
+    orders = [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]
+    products = torch.stack([token @ neuron[list(order)] for order in orders])
+    expected = (11 - products.mean()) / products.std(correction=0)
+    assert shuffled_z(11.0, token, neuron) == pytest.approx(float(expected))
+
+
+@pytest.fixture
+def peak() -> Callable[[], int]:
+    """Reads how much the process has grown at its largest since the test began, in MB."""
+    status = Path("/proc/self/status")
+    if not Path("/proc/self/clear_refs").exists():
+        pytest.skip("the peak is read from /proc")
+
+    def read(name: str) -> int:
+        found = re.search(rf"{name}:\s+(\d+) kB", status.read_text())
+        assert found is not None
+        return int(found[1]) // 1024
+
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from what there is now
+    before = read("VmRSS")
+    return lambda: read("VmHWM") - before
+
+
+def test_memory_does_not_grow_with_the_vocabulary(peak) -> None:
+    config = LlamaConfig(
+        vocab_size=400_000,
+        hidden_size=8,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        tie_word_embeddings=True,
+    )
+    model = ResidualModel(LlamaForCausalLM(config), _MODEL.tokenizer, id="wide")
+    started = peak()
+    found = exclusive_pairs(Congruence(model, "embedding"), top=3)
+    assert found.entries == 102_400_000  # 410 MB, were it there as a whole
+    assert len(found.best) == 3
+    assert peak() - started < 120
