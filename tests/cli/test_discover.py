@@ -69,6 +69,18 @@ def test_the_same_seed_writes_the_same_bytes(own_home: Path, tiny_folder: Path, 
     assert {entry["path"] for entry in cli("runs", "list", "--json").document} == {str(first), str(second)}
 
 
+@pytest.mark.usefixtures("own_home")
+def test_edges_told_apart_by_position(tiny_folder: Path, cli: Cli, out: Path) -> None:
+    """Down to what is read from heads, which are the same wherever in the prompt."""
+    words = (*tiny_words(tiny_folder), "--faithfulness", 1.0, "--positions", "each", "--no-figures")
+    shown = cli("discover", *words, "--out", out, "--json")
+    assert shown.code == 0, shown.err
+    assert any(".h" in edge["from"] for edge in shown.document["edges"])
+    edges = json.loads((out / "circuit.json").read_text())["edges"]
+    assert {tuple(edge["positions"]) for edge in edges} <= {(0,), (1,), (2,)}
+    assert not any("@" in edge["from"] for edge in edges)
+
+
 def test_prompts_of_a_file(own_home: Path, tiny_folder: Path, cli: Cli, refused: Refused, tmp_path: Path) -> None:
     file, out = tmp_path / "pairs.jsonl", tmp_path / "run"
     records = [

@@ -98,6 +98,10 @@ def test_ranking_is_by_size_of_effect_and_ties_keep_the_order_of_computation() -
 def test_requests_that_are_refused(tiny_experiment: Experiment) -> None:
     with pytest.raises(RequestError, match=r"eap-ig, eap, .*; got 'acdc'"):
         attribute(tiny_experiment, method="acdc")
+    with pytest.raises(
+        RequestError, match=r"use `wheatstone path-patching`; its direct paths, edge by edge, are `exact`"
+    ):
+        attribute(tiny_experiment, method="path-patching")
     with pytest.raises(RequestError, match="at least one integration step; got 0"):
         attribute(tiny_experiment, steps=0)
 

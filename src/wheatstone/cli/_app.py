@@ -12,6 +12,7 @@ from wheatstone.cli._discover import discover
 from wheatstone.cli._explain import explain
 from wheatstone.cli._export import export
 from wheatstone.cli._models import models_app
+from wheatstone.cli._path_patching import path_patching
 from wheatstone.cli._pull import pull
 from wheatstone.cli._runs import runs_app
 from wheatstone.cli._study import study
@@ -25,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (discover, verify, explain, study, export, pull):
+for verb in (discover, verify, explain, path_patching, study, export, pull):
     app.command()(verb)
 for group in (runs_app, models_app, tasks_app):
     app.add_typer(group)

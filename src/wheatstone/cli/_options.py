@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -38,6 +39,10 @@ AnswerOption = Annotated[
 DistractorOption = Annotated[
     list[str] | None,
     typer.Option("--distractor", help="Wrong continuation, usually the counterfactual's answer; may be repeated."),
+]
+PromptsOption = Annotated[
+    Path | None,
+    typer.Option("--prompts", help="Instead: a JSON Lines file of {prompt, counterfactual, answers, distractors}."),
 ]
 TaskOption = Annotated[
     str | None,

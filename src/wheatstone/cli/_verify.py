@@ -16,6 +16,7 @@ from wheatstone.cli._options import (
     DtypeOption,
     KnownOption,
     PromptOption,
+    PromptsOption,
     SeedOption,
     SizeOption,
     TaskOption,
@@ -33,10 +34,7 @@ def verify(
     counterfactual: CounterfactualOption = None,
     answer: AnswerOption = None,
     distractor: DistractorOption = None,
-    prompts: Annotated[
-        Path | None,
-        typer.Option("--prompts", help="JSON Lines file of {prompt, counterfactual, answers, distractors}."),
-    ] = None,
+    prompts: PromptsOption = None,
     task: TaskOption = None,
     split: Annotated[
         str | None, typer.Option("--split", help="Of the run's task or of --task: train, validation or test (default).")

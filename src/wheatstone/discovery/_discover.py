@@ -187,7 +187,7 @@ def discover_in(
         effects=None if found.effects is None else tuple(found.effects[found.keep].tolist()),
         examples=experiment.encoded.pairs,
         task=settings.task,
-        evaluation=evaluation_of(experiment, found.keep),
+        evaluation=evaluation_of(experiment, found.keep, found.faithfulness if settings.goal == "sufficient" else None),
     )
     return Discovery(
         circuit,
@@ -236,15 +236,23 @@ def _by_recurrence(scores: EdgeScores, recurring: Stability) -> EdgeScores:
     return EdgeScores(scores.graph, values, f"{scores.method}, by recurrence", scores.steps)
 
 
-def evaluation_of(experiment: Experiment, keep: Bool[Tensor, "channel node"]) -> Evaluation:
-    """A circuit's result in the units of the metric."""
+def evaluation_of(
+    experiment: Experiment, keep: Bool[Tensor, "channel node"], faithfulness: float | None = None
+) -> Evaluation:
+    """A circuit's result in the units of the metric.
+
+    Args:
+        experiment: model, prompts, ablation and metric.
+        keep: the circuit.
+        faithfulness: of it, where a run has told it already; otherwise it is run.
+    """
     clean, corrupt = float(experiment.clean.mean()), float(experiment.corrupt.mean())
-    circuit = experiment.values(keep[None])[0].mean()
+    (reached,) = experiment.faithfulness(keep[None]) if faithfulness is None else (faithfulness,)
     return Evaluation(
         clean=clean,
         corrupt=corrupt,
-        circuit=float(circuit),
-        faithfulness=(float(circuit) - corrupt) / (clean - corrupt),
+        circuit=corrupt + reached * (clean - corrupt),
+        faithfulness=reached,
         edges=int(keep.sum()),
         total_edges=experiment.graph.edges,
     )

@@ -28,6 +28,13 @@ METHODS: dict[str, ScoreMethod] = {
 }
 """Every scoring method by its name."""
 
+_NO_SCORES = {
+    "path-patching": "use `wheatstone path-patching`; its direct paths, edge by edge, are `exact`",
+    "acdc": "it gives a circuit and no scores: use `discover`",
+    "verified": "it gives a circuit and no scores: use `discover`",
+}
+"""What to do where a method is asked for scores that it does not give."""
+
 
 @dataclass(frozen=True, eq=False)
 class EdgeScores:
@@ -103,7 +110,11 @@ def method_named(name: str) -> ScoreMethod:
         RequestError: there is no such method.
     """
     if name not in METHODS:
-        raise RequestError(expected=f"a method out of {', '.join(METHODS)}", got=repr(name), do="choose one of these")
+        raise RequestError(
+            expected=f"a method out of {', '.join(METHODS)}",
+            got=repr(name),
+            do=_NO_SCORES.get(name, "choose one of these"),
+        )
     return METHODS[name]
 
 

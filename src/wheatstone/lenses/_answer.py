@@ -52,12 +52,12 @@ class LensRow(NamedTuple):
     probability: float
 
 
-def answer_by_layer(experiment: Experiment, keep: Bool[Tensor, "channel node"] | None = None) -> list[LensRow]:
+def answer_by_layer(experiment: Experiment, keep: Bool[Tensor, "channel sender"] | None = None) -> list[LensRow]:
     """Rank and probability of answer and distractor after every layer.
 
     Args:
         experiment: the model and the prompts; read on the clean prompts.
-        keep: a circuit to read beside the model.
+        keep: a circuit to read beside the model; a sender is a node, or a node at a span.
 
     Returns:
         Rows for each run, site, layer, prompt and kind. A prompt equal to its counterfactual has no `subject`.
@@ -83,7 +83,9 @@ def answer_by_layer(experiment: Experiment, keep: Bool[Tensor, "channel node"] |
     return rows
 
 
-def _into_logits(experiment: Experiment, keep: Bool[Tensor, "channel node"]) -> Float[Tensor, "node batch pos d_model"]:
+def _into_logits(
+    experiment: Experiment, keep: Bool[Tensor, "channel sender"]
+) -> Float[Tensor, "node batch pos d_model"]:
     """What each node writes as the circuit's `logits` channel reads it."""
     state, _ = experiment.state(keep)
     nodes, deltas = torch.tensor(state.nodes, dtype=torch.long), state.deltas

@@ -120,8 +120,9 @@ def _strongest_heads(found: Discovery) -> list[str]:
     weight: dict[str, float] = {}
     circuit = found.circuit
     for edge, effect in zip(circuit.edges, circuit.effects or circuit.scores or (), strict=True):
-        if ".h" in edge.sender:
-            weight[edge.sender] = weight.get(edge.sender, 0.0) + abs(effect)
+        head = edge.sender.partition("@")[0]  # wherever in the prompt it is read
+        if ".h" in head:
+            weight[head] = weight.get(head, 0.0) + abs(effect)
     return sorted(weight, key=lambda head: -weight[head])[:_HEADS_SHOWN]
 
 

@@ -1,0 +1,135 @@
+"""`wheatstone path-patching`: what chosen nodes do to the answer along chosen paths alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Column, Table
+
+from wheatstone._errors import RequestError
+from wheatstone.cli._options import (
+    AnswerOption,
+    CounterfactualOption,
+    DeviceOption,
+    DistractorOption,
+    DtypeOption,
+    KnownOption,
+    ModelOption,
+    PromptOption,
+    PromptsOption,
+    SeedOption,
+    SizeOption,
+    TaskOption,
+)
+from wheatstone.cli._output import JsonOption, Output
+from wheatstone.cli._prompts import pairs_of
+
+if TYPE_CHECKING:
+    from wheatstone.circuits import Experiment
+    from wheatstone.discovery import PathEffects
+
+_MOST = 25
+"""Senders that are printed; the JSON document has all."""
+
+
+def path_patching(
+    model: ModelOption = "smollm2-135m",
+    prompt: PromptOption = None,
+    counterfactual: CounterfactualOption = None,
+    answer: AnswerOption = None,
+    distractor: DistractorOption = None,
+    prompts: PromptsOption = None,
+    task: TaskOption = None,
+    known: KnownOption = 10,
+    size: SizeOption = 50,
+    sender: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sender",
+            help="Node to ablate along the paths (a14.h7, m3, input), in a run of its own; may be repeated. Several "
+            "joined by + go together. Every node before a receiver by default.",
+        ),
+    ] = None,
+    receiver: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--receiver",
+            help="Channel where the paths end (a23.h4<q>, a23.g1<v>, m17, logits); may be repeated, all in every run. "
+            "logits by default.",
+        ),
+    ] = None,
+    through: Annotated[
+        str,
+        typer.Option("--through", help="mlps: the edge and every way through MLPs between. direct: the edge alone."),
+    ] = "mlps",
+    ablation: Annotated[
+        str, typer.Option("--ablation", help="What an ablated path carries: counterfactual, mean or zero.")
+    ] = "counterfactual",
+    metric: Annotated[
+        str | None,
+        typer.Option("--metric", help="logit_diff, prob_diff or kl; by default the task's, or logit_diff."),
+    ] = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = "float32",
+    as_json: JsonOption = False,
+) -> None:
+    """Ablate nodes along the paths to chosen receivers alone, and show what the metric loses.
+
+    Heads between keep what they wrote on the clean prompt; what the receivers then read differently goes on to the
+    logits as in any run. Of a task, its training split is used.
+    """
+    if task and any((prompt, counterfactual, answer, distractor, prompts)):
+        raise RequestError(expected="either --task or prompts", got="both", do="leave one of them out")
+    pairs = None if task else pairs_of(prompt, counterfactual, answer, distractor, prompts)
+    output = Output(as_json)
+    with output.progress() as report:
+        report("starting", 0, None)
+        from wheatstone.circuits import Experiment
+        from wheatstone.discovery import path_patching as patched
+        from wheatstone.models import load_model
+        from wheatstone.tasks import load_task
+
+        loaded = load_model(model, device=device, dtype=dtype, report=report)
+        report("starting", 1, 1)
+        found = load_task(task, loaded, seed=seed, known=known or None, size=size, report=report) if task else None
+        experiment = Experiment(
+            loaded,
+            pairs or (found.train if found else ()),
+            ablation=ablation,
+            metric=metric or (found.metric if found else "logit_diff"),
+        )
+        groups = [tuple(name.split("+")) for name in sender] if sender else None
+        effects = patched(experiment, groups, receiver or ("logits",), through=through, report=report)
+    output.document(_document(effects, experiment))
+    output.print(_table(effects, experiment))
+
+
+def _document(effects: PathEffects, experiment: Experiment) -> dict[str, Any]:
+    return {
+        "receivers": list(effects.receivers),
+        "through": effects.through,
+        "ablation": experiment.ablation,
+        "metric": experiment.metric.name,
+        "clean": float(experiment.clean.mean()),
+        "corrupt": float(experiment.corrupt.mean()),
+        "n": experiment.clean.numel(),
+        "effects": [
+            {"sender": name, "effect": float(values.mean()), "by_prompt": values.tolist()}
+            for name, values in zip(effects.senders, effects.values, strict=True)
+        ],
+    }
+
+
+def _table(effects: PathEffects, experiment: Experiment) -> Table:
+    """The strongest senders."""
+    title = f"{experiment.metric.name} lost ({experiment.metric.unit}; {float(experiment.clean.mean()):.2f} in all)"
+    table = Table("sender", Column(title, justify="right"), box=None, title_justify="left")
+    table.title = f"Paths to {', '.join(effects.receivers)}, {effects.through} (n = {experiment.clean.numel()})"
+    rows = effects.ranking()
+    for name, effect in rows[:_MOST]:
+        table.add_row(name, f"{effect:+.3f}")
+    if len(rows) > _MOST:
+        table.add_row(f"… and {len(rows) - _MOST} more, with --json", "")
+    return table
