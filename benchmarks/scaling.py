@@ -4,7 +4,8 @@
 
 Prompts are random words; what is measured is the scoring of every edge, and exact runs of some. Seconds of a processor
 are fitted, which a busy machine changes less than those of the clock. A cost that grows in proportion to its size is a
-line of slope 1 on two logarithmic axes; the slope stands below each table. `--write` puts the tables into
+line of slope 1 on two logarithmic axes, and a fixed cost makes it flatter at first; the slope over the larger half of
+the sizes, and the straight line through all of them, stand below each table. `--write` puts the tables into
 docs/results/scaling.md and the plot into docs/images/scaling.png.
 """
 
@@ -14,7 +15,7 @@ import argparse
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -23,6 +24,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does
 import altair as alt
 import numpy as np
 import torch
+from scipy.stats import linregress, t
 
 import wheatstone as ws
 from wheatstone.discovery import attribute
@@ -83,10 +85,16 @@ def cost(work: Work, repeats: int) -> tuple[float, float]:
     return median(wall for wall, _ in times), median(busy for _, busy in times)
 
 
-def slope(sizes: list[int], times: list[float]) -> float:
-    """Exponent of the growth over the larger half of the sizes, where fixed costs no longer tell."""
+def growth(sizes: Sequence[int], times: Sequence[float]) -> str:
+    """Exponent of the growth over the larger half of the sizes, where fixed costs tell less, and a straight line."""
     half = len(sizes) // 2
-    return float(np.polyfit(np.log(sizes[half:]), np.log(times[half:]), 1)[0])
+    power = linregress(np.log(sizes[half:]), np.log(times[half:]))
+    reach = power.stderr * t.ppf(0.975, len(sizes) - half - 2)
+    line = linregress(sizes, times)
+    return (
+        f"slope {power.slope:.2f} [{power.slope - reach:.2f}, {power.slope + reach:.2f}] over the larger half; "
+        f"the line {line.intercept:.2f} s + {line.slope * 1000:.1f} ms x size over all of it has R² = {line.rvalue**2:.4f}"
+    )
 
 
 def main() -> None:
@@ -95,6 +103,7 @@ def main() -> None:
     parser.add_argument("--largest", type=int, default=10**9, help="leave out sizes above this")
     parser.add_argument("--write", action="store_true", help="write docs/results/scaling.md and its plot")
     options = parser.parse_args()
+    torch.set_num_threads(1)
     model = ws.load_model("smollm2-135m")
 
     def scores(prompts: int, width: int) -> Work:
@@ -128,13 +137,15 @@ def main() -> None:
     text = [
         "# How cost grows on SmolLM2-135M",
         "",
-        "Made by `python benchmarks/scaling.py --write`. A slope of 1 is growth in proportion.",
+        "Made by `python benchmarks/scaling.py --write`. A slope of 1 is growth in proportion; "
+        "intervals are 95%, of the fit.",
         "",
         machine,
         "",
         "![Seconds over size, both axes logarithmic](../images/scaling.png)",
     ]
     points: list[dict[str, object]] = []
+    measured: dict[str, list[tuple[int, float]]] = {}
     for name, (about, sizes, work) in sweeps.items():
         used = [size for size in sizes if size <= options.largest]
         work(used[0])()  # what a first call does once
@@ -146,7 +157,10 @@ def main() -> None:
             points.append({"sweep": about.replace("`", ""), "size": size, "seconds": cpu})
             text.append(f"| {size} | {wall:.2f} | {cpu:.2f} | {cpu / size:.3f} |")
             print(name, text[-1], flush=True)
-        text += ["", f"{about}: slope {slope(used, busy):.2f} over the larger half."]
+        text += ["", f"{about}: {growth(used, busy)}."]
+        measured[name] = list(zip(used, busy, strict=True))
+    both = sorted([(13 * size, busy) for size, busy in measured["prompts"]] + measured["tokens"])
+    text += ["", f"Prompts x tokens, both sweeps together: {growth(*zip(*both, strict=True))}."]
     print("\n".join(text))
     if options.write:
         docs = Path(__file__).parent.parent / "docs"
