@@ -93,7 +93,7 @@ def growth(sizes: Sequence[int], times: Sequence[float]) -> str:
     line = linregress(sizes, times)
     return (
         f"slope {power.slope:.2f} [{power.slope - reach:.2f}, {power.slope + reach:.2f}] over the larger half; "
-        f"the line {line.intercept:.2f} s + {line.slope * 1000:.1f} ms x size over all of it has R² = {line.rvalue**2:.4f}"
+        f"the line {line.intercept:.2f} s + {line.slope * 1000:.1f} ms x size has R² = {line.rvalue**2:.4f}"
     )
 
 
