@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from materials import material_of
 
-from wheatstone import Circuit, Experiment
-from wheatstone.circuits._circuit import ModelInfo
-from wheatstone.discovery import attribute
+from wheatstone import Experiment
 from wheatstone.lenses import Material
-
-
-def material_of(experiment: Experiment, **more: object) -> Material:
-    """An experiment as sections read it, with the ten best-scored edges for a circuit."""
-    keep = attribute(experiment).top([10])[0]
-    return Material(experiment, Circuit.of_mask(ModelInfo.of(experiment.model), keep), **more)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.fixture(scope="session")

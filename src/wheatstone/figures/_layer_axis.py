@@ -41,7 +41,7 @@ def banded(
     """
     up = alt.Y(f"{y}:Q", scale=scale, axis=alt.Axis(**axis))
     low = alt.Y(f"{y}_low:Q", scale=scale, axis=alt.Axis(**axis))
-    name = str(colour.to_dict()["field"])
+    name = str(colour.shorthand).partition(":")[0]
     tooltip = [
         alt.Tooltip(f"{name}:N", title="curve"),
         alt.Tooltip("after:N", title="after"),

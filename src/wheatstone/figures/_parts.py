@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from wheatstone.figures import _lens_part
+from wheatstone.figures import _attention_part, _attribution_part, _lens_part, _vocabulary_part
 from wheatstone.figures._explained import Part
 
 PARTS: dict[str, Part] = {
     "lens": _lens_part.PART,
+    "attribution": _attribution_part.PART,
+    "attention": _attention_part.PART,
+    "vocabulary": _vocabulary_part.PART,
 }
 """One entry for every entry of `wheatstone.lenses.SECTIONS`."""

@@ -4,6 +4,16 @@ from wheatstone.lenses._answer import LensRow as LensRow
 from wheatstone.lenses._answer import answer_by_layer as answer_by_layer
 from wheatstone.lenses._attention import AttentionRow as AttentionRow
 from wheatstone.lenses._attention import head_attention as head_attention
+from wheatstone.lenses._attention_writes import HeadWrites as HeadWrites
+from wheatstone.lenses._attention_writes import SpanAttention as SpanAttention
+from wheatstone.lenses._attention_writes import TokenAttention as TokenAttention
+from wheatstone.lenses._attention_writes import attention as attention
+from wheatstone.lenses._attention_writes import head_writes as head_writes
+from wheatstone.lenses._attribution import NeuronAttribution as NeuronAttribution
+from wheatstone.lenses._attribution import NodeAttribution as NodeAttribution
+from wheatstone.lenses._attribution import PromptAttribution as PromptAttribution
+from wheatstone.lenses._attribution import attribution as attribution
+from wheatstone.lenses._attribution import direct_effects as direct_effects
 from wheatstone.lenses._competition import Competition as Competition
 from wheatstone.lenses._competition import CompetitionRow as CompetitionRow
 from wheatstone.lenses._competition import Strength as Strength
@@ -16,6 +26,7 @@ from wheatstone.lenses._ladder import copying_ladder as copying_ladder
 from wheatstone.lenses._logit_lens import LensPlace as LensPlace
 from wheatstone.lenses._logit_lens import LensPoint as LensPoint
 from wheatstone.lenses._logit_lens import logit_lens as logit_lens
+from wheatstone.lenses._readout import Readout as Readout
 from wheatstone.lenses._section import Explanation as Explanation
 from wheatstone.lenses._section import Material as Material
 from wheatstone.lenses._section import Need as Need
@@ -26,6 +37,8 @@ from wheatstone.lenses._sections import sections_named as sections_named
 from wheatstone.lenses._task_circuits import COMPETING as COMPETING
 from wheatstone.lenses._task_circuits import task_circuits as task_circuits
 from wheatstone.lenses._tuned import TunedLens as TunedLens
+from wheatstone.lenses._vocabulary import VocabularyPush as VocabularyPush
+from wheatstone.lenses._vocabulary import vocabulary as vocabulary
 
 __all__ = [
     "COMPETING",
@@ -34,24 +47,37 @@ __all__ = [
     "Competition",
     "CompetitionRow",
     "Explanation",
+    "HeadWrites",
     "LensPlace",
     "LensPoint",
     "LensRow",
     "Material",
     "Need",
+    "NeuronAttribution",
+    "NodeAttribution",
+    "PromptAttribution",
+    "Readout",
     "Rung",
     "Section",
+    "SpanAttention",
     "Strength",
     "Table",
+    "TokenAttention",
     "TunedLens",
     "Verdict",
+    "VocabularyPush",
     "answer_by_layer",
+    "attention",
+    "attribution",
     "competition",
     "copying_ladder",
+    "direct_effects",
     "head_attention",
+    "head_writes",
     "logit_lens",
     "sections_named",
     "strengths",
     "strongest_path",
     "task_circuits",
+    "vocabulary",
 ]

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from wheatstone._progress import Reporter
 from wheatstone.circuits import Circuit, Experiment
+from wheatstone.lenses._readout import Readout
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,45 @@ class Material:
     def subject_nodes(self) -> Float[Tensor, "node batch d_model"]:
         """What every node writes at the last token of each clean prompt's subject."""
         return self._at_sites[1]
+
+    @cached_property
+    def last_stream(self) -> Float[Tensor, "batch d_model"]:
+        """The final residual stream at each clean prompt's last token."""
+        return self.experiment.model.after_sublayers(self.last_nodes)[-1]
+
+    @cached_property
+    def readout(self) -> Readout:
+        """The final norm at a frozen scale and the unembedding, at each clean prompt's last token."""
+        return Readout.at(self.experiment.model, self.last_stream)
+
+    @cached_property
+    def has_distractors(self) -> bool:
+        """Whether every prompt has one."""
+        distractors = self.experiment.encoded.distractors
+        return bool(distractors.shape[1] and (distractors[:, 0] >= 0).all())
+
+    @cached_property
+    def answer_directions(self) -> Float[Tensor, "batch d_model"]:
+        """The direction towards each prompt's first answer and away from its first distractor.
+
+        Away from the mean of all tokens where there are no distractors.
+        """
+        encoded = self.experiment.encoded
+        away = (
+            self.readout.directions(encoded.distractors[:, 0]) if self.has_distractors else self.readout.mean_directions
+        )
+        return self.readout.directions(encoded.answers[:, 0]) - away
+
+    @cached_property
+    def patterns(self) -> Float[Tensor, "layer batch head query key"]:
+        """Attention weights of every head on the clean prompts."""
+        return self.experiment.model.attention(self.experiment.encoded.clean)
+
+    def answer_gap(self, logits: Float[Tensor, "batch vocab"]) -> Float[Tensor, " batch"]:
+        """Logit of the first answer less that of the first distractor (or the mean of all), prompt by prompt."""
+        encoded, every = self.experiment.encoded, range(self.n)
+        other = logits[every, encoded.distractors[:, 0]] if self.has_distractors else logits.mean(-1)
+        return logits[every, encoded.answers[:, 0]] - other
 
     @cached_property
     def _at_sites(self) -> tuple[Tensor, Tensor]:

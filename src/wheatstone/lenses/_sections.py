@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wheatstone._errors import RequestError
+from wheatstone.lenses._attention_writes import ATTENTION
+from wheatstone.lenses._attribution import ATTRIBUTION
 from wheatstone.lenses._logit_lens import LENS
 from wheatstone.lenses._section import Section
+from wheatstone.lenses._vocabulary import VOCABULARY
 
-SECTIONS: dict[str, Section] = {section.name: section for section in (LENS,)}
+SECTIONS: dict[str, Section] = {section.name: section for section in (LENS, ATTRIBUTION, ATTENTION, VOCABULARY)}
 
 
 def sections_named(names: Sequence[str]) -> list[Section]:

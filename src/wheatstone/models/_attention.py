@@ -55,3 +55,20 @@ def _eager(model: Decoder) -> Generator[None, None, None]:
         yield
     finally:
         config._attn_implementation = before
+
+
+@torch.no_grad()
+def attention_values(model: Decoder, tokens: Tokens) -> list[Float[Tensor, "batch pos group d_head"]]:
+    """See `ResidualModel.attention_values`."""
+    values: list[Tensor] = []
+
+    def layer(index: int, x: Tensor, call: dict[str, Any]) -> Tensor:
+        block = model.blocks[index]
+        qkv = block.qkv(block.attention_norm(x))
+        clip = model.module.config.clip_qkv if model.family.clamps_in_place else None
+        values.append(qkv.v if clip is None else qkv.v.clamp(-clip, clip))
+        middle = x + block.attention_output(block.attend(qkv, call))
+        return middle + block.mlp_output(block.mlp_norm(x if model.graph.parallel else middle))
+
+    model.run(tokens, layer)
+    return values

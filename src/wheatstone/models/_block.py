@@ -100,6 +100,12 @@ class Block:
         return weight_of(self._output)[0].T.unflatten(0, (self.heads, self._d_head))
 
     @property
+    def head_weights(self) -> HeadWeights:
+        """What each head writes per unit of its value; where a norm follows, times the norm's weight alone."""
+        scale = self._attention_output_norm.weight
+        return self._scaled(self.output_weight if scale is None else self.output_weight * scale)
+
+    @property
     def qkv_weights(self) -> tuple[HeadWeights, ...]:
         """Each head's or group's slice of the query, key and value projections."""
         return self._by_head([weight_of(module)[0] for module in self._qkv])
@@ -199,6 +205,11 @@ class Block:
                 do="ask about its node or its neurons",
             )
         return self._experts
+
+    @property
+    def dense(self) -> bool:
+        """Whether the MLP has neurons: tokens are not routed to experts."""
+        return self._experts is None
 
     @property
     def _experts(self) -> nn.Module | None:

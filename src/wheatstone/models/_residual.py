@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wheatstone._errors import RequestError
-from wheatstone.models._attention import attention_patterns
+from wheatstone.models._attention import attention_patterns, attention_values
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._gradient_memory import (
     channel_gradient_bytes,
@@ -263,6 +263,14 @@ class ResidualModel(Decoder):
         When this misleads: a weight says where a head looks, not what it takes from there or whether that matters.
         """
         return attention_patterns(self, tokens, layers, interventions)
+
+    def attention_values(self, tokens: Tokens) -> list[Float[Tensor, "batch pos group d_head"]]:
+        """What each position offers to the heads that look at it, before the output projection, layer by layer.
+
+        Args:
+            tokens: the prompts.
+        """
+        return attention_values(self, tokens)
 
     def forward_circuit(
         self,

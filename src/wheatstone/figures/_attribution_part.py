@@ -1,0 +1,130 @@
+"""Direct logit attribution on the page: a map of all heads and MLPs, and the strongest with their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+
+from wheatstone.figures._explained import Claim, Exhibit, Part, Told
+from wheatstone.figures._load import Row
+from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, SOFT, finished, of_rows
+from wheatstone.figures._words import count, decimal, percent
+
+_BARS = 16
+"""Nodes with a bar of their own."""
+
+
+def claims(told: Told) -> list[Claim]:
+    """Which nodes write the answer themselves, and which against it."""
+    found = told.summary
+    said: list[Claim] = []
+    if found["heads"]:
+        against = f"; most against it writes {listed(found['against_heads'][:1])}" if found["against_heads"] else ""
+        text = f"In logits, the heads that write the answer themselves most are {listed(found['heads'][:3])}{against}."
+        said.append(Claim(text, "attribution_nodes", True))
+    text = (
+        f"Of the {decimal(found['difference'])} logits between the answer and {found['against']}, attention heads "
+        f"write {percent(found['heads_share'])} and MLPs {percent(found['mlps_share'])} themselves"
+    )
+    mlps = f"; the strongest MLPs are {listed(found['mlps'])}" if found["mlps"] else ""
+    said.append(Claim(f"{text}{mlps}.", "attribution_nodes"))
+    if found["neurons"]:
+        names = ", ".join(f"{row['name']} ({decimal(row['direct'])})" for row in found["neurons"])
+        said.append(Claim(f"The neurons with the largest direct effect are {names}.", "attribution_neurons"))
+    return said
+
+
+def listed(rows: Sequence[Any]) -> str:
+    """`a23.h4 (2.31, 95% 2.10 to 2.52)` and so on."""
+    return ", ".join(f"{row['name']} ({decimal(row['direct'])}{interval(row['low'], row['high'])})" for row in rows)
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """An interval after a number, or nothing where there is none."""
+    return "" if low is None or high is None else f", 95% {decimal(low)} to {decimal(high)}"
+
+
+def exhibits(told: Told) -> list[Exhibit]:
+    """The map and the strongest."""
+    return [
+        Exhibit(
+            "attribution",
+            _chart(told),
+            "Left: one square for each head and MLP. Blue writes towards the answer, orange away from it. Right: the "
+            "strongest of them with their 95% intervals over prompts. A component that is pale here may still matter, "
+            "by what it passes on to later ones.",
+        )
+    ]
+
+
+def _chart(told: Told) -> Any:
+    nodes = [row for row in told.tables["attribution_nodes"] if row["kind"] in ("head", "mlp")]
+    heads = int(told.run.manifest["model"]["heads"])
+    columns = [*(f"h{head}" for head in range(heads)), "MLP"]
+    rows: list[Row] = [
+        {**row, "column": "MLP" if row["kind"] == "mlp" else row["node"].partition(".")[2]} for row in nodes
+    ]
+    summed: dict[tuple[int, str], Row] = {}
+    for row in rows:  # an MLP split into its parts is one square
+        seen = summed.setdefault((row["layer"], row["column"]), {**row, "direct": 0.0})
+        seen["direct"] += row["direct"]
+    most = max((abs(row["direct"]) for row in summed.values()), default=0.0) or 1.0
+    colour = alt.Color(
+        "direct:Q",
+        scale=alt.Scale(domain=[-most, 0, most], range=[ORANGE, "#f5f7fa", BLUE], interpolate="lab"),
+        legend=alt.Legend(title="logits", gradientLength=160, tickCount=5, orient="bottom", format=".2~f"),
+    )
+    layers = int(told.run.manifest["model"]["layers"])
+    plain: dict[str, Any] = {"domain": False, "ticks": False, "labelOverlap": True}
+    x = alt.X(
+        "column:N", scale=alt.Scale(domain=columns), axis=alt.Axis(title=None, labelAngle=0, orient="top", **plain)
+    )
+    y = alt.Y("layer:O", scale=alt.Scale(domain=list(range(layers - 1, -1, -1))), axis=alt.Axis(title="layer", **plain))
+    tooltip = [
+        alt.Tooltip("node:N"),
+        alt.Tooltip("direct:Q", title="logits", format=".3f"),
+        alt.Tooltip("direct_low:Q", title="95% from", format=".3f"),
+        alt.Tooltip("direct_high:Q", title="to", format=".3f"),
+        alt.Tooltip("in_circuit:N", title="in the circuit"),
+    ]
+    squares = (
+        of_rows(summed.values()).mark_rect(stroke=PAPER, strokeWidth=1).encode(x, y, color=colour, tooltip=tooltip)
+    )
+    left = squares.properties(
+        width=max(180, min(360, 26 * len(columns))),
+        height=max(160, min(460, 14 * layers)),
+        title=_heading("all heads and MLPs"),
+    )
+    top: list[Row] = [{**row, "name": row["node"] + (" ●" if row["in_circuit"] else "")} for row in nodes[:_BARS]]
+    order = [row["name"] for row in top]
+    name = alt.Y(
+        "name:N", sort=order, axis=alt.Axis(title=None, labelColor=INK, labelFontSize=12, domain=False, ticks=False)
+    )
+    base = of_rows(top)
+    value = alt.X("direct:Q", axis=alt.Axis(title="direct effect on the logit difference (logits)", tickCount=5))
+    bars = base.mark_bar().encode(
+        value,
+        name,
+        color=alt.when("datum.direct > 0").then(alt.value(BLUE)).otherwise(alt.value(ORANGE)),
+        tooltip=tooltip,
+    )
+    marks: list[alt.Chart] = [bars]
+    if told.n > 1:
+        marks.append(base.mark_rule(color=INK, strokeWidth=1.2).encode(alt.X("direct_low:Q"), name, x2="direct_high:Q"))
+    zero = of_rows([{"zero": 0}]).mark_rule(color=SOFT, strokeWidth=1).encode(alt.X("zero:Q"))
+    right = alt.layer(*marks, zero).properties(width=300, height=alt.Step(21), title=_heading("the strongest"))
+    picture = alt.hconcat(left, right, spacing=40)
+    subtitle = [
+        f"What each component itself adds to the logit of the answer, less {told.summary['against']},",
+        f"through the final norm at its frozen scale; mean of {count(told.n, 'prompt')}. ●: in the circuit.",
+    ]
+    return finished(picture, "Who writes the answer", subtitle, " ".join(claim.text for claim in claims(told)))
+
+
+def _heading(text: str) -> alt.TitleParams:
+    return alt.TitleParams(text=text, fontSize=13, fontWeight="normal", offset=8)
+
+
+PART = Part("Who writes the answer", claims, exhibits)
