@@ -7,7 +7,7 @@ import torch
 from tiny_families import FAMILY_CONFIGS, tiny_family
 from torch import Tensor
 
-from wheatstone import ComputationError
+from wheatstone import ComputationError, Experiment
 from wheatstone.models import MemoryWarning, ResidualModel, Tokens
 from wheatstone.models._single_edge import SingleEdges
 
@@ -128,3 +128,15 @@ def test_a_few_tokens_logits_are_those_of_the_whole_vocabulary(case: str) -> Non
     few = torch.cat([part for _, part in model.without_each_edge(CLEAN, ablated, vocabulary=ids)])
     torch.testing.assert_close(few, logits[..., ids], atol=1e-12, rtol=0)
     assert model.forward(CLEAN).logits.shape[-1] == logits.shape[-1]
+
+
+@pytest.mark.real_weights
+def test_real_weights_are_themselves_less_one_edge(france: Experiment) -> None:
+    """Edges into early and late attention, MLPs and the logits, against circuits of all edges but one."""
+    runs = SingleEdges(france.model, france.encoded.clean, france.ablated, france.memory)
+    batches = list(runs.batches())
+    samples = [batch[:: -(len(batch) // 2)] for batch in (batches[0], *batches[1 :: len(batches) // 4])]
+    got = torch.cat([runs.run(edges) for edges in samples])[:, 0]
+    expected = france.logits(less_one(france.model, torch.tensor([edge for edges in samples for edge in edges])))[:, 0]
+    torch.testing.assert_close(got, expected, atol=2e-4, rtol=0)
+    assert ((expected - france.clean_logits).abs().amax(-1) > 0.01).sum() >= 5
