@@ -30,9 +30,9 @@ from wheatstone._home import home
 PARTS = ("scores", "speed", "edges", "search")
 INTRODUCTION = """# Beside other tools: agreement and cost
 
-Made by `python benchmarks/peers.py --write`, which also makes an environment for each peer (`--setup`). Not here:
-`circuitkit` 0.2. Its licence (LSAL 1.2, section 1A) asks an organisation for a written permission or acknowledgement
-before benchmarking with it, so it is not installed by this benchmark.
+Made by `python benchmarks/peers.py --write`, which also makes an environment for each peer (`--setup`). `circuitkit`
+0.2 is left out, for its licence (LSAL 1.2, section 1A) asks an organisation for a written permission or acknowledgement
+before benchmarking with it.
 """
 
 
@@ -70,6 +70,7 @@ def main() -> None:
     parser.add_argument("--eap-ig", type=Path, help="a checkout of EAP-IG")
     parser.add_argument("--repeats", type=int, default=3, help="alternations per ratio")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
+    parser.add_argument("--rows", nargs="*", choices=measure.ROWS, help="of the part speed; all by default")
     parser.add_argument("--reference", type=Path, help="folder for the tiny models and the peers' scores: the tests'")
     parser.add_argument("--write", action="store_true", help="write docs/results/peers.md")
     options = parser.parse_args()
@@ -82,10 +83,13 @@ def main() -> None:
     if missing:
         sys.exit(f"expected the peers' environments under {cache}; {', '.join(missing)} is missing; run with --setup")
     kept = {part: cache / "results" / f"{part}.md" for part in PARTS}
+    rows = cache / "results" / "speed"
     tools = Tools(cache, options.eap_ig and options.eap_ig.absolute())
     parts: dict[str, Callable[[], str]] = {
         "scores": lambda: agree.table(tools, lambda name: folder(cache, name), options.reference),
-        "speed": lambda: measure.scores(tools, folder(cache, "shape"), folder(cache, "shape-mha"), options.repeats),
+        "speed": lambda: measure.scores(
+            tools, folder(cache, "shape"), folder(cache, "shape-mha"), options.repeats, options.rows, rows
+        ),
         "edges": lambda: measure.edges(tools, folder(cache, "shape"), options.repeats),
         "search": lambda: measure.search(tools, france(cache), options.repeats),
     }
@@ -94,7 +98,9 @@ def main() -> None:
             f"{platform.machine()}, {os.cpu_count()} cores, one thread a process, torch {torch.__version__}, float32, "
             f"load {os.getloadavg()[0]:.1f} at the start"
         )
-        if part != "scores":
+        if part == "speed":
+            machine += "; n and the load before it beside each row, median [least, most]"
+        elif part != "scores":
             machine += f"; n = {options.repeats}, median [least, most]"
         kept[part].parent.mkdir(parents=True, exist_ok=True)
         kept[part].write_text(f"{parts[part]()}\n\n{machine}.\n", encoding="utf-8")

@@ -72,14 +72,14 @@ def by_name(values: torch.Tensor) -> dict[str, float]:
     }
 
 
-def verified(faithfulness: float = 0.9) -> Any:
+def search(**options: Any) -> Any:
     """`discover`: the whole search."""
 
     def describe(circuit: ws.Circuit) -> dict[str, Any]:
         assert circuit.evaluation is not None
         return {"edges": model.graph.edges, "kept": len(circuit), "faithfulness": circuit.evaluation.faithfulness}
 
-    return lambda: ws.discover(model, pairs, faithfulness=faithfulness), describe
+    return lambda: ws.discover(model, pairs, **options), describe
 
 
 serve({
@@ -87,5 +87,6 @@ serve({
     "eap-ig": lambda **o: score("eap-ig", **o),
     "exact": lambda **o: score("exact", **o),
     "exact-sample": exact_sample,
-    "verified": verified,
+    "verified": lambda: search(faithfulness=0.9),
+    "acdc": lambda **o: search(method="acdc", **o),
 })  # fmt: skip
