@@ -17,14 +17,14 @@ def _by_hand() -> ResidualModel:
     with torch.no_grad():
         module = model.module
         down, head, norm = (
-            model.blocks[0].neurons_in.weight,
-            model.unembedding.weight,
-            module.get_submodule("model.norm"),
+            model.blocks[0].neurons_in.get_parameter("weight"),
+            model.unembedding.get_parameter("weight"),
+            module.get_submodule("model.norm").get_parameter("weight"),
         )
         for weight in (down, head):
             weight.zero_()
-        norm.weight.fill_(1.0)
-        norm.weight[0], norm.weight[1] = 2.0, 0.5
+        norm.fill_(1.0)
+        norm[0], norm[1] = 2.0, 0.5
         down[0, 3], down[1, 3], down[1, 5] = 1.0, 4.0, 3.0  # n3 writes (1, 4, 0 …), n5 writes (0, 3, 0 …)
         head[7, 0], head[7, 1], head[9, 1] = 5.0, 1.0, -2.0
     return model
@@ -48,7 +48,7 @@ def test_by_hand_through_the_final_norm_s_weight() -> None:
 
 def test_the_embedding_is_the_plain_product() -> None:
     model = _by_hand()
-    embeddings = model.module.get_input_embeddings().weight
+    embeddings = model.module.get_input_embeddings().get_parameter("weight")
     got = Congruence(model, "embedding").of_neuron(Neuron(0, 3))
     torch.testing.assert_close(got, embeddings[:, 0] + 4 * embeddings[:, 1])
 

@@ -69,7 +69,7 @@ def _name(pair: Pair) -> tuple[str, int, int]:
 def test_a_planted_pair_is_found_and_lost_in_the_shuffle() -> None:
     model = make_tiny("llama", torch.float64)
     with torch.no_grad():
-        model.blocks[1].neurons_in.weight[:, 6] = -8 * model.unembedding.weight[11]
+        model.blocks[1].neurons_in.get_parameter("weight")[:, 6] = -8 * model.unembedding.weight[11]
     best = exclusive_pairs(Congruence(model, "readout"), top=1).best[0]
     assert _name(best) == ("m1.n6", 11, -1)
     assert best.congruence < 0 < best.z
@@ -103,7 +103,7 @@ def peak() -> Callable[[], int]:
     return lambda: read("VmHWM") - before
 
 
-def test_memory_does_not_grow_with_the_vocabulary(peak) -> None:
+def test_memory_does_not_grow_with_the_vocabulary(peak: Callable[[], int]) -> None:
     config = LlamaConfig(
         vocab_size=400_000,
         hidden_size=8,

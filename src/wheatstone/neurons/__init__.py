@@ -1,8 +1,15 @@
 """Single neurons of MLPs: which of them carry an answer, which tokens they write, what their activation foretells."""
 
+from wheatstone.neurons._calibration import Calibration as Calibration
+from wheatstone.neurons._calibration import CalibrationBin as CalibrationBin
+from wheatstone.neurons._calibration import Estimate as Estimate
+from wheatstone.neurons._calibration import calibrate as calibrate
 from wheatstone.neurons._congruence import Congruence as Congruence
 from wheatstone.neurons._congruence import Reading as Reading
 from wheatstone.neurons._congruence import token_of as token_of
+from wheatstone.neurons._observed import Observations as Observations
+from wheatstone.neurons._observed import doses as doses
+from wheatstone.neurons._observed import observe as observe
 from wheatstone.neurons._pairs import Pair as Pair
 from wheatstone.neurons._pairs import Pairs as Pairs
 from wheatstone.neurons._pairs import exclusive_pairs as exclusive_pairs
@@ -24,22 +31,29 @@ from wheatstone.neurons._tokens import neurons_of_token as neurons_of_token
 
 __all__ = [
     "SITES",
+    "Calibration",
+    "CalibrationBin",
     "Confirmed",
     "Congruence",
     "CongruentToken",
     "Direction",
+    "Estimate",
     "Histogram",
     "NeuronScreen",
+    "Observations",
     "Pair",
     "Pairs",
     "Patching",
     "Reading",
     "RecoveryRow",
+    "calibrate",
+    "doses",
     "ends_of",
     "exclusive_pairs",
     "mlp_recovery",
     "neuron_effects",
     "neurons_of_token",
+    "observe",
     "recovery_by_place",
     "screen_neurons",
     "shuffled_z",

@@ -1,0 +1,141 @@
+"""Does a neuron's activation foretell a token? Probability and first choices by activation, with the causal effect.
+
+Observations are put into bins of the activation. For each bin b with observations i:
+
+    probability   mean of P(token | i)
+    first         share of i at which the token is the model's first choice
+    effect        mean of P(token | i) − P(token | i, neuron set): what the neuron's activation there is worth
+
+Intervals are percentile bootstrap over texts, resampled as a whole, since neighbouring positions are not independent.
+
+When this misleads: an activation that goes with a prediction need not make it: read `effect` beside `probability`. A
+bin with few observations has a wide interval, one whose observations lie in a single text has none.
+
+Source: Miller and Neo 2023, for activation against prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.stats import spearmanr
+
+from wheatstone._errors import RequestError
+from wheatstone.neurons._observed import Observations
+
+_RESAMPLES = 1000
+
+
+class Estimate(NamedTuple):
+    """A mean with its 95% interval, whose ends are None where the observations lie in one text."""
+
+    mean: float
+    low: float | None
+    high: float | None
+
+
+class CalibrationBin(NamedTuple):
+    """What happens where the activation is between two values.
+
+    Args:
+        low: least activation, included.
+        high: largest, excluded (included in the last bin).
+        count: observations.
+        texts: that they lie in.
+        activation: their mean.
+        probability: of the token, mean.
+        first: share at which it is the first choice.
+        effect: probability that is lost when the neuron is set; None where no observation was run so.
+    """
+
+    low: float
+    high: float
+    count: int
+    texts: int
+    activation: float
+    probability: Estimate
+    first: Estimate
+    effect: Estimate | None
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A neuron's activation against a token's prediction.
+
+    Args:
+        bins: those with observations, by activation.
+        count: observations in all.
+        correlation: Spearman's, of activation and probability over all observations; NaN where one does not vary.
+        base: mean probability over all observations.
+    """
+
+    bins: tuple[CalibrationBin, ...]
+    count: int
+    correlation: float
+    base: float
+
+
+def calibrate(
+    seen: Observations, *, bins: int = 12, edges: Sequence[float] | None = None, seed: int = 0
+) -> Calibration:
+    """Puts observations into bins.
+
+    Args:
+        seen: at least one observation.
+        bins: of equal width, from the least to the largest activation.
+        edges: the bins' ends, instead; what lies outside is left out.
+        seed: of the resampling.
+
+    Raises:
+        RequestError: no observation, or ends that do not rise.
+    """
+    activations = seen.activations.double().numpy()
+    if not len(activations):
+        raise RequestError(expected="at least one observation", got="none", do="give a text of a token or more")
+    ends = np.histogram_bin_edges(activations, bins=bins) if edges is None else np.asarray(edges, dtype=float)
+    if len(ends) < 2 or (np.diff(ends) <= 0).any():
+        raise RequestError(expected="ends of bins that rise", got=str(list(ends)), do="sort them and leave doubles out")
+    place = np.searchsorted(ends, activations, side="right") - 1
+    place[activations == ends[-1]] = len(ends) - 2
+    probabilities, first = seen.probabilities.double().numpy(), seen.first.numpy().astype(float)
+    effects = probabilities - seen.changed.double().numpy()
+    texts = np.unique(seen.texts.numpy(), return_inverse=True)[1]
+    found: list[CalibrationBin] = []
+    for at in range(len(ends) - 1):
+        inside = place == at
+        if not inside.any():
+            continue
+        measured = inside & ~np.isnan(effects)
+        found.append(
+            CalibrationBin(
+                low=float(ends[at]),
+                high=float(ends[at + 1]),
+                count=int(inside.sum()),
+                texts=len(np.unique(texts[inside])),
+                activation=float(activations[inside].mean()),
+                probability=_estimate(probabilities, inside, texts, seed),
+                first=_estimate(first, inside, texts, seed),
+                effect=_estimate(effects, measured, texts, seed) if measured.any() else None,
+            )
+        )
+    varied = activations.min() < activations.max() and probabilities.min() < probabilities.max()
+    correlation = float(spearmanr(activations, probabilities)[0]) if varied else float("nan")  # pyright: ignore[reportArgumentType]
+    return Calibration(tuple(found), len(activations), correlation, float(probabilities.mean()))
+
+
+def _estimate(
+    values: Float[np.ndarray, " place"], inside: Bool[np.ndarray, " place"], texts: Int[np.ndarray, " place"], seed: int
+) -> Estimate:
+    """The mean of some values, and its interval over texts."""
+    chosen = values[inside]
+    own = np.unique(texts[inside], return_inverse=True)[1]
+    counts, sums = np.bincount(own), np.bincount(own, weights=chosen)
+    if len(counts) < 2:
+        return Estimate(float(chosen.mean()), None, None)
+    draws = np.random.default_rng(seed).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), _RESAMPLES)
+    low, high = np.quantile((draws @ sums) / (draws @ counts), (0.025, 0.975))
+    return Estimate(float(chosen.mean()), float(low), float(high))
