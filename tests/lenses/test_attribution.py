@@ -40,8 +40,8 @@ def of_family(case: str) -> Material:
         answer, distractor = divmod(
             int(torch.minimum(clean[:, None] - clean, corrupt - corrupt[:, None]).argmax()), len(clean)
         )
-        words = {"answers": (f" w{answer}",), "distractors": (f" w{distractor}",)}
-        pairs.append(PromptPair(prompt=prompt, counterfactual=other, **words))
+        right, wrong = (f" w{answer}",), (f" w{distractor}",)
+        pairs.append(PromptPair(prompt=prompt, counterfactual=other, answers=right, distractors=wrong))
     return material_of(Experiment(model, pairs))
 
 
@@ -50,8 +50,8 @@ def test_terms_add_up_in_every_family(case: str) -> None:
     material = of_family(case)
     graph, effects = material.experiment.graph, direct_effects(material)
     measured = material.answer_gap(material.experiment.clean_logits)
-    close = {"rtol": 0.05, "atol": 0.1} if case in _CAPPED else {"rtol": 1e-5, "atol": 1e-5}
-    torch.testing.assert_close(effects.sum(0), measured, **close)
+    within = 0.1 if case in _CAPPED else 1e-5
+    torch.testing.assert_close(effects.sum(0), measured, rtol=within, atol=within)
     heads = [(layer, head) for layer in range(graph.layers) for head in range(graph.heads)]
     direct = torch.stack([effects[graph.head_nodes(layer)][head] for layer, head in heads])
     torch.testing.assert_close(head_writes(material, heads).toward.sum(-1), direct, rtol=1e-4, atol=1e-5)
@@ -89,7 +89,10 @@ def test_rows_say_what_was_measured(material: Material) -> None:
     assert {row.node for row in rows} == {*material.experiment.graph.nodes, "biases"}
     assert sum(row.share for row in rows) == pytest.approx(1, abs=1e-4)
     assert sum(row.direct for row in rows) == pytest.approx(found.summary["measured"], abs=1e-4)
-    assert all(row.direct_low <= row.direct <= row.direct_high for row in rows)  # pyright: ignore[reportOptionalOperand]
+    for row in rows:
+        assert row.direct_low is not None
+        assert row.direct_high is not None
+        assert row.direct_low <= row.direct <= row.direct_high
 
 
 def test_without_distractors_the_answer_stands_against_the_mean_of_all(material: Material) -> None:

@@ -9,6 +9,7 @@ from wheatstone.lenses._attention_writes import SpanAttention as SpanAttention
 from wheatstone.lenses._attention_writes import TokenAttention as TokenAttention
 from wheatstone.lenses._attention_writes import attention as attention
 from wheatstone.lenses._attention_writes import head_writes as head_writes
+from wheatstone.lenses._attributes import attribute_tokens as attribute_tokens
 from wheatstone.lenses._attribution import NeuronAttribution as NeuronAttribution
 from wheatstone.lenses._attribution import NodeAttribution as NodeAttribution
 from wheatstone.lenses._attribution import PromptAttribution as PromptAttribution
@@ -27,6 +28,10 @@ from wheatstone.lenses._logit_lens import LensPlace as LensPlace
 from wheatstone.lenses._logit_lens import LensPoint as LensPoint
 from wheatstone.lenses._logit_lens import logit_lens as logit_lens
 from wheatstone.lenses._readout import Readout as Readout
+from wheatstone.lenses._recall import Enrichment as Enrichment
+from wheatstone.lenses._recall import Extraction as Extraction
+from wheatstone.lenses._recall import Propagation as Propagation
+from wheatstone.lenses._recall import recall as recall
 from wheatstone.lenses._section import Explanation as Explanation
 from wheatstone.lenses._section import Material as Material
 from wheatstone.lenses._section import Need as Need
@@ -46,7 +51,9 @@ __all__ = [
     "AttentionRow",
     "Competition",
     "CompetitionRow",
+    "Enrichment",
     "Explanation",
+    "Extraction",
     "HeadWrites",
     "LensPlace",
     "LensPoint",
@@ -56,6 +63,7 @@ __all__ = [
     "NeuronAttribution",
     "NodeAttribution",
     "PromptAttribution",
+    "Propagation",
     "Readout",
     "Rung",
     "Section",
@@ -68,6 +76,7 @@ __all__ = [
     "VocabularyPush",
     "answer_by_layer",
     "attention",
+    "attribute_tokens",
     "attribution",
     "competition",
     "copying_ladder",
@@ -75,6 +84,7 @@ __all__ = [
     "head_attention",
     "head_writes",
     "logit_lens",
+    "recall",
     "sections_named",
     "strengths",
     "strongest_path",

@@ -100,24 +100,7 @@ class Edits:
         cut = self._cut.get(layer)
         if cut is None:
             return call
-        cut = cut.to(self._model.blocks[layer].device)
-        mask: Tensor | None = call.get("attention_mask")
-        if mask is None:
-            mask = torch.ones(cut.shape[-2:], dtype=torch.bool, device=cut.device).tril()
-        if mask.dtype == torch.bool:
-            mask = allowed = mask & ~cut
-        else:
-            mask = mask.masked_fill(cut, torch.finfo(mask.dtype).min)
-            allowed = mask > torch.finfo(mask.dtype).min / 2
-        blind = (~allowed.any(-1)).nonzero().tolist()
-        if blind:
-            prompt, head, query = blind[0]
-            raise RequestError(
-                expected="at least one key left for every query",
-                got=f"none for position {query} of prompt {prompt} in a{layer}.h{head}",
-                do="leave a key in, or knock out the head at that position instead",
-            )
-        return {**call, "attention_mask": mask}
+        return without_attention(call, layer, cut.to(self._model.blocks[layer].device))
 
     @contextmanager
     def neurons(self, block: Block) -> Generator[None, None, None]:
@@ -140,3 +123,28 @@ class Edits:
             yield
         finally:
             hook.remove()
+
+
+def without_attention(call: dict[str, Any], layer: int, cut: Bool[Tensor, "batch #head query key"]) -> dict[str, Any]:
+    """The arguments of a layer's attention with some edges masked.
+
+    Raises:
+        RequestError: a query would have no key left.
+    """
+    mask: Tensor | None = call.get("attention_mask")
+    if mask is None:
+        mask = torch.ones(cut.shape[-2:], dtype=torch.bool, device=cut.device).tril()
+    if mask.dtype == torch.bool:
+        mask = allowed = mask & ~cut
+    else:
+        mask = mask.masked_fill(cut, torch.finfo(mask.dtype).min)
+        allowed = mask > torch.finfo(mask.dtype).min / 2
+    blind = (~allowed.any(-1)).nonzero().tolist()
+    if blind:
+        prompt, head, query = blind[0]
+        raise RequestError(
+            expected="at least one key left for every query",
+            got=f"none for position {query} of prompt {prompt} in a{layer}.h{head}",
+            do="leave a key in, or knock out the head at that position instead",
+        )
+    return {**call, "attention_mask": mask}

@@ -26,6 +26,7 @@ from wheatstone.models._gradient_memory import (
 from wheatstone.models._gradients import ChannelGradients, Rewrite, Values, channel_gradients
 from wheatstone.models._graph import Graph, MlpParts, Split
 from wheatstone.models._interventions import Intervention
+from wheatstone.models._last_cuts import last_cut_logits
 from wheatstone.models._masked import PieceLoss, mask_gradients
 from wheatstone.models._memory import circuit_bytes, in_pieces, memory_budget, run_in_pieces
 from wheatstone.models._neuron import Neuron, neuron_of
@@ -271,6 +272,28 @@ class ResidualModel(Decoder):
             tokens: the prompts.
         """
         return attention_values(self, tokens)
+
+    def last_cut_logits(
+        self,
+        tokens: Tokens,
+        cuts: Bool[Tensor, "cut layer batch key"],
+        *,
+        done: Callable[[int], None] = lambda _count: None,
+    ) -> Float[Tensor, "cut batch vocab"]:
+        """Logits at each prompt's last position with the last token's attention knocked out, in many ways.
+
+        The same as `forward_with` and `KnockOutAttention` of all heads at the last token, but only the last token is
+        run again.
+
+        Args:
+            tokens: the prompts.
+            cuts: of each way, the positions that the last token must not look at, layer by layer.
+            done: told how many ways are finished.
+
+        Raises:
+            RequestError: a last token would have no key left.
+        """
+        return last_cut_logits(self, tokens, cuts, done)
 
     def forward_circuit(
         self,

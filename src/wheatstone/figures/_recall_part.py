@@ -1,0 +1,154 @@
+"""The three phases of recall on the page: three pictures on one axis of layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+
+from wheatstone.figures._explained import Claim, Exhibit, Part, Told
+from wheatstone.figures._layer_axis import banded, layers_x
+from wheatstone.figures._load import Row
+from wheatstone.figures._theme import BLUE, ORANGE, finished
+from wheatstone.figures._words import count, percent
+
+_WIDTH, _HEIGHT = 620, 150
+_GREY = "#8a96a3"
+_PLACES = {
+    "subject": "the subject",
+    "relation": "the words of the relation",
+    "last": "itself",
+    "first": "the first token",
+}
+
+
+def claims(told: Told) -> list[Claim]:
+    """Where attributes gather, which look costs the answer, and who says it."""
+    said: list[Claim] = []
+    if found := told.summary["enrichment"]:
+        above, peak, start = found["above"], found["peak"], found["start"]
+        when = f"after {count(above['layer'], 'layer')}" if above["layer"] else "before the first layer"
+        before = f"; {percent(start['above'])} before the first layer" if above["layer"] else ""
+        text = (
+            "At the subject's last token, words known of the subject stand above words known of other things most "
+            f"clearly {when}: in {percent(above['above'])}{_range(above, 'above')} of comparisons (chance: 50%{before})."
+        )
+        said.append(Claim(text, "recall_enrichment"))
+        text = (
+            f"Of the 50 tokens promoted most there, at most {percent(peak['rate'])}{_range(peak, 'rate')} are such "
+            f"words ({percent(peak['other'])} are words of another subject)."
+        )
+        said.append(Claim(text, "recall_enrichment"))
+    rows = sorted(told.summary["propagation"].values(), key=lambda row: row["change"])
+    most = next(row for row in rows if row["place"] in ("subject", "relation"))
+    others = "; ".join(f"not at {_PLACES[row['place']]}: {_change(row)}" for row in rows if row is not most)
+    said.append(
+        Claim(
+            f"If the last token may not look at {_PLACES[most['place']]} in layers {most['first']} to {most['final']}, "
+            f"the answer's probability changes by {percent(most['change'])}{_range(most, 'change')}.",
+            "recall_propagation",
+            lead=True,
+        )
+    )
+    said.append(Claim(f"The worst windows for the other places: {others}.", "recall_propagation"))
+    heads = told.summary["extraction"]
+    best = max((row for rows in heads.values() for row in rows), key=lambda row: row["rate"])
+    if best["rate"] == 0:
+        said.append(Claim("No sublayer's write, read alone, has the answer on top.", "recall_extraction"))
+    elif told.n == 1:
+        names = ", ".join(row["sublayer"] for rows in heads.values() for row in rows if row["rate"])
+        said.append(Claim(f"The answer is the top token of what these write alone: {names}.", "recall_extraction"))
+    else:
+        what = "attention" if best["kind"] == "attention" else "the MLP"
+        said.append(
+            Claim(
+                f"It is said most often by {what} of layer {best['layer']}, whose write alone has the answer as its "
+                f"top token on {percent(best['rate'])}{_range(best, 'rate')} of prompts.",
+                "recall_extraction",
+                lead=True,
+            )
+        )
+    return said
+
+
+def _change(row: Any) -> str:
+    return f"{percent(row['change'])}{_range(row, 'change')} (layers {row['first']} to {row['final']})"
+
+
+def _range(row: Any, field: str) -> str:
+    low, high = row[f"{field}_low"], row[f"{field}_high"]
+    return "" if low is None else f" (95% {percent(low)} to {percent(high)})"
+
+
+def exhibits(told: Told) -> list[Exhibit]:
+    """The three phases."""
+    return [
+        Exhibit(
+            "recall",
+            _chart(told),
+            "Three questions on one axis. Top: do words about the subject gather at its last token (50% is chance)? "
+            "Middle: what does it cost the answer if the last token may not look at a place in the layers around "
+            "this one? The lower, the more it needs that look. Bottom: whose own write already says the answer?",
+        )
+    ]
+
+
+def _chart(told: Told) -> Any:
+    layers = int(told.run.manifest["model"]["layers"])
+    tables = told.tables
+    enriched: list[Row] = [
+        {
+            **row,
+            "kind": "words known of the subject",
+            "after": f"layer {row['layer'] - 1}" if row["layer"] else "the input",
+        }
+        for row in tables["recall_enrichment"]
+    ]
+    cut: list[Row] = [
+        {**row, "kind": f"not at {_PLACES[row['place']]}", "after": f"layers {row['first']} to {row['final']}"}
+        for row in tables["recall_propagation"]
+    ]
+    taken: list[Row] = [
+        {**row, "kind": "MLP" if row["kind"] == "mlp" else row["kind"], "after": row["sublayer"]}
+        for row in tables["recall_extraction"]
+    ]
+    share = {"format": ".0%", "tickCount": 4}
+    cost, taking = share | {"title": "change"}, share | {"title": "prompts"}
+    often = max(0.1, *(row["rate_high"] or row["rate"] for row in taken))
+    panels = [
+        _panel(cut, layers, "2 · Propagation: the answer's probability without a look", "change", cost, alt.Scale()),
+        _panel(
+            taken,
+            layers,
+            "3 · Extraction: a sublayer's write alone has the answer on top",
+            "rate",
+            taking,
+            alt.Scale(domain=[0, min(1, often)]),
+        ),
+    ]
+    if enriched:
+        title = f"1 · Enrichment: the subject's words above others', at its last token (n = {enriched[0]['n']})"
+        chance = share | {"title": "AUROC"}
+        panels.insert(0, _panel(enriched, layers, title, "above", chance, alt.Scale(zero=False)))
+    picture = alt.vconcat(*panels, spacing=26).resolve_scale(color="independent", x="shared")
+    subtitle = [f"{count(told.n, 'prompt')}{'; bands: bootstrap 95% intervals over prompts' if told.n > 1 else ''}."]
+    if not enriched:
+        subtitle.append("Enrichment is not shown: no bundled fact is about these subjects.")
+    return finished(picture, "How the fact is recalled", subtitle, " ".join(claim.text for claim in claims(told)))
+
+
+def _panel(
+    rows: list[Row], layers: int, title: str, y: str, axis: dict[str, Any], scale: alt.Scale
+) -> alt.LayerChart | alt.FacetChart:
+    names = list(dict.fromkeys(row["kind"] for row in rows))
+    colour = alt.Color(
+        "kind:N",
+        scale=alt.Scale(domain=names, range=[BLUE, ORANGE, _GREY, "#6b4fa0"][: len(names)]),
+        legend=alt.Legend(title=None, orient="right", symbolType="stroke", symbolStrokeWidth=3, symbolSize=400),
+    )
+    heading = alt.TitleParams(text=title, fontSize=13, fontWeight="normal", offset=8)
+    marks = banded(rows, layers_x(layers), y, axis, scale, colour, str(axis["title"]))
+    return alt.layer(*marks).properties(width=_WIDTH, height=_HEIGHT, title=heading)
+
+
+PART = Part("How the fact is recalled", claims, exhibits)

@@ -1,0 +1,269 @@
+"""The three phases of recalling a fact: the subject is enriched, relation and subject arrive, the attribute is taken.
+
+1. Enrichment: after each layer, the share of the 50 tokens that the stream at the subject's last token promotes most
+   which are attributes of the subject, beside the same for another prompt's subject. As our sets are small, also how
+   surely an attribute of the subject stands above a word known of other things (AUROC; one half is chance).
+2. Propagation: the answer's probability when the last token may not look at the subject, at the relation, at the first
+   token (where attention rests) or at itself in a window of layers, (p_cut − p) / p. What is left of the attention is
+   renormalised, as the softmax of the masked scores is. (The published notebook takes a second softmax of the weights,
+   which gives uniform attention instead of none where all is cut.)
+3. Extraction: the share of prompts on which what an attention or MLP sublayer writes at the last token, read alone,
+   has the answer as its top token.
+
+Source: Geva et al. 2023, "Dissecting Recall of Factual Associations in Auto-Regressive Language Models"
+(arXiv 2304.14767), sections 5, 6 and 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from wheatstone._progress import Reporter
+from wheatstone.lenses._attention_writes import places_of
+from wheatstone.lenses._attributes import attribute_tokens, known_tokens
+from wheatstone.lenses._section import Explanation, Material, Section, Table
+from wheatstone.tasks import gather
+from wheatstone.verification import mean_intervals
+
+_TOP = 50
+"""Promoted tokens that are looked through, as published."""
+_SHARE = 6
+"""A window is one part in so many of all layers."""
+_ROWS = 512
+"""Streams unembedded at once."""
+
+
+class Enrichment(NamedTuple):
+    """Attributes at the subject's last token: a row of recall_enrichment.parquet.
+
+    Args:
+        layer: how many layers are done.
+        n: prompts whose subject the bundled facts know.
+        rate: share of the top 50 tokens that are attributes of the subject, mean over prompts.
+        other: the same for attributes of another prompt's subject that are not its own: what chance would give.
+        above: probability that an attribute of the subject is promoted above a word known of other things.
+    """
+
+    layer: int
+    n: int
+    rate: float
+    rate_low: float | None
+    rate_high: float | None
+    other: float
+    other_low: float | None
+    other_high: float | None
+    above: float
+    above_low: float | None
+    above_high: float | None
+
+
+class Propagation(NamedTuple):
+    """The answer without a look at one place: a row of recall_propagation.parquet.
+
+    Args:
+        place: `subject`, `relation`, `first` or `last`, which the last token may not look at. The first token is
+            no part of subject or relation here: attention rests on it whatever it is.
+        layer: the middle of the window.
+        first: its first layer.
+        final: its last.
+        n: prompts.
+        change: of the answer's probability, relative: −1 where nothing of it is left.
+    """
+
+    place: str
+    layer: int
+    first: int
+    final: int
+    n: int
+    change: float
+    change_low: float | None
+    change_high: float | None
+
+
+class Extraction(NamedTuple):
+    """Whether a sublayer says the answer by itself: a row of recall_extraction.parquet.
+
+    Args:
+        sublayer: such as `a23` or `m28`.
+        layer: of it.
+        kind: `attention` or `mlp`.
+        n: prompts.
+        rate: share of prompts on which the answer is the top token of what it writes.
+    """
+
+    sublayer: str
+    layer: int
+    kind: str
+    n: int
+    rate: float
+    rate_low: float | None
+    rate_high: float | None
+
+
+def recall(material: Material, report: Reporter) -> Explanation:
+    """Measures the three phases over all prompts.
+
+    Args:
+        material: prompts whose subject does not stand last.
+        report: told how far it is.
+
+    When this misleads: a small attribute set misses most of what a subject's stream holds. Knocking attention out
+    also takes away what has nothing to do with the fact, and what another token already passed on stays. An extraction
+    event is read without the rest of the stream, and a sublayer may help the answer without having it on top.
+    """
+    report("recall: enrichment", 0, None)
+    enrichment = list(_enrichment(material))
+    propagation = list(_propagation(material, report))
+    report("recall: extraction", 0, None)
+    extraction = list(_extraction(material))
+    summary: dict[str, Any] = {
+        "enrichment": _summary_of_enrichment(enrichment),
+        "propagation": {row.place: row._asdict() for row in _strongest(propagation)},
+        "extraction": {
+            kind: [row._asdict() for row in sorted(extraction, key=lambda row: -row.rate) if row.kind == kind][:3]
+            for kind in ("attention", "mlp")
+        },
+    }
+    known = enrichment[0].n if enrichment else 0
+    none = "" if material.n > 1 else " (none for one prompt)"
+    method = (
+        f"n = {material.n}, bootstrap 95% intervals over prompts{none}. Attribute rate: logit lens at the subject's "
+        f"last token, top {_TOP}, attributes from the bundled facts, {known} prompts whose subject these know; "
+        f"AUROC among all words of these facts. Knock-out: "
+        f"windows of {_window(material)} layers, all heads, the last token's attention renormalised over what is left. "
+        "Extraction: a sublayer's write at the last token through the final norm and unembedding."
+    )
+    tables = {
+        "recall_enrichment": Table.of(Enrichment, enrichment),
+        "recall_propagation": Table.of(Propagation, propagation),
+        "recall_extraction": Table.of(Extraction, extraction),
+    }
+    return Explanation(tables, summary, method)
+
+
+def _enrichment(material: Material) -> Iterator[Enrichment]:
+    model = material.experiment.model
+    sets = [attribute_tokens(model, text) for text in subjects(material)]
+    known = [prompt for prompt, tokens in enumerate(sets) if tokens]
+    if not known:
+        return
+    streams = model.after_layers(material.subject_nodes[:, known])
+    words = torch.tensor(sorted(known_tokens(model)))
+    parts = [model.unembed(rows) for rows in streams.flatten(0, 1).split(_ROWS)]
+    tops = torch.cat([logits.topk(_TOP).indices for logits in parts]).unflatten(0, streams.shape[:2]).tolist()
+    order = torch.cat([logits[:, words.to(logits.device)].argsort(-1).argsort(-1).cpu() for logits in parts])
+    above = _above(order.unflatten(0, streams.shape[:2]), words, [sets[prompt] for prompt in known])
+    others = [sets[known[(at + 1) % len(known)]] - sets[prompt] for at, prompt in enumerate(known)]
+    for layer, promoted in enumerate(tops):
+        rates = [
+            [len(of[at].intersection(tokens)) / _TOP for at, tokens in enumerate(promoted)]
+            for of in ([sets[prompt] for prompt in known], others)
+        ]
+        measured = torch.tensor([*rates, above[layer].tolist()], dtype=torch.float64)
+        intervals = mean_intervals(measured.numpy(), material.seed)
+        own, other, over = (
+            (mean, *interval) for mean, interval in zip(measured.mean(1).tolist(), intervals, strict=True)
+        )
+        yield Enrichment(layer, len(known), *own, *other, *over)
+
+
+def _above(
+    ranks: Int[Tensor, "depth subject word"], words: Int[Tensor, " word"], sets: list[frozenset[int]]
+) -> Float[Tensor, "depth subject"]:
+    """AUROC of each subject's words among all, from their ranks (0 for the least promoted)."""
+    own = torch.stack([torch.isin(words, torch.tensor(sorted(tokens))) for tokens in sets]).double()
+    few, all_words = own.sum(-1), len(words)
+    summed = (ranks * own).sum(-1)
+    return (summed - few * (few - 1) / 2) / (few * (all_words - few)).clamp_min(1)
+
+
+def _propagation(material: Material, report: Reporter) -> Iterator[Propagation]:
+    model, tokens = material.experiment.model, material.experiment.encoded.clean
+    layers, half = model.graph.layers, _window(material) // 2
+    windows = [(middle, max(0, middle - half), min(layers - 1, middle + half)) for middle in range(layers)]
+    places = _cut_places(material)
+    ways = [(place, *window) for window in windows for place in places]
+    cuts = torch.zeros(len(ways), layers, material.n, tokens.width, dtype=torch.bool)
+    for row, (place, _, first, final) in enumerate(ways):
+        cuts[row, first : final + 1] = places[place].cpu()
+    logits = model.last_cut_logits(
+        tokens, cuts, done=lambda count: report("recall: attention knock-out", count, len(ways))
+    )
+    before = _probability(material, material.experiment.clean_logits)
+    changes = ((_probability(material, logits) - before) / before).double().cpu()
+    intervals = mean_intervals(changes.numpy(), material.seed)
+    for way, change, interval in zip(ways, changes.mean(1).tolist(), intervals, strict=True):
+        place, middle, first, final = way
+        yield Propagation(place, middle, first, final, material.n, change, *interval)
+
+
+def _cut_places(material: Material) -> dict[str, Bool[Tensor, "batch key"]]:
+    """Subject, relation and last token; where no prompt names a relation, all that is neither of the other two."""
+    places = places_of(material)
+    subject, last = places["subject"], places["last"]
+    inside = torch.arange(subject.shape[1], device=subject.device) < material.experiment.encoded.clean.lengths[:, None]
+    rest = places.get("relation", inside) & ~subject & ~last & inside
+    first = places["first"] & ~last
+    return {"subject": subject & ~last & ~first, "relation": rest & ~first, "last": last, "first": first}
+
+
+def _extraction(material: Material) -> Iterator[Extraction]:
+    model, encoded = material.experiment.model, material.experiment.encoded
+    writes = model.after_sublayers(material.last_nodes).diff(dim=0)
+    tops = torch.cat([model.unembed(rows).argmax(-1) for rows in writes.flatten(0, 1).split(_ROWS)])
+    right = (tops.unflatten(0, writes.shape[:2])[..., None] == encoded.answers).any(-1).double().cpu()
+    intervals = mean_intervals(right.numpy(), material.seed)
+    for index, (rate, interval) in enumerate(zip(right.mean(1).tolist(), intervals, strict=True)):
+        layer, mlp = divmod(index, 2)
+        kind = "mlp" if mlp else "attention"
+        yield Extraction(f"{kind[0]}{layer}", layer, kind, material.n, rate, *interval)
+
+
+def _probability(material: Material, logits: Tensor) -> Tensor:
+    return gather(logits.softmax(-1), material.experiment.encoded.answers, 0.0).sum(-1)
+
+
+def _window(material: Material) -> int:
+    """An odd number of layers, so that a window has a middle."""
+    return 2 * (material.experiment.graph.layers // _SHARE // 2) + 1
+
+
+def subjects(material: Material) -> list[str]:
+    """Each prompt's subject: its span's text, else the tokens in which it differs from its counterfactual."""
+    encoded, model = material.experiment.encoded, material.experiment.model
+    found: list[str] = []
+    for pair, ids, (start, end) in zip(
+        encoded.pairs, encoded.clean.ids.tolist(), encoded.spans["subject"].tolist(), strict=True
+    ):
+        named = pair.spans.get("subject")
+        found.append(pair.prompt[slice(*named)] if named else "".join(model.decode(ids[start:end])).strip())
+    return found
+
+
+def _strongest(rows: list[Propagation]) -> Iterator[Propagation]:
+    """Of each place, the window that costs the answer most."""
+    for place in dict.fromkeys(row.place for row in rows):
+        yield min((row for row in rows if row.place == place), key=lambda row: row.change)
+
+
+def _summary_of_enrichment(rows: list[Enrichment]) -> dict[str, Any] | None:
+    if not rows:
+        return None
+    peak, above = max(rows, key=lambda row: row.rate - row.other), max(rows, key=lambda row: row.above)
+    return {"start": rows[0]._asdict(), "peak": peak._asdict(), "above": above._asdict(), "end": rows[-1]._asdict()}
+
+
+def _subject_is_not_last(material: Material) -> str | None:
+    encoded = material.experiment.encoded
+    at_end = int((encoded.subject_last >= encoded.last).sum())
+    return f"a subject before the last token in every prompt ({at_end} of {material.n} end in it)" if at_end else None
+
+
+RECALL = Section(
+    "recall", "How is the fact recalled: where is it gathered, carried and taken?", recall, (_subject_is_not_last,)
+)
