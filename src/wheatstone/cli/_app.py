@@ -8,6 +8,7 @@ import sys
 import typer
 
 from wheatstone._errors import WheatstoneError
+from wheatstone.cli._compress import bits, compress, decompress
 from wheatstone.cli._discover import discover
 from wheatstone.cli._explain import explain
 from wheatstone.cli._export import export
@@ -26,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (discover, verify, explain, path_patching, study, export, pull):
+for verb in (discover, verify, explain, path_patching, study, export, pull, compress, decompress, bits):
     app.command()(verb)
 for group in (runs_app, models_app, tasks_app):
     app.add_typer(group)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from wheatstone._lazy import door
 
 if TYPE_CHECKING:
+    from wheatstone.figures._bits import bits_page as bits_page
     from wheatstone.figures._explain import claims_of as claims_of
     from wheatstone.figures._explain import render_explanation as render_explanation
     from wheatstone.figures._load import RunData as RunData
@@ -22,6 +23,7 @@ _WHERE = {
     "PARTS": "wheatstone.figures._parts",
     "STUDY_FIGURES": "wheatstone.figures._study",
     "RunData": "wheatstone.figures._load",
+    "bits_page": "wheatstone.figures._bits",
     "claims_of": "wheatstone.figures._explain",
     "render": "wheatstone.figures._render",
     "render_all": "wheatstone.figures._registry",

@@ -86,6 +86,11 @@ class Decoder:
         return int(self.module.config.get_text_config().hidden_size)
 
     @property
+    def vocabulary(self) -> int:
+        """How many logits it gives; in many checkpoints more than the tokenizer has tokens."""
+        return int(self.module.config.get_text_config().vocab_size)
+
+    @property
     def context(self) -> int:
         """Most tokens a prompt may have."""
         return int(self.module.config.get_text_config().max_position_embeddings)

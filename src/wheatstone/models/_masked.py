@@ -167,5 +167,5 @@ def prompt_bytes(model: Decoder, tokens: Tokens) -> int:
     d_mlp = max(max(weight.shape) for weight in block.mlp.parameters())
     layer = 6 * ((graph.layer_channels - 1) * model.d_model + block.output_weight.shape[:2].numel())
     numbers = 3 * len(graph.nodes) * model.d_model + graph.layers * (layer + 6 * (model.d_model + d_mlp))
-    logits = 4 * model.module.config.get_text_config().vocab_size
+    logits = 4 * model.vocabulary
     return (tokens.width * numbers + logits) * max(model.dtype.itemsize, 4)

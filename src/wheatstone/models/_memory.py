@@ -83,7 +83,7 @@ def circuit_bytes(model: Decoder, tokens: Tokens, nodes: int) -> tuple[int, int]
     attention = 3 * channels * model.d_model * normed + 4 * graph.heads * d_head * number
     parts = max(span.stop - span.start for span in map(graph.mlp_nodes, range(graph.layers)))
     mlp = 4 * (model.d_model + d_mlp) * normed + 2 * (parts - 1) * model.d_model * number
-    logits = 2 * len(tokens.lengths.unique()) * model.module.config.get_text_config().vocab_size * number
+    logits = 2 * len(tokens.lengths.unique()) * model.vocabulary * number
     kept = nodes * model.d_model * number
     each = tokens.width * kept + max(tokens.width * max(attention, mlp), logits)
     return 4 * each // 3, graph.valid.size * (number + 4)

@@ -81,7 +81,7 @@ class SingleEdges:
         plain = record_streams(model, tokens)
         self.prompts = [self._prompt(plain, ablated, row) for row in range(tokens.batch)]
         suffix = max(prompt.differences.shape[1] for prompt in self.prompts)
-        size = model.module.config.get_text_config().vocab_size if vocabulary is None else len(vocabulary)
+        size = model.vocabulary if vocabulary is None else len(vocabulary)
         each = circuit_bytes(model, tokens, 0)[0] + 4 * tokens.batch * size * model.dtype.itemsize
         self.rows = max(1, min(_TOKENS // suffix, budget // each))
 

@@ -29,7 +29,7 @@ def check_wiring(model: ResidualModel) -> Parity:
         with block.present():
             for norm in block.norms:
                 _check_norm(model, norm)
-    vocabulary = model.module.config.get_text_config().vocab_size
+    vocabulary = model.vocabulary
     ours, theirs = ([(first + step * 97) % vocabulary for step in range(6)] for first in (11, 1009))
     found = parity(model, ours, theirs)
     if not found.passed:

@@ -172,7 +172,7 @@ def _texts(value: Any) -> tuple[str, ...]:
 def _ids(model: ResidualModel, value: Any) -> list[int]:
     found = json.loads(value) if isinstance(value, str) else value
     ids = [int(each) for each in (found if isinstance(found, list) else [found])]
-    vocabulary = int(model.module.config.get_text_config().vocab_size)
+    vocabulary = model.vocabulary
     if any(not 0 <= each < vocabulary for each in ids):
         raise ValueError(f"a token id outside 0 to {vocabulary - 1}, in {ids}")
     return ids

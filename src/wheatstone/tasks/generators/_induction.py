@@ -17,7 +17,7 @@ _LENGTH = 20
 
 def _words(model: ResidualModel) -> Sequence[str]:
     """Tokens of the vocabulary that are a word after a space, drawn once and for all."""
-    vocabulary = int(model.module.config.get_text_config().vocab_size)
+    vocabulary = model.vocabulary
     found: list[str] = []
     for token in Random(0).sample(range(vocabulary), vocabulary):
         word = model.decode([token])[0].strip()

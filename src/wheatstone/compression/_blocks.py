@@ -1,0 +1,127 @@
+"""One block of bytes to code and back, in groups of lanes."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from wheatstone._errors import ComputationError
+from wheatstone.compression._alphabet import Alphabet
+from wheatstone.compression._coder import Decoder, Encoder
+from wheatstone.compression._container import CODED, STORED, Block, Chunking
+from wheatstone.compression._lanes import Lanes, start_token
+from wheatstone.compression._mixing import Mixer
+from wheatstone.models import ResidualModel
+
+Advance = Callable[[int], None]
+"""Told of symbols as they are done."""
+Stretch = Int[np.ndarray, " _"]
+"""Which symbols of a block stand in one lane, in order."""
+Exchange = Callable[[Stretch, Float[np.ndarray, "lane vocab"]], Int[np.ndarray, " lane"]]
+"""What a coder does in one step: (which symbols, their probabilities) -> the symbols."""
+
+
+@dataclass(frozen=True, eq=False)
+class BlockCoder:
+    """A model that codes blocks.
+
+    Args:
+        model: the model.
+        alphabet: its symbols.
+        chunking: how a block is cut up.
+        mixing: whether an adaptive model is mixed in.
+        pool: where groups are worked on, each on one thread.
+    """
+
+    model: ResidualModel
+    alphabet: Alphabet
+    chunking: Chunking
+    mixing: bool
+    pool: ThreadPoolExecutor
+
+    def encode(self, data: bytes, advance: Advance) -> tuple[Block, float]:
+        """A block, and −Σ log₂ p of its symbols; the bytes as they are where coding gains nothing."""
+        symbols = np.array(self.alphabet.symbols(data), dtype=np.int32)
+
+        def code(group: list[Stretch]) -> tuple[bytes, float]:
+            coder = Encoder(self.alphabet.tokens, len(group))
+
+            def put(at: Stretch, probabilities: Float[np.ndarray, "lane vocab"]) -> Int[np.ndarray, " lane"]:
+                coder.put(symbols[at], probabilities)
+                return symbols[at]
+
+            self._read(group, put, advance)
+            return coder.finish(), coder.bits
+
+        codes = list(self.pool.map(code, groups_of(len(symbols), self.chunking)))
+        block = Block(CODED, len(data), zlib.crc32(data), len(symbols), tuple(code for code, _ in codes))
+        stored = Block(STORED, len(data), zlib.crc32(data), 0, (data,))
+        return (block, sum(bits for _, bits in codes)) if len(block) < len(stored) else (stored, 8.0 * len(data))
+
+    def decode(self, block: Block, advance: Advance) -> bytes:
+        """What a block was made of.
+
+        Raises:
+            ComputationError: this machine computes other probabilities than the one that coded it.
+        """
+        data = block.codes[0] if block.kind == STORED else self._decode(block, advance)
+        if len(data) != block.size or zlib.crc32(data) != block.crc:
+            raise ComputationError(
+                expected="the bytes that were compressed",
+                got="others: this machine, or its release of torch, computes other probabilities",
+                do="decompress where it was compressed",
+            )
+        return data
+
+    def _decode(self, block: Block, advance: Advance) -> bytes:
+        symbols = np.empty(block.symbols, dtype=np.int32)
+
+        def restore(code: bytes, group: list[Stretch]) -> None:
+            coder = Decoder(code, self.alphabet.tokens, len(group))
+
+            def take(at: Stretch, probabilities: Float[np.ndarray, "lane vocab"]) -> Int[np.ndarray, " lane"]:
+                symbols[at] = coder.take(probabilities)
+                return symbols[at]
+
+            self._read(group, take, advance)
+
+        list(self.pool.map(restore, block.codes, groups_of(block.symbols, self.chunking)))
+        return self.alphabet.join(symbols.tolist())
+
+    def _read(self, group: list[Stretch], exchange: Exchange, advance: Advance) -> None:
+        """Goes through the lanes of a group side by side; encoder and decoder differ only in `exchange`."""
+        torch.set_num_threads(1)  # in this thread: how many share a sum decides its last bits
+        tokens, start = self.alphabet.tokens, start_token(self.model)
+        lanes = Lanes(self.model, len(group), window=self.chunking.window, overlap=self.chunking.overlap)
+        mixer = Mixer(tokens, len(group)) if self.mixing else None
+        for step in range(len(group[0])):
+            at = np.array([stretch[step] for stretch in group if len(stretch) > step])
+            probabilities = lanes.probabilities().cpu().numpy()
+            if mixer:
+                probabilities = mixer.mix(probabilities)
+            symbols = exchange(at, probabilities[: len(at)])
+            if mixer:
+                mixer.learn(symbols)
+            seen = np.full(len(group), start)
+            seen[: len(at)] = np.where(symbols < tokens, symbols, start)
+            lanes.see(torch.from_numpy(seen).to(self.model.device))
+            advance(len(at))
+
+
+def groups_of(symbols: int, chunking: Chunking) -> list[list[Stretch]]:
+    """Cuts a block into stretches of consecutive symbols, and these into groups that are read side by side.
+
+    A short text is one lane or a few; a long one as many full groups as leave each lane a long stretch. Stretches
+    of a group differ by one symbol at most, the longer ones first.
+    """
+    if not symbols:
+        return []
+    groups = max(1, symbols // (chunking.lanes * chunking.stretch))
+    lanes = chunking.lanes if groups > 1 else min(chunking.lanes, 1 + symbols // (chunking.stretch // 8 + 1))
+    return [np.array_split(part, lanes) for part in np.array_split(np.arange(symbols), groups)]

@@ -1,0 +1,194 @@
+"""Files to code and back."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedIOBase
+
+import torch
+
+from wheatstone._errors import ModelError
+from wheatstone._progress import Reporter, silent
+from wheatstone.compression._alphabet import Alphabet
+from wheatstone.compression._blocks import BlockCoder, groups_of
+from wheatstone.compression._container import Chunking, Header, Writer, open_checked, read_blocks
+from wheatstone.compression._lanes import Lanes
+from wheatstone.models import ResidualModel
+
+_PROBE = 4
+"""Steps of the run that an arithmetic fingerprint is made of."""
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """What came of a file.
+
+    Args:
+        bytes_in: its size.
+        bytes_out: of the compressed file, header and checksums included.
+        ideal_bits: −Σ log₂ p over its symbols: what a perfect coder would need.
+        seconds: how long it took.
+    """
+
+    bytes_in: int
+    bytes_out: int
+    ideal_bits: float
+    seconds: float
+
+
+def compress(
+    model: ResidualModel,
+    source: BufferedIOBase,
+    out: BufferedIOBase,
+    *,
+    mixing: bool = False,
+    chunking: Chunking | None = None,
+    threads: int | None = None,
+    report: Reporter = silent,
+) -> Compressed:
+    """Codes a file by the model's predictions of its next token (arithmetic coding), without loss.
+
+    The file is read in blocks; memory does not grow with it. Any bytes will do: what is not text is coded byte by
+    byte, and stored as it is where coding gains nothing. The same file gives the same code however many threads work.
+
+    Args:
+        model: the model; `decompress` needs the same.
+        source: what to compress.
+        out: where to write.
+        mixing: mix in what the text itself has shown so far (`Mixer`); smaller, a little slower.
+        chunking: how text is cut up.
+        threads: groups of lanes that are worked on at once; as many as there are cores by default.
+        report: told of bytes done.
+
+    When this misleads: probabilities are floating-point numbers. On another kind of processor or with another release
+    of torch they may differ in the last bits, and then the file cannot be restored; a fingerprint in the header makes
+    `decompress` refuse it there. Weights are not in the file: see `wheatstone.compression.bits` for both accounts.
+
+    Source: Delétang et al. 2024, Language Modeling Is Compression (arXiv 2309.10668), section 2.
+    """
+    started, chunking = time.perf_counter(), chunking or Chunking()
+    total = source.seek(0, 2)
+    source.seek(0)
+    with _coder(model, chunking, mixing, threads) as coder:
+        writer = Writer(out, Header(chunking, mixing, _weights(model), _fingerprint(coder), model.id))
+        ideal = 0.0
+        while data := source.read(chunking.block):
+            block, bits = coder.encode(data, _share(report, "compressing", writer.restored, len(data), total))
+            writer.put(block)
+            ideal += bits
+            report("compressing", writer.restored, total)
+        writer.close()
+    return Compressed(total, writer.written, ideal, time.perf_counter() - started)
+
+
+def decompress(
+    model: ResidualModel,
+    source: BufferedIOBase,
+    out: BufferedIOBase,
+    *,
+    threads: int | None = None,
+    report: Reporter = silent,
+) -> int:
+    """Restores what `compress` coded, byte for byte.
+
+    Args:
+        model: the model it was compressed with.
+        source: the compressed file; read twice, first to see that it is whole.
+        out: where to write.
+        threads: as in `compress`.
+        report: told of bytes done.
+
+    Returns:
+        How many bytes were restored.
+
+    Raises:
+        RequestError: it is not such a file, or not whole; nothing was written.
+        ModelError: another model made it, or a machine that computes otherwise; nothing was written.
+        ComputationError: this machine computes otherwise after all; what was written is not the file.
+    """
+    total = open_checked(source)
+    header = Header.read(source)
+    if header.sha256 != _weights(model):
+        raise ModelError(
+            expected=f"the model that compressed this, {header.model} with weights {header.sha256[:12]}",
+            got=f"{model.id} with weights {_weights(model)[:12]}",
+            do=f"name it: --model {header.model}",
+        )
+    done = 0
+    with _coder(model, header.chunking, header.mixing, threads) as coder:
+        if _fingerprint(coder) != header.arithmetic:
+            raise ModelError(
+                expected="a machine, precision and release of torch that compute as where this was compressed",
+                got=f"other last bits with {model.dtype} and torch {torch.__version__}",
+                do="decompress where it was compressed, or with that processor, --dtype and release",
+            )
+        for block in read_blocks(source):
+            out.write(coder.decode(block, _share(report, "decompressing", done, block.size, total)))
+            done += block.size
+            report("decompressing", done, total)
+    return done
+
+
+def estimate_seconds(model: ResidualModel, size: int, threads: int | None = None) -> float:
+    """About how long `compress` takes: the pace of a short run, and 4 bytes a token as in English text.
+
+    Args:
+        model: the model.
+        size: of the file, in bytes.
+        threads: as in `compress`.
+    """
+    with _coder(model, Chunking(), mixing=False, threads=threads) as coder:
+        _fingerprint(coder)  # the first run is slower
+        started = time.perf_counter()
+        _fingerprint(coder)
+        step = (time.perf_counter() - started) / (_PROBE + 1)
+    groups = groups_of(min(size, Chunking().block) // 4, Chunking()) or [[]]
+    lanes = sum(len(group) for group in groups) or 1
+    return size / 4 / lanes * step * len(groups) / min(len(groups), threads or os.cpu_count() or 1)
+
+
+@contextmanager
+def _coder(model: ResidualModel, chunking: Chunking, mixing: bool, threads: int | None) -> Generator[BlockCoder]:
+    before = torch.get_num_threads()
+    pool = ThreadPoolExecutor(threads or os.cpu_count() or 1)
+    try:
+        yield BlockCoder(model, Alphabet(model.tokenizer, model.vocabulary), chunking, mixing, pool)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)
+
+
+def _fingerprint(coder: BlockCoder) -> bytes:
+    """A hash of some probabilities, to the last bit, computed as blocks are."""
+
+    def probe() -> bytes:
+        torch.set_num_threads(1)
+        lanes, digest = Lanes(coder.model, coder.chunking.lanes, window=_PROBE, overlap=2), hashlib.sha256()
+        for step in range(_PROBE + 1):
+            digest.update(lanes.probabilities().cpu().numpy().tobytes())
+            lanes.see(torch.arange(step, step + coder.chunking.lanes, device=coder.model.device))
+        return digest.digest()[:8]
+
+    return coder.pool.submit(probe).result()
+
+
+def _weights(model: ResidualModel) -> str:
+    return model.sha256 or "0" * 64
+
+
+def _share(report: Reporter, stage: str, before: int, size: int, total: int) -> Callable[[int], None]:
+    """Reports bytes by symbols done; how many symbols a block has is known only to the coder, about 4 bytes each."""
+    done = 0
+
+    def advance(symbols: int) -> None:
+        nonlocal done
+        done += symbols
+        report(stage, before + min(size, 4 * done), total)
+
+    return advance

@@ -1,0 +1,182 @@
+"""The file: a header, blocks, and a checksum over both.
+
+    magic "WHST", version 1                                   5 bytes
+    header                                                    see `Header.pack`
+    blocks: kind, bytes, CRC-32 of them, symbols, code        until kind `end`
+    bytes in all, SHA-256 of everything before it             8 + 32 bytes
+
+All numbers are little-endian. Each block is read alone, so that memory does not grow with the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Generator
+from dataclasses import astuple, dataclass
+from io import BufferedIOBase
+
+from wheatstone._errors import RequestError
+
+MAGIC, VERSION = b"WHST", 1
+END, CODED, STORED = 0, 1, 2
+_HEADER = struct.Struct("<HHHIIB32s8sB")
+_BLOCK = struct.Struct("<BIIIB")
+_LENGTH = struct.Struct("<I")
+_TOTAL = struct.Struct("<Q")
+_DIGEST = 32
+
+
+@dataclass(frozen=True)
+class Chunking:
+    """How text is cut up. What is read back depends on it, so that it stands in the header.
+
+    Args:
+        window: most tokens the model looks back on.
+        overlap: how many of them are read again when the window is full.
+        lanes: stretches of a block that are read side by side.
+        stretch: fewest tokens of a stretch where there are several groups of lanes.
+        block: bytes that are coded together, at most.
+    """
+
+    window: int = 1024
+    overlap: int = 256
+    lanes: int = 16
+    stretch: int = 4096
+    block: int = 1 << 20
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says about how it was made.
+
+    Args:
+        chunking: how text was cut up.
+        mixing: whether an adaptive model was mixed in.
+        sha256: of the model's weights.
+        arithmetic: fingerprint of how this machine computed with them.
+        model: what the model is called.
+    """
+
+    chunking: Chunking
+    mixing: bool
+    sha256: str
+    arithmetic: bytes
+    model: str
+
+    def pack(self) -> bytes:
+        """As bytes."""
+        name = self.model.encode()[:255]
+        numbers = (*astuple(self.chunking), self.mixing, bytes.fromhex(self.sha256), self.arithmetic, len(name))
+        return MAGIC + bytes([VERSION]) + _HEADER.pack(*numbers) + name
+
+    @classmethod
+    def read(cls, source: BufferedIOBase) -> Header:
+        """The header of a file that `open_checked` has seen."""
+        *numbers, mixing, sha256, arithmetic, length = _HEADER.unpack(source.read(_HEADER.size))
+        return cls(Chunking(*numbers), bool(mixing), sha256.hex(), arithmetic, source.read(length).decode())
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block.
+
+    Args:
+        kind: `CODED` by the model, or `STORED` as it is where coding gained nothing.
+        size: bytes it restores.
+        crc: of these bytes.
+        symbols: how many symbols were coded.
+        codes: of each group of lanes; of a stored block, its bytes.
+    """
+
+    kind: int
+    size: int
+    crc: int
+    symbols: int
+    codes: tuple[bytes, ...]
+
+    def pack(self) -> bytes:
+        """As bytes."""
+        start = _BLOCK.pack(self.kind, self.size, self.crc, self.symbols, len(self.codes))
+        return start + b"".join(_LENGTH.pack(len(code)) + code for code in self.codes)
+
+    def __len__(self) -> int:
+        return _BLOCK.size + sum(_LENGTH.size + len(code) for code in self.codes)
+
+
+class Writer:
+    """Writes a file from its start.
+
+    Args:
+        out: where to.
+        header: what it says first.
+    """
+
+    def __init__(self, out: BufferedIOBase, header: Header) -> None:
+        self.out, self.hash, self.restored, self.written = out, hashlib.sha256(), 0, 0
+        self._put(header.pack())
+
+    def put(self, block: Block) -> None:
+        """Adds a block."""
+        self._put(block.pack())
+        self.restored += block.size
+
+    def close(self) -> None:
+        """Ends the file."""
+        self._put(bytes([END]) + _TOTAL.pack(self.restored))
+        self.out.write(self.hash.digest())
+        self.written += _DIGEST
+
+    def _put(self, data: bytes) -> None:
+        self.out.write(data)
+        self.hash.update(data)
+        self.written += len(data)
+
+
+def read_blocks(source: BufferedIOBase) -> Generator[Block]:
+    """The blocks after the header, one at a time."""
+    while (kind := source.read(1)) != bytes([END]):
+        kind, size, crc, symbols, count = _BLOCK.unpack(kind + source.read(_BLOCK.size - 1))
+        codes = tuple(source.read(*_LENGTH.unpack(source.read(_LENGTH.size))) for _ in range(count))
+        yield Block(kind, size, crc, symbols, codes)
+
+
+def open_checked(source: BufferedIOBase) -> int:
+    """Makes sure that a file is ours and whole, before anything is made of it; leaves it at its header.
+
+    Args:
+        source: the file.
+
+    Returns:
+        How many bytes it restores.
+
+    Raises:
+        RequestError: it is not such a file, or of another version, or bytes of it are missing or differ.
+    """
+    length = source.seek(0, 2)
+    source.seek(0)
+    start = source.read(len(MAGIC) + 1)
+    if not start.startswith(MAGIC):
+        raise RequestError(
+            expected="a file that `wheatstone compress` made",
+            got=f"one that begins with {start[:4]!r}" if start else "an empty one",
+            do="name the compressed file",
+        )
+    if start[len(MAGIC) :] != bytes([VERSION]):
+        raise RequestError(
+            expected=f"version {VERSION} of the format",
+            got=f"version {start[-1]}" if len(start) > len(MAGIC) else "a file that ends before it",
+            do="use the release that made it",
+        )
+    digest, left, tail = hashlib.sha256(start), length - len(start) - _DIGEST, b""
+    while left > 0 and (piece := source.read(min(left, 1 << 20))):
+        digest.update(piece)
+        tail, left = (tail + piece)[-_TOTAL.size :], left - len(piece)
+    if len(tail) < _TOTAL.size or source.read() != digest.digest():
+        raise RequestError(
+            expected="a file as it was written",
+            got="one with bytes changed, missing or added",
+            do="copy or download it again",
+        )
+    source.seek(len(start))
+    return int(_TOTAL.unpack(tail)[0])

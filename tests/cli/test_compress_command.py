@@ -1,0 +1,57 @@
+"""`wheatstone compress`, `decompress` and `bits` as people type them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from commands import Cli, Refused
+
+
+@pytest.fixture
+def model(tiny_task: tuple[Path, Path]) -> str:
+    return str(tiny_task[0])
+
+
+def test_there_and_back(cli: Cli, model: str, tmp_path: Path) -> None:
+    data, code, back = tmp_path / "in.txt", tmp_path / "in.whst", tmp_path / "back.txt"
+    data.write_bytes(b"w1 w2 w3 \xff\x00")
+    done = cli("compress", data, "--out", code, "--model", model, "--json")
+    assert done.document["bytes_in"] == 11
+    assert done.document["bytes_out"] == code.stat().st_size
+    assert cli("decompress", code, "--out", back, "--model", model).code == 0
+    assert back.read_bytes() == data.read_bytes()
+
+
+def test_a_file_in_the_way_is_kept(cli: Cli, refused: Refused, model: str, tmp_path: Path) -> None:
+    data = tmp_path / "in.txt"
+    data.write_text("w1")
+    assert "expected a new file" in refused("compress", data, "--out", data, "--model", model)
+    assert data.read_text() == "w1"
+
+
+def test_what_is_not_ours_is_refused_and_nothing_written(refused: Refused, model: str, tmp_path: Path) -> None:
+    data, out = tmp_path / "in.txt", tmp_path / "out.txt"
+    data.write_text("just a text")
+    assert "that `wheatstone compress` made" in refused("decompress", data, "--out", out, "--model", model)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt"]
+
+
+def test_a_huge_file_is_refused_with_an_estimate(refused: Refused, model: str, tmp_path: Path) -> None:
+    data = tmp_path / "huge"
+    with data.open("wb") as file:
+        file.truncate(10 * 10**9)
+    said = refused("compress", data, "--out", tmp_path / "out", "--model", model)
+    assert "10,000,000,000 bytes, about" in said
+    assert "hours" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["huge"]
+
+
+def test_bits_of_a_text_and_its_page(cli: Cli, model: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    done = cli("bits", "w1 <w2>", "--model", model, "--out", page, "--json")
+    assert done.document["bytes"] == 7
+    assert done.document["bits_per_byte"] > 0
+    assert "xz -9e" in done.document["beside"]
+    assert "http" not in page.read_text(encoding="utf-8").replace("http-equiv", "")
+    assert "w2" in page.read_text(encoding="utf-8")

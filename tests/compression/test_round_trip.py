@@ -1,0 +1,103 @@
+"""Compressed and restored: the same bytes, whatever they are and however many threads work."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tiny import make_tiny
+from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from transformers import PreTrainedTokenizerFast
+
+import wheatstone as ws
+from wheatstone.compression import Chunking, Compressed, compress, decompress
+from wheatstone.models import ResidualModel
+
+SMALL = Chunking(window=8, overlap=3, lanes=3, stretch=10, block=100)
+
+
+@pytest.fixture(scope="module", params=["words", "bytes"])
+def worded(request: pytest.FixtureRequest) -> ResidualModel:
+    """A tiny model. One tokenizer knows words and drops spaces, the other all bytes but a few."""
+    model = make_tiny("llama", torch.float32)
+    if request.param == "words":
+        return model
+    vocabulary = {letter: index for index, letter in enumerate("Ġthewabcdfgiklmnoprsuy.,0123456789ÿÃ")} | {
+        "th": 36,
+        "Ġw": 37,
+        "<end>": 38,
+        "the": 39,
+    }
+    bpe = Tokenizer(BPE(vocabulary, [("t", "h"), ("Ġ", "w"), ("th", "e")]))
+    bpe.pre_tokenizer, bpe.decoder = ByteLevel(add_prefix_space=False), ByteLevelDecoder()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token="<end>")
+    return ResidualModel(model.module, tokenizer, id="tiny-bytes")
+
+
+def coded(model: ResidualModel, data: bytes, **options: object) -> tuple[bytes, Compressed]:
+    out = io.BytesIO()
+    done = compress(model, io.BytesIO(data), out, **{"chunking": SMALL, **options})  # pyright: ignore[reportArgumentType]
+    return out.getvalue(), done
+
+
+def restored(model: ResidualModel, code: bytes, threads: int | None = None) -> bytes:
+    out = io.BytesIO()
+    decompress(model, io.BytesIO(code), out, threads=threads)
+    return out.getvalue()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.one_of(st.binary(max_size=400), st.text(max_size=200).map(str.encode)), mixing=st.booleans())
+def test_any_bytes_come_back(worded: ResidualModel, data: bytes, mixing: bool) -> None:
+    code, done = coded(worded, data, mixing=mixing)
+    assert restored(worded, code) == data
+    assert done.bytes_in == len(data)
+    assert done.bytes_out == len(code)
+
+
+def test_threads_change_nothing(worded: ResidualModel) -> None:
+    data = b"w1 w2 w3 w4 " * 40
+    one, two = (coded(worded, data, threads=threads)[0] for threads in (1, 2))
+    assert one == two
+    assert restored(worded, one, threads=3) == data
+
+
+def test_bytes_that_are_not_text_are_stored_where_coding_gains_nothing(worded: ResidualModel) -> None:
+    data = bytes(range(256)) * 2
+    code, _ = coded(worded, data)
+    assert len(code) < len(data) + 250  # header, checksum and six blocks
+
+
+@pytest.mark.parametrize("at", [0, 4, 60, 130, -1])
+def test_a_flipped_bit_is_refused_before_a_byte_is_written(worded: ResidualModel, at: int) -> None:
+    code = bytearray(coded(worded, b"w1 w2 w3 w4 " * 20)[0])
+    code[at] ^= 1
+    out = io.BytesIO()
+    with pytest.raises(ws.RequestError):
+        decompress(worded, io.BytesIO(bytes(code)), out)
+    assert out.getvalue() == b""
+
+
+@pytest.mark.parametrize("length", [0, 3, 20, 100, -1])
+def test_a_truncated_file_is_refused_before_a_byte_is_written(worded: ResidualModel, length: int) -> None:
+    code, out = coded(worded, b"w1 w2 w3 w4 " * 20)[0], io.BytesIO()
+    with pytest.raises(ws.RequestError):
+        decompress(worded, io.BytesIO(code[:length]), out)
+    assert out.getvalue() == b""
+
+
+def test_another_model_is_refused(worded: ResidualModel) -> None:
+    import copy
+
+    code, out = coded(worded, b"w1 w2")[0], io.BytesIO()
+    other = copy.copy(worded)
+    other.sha256 = "ab" * 32
+    with pytest.raises(ws.ModelError, match="the model that compressed this"):
+        decompress(other, io.BytesIO(code), out)
+    assert out.getvalue() == b""
