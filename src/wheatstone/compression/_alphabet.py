@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import PreTrainedTokenizerBase
@@ -62,7 +63,7 @@ def _bytes_of_tokens(tokenizer: PreTrainedTokenizerBase, tokens: int) -> list[by
     """What each token stands for; nothing where that is not known, which only keeps the token from being used."""
     byte_of = {character: byte for byte, character in bytes_to_unicode().items()}
     added = {token: str(content).encode() for token, content in tokenizer.added_tokens_decoder.items()}
-    names: list[str | None] = tokenizer.convert_ids_to_tokens(list(range(min(tokens, len(tokenizer)))))
+    names: Any = tokenizer.convert_ids_to_tokens(list(range(min(tokens, len(tokenizer)))))
     byte_level = set(byte_of) == set(ByteLevel.alphabet()) and "ByteLevel" in _decoder(tokenizer)
 
     def of(token: int, name: str | None) -> bytes:

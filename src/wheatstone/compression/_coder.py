@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import constriction
 import numpy as np
+from constriction import stream  # pyright: ignore[reportAttributeAccessIssue,reportUnknownVariableType]
 from jaxtyping import Bool, Float, Int
 
 BLOCK = 256
@@ -37,7 +37,7 @@ class _Steps:
         self.tokens, self.blocks = tokens, -(-tokens // BLOCK)
         self.escaped = np.zeros(lanes)
         self.coded = 0
-        self.family = constriction.stream.model.Categorical(perfect=False)
+        self.family = stream.model.Categorical(perfect=False)
 
     def first(self, probabilities: Probabilities) -> Float[np.ndarray, "lane choice"]:
         """Of each block, the last one being the escaped bytes."""
@@ -82,7 +82,7 @@ class Encoder:
 
     def __init__(self, tokens: int, lanes: int) -> None:
         self.steps = _Steps(tokens, lanes)
-        self.coder = constriction.stream.queue.RangeEncoder()
+        self.coder = stream.queue.RangeEncoder()
         self.bits = 0.0
 
     def put(self, symbols: Symbols, probabilities: Probabilities) -> None:
@@ -113,7 +113,7 @@ class Decoder:
 
     def __init__(self, code: bytes, tokens: int, lanes: int) -> None:
         self.steps = _Steps(tokens, lanes)
-        self.coder = constriction.stream.queue.RangeDecoder(np.frombuffer(code, "<u4").astype(np.uint32))
+        self.coder = stream.queue.RangeDecoder(np.frombuffer(code, "<u4").astype(np.uint32))
 
     def take(self, probabilities: Probabilities) -> Symbols:
         """One symbol of each lane."""
