@@ -33,20 +33,20 @@ _ROWS = (
 def test_bins_by_hand() -> None:
     found = calibrate(_seen(*_ROWS), edges=[0, 2, 3, 4])
     low, middle, high = found.bins
-    assert found.count == 6
+    assert found.places == 6
     assert found.base == pytest.approx(2.7 / 6)
-    assert (low.count, low.texts, low.activation) == (3, 2, pytest.approx(2.5 / 3))
+    assert (low.places, low.texts, low.activation) == (3, 2, pytest.approx(2.5 / 3))
     assert low.probability.mean == pytest.approx(0.1)
     assert low.first.mean == 0
     assert low.effect is not None
     assert low.effect.mean == pytest.approx(-0.1)
-    assert (middle.low, middle.count, middle.texts) == (2, 1, 1)  # an end belongs to the bin above it
-    assert (high.count, high.first.mean) == (2, 0.5)
+    assert (middle.low, middle.places, middle.texts) == (2, 1, 1)  # an end belongs to the bin above it
+    assert (high.places, high.first.mean) == (2, 0.5)
 
 
 def test_the_last_bin_holds_its_end_and_what_was_not_run_is_left_out() -> None:
     found = calibrate(_seen(*_ROWS), bins=4)
-    assert [(row.low, row.count) for row in found.bins] == [(0, 1), (1, 2), (2, 1), (3, 2)]
+    assert [(row.low, row.places) for row in found.bins] == [(0, 1), (1, 2), (2, 1), (3, 2)]
     last = found.bins[-1]
     assert last.probability.mean == pytest.approx(0.9)
     assert last.first.mean == 0.5
@@ -75,7 +75,8 @@ def test_parts_are_joined_as_other_texts() -> None:
 
 
 def test_nothing_to_calibrate() -> None:
-    nothing = Observations(*torch.zeros(2, 0), torch.zeros(0, dtype=torch.bool), torch.zeros(0), torch.zeros(0).long())
+    none = torch.zeros(0)
+    nothing = Observations(none, none, none.bool(), none, none.long())
     with pytest.raises(RequestError, match="at least one observation"):
         calibrate(nothing)
     with pytest.raises(RequestError, match="ends of bins that rise"):

@@ -13,6 +13,7 @@ from wheatstone.cli._discover import discover
 from wheatstone.cli._explain import explain
 from wheatstone.cli._export import export
 from wheatstone.cli._models import models_app
+from wheatstone.cli._neuron import neuron_app
 from wheatstone.cli._path_patching import path_patching
 from wheatstone.cli._pull import pull
 from wheatstone.cli._runs import runs_app
@@ -29,7 +30,7 @@ app = typer.Typer(
 )
 for verb in (discover, verify, explain, path_patching, study, export, pull, compress, decompress, bits):
     app.command()(verb)
-for group in (runs_app, models_app, tasks_app):
+for group in (runs_app, models_app, tasks_app, neuron_app):
     app.add_typer(group)
 
 

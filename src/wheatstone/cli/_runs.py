@@ -51,7 +51,7 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
     from wheatstone.runs import read_json, read_manifest
 
     manifest = read_manifest(run)
-    evaluation = None if manifest["verb"] == "study" else read_json(run, "circuit.json").get("evaluation")
+    evaluation = read_json(run, "circuit.json").get("evaluation") if manifest["verb"] == "discover" else None
     output = Output(as_json)
     output.document({"manifest": manifest, "evaluation": evaluation})
     table = Table(show_header=False, box=None)

@@ -9,6 +9,11 @@ if TYPE_CHECKING:
     from wheatstone.figures._explain import claims_of as claims_of
     from wheatstone.figures._explain import render_explanation as render_explanation
     from wheatstone.figures._load import RunData as RunData
+    from wheatstone.figures._neuron_one import neuron_page as neuron_page
+    from wheatstone.figures._neuron_patching import NEURON_FIGURES as NEURON_FIGURES
+    from wheatstone.figures._neuron_patching import ScreenData as ScreenData
+    from wheatstone.figures._neuron_screen import found_neurons as found_neurons
+    from wheatstone.figures._neuron_screen import render_neurons as render_neurons
     from wheatstone.figures._parts import PARTS as PARTS
     from wheatstone.figures._registry import FIGURES as FIGURES
     from wheatstone.figures._registry import render_all as render_all
@@ -20,6 +25,11 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "FIGURES": "wheatstone.figures._registry",
+    "NEURON_FIGURES": "wheatstone.figures._neuron_patching",
+    "ScreenData": "wheatstone.figures._neuron_patching",
+    "found_neurons": "wheatstone.figures._neuron_screen",
+    "neuron_page": "wheatstone.figures._neuron_one",
+    "render_neurons": "wheatstone.figures._neuron_screen",
     "PARTS": "wheatstone.figures._parts",
     "STUDY_FIGURES": "wheatstone.figures._study",
     "RunData": "wheatstone.figures._load",

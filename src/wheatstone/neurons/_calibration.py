@@ -44,7 +44,7 @@ class CalibrationBin(NamedTuple):
     Args:
         low: least activation, included.
         high: largest, excluded (included in the last bin).
-        count: observations.
+        places: observations.
         texts: that they lie in.
         activation: their mean.
         probability: of the token, mean.
@@ -54,7 +54,7 @@ class CalibrationBin(NamedTuple):
 
     low: float
     high: float
-    count: int
+    places: int
     texts: int
     activation: float
     probability: Estimate
@@ -68,13 +68,13 @@ class Calibration:
 
     Args:
         bins: those with observations, by activation.
-        count: observations in all.
+        places: observations in all.
         correlation: Spearman's, of activation and probability over all observations; NaN where one does not vary.
         base: mean probability over all observations.
     """
 
     bins: tuple[CalibrationBin, ...]
-    count: int
+    places: int
     correlation: float
     base: float
 
@@ -114,7 +114,7 @@ def calibrate(
             CalibrationBin(
                 low=float(ends[at]),
                 high=float(ends[at + 1]),
-                count=int(inside.sum()),
+                places=int(inside.sum()),
                 texts=len(np.unique(texts[inside])),
                 activation=float(activations[inside].mean()),
                 probability=_estimate(probabilities, inside, texts, seed),

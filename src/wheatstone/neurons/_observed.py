@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wheatstone._progress import Reporter, silent
-from wheatstone.models import Neuron, Replace, ResidualModel, Tokens
+from wheatstone.models import Neuron, Replace, ResidualModel, Streams, Tokens
 
 _TOKENS = 512
 """Tokens that are run together; each takes a row of vocab numbers."""
@@ -42,16 +42,17 @@ class Observations:
     @classmethod
     def join(cls, parts: Sequence[Observations]) -> Observations:
         """All together; the texts of one part are taken to be others than those of the next."""
-        offsets = [0]
+        numbered: list[Tensor] = []
+        offset = 0
         for part in parts:
-            offsets.append(offsets[-1] + (int(part.texts.max()) + 1 if len(part.texts) else 0))
-        numbered = (part.texts + offset for part, offset in zip(parts, offsets, strict=False))
+            numbered.append(part.texts + offset)
+            offset += int(part.texts.max()) + 1 if len(part.texts) else 0
         return cls(
-            *(
-                torch.cat([getattr(part, name) for part in parts])
-                for name in ("activations", "probabilities", "first", "changed")
-            ),
-            torch.cat(list(numbered)),
+            activations=torch.cat([part.activations for part in parts]),
+            probabilities=torch.cat([part.probabilities for part in parts]),
+            first=torch.cat([part.first for part in parts]),
+            changed=torch.cat([part.changed for part in parts]),
+            texts=torch.cat(numbered),
         )
 
 
@@ -105,7 +106,13 @@ def observe(
 
 
 def doses(
-    model: ResidualModel, neuron: Neuron, tokens: Tokens, values: Sequence[float], *, position: int = -1
+    model: ResidualModel,
+    neuron: Neuron,
+    tokens: Tokens,
+    values: Sequence[float],
+    *,
+    position: int = -1,
+    plain: Streams | None = None,
 ) -> Float[Tensor, "value batch vocab"]:
     """Probabilities of the next token with a neuron set to each of some values: the dose and its response.
 
@@ -115,9 +122,14 @@ def doses(
         tokens: the prompts.
         values: of its activation.
         position: where it is set, counted from each prompt's end.
+        plain: the prompts' plain run, where it is there already.
     """
-    many = tokens.repeat(len(values))
-    value = torch.tensor(values, dtype=model.dtype, device=many.ids.device).repeat_interleave(tokens.batch)
-    replaced = Replace(at=str(neuron), value=value[:, None], positions=(position,))
-    logits = model.forward_with(many, [replaced]).logits
-    return logits.float().softmax(-1).unflatten(0, (len(values), tokens.batch)).cpu()
+    block, plain = model.blocks[neuron.layer], plain or model.streams(tokens)
+    own = model.neurons(tokens, layers=[neuron.layer]).activations[neuron.layer]
+    steps, lengths = torch.arange(tokens.width, device=own.device), tokens.lengths[:, None].to(own.device)
+    wanted = torch.tensor(values, dtype=own.dtype, device=own.device)[:, None, None]
+    changes = torch.where(steps == lengths + position, wanted - own[..., neuron.index], 0)
+    with block.present():
+        written = block.neuron_changes(own, [neuron.index] * len(values), changes)
+    nodes = [model.graph.mlp_nodes(neuron.layer).start] * len(values)
+    return model.patched_logits(plain, nodes, written).float().softmax(-1).cpu()

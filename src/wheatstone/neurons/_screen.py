@@ -157,12 +157,21 @@ def neuron_effects(
     return patching.effects(nodes, change, stage="patching neurons", report=report)
 
 
-def mlp_recovery(patching: Patching, *, report: Reporter = silent) -> tuple[float, ...]:
-    """Exact recovery of every layer's whole MLP, all positions patched."""
+def mlp_recovery(
+    patching: Patching, layers: Sequence[int] | None = None, *, report: Reporter = silent
+) -> tuple[float, ...]:
+    """Exact recovery of whole MLPs, all positions patched.
+
+    Args:
+        patching: the runs.
+        layers: whose MLPs; all by default.
+        report: told how far it is.
+    """
     graph = patching.experiment.model.graph
+    layers = range(graph.layers) if layers is None else layers
     writes = (patching.other.stream - patching.plain.stream).diff(dim=0)[1::2]
-    nodes = [graph.mlp_nodes(layer).start for layer in range(graph.layers)]
-    effects = patching.effects(nodes, lambda layer: writes[layer], stage="patching MLPs", report=report)
+    nodes = [graph.mlp_nodes(layer).start for layer in layers]
+    effects = patching.effects(nodes, lambda at: writes[layers[at]], stage="patching MLPs", report=report)
     return tuple(patching.share(effects).tolist())
 
 

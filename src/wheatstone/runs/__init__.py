@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from wheatstone.runs._discovery import run_discovery as run_discovery
     from wheatstone.runs._explain import ExplainSettings as ExplainSettings
     from wheatstone.runs._explain import explain_run as explain_run
+    from wheatstone.runs._neuron_page import experiment_of as experiment_of
+    from wheatstone.runs._neuron_page import neuron_facts as neuron_facts
+    from wheatstone.runs._neurons import ConfirmedRow as ConfirmedRow
+    from wheatstone.runs._neurons import DoseRow as DoseRow
+    from wheatstone.runs._neurons import NeuronRun as NeuronRun
+    from wheatstone.runs._neurons import NeuronSettings as NeuronSettings
+    from wheatstone.runs._neurons import run_neurons as run_neurons
     from wheatstone.runs._plan import Plan as Plan
     from wheatstone.runs._plan import plan_discovery as plan_discovery
     from wheatstone.runs._study import open_study as open_study
@@ -36,6 +43,13 @@ __getattr__ = door(
         "DiscoveryRun": "wheatstone.runs._discovery",
         "DiscoverySettings": "wheatstone.discovery",
         "ExplainSettings": "wheatstone.runs._explain",
+        "ConfirmedRow": "wheatstone.runs._neurons",
+        "DoseRow": "wheatstone.runs._neurons",
+        "NeuronRun": "wheatstone.runs._neurons",
+        "NeuronSettings": "wheatstone.runs._neurons",
+        "experiment_of": "wheatstone.runs._neuron_page",
+        "neuron_facts": "wheatstone.runs._neuron_page",
+        "run_neurons": "wheatstone.runs._neurons",
         "Plan": "wheatstone.runs._plan",
         "StudySettings": "wheatstone.runs._study_settings",
         "explain_run": "wheatstone.runs._explain",

@@ -78,8 +78,8 @@ def catalogue_add(run: Path) -> CatalogueEntry:
     """
     run = run.absolute()
     manifest = read_manifest(run)
-    # A study has a circuit for every relation, so none of its own.
-    evaluation = {} if manifest["verb"] == "study" else read_json(run, "circuit.json").get("evaluation") or {}
+    # A study has a circuit for every relation, a screen of neurons has none.
+    evaluation = read_json(run, "circuit.json").get("evaluation") or {} if manifest["verb"] == "discover" else {}
     entry = CatalogueEntry(
         path=str(run),
         verb=manifest["verb"],

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wheatstone._progress import Reporter, silent
-from wheatstone._version import __version__
 from wheatstone.circuits import Experiment
 from wheatstone.discovery import Discovery, DiscoverySettings, EdgeScores, Stability, discover_in
 from wheatstone.lenses import AttentionRow, LensRow, answer_by_layer, head_attention
 from wheatstone.models import ResidualModel
-from wheatstone.runs._folder import FORMAT, write_json
+from wheatstone.runs._folder import write_json
+from wheatstone.runs._manifest import manifest_of
 from wheatstone.tasks import PromptPair
 from wheatstone.verification import Verification, verify_in
 
@@ -127,55 +124,12 @@ def _strongest_heads(found: Discovery) -> list[str]:
 
 
 def _manifest(run: DiscoveryRun) -> dict[str, Any]:
-    experiment, model = run.experiment, run.experiment.model
-    encoded = experiment.encoded
-    lengths = encoded.clean.lengths.tolist()
-    return {
-        "format": FORMAT,
-        "verb": "discover",
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {
-            "wheatstone": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "transformers")},
-        },
-        "model": {
-            "id": model.id,
-            "family": model.family.name,
-            "sha256": model.sha256,
-            "layers": model.graph.layers,
-            "heads": model.graph.heads,
-            "kv_groups": model.graph.kv_groups,
-            "d_model": model.d_model,
-            "dtype": str(model.dtype).removeprefix("torch."),
-            "device": model.device.type,
-        },
-        "settings": asdict(run.settings) | {"unit": experiment.metric.unit},
-        "seed": run.settings.seed,
-        "prompts": [
-            {
-                **pair.model_dump(mode="json"),
-                "ids": clean[:length],
-                "counterfactual_ids": counterfactual[:length],
-                "tokens": model.decode(clean[:length]),
-                "counterfactual_tokens": model.decode(counterfactual[:length]),
-                "subject_last": subject,
-                "last": length - 1,
-            }
-            for pair, clean, counterfactual, length, subject in zip(
-                encoded.pairs,
-                encoded.clean.ids.tolist(),
-                encoded.counterfactual.ids.tolist(),
-                lengths,
-                encoded.subject_last.tolist(),
-                strict=True,
-            )
-        ],
+    settings = asdict(run.settings)
+    common = manifest_of(run.experiment, "discover", settings, seed=run.settings.seed, seconds=run.seconds)
+    return common | {
         "ranked_edges": run.discovery.ranked,
         "evaluations": run.discovery.evaluations,
         "stability": _stability(run.discovery.stability),
-        "timings": {stage: round(seconds, 3) for stage, seconds in run.seconds.items()},
-        "notes": list(encoded.notes),
     }
 
 

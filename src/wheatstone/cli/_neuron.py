@@ -1,0 +1,281 @@
+"""`wheatstone neuron`: which neurons carry an answer, what one neuron writes, which neurons belong to one token."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Column, Table
+
+from wheatstone._errors import RequestError, RunError
+from wheatstone.cli._options import (
+    AnswerOption,
+    CounterfactualOption,
+    DeviceOption,
+    DistractorOption,
+    DtypeOption,
+    KnownOption,
+    ModelOption,
+    PromptOption,
+    SizeOption,
+    SkipBadOption,
+    TaskOption,
+    TemplateOption,
+    template_of,
+)
+from wheatstone.cli._output import JsonOption, Output
+from wheatstone.cli._prompts import pairs_of
+
+if TYPE_CHECKING:
+    from wheatstone.runs import ConfirmedRow
+
+neuron_app = typer.Typer(
+    name="neuron",
+    no_args_is_help=True,
+    help="Single neurons: which carry an answer, what one writes, which are about one token. A neuron is written "
+    "m31.n892: neuron 892 of layer 31's MLP.",
+)
+_SHOWN = 12
+
+
+@neuron_app.command()
+def screen(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run to write.")],
+    model: ModelOption = "smollm2-135m",
+    prompt: PromptOption = None,
+    counterfactual: CounterfactualOption = None,
+    answer: AnswerOption = None,
+    distractor: DistractorOption = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option("--prompts", help="Instead: a JSON Lines file of {prompt, counterfactual, answers, distractors}."),
+    ] = None,
+    task: TaskOption = None,
+    template: TemplateOption = None,
+    known: KnownOption = 10,
+    size: SizeOption = 50,
+    skip_bad: SkipBadOption = False,
+    direction: Annotated[
+        str,
+        typer.Option(
+            "--direction",
+            help="denoising: clean activations into the counterfactual's run; noising: the other way round.",
+        ),
+    ] = "denoising",
+    top: Annotated[int, typer.Option("--top", help="Neurons to confirm by exact runs.", min=0)] = 100,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            "--metric",
+            help="logit_diff (logits), prob_diff (probability) or kl (nats); by default the task's, or logit_diff.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of a task's pairs and of intervals.")] = 0,
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = "float32",
+    force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
+    figures: Annotated[bool, typer.Option(help="Draw the figures and the HTML report.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Patch layers by position, screen every neuron by gradient, confirm the strongest exactly; writes a run.
+
+    Of a task, its training pairs are used.
+    """
+    started = time.perf_counter()
+    if task and any((prompt, counterfactual, answer, distractor, prompts)):
+        raise RequestError(expected="either --task or prompts", got="both", do="leave one of them out")
+    pairs = None if task else pairs_of(prompt, counterfactual, answer, distractor, prompts)
+    from wheatstone.runs import add_file, catalogue_add, check_free, new_run
+
+    check_free(out, force=force)
+    output = Output(as_json)
+    with output.progress() as report:
+        report("starting", 0, None)
+        from wheatstone.figures import render_neurons
+        from wheatstone.models import load_model
+        from wheatstone.runs import NeuronSettings, run_neurons
+
+        loaded = load_model(model, device=device, dtype=dtype, report=report)
+        report("starting", 1, 1)
+        found = None
+        if task:
+            from wheatstone.tasks import load_task
+
+            found = load_task(
+                task,
+                loaded,
+                seed=seed,
+                known=known or None,
+                template=template_of(template),
+                size=size,
+                strict=not skip_bad,
+                report=report,
+            )
+        settings = NeuronSettings(
+            direction=direction,
+            top=top,
+            metric=metric or (found.metric if found else "logit_diff"),
+            task=found.name if found else "",
+            seed=seed,
+        )
+        run = run_neurons(loaded, pairs or (found.train if found else ()), settings, report=report)
+        with new_run(out, force=force) as folder:
+            run.save(folder)
+            if found:
+                add_file(folder, "task.json", found.to_json())
+            if figures:
+                render_neurons(folder, report)
+    catalogue_add(out)
+    seconds = round(time.perf_counter() - started, 2)
+    rows, page = run.confirmed, str(out / "report.html") if figures else None
+    output.document(
+        {
+            "run": str(out),
+            "report": page,
+            "seconds": seconds,
+            "direction": direction,
+            **run.summary(),
+            "confirmed": [row._asdict() for row in rows],
+            "recovery": [row._asdict() for row in run.recovery],
+            "notes": list(run.experiment.encoded.notes),
+        }
+    )
+    output.print(_table(rows, f"{direction}, shares of the difference, n = {len(run.experiment.clean)}"))
+    output.print(f"\n{len(run.screen.neurons):,} neurons screened, {len(rows)} run exactly, in {seconds:.0f} s.")
+    output.print(f"run      {out}" + (f"\nreport   {page}" if page else ""), markup=False)
+
+
+@neuron_app.command()
+def show(
+    neuron: Annotated[str, typer.Argument(help="A neuron, such as m25.n1527.", metavar="NEURON")],
+    model: ModelOption = "smollm2-135m",
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", help="A run of `neuron screen` or `discover` on whose prompts to look at it."),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token",
+            help="A token to compare it with, with its leading space; by default the run's answer, or the token it is "
+            "most congruent with.",
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Page to write; NEURON.html by default.")] = None,
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = "float32",
+    force: Annotated[bool, typer.Option("--force", help="Replace the page if it is there.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write one neuron's page: the tokens it writes; with --run what it is worth and foretells on the run's prompts."""
+    path = out or Path(f"{neuron}.html")
+    if path.exists() and not force:
+        raise RunError(expected="a new file", got=f"{path}, which exists", do="choose another --out or use --force")
+    if not path.absolute().parent.is_dir():
+        raise RunError(expected="an existing folder", got=str(path.absolute().parent), do="make it first")
+    output = Output(as_json)
+    with output.progress() as report:
+        report("starting", 0, None)
+        from wheatstone.figures import neuron_page
+        from wheatstone.models import load_model
+        from wheatstone.neurons import token_of
+        from wheatstone.runs import experiment_of, neuron_facts
+
+        loaded = load_model(model, device=device, dtype=dtype, report=report)
+        report("starting", 1, 1)
+        which = loaded.neuron(neuron)
+        facts = neuron_facts(
+            loaded,
+            which,
+            token=None if token is None else token_of(loaded, token),
+            experiment=None if run is None else experiment_of(run, loaded),
+            report=report,
+        )
+        path.write_text(neuron_page(facts), encoding="utf-8")
+    output.document(facts | {"page": str(path)})
+    table = Table("promoted", Column("", justify="right"), "suppressed", Column("", justify="right"), box=None)
+    found = facts["congruence"]["readout"]
+    for up, down in zip(found["promoted"][:_SHOWN], found["suppressed"][:_SHOWN], strict=True):
+        cells = (f"{up['text']!r}", f"{up['congruence']:+.2f}", f"{down['text']!r}", f"{down['congruence']:+.2f}")
+        table.add_row(*(cell.replace("[", r"\[") for cell in cells))
+    output.print(table)
+    if facts["prompts"] is not None:
+        for kind, effects in facts["prompts"]["effects"].items():
+            whole = f"its whole MLP {effects['mlp']:+.3f}"
+            output.print(f"{kind}: {effects['all']:+.3f} of the difference ({whole})", markup=False)
+    output.print(f"page     {path}", markup=False)
+
+
+@neuron_app.command()
+def pairs(
+    model: ModelOption = "smollm2-135m",
+    reading: Annotated[
+        str,
+        typer.Option(
+            "--reading",
+            help="readout: through the final norm's weight and the unembedding; embedding: times the input embedding.",
+        ),
+    ] = "readout",
+    top: Annotated[int, typer.Option("--top", help="Pairs to list.", min=1)] = 20,
+    null: Annotated[
+        bool, typer.Option("--null", help="Search once more with every neuron's entries shuffled: scores by chance.")
+    ] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Of the shuffle.")] = 0,
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = "float32",
+    as_json: JsonOption = False,
+) -> None:
+    """List the most mutually exclusive pairs: a neuron and a token that are each other's most congruent of all.
+
+    Score: the product of both margins to the second. sign −1: it takes a negative activation to raise the token.
+    """
+    started = time.perf_counter()
+    output = Output(as_json)
+    with output.progress() as report:
+        report("starting", 0, None)
+        from wheatstone.models import load_model
+        from wheatstone.neurons import Congruence, exclusive_pairs
+
+        loaded = load_model(model, device=device, dtype=dtype, report=report)
+        report("starting", 1, 1)
+        congruence = Congruence(loaded, reading)
+        found = exclusive_pairs(congruence, top=top, report=report)
+        chance = exclusive_pairs(congruence, top=1, shuffled=seed, report=report) if null else None
+    best = None if chance is None else chance.best[0].score if chance.best else 0.0
+    seconds = round(time.perf_counter() - started, 2)
+    output.document(
+        {
+            "model": loaded.id,
+            "reading": reading,
+            "pairs": [pair._asdict() for pair in found.best],
+            "mutual": found.mutual,
+            "entries": found.entries,
+            "best_of_shuffled": best,
+            "seed": seed,
+            "seconds": seconds,
+        }
+    )
+    numbers = (Column(name, justify="right") for name in ("sign", "congruence", "score", "z"))
+    table = Table("neuron", "token", *numbers, box=None)
+    for pair in found.best:
+        text = f"{pair.text!r}".replace("[", r"\[")
+        cells = (f"{pair.congruence:+.2f}", f"{pair.score:.2f}", f"{pair.z:.1f}")
+        table.add_row(pair.neuron, text, f"{pair.sign:+d}", *cells)
+    output.print(table)
+    by_chance = "" if best is None else f" With shuffled neurons the best score is {best:.2f}."
+    output.print(f"\n{found.mutual:,} pairs in all, out of {found.entries:,} entries ({seconds:.0f} s).{by_chance}")
+
+
+def _table(rows: tuple[ConfirmedRow, ...], title: str) -> Table:
+    """The strongest neurons."""
+    names = ("estimate", "exact", "95%", "last alone", "its MLP", "share of it")
+    table = Table("neuron", *(Column(name, justify="right") for name in names), box=None)
+    table.title = title
+    for row in rows[:_SHOWN]:
+        interval = "" if row.low is None or row.high is None else f"{row.low:+.3f} … {row.high:+.3f}"
+        share = "" if row.share_of_mlp is None else f"{row.share_of_mlp:.0%}"
+        cells = (f"{value:+.3f}" for value in (row.estimate, row.exact))
+        table.add_row(row.neuron, *cells, interval, f"{row.exact_last:+.3f}", f"{row.mlp:+.3f}", share)
+    return table

@@ -1,0 +1,146 @@
+"""The report of a run of `neuron screen`: its pictures as files, and one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wheatstone._progress import Reporter, silent
+from wheatstone.figures._neuron_patching import NEURON_FIGURES, ScreenData
+from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
+from wheatstone.figures._render import png_of
+from wheatstone.figures._report import Picture
+from wheatstone.figures._words import clipped, count, decimal, percent, quoted
+
+_ROWS = 30
+_CAPTIONS = {
+    "recovery": "Follow the dark cells from the bottom up: they are the way the answer takes, first at the token that "
+    "differs, then, once attention has carried it over, at the last token.",
+    "neurons": "Left: what each neuron brings back alone, by a real run. Right: a point on the diagonal is a neuron "
+    "whose effect the gradient foretold.",
+    "doses": "A blue line that rises, in both prompts, is a neuron that writes the answer. Where lines are flat, its "
+    "activation does not matter there.",
+}
+
+
+def render_neurons(run: Path, report: Reporter = silent) -> list[Path]:
+    """Writes `figures/NAME.svg` and `.png` of every picture and `report.html` into a run folder.
+
+    Returns:
+        The files written.
+
+    Raises:
+        RunError: there is no run of `neuron screen`.
+    """
+    data = ScreenData.load(run)
+    folder = run / "figures"
+    folder.mkdir(exist_ok=True)
+    written: list[Path] = []
+    pictures: dict[str, PagePicture] = {}
+    for done, (name, draw) in enumerate(NEURON_FIGURES.items()):
+        if name != "recovery" and not data.confirmed:
+            continue
+        report("drawing", done, len(NEURON_FIGURES))
+        drawn = Picture.of(draw(data))
+        pictures[name] = PagePicture(name, drawn, _CAPTIONS[name])
+        svg, png = folder / f"{name}.svg", folder / f"{name}.png"
+        svg.write_text(drawn.svg, encoding="utf-8")
+        png.write_bytes(png_of(drawn.svg))
+        written += [svg, png]
+    page = run / "report.html"
+    page.write_text(_page(data, pictures), encoding="utf-8")
+    report("drawing", len(NEURON_FIGURES), len(NEURON_FIGURES))
+    return [*written, page]
+
+
+def found_neurons(run: ScreenData) -> list[str]:
+    """What was found, in sentences made of the run's numbers."""
+    if not run.confirmed:
+        return ["No neuron was run exactly."]
+    best = run.confirmed[0]
+    layer = f"its layer's whole MLP {percent(best['mlp'])}"
+    share = "" if best["share_of_mlp"] is None else f", of which the neuron is {percent(best['share_of_mlp'])}"
+    said = [
+        f"{best['neuron']} alone recovers {percent(best['exact'])} of the difference, {layer}{share}. At the last "
+        f"position alone it recovers {percent(best['exact_last'])}."
+    ]
+    rows = [row for row in run.doses if row["neuron"] == best["neuron"] and row["prompts"] == "counterfactual"]
+    if rows:
+        low, high = min(rows, key=lambda row: row["value"]), max(rows, key=lambda row: row["value"])
+        answer = quoted(run.prompts[0]["answers"][0]) if len(run.prompts) == 1 else "the answer"
+        said.append(
+            f"Set from {decimal(low['value'], 1)} to {decimal(high['value'], 1)} in the counterfactual, it takes "
+            f"{answer} from {percent(low['answer'])} to {percent(high['answer'])}."
+        )
+    return said
+
+
+def _page(run: ScreenData, pictures: dict[str, PagePicture]) -> str:
+    manifest, summary = run.manifest, run.summary
+    n = len(run.prompts)
+    said = [
+        f"{row['neuron']}|{decimal(row['estimate'], 3)}|{decimal(row['exact'], 3)}|{_interval(row)}|"
+        f"{decimal(row['exact_last'], 3)}|{decimal(row['mlp'], 3)}|"
+        f"{'–' if row['share_of_mlp'] is None else percent(row['share_of_mlp'])}|"
+        f"{decimal(row['clean'])}|{decimal(row['corrupt'])}"
+        for row in run.confirmed[:_ROWS]
+    ]
+    names = ("neuron", "estimate", "exact", "95%", "last alone", "its MLP", "share of it", "clean", "counterfactual")
+    table = PageTable(
+        f"The {min(_ROWS, len(run.confirmed))} strongest of {count(len(run.confirmed), 'neuron')} that were run "
+        "exactly; all are in confirmed.parquet, every neuron's estimate in neurons.parquet. Shares of the difference; "
+        "the last two columns are activations at the last position. "
+        + ("One prompt: no interval." if n == 1 else "Intervals: bootstrap over prompts."),
+        tuple((name, name != "neuron") for name in names),
+        tuple(tuple(line.split("|")) for line in said),
+    )
+    mapped = int(summary["mapped_prompts"])
+    asked = tuple(
+        f"{quoted(pair['prompt'])} → {', '.join(map(quoted, pair['answers']))}, against "
+        f"{quoted(pair['counterfactual'])} → {', '.join(map(quoted, pair['distractors'])) or 'no distractor'}"
+        for pair in run.prompts[:5]
+    )
+    parts = [
+        PagePart("What was asked", asked),
+        PagePart(
+            "Where the answer comes back",
+            () if mapped == n else (f"On the first {mapped} of {n} prompts.",),
+            (pictures["recovery"],),
+        ),
+    ]
+    if run.confirmed:
+        parts += [
+            PagePart(
+                "Which neurons bring it",
+                (
+                    "The estimate is a slope at the unpatched run and finds the candidates; the exact effect is a real "
+                    "run with that neuron's activation patched. Shares of an MLP that recovers less than 1% are not "
+                    "told.",
+                ),
+                (pictures["neurons"],),
+                (table,),
+            ),
+            PagePart("What the prediction does when a neuron is set", (), (pictures["doses"],)),
+        ]
+    settings = {name: str(value) for name, value in manifest["settings"].items() if value != ""}
+    facts = {
+        "made": manifest["created"],
+        "model": f"{manifest['model']['id']}, family {manifest['model']['family']}",
+        "weights (SHA-256)": manifest["model"]["sha256"] or "unknown",
+        **settings,
+        "patched runs": f"{manifest['evaluations']:,}",
+        "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items()),
+        "version": manifest["versions"]["wheatstone"],
+    }
+    title = f"{clipped(run.prompts[0]['prompt'], 60)} → {clipped(run.prompts[0]['answers'][0], 20)}"
+    return page_of(
+        "neuron screen",
+        title if n == 1 else str(manifest["settings"]["task"] or count(n, "prompt")),
+        found_neurons(run),
+        parts,
+        list(facts.items()),
+    )
+
+
+def _interval(row: dict[str, object]) -> str:
+    low, high = row["low"], row["high"]
+    return f"{decimal(low, 3)} to {decimal(high, 3)}" if isinstance(low, float) and isinstance(high, float) else "–"

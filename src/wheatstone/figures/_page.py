@@ -1,0 +1,79 @@
+"""A page made of parts: each a question with sentences, pictures and tables. It carries everything with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wheatstone.figures._report import Picture, page_scripts, script_hash, template
+
+
+@dataclass(frozen=True, eq=False)
+class PagePicture:
+    """A picture on a page.
+
+    Args:
+        name: of its files, without ending.
+        drawn: the picture.
+        caption: how to read it.
+    """
+
+    name: str
+    drawn: Picture
+    caption: str
+
+
+@dataclass(frozen=True, eq=False)
+class PageTable:
+    """A table on a page, its cells as text.
+
+    Args:
+        caption: what it shows.
+        columns: their names, and whether they hold numbers.
+        rows: of cells.
+    """
+
+    caption: str
+    columns: tuple[tuple[str, bool], ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class PagePart:
+    """One question of a page.
+
+    Args:
+        title: the question.
+        text: paragraphs.
+        pictures: below them.
+        tables: below those.
+    """
+
+    title: str
+    text: tuple[str, ...] = ()
+    pictures: tuple[PagePicture, ...] = ()
+    tables: tuple[PageTable, ...] = ()
+
+
+def page_of(
+    kind: str, title: str, lead: Sequence[str], parts: Sequence[PagePart], facts: Sequence[tuple[str, str]]
+) -> str:
+    """A page as HTML that needs no other file and makes no request.
+
+    Args:
+        kind: what the page is, above its title.
+        title: of the page.
+        lead: the answer in a few sentences.
+        parts: in order.
+        facts: how it was made, as names and values.
+    """
+    scripts = page_scripts()
+    return template("page.html.jinja").render(
+        kind=kind,
+        title=title,
+        lead=lead,
+        parts=parts,
+        facts=facts,
+        scripts=scripts,
+        hashes=[script_hash(script) for script in scripts],
+    )

@@ -1,0 +1,74 @@
+"""What every run of an experiment says of itself: versions, model, settings, prompts with their tokens, timings."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from wheatstone._version import __version__
+from wheatstone.circuits import Experiment
+from wheatstone.runs._folder import FORMAT
+
+
+def manifest_of(
+    experiment: Experiment, verb: str, settings: Mapping[str, Any], *, seed: int, seconds: Mapping[str, float]
+) -> dict[str, Any]:
+    """A run's `manifest.json`, to which a verb may add.
+
+    Args:
+        experiment: model, prompts and metric.
+        verb: the command that made the run.
+        settings: of that verb.
+        seed: of whatever is drawn.
+        seconds: what each stage took.
+    """
+    model, encoded = experiment.model, experiment.encoded
+    lengths = encoded.clean.lengths.tolist()
+    return {
+        "format": FORMAT,
+        "verb": verb,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "wheatstone": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "transformers")},
+        },
+        "model": {
+            "id": model.id,
+            "family": model.family.name,
+            "sha256": model.sha256,
+            "layers": model.graph.layers,
+            "heads": model.graph.heads,
+            "kv_groups": model.graph.kv_groups,
+            "d_model": model.d_model,
+            "dtype": str(model.dtype).removeprefix("torch."),
+            "device": model.device.type,
+        },
+        "settings": {**settings, "unit": experiment.metric.unit},
+        "seed": seed,
+        "prompts": [
+            {
+                **pair.model_dump(mode="json"),
+                "ids": clean[:length],
+                "counterfactual_ids": counterfactual[:length],
+                "tokens": model.decode(clean[:length]),
+                "counterfactual_tokens": model.decode(counterfactual[:length]),
+                "subject_last": subject,
+                "last": length - 1,
+            }
+            for pair, clean, counterfactual, length, subject in zip(
+                encoded.pairs,
+                encoded.clean.ids.tolist(),
+                encoded.counterfactual.ids.tolist(),
+                lengths,
+                encoded.subject_last.tolist(),
+                strict=True,
+            )
+        ],
+        "evaluations": experiment.evaluations,
+        "timings": {stage: round(taken, 3) for stage, taken in seconds.items()},
+        "notes": list(encoded.notes),
+    }

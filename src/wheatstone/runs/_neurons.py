@@ -1,0 +1,238 @@
+"""A screen of all neurons as a run: tables of every neuron, of the confirmed ones, of places, and of doses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from wheatstone._progress import Reporter, silent
+from wheatstone.circuits import Experiment
+from wheatstone.lenses import Table
+from wheatstone.models import Neuron, ResidualModel
+from wheatstone.neurons import NeuronScreen, Patching, RecoveryRow, doses, recovery_by_place, screen_neurons
+from wheatstone.runs._folder import write_json
+from wheatstone.runs._manifest import manifest_of
+from wheatstone.runs._tables import write_table
+from wheatstone.tasks import PromptPair
+from wheatstone.verification import mean_intervals
+
+_MAPPED = 4
+"""Prompts that places are patched on; there are many more places than neurons to confirm."""
+_DOSED = 5
+"""Neurons whose doses are run."""
+_DOSES = 9
+"""Values of each, from the least to the largest of its activations and beyond by half their distance."""
+
+
+@dataclass(frozen=True)
+class NeuronSettings:
+    """What to screen for.
+
+    Args:
+        direction: `denoising`, clean activations into the counterfactual's run, or `noising`.
+        top: neurons to confirm by exact runs.
+        metric: `logit_diff`, `prob_diff` or `kl`.
+        task: name of the task that the prompts are of; empty for given prompts.
+        seed: of the intervals.
+    """
+
+    direction: str = "denoising"
+    top: int = 100
+    metric: str = "logit_diff"
+    task: str = ""
+    seed: int = 0
+
+
+class ConfirmedRow(NamedTuple):
+    """One row of confirmed.parquet; all but the activations as shares of the difference, see `Patching`.
+
+    Args:
+        neuron: by name.
+        layer: from 0.
+        estimate: of the screen.
+        exact: all positions patched, a real run.
+        low: lower end of its 95% interval over prompts; None for a single prompt.
+        high: upper end.
+        exact_last: the last position alone.
+        mlp: its whole MLP.
+        share_of_mlp: exact / mlp; None where the MLP recovers less than 1%.
+        clean: activation at the last position of the clean prompts, mean.
+        corrupt: of the counterfactuals.
+    """
+
+    neuron: str
+    layer: int
+    estimate: float
+    exact: float
+    low: float | None
+    high: float | None
+    exact_last: float
+    mlp: float
+    share_of_mlp: float | None
+    clean: float
+    corrupt: float
+
+
+class DoseRow(NamedTuple):
+    """One row of doses.parquet.
+
+    Args:
+        neuron: by name.
+        prompts: `clean` or `counterfactual`.
+        value: that it is set to at the last position.
+        answer: probability of the answer (the first token of the first), mean over prompts.
+        distractor: of the distractor; None where there is none.
+        own: mean activation there when it is not set.
+    """
+
+    neuron: str
+    prompts: str
+    value: float
+    answer: float
+    distractor: float | None
+    own: float
+
+
+@dataclass(frozen=True, eq=False)
+class NeuronRun:
+    """A screen of all neurons, ready to be saved."""
+
+    experiment: Experiment
+    settings: NeuronSettings
+    screen: NeuronScreen
+    recovery: tuple[RecoveryRow, ...]
+    doses: tuple[DoseRow, ...]
+    seconds: dict[str, float]
+
+    @property
+    def confirmed(self) -> tuple[ConfirmedRow, ...]:
+        """The neurons that were really patched, largest |exact| first."""
+        rows = self.screen.confirmed
+        if not rows:
+            return ()
+        effects = np.array([row.effects for row in rows]) / self.screen.patching.gap
+        intervals = mean_intervals(effects, self.settings.seed)
+        return tuple(
+            ConfirmedRow(
+                neuron=str(row.neuron),
+                layer=row.neuron.layer,
+                estimate=row.estimate,
+                exact=row.exact,
+                low=low,
+                high=high,
+                exact_last=row.exact_last,
+                mlp=row.mlp,
+                share_of_mlp=row.share_of_mlp,
+                clean=row.clean,
+                corrupt=row.corrupt,
+            )
+            for row, (low, high) in zip(rows, intervals, strict=True)
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """The numbers of `screen.json`."""
+        screen, experiment = self.screen, self.experiment
+        correlation = screen.rank_correlation
+        return {
+            "neurons": len(screen.neurons),
+            "confirmed": len(screen.confirmed),
+            "clean": float(experiment.clean.mean()),
+            "corrupt": float(experiment.corrupt.mean()),
+            "n": len(experiment.clean),
+            "rank_correlation": None if np.isnan(correlation) else correlation,
+            "mlp_recovery": list(screen.mlps),
+            "mapped_prompts": min(_MAPPED, len(experiment.clean)),
+        }
+
+    def save(self, folder: Path) -> None:
+        """Writes all files of the run into a folder."""
+        settings = asdict(self.settings) | {"ablation": "counterfactual"}
+        seed = self.settings.seed
+        manifest = manifest_of(self.experiment, "neuron", settings, seed=seed, seconds=self.seconds)
+        write_json(folder / "manifest.json", manifest)
+        write_json(folder / "screen.json", self.summary())
+        write_table(Table(ConfirmedRow, self.confirmed), folder / "confirmed.parquet")
+        write_table(Table(RecoveryRow, self.recovery), folder / "recovery.parquet")
+        write_table(Table(DoseRow, self.doses), folder / "doses.parquet")
+        pq.write_table(self._every_neuron(), folder / "neurons.parquet")
+
+    def _every_neuron(self) -> pa.Table:
+        """Every neuron's estimate, over all positions and at each position counted from the end, as shares."""
+        screen = self.screen
+        by_position = (screen.by_position / screen.patching.gap).float().numpy()
+        return pa.table(
+            {
+                "layer": np.array([neuron.layer for neuron in screen.neurons], dtype=np.int32),
+                "index": np.array([neuron.index for neuron in screen.neurons], dtype=np.int32),
+                "estimate": screen.shares.double().numpy(),
+                "by_position": pa.FixedSizeListArray.from_arrays(by_position.reshape(-1), by_position.shape[1]),
+            }
+        )
+
+
+def run_neurons(
+    model: ResidualModel, pairs: Sequence[PromptPair], settings: NeuronSettings, *, report: Reporter = silent
+) -> NeuronRun:
+    """Screens all neurons, confirms the strongest, maps recovery by place, and sets the best neurons to doses.
+
+    Args:
+        model: the model.
+        pairs: the prompts.
+        settings: what to screen for.
+        report: told how far it is.
+    """
+    started = time.perf_counter()
+    experiment = Experiment(model, pairs, metric=settings.metric)
+    patching = Patching(experiment, settings.direction)
+    screen = screen_neurons(patching, top=settings.top, report=report)
+    screened = time.perf_counter()
+    mapped = patching if len(pairs) <= _MAPPED else Patching(experiment.on(pairs[:_MAPPED]), settings.direction)
+    recovery = recovery_by_place(mapped, report=report)
+    patched = time.perf_counter()
+    rows = [row for found in screen.confirmed[:_DOSED] for row in dose_rows(patching, found.neuron)]
+    seconds = {
+        "screen and confirm": screened - started,
+        "recovery by place": patched - screened,
+        "doses": time.perf_counter() - patched,
+    }
+    return NeuronRun(experiment, settings, screen, tuple(recovery), tuple(rows), seconds)
+
+
+def dose_rows(patching: Patching, neuron: Neuron) -> list[DoseRow]:
+    """What the prompts' answers and distractors become as a neuron is set at the last position."""
+    model, encoded = patching.experiment.model, patching.experiment.encoded
+    runs = ((patching.plain, patching.neurons), (patching.other, patching.other_neurons))
+    streams = dict(zip(("counterfactual", "clean"), runs[:: patching.sign], strict=True))
+    own = {
+        kind: patching.last(found.activations[neuron.layer][..., neuron.index]) for kind, (_, found) in streams.items()
+    }
+    least, most = (pick(float(pick(values)) for values in own.values()) for pick in (min, max))
+    beyond = (most - least) / 2 or 1.0
+    values = sorted({0.0, *np.linspace(least - beyond, most + beyond, _DOSES).tolist()})
+    rows: list[DoseRow] = []
+    for kind, (plain, _) in streams.items():
+        found = doses(model, neuron, plain.tokens, values, plain=plain)
+        answer = found.gather(-1, encoded.answers[:, :1].cpu().expand(len(values), -1, -1)).mean((1, 2))
+        wrong: torch.Tensor | None = None
+        if encoded.distractors.shape[1] and bool((encoded.distractors[:, 0] >= 0).all()):
+            wrong = found.gather(-1, encoded.distractors[:, :1].cpu().expand(len(values), -1, -1)).mean((1, 2))
+        rows += [
+            DoseRow(
+                neuron=str(neuron),
+                prompts=kind,
+                value=value,
+                answer=float(answer[at]),
+                distractor=None if wrong is None else float(wrong[at]),
+                own=float(own[kind].mean()),
+            )
+            for at, value in enumerate(values)
+        ]
+    return rows
