@@ -15,8 +15,9 @@ from wheatstone import Circuit, PromptError, RequestError, ResidualModel, RunErr
 from wheatstone.circuits import ModelInfo
 from wheatstone.runs import StudySettings, catalogue_add, damaged_files, run_study
 from wheatstone.runs import _study as study_module
+from wheatstone.runs._study_find import Sized, gain_kept, sizes_up_to, smallest_enough
 from wheatstone.runs._study_overlap import overlap
-from wheatstone.runs._study_relation import Sized, gain_kept, sizes_up_to, smallest_enough, study_relation
+from wheatstone.runs._study_relation import study_relation
 from wheatstone.tasks import KNOWN_RANK
 from wheatstone.verification import CONDITIONS
 
@@ -66,13 +67,11 @@ def test_the_sizes_that_are_tried() -> None:
 
 def test_the_size_that_is_taken() -> None:
     def tried(*kept: float | None) -> list[Sized]:
-        return [Sized(10 * 2**index, 0.0, value) for index, value in enumerate(kept)]
+        return [Sized("eap-ig", 10 * 2**index, 0.0, value) for index, value in enumerate(kept)]
 
-    assert smallest_enough(tried(0.2, 0.95, 0.8, 1.0), 0.9, 20) == 1
-    assert (
-        smallest_enough(tried(0.2, 0.5, 0.7, 0.7), 0.9, 20) == 2
-    )  # none is enough: the best, and the smallest of these
-    assert smallest_enough(tried(None, None, None), 0.9, 19) == 1  # Hit@10 cannot tell: as the verified circuit
+    assert smallest_enough(tried(0.2, 0.95, 0.8, 1.0), 0.9) == 1
+    assert smallest_enough(tried(0.2, 0.5, 0.7, 0.7), 0.9) == 2  # none is enough: the best, and the smallest of these
+    assert smallest_enough(tried(-0.5, -1.0), 0.9) == 0
 
 
 def test_the_gain_that_is_kept() -> None:
@@ -157,7 +156,7 @@ def test_two_at_once_in_one_folder_are_refused(model: ResidualModel, known: Path
     assert run_study(model, settings(known), out)["relations"]
 
 
-def test_a_folder_with_something_else_is_leftalone_in(model: ResidualModel, known: Path, tmp_path: Path) -> None:
+def test_a_folder_with_something_else_is_left_alone(model: ResidualModel, known: Path, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(RunError, match="not a run"):
         run_study(model, settings(known), tmp_path)
@@ -199,6 +198,7 @@ def test_a_relation_nobody_knows(model: ResidualModel, tmp_path: Path) -> None:
         ({"share": 0.0}, "0.0"),
         ({"faithfulness": 1.5}, "1.5"),
         ({"method": "acdc"}, "threshold"),
+        ({"steps": 0}, "--steps 0"),
     ],
 )
 def test_wrong_settings(change: dict[str, Any], said: str) -> None:

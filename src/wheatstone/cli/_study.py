@@ -32,18 +32,22 @@ def study(
         str,
         typer.Option(
             "--method",
-            help="re-ranked (search by exact runs, ended before single edges), verified (with the proof that no edge "
-            "can go; many times slower), or a scoring method's ranking as it is.",
+            help="learned (EAP-IG's ranking where that is enough on validation, else a mask learned from it); "
+            "re-ranked (search by exact runs, ended before single edges); verified (with the proof that no edge can "
+            "go; many times slower); or a scoring method's ranking as it is.",
         ),
-    ] = "re-ranked",
+    ] = "learned",
+    steps: Annotated[int, typer.Option("--steps", help="Steps that a mask is learned in, by --method learned.")] = 40,
+    batch: Annotated[int, typer.Option("--batch", help="Facts of each of these steps.")] = 5,
     faithfulness: Annotated[
-        float, typer.Option("--faithfulness", help="Share of the metric's change to keep on the training facts.")
+        float,
+        typer.Option("--faithfulness", help="Share of the metric's change to keep on training facts; not by learned."),
     ] = 0.9,
     share: Annotated[float, typer.Option("--share", help="Most edges of a circuit, as a share of all.")] = 0.01,
     kept: Annotated[
         float,
         typer.Option("--kept", help="Share of the model's Hit@10 gain on validation that the size is chosen by."),
-    ] = 0.9,
+    ] = 0.95,
     draws: Annotated[int, typer.Option("--draws", help="Size-matched random circuits.", min=1)] = 5,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
@@ -71,6 +75,8 @@ def study(
             validation=validation,
             test=test,
             method=method,
+            steps=steps,
+            batch=batch,
             faithfulness=faithfulness,
             share=share,
             kept=kept,

@@ -21,8 +21,9 @@ from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit
 from wheatstone.models import ResidualModel
 from wheatstone.runs._folder import FORMAT, check_free, new_run, read_json, write_hashes, write_json
+from wheatstone.runs._study_find import gain_kept
 from wheatstone.runs._study_overlap import overlap
-from wheatstone.runs._study_relation import gain_kept, study_relation
+from wheatstone.runs._study_relation import study_relation
 from wheatstone.runs._study_settings import StudySettings, name_of
 from wheatstone.verification import CONDITIONS
 

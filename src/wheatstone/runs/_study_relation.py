@@ -3,41 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Bool
-from torch import Tensor
-
 from wheatstone._errors import PromptError, RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit, Experiment, ModelInfo
-from wheatstone.discovery import Discovery, EdgeScores, discover_in, evaluation_of
+from wheatstone.discovery import evaluation_of
 from wheatstone.models import ResidualModel
 from wheatstone.runs._folder import write_json
+from wheatstone.runs._study_find import find
 from wheatstone.runs._study_settings import ENOUGH, FEWEST, StudySettings, name_of, task_of
-from wheatstone.tasks import SPLITS, PromptPair, Task, bundled_relation, bundled_relations, hits, load_task
+from wheatstone.tasks import SPLITS, Task, bundled_relation, bundled_relations, hits, load_task
 from wheatstone.verification import Verification, verify_in
-
-_TRANSFER_DRAWS = 1
-_HALVINGS = 5
-
-
-@dataclass(frozen=True)
-class Sized:
-    """A candidate circuit on the validation facts.
-
-    Args:
-        edges: its size.
-        hit_at_10: its Hit@10.
-        kept: share of the model's Hit@10 gain over the empty circuit; None where the model gains nothing.
-    """
-
-    edges: int
-    hit_at_10: float
-    kept: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +56,10 @@ def study_relation(
     started, task = time.perf_counter(), _task(model, relation, settings, report)
     train, test = task.train[: settings.train], task.test[: settings.test]
     experiment = Experiment(model, train)
-    found = discover_in(experiment, settings.discovery(task.name), curve=False, report=report)
-    searched = time.perf_counter()
-    keep, tried = _choose(experiment.on(task.validation[: settings.validation]), found, settings)
-    verification = verify_in(
-        experiment.on(test), keep, draws=settings.draws, seed=settings.seed, split="test", report=report
-    )
+    found = find(experiment, experiment.on(task.validation[: settings.validation]), settings, report)
+    searched, keep, on_test = time.perf_counter(), found.keep, experiment.on(test)
+    verification = verify_in(on_test, keep, draws=settings.draws, seed=settings.seed, split="test", report=report)
+    alone = on_test.logits(found.scores.top([int(keep.sum())]))
     circuit = Circuit.of_mask(
         ModelInfo.of(model),
         keep,
@@ -100,12 +77,12 @@ def study_relation(
         "task_sha256": task.sha256,
         "edges": len(circuit),
         "share": len(circuit) / model.graph.edges,
-        "searched_edges": len(found.circuit),
-        "ranked_edges": found.ranked,
-        "evaluations": found.evaluations,
+        "found_by": found.by,
+        "ranking_alone": {"hit_at_10": float(hits(alone, on_test.encoded, 10).mean())},
+        "evaluations": experiment.evaluations,
         "train_faithfulness": circuit.evaluation.faithfulness if circuit.evaluation else None,
-        "validation": [asdict(row) for row in tried],
-        "transfer": _transfer(model, relation, task, keep, experiment, settings),
+        "validation": [asdict(row) for row in found.tried],
+        "transfer": _transfer(model, relation, task, circuit, settings),
         "skipped_records": [str(problem) for problem in task.skipped],
         "notes": list(task.notes),
         "seconds": {"discover": round(searched - started, 1), "all": round(time.perf_counter() - started, 1)},
@@ -126,54 +103,8 @@ def _task(model: ResidualModel, relation: str, settings: StudySettings, report: 
     return task
 
 
-def sizes_up_to(limit: int, verified: int) -> list[int]:
-    """Sizes to try: the limit and its its parts by steps of √2, 32-fold down, and the verified circuit's own."""
-    grid = {max(1, round(limit * 2 ** (-step / 2))) for step in range(2 * _HALVINGS + 1)}
-    return sorted(grid | {min(verified, limit)})
-
-
-def smallest_enough(tried: Sequence[Sized], kept: float, verified: int) -> int:
-    """Which candidate is taken: the smallest that keeps enough of the gain, else the one that keeps most.
-
-    Where the model gains nothing over the empty circuit, Hit@10 cannot choose: then the one nearest the verified
-    circuit's size.
-    """
-    if tried[0].kept is None:
-        return min(range(len(tried)), key=lambda index: abs(tried[index].edges - verified))
-    best = max(row.kept or 0.0 for row in tried)
-    return next(index for index, row in enumerate(tried) if (row.kept or 0.0) >= min(kept, best))
-
-
-def gain_kept(model: float, circuit: float, empty: float) -> float | None:
-    """(circuit − empty) / (model − empty); None where the model is no better than the empty circuit."""
-    return (circuit - empty) / (model - empty) if model > empty else None
-
-
-def _choose(
-    validation: Experiment, found: Discovery, settings: StudySettings
-) -> tuple[Bool[Tensor, "channel node"], list[Sized]]:
-    """The circuit of the size that validation asks for: verified edges first, then along the ranking."""
-    graph, verified = validation.graph, found.circuit.mask()
-    scores = found.scores.values.abs()
-    order = EdgeScores(graph, scores + verified * (1 + scores.max()), "verified first", found.scores.steps)
-    sizes = sizes_up_to(max(1, int(settings.share * graph.edges)), len(found.circuit))
-    masks = order.top(sizes)
-    rows = hits(validation.logits(masks), validation.encoded, 10).mean(-1).tolist()
-    model, empty = (
-        float(hits(logits, validation.encoded, 10).mean())
-        for logits in (validation.clean_logits, validation.corrupt_logits)
-    )
-    tried = [Sized(size, row, gain_kept(model, row, empty)) for size, row in zip(sizes, rows, strict=True)]
-    return masks[smallest_enough(tried, settings.kept, len(found.circuit))], tried
-
-
 def _transfer(
-    model: ResidualModel,
-    relation: str,
-    task: Task,
-    keep: Bool[Tensor, "channel node"],
-    experiment: Experiment,
-    settings: StudySettings,
+    model: ResidualModel, relation: str, task: Task, circuit: Circuit, settings: StudySettings
 ) -> dict[str, Any]:
     """The same circuit on the test facts under the other templates, and asked the other way round."""
     others = {f"template {number}": (task_of(relation), number) for number in (1, 2)[: len(task.about.templates) - 1]}
@@ -183,10 +114,17 @@ def _transfer(
     for name, (source, template) in others.items():
         try:
             other = load_task(source, model, seed=settings.seed, size=None, template=template, strict=False)
-            pairs: tuple[PromptPair, ...] = other.test[: settings.test]
-            proof = verify_in(experiment.on(pairs), keep, draws=_TRANSFER_DRAWS, seed=settings.seed, split=name)
+            asked = Experiment(model, other.test[: settings.test])
         except RequestError as error:
             found[name] = {"why_not": str(error)}
         else:
-            found[name] = {key: value for key, value in proof.to_dict().items() if key != "prompts"}
+            logits = {
+                "model": asked.clean_logits,
+                "circuit": asked.logits(circuit.mask()[None])[0],
+                "empty": asked.corrupt_logits,
+            }
+            found[name] = {"n": len(asked.encoded.pairs)} | {
+                f"hit_at_{k}": {who: float(hits(rows, asked.encoded, k).mean()) for who, rows in logits.items()}
+                for k in (1, 10)
+            }
     return found

@@ -18,6 +18,10 @@ ENOUGH = 10
 """Known test facts from which on a relation counts in the averages; with fewer it is marked `few`."""
 
 
+LEARNED = "learned"
+"""The study's own method: EAP-IG's ranking where that is enough on validation, else a mask learned from it."""
+
+
 @dataclass(frozen=True)
 class StudySettings:
     """How every relation of a study is treated alike.
@@ -27,8 +31,11 @@ class StudySettings:
         train: most facts to discover on.
         validation: most facts to choose the size on.
         test: most facts to test on.
-        method: of discovery, see `DiscoverySettings`.
-        faithfulness: that discovery aims at on the training facts.
+        method: `learned`: EAP-IG's ranking where a circuit of it is enough on validation, else a mask of the largest
+            size allowed, learned from it; or a method of discovery, see `DiscoverySettings`.
+        steps: that a mask is learned in.
+        batch: facts of each of these steps.
+        faithfulness: that discovery aims at on the training facts; `learned` does not read it.
         share: of all edges, that a circuit may keep at most.
         kept: share of the model's Hit@10 gain over the empty circuit that the size is chosen by, on validation.
         draws: size-matched random circuits on the test facts.
@@ -39,10 +46,12 @@ class StudySettings:
     train: int = 20
     validation: int = 20
     test: int = 40
-    method: str = "re-ranked"
+    method: str = LEARNED
+    steps: int = 40
+    batch: int = 5
     faithfulness: float = 0.9
     share: float = 0.01
-    kept: float = 0.9
+    kept: float = 0.95
     draws: int = 5
     seed: int = 0
 
@@ -72,11 +81,18 @@ class StudySettings:
                 got=f"{self.share} and {self.kept}",
                 do="0.01 is one in a hundred",
             )
-        self.discovery("").check()
+        if min(self.steps, self.batch) < 1:
+            raise RequestError(
+                expected="at least one step, of at least one fact",
+                got=f"--steps {self.steps}, --batch {self.batch}",
+                do="use --steps 40 --batch 5",
+            )
+        self.discovery().check()
 
-    def discovery(self, task: str) -> DiscoverySettings:
-        """How a relation's circuit is looked for."""
-        return DiscoverySettings(faithfulness=self.faithfulness, method=self.method, task=task, seed=self.seed)
+    def discovery(self) -> DiscoverySettings:
+        """How a relation's circuit is looked for; `learned` takes only the ranking from it."""
+        method = "eap-ig" if self.method == LEARNED else self.method
+        return DiscoverySettings(faithfulness=self.faithfulness, method=method, seed=self.seed)
 
     def identity(self, model: ResidualModel) -> dict[str, Any]:
         """Everything that results depend on: a study goes on only in a folder where this is the same."""
