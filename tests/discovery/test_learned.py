@@ -9,7 +9,7 @@ import torch
 
 from wheatstone import Experiment, PromptPair, RequestError, ResidualModel
 from wheatstone.discovery import attribute, learn_mask
-from wheatstone.discovery._learned import _SHIFT, _opened
+from wheatstone.discovery._learned import _SHIFT, _loss, _opened, _turns
 
 
 @pytest.fixture
@@ -69,6 +69,34 @@ def test_the_expected_size_goes_down_to_the_target(tiny_experiment: Experiment) 
     assert said == [float(step) for step in range(21)]
 
 
+def test_from_scores_it_begins_ahead_and_learns_from_every_prompt(tiny_experiment: Experiment) -> None:
+    scores = attribute(tiny_experiment).values
+    learned = learn_mask(tiny_experiment, edges=20, steps=10, batch=1, scores=scores)
+    assert learned.steps[0].expected < 200
+    assert learned.steps[-1].expected == pytest.approx(20)
+    still = learn_mask(tiny_experiment, edges=20, steps=1, scores=scores, learning_rate=1e-9)
+    assert still.keep.equal(attribute(tiny_experiment).top([20])[0])
+
+
+def test_every_prompt_has_its_turn() -> None:
+    turns = _turns(5, 2, torch.Generator().manual_seed(0))
+    seen = torch.cat([next(turns) for _ in range(5)])
+    assert seen.bincount().tolist() == [2] * 5
+    assert [next(_turns(3, most, torch.Generator())).tolist() for most in (None, 3, 9)] == [[0, 1, 2]] * 3
+
+
+def test_a_step_of_some_prompts_is_the_mean_over_them(tiny_experiment: Experiment) -> None:
+    gates = torch.rand(tiny_experiment.graph.valid.shape, generator=torch.Generator().manual_seed(0))
+    gates = gates * torch.from_numpy(tiny_experiment.graph.valid)
+    prompts = torch.arange(tiny_experiment.encoded.clean.batch)
+    assert len(prompts) > 1
+    for loss in ("kl", "metric"):
+        value, slope = _loss(tiny_experiment, gates, loss, prompts)
+        each = [_loss(tiny_experiment, gates, loss, one) for one in prompts.split(1)]
+        assert value == pytest.approx(sum(one for one, _ in each) / len(each))
+        torch.testing.assert_close(slope, torch.stack([one for _, one in each]).mean(0), rtol=1e-4, atol=1e-6)
+
+
 def test_gates_are_moved_by_one_number_to_the_expected_size() -> None:
     log_alpha = torch.tensor([[-3.0, 0.0, 50.0], [1.0, 2.0, 9.0]], dtype=torch.float64)
     valid = torch.tensor([[True, True, True], [True, True, False]])
@@ -104,3 +132,5 @@ def test_requests_that_are_refused(tiny_experiment: Experiment) -> None:
         learn_mask(tiny_experiment, steps=0)
     with pytest.raises(RequestError, match="a loss out of kl, metric; got 'l2'"):
         learn_mask(tiny_experiment, loss="l2")
+    with pytest.raises(RequestError, match="one prompt a step"):
+        learn_mask(tiny_experiment, batch=0)

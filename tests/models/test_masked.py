@@ -55,6 +55,15 @@ def test_loss_and_gradient_are_the_definitions(tiny64: ResidualModel, ablation: 
         assert float(gradient[tuple(edge)]) == pytest.approx(slope, rel=1e-5, abs=1e-8)
 
 
+def test_a_start_that_prompts_share_is_left_out(tiny64: ResidualModel) -> None:
+    """The first tokens are the same in the prompts and in those that the ablated outputs come from."""
+    tokens, ablated = Tokens.of(CLEAN), tiny64.streams(Tokens.of(OTHER)).nodes
+    value, gradient = tiny64.mask_gradients(tokens, ablated, random_mask(tiny64), loss)
+    part, same = tiny64.mask_gradients(tokens, ablated, random_mask(tiny64), loss, start=1)
+    assert part == pytest.approx(value, abs=1e-12)
+    torch.testing.assert_close(same, gradient, atol=1e-12, rtol=1e-9)
+
+
 @pytest.mark.parametrize("case", ["gpt2", "gptj", "opt", "gpt_neox", "gemma2", "olmo2", "granite", "cohere"])
 def test_a_mask_of_zeros_and_ones_is_a_circuit(case: str) -> None:
     model = tiny_family(case, torch.float64)

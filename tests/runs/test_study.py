@@ -116,6 +116,18 @@ def test_a_study_and_its_files(model: ResidualModel, known: Path, tmp_path: Path
     assert (entry.verb, entry.task, entry.edges) == ("study", "1 relations", None)
 
 
+def test_a_mask_is_learned_where_the_ranking_is_not_enough(model: ResidualModel, known: Path, tmp_path: Path) -> None:
+    asked = settings(known, method="learned", steps=3, batch=2, share=0.2, kept=1.0)
+    result = study_relation(model, str(known), asked)
+    tried = {by: [row for row in result.about["validation"] if row["by"] == by] for by in ("eap-ig", "edge-pruning")}
+    assert max(row["kept"] for row in tried["eap-ig"]) < 1
+    assert [row["edges"] for row in tried["eap-ig"]] == [row["edges"] for row in tried["edge-pruning"]]
+    chosen = next(row for row in tried[result.about["found_by"]] if row["edges"] == len(result.circuit))
+    assert chosen["kept"] == max(row["kept"] for rows in tried.values() for row in rows)
+    easy = study_relation(model, str(known), replace(asked, share=1.0))
+    assert {row["by"] for row in easy.about["validation"]} == {"eap-ig"}
+
+
 def test_it_goes_on_where_it_stopped(
     model: ResidualModel, known: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -215,6 +215,7 @@ def _loss(experiment: Experiment, gates: Tensor, loss: str, prompts: Int[Tensor,
         ablated[:, prompts, :width],
         gates.to(experiment.clean_logits.dtype),
         part,
+        start=experiment.start,
         budget=experiment.memory,
     )
 

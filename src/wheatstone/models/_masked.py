@@ -50,6 +50,7 @@ class Masked:
         tokens: the prompts.
         ablated: what each node writes where an edge's share is 0.
         mask: shares; no gradient is recorded through it.
+        start: positions before it are the same in the clean and the ablated run, and none is computed there.
     """
 
     def __init__(
@@ -58,14 +59,15 @@ class Masked:
         tokens: Tokens,
         ablated: Float[Tensor, "node batch pos d_model"],
         mask: Float[Tensor, "channel node"],
+        start: int = 0,
     ) -> None:
         graph = model.graph
-        self.model, self.tokens, self.ablated = model, tokens, ablated
+        self.model, self.tokens, self.ablated, self.start = model, tokens, ablated, start
         valid = torch.from_numpy(graph.valid)
         self.mask = (mask.cpu() * valid).to(model.device, model.dtype)
         live = graph.live_nodes((mask.cpu() != 0).numpy() & graph.valid)
         self.live = torch.from_numpy(live).to(model.device, model.dtype)[:, None, None, None]
-        self.bank = ablated.new_empty(ablated.shape)
+        self.bank = torch.empty_like(ablated[:, :, start:], memory_format=torch.contiguous_format)
         """What each node writes, less its ablated output; 0 where no edge with a share leads to it from the input."""
         self.sublayers: list[_Sublayer] = []
 
@@ -93,13 +95,14 @@ class Masked:
     def _layer(self, index: int, x: Tensor, call: dict[str, Any]) -> Tensor:
         graph, block = self.model.graph, self.model.blocks[index]
         if index == 0:
-            self.bank[0] = (x.detach() - self.ablated[0]) * self.live[0]
+            self.bank[0] = (x.detach() - self.ablated[0])[:, self.start :] * self.live[0]
             self.base = self.ablated[0]
         before, heads, mlp = self.base, graph.head_nodes(index), graph.mlp_nodes(index)
         if self.live[heads].any():
             channels = graph.attention_channels(index)
             read = self._read(channels, before)
-            self._wrote(channels, read, heads, block.head_outputs(block.attend(self._qkv(block, read), call)))
+            z = block.attend(self._qkv(block, read, before), call)[:, self.start :]
+            self._wrote(channels, read, heads, block.head_outputs(z))
         else:
             self.bank[heads] = 0
         self.base = self.base + self.ablated[heads].sum(0)
@@ -117,28 +120,37 @@ class Masked:
         if index < graph.layers - 1:
             return x
         self.final = self._read(slice(graph.logits_channel, graph.logits_channel + 1), self.base)
-        return self.final[0]
+        return torch.cat((self.base[:, : self.start], self.final[0]), dim=1)
 
     def _read(
         self, channels: slice, base: Float[Tensor, "batch pos d_model"]
-    ) -> Float[Tensor, "channel batch pos d_model"]:
-        """What channels of one sublayer read, as the leaf that their gradient is taken at."""
+    ) -> Float[Tensor, "channel batch changed d_model"]:
+        """What channels of one sublayer read from `start` on, as the leaf that their gradient is taken at."""
+        base = base[:, self.start :]
         senders = int(self.model.graph.senders[channels.start])
         kept = self.mask[channels, :senders] @ self.bank[:senders].flatten(1)
         return (kept.unflatten(1, base.shape) + base).requires_grad_()
 
     def _wrote(self, channels: slice, read: Tensor, nodes: slice, wrote: Tensor) -> None:
         wrote = wrote.to(self.bank.device)
-        self.bank[nodes] = (wrote.detach() - self.ablated[nodes]) * self.live[nodes]
+        self.bank[nodes] = (wrote.detach() - self.ablated[nodes, :, self.start :]) * self.live[nodes]
         self.sublayers.append(_Sublayer(channels, int(self.model.graph.senders[channels.start]), read, nodes, wrote))
 
-    def _qkv(self, block: Block, read: Float[Tensor, "channel batch pos d_model"]) -> QKV:
-        """Each head's query and each group's key and value, from a read of its own."""
+    def _qkv(
+        self,
+        block: Block,
+        read: Float[Tensor, "channel batch changed d_model"],
+        base: Float[Tensor, "batch pos d_model"],
+    ) -> QKV:
+        """Each head's query and each group's key and value from its own read; before `start`, from the base."""
         normed = block.attention_norm(read.to(block.device)).flatten(1, 2)
         parts: list[Tensor] = []
         for kind, count in enumerate((block.heads, block.kv_groups, block.kv_groups)):
             mine, normed = normed[:count], normed[count:]
             parts.append(block.project(kind, mine, list(range(count))).unflatten(1, read.shape[1:3]).movedim(0, 2))
+        if self.start:
+            before = block.qkv(block.attention_norm(base[:, : self.start].to(block.device)))
+            parts = [torch.cat(both, dim=1) for both in zip(before, parts, strict=True)]
         return QKV(*parts)
 
 
@@ -149,13 +161,15 @@ def mask_gradients(
     mask: Float[Tensor, "channel node"],
     loss: PieceLoss,
     budget: int,
+    start: int = 0,
 ) -> tuple[float, Float[Tensor, "channel node"]]:
     """See `ResidualModel.mask_gradients`."""
     together = max(1, budget // prompt_bytes(model, tokens))
     value, gradient = 0.0, torch.zeros_like(mask)
-    for start in range(0, tokens.batch, together):
-        rows = slice(start, start + together)
-        part, d_mask = Masked(model, tokens.rows(rows), ablated[:, rows], mask).run(lambda x, rows=rows: loss(x, rows))
+    for first in range(0, tokens.batch, together):
+        rows = slice(first, first + together)
+        masked = Masked(model, tokens.rows(rows), ablated[:, rows], mask, start)
+        part, d_mask = masked.run(lambda x, rows=rows: loss(x, rows))
         value += part
         gradient += d_mask
     return value, gradient

@@ -445,6 +445,7 @@ class ResidualModel(Decoder):
         mask: Float[Tensor, "channel node"],
         loss: PieceLoss,
         *,
+        start: int = 0,
         budget: int | None = None,
     ) -> tuple[float, Float[Tensor, "channel node"]]:
         """A loss under a mask of real shares, and its gradient by every entry: what masks are learned with.
@@ -454,13 +455,14 @@ class ResidualModel(Decoder):
             ablated: what each node writes where an edge's share is 0.
             mask: the share of each edge that is kept, on the CPU. A mask of 0 and 1 is a circuit.
             loss: a sum over prompts: (logits of some prompts, which prompts) -> their part.
+            start: as in `forward_circuit`.
             budget: bytes that a batch of prompts may take; default a third of free memory.
 
         Returns:
             The loss, and its gradient on the CPU.
         """
         budget = memory_budget(self.device) if budget is None else budget
-        return mask_gradients(self, tokens, ablated, mask, loss, budget)
+        return mask_gradients(self, tokens, ablated, mask, loss, budget, start)
 
     def channel_gradients(
         self,
