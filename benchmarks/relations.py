@@ -1,4 +1,4 @@
-"""The page of a finished relation study.
+"""The page of a relation study; of one that is not finished, with the relations that are done.
 
     wheatstone study --relations all --out runs/relations
     python benchmarks/relations.py runs/relations [--write]
@@ -9,12 +9,14 @@ Prints the tables; `--write` puts them into docs/results/relations.md and the pi
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 from typing import Any
 
 from wheatstone.figures import STUDY_FIGURES
+from wheatstone.figures._render import png_of
+from wheatstone.figures._report import Picture
 from wheatstone.figures._study import describe_overlap, read_study
+from wheatstone.runs import study_so_far
 
 DOCS = Path(__file__).parent.parent / "docs"
 CONDITIONS = ("model", "circuit", "complement", "random", "empty")
@@ -22,29 +24,32 @@ CONDITIONS = ("model", "circuit", "complement", "random", "empty")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path, help="folder of a finished study")
+    parser.add_argument("run", type=Path, help="folder of a study")
     parser.add_argument("--write", action="store_true", help="write docs/results/relations.md")
     options = parser.parse_args()
-    study = read_study(options.run)
+    finished = (options.run / "study.json").is_file()
+    study = read_study(options.run) if finished else study_so_far(options.run)
     text = page(study)
     print(text)
     if options.write:
-        for name in STUDY_FIGURES:
-            shutil.copyfile(options.run / "figures" / f"{name}.png", DOCS / "images" / f"relations-{name}.png")
+        for name, draw in STUDY_FIGURES.items():
+            (DOCS / "images" / f"relations-{name}.png").write_bytes(png_of(Picture.of(draw(study)).svg))
         (DOCS / "results" / "relations.md").write_text(text, encoding="utf-8")
 
 
 def page(study: dict[str, Any]) -> str:
     """The whole page."""
     settings, rows = study["settings"], study["relations"]
-    minutes = sum(row["seconds"]["all"] for row in rows) / 60
+    minutes, used = (sum(row[kind]["all"] for row in rows) / 60 for kind in ("seconds", "processor_seconds"))
     parts = [
         f"# Relations on {study['model']['id']}",
         f"Made by `wheatstone study` and `python benchmarks/relations.py RUN --write`: {len(rows)} relations in "
-        f"{minutes:.0f} minutes, at most {settings['train']} training and {settings['test']} test facts each, method "
-        f"{settings['method']}, seed {settings['seed']}. [A relation study](../guides/relation-study.md) says what is "
-        "done and when it misleads. This is Table 1 of *Knowledge Circuits in Pretrained Transformers* with test "
-        "prompts scored against their own labels, and with no number that padding could change.",
+        f"{minutes:.0f} minutes ({used:.0f} of processor time), at most {settings['train']} training and "
+        f"{settings['test']} test facts each, method {settings['method']}, seed {settings['seed']}. [A relation "
+        "study](../guides/relation-study.md) says what is done and when it misleads. This is Table 1 of *Knowledge "
+        "Circuits in Pretrained Transformers* with test prompts scored against their own labels, and with no number "
+        "that padding could change.",
+        *_to_do(study.get("to_do", [])),
         *_average(study["average"], settings),
         "## Hit@10 on test facts",
         "In brackets: bootstrap 95% intervals over facts. Gain kept: (circuit − empty) / (model − empty); none where "
@@ -63,17 +68,11 @@ def page(study: dict[str, Any]) -> str:
         "Hit@10 of circuit / model / empty, n facts.",
         _transfer(rows),
         "## How each was found",
-        "Search: edges of the circuit that the search ended with on the training facts, and of the ranking's "
-        "smallest circuit that reaches the same goal there.",
+        "By: the ranking that the circuit is cut from. Validation: the most that a circuit of that ranking keeps of "
+        "the gain on validation facts. EAP-IG alone: Hit@10 on test facts of as many edges along EAP-IG's ranking. "
+        "Seconds: processor time of one thread; discovering, and all.",
         _table(
-            (
-                "relation",
-                "known: train / validation / test",
-                "search",
-                "ranking alone",
-                "circuits run",
-                "seconds",
-            ),
+            ("relation", "known: train / validation / test", "by", "validation", "circuit", "EAP-IG alone", "seconds"),
             [_found(row) for row in rows],
         ),
         "## What the circuits share",
@@ -82,6 +81,10 @@ def page(study: dict[str, Any]) -> str:
         *_unused(study),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _to_do(names: list[str]) -> list[str]:
+    return [f"**Not finished**: {len(names)} relations are not done yet: {', '.join(names)}."] if names else []
 
 
 def _average(average: dict[str, Any] | None, settings: dict[str, Any]) -> list[str]:
@@ -121,8 +124,10 @@ def _interval(found: list[float] | None) -> str:
 def _found(row: dict[str, Any]) -> list[str]:
     facts = row["facts"]
     known = f"{facts['train']} / {facts['validation']} / {facts['test']}"
-    edges, ranked = f"{row['searched_edges']:,}", f"{row['ranked_edges']:,}"
-    return [_name(row), known, edges, ranked, f"{row['evaluations']:,}", f"{row['seconds']['all']:.0f}"]
+    most = max((tried["kept"] or 0.0 for tried in row["validation"] if tried["by"] == row["found_by"]), default=0.0)
+    hit, alone = (row[name]["hit_at_10"] for name in ("test", "ranking_alone"))
+    seconds = f"{row['processor_seconds']['discover']:.0f}, {row['processor_seconds']['all']:.0f}"
+    return [_name(row), known, row["found_by"], _percent(most), f"{hit['circuit']:.2f}", f"{alone:.2f}", seconds]
 
 
 def _transfer(rows: list[dict[str, Any]]) -> str:

@@ -157,6 +157,9 @@ def test_what_is_no_file_of_records_is_refused(tiny: ResidualModel, tmp_path: Pa
     (tmp_path / "empty.jsonl").write_text("")
     with pytest.raises(PromptError, match="none of 0 subjects has a usable pair"):
         loaded(tmp_path / "empty.jsonl", tiny)
+    bad = jsonl(tmp_path, [{"prompt": "w1", "counterfactual": "w2"}], "bad.jsonl")
+    with pytest.raises(PromptError, match=r"has a usable pair; .*bad\.jsonl line 1: no answer"):
+        loaded(bad, tiny, strict=False)
     with pytest.raises(RequestError, match="'someone/something' without the package"):
         load_task("someone/something", tiny)
 

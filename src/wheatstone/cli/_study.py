@@ -37,7 +37,7 @@ def study(
             "go; many times slower); or a scoring method's ranking as it is.",
         ),
     ] = "learned",
-    steps: Annotated[int, typer.Option("--steps", help="Steps that a mask is learned in, by --method learned.")] = 40,
+    steps: Annotated[int, typer.Option("--steps", help="Steps that a mask is learned in, by --method learned.")] = 50,
     batch: Annotated[int, typer.Option("--batch", help="Facts of each of these steps.")] = 5,
     faithfulness: Annotated[
         float,

@@ -18,7 +18,7 @@ is tens or hundreds of steps instead of thousands. It is shorter still from scor
 
     log α = log |s| − log |s of the target-th edge|
 
-and an expected size of ten times the target instead of all edges.
+and an expected size of four times the target instead of all edges, which goes down during the first half.
 
 Sources: Bhaskar et al. 2024 (arXiv 2406.16778), section 3; Louizos et al. 2017 (arXiv 1712.01312), section 2.2.
 """
@@ -40,8 +40,9 @@ from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
 from wheatstone.discovery._method import ScoreMethod
 from wheatstone.models import Tokens
+from wheatstone.tasks import gather
 
-Loss = Literal["kl", "metric"]
+Loss = Literal["kl", "metric", "hit"]
 _BETA, _LOW, _HIGH = 2 / 3, -0.1, 1.1
 _SHIFT = -_BETA * log(-_LOW / _HIGH)
 _DECAY = (0.9, 0.95)
@@ -50,8 +51,10 @@ _MATTER = 5
 """So many times the target number of edges move by the learning rate, others by less."""
 _RAMP = 0.8
 """Share of the steps in which the expected size goes down to its target."""
-_AHEAD = 10
-"""So many times the target number of edges are open at first where scores say which."""
+_AHEAD, _SHORT_RAMP = 4, 0.5
+"""Where scores say which edges: so many times the target are open at first, and go down in this share of the steps."""
+_RANK, _MARGIN, _KL_BESIDE = 10, 1.0, 0.3
+"""Of the loss `hit`: the rank to be within, by how many logits, and the weight of the KL divergence beside it."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +105,11 @@ def learn_mask(
         steps: of Adam, each one forward and backward pass of a batch of prompts.
         learning_rate: of log α, per step.
         loss: `kl`, KL(model ‖ circuit) of the next token in nats; `metric`, |metric − the model's| over the gap
-            between model and ablated model. Means over prompts.
-        seed: of the gates that are drawn.
+            between model and ablated model; `hit`, by how many logits the best-placed answer falls short of 1 above
+            the tenth-placed other token, and 0.3 KL so that the other tokens stay the model's. Means over prompts.
+        batch: prompts of a step: each in its turn, in an order drawn anew for every round. All by default.
+        scores: of all edges, to start from, such as `attribute`'s; by default all edges start alike.
+        seed: of the gates, and of the prompts' order.
         report: told how far it is.
 
     Returns:
@@ -129,17 +135,19 @@ def learn_mask(
     if batch is not None and batch < 1:
         raise RequestError(expected="at least one prompt a step", got=str(batch), do="use 5, or leave it out")
     if loss not in get_args(Loss):
-        raise RequestError(expected="a loss out of kl, metric", got=repr(loss), do="choose one of these")
+        raise RequestError(
+            expected=f"a loss out of {', '.join(get_args(Loss))}", got=repr(loss), do="choose one of these"
+        )
     valid = torch.from_numpy(graph.valid)
     draw = torch.Generator().manual_seed(seed)
     log_alpha = torch.zeros(valid.shape, dtype=torch.float64) if scores is None else _started(scores, valid, target)
-    most = graph.edges if scores is None else min(graph.edges, _AHEAD * target)
+    most, ramp = (graph.edges, _RAMP) if scores is None else (min(graph.edges, _AHEAD * target), _SHORT_RAMP)
     turns = _turns(experiment.encoded.clean.batch, batch, draw)
     mean, square = torch.zeros_like(log_alpha), torch.zeros_like(log_alpha)
     trace: list[MaskStep] = []
     for step in range(steps):
         report("learning a mask", step, steps)
-        expected = most * (target / most) ** min(1.0, (step + 1) / (_RAMP * steps))
+        expected = most * (target / most) ** min(1.0, (step + 1) / (ramp * steps))
         log_alpha = _opened(log_alpha, valid, expected)
         noise = torch.rand(valid.shape, generator=draw, dtype=torch.float64).logit(1e-12)
         s = ((noise + log_alpha) / _BETA).sigmoid()
@@ -201,14 +209,19 @@ def _loss(experiment: Experiment, gates: Tensor, loss: str, prompts: Int[Tensor,
     lengths = tokens.lengths[prompts]
     width = int(lengths.max())
     clean = experiment.clean_logits[prompts].log_softmax(-1)
+    answers = experiment.encoded.answers[prompts]
     gap = (experiment.clean.mean() - experiment.corrupt.mean()).abs()
 
     def part(logits: Tensor, rows: slice) -> Tensor:
+        if loss == "metric":
+            # A metric is of all prompts: the others are put in as the model answers them.
+            every = experiment.clean_logits.index_copy(0, prompts[rows], logits)
+            return (experiment.values_of(every) - experiment.clean)[prompts[rows]].abs().sum() / (len(prompts) * gap)
+        divergence = (clean[rows].exp() * (clean[rows] - logits.log_softmax(-1))).sum(-1)
         if loss == "kl":
-            return (clean[rows].exp() * (clean[rows] - logits.log_softmax(-1))).sum() / len(prompts)
-        # A metric is of all prompts: the others are put in as the model answers them.
-        every = experiment.clean_logits.index_copy(0, prompts[rows], logits)
-        return (experiment.values_of(every) - experiment.clean)[prompts[rows]].abs().sum() / (len(prompts) * gap)
+            return divergence.sum() / len(prompts)
+        short = _short_of_rank(logits, answers[rows])
+        return (short + _KL_BESIDE * divergence).sum() / len(prompts)
 
     return experiment.model.mask_gradients(
         Tokens(tokens.ids[prompts, :width], lengths),
@@ -218,6 +231,16 @@ def _loss(experiment: Experiment, gates: Tensor, loss: str, prompts: Int[Tensor,
         start=experiment.start,
         budget=experiment.memory,
     )
+
+
+def _short_of_rank(
+    logits: Float[Tensor, "batch vocab"], answers: Int[Tensor, "batch answer"]
+) -> Float[Tensor, " batch"]:
+    """By how much the best-placed answer of each prompt falls short of being ahead of the tenth-placed other token."""
+    best = gather(logits, answers, -torch.inf).amax(-1)
+    padded = answers.where(answers >= 0, answers[:, :1])
+    others = logits.scatter(-1, padded, -torch.inf).topk(min(_RANK, logits.shape[-1] - answers.shape[1]), -1).values
+    return (others[:, -1] + _MARGIN - best).relu()
 
 
 def _score(experiment: Experiment, *, steps: int, seed: int, report: Reporter) -> Float[Tensor, "channel node"]:

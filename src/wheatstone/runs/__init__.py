@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from wheatstone.runs._plan import plan_discovery as plan_discovery
     from wheatstone.runs._study import open_study as open_study
     from wheatstone.runs._study import run_study as run_study
+    from wheatstone.runs._study import study_so_far as study_so_far
     from wheatstone.runs._study_settings import StudySettings as StudySettings
     from wheatstone.runs._weights import same_weights as same_weights
 
@@ -58,5 +59,6 @@ __getattr__ = door(
         "run_discovery": "wheatstone.runs._discovery",
         "run_study": "wheatstone.runs._study",
         "same_weights": "wheatstone.runs._weights",
+        "study_so_far": "wheatstone.runs._study",
     },
 )

@@ -141,6 +141,20 @@ def _run(model: ResidualModel, settings: StudySettings, out: Path, report: Repor
     return document
 
 
+def study_so_far(out: Path) -> dict[str, Any]:
+    """What `study.json` will hold, of the relations that are done; `to_do` names the others.
+
+    Raises:
+        RunError: there is no study, or none of its relations is done.
+    """
+    identity = read_json(out, _SETTINGS)
+    names = [name_of(relation) for relation in identity["settings"]["relations"]]
+    finished = [name for name in names if (out / "relations" / name).is_dir()]
+    if not finished:
+        raise RunError(expected="a study with a relation that is done", got=f"{out}, with none", do="let it go on")
+    return identity | _summary(out, finished, {}) | {"to_do": [name for name in names if name not in finished]}
+
+
 def _summary(out: Path, finished: Sequence[str], failed: dict[str, str]) -> dict[str, Any]:
     """The table, its averages, the overlap and what could not be used."""
     rows: list[dict[str, Any]] = []

@@ -114,6 +114,7 @@ def _rankings(train: Experiment, limit: int, settings: StudySettings, report: Re
             train,
             edges=limit,
             steps=settings.steps,
+            loss="hit",
             batch=settings.batch,
             scores=scores.values,
             seed=settings.seed,

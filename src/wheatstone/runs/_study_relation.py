@@ -53,11 +53,13 @@ def study_relation(
     Raises:
         PromptError: too few facts are known, or they leave nothing to explain.
     """
-    started, task = time.perf_counter(), _task(model, relation, settings, report)
+    started, used = time.perf_counter(), time.process_time()
+    task = _task(model, relation, settings, report)
     train, test = task.train[: settings.train], task.test[: settings.test]
     experiment = Experiment(model, train)
     found = find(experiment, experiment.on(task.validation[: settings.validation]), settings, report)
-    searched, keep, on_test = time.perf_counter(), found.keep, experiment.on(test)
+    searched, used_searching = time.perf_counter(), time.process_time()
+    keep, on_test = found.keep, experiment.on(test)
     verification = verify_in(on_test, keep, draws=settings.draws, seed=settings.seed, split="test", report=report)
     alone = on_test.logits(found.scores.top([int(keep.sum())]))
     circuit = Circuit.of_mask(
@@ -86,6 +88,10 @@ def study_relation(
         "skipped_records": [str(problem) for problem in task.skipped],
         "notes": list(task.notes),
         "seconds": {"discover": round(searched - started, 1), "all": round(time.perf_counter() - started, 1)},
+        "processor_seconds": {
+            "discover": round(used_searching - used, 1),
+            "all": round(time.process_time() - used, 1),
+        },
     }
     return RelationResult(circuit, verification, about)
 

@@ -26,6 +26,12 @@ class Problem:
         return f"{self.where}: {self.what}"
 
 
+def listed(problems: Sequence[Problem]) -> str:
+    """The first problems, and how many more there are."""
+    shown = " | ".join(map(str, problems[:_MOST_SHOWN]))
+    return f"{shown} | and {len(problems) - _MOST_SHOWN:,} more" if len(problems) > _MOST_SHOWN else shown
+
+
 def refuse(problems: Sequence[Problem], name: str) -> None:
     """Raises where there is a problem, with all of them in one list.
 
@@ -34,10 +40,8 @@ def refuse(problems: Sequence[Problem], name: str) -> None:
     """
     if not problems:
         return
-    shown = " | ".join(map(str, problems[:_MOST_SHOWN]))
-    rest = f" | and {len(problems) - _MOST_SHOWN:,} more" if len(problems) > _MOST_SHOWN else ""
     raise PromptError(
         expected=f"records of {name} that can all be used",
-        got=f"{len(problems):,} that cannot: {shown}{rest}",
+        got=f"{len(problems):,} that cannot: {listed(problems)}",
         do="mend them, or leave them out (strict=False, --skip-bad)",
     )

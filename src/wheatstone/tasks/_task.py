@@ -14,7 +14,7 @@ from wheatstone.models import ResidualModel
 from wheatstone.tasks._encode import encode
 from wheatstone.tasks._known import answered
 from wheatstone.tasks._pair import PromptPair
-from wheatstone.tasks._problems import Problem, refuse
+from wheatstone.tasks._problems import Problem, listed, refuse
 from wheatstone.tasks._records import Pairs
 from wheatstone.tasks._source import About, Draft, Source
 from wheatstone.tasks._split import SPLITS, split_subjects
@@ -168,7 +168,8 @@ def make_task(
     if not any(made.values()):
         raise PromptError(
             expected=f"prompts of {about.name} that {model.id} can be asked" + (" and knows" if every else ""),
-            got=str(result) if result else f"none of {subjects} subjects has a usable pair",
+            got=(str(result) if result else f"none of {subjects:,} subjects has a usable pair")
+            + (f"; {listed(wrong)}" if wrong else ""),
             do="choose another task, template or model" + (", or known=None (--known 0)" if every else ""),
         )
     if size is not None:
