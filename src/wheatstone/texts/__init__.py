@@ -1,0 +1,9 @@
+"""Texts to read: 3.4 MB in the package, or a user's own."""
+
+from wheatstone.texts._document import BUNDLED as BUNDLED
+from wheatstone.texts._document import Document as Document
+from wheatstone.texts._document import Skipped as Skipped
+from wheatstone.texts._document import bundled_texts as bundled_texts
+from wheatstone.texts._document import read_documents as read_documents
+
+__all__ = ["BUNDLED", "Document", "Skipped", "bundled_texts", "read_documents"]
