@@ -20,9 +20,9 @@ from pathlib import Path
 
 OUT = Path(__file__).parents[1] / "src/wheatstone/texts/data/texts.jsonl.xz"
 BOOKS = {"alice29": "prose", "asyoulik": "drama", "lcet10": "proceedings", "plrabn12": "verse"}
-LANGUAGES = tuple(
+LANGUAGES = (
     "ar bg ca cs da de el es et fa fi fr he hi hu id it ja ko lt lv nb nl "  # the folders of Django's translations
-    "pl pt pt_BR ro ru sk sl sr sv tr uk vi zh_Hans".split()
+    "pl pt pt_BR ro ru sk sl sr sv tr uk vi zh_Hans"
 )
 LIMITS = {"docs": 1_300_000, "code": 600_000}
 _MESSAGE = re.compile(r'^msgstr(?:\[\d\])? ((?:".*"\n?)+)', re.MULTILINE)
@@ -55,7 +55,7 @@ def django(files: dict[str, bytes]) -> Iterator[dict[str, str]]:
             if re.fullmatch(pattern, name) and len(data) > 4000 and size < LIMITS[kind]:
                 size += len(data)
                 yield document(f"{folder}/{name}", kind, "en", data.decode())
-    for language in LANGUAGES:
+    for language in LANGUAGES.split():
         catalogue = files[f"django/conf/locale/{language}/LC_MESSAGES/django.po"].decode()
         parts = (
             "".join(json.loads(line) for line in match[1].split("\n") if line) for match in _MESSAGE.finditer(catalogue)
