@@ -158,7 +158,7 @@ class Bench:
         kept = self.result(task, "acdc", curve=task in TASKS)
         for method in EQUAL:
             self.result(task, method, goal=_goal_of(kept), curve=False)
-            self.result(task, method, curve=False)
+            self.result(task, method, curve=task in TASKS)
 
 
 def _goal_of(kept: Result) -> float:

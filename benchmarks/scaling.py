@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does
 
@@ -88,9 +89,9 @@ def cost(work: Work, repeats: int) -> tuple[float, float]:
 def growth(sizes: Sequence[int], times: Sequence[float]) -> str:
     """Exponent of the growth over the larger half of the sizes, where fixed costs tell less, and a straight line."""
     half = len(sizes) // 2
-    power = linregress(np.log(sizes[half:]), np.log(times[half:]))
+    power: Any = linregress(np.log(sizes[half:]), np.log(times[half:]))
     reach = power.stderr * t.ppf(0.975, len(sizes) - half - 2)
-    line = linregress(sizes, times)
+    line: Any = linregress(sizes, times)
     return (
         f"slope {power.slope:.2f} [{power.slope - reach:.2f}, {power.slope + reach:.2f}] over the larger half; "
         f"the line {line.intercept:.2f} s + {line.slope * 1000:.1f} ms x size has R² = {line.rvalue**2:.4f}"
