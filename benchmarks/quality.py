@@ -30,6 +30,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does
 
@@ -37,10 +38,11 @@ import altair as alt
 import numpy as np
 import torch
 from rankings import GOAL, ranked
+from scipy.stats import spearmanr
 
 import wheatstone as ws
 from wheatstone._home import home
-from wheatstone.discovery import METHODS
+from wheatstone.discovery import METHODS, EdgeScores, attribute
 from wheatstone.tasks import load_task
 
 ROOT = Path(__file__).parents[1]
@@ -67,6 +69,7 @@ class Result:
         circuits: run to find it.
         seconds: of a processor, to find it.
         goal: faithfulness that was asked for; `acdc` has none.
+        agreement: Spearman's correlation of |score| with EAP-IG's over all edges; None where there are no scores.
     """
 
     task: str
@@ -81,6 +84,7 @@ class Result:
     circuits: int
     seconds: float
     goal: float | None = GOAL
+    agreement: float | None = None
 
     @property
     def cpr(self) -> float:
@@ -151,6 +155,7 @@ class Bench:
             run,
             seconds,
             goal,
+            _agreement(found.scores, attribute(experiment)) if method in METHODS else None,
         )
 
     def equal(self, task: str) -> None:
@@ -161,6 +166,13 @@ class Bench:
             self.result(task, method, curve=task in TASKS)
 
 
+def _agreement(scores: EdgeScores, others: EdgeScores) -> float:
+    """How far two methods rank alike."""
+    valid = torch.from_numpy(scores.graph.valid)
+    found: Any = spearmanr(scores.values[valid].abs(), others.values[valid].abs())
+    return float(found.statistic)
+
+
 def _goal_of(kept: Result) -> float:
     """A goal as near to 1 as a circuit is."""
     return round(max(0.001, 1.001 - abs(1 - kept.faithfulness)), 3)
@@ -169,8 +181,8 @@ def _goal_of(kept: Result) -> float:
 def spread(values: Iterable[float], form: str) -> str:
     """A mean with the lowest and highest seed."""
     values = list(values)
-    if len(values) == 1:
-        return format(values[0], form)
+    if len(values) < 2:
+        return "".join(format(value, form) for value in values)
     return f"{np.mean(values):{form}} [{min(values):{form}}, {max(values):{form}}]"
 
 
@@ -185,8 +197,8 @@ def curves(results: list[Result], task: str) -> list[str]:
     rows = [
         f"### {task}",
         "",
-        "| method | prompts x seeds | CPR | CMD | f at 0.1% | f at 1% | CPU s |",
-        "|---|---|---|---|---|---|---|",
+        "| method | prompts x seeds | CPR | CMD | f at 0.1% | f at 1% | as `eap-ig` | circuits | CPU s |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for of in sorted(groups, key=lambda of: float(np.mean([r.cmd for r in of]))):
         cells = (
@@ -196,6 +208,8 @@ def curves(results: list[Result], task: str) -> list[str]:
             spread((r.cmd for r in of), ".3f"),
             spread((r.curve[0] for r in of), ".2f"),
             spread((r.curve[3] for r in of), ".2f"),
+            spread((r.agreement for r in of if r.agreement is not None), ".2f"),
+            spread((r.circuits for r in of), ",.0f"),
             spread((r.seconds for r in of), ".0f"),
         )
         rows.append(f"| {' | '.join(cells)} |")
@@ -252,7 +266,8 @@ def page(results: list[Result]) -> str:
             "Made by `python benchmarks/quality.py --write`, row by row (`--tasks`, `--methods`, `--seeds`). "
             f"SmolLM2-135M, {platform.machine()}, {torch.get_num_threads()} thread, float32, counterfactual ablation, "
             f"each task's own metric, up to {max(r.test for r in results)} test prompts on other subjects. Mean "
-            "over seeds [lowest, highest]; one number where there is one seed.",
+            "over seeds [lowest, highest]; one number where there is one seed. As `eap-ig`: Spearman's correlation of "
+            "|score| over all edges, where it was asked for. Circuits: run to find the order and the circuit at 0.9.",
             "",
             "![Faithfulness on test prompts by share of edges kept, one panel a task.](../images/quality.png)",
             "",
