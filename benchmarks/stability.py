@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,7 @@ from wheatstone.tasks import load_task
 Find = Callable[[ws.Experiment], Tensor]
 _TOP = 200
 GOAL = 0.9
+BAR = 0.8
 
 
 class Finds:
@@ -67,6 +69,12 @@ def row(task: str, size: int, what: str, found: Stability, seconds: float) -> st
     )
 
 
+def best(overlaps: list[Stability], what: str) -> str:
+    """The highest overlap, and whether it meets the bar."""
+    highest = max(getattr(found, what) for found in overlaps)
+    return f"{highest:.2f} ({'at or above' if highest >= BAR else 'below'} it)"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--tasks", nargs="+", default=["ioi", "facts/country_capital"], help="bundled tasks")
@@ -83,6 +91,7 @@ def main() -> None:
         "|---|---|---|---|---|---|---|",
     ]
     print("\n".join(lines), flush=True)
+    overlaps: list[Stability] = []
     for task in options.tasks:
         pairs = load_task(task, model, size=3 * max(options.sizes)).train
         for size in options.sizes:
@@ -96,12 +105,13 @@ def main() -> None:
             for what, find in finds.items():
                 started = time.process_time()
                 found = stability(experiment, find, samples=options.samples)
+                overlaps.append(found)
                 lines.append(row(task, len(pairs[:size]), what, found, time.process_time() - started))
                 print(lines[-1], flush=True)
     text = [
         "# Stability of circuits",
         "",
-        f"Made by `python benchmarks/stability.py --write`. SmolLM2-135M, {platform.machine()}, {os.cpu_count()} "
+        f"Made by `python benchmarks/stability.py {' '.join(sys.argv[1:])}`. SmolLM2-135M, {platform.machine()}, {os.cpu_count()} "
         f"cores, {torch.get_num_threads()} threads, float32, counterfactual ablation, logit difference. Jaccard "
         f"overlap of two circuits, mean over all pairs of {options.samples} bootstrap samples "
         "[5% and 95% quantile of the pairs].",
@@ -109,7 +119,9 @@ def main() -> None:
         *lines,
         "",
         "Published overlaps of edges: 0.67 (GPT-2 small, IOI) and 0.39 (a 1B model); a bar of 0.8 has been proposed. "
-        "`discover --stable N` keeps what recurs.",
+        f"The highest here are {best(overlaps, 'edges')} of edges and {best(overlaps, 'nodes')} of nodes. The size that "
+        "reaches a faithfulness changes far more between samples than the order of the edges does, so that circuits of "
+        "one size overlap more. `discover --stable N` keeps what recurs.",
     ]
     if options.write:
         out = Path(__file__).parents[1] / "docs/results/stability.md"
