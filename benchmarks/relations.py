@@ -23,7 +23,7 @@ CONDITIONS = ("model", "circuit", "complement", "random", "empty")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", type=Path, help="folder of a study")
     parser.add_argument("--write", action="store_true", help="write docs/results/relations.md")
     options = parser.parse_args()
@@ -59,6 +59,10 @@ def page(study: dict[str, Any]) -> str:
             [[*_about(row), *_measured(row, "hit_at_10"), _percent(row["gain_kept"])] for row in rows],
         ),
         "![Bars of Hit@10 by relation and condition.](../images/relations-hits.png)",
+        "## By the model's own rank",
+        "Test facts of the relations that count in the averages, together, by the place that the model gives the "
+        "answer. A known answer may stand tenth; a circuit that moves a few tokens loses it.",
+        _by_rank(rows),
         "## Hit@1 and faithfulness on test facts",
         _table(
             ("relation", *CONDITIONS, "faithfulness"),
@@ -119,6 +123,17 @@ def _with_interval(row: dict[str, Any], measure: str) -> str:
 
 def _interval(found: list[float] | None) -> str:
     return "" if found is None or found[0] == found[1] else f" [{found[0]:.2f}, {found[1]:.2f}]"
+
+
+def _by_rank(rows: list[dict[str, Any]]) -> str:
+    counted = [row["by_model_rank"] for row in rows if not row["few"]]
+    lines: list[list[str]] = []
+    for name in counted[0] if counted else ():
+        total = {key: sum(of[name][key] for of in counted) for key in ("n", "circuit", "empty")}
+        n = max(total["n"], 1)
+        gain = (total["circuit"] - total["empty"]) / max(total["n"] - total["empty"], 1)
+        lines.append([name, str(total["n"]), f"{total['circuit'] / n:.2f}", f"{total['empty'] / n:.2f}", f"{gain:.0%}"])
+    return _table(("rank", "facts", "circuit", "empty", "gain kept"), lines)
 
 
 def _found(row: dict[str, Any]) -> list[str]:

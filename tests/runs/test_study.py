@@ -13,7 +13,7 @@ from tiny import WORDS, make_tiny
 
 from wheatstone import Circuit, PromptError, RequestError, ResidualModel, RunError
 from wheatstone.circuits import ModelInfo
-from wheatstone.runs import StudySettings, catalogue_add, damaged_files, run_study
+from wheatstone.runs import StudySettings, catalogue_add, damaged_files, run_study, study_so_far
 from wheatstone.runs import _study as study_module
 from wheatstone.runs._study_find import Sized, gain_kept, sizes_up_to, smallest_enough
 from wheatstone.runs._study_overlap import overlap
@@ -79,6 +79,16 @@ def test_the_gain_that_is_kept() -> None:
     assert gain_kept(0.5, 0.8, 0.5) is None
 
 
+def test_facts_by_the_model_s_own_rank() -> None:
+    def prompt(model: int, circuit: int, empty: int) -> dict[str, Any]:
+        return {"model": {"rank": model}, "circuit": {"rank": circuit}, "empty": {"rank": empty}}
+
+    found = study_module._by_rank([prompt(1, 10, 11), prompt(1, 3, 2), prompt(2, 11, 300), prompt(10, 1, 9)])
+    assert found["1"] == {"n": 2, "circuit": 2, "empty": 1}
+    assert found["2 to 3"] == {"n": 1, "circuit": 0, "empty": 0}
+    assert found["4 to 10"] == {"n": 1, "circuit": 1, "empty": 1}
+
+
 def test_overlap_by_hand() -> None:
     graph = make_tiny("llama", torch.float32)
     info = ModelInfo.of(graph)
@@ -108,6 +118,8 @@ def test_a_study_and_its_files(model: ResidualModel, known: Path, tmp_path: Path
     trained = {pair.prompt for pair in circuit.examples}
     assert len(trained) == row["facts"]["discovered_on"] == 4
     assert not trained & {prompt["prompt"] for prompt in result["test"]["prompts"]}
+    assert sum(of["n"] for of in row["by_model_rank"].values()) == row["test"]["n"]
+    assert study_so_far(out) == document | {"to_do": []}
     assert row["few"]
     assert document["average"] is None
     assert set(row["transfer"]) == {"template 1"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -13,10 +14,13 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
+from rich.text import Text
 
 from wheatstone._progress import Reporter, silent
 
@@ -59,15 +63,30 @@ class Output:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
-            TimeRemainingColumn(),
+            _TimeLeft(),
         )
-        # What is left is reckoned from the last hour: a relation of a study takes minutes, and rich looks back 30 s.
-        with Progress(*columns, console=self.stderr, transient=True, speed_estimate_period=3600) as progress:
-            tasks: dict[str, Any] = {}
+        with Progress(*columns, console=self.stderr, transient=True) as progress:
+            tasks: dict[str, TaskID] = {}
+            reached: dict[str, float] = {}
 
             def report(stage: str, done: float, total: float | None) -> None:
                 if stage not in tasks:
                     tasks[stage] = progress.add_task(stage, total=total)
+                elif done < reached[stage]:  # the stage begins again, for the next relation
+                    progress.reset(tasks[stage])
+                reached[stage] = done
                 progress.update(tasks[stage], completed=done, total=total)
 
             yield report
+
+
+class _TimeLeft(ProgressColumn):
+    """The time left at the pace so far; rich's own looks back 30 seconds, and a relation of a study takes minutes."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        left = "-:--:--"
+        if task.total is not None and task.completed and task.elapsed is not None:
+            left = str(timedelta(seconds=int(task.elapsed * max(0.0, task.total / task.completed - 1))))
+        return Text(left, style="progress.remaining")

@@ -139,6 +139,13 @@ def read_relation(path: Path) -> Relation:
             got=f"{path}: {first['msg']} at {'.'.join(map(str, first['loc']))}",
             do="mend the file",
         ) from error
+    except UnicodeDecodeError as error:  # its own words would show the whole file
+        line = error.object[: error.start].count(b"\n") + 1
+        raise PromptError(
+            expected="a JSON file of a relation in UTF-8",
+            got=f"{path} line {line}: byte 0x{error.object[error.start]:02x}",
+            do="save it as UTF-8",
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:  # LRE's parts missing or of another type
         raise PromptError(
             expected="a JSON file of a relation in UTF-8", got=f"{path}: {error!r}", do="mend the file"

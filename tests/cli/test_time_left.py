@@ -1,0 +1,24 @@
+"""The progress display's time left, on a clock of its own."""
+
+from __future__ import annotations
+
+from rich.progress import Progress
+
+from wheatstone.cli._output import _TimeLeft
+
+
+def test_time_left_is_at_the_pace_so_far() -> None:
+    clock = [0.0]
+    progress = Progress(get_time=lambda: clock[0])
+    number = progress.add_task("relations", total=4)
+    (task,) = progress.tasks
+    assert _TimeLeft().render(task).plain == "-:--:--"
+    for seconds, done, left in ((60.0, 1, "0:03:00"), (300.0, 2, "0:05:00"), (400.0, 4, "0:00:00")):
+        clock[0] = seconds
+        progress.update(number, completed=done)
+        assert _TimeLeft().render(task).plain == left
+    clock[0] = 500.0
+    progress.reset(number)
+    clock[0] = 510.0
+    progress.update(number, completed=2)
+    assert _TimeLeft().render(task).plain == "0:00:10"
