@@ -273,7 +273,7 @@ def strongest_path(found: Competition, first: str, second: str, *, seed: int = 0
     When this misleads: where one answer nearly always wins, any strength of the right sign agrees; compare with
     `same` and with the copies.
     """
-    wins = np.array(found.model) > 0
+    wins: np.ndarray = np.array(found.model) > 0
     verdicts: list[Verdict] = []
     for measure in ("push", "own_drop"):
         of_both = [found.by_prompt(name, measure) for name in (first, second)]
@@ -282,7 +282,7 @@ def strongest_path(found: Competition, first: str, second: str, *, seed: int = 0
             right = ((total > 0) == wins).astype(float)
             ((low, high),) = mean_intervals(right[None], seed)
             varies = np.ptp(total) > 0 and np.ptp(found.model) > 0
-            related = float(spearmanr(total, found.model).statistic) if varies and len(wins) > 1 else None
+            related = float(spearmanr(total, found.model)[0]) if varies and len(wins) > 1 else None
             same = float(max(wins.mean(), 1 - wins.mean()))
             verdicts.append(Verdict(measure, of, len(wins), float(right.mean()), low, high, same, related))
     return verdicts

@@ -331,6 +331,14 @@ class Block:
         whole, (neurons,) = self._opened(self.neurons_in, normed)
         return self._scaled(self._mlp_output_norm(whole)), neurons
 
+    def mlp_of_neurons(self, activations: Float[Tensor, "batch pos neuron"]) -> Float[Tensor, "batch pos d_model"]:
+        """What the MLP writes with given neurons.
+
+        Raises:
+            ModelError: the MLP has no neurons.
+        """
+        return self._scaled(self._mlp_output_norm(type(self.neurons_in).forward(self.neurons_in, activations)))
+
     def neuron_changes(
         self,
         activations: Float[Tensor, "batch pos neuron"],

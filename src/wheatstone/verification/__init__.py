@@ -1,6 +1,7 @@
 """Proving circuits: how a circuit does alone, what is left without it, and what chance would give."""
 
 from wheatstone.verification._interval import mean_intervals as mean_intervals
+from wheatstone.verification._interval import ratio_interval as ratio_interval
 from wheatstone.verification._verify import CONDITIONS as CONDITIONS
 from wheatstone.verification._verify import PromptResult as PromptResult
 from wheatstone.verification._verify import Reading as Reading
@@ -8,4 +9,13 @@ from wheatstone.verification._verify import Verification as Verification
 from wheatstone.verification._verify import verify as verify
 from wheatstone.verification._verify import verify_in as verify_in
 
-__all__ = ["CONDITIONS", "PromptResult", "Reading", "Verification", "mean_intervals", "verify", "verify_in"]
+__all__ = [
+    "CONDITIONS",
+    "PromptResult",
+    "Reading",
+    "Verification",
+    "mean_intervals",
+    "ratio_interval",
+    "verify",
+    "verify_in",
+]

@@ -1,0 +1,180 @@
+"""Which MLPs carry an answer straight to the logits, and which few neurons of the strongest carry it there.
+
+The MLPs are found by path patching straight to the logits. Of the strongest, every neuron is screened by gradient and
+the strongest are exactly patched. What some neurons alone keep is what is left of the MLP's effect when all its other
+neurons are patched:
+
+    kept = 1 − effect(all others) / effect(all)
+
+Source: Hanna, Liu and Variengien 2023 (arXiv 2305.00586), sections 3 and 4, on greater-than; any task will do.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from wheatstone._errors import RequestError
+from wheatstone._progress import Reporter, silent
+from wheatstone.circuits import Experiment
+from wheatstone.discovery import path_patching
+from wheatstone.neurons import Patching, neuron_effects, screen_neurons
+from wheatstone.verification import mean_intervals, ratio_interval
+
+_SCREENED = 3
+"""Neurons that are exactly patched for each one that is asked for."""
+
+
+class MlpToLogits(NamedTuple):
+    """What an MLP does straight to the logits: a row of mlps_to_logits.parquet.
+
+    Args:
+        mlp: such as `m23`.
+        effect: metric lost when the path is ablated, mean over prompts.
+        share: of the metric's difference between prompt and counterfactual.
+    """
+
+    mlp: str
+    n: int
+    effect: float
+    effect_low: float | None
+    effect_high: float | None
+    share: float
+
+
+def mlps_to_logits(experiment: Experiment, *, seed: int = 0, report: Reporter = silent) -> list[MlpToLogits]:
+    """Every MLP's direct effect, largest |effect| first.
+
+    When this misleads: an MLP that acts by way of later ones has no direct effect.
+    """
+    mlps = [name for name in experiment.graph.nodes if name.startswith("m")]
+    effects = path_patching(experiment, mlps, through="direct", report=report).values.double().numpy()
+    gap = float(experiment.clean.mean() - experiment.corrupt.mean())
+    rows = [
+        MlpToLogits(mlp, len(of), float(of.mean()), low, high, float(of.mean()) / gap)
+        for mlp, of, (low, high) in zip(mlps, effects, mean_intervals(effects, seed), strict=True)
+    ]
+    return sorted(rows, key=lambda row: -abs(row.effect))
+
+
+class NeuronOfMlp(NamedTuple):
+    """One of the strongest neurons: a row of neurons_of_mlp.parquet.
+
+    Args:
+        neuron: such as `m23.n41`.
+        effect: metric lost when it alone is patched from the counterfactual, exact, mean over prompts.
+        share: of its MLP's effect.
+    """
+
+    neuron: str
+    n: int
+    effect: float
+    effect_low: float | None
+    effect_high: float | None
+    share: float
+
+
+class Kept(NamedTuple):
+    """What some neurons of an MLP keep of its effect alone.
+
+    Args:
+        neurons: how many, out of `of`.
+        mlp: effect of the whole MLP on the metric.
+        kept: by the strongest neurons alone.
+        random: by as many random ones, mean over draws.
+        random_low: least over draws.
+        random_high: most over draws.
+        draws: how many.
+        task_lost_with_mlp: share of the whole metric's difference that patching the MLP takes.
+        task_lost_with_others: the same of patching all its neurons but the strongest.
+    """
+
+    neurons: int
+    of: int
+    mlp: float
+    kept: float
+    kept_low: float | None
+    kept_high: float | None
+    random: float
+    random_low: float
+    random_high: float
+    draws: int
+    task_lost_with_mlp: float
+    task_lost_with_others: float
+
+
+def strongest_neurons(
+    experiment: Experiment, layer: int, *, count: int = 10, draws: int = 10, seed: int = 0, report: Reporter = silent
+) -> tuple[list[NeuronOfMlp], Kept]:
+    """The neurons of one MLP that carry the metric, and how much of it they keep alone.
+
+    Args:
+        experiment: model, prompts and metric, under the counterfactual ablation.
+        layer: of the MLP.
+        count: neurons wanted, at least 1.
+        draws: random sets of as many neurons to compare with.
+        seed: of the sets and the bootstrap.
+        report: told how far it is.
+
+    Raises:
+        RequestError: another ablation, or no such number of neurons.
+        ModelError: the MLP has no neurons (a mixture of experts).
+
+    When this misleads: effects go all ways, not only straight to the logits. Neurons that no slope shows are not
+    among the ones that are patched. Effects of single neurons do not add up.
+    """
+    patching = Patching(experiment, "noising")
+    block, graph = experiment.model.blocks[layer], experiment.graph
+    if not 0 < count <= block.neurons:
+        raise RequestError(expected=f"1 to {block.neurons} neurons", got=str(count), do="ask for fewer")
+    screen = screen_neurons(patching, top=0, report=report)
+    mine = [place for place, neuron in enumerate(screen.neurons) if neuron.layer == layer]
+    order = screen.shares[mine].abs().argsort(descending=True, stable=True)[: _SCREENED * count].tolist()
+    tried = [screen.neurons[mine[place]] for place in sorted(order)]
+    exact = neuron_effects(patching, tried, report=report).double()
+    best = exact.mean(-1).abs().argsort(descending=True, stable=True)[:count].tolist()
+    own, other = patching.neurons.activations[layer], patching.other_neurons.activations[layer]
+    with block.present():
+        wrote = block.mlp_of_neurons(own)
+    chosen = [[tried[place].index for place in best]]
+    generator = torch.Generator().manual_seed(seed)
+    chosen += [torch.randperm(block.neurons, generator=generator)[:count].tolist() for _ in range(draws)]
+
+    def without_others(index: int) -> Float[Tensor, "batch pos d_model"]:
+        """All neurons patched in the first run, all but the chosen ones in the others."""
+        patched = other.clone()
+        if index:
+            patched[..., chosen[index - 1]] = own[..., chosen[index - 1]]
+        with block.present():
+            return (block.mlp_of_neurons(patched) - wrote) * patching.at(None)[..., None]
+
+    node = graph.mlp_nodes(layer).start
+    whole, *others = patching.effects(
+        [node] * (len(chosen) + 1), without_others, stage="patching an MLP", report=report
+    ).double()
+    kept = [float(1 - effect.mean() / whole.mean()) for effect in others]
+    low, high = ratio_interval(*(of.numpy() for of in (whole - others[0], whole, 0 * whole)), seed) or (None, None)
+    intervals = mean_intervals(exact[best].numpy(), seed)
+    rows = [
+        NeuronOfMlp(str(tried[place]), exact.shape[1], effect, *interval, effect / float(whole.mean()))
+        for place, effect, interval in zip(best, exact[best].mean(-1).tolist(), intervals, strict=True)
+    ]
+    lost = [float(effect.mean()) / patching.gap for effect in (whole, others[0])]
+    random = kept[1:]
+    return rows, Kept(
+        count,
+        block.neurons,
+        float(whole.mean()),
+        kept[0],
+        low,
+        high,
+        float(np.mean(random)),
+        min(random),
+        max(random),
+        draws,
+        *lost,
+    )
