@@ -22,11 +22,29 @@ from wheatstone.lenses._competition import Verdict as Verdict
 from wheatstone.lenses._competition import competition as competition
 from wheatstone.lenses._competition import strengths as strengths
 from wheatstone.lenses._competition import strongest_path as strongest_path
+from wheatstone.lenses._greater_than import YEAR_FORMS as YEAR_FORMS
+from wheatstone.lenses._greater_than import YearCell as YearCell
+from wheatstone.lenses._greater_than import YearForm as YearForm
+from wheatstone.lenses._greater_than import YearSums as YearSums
+from wheatstone.lenses._greater_than import year_cells as year_cells
+from wheatstone.lenses._greater_than import year_forms as year_forms
+from wheatstone.lenses._greater_than import year_pairs as year_pairs
+from wheatstone.lenses._greater_than import year_probabilities as year_probabilities
+from wheatstone.lenses._greater_than import year_sums as year_sums
+from wheatstone.lenses._ioi import IOI_CLASSES as IOI_CLASSES
+from wheatstone.lenses._ioi import IoiHead as IoiHead
+from wheatstone.lenses._ioi import IoiHeads as IoiHeads
+from wheatstone.lenses._ioi import ioi_heads as ioi_heads
 from wheatstone.lenses._ladder import Rung as Rung
 from wheatstone.lenses._ladder import copying_ladder as copying_ladder
 from wheatstone.lenses._logit_lens import LensPlace as LensPlace
 from wheatstone.lenses._logit_lens import LensPoint as LensPoint
 from wheatstone.lenses._logit_lens import logit_lens as logit_lens
+from wheatstone.lenses._mlp_neurons import Kept as Kept
+from wheatstone.lenses._mlp_neurons import MlpToLogits as MlpToLogits
+from wheatstone.lenses._mlp_neurons import NeuronOfMlp as NeuronOfMlp
+from wheatstone.lenses._mlp_neurons import mlps_to_logits as mlps_to_logits
+from wheatstone.lenses._mlp_neurons import strongest_neurons as strongest_neurons
 from wheatstone.lenses._readout import Readout as Readout
 from wheatstone.lenses._recall import Enrichment as Enrichment
 from wheatstone.lenses._recall import Extraction as Extraction
@@ -47,7 +65,9 @@ from wheatstone.lenses._vocabulary import vocabulary as vocabulary
 
 __all__ = [
     "COMPETING",
+    "IOI_CLASSES",
     "SECTIONS",
+    "YEAR_FORMS",
     "AttentionRow",
     "Competition",
     "CompetitionRow",
@@ -55,12 +75,17 @@ __all__ = [
     "Explanation",
     "Extraction",
     "HeadWrites",
+    "IoiHead",
+    "IoiHeads",
+    "Kept",
     "LensPlace",
     "LensPoint",
     "LensRow",
     "Material",
+    "MlpToLogits",
     "Need",
     "NeuronAttribution",
+    "NeuronOfMlp",
     "NodeAttribution",
     "PromptAttribution",
     "Propagation",
@@ -74,6 +99,9 @@ __all__ = [
     "TunedLens",
     "Verdict",
     "VocabularyPush",
+    "YearCell",
+    "YearForm",
+    "YearSums",
     "answer_by_layer",
     "attention",
     "attribute_tokens",
@@ -83,11 +111,19 @@ __all__ = [
     "direct_effects",
     "head_attention",
     "head_writes",
+    "ioi_heads",
     "logit_lens",
+    "mlps_to_logits",
     "recall",
     "sections_named",
     "strengths",
+    "strongest_neurons",
     "strongest_path",
     "task_circuits",
     "vocabulary",
+    "year_cells",
+    "year_forms",
+    "year_pairs",
+    "year_probabilities",
+    "year_sums",
 ]
