@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from wheatstone.figures import _attention_part, _attribution_part, _lens_part, _recall_part, _vocabulary_part
+from wheatstone.figures import (
+    _attention_part,
+    _attribution_part,
+    _lens_part,
+    _recall_part,
+    _roles_part,
+    _vocabulary_part,
+)
 from wheatstone.figures._explained import Part
 
 PARTS: dict[str, Part] = {
@@ -10,6 +17,7 @@ PARTS: dict[str, Part] = {
     "attribution": _attribution_part.PART,
     "attention": _attention_part.PART,
     "vocabulary": _vocabulary_part.PART,
+    "roles": _roles_part.PART,
     "recall": _recall_part.PART,
 }
 """One entry for every entry of `wheatstone.lenses.SECTIONS`."""

@@ -31,7 +31,8 @@ def claims(told: Told) -> list[Claim]:
         before = f"; {percent(start['above'])} before the first layer" if above["layer"] else ""
         text = (
             "At the subject's last token, words known of the subject stand above words known of other things most "
-            f"clearly {when}: in {percent(above['above'])}{_range(above, 'above')} of comparisons (chance: 50%{before})."
+            f"clearly {when}: in {percent(above['above'])}{_range(above, 'above')} of comparisons "
+            f"(chance: 50%{before})."
         )
         said.append(Claim(text, "recall_enrichment"))
         text = (

@@ -31,6 +31,8 @@ from wheatstone.lenses._greater_than import year_forms as year_forms
 from wheatstone.lenses._greater_than import year_pairs as year_pairs
 from wheatstone.lenses._greater_than import year_probabilities as year_probabilities
 from wheatstone.lenses._greater_than import year_sums as year_sums
+from wheatstone.lenses._head_roles import HeadRole as HeadRole
+from wheatstone.lenses._head_roles import head_roles as head_roles
 from wheatstone.lenses._ioi import IOI_CLASSES as IOI_CLASSES
 from wheatstone.lenses._ioi import IoiHead as IoiHead
 from wheatstone.lenses._ioi import IoiHeads as IoiHeads
@@ -50,6 +52,11 @@ from wheatstone.lenses._recall import Enrichment as Enrichment
 from wheatstone.lenses._recall import Extraction as Extraction
 from wheatstone.lenses._recall import Propagation as Propagation
 from wheatstone.lenses._recall import recall as recall
+from wheatstone.lenses._role_ablations import RoleAblation as RoleAblation
+from wheatstone.lenses._role_ablations import ablation_effects as ablation_effects
+from wheatstone.lenses._role_ablations import role_ablations as role_ablations
+from wheatstone.lenses._roles import Role as Role
+from wheatstone.lenses._roles import roles_of as roles_of
 from wheatstone.lenses._section import Explanation as Explanation
 from wheatstone.lenses._section import Material as Material
 from wheatstone.lenses._section import Need as Need
@@ -74,6 +81,7 @@ __all__ = [
     "Enrichment",
     "Explanation",
     "Extraction",
+    "HeadRole",
     "HeadWrites",
     "IoiHead",
     "IoiHeads",
@@ -90,6 +98,8 @@ __all__ = [
     "PromptAttribution",
     "Propagation",
     "Readout",
+    "Role",
+    "RoleAblation",
     "Rung",
     "Section",
     "SpanAttention",
@@ -102,6 +112,7 @@ __all__ = [
     "YearCell",
     "YearForm",
     "YearSums",
+    "ablation_effects",
     "answer_by_layer",
     "attention",
     "attribute_tokens",
@@ -110,11 +121,14 @@ __all__ = [
     "copying_ladder",
     "direct_effects",
     "head_attention",
+    "head_roles",
     "head_writes",
     "ioi_heads",
     "logit_lens",
     "mlps_to_logits",
     "recall",
+    "role_ablations",
+    "roles_of",
     "sections_named",
     "strengths",
     "strongest_neurons",

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from wheatstone._errors import RequestError
 from wheatstone.lenses._attention_writes import ATTENTION
 from wheatstone.lenses._attribution import ATTRIBUTION
+from wheatstone.lenses._head_roles import ROLES
 from wheatstone.lenses._logit_lens import LENS
 from wheatstone.lenses._recall import RECALL
 from wheatstone.lenses._section import Section
 from wheatstone.lenses._vocabulary import VOCABULARY
 
-SECTIONS: dict[str, Section] = {section.name: section for section in (LENS, ATTRIBUTION, ATTENTION, VOCABULARY, RECALL)}
+SECTIONS: dict[str, Section] = {
+    section.name: section for section in (LENS, ATTRIBUTION, ATTENTION, VOCABULARY, ROLES, RECALL)
+}
 
 
 def sections_named(names: Sequence[str]) -> list[Section]:

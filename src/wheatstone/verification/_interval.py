@@ -57,6 +57,6 @@ def mean_intervals(values: np.ndarray, seed: int) -> list[tuple[float | None, fl
     rows, prompts = values.shape
     if prompts < 2:
         return [(None, None)] * rows
-    shares = np.random.default_rng(seed).multinomial(prompts, np.full(prompts, 1 / prompts), _RESAMPLES) / prompts
-    low, high = np.quantile(shares @ values.T, (0.025, 0.975), axis=0)
+    counts = np.random.default_rng(seed).multinomial(prompts, np.full(prompts, 1 / prompts), _RESAMPLES)
+    low, high = np.quantile(counts @ values.T / prompts, (0.025, 0.975), axis=0)
     return list(zip(low.tolist(), high.tolist(), strict=True))

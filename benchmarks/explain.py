@@ -1,0 +1,152 @@
+"""What `wheatstone explain` finds in SmolLM2: when answers become first, mover, relation and induction heads, recall.
+
+    python benchmarks/explain.py [--tasks facts/country_language …] [--size 50] [--write]
+    python benchmarks/explain.py --pictures runs/country_language
+
+Reads all prompts of each task, as `wheatstone explain` does of its run, and prints tables; `--write` puts them into
+docs/results/explain.md. No circuit is discovered for it: these sections read the whole model. `--pictures` copies those
+of a run that was explained into docs/images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does
+
+import torch
+
+import wheatstone as ws
+from wheatstone._progress import silent
+from wheatstone.circuits import ModelInfo
+from wheatstone.lenses import SECTIONS, Material
+
+ROOT = Path(__file__).parents[1]
+TASKS = ("facts/country_language", "facts/country_capital", "induction")
+PICTURES = ("roles", "recall")
+
+
+def explained(model: ws.ResidualModel, name: str, size: int) -> tuple[dict[str, Any], float]:
+    """A task's sections by their summaries, and how long they took."""
+    task = ws.load_task(name, model, size=size)
+    started = time.perf_counter()
+    experiment = ws.Experiment(model, (*task.train, *task.validation, *task.test), metric=task.metric)
+    none = ws.Circuit.of_mask(ModelInfo.of(model), torch.zeros(model.graph.valid.shape, dtype=torch.bool))
+    material = Material(experiment, none, task=task.name)
+    found: dict[str, Any] = {}
+    for section in ("lens", "attribution", "attention", "vocabulary", "roles", "recall"):
+        begun = time.perf_counter()
+        if SECTIONS[section].missing(material) is None:
+            found[section] = {"summary": SECTIONS[section].read(material, silent).summary, "n": material.n}
+            found[section]["seconds"] = time.perf_counter() - begun
+    return found, time.perf_counter() - started
+
+
+def between(row: dict[str, Any], field: str, digits: int = 2) -> str:
+    """A mean with its interval."""
+    low, high = row[f"{field}_low"], row[f"{field}_high"]
+    return f"{row[field]:.{digits}f}" + ("" if low is None else f" ({low:.{digits}f} to {high:.{digits}f})")
+
+
+def lens_rows(found: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """When the answer becomes first."""
+    yield "| prompts | n | the typical answer is first from | probability at the end | seconds |"
+    yield "|---|---|---|---|---|"
+    for name, sections in found.items():
+        last = sections["lens"]["summary"]["plain"]["last"]
+        first = last["first_after"] or f"never (rank {last['rank_at_end']:.0f} at the end)"
+        seconds = sum(section["seconds"] for section in sections.values())
+        yield f"| {name} | {sections['lens']['n']} | {first} | {last['probability_at_end']:.2f} | {seconds:.0f} |"
+
+
+def role_rows(found: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Heads with a role, with the three numbers."""
+    yield "| prompts | role | head | attention | direct effect (logits) | ablation effect |"
+    yield "|---|---|---|---|---|---|"
+    for name, sections in found.items():
+        for role, rows in sections["roles"]["summary"]["roles"].items():
+            for row in rows:
+                numbers = " | ".join(between(row, field) for field in ("attention", "direct", "ablation"))
+                yield f"| {name} | {role} | `{row['head']}` | {numbers} |"
+            if not rows:
+                yield f"| {name} | {role} | none | | | |"
+
+
+def ablation_rows(found: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Each role's heads ablated together."""
+    yield "| prompts | role | ablated | heads | measure | mean | answer first |"
+    yield "|---|---|---|---|---|---|---|"
+    for name, sections in found.items():
+        for row in sections["roles"]["summary"]["ablations"]:
+            share = f"{row['hit_at_1']:.2f} ({row['hit_low']:.2f} to {row['hit_high']:.2f})"
+            cells = (name, row["role"], row["ablated"], row["heads"], row["measure"], between(row, "value"), share)
+            yield f"| {' | '.join(map(str, cells))} |"
+
+
+def recall_rows(found: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """The worst window of each place, the clearest enrichment, the most frequent extraction."""
+    yield "| prompts | not looking at | layers | change of the answer's probability |"
+    yield "|---|---|---|---|"
+    for name, sections in found.items():
+        for place, row in _recalled(sections)["propagation"].items():
+            yield f"| {name} | {place} | {row['first']} to {row['final']} | {between(row, 'change')} |"
+    yield ""
+    yield "| prompts | enrichment: AUROC at its best (chance 0.5) | after layers | extraction: sublayer | prompts |"
+    yield "|---|---|---|---|---|"
+    for name, sections in found.items():
+        summary = _recalled(sections)
+        if summary["enrichment"]:
+            best = summary["enrichment"]["above"]
+            said = max((row for rows in summary["extraction"].values() for row in rows), key=lambda row: row["rate"])
+            cells = (name, between(best, "above"), best["layer"], f"`{said['sublayer']}`", between(said, "rate"))
+            yield f"| {' | '.join(map(str, cells))} |"
+
+
+def _recalled(sections: dict[str, Any]) -> dict[str, Any]:
+    """What the section says; nothing where the prompts end in their subject."""
+    return sections["recall"]["summary"] if "recall" in sections else {"propagation": {}, "enrichment": None}
+
+
+def main() -> None:
+    """Explains the runs and prints, or writes, what was found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", nargs="+", default=list(TASKS))
+    parser.add_argument("--size", type=int, default=50)
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--pictures", type=Path)
+    asked = parser.parse_args()
+    if asked.pictures:
+        for picture in PICTURES:
+            shutil.copy(asked.pictures / "explain" / f"{picture}.png", ROOT / f"docs/images/explain-{picture}.png")
+        return
+    model = ws.load_model("smollm2-135m")
+    found: dict[str, dict[str, Any]] = {}
+    seconds: dict[str, float] = {}
+    for task in asked.tasks:
+        found[task], seconds[task] = explained(model, task, asked.size)
+        print(f"{task}: {seconds[task]:.0f} s", flush=True)
+    took = ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
+    machine = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} at the end"
+    tables = {
+        "When the answer becomes first": lens_rows(found),
+        "What heads are for": role_rows(found),
+        "Heads of a role ablated together": ablation_rows(found),
+        "The phases of recall": recall_rows(found),
+    }
+    text = "\n".join(f"## {title}\n\n" + "\n".join(rows) + "\n" for title, rows in tables.items())
+    text += f"\nTime of all sections, without the page: {took} ({machine}).\n"
+    print(text)
+    if asked.write:
+        page = ROOT / "docs/results/explain.md"
+        before = page.read_text(encoding="utf-8").partition("<!-- from here on written by benchmarks/explain.py -->")
+        page.write_text(f"{before[0]}{before[1]}\n\n{text}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

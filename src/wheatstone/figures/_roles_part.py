@@ -1,0 +1,144 @@
+"""Head roles on the page: each head's three numbers beside their nulls, and each role's heads ablated together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+
+from wheatstone.figures._explained import Claim, Exhibit, Part, Told
+from wheatstone.figures._load import Row
+from wheatstone.figures._theme import BLUE, INK, ORANGE, SOFT, finished, of_rows
+from wheatstone.figures._words import count, decimal, percent
+
+_MOST = 18
+"""Heads that are drawn."""
+_GREY = "#8a96a3"
+_NUMBERS = {
+    "attention": "attention to its place",
+    "direct": "direct effect (logits)",
+    "ablation": "ablation effect",
+}
+_DOES = {
+    "mover": "look at the subject and write the answer",
+    "relation": "look at the relation's words and write what such relations end in",
+    "mixture": "do both",
+    "name mover": "look at the indirect object and write its name",
+    "negative name mover": "look at the indirect object and write against its name",
+    "S-inhibition": "look at the repeated name and keep it from being the answer",
+    "duplicate-token": "look back at an earlier occurrence of the same token",
+    "previous-token": "look at the token before",
+    "induction": "look at what followed the last time",
+}
+
+
+def claims(told: Told) -> list[Claim]:
+    """Which heads have each role, with the numbers; which roles no head has; what ablating them together does."""
+    found = told.summary["roles"]
+    said: list[Claim] = []
+    for role, rows in found.items():
+        if rows:
+            heads = ", ".join(_named(row) for row in rows[:4])
+            more = f" and {len(rows) - 4} more" if len(rows) > 4 else ""
+            text = f"{_title(role)} heads, which {_DOES[role]}: {heads}{more}."
+            said.append(Claim(text, "head_roles", role in ("mover", "relation", "name mover", "induction")))
+    if none := [role for role, rows in found.items() if not rows]:
+        said.append(Claim(f"No head passes all tests for: {', '.join(none)}.", "head_roles"))
+    by_role: dict[str, dict[str, Row]] = {}
+    for row in told.summary["ablations"]:
+        by_role.setdefault(row["role"], {})[row["ablated"]] = row
+    for role, rows in by_role.items():
+        before, after, random = (rows.get(name) for name in ("nothing", "its heads", "as many random heads"))
+        if before and after:
+            beside = f"; without as many random heads {_metric(random)}" if random else ""
+            text = (
+                f"Without its {count(after['heads'], 'head')} of the role {role} the {after['measure']} goes "
+                f"from {decimal(before['value'])} to {_metric(after)}{beside}."
+            )
+            said.append(Claim(text, "role_ablations"))
+    return said
+
+
+def _title(role: str) -> str:
+    return role[0].upper() + role[1:]
+
+
+def _named(row: Any) -> str:
+    numbers = (
+        f"attention {percent(row['attention'])}, direct {decimal(row['direct'])}, ablation {decimal(row['ablation'])}"
+    )
+    return f"{row['head']} ({numbers})"
+
+
+def _metric(row: Any) -> str:
+    low, high = row["value_low"], row["value_high"]
+    between = "" if low is None else f" (95% {decimal(low)} to {decimal(high)})"
+    return f"{decimal(row['value'])}{between}, answer first on {percent(row['hit_at_1'])}"
+
+
+def exhibits(told: Told) -> list[Exhibit]:
+    """The numbers, head by head."""
+    return [
+        Exhibit(
+            "roles",
+            _chart(told),
+            "One row for each head that looks where a role asks. The point is the mean over prompts, the line its 95% "
+            "interval, the grey tick what chance reaches (the 99th percentile of the null). A label is given, and the "
+            "row is blue, only if every number that the role asks for lies beyond its tick.",
+        )
+    ]
+
+
+def _chart(told: Told) -> Any:
+    rows = told.tables["head_roles"]
+    if not rows:
+        nothing = of_rows([{}]).mark_text(
+            text="No head looks where a role asks more than chance does.", fontSize=14, color=SOFT
+        )
+        return finished(alt.layer(nothing).properties(width=500, height=80), "What heads are for", [], "No roles.")
+    drawn: list[Row] = [
+        {**row, "label": f"{row['head']} · {row['role']}", "state": "has the role" if row["given"] else "does not pass"}
+        for row in rows[:_MOST]
+    ]
+    order = [row["label"] for row in drawn]
+    colour = alt.Color(
+        "state:N",
+        scale=alt.Scale(domain=["has the role", "does not pass"], range=[BLUE, ORANGE]),
+        legend=alt.Legend(title=None, orient="bottom"),
+    )
+    panels = [
+        _panel(drawn, order, field, title, colour, first=field == "attention") for field, title in _NUMBERS.items()
+    ]
+    picture = alt.hconcat(*panels, spacing=22).resolve_scale(color="shared")
+    left_out = f" The first {_MOST} of {len(rows)}." if len(rows) > _MOST else ""
+    subtitle = [
+        f"{count(told.n, 'prompt')}; ablation in {told.summary['unit']} of {told.summary['metric']}, of relation heads "
+        f"in nats.{left_out}",
+        "Grey tick: the 99th percentile of the null; none where the role does not ask for the number.",
+    ]
+    return finished(picture, "What heads are for, by three numbers", subtitle, " ".join(c.text for c in claims(told)))
+
+
+def _panel(
+    rows: list[Row], order: list[str], field: str, title: str, colour: alt.Color, *, first: bool
+) -> alt.LayerChart | alt.FacetChart:
+    axis = alt.Axis(title=None, domain=False, ticks=False, labelColor=INK, labelFontSize=12, labelLimit=260)
+    y = alt.Y("label:N", scale=alt.Scale(domain=order), axis=axis if first else None)
+    look = alt.Axis(title=title, tickCount=4, format=".0%" if field == "attention" else ",.2~f")
+    tooltip = [
+        alt.Tooltip("label:N", title="head"),
+        alt.Tooltip(f"{field}:Q", format=".3f"),
+        alt.Tooltip(f"{field}_low:Q", title="95% from", format=".3f"),
+        alt.Tooltip(f"{field}_high:Q", title="to", format=".3f"),
+        alt.Tooltip(f"{field}_null:Q", title="chance reaches", format=".3f"),
+    ]
+    base = of_rows(rows)
+    line = base.mark_rule(strokeWidth=2).encode(alt.X(f"{field}_low:Q", axis=look), y, colour, x2=f"{field}_high:Q")
+    dot = base.mark_point(filled=True, size=70, opacity=1).encode(alt.X(f"{field}:Q"), y, colour, tooltip=tooltip)
+    known = of_rows([row for row in rows if row[f"{field}_null"] is not None])
+    tick = known.mark_tick(color=_GREY, thickness=2, size=16).encode(alt.X(f"{field}_null:Q"), y)
+    zero = of_rows([{"zero": 0}]).mark_rule(color="#dfe5ec").encode(alt.X("zero:Q"))
+    return alt.layer(zero, tick, line, dot).properties(width=200, height=24 * len(order))
+
+
+PART = Part("What the heads are for", claims, exhibits)

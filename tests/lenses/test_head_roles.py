@@ -1,0 +1,141 @@
+"""Roles on planted truth, and their three numbers against runs made one at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from induction import InductionModel
+from materials import material_of
+
+from wheatstone import Experiment, PromptPair, ResidualModel, load_task
+from wheatstone._progress import silent
+from wheatstone.lenses import (
+    Explanation,
+    HeadRole,
+    Material,
+    RoleAblation,
+    ablation_effects,
+    head_roles,
+    role_ablations,
+    roles_of,
+)
+from wheatstone.lenses._head_roles import ROLES, _attention, _mixtures
+from wheatstone.lenses._roles import FACT, IOI, REPEATED
+from wheatstone.models import KnockOut, Replace
+
+
+def spanned(pair: PromptPair) -> PromptPair:
+    """With the places where the asked word stood before, and where what followed it stands."""
+    words = pair.prompt.split()
+    at = words.index(words[-1])
+    starts = [sum(len(word) + 1 for word in words[:index]) for index in range(len(words))]
+    ends = [start + len(word) for start, word in zip(starts, words, strict=True)]
+    spans = {"previous": (starts[at], ends[at]), "subject": (starts[at + 1], ends[at + 1])}
+    return pair.model_copy(update={"spans": spans})
+
+
+@pytest.fixture(scope="module")
+def planted(induction: InductionModel) -> Explanation:
+    """Roles of the model that has learnt induction."""
+    pairs = [spanned(pair) for pair in induction.pairs(30)]
+    return head_roles(material_of(Experiment(induction.model, pairs)), silent)
+
+
+def test_the_planted_heads_are_found_and_no_others(planted: Explanation, induction: InductionModel) -> None:
+    previous, copying = induction.roles()
+    rows = [HeadRole(*row) for row in planted.tables["head_roles"].rows]
+    given = {
+        role: tuple(row.head for row in rows if row.role == role and row.given) for role in planted.summary["roles"]
+    }
+    assert given == {"induction": copying, "duplicate-token": (), "previous-token": previous}
+    for row in rows:
+        assert row.attention_low > row.attention_null
+        assert not row.given or row.direct_null is None or row.direct_low > row.direct_null
+
+
+def test_without_the_planted_heads_the_copying_is_gone(planted: Explanation) -> None:
+    rows = [RoleAblation(*row) for row in planted.tables["role_ablations"].rows]
+    for role in ("induction", "previous-token"):
+        before, after = (row for row in rows if row.role == role)
+        assert (before.hit_at_1, before.ablated, after.ablated) == (1.0, "nothing", "its heads")
+        assert after.hit_at_1 < 0.3
+
+
+@pytest.mark.parametrize("role", [FACT[0], dataclasses.replace(FACT[1], key="subject")], ids=["answer", "relation"])
+def test_ablation_effects_are_those_of_one_run_at_a_time(material: Material, role: object) -> None:
+    experiment, heads = material.experiment, ["a0.h1", "a2.h3"]
+    found = ablation_effects(material, role, heads, silent)  # pyright: ignore[reportArgumentType]
+    for head, costs in zip(heads, found, strict=True):
+        value = experiment.ablated[experiment.graph.node_index[head]]
+        relation = role != FACT[0]
+        edit = KnockOut(at=head, positions=(-1,)) if relation else Replace(at=head, positions=(-1,), value=value)
+        logits = experiment.model.forward_with(experiment.encoded.clean, [edit]).logits
+        answers = experiment.encoded.answers[:, 0]
+        before, after = (rows.log_softmax(-1)[range(3), answers] for rows in (experiment.clean_logits, logits))
+        expected = before - after if relation else experiment.clean - experiment.values_of(logits)
+        torch.testing.assert_close(costs, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_attention_to_a_place_is_summed_over_it_without_the_first_token(material: Material) -> None:
+    """A subject of the first two tokens counts the second alone, where every prompt has one left."""
+    pairs = [
+        pair.model_copy(update={"spans": {"subject": (0, pair.prompt.index(" ") + 3)}})
+        for pair in material.experiment.encoded.pairs[:2]
+    ]
+    two = dataclasses.replace(material, experiment=Experiment(material.experiment.model, pairs))
+    patterns = material.experiment.model.attention(two.experiment.encoded.clean)
+    found = _attention(two, FACT[0]).values.unflatten(0, patterns.shape[:3:2])
+    for prompt, last in enumerate((3, 5)):
+        torch.testing.assert_close(found[..., prompt], patterns[:, prompt, :, last, 1], rtol=1e-4, atol=1e-6)
+
+
+def test_random_heads_are_others_and_as_many(material: Material) -> None:
+    every = [f"a{layer}.h{head}" for layer in range(3) for head in range(4)]
+    rows = role_ablations(material, {FACT[0]: every[:2]}, every, silent)
+    random = rows[2]
+    assert [row.ablated for row in rows] == ["nothing", "its heads", "as many random heads"]
+    assert len(random.names) == 2 * 5
+    assert not set(random.names) & set(every[:2])
+
+
+def test_a_mixture_is_a_mover_and_a_relation_head() -> None:
+    number = (0.5, 0.4, 0.6, 0.1)
+    mover = HeadRole("mover", "a1.h0", True, 3, *number, *number, *number, True)
+    other = mover._replace(head="a1.h1", role="relation")
+    assert list(_mixtures([mover, other])) == []
+    both = list(_mixtures([mover, other._replace(head="a1.h0")]))
+    assert [(row.role, row.head) for row in both] == [("mixture", "a1.h0")]
+    assert list(_mixtures([mover, other._replace(head="a1.h0", given=False)])) == []
+
+
+@pytest.mark.parametrize(("names", "roles"), [(("IO", "S1", "S1+1", "S2"), IOI), (("previous", "subject"), REPEATED)])
+def test_spans_say_which_roles_there_are(material: Material, names: tuple[str, ...], roles: object) -> None:
+    assert roles_of(material) == (FACT[0],)  # no relation span
+    pairs = [
+        pair.model_copy(update={"spans": dict.fromkeys(names, (0, 2))})
+        for pair in material.experiment.encoded.pairs
+    ]
+    spanned = dataclasses.replace(material, experiment=Experiment(material.experiment.model, pairs))
+    assert roles_of(spanned) == roles
+    alone = dataclasses.replace(
+        material, experiment=Experiment(material.experiment.model, material.experiment.encoded.pairs[:1])
+    )
+    assert "a second prompt" in str(ROLES.missing(alone))
+
+
+@pytest.mark.real_weights
+def test_on_real_weights_induction_heads_do_the_copying(
+    smollm2: ResidualModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ablated, the found heads take the copying of random tokens away; as many random heads do not."""
+    for name, few in (("_head_roles._MOST", 6), ("_head_roles._RANDOM", 6), ("_role_ablations._DRAWS", 2)):
+        monkeypatch.setattr(f"wheatstone.lenses.{name}", few)
+    monkeypatch.setattr("wheatstone.lenses._head_roles.roles_of", lambda _material: REPEATED[:1])
+    pairs = load_task("induction", smollm2, size=6, known=None).train[:4]
+    found = head_roles(material_of(Experiment(smollm2, pairs)), silent)
+    assert found.summary["roles"]["induction"]
+    before, after, random = found.summary["ablations"]
+    assert before["hit_at_1"] == 1
+    assert after["hit_at_1"] < 0.5 < random["hit_at_1"]
