@@ -112,16 +112,16 @@ def main() -> None:
         "# Stability of circuits",
         "",
         f"Made by `python benchmarks/stability.py {' '.join(sys.argv[1:])}`. SmolLM2-135M, {platform.machine()}, "
-        f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, float32, counterfactual ablation, logit difference. "
-        f"Jaccard overlap of two circuits, mean over all pairs of {options.samples} bootstrap samples "
+        f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, float32, counterfactual ablation, logit "
+        f"difference. Jaccard overlap of two circuits, mean over all pairs of {options.samples} bootstrap samples "
         "[5% and 95% quantile of the pairs].",
         "",
         *lines,
         "",
         "Published overlaps of edges: 0.67 (GPT-2 small, IOI) and 0.39 (a 1B model); a bar of 0.8 has been proposed. "
         f"The highest here are {best(overlaps, 'edges')} of edges and {best(overlaps, 'nodes')} of nodes. The size "
-        "that reaches a faithfulness changes far more between samples than the order of the edges does, so that circuits "
-        "of one size share more edges. `discover --stable N` keeps what recurs.",
+        "that reaches a faithfulness changes far more between samples than the order of the edges does, so that "
+        "circuits of one size share more edges. `discover --stable N` keeps what recurs.",
     ]
     if options.write:
         out = Path(__file__).parents[1] / "docs/results/stability.md"
