@@ -28,6 +28,7 @@ import platform
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,11 @@ class Bench:
         self.cache, self.train, self.test, self.share = cache, train, test, share
         lines = cache.read_text(encoding="utf-8").splitlines() if cache.exists() else []
         self.results = [Result(**json.loads(line)) for line in lines]
-        self.model = ws.load_model("smollm2-135m")
+
+    @cached_property
+    def model(self) -> ws.ResidualModel:
+        """Loaded only if something is measured."""
+        return ws.load_model("smollm2-135m")
 
     def result(self, task: str, method: str, seed: int = 0, goal: float | None = GOAL, *, curve: bool = True) -> Result:
         """One method on one task."""
@@ -213,7 +218,8 @@ def curves(results: list[Result], task: str) -> list[str]:
             spread((r.seconds for r in of), ".0f"),
         )
         rows.append(f"| {' | '.join(cells)} |")
-    return [*rows, ""]
+    missing = sorted({"verified", "acdc", *METHODS} - {of[0].method for of in groups})
+    return [*rows, "", *([f"Not measured here: {', '.join(f'`{name}`' for name in missing)}.", ""] if missing else [])]
 
 
 def sizes(results: list[Result]) -> list[str]:
@@ -289,7 +295,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=["verified", "acdc", *METHODS], help="what to measure")
     parser.add_argument("--train", type=int, default=2, help="training prompts")
     parser.add_argument("--test", type=int, default=8, help="most test prompts")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of splits and draws")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0], help="of splits and draws; none only writes")
     parser.add_argument("--share", type=float, default=0.0375, help="of the metric's gap, ACDC's threshold")
     parser.add_argument("--equal", action="store_true", help="compare sizes with ACDC's; --methods are not read")
     parser.add_argument("--cache", type=Path, default=home() / "quality.jsonl", help="what was measured, a line each")
