@@ -12,7 +12,7 @@ faithfulness,
 by the trapezoid rule. `--equal` compares sizes instead: ACDC's circuit of one threshold, and those that the EAP-IG
 ranking and verified search find for the faithfulness that ACDC's has, on the same prompts.
 
-What was measured is a line of `--cache`, so that a table of hours is made piece by piece and an interruption loses one
+What was measured is a line of `--cache` (docs/results/quality.jsonl), so that a table of hours is made piece by piece and an interruption loses one
 row at most; what is there already is not measured again. `--write` puts tables and plot of all that is there into
 docs/results/quality.md and docs/images/quality.png. Seconds are a processor's, which a busy machine changes less.
 
@@ -42,11 +42,11 @@ from rankings import GOAL, ranked
 from scipy.stats import spearmanr
 
 import wheatstone as ws
-from wheatstone._home import home
 from wheatstone.discovery import METHODS, EdgeScores, attribute
 from wheatstone.tasks import load_task
 
 ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs/results/quality.md"
 TASKS = ("ioi", "greater-than", "a-an", "facts/country_capital", "facts/country_language")
 FRACTIONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 EQUAL = ("eap-ig", "verified")
@@ -269,7 +269,8 @@ def page(results: list[Result]) -> str:
         [
             "# Quality of circuits on held-out prompts",
             "",
-            "Made by `python benchmarks/quality.py --write`, row by row (`--tasks`, `--methods`, `--seeds`). "
+            "Made by `python benchmarks/quality.py --write`, row by row (`--tasks`, `--methods`, `--seeds`), "
+            "from [quality.jsonl](quality.jsonl). Four training prompts of two relations: [here](quality-four-prompts.md). "
             f"SmolLM2-135M, {platform.machine()}, {torch.get_num_threads()} thread, float32, counterfactual ablation, "
             f"each task's own metric, up to {max(r.test for r in results)} test prompts on other subjects. Mean "
             "over seeds [lowest, highest]; one number where there is one seed. As `eap-ig`: Spearman's correlation of "
@@ -298,7 +299,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[0], help="of splits and draws; none only writes")
     parser.add_argument("--share", type=float, default=0.0375, help="of the metric's gap, ACDC's threshold")
     parser.add_argument("--equal", action="store_true", help="compare sizes with ACDC's; --methods are not read")
-    parser.add_argument("--cache", type=Path, default=home() / "quality.jsonl", help="what was measured, a line each")
+    parser.add_argument("--cache", type=Path, default=PAGE.with_suffix(".jsonl"), help="what was measured, by lines")
     parser.add_argument("--write", action="store_true", help="write docs/results/quality.md and its plot")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -312,7 +313,7 @@ def main() -> None:
     text = page(bench.results)
     print(text)
     if options.write:
-        (ROOT / "docs/results/quality.md").write_text(text + "\n", encoding="utf-8")
+        PAGE.write_text(text + "\n", encoding="utf-8")
         plot(bench.results).save(ROOT / "docs/images/quality.png", scale_factor=1.5)
 
 
