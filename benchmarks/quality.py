@@ -12,9 +12,10 @@ faithfulness,
 by the trapezoid rule. `--equal` compares sizes instead: ACDC's circuit of one threshold, and those that the EAP-IG
 ranking and verified search find for the faithfulness that ACDC's has, on the same prompts.
 
-What was measured is a line of `--cache` (docs/results/quality.jsonl), so that a table of hours is made piece by piece and an interruption loses one
-row at most; what is there already is not measured again. `--write` puts tables and plot of all that is there into
-docs/results/quality.md and docs/images/quality.png. Seconds are a processor's, which a busy machine changes less.
+What was measured is a line of `--cache` (docs/results/quality.jsonl): a table of hours is made piece by piece, an
+interruption loses one row at most, and what is there is not measured again. `--write` puts tables and plot of all that
+is there into docs/results/quality.md and docs/images/quality.png. Seconds are a processor's, which a busy machine
+changes less.
 
 Source: Mueller et al. 2025 (arXiv 2504.13151), section 3.
 """
@@ -270,7 +271,7 @@ def page(results: list[Result]) -> str:
             "# Quality of circuits on held-out prompts",
             "",
             "Made by `python benchmarks/quality.py --write`, row by row (`--tasks`, `--methods`, `--seeds`), "
-            "from [quality.jsonl](quality.jsonl). Four training prompts of two relations: [here](quality-four-prompts.md). "
+            "from [quality.jsonl](quality.jsonl); four prompts of two relations: [here](quality-four-prompts.md). "
             f"SmolLM2-135M, {platform.machine()}, {torch.get_num_threads()} thread, float32, counterfactual ablation, "
             f"each task's own metric, up to {max(r.test for r in results)} test prompts on other subjects. Mean "
             "over seeds [lowest, highest]; one number where there is one seed. As `eap-ig`: Spearman's correlation of "
