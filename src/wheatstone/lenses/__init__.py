@@ -31,8 +31,16 @@ from wheatstone.lenses._greater_than import year_forms as year_forms
 from wheatstone.lenses._greater_than import year_pairs as year_pairs
 from wheatstone.lenses._greater_than import year_probabilities as year_probabilities
 from wheatstone.lenses._greater_than import year_sums as year_sums
+from wheatstone.lenses._hallucination import Hallucination as Hallucination
+from wheatstone.lenses._hallucination import Mending as Mending
+from wheatstone.lenses._hallucination import WrongFact as WrongFact
+from wheatstone.lenses._hallucination import WrongWriter as WrongWriter
+from wheatstone.lenses._hallucination import hallucination as hallucination
 from wheatstone.lenses._head_roles import HeadRole as HeadRole
 from wheatstone.lenses._head_roles import head_roles as head_roles
+from wheatstone.lenses._in_context import InContext as InContext
+from wheatstone.lenses._in_context import InContextRow as InContextRow
+from wheatstone.lenses._in_context import in_context as in_context
 from wheatstone.lenses._ioi import IOI_CLASSES as IOI_CLASSES
 from wheatstone.lenses._ioi import IoiHead as IoiHead
 from wheatstone.lenses._ioi import IoiHeads as IoiHeads
@@ -48,6 +56,8 @@ from wheatstone.lenses._mlp_neurons import NeuronOfMlp as NeuronOfMlp
 from wheatstone.lenses._mlp_neurons import mlps_to_logits as mlps_to_logits
 from wheatstone.lenses._mlp_neurons import strongest_neurons as strongest_neurons
 from wheatstone.lenses._readout import Readout as Readout
+from wheatstone.lenses._reappearance import Reappearance as Reappearance
+from wheatstone.lenses._reappearance import reappearance as reappearance
 from wheatstone.lenses._recall import Enrichment as Enrichment
 from wheatstone.lenses._recall import Extraction as Extraction
 from wheatstone.lenses._recall import Propagation as Propagation
@@ -81,8 +91,11 @@ __all__ = [
     "Enrichment",
     "Explanation",
     "Extraction",
+    "Hallucination",
     "HeadRole",
     "HeadWrites",
+    "InContext",
+    "InContextRow",
     "IoiHead",
     "IoiHeads",
     "Kept",
@@ -90,6 +103,7 @@ __all__ = [
     "LensPoint",
     "LensRow",
     "Material",
+    "Mending",
     "MlpToLogits",
     "Need",
     "NeuronAttribution",
@@ -98,6 +112,7 @@ __all__ = [
     "PromptAttribution",
     "Propagation",
     "Readout",
+    "Reappearance",
     "Role",
     "RoleAblation",
     "Rung",
@@ -109,6 +124,8 @@ __all__ = [
     "TunedLens",
     "Verdict",
     "VocabularyPush",
+    "WrongFact",
+    "WrongWriter",
     "YearCell",
     "YearForm",
     "YearSums",
@@ -120,12 +137,15 @@ __all__ = [
     "competition",
     "copying_ladder",
     "direct_effects",
+    "hallucination",
     "head_attention",
     "head_roles",
     "head_writes",
+    "in_context",
     "ioi_heads",
     "logit_lens",
     "mlps_to_logits",
+    "reappearance",
     "recall",
     "role_ablations",
     "roles_of",

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Bool
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 from torch import Tensor
 
 from wheatstone._errors import CircuitError, RequestError
@@ -278,11 +278,11 @@ def strongest_path(found: Competition, first: str, second: str, *, seed: int = 0
     for measure in ("push", "own_drop"):
         of_both = [found.by_prompt(name, measure) for name in (first, second)]
         for of, which in (("circuits", 0), ("copies", 1)):
-            total = sum(values[which] for values in of_both)
-            right = ((total > 0) == wins).astype(float)
+            total = of_both[0][which] + of_both[1][which]
+            right = np.equal(total > 0, wins).astype(float)
             ((low, high),) = mean_intervals(right[None], seed)
             varies = np.ptp(total) > 0 and np.ptp(found.model) > 0
-            related = float(spearmanr(total, found.model)[0]) if varies and len(wins) > 1 else None
+            related = float(np.corrcoef(rankdata(total), rankdata(found.model))[0, 1]) if varies else None
             same = float(max(wins.mean(), 1 - wins.mean()))
             verdicts.append(Verdict(measure, of, len(wins), float(right.mean()), low, high, same, related))
     return verdicts

@@ -102,7 +102,8 @@ def year_probabilities(model: ResidualModel, prompts: Sequence[str]) -> Float[Te
         logits = model.forward(Tokens.of([list(prefix) for prefix in before], model.device)).logits
         next_token = dict(zip(before, logits.double().log_softmax(-1).cpu(), strict=True))
         for year, tokens in enumerate(years):
-            row[year] = sum(next_token[tuple(tokens[:end])][tokens[end]] for end in range(len(ids), len(tokens))).exp()
+            chances = [next_token[tuple(tokens[:end])][tokens[end]] for end in range(len(ids), len(tokens))]
+            row[year] = torch.stack(chances).sum().exp()
     return found
 
 
@@ -220,22 +221,23 @@ def year_forms(
         tried = torch.cat((keep[None], exchanged_heads(experiment.graph, keep, draws, seed)))
         measured = torch.cat((experiment.clean_logits[None], experiment.corrupt_logits[None], experiment.logits(tried)))
         values = METRICS["prob_diff"](measured, experiment.targets).double().cpu().numpy()
-        (low, high), *_ = mean_intervals(values, seed)
+        interval, *_ = mean_intervals(values, seed)
         clean, corrupt, alone, *copies = values.mean(1).tolist()
         gap = clean - corrupt
         told = abs(gap) >= _LEAST
         between = ratio_interval(values[2], values[0], values[1], seed) if told else None
+        low, high = between or (None, None)
         rows.append(
             YearForm(
                 name,
                 count,
                 clean,
-                low,
-                high,
+                *interval,
                 corrupt,
                 alone,
                 (alone - corrupt) / gap if told else None,
-                *(between or (None, None)),
+                low,
+                high,
                 float(np.mean(copies) - corrupt) / gap if told else None,
             )
         )

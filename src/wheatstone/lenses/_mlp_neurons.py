@@ -157,7 +157,8 @@ def strongest_neurons(
         [node] * (len(chosen) + 1), without_others, stage="patching an MLP", report=report
     ).double()
     kept = [float(1 - effect.mean() / whole.mean()) for effect in others]
-    low, high = ratio_interval(*(of.numpy() for of in (whole - others[0], whole, 0 * whole)), seed) or (None, None)
+    parts = [of.numpy() for of in (whole - others[0], whole, torch.zeros_like(whole))]
+    low, high = ratio_interval(parts[0], parts[1], parts[2], seed) or (None, None)
     intervals = mean_intervals(exact[best].numpy(), seed)
     rows = [
         NeuronOfMlp(str(tried[place]), exact.shape[1], effect, *interval, effect / float(whole.mean()))

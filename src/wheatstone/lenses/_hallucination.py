@@ -1,0 +1,298 @@
+"""Hallucination: where a wrong answer overtakes the right one, which heads write it, and what mends it.
+
+On a fact that the model gets wrong, let D be logit(wrong) − logit(right), wrong being the model's own top token. Read
+by the logit lens at the last token, D says after which layer the wrong answer is ahead for good; direct logit
+attribution says how much of the final D each head writes. Movers are the heads that write most of the right answers
+on facts that the model knows. Three things are tried on the facts it gets wrong:
+
+    movers look      movers attend from the last token to the subject alone, renormalised
+    movers doubled   movers write twice as much at the last token
+    writers silent   the heads that write most of D write their mean over the known facts instead
+
+each also with as many random heads. The fact is mended if the right answer's token is then the top one.
+
+Source: Yao et al. 2024 (arXiv 2405.17969), section 4, figure on hallucination; Ortu et al. 2024 (arXiv 2402.11655).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from wheatstone._errors import PromptError
+from wheatstone._progress import Reporter, silent
+from wheatstone.lenses._readout import Readout
+from wheatstone.models import Intervention, KnockOutAttention, Replace, ResidualModel, Scale
+from wheatstone.tasks import Encoded, PromptPair, answered, encode
+from wheatstone.verification import mean_intervals
+
+
+class WrongFact(NamedTuple):
+    """A fact the model gets wrong: a row of wrong_facts.parquet.
+
+    Args:
+        prompt: the prompt.
+        right: first token of the answer.
+        wrong: the model's top token.
+        difference: D at the end, logits.
+        right_rank: of the right token at the end.
+        right_led: layers after which the right token is ahead of the wrong one.
+        overtakes: layers done when the wrong answer is ahead for good; 0 where it always is.
+        writer: the head that writes most of D.
+    """
+
+    prompt: str
+    right: str
+    wrong: str
+    difference: float
+    right_rank: int
+    right_led: int
+    overtakes: int
+    writer: str
+
+
+class WrongWriter(NamedTuple):
+    """What a head writes of D, mean over the wrong facts: a row of wrong_writers.parquet.
+
+    Args:
+        head: such as `a23.h4`.
+        direct: logits towards the wrong answer.
+        to_right: logits that it writes towards the right answers of known facts, against their distractors.
+    """
+
+    head: str
+    n: int
+    direct: float
+    direct_low: float | None
+    direct_high: float | None
+    to_right: float
+
+
+class Mending(NamedTuple):
+    """What a change does: a row of mending.parquet.
+
+    Args:
+        change: `movers look`, `movers doubled` or `writers silent`.
+        heads: that are changed; `random` for as many random ones.
+        n: wrong facts.
+        mended: share of them whose right token is then the top one.
+        change_in_difference: of D, logits, mean; negative is towards the right answer.
+        known_kept: share of the known facts that stay right.
+        draws: sets of heads that this is the mean of.
+    """
+
+    change: str
+    heads: str
+    n: int
+    mended: float
+    mended_low: float | None
+    mended_high: float | None
+    change_in_difference: float
+    change_in_difference_low: float | None
+    change_in_difference_high: float | None
+    known_kept: float
+    draws: int
+
+
+@dataclass(frozen=True)
+class Hallucination:
+    """What happens on the facts a model gets wrong.
+
+    Args:
+        known: facts whose top token is an answer.
+        movers: heads that write most of the right answers there, strongest first.
+        facts: those it gets wrong.
+        writers: heads by what they write of D, most first.
+        mendings: what was tried.
+    """
+
+    known: int
+    movers: tuple[str, ...]
+    facts: tuple[WrongFact, ...]
+    writers: tuple[WrongWriter, ...]
+    mendings: tuple[Mending, ...]
+
+
+def hallucination(
+    model: ResidualModel,
+    pairs: Sequence[PromptPair],
+    *,
+    heads: int = 3,
+    draws: int = 5,
+    seed: int = 0,
+    report: Reporter = silent,
+) -> Hallucination:
+    """Looks at the facts of a relation that a model gets wrong, beside those it knows.
+
+    Args:
+        model: the model.
+        pairs: facts of one relation with a span `subject`, not filtered by what is known.
+        heads: movers and writers that are changed.
+        draws: sets of random heads.
+        seed: of the draws and the bootstrap.
+        report: told how far it is.
+
+    Raises:
+        PromptError: no fact that it gets wrong, or none that it knows.
+
+    When this misleads: the top token may be no answer at all but a way around one (" the"): read the facts. The wrong
+    token is chosen because it won, so D is large by selection; so is each fact's strongest writer. An alias that the
+    records lack counts as wrong.
+    """
+    rows = answered(model, pairs, report=report)
+    right = [pair for pair, row in zip(pairs, rows, strict=True) if row.rank == 1]
+    wrong = [pair for pair, row in zip(pairs, rows, strict=True) if row.rank > 1]
+    if not right or not wrong:
+        raise PromptError(
+            expected="facts that the model gets wrong, and others that it knows",
+            got=f"{len(wrong)} wrong and {len(right)} right out of {len(pairs)}",
+            do="give more facts of the relation, loaded with known=None",
+        )
+    report("hallucination", 0, 4)
+    known, asked = encode(model, right), encode(model, wrong)
+    to_right = _head_writes(model, known, known.answers[:, 0], known.distractors[:, 0]).mean(1)
+    best = to_right.argsort(descending=True, stable=True)[:heads].tolist()
+    tops = model.forward(asked.clean).logits.argmax(-1)
+    report("hallucination", 1, 4)
+    direct = _head_writes(model, asked, tops, asked.answers[:, 0])
+    names = [name for name in model.graph.nodes if name.startswith("a")]
+    order = direct.mean(1).argsort(descending=True, stable=True).tolist()
+    intervals = mean_intervals(direct.numpy(), seed)
+    writers = tuple(
+        WrongWriter(names[head], len(wrong), float(direct[head].mean()), *intervals[head], float(to_right[head]))
+        for head in order
+    )
+    facts = _facts(model, asked, tops, [names[head] for head in direct.argmax(0).tolist()])
+    report("hallucination", 2, 4)
+    movers = tuple(names[head] for head in best)
+    trial = _Trial(model, known, asked, tops, seed)
+    draw = Random(seed)
+    random = [tuple(draw.sample(names, heads)) for _ in range(draws)]
+    silent_ones = tuple(names[head] for head in order[:heads])
+    mendings = [
+        trial.of(change, edits, chosen, what)
+        for change, edits, those in (
+            ("movers look", trial.look, movers),
+            ("movers doubled", trial.double, movers),
+            ("writers silent", trial.silence, silent_ones),
+        )
+        for chosen, what in (([those], ", ".join(those)), (random, "random"))
+    ]
+    report("hallucination", 4, 4)
+    return Hallucination(len(right), movers, facts, writers, tuple(mendings))
+
+
+def _head_writes(
+    model: ResidualModel, encoded: Encoded, towards: Int[Tensor, " batch"], against: Int[Tensor, " batch"]
+) -> Float[Tensor, "head batch"]:
+    """What each head writes directly of logit(towards) − logit(against) at the last token."""
+    nodes = model.forward(encoded.clean, cache=True).nodes
+    assert nodes is not None
+    last = nodes[:, torch.arange(len(encoded.pairs)), encoded.last]
+    readout = Readout.at(model, model.after_layers(last)[-1])
+    heads = [place for place, name in enumerate(model.graph.nodes) if name.startswith("a")]
+    directions = readout.directions(towards) - readout.directions(against)
+    return (last[heads] * directions).sum(-1).double().cpu()
+
+
+def _facts(
+    model: ResidualModel, asked: Encoded, tops: Int[Tensor, " batch"], writers: Sequence[str]
+) -> tuple[WrongFact, ...]:
+    nodes = model.forward(asked.clean, cache=True).nodes
+    assert nodes is not None
+    every, right = torch.arange(len(tops)), asked.answers[:, 0]
+    streams = model.after_layers(nodes[:, every, asked.last])
+    logits = torch.stack([model.unembed(stream)[every[:, None], torch.stack((tops, right), 1)] for stream in streams])
+    ahead = logits[..., 0] > logits[..., 1]
+    end = model.unembed(streams[-1])
+    ranks = (end >= end[every, right][:, None]).sum(-1).tolist()
+    texts = zip(model.decode(right.tolist()), model.decode(tops.tolist()), strict=True)
+    return tuple(
+        WrongFact(
+            pair.prompt,
+            *text,
+            float(logits[-1, row, 0] - logits[-1, row, 1]),
+            ranks[row],
+            int((~ahead[:, row]).sum()),
+            overtakes_at(ahead[:, row].tolist()),
+            writers[row],
+        )
+        for row, (pair, text) in enumerate(zip(asked.pairs, texts, strict=True))
+    )
+
+
+def overtakes_at(ahead: Sequence[bool]) -> int:
+    """The first place from which on all are true; their number where the last is not."""
+    return next((place + 1 for place in reversed(range(len(ahead))) if not ahead[place]), 0)
+
+
+class _Trial:
+    """Runs changes on the wrong facts, and on the known ones to see what they cost."""
+
+    def __init__(
+        self, model: ResidualModel, known: Encoded, asked: Encoded, tops: Int[Tensor, " batch"], seed: int
+    ) -> None:
+        self.model, self.known, self.asked, self.tops, self.seed = model, known, asked, tops, seed
+        nodes = model.forward(known.clean, cache=True).nodes
+        assert nodes is not None
+        self.means = nodes[:, torch.arange(len(known.pairs)), known.last].mean(1)
+        self.before = self._differences(model.forward(asked.clean).logits)
+
+    def look(self, heads: Sequence[str], encoded: Encoded) -> list[Intervention]:
+        """From the last token, the heads see the subject and nothing else."""
+        elsewhere = tuple(
+            tuple(place for place in range(last + 1) if not first <= place < end)
+            for last, (first, end) in zip(encoded.last.tolist(), encoded.span("subject").tolist(), strict=True)
+        )
+        places = [head[1:].split(".h") for head in heads]
+        return [
+            KnockOutAttention(layer=int(layer), queries=(-1,), keys=elsewhere, heads=(int(head),))
+            for layer, head in places
+        ]
+
+    def double(self, heads: Sequence[str], encoded: Encoded) -> list[Intervention]:
+        """The heads write twice as much at the last token."""
+        return [Scale(at=head, factor=2.0, positions=(-1,)) for head in heads]
+
+    def silence(self, heads: Sequence[str], encoded: Encoded) -> list[Intervention]:
+        """The heads write at the last token what they write on average over the known facts."""
+        index = self.model.graph.node_index
+        return [Replace(at=head, value=self.means[index[head]], positions=(-1,)) for head in heads]
+
+    def of(
+        self,
+        change: str,
+        edits: Callable[[Sequence[str], Encoded], list[Intervention]],
+        chosen: Sequence[Sequence[str]],
+        heads: str,
+    ) -> Mending:
+        """One change with each set of heads."""
+        mended: list[Tensor] = []
+        moved: list[Tensor] = []
+        kept: list[float] = []
+        for those in chosen:
+            logits = self.model.forward_with(self.asked.clean, edits(those, self.asked)).logits
+            mended.append(_top(logits, self.asked))
+            moved.append(self._differences(logits) - self.before)
+            of_known = self.model.forward_with(self.known.clean, edits(those, self.known)).logits
+            kept.append(float(_top(of_known, self.known).mean()))
+        values = torch.stack([torch.stack(mended).mean(0), torch.stack(moved).mean(0)])
+        (mended_at, moved_at), means = mean_intervals(values.numpy(), self.seed), values.mean(1).tolist()
+        return Mending(
+            change, heads, values.shape[1], means[0], *mended_at, means[1], *moved_at, sum(kept) / len(kept), len(kept)
+        )
+
+    def _differences(self, logits: Float[Tensor, "batch vocab"]) -> Float[Tensor, " batch"]:
+        every = torch.arange(len(logits))
+        return (logits[every, self.tops] - logits[every, self.asked.answers[:, 0]]).double().cpu()
+
+
+def _top(logits: Float[Tensor, "batch vocab"], encoded: Encoded) -> Float[Tensor, " batch"]:
+    """1 where the top token is an answer's."""
+    return (logits.argmax(-1)[:, None] == encoded.answers).any(-1).double().cpu()

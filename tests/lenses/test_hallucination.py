@@ -1,0 +1,94 @@
+"""Facts a model gets wrong: where the wrong answer is ahead for good, who writes it, and what a change does."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny import WORDS, make_tiny
+
+from wheatstone import PromptError, PromptPair, ResidualModel
+from wheatstone.lenses import Hallucination, hallucination
+from wheatstone.lenses._hallucination import overtakes_at
+
+
+@pytest.fixture(scope="module")
+def model() -> ResidualModel:
+    return make_tiny("llama", torch.float32)
+
+
+@pytest.fixture(scope="module")
+def pairs(model: ResidualModel) -> list[PromptPair]:
+    """Two facts whose answer is the model's own, and three whose answer is its second choice."""
+    found: list[PromptPair] = []
+    for at in range(4, 9):
+        prompt = f"w{at} w2 w3"
+        first, second, third = model.forward(model.tokens([prompt])).logits[0].topk(3).indices.tolist()
+        answer, other = (first, second) if at < 6 else (second, third)
+        found.append(
+            PromptPair(
+                prompt=prompt,
+                counterfactual=f"w{at + 10} w2 w3",
+                answers=(f" {WORDS[answer]}",),
+                distractors=(f" {WORDS[other]}",),
+                spans={"subject": (0, 2)},
+            )
+        )
+    return found
+
+
+@pytest.fixture(scope="module")
+def found(model: ResidualModel, pairs: list[PromptPair]) -> Hallucination:
+    return hallucination(model, pairs, heads=2, draws=3)
+
+
+def test_ahead_for_good() -> None:
+    assert overtakes_at([False, True, False, True, True]) == 3
+    assert overtakes_at([True, True]) == 0
+    assert overtakes_at([True, False]) == 2
+
+
+def test_wrong_is_the_second_choice_of_nothing_but_the_top(found: Hallucination, model: ResidualModel) -> None:
+    assert (found.known, len(found.facts)) == (2, 3)
+    for fact in found.facts:
+        logits = model.forward(model.tokens([fact.prompt])).logits[0]
+        top = logits.topk(2)
+        assert [fact.wrong, fact.right] == model.decode(top.indices.tolist())
+        assert fact.right_rank == 2
+        assert fact.difference == pytest.approx(float(top.values[0] - top.values[1]), abs=1e-4)
+        assert 0 <= fact.overtakes <= 3
+
+
+def test_heads_and_everything_else_add_up_to_the_difference(
+    found: Hallucination, model: ResidualModel, pairs: list[PromptPair]
+) -> None:
+    tokens = model.tokens([pair.prompt for pair in pairs[2:]])
+    nodes = model.forward(tokens, cache=True).nodes
+    assert nodes is not None
+    stream = model.after_layers(nodes[:, :, -1])[-1]
+    scale = (
+        stream.square().mean(-1).add(model.module.config.rms_norm_eps).rsqrt()[:, None] * model.module.model.norm.weight
+    )
+    ids = model.forward(tokens).logits.topk(2, dim=-1).indices
+    rows = model.module.lm_head.weight[ids]
+    direct = (nodes[:, :, -1] * scale * (rows[:, 0] - rows[:, 1])).sum(-1).mean(1)
+    assert {row.head: row.direct for row in found.writers} == pytest.approx(
+        {name: float(direct[place]) for place, name in enumerate(model.graph.nodes) if name[0] == "a"}, abs=1e-4
+    )
+    assert [row.direct for row in found.writers] == sorted((row.direct for row in found.writers), reverse=True)
+
+
+def test_each_change_is_tried_with_chosen_and_random_heads(found: Hallucination) -> None:
+    changes = ["movers look", "movers doubled", "writers silent"]
+    assert [row.change for row in found.mendings] == [change for change in changes for _ in range(2)]
+    chosen = found.mendings[::2]
+    assert [row.heads for row in chosen[:2]] == [", ".join(found.movers)] * 2
+    assert chosen[2].heads == ", ".join(row.head for row in found.writers[:2])
+    assert [row.draws for row in found.mendings] == [1, 3] * 3
+    assert all(0 <= row.mended <= 1 and 0 <= row.known_kept <= 1 for row in found.mendings)
+
+
+def test_all_right_or_all_wrong_is_refused(model: ResidualModel, pairs: list[PromptPair]) -> None:
+    with pytest.raises(PromptError, match="0 wrong and 2 right out of 2"):
+        hallucination(model, pairs[:2])
+    with pytest.raises(PromptError, match="3 wrong and 0 right out of 3"):
+        hallucination(model, pairs[2:])
