@@ -95,12 +95,13 @@ def main() -> None:
     }
     for part in options.parts:
         machine = (
-            f"{platform.machine()}, {os.cpu_count()} cores, one thread a process, torch {torch.__version__}, float32, "
-            f"load {os.getloadavg()[0]:.1f} at the start"
+            f"{platform.machine()}, {os.cpu_count()} cores, one thread a process, torch {torch.__version__}, float32"
         )
         if part == "speed":
-            machine += "; n and the load before it beside each row, median [least, most]"
-        elif part != "scores":
+            machine += "; n, and the load before, beside each row; median [least, most]"
+        else:
+            machine += f", load {os.getloadavg()[0]:.1f} at the start"
+        if part in ("edges", "search"):
             machine += f"; n = {options.repeats}, median [least, most]"
         kept[part].parent.mkdir(parents=True, exist_ok=True)
         kept[part].write_text(f"{parts[part]()}\n\n{machine}.\n", encoding="utf-8")
