@@ -8,6 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from commands import Cli, Refused
 
+from wheatstone.figures import NEURON_FIGURES, ScreenData
+from wheatstone.figures._neuron_one import calibration_chart, congruence_chart
 from wheatstone.runs import damaged_files, read_manifest
 
 
@@ -39,6 +41,9 @@ def test_a_screen_is_a_run(cli: Cli, tiny_task: tuple[Path, Path], screened: Pat
         assert sum(one["by_position"]) == pytest.approx(row["estimate"], abs=1e-5)
     for name in ("recovery", "neurons", "doses"):
         assert (screened / "figures" / f"{name}.svg").stat().st_size > 1000
+    data = ScreenData.load(screened)
+    for draw in NEURON_FIGURES.values():
+        assert draw(data).to_dict(validate=True)["description"]
     page = (screened / "report.html").read_text()
     assert document["confirmed"][0]["neuron"] in page
     listed = cli("runs", "--json").document
@@ -57,6 +62,8 @@ def test_one_neuron_s_page(cli: Cli, tiny_task: tuple[Path, Path], screened: Pat
     assert set(effects) == {"denoising", "noising"}
     assert len(facts["congruence"]["readout"]["promoted"]) == 20
     assert sum(row["places"] for row in facts["prompts"]["calibration"]["bins"]) == 12
+    for draw in (congruence_chart, calibration_chart):
+        assert draw(facts).to_dict(validate=True)["description"]
     text = page.read_text()
     assert "http://" not in text.split("<script")[0].replace("http://www.w3.org", "")
     assert "Does it foretell" in text

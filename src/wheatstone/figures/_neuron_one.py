@@ -75,42 +75,10 @@ def congruence_chart(facts: Mapping[str, Any]) -> Any:
 def calibration_chart(facts: Mapping[str, Any]) -> Any:
     """Probability of the token and share of first choices by activation, with counts and the causal effect.
 
-    When this misleads: few places per bin where prompts are few; the numbers beside the points say how many.
+    When this misleads: few places per bin where prompts are few; the bars below the points say how many.
     """
-    bins = facts["prompts"]["calibration"]["bins"]
-    names = {
-        "probability": "probability",
-        "first": "share of first choices",
-        "effect": "of the probability, due to the neuron",
-    }
-    colours = {"probability": BLUE, "first": INK, "effect": ORANGE}
-    rows: list[Row] = [
-        {"activation": row["activation"], "kind": names[kind], "places": row["places"], **row[kind]}
-        for row in bins
-        for kind in names
-        if row[kind] is not None
-    ]
-    colour = alt.Color(
-        "kind:N",
-        scale=alt.Scale(domain=list(names.values()), range=list(colours.values())),
-        legend=alt.Legend(title=None, orient="bottom", labelLimit=400),
-    )
-    x = alt.X("activation:Q", title=f"activation of {facts['neuron']}", axis=alt.Axis(grid=False))
-    above = alt.X("activation:Q", axis=alt.Axis(title=None, grid=False))
-    y = alt.Y("mean:Q", title=None, axis=alt.Axis(format=".0%"))
-    tooltip = ["kind:N", alt.Tooltip("places:Q"), alt.Tooltip("mean:Q", format=".3f")]
-    base = of_rows(rows)
-    known = of_rows([row for row in rows if row["low"] is not None])
-    lines = base.mark_line(strokeWidth=1.6, opacity=0.7).encode(above, y, colour)
-    dots = base.mark_point(filled=True, size=55, opacity=1).encode(above, y, colour, tooltip=tooltip)
-    bars = known.mark_rule(strokeWidth=1.2).encode(above, alt.Y("low:Q"), colour, y2="high:Q")
-    counts = of_rows([{"activation": row["activation"], "places": row["places"]} for row in bins])
-    how_many = counts.mark_bar(width=9, color="#c9d1da").encode(
-        x, alt.Y("places:Q", scale=alt.Scale(type="symlog"), axis=alt.Axis(title="places", tickCount=4, format="~s"))
-    )
-    upper = alt.layer(bars, lines, dots).properties(width=520, height=220)
-    picture = alt.vconcat(upper, how_many.properties(width=520, height=60), spacing=12).resolve_scale(x="shared")
     found = facts["prompts"]["calibration"]
+    picture = calibration_panel(found["bins"], f"activation of {facts['neuron']}", width=520, height=220)
     subtitle = [
         f"Every position of {count(2 * facts['prompts']['n'], 'prompt')} ({count(found['places'], 'place')}), in bins "
         "of the activation. Bars: 95% by bootstrap over prompts.",
@@ -120,12 +88,56 @@ def calibration_chart(facts: Mapping[str, Any]) -> Any:
     return finished(picture, title, subtitle, describe_calibration(facts))
 
 
+def calibration_panel(bins: Sequence[Mapping[str, Any]], title: str, *, width: int, height: int) -> Any:
+    """One calibration's points over its counts.
+
+    Args:
+        bins: as `neuron_facts` has them.
+        title: of the axis of activations.
+        width: of the panel.
+        height: of its upper part.
+    """
+    kinds = {
+        "probability": ("probability", BLUE),
+        "first": ("share of first choices", INK),
+        "effect": ("of the probability, due to the neuron", ORANGE),
+    }
+    rows: list[Row] = [
+        {"activation": row["activation"], "kind": name, "places": row["places"], **row[kind]}
+        for row in bins
+        for kind, (name, _) in kinds.items()
+        if row[kind] is not None
+    ]
+    names, colours = zip(*kinds.values(), strict=True)
+    colour = alt.Color(
+        "kind:N",
+        scale=alt.Scale(domain=list(names), range=list(colours)),
+        legend=alt.Legend(title=None, orient="bottom", labelLimit=400),
+    )
+    x = alt.X("activation:Q", axis=alt.Axis(title=None, grid=False))
+    y = alt.Y("mean:Q", title=None, axis=alt.Axis(format=".0%"))
+    tooltip = ["kind:N", alt.Tooltip("places:Q"), alt.Tooltip("mean:Q", format=".3f")]
+    base, known = of_rows(rows), of_rows([row for row in rows if row["low"] is not None])
+    lines = base.mark_line(strokeWidth=1.6, opacity=0.7).encode(x, y, colour)
+    dots = base.mark_point(filled=True, size=50, opacity=1).encode(x, y, colour, tooltip=tooltip)
+    bars = known.mark_rule(strokeWidth=1.2).encode(x, alt.Y("low:Q"), colour, y2="high:Q")
+    counts = of_rows([{"activation": row["activation"], "places": row["places"]} for row in bins])
+    places = alt.Y(
+        "places:Q", scale=alt.Scale(type="symlog"), axis=alt.Axis(title="places", values=[1, 10, 100, 1000, 10000])
+    )
+    below = alt.X("activation:Q", title=title, axis=alt.Axis(grid=False))
+    under = counts.mark_bar(width=8, color="#c9d1da").encode(below, places)
+    upper = alt.layer(bars, lines, dots).properties(width=width, height=height)
+    return alt.vconcat(upper, under.properties(width=width, height=60), spacing=12).resolve_scale(x="shared")
+
+
 def describe_congruence(facts: Mapping[str, Any]) -> str:
     """The histograms in words."""
     found = facts["congruence"]["readout"]
-    promoted = ", ".join(quoted(row["text"]) for row in found["promoted"][:_MARKED])
-    suppressed = ", ".join(quoted(row["text"]) for row in found["suppressed"][:_MARKED])
-    return f"A positive activation promotes {promoted} most, and suppresses {suppressed}."
+    promoted, suppressed = (
+        ", ".join(f"“{visible(row['text'])}”" for row in found[end][:_MARKED]) for end in ("promoted", "suppressed")
+    )
+    return f"A positive activation promotes {promoted} most, and suppresses {suppressed} (· is a leading space)."
 
 
 def describe_calibration(facts: Mapping[str, Any]) -> str:
@@ -228,7 +240,7 @@ def _foretells(facts: Mapping[str, Any]) -> PagePart:
     return PagePart(f"Does it foretell {quoted(facts['token']['text'])}?", text, (picture,))
 
 
-def _histogram(found: Mapping[str, Any], marks: Sequence[tuple[float, str]], title: str, of: str) -> alt.LayerChart:
+def _histogram(found: Mapping[str, Any], marks: Sequence[tuple[float, str]], title: str, of: str) -> Any:
     width = (found["high"] - found["low"]) / len(found["counts"])
     rows = [
         {"low": found["low"] + at * width, "high": found["low"] + (at + 1) * width, "count": number}
@@ -255,11 +267,10 @@ def _histogram(found: Mapping[str, Any], marks: Sequence[tuple[float, str]], tit
         placed.append({"low": value, "name": clipped(name, 16), "up": 14 + 13 * heights[right], "right": right})
         heights[right] += 1
     labels: list[Any] = []
-    for right, align in ((True, "right"), (False, "left")):
-        for row in placed:
-            if row["right"] == right:
-                mark = of_rows([row]).mark_text(align=align, fontSize=10.5, color=INK, dx=-3 if right else 3)
-                labels.append(mark.encode(alt.X("low:Q"), y=alt.value(row["up"]), text="name:N"))
+    for row in placed:
+        side: Any = {"align": "right", "dx": -3} if row["right"] else {"align": "left", "dx": 3}
+        mark = of_rows([row]).mark_text(**side, fontSize=10.5, color=INK)
+        labels.append(mark.encode(alt.X("low:Q"), y=alt.value(row["up"]), text="name:N"))
     ticks = of_rows(placed).mark_tick(color=BLUE, thickness=1.5, size=12).encode(alt.X("low:Q"), y=alt.value(206))
     return alt.layer(bars, ticks, *labels).properties(width=330, height=210)
 

@@ -152,7 +152,7 @@ def neurons(run: ScreenData) -> Any:
     return finished(picture, f"Neurons that carry {run.what}", subtitle, describe_neurons(run))
 
 
-def dose_chart(doses: Sequence[Row], names: Sequence[str], answer: str, distractor: str | None) -> list[alt.LayerChart]:
+def dose_chart(doses: Sequence[Row], names: Sequence[str], answer: str, distractor: str | None) -> list[Any]:
     """A panel for each neuron: probabilities of answer and distractor as it is set to values at the last position."""
     tokens = {"answer": quoted(answer, 16)} | ({"distractor": quoted(distractor, 16)} if distractor else {})
     kinds = {"clean": "clean prompt", "counterfactual": "counterfactual"}
@@ -166,7 +166,7 @@ def dose_chart(doses: Sequence[Row], names: Sequence[str], answer: str, distract
         scale=alt.Scale(domain=list(kinds.values()), range=[[1, 0], [5, 4]]),
         legend=alt.Legend(title=None, orient="bottom", symbolType="stroke", symbolStrokeColor=INK),
     )
-    panels: list[alt.LayerChart] = []
+    panels: list[Any] = []
     for name in names:
         rows = [
             {"value": row["value"], "probability": row[kind], "token": word, "run": kinds[row["prompts"]]}
@@ -264,7 +264,7 @@ def _token(run: ScreenData, position: int) -> str:
     return clipped(name, 20)
 
 
-def _map(rows: list[Row], title: str, labels: dict[int, str], most: float) -> alt.LayerChart:
+def _map(rows: list[Row], title: str, labels: dict[int, str], most: float) -> Any:
     layers = max(row["layer"] for row in rows) + 1
     names = f"{json.dumps({str(at): label for at, label in labels.items()})}[datum.value]"
     x = alt.X(

@@ -95,8 +95,8 @@ def _page(run: ScreenData, pictures: dict[str, PagePicture]) -> str:
     )
     mapped = int(summary["mapped_prompts"])
     asked = tuple(
-        f"{quoted(pair['prompt'])} → {', '.join(map(quoted, pair['answers']))}, against "
-        f"{quoted(pair['counterfactual'])} → {', '.join(map(quoted, pair['distractors'])) or 'no distractor'}"
+        f"{quoted(pair['prompt'], 200)} → {', '.join(map(quoted, pair['answers']))}, against "
+        f"{quoted(pair['counterfactual'], 200)} → {', '.join(map(quoted, pair['distractors'])) or 'no distractor'}"
         for pair in run.prompts[:5]
     )
     parts = [
@@ -113,7 +113,7 @@ def _page(run: ScreenData, pictures: dict[str, PagePicture]) -> str:
                 "Which neurons bring it",
                 (
                     "The estimate is a slope at the unpatched run and finds the candidates; the exact effect is a real "
-                    "run with that neuron's activation patched. Shares of an MLP that recovers less than 1% are not "
+                    "run with that neuron's activation patched. Shares of an MLP that recovers less than 10% are not "
                     "told.",
                 ),
                 (pictures["neurons"],),

@@ -55,11 +55,11 @@ class Confirmed:
 
     @property
     def share_of_mlp(self) -> float | None:
-        """Of its MLP's recovery; None where that is less than 1% of the difference, when a share means nothing."""
+        """Of its MLP's recovery; None where that is less than 10% of the difference, when a share means little."""
         return self.exact / self.mlp if abs(self.mlp) >= _LEAST else None
 
 
-_LEAST = 0.01
+_LEAST = 0.1
 """Recovery of an MLP of which shares are told."""
 
 

@@ -1,0 +1,351 @@
+"""Neurons of SmolLM2-135M: which say " an", which belong to one token, and how many of those hold up in text.
+
+    python benchmarks/neurons.py [--write]
+
+Three parts. The screen on the pear/apple prompt, beside every neuron of one layer patched exactly, and the same on many
+prompts of the task a-an. The mutually exclusive pairs by both readings, beside a search on shuffled neurons. And texts
+sampled from the model, on which the pairs' activations are compared with what the model predicts. `--write` puts the
+tables into docs/results/neurons.md and the plots into docs/images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does
+
+import altair as alt
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+
+import wheatstone as ws
+from wheatstone.figures import render
+from wheatstone.figures._neuron_one import calibration_panel
+from wheatstone.figures._theme import finished
+from wheatstone.models import Neuron, ResidualModel, Tokens
+from wheatstone.neurons import (
+    Calibration,
+    Congruence,
+    Observations,
+    Pair,
+    Pairs,
+    Patching,
+    calibrate,
+    doses,
+    exclusive_pairs,
+    neuron_effects,
+    observe,
+    screen_neurons,
+    token_of,
+)
+from wheatstone.verification import mean_intervals
+
+TREE = "I climbed up the pear tree and picked a pear. I climbed up the {} tree and picked"
+DOCS = Path(__file__).parent.parent / "docs"
+SAMPLES, LENGTH = 48, 64
+"""Texts sampled from the model, and tokens of each."""
+STRONG = 0.99
+"""Quantile of the activation above which a pair is looked at."""
+MUCH = 10
+"""A pair foretells its token where its mean probability there is so many times the mean over all positions."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", action="store_true", help="write docs/results/neurons.md and its picture")
+    options = parser.parse_args()
+    model = ws.load_model("smollm2-135m")
+    parts = [*an_neurons(model), *an_on_many(model)]
+    found = pairs_of(model, parts)
+    chart = hold_up(model, found, parts)
+    text = "\n".join(parts) + "\n"
+    print(text)
+    if options.write:
+        (DOCS / "results" / "neurons.md").write_text(text, encoding="utf-8")
+        render(chart, DOCS / "images" / "neuron-pairs.png")
+
+
+def an_neurons(model: ResidualModel) -> list[str]:
+    """The screen on one prompt pair, and how far it can be trusted."""
+    pair = ws.PromptPair(
+        prompt=TREE.format("apple"), counterfactual=TREE.format("lemon"), answers=(" an",), distractors=(" a",)
+    )
+    experiment = ws.Experiment(model, [pair])
+    patching = Patching(experiment)
+    busy, started, used = os.getloadavg()[0], time.perf_counter(), time.process_time()
+    screen = screen_neurons(patching, top=100)
+    seconds, cpu = time.perf_counter() - started, time.process_time() - used
+    an = token_of(model, " an")
+    ranks = [len(values) - int((values < values[an]).sum()) for values in _readings(model, screen.confirmed[:8])]
+    best = screen.confirmed[0]
+    layer = best.neuron.layer
+    every = [Neuron(layer, index) for index in range(screen.sizes[layer])]
+    exact = patching.share(neuron_effects(patching, every))
+    start = sum(screen.sizes[:layer])
+    estimates = screen.shares[start : start + len(every)]
+    confirmed = {row.neuron for row in screen.confirmed}
+    missed = max(abs(float(exact[neuron.index])) for neuron in every if neuron not in confirmed)
+    least = min(abs(row.exact) for row in screen.confirmed)
+    agreement = float(spearmanr(estimates, exact)[0])  # pyright: ignore[reportArgumentType]
+    named = {"0 (ablated)": 0.0, "as after lemon": best.corrupt, "as after apple": best.clean}
+    prompts = (experiment.encoded.clean, experiment.encoded.counterfactual)
+    set_to = torch.stack([doses(model, best.neuron, tokens, list(named.values()))[:, 0, an] for tokens in prompts], 1)
+    lines = [
+        "# Neurons of SmolLM2-135M",
+        "",
+        f"Made by `python benchmarks/neurons.py --write`: {os.cpu_count()} cores, "
+        f"{torch.get_num_threads()} thread(s), float32. Processor time stands beside wall-clock time, as the "
+        "machine also did other things.",
+        "",
+        '## The neurons that say " an"',
+        "",
+        f"“{pair.prompt}” against “… lemon tree and picked”, logit difference of ` an` and ` a`: "
+        f"{float(experiment.clean.mean()):.2f} and {float(experiment.corrupt.mean()):.2f}. Denoising: clean "
+        "activations into the lemon run; shares of the difference. n = 1 prompt pair, so no interval.",
+        "",
+        f"All {len(screen.neurons):,} neurons screened and {len(screen.confirmed)} confirmed exactly (at all positions "
+        f"and at the last alone) in {seconds:.1f} s, {cpu:.1f} s of processor time, at a load of {busy:.1f}. "
+        f"Spearman's correlation of estimate and exact effect over the confirmed is {screen.rank_correlation:.3f}; "
+        f"over every neuron of layer {layer}, all {len(every):,} run exactly, it is {agreement:.3f}. The largest effect "
+        f"there that the screen did not confirm is {missed:.3f}; the smallest confirmed one anywhere is {least:.3f}.",
+        "",
+        "| neuron | estimate | exact | last position alone | its MLP | share of its MLP | activation, apple / lemon "
+        "| rank of ` an` among the tokens it promotes |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row, rank in zip(screen.confirmed[:8], ranks, strict=True):
+        share = "–" if row.share_of_mlp is None else f"{row.share_of_mlp:.0%}"
+        lines.append(
+            f"| `{row.neuron}` | {row.estimate:.3f} | {row.exact:.3f} | {row.exact_last:.3f} | {row.mlp:.3f} | {share} "
+            f"| {row.clean:.2f} / {row.corrupt:.2f} | {rank:,} |"
+        )
+    share = "" if best.share_of_mlp is None else f", {best.share_of_mlp:.0%} of what its layer's MLP recovers"
+    lines += [
+        "",
+        f"`{best.neuron}` alone brings back {best.exact:.0%} of the difference{share}. P(` an`) follows it. Set at the "
+        "last position:",
+        "",
+        "| | P(` an`) after apple | P(` an`) after lemon |",
+        "|---|---|---|",
+    ]
+    for (name, value), (apple, lemon) in zip(named.items(), set_to.tolist(), strict=True):
+        lines.append(f"| {name}: {value:.2f} | {apple:.3f} | {lemon:.3f} |")
+    return [*lines, ""]
+
+
+def _readings(model: ResidualModel, rows: Sequence[object]) -> list[torch.Tensor]:
+    """Congruence of neurons with all tokens, in the direction in which the clean prompt has them more active."""
+    congruence = Congruence(model)
+    return [
+        congruence.of_neuron(row.neuron) * (1 if row.clean > row.corrupt else -1)  # pyright: ignore
+        for row in rows
+    ]
+
+
+def an_on_many(model: ResidualModel) -> list[str]:
+    """The same on many prompts: is it the same neurons?"""
+    task = ws.load_task("a-an", model, size=50)
+    pairs = [pair for pair in task.train if pair.answers == (" an",)]
+    experiment = ws.Experiment(model, pairs)
+    screen = screen_neurons(Patching(experiment), top=30)
+    effects = np.array([row.effects for row in screen.confirmed]) / screen.patching.gap
+    intervals = mean_intervals(effects, 0)
+    lines = [
+        "## The same on many prompts",
+        "",
+        f"The task `a-an`, training pairs whose answer is ` an`: n = {len(pairs)}. Logit difference "
+        f"{float(experiment.clean.mean()):.2f} and {float(experiment.corrupt.mean()):.2f}; intervals: bootstrap 95% "
+        f"over prompts. Top 30 confirmed; Spearman's correlation with the estimates {screen.rank_correlation:.3f}.",
+        "",
+        "| neuron | exact | 95% | share of its MLP |",
+        "|---|---|---|---|",
+    ]
+    for row, (low, high) in list(zip(screen.confirmed, intervals, strict=True))[:6]:
+        share = "–" if row.share_of_mlp is None else f"{row.share_of_mlp:.0%}"
+        lines.append(f"| `{row.neuron}` | {row.exact:.3f} | {low:.3f} to {high:.3f} | {share} |")
+    return [*lines, ""]
+
+
+def pairs_of(model: ResidualModel, parts: list[str]) -> Pairs:
+    """Mutually exclusive pairs by both readings, and by chance."""
+    found: dict[str, Pairs] = {}
+    spent: dict[str, float] = {}
+    for name, reading, seed in (("readout", "readout", None), ("embedding", "embedding", None), ("null", "readout", 0)):
+        used = time.process_time()
+        found[name] = exclusive_pairs(Congruence(model, reading), top=100, shuffled=seed)
+        spent[name] = time.process_time() - used
+        print(f"{name}: {spent[name]:.0f} s of processor time", flush=True)
+    best, plain, chance = found["readout"], found["embedding"], found["null"].best[0].score
+    above = sum(pair.score > chance for pair in best.best)
+    same = {(pair.neuron, pair.token) for pair in best.best} & {(pair.neuron, pair.token) for pair in plain.best}
+    parts += [
+        "## Neurons that belong to one token",
+        "",
+        f"Mutually exclusive pairs out of {best.entries:,} entries, by the true read-out: {best.mutual:,}; in shuffled "
+        f"neurons {found['null'].mutual:,}, so that being each other's first choice says nothing by itself. The score "
+        f"does: the best by chance is {chance:.2f}, and {above} of the 100 best pairs are above it (the hundredth has "
+        f"{best.best[-1].score:.2f}). By the plain embedding there are {plain.mutual:,}; {len(same)} of its 100 best "
+        f"are among the 100 best of the read-out. A search takes {spent['readout']:.0f} s of processor time.",
+        "",
+        "z: the congruence among all shuffles of the neuron's weights, in standard deviations. Sign −1: the neuron "
+        "raises the token by negative activations.",
+        "",
+        "| neuron | token | sign | congruence | margin to the next neuron | margin to the next token | score | z |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for pair in best.best[:10]:
+        parts.append(
+            f"| `{pair.neuron}` | {_shown(pair.text)} | {pair.sign:+d} | {pair.congruence:.2f} | {pair.token_gap:.2f} "
+            f"| {pair.neuron_gap:.2f} | {pair.score:.1f} | {pair.z:.1f} |"
+        )
+    parts.append("")
+    return best
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A pair in text: activations times its sign, in two bins: all, and the strongest."""
+
+    pair: Pair
+    seen: Observations
+    base: float
+    strong: Calibration
+
+    @property
+    def foretells(self) -> bool:
+        """Whether the token is much more probable where the neuron is strongly active."""
+        found = self.strong.bins[-1].probability
+        return found.low is not None and found.mean >= MUCH * self.base and found.low > self.base
+
+
+def hold_up(model: ResidualModel, found: Pairs, parts: list[str]) -> alt.VConcatChart:
+    """The pairs in texts that the model wrote itself."""
+    tokens = samples(model)
+    held = [_held(pair, seen) for pair, seen in zip(found.best, _observed(model, found.best, tokens), strict=True)]
+    likely = [one for one in held if float(one.seen.probabilities.max()) >= 0.05]
+    places = int(tokens.lengths.sum())
+    parts += [
+        "## How many hold up",
+        "",
+        f"On {tokens.batch} texts of {LENGTH} tokens that the model wrote itself (sampled at temperature 1, seed 0; "
+        f"{places:,} positions). A pair *foretells* its token where, over the 1% of positions with the strongest "
+        f"activation of its sign, the token's mean probability is at least {MUCH} times its mean over all positions, "
+        "and the lower end of its 95% interval (bootstrap over texts) is above that mean. Many tokens hardly occur in "
+        "so little text: for these nothing is shown either way.",
+        "",
+        f"Of the five best pairs {sum(one.foretells for one in held[:5])} foretell their token; of the 100 best "
+        f"{sum(one.foretells for one in held)}. The token reaches a probability of 5% somewhere in the text for "
+        f"{len(likely)} of the 100; of these {sum(one.foretells for one in likely)} foretell it. "
+        f"By the same rule with the wrong sign of activation "
+        f"{sum(_held(one.pair, one.seen, -1).foretells for one in held)} of 100 would.",
+        "",
+        "The five best, with the causal effect: the neuron is set to 0 in the texts that hold its 20 strongest "
+        "activations, and the loss of the token's probability is averaged over the strongest 1% of positions there.",
+        "",
+        "| pair | P over all positions | P over the strongest 1% | first choice there | P lost when set to 0 "
+        "| foretells |",
+        "|---|---|---|---|---|---|",
+    ]
+    panels: list[alt.VConcatChart] = []
+    for one in held[:5]:
+        neuron = model.neuron(one.pair.neuron)
+        active = one.seen.activations * one.pair.sign
+        texts = one.seen.texts[active.topk(20).indices].unique()
+        run = observe(model, neuron, one.pair.token, Tokens(tokens.ids[texts], tokens.lengths[texts]))
+        signed = _signed(run, one.pair.sign)
+        limit = one.strong.bins[-1].low
+        edges = [min(float(signed.activations.min()), limit - 1), limit, float(signed.activations.max()) + 1e-3]
+        effect = calibrate(signed, edges=edges).bins[-1].effect
+        top = one.strong.bins[-1]
+        parts.append(
+            f"| `{one.pair.neuron}` {_shown(one.pair.text)} | {one.base:.4f} | {_range(top.probability)} "
+            f"| {top.first.mean:.0%} | {_range(effect)} | {'yes' if one.foretells else 'no'} |"
+        )
+        bins = [
+            row._asdict()
+            | {
+                name: None if value is None else value._asdict()
+                for name, value in (("probability", row.probability), ("first", row.first), ("effect", row.effect))
+            }
+            for row in calibrate(run, bins=10).bins
+        ]
+        panels.append(calibration_panel(bins, f"{one.pair.neuron} for {one.pair.text!r}", width=230, height=150))
+    parts += [
+        "",
+        "![Five panels: probability of a token by the activation of the neuron that belongs to it, share of first "
+        "choices, and what the neuron contributes, over counts of positions.](../images/neuron-pairs.png)",
+        "",
+        "*In the texts that hold each neuron's 20 strongest activations, so strong activations are overrepresented.*",
+    ]
+    picture = alt.concat(*panels, columns=3, spacing=30)
+    subtitle = [
+        "Activation of a neuron against the probability of the token that it is most congruent with, and the token",
+        "with it. Orange: how much of the probability goes when the neuron is set to 0. Bars: 95% over texts.",
+    ]
+    return finished(picture, "The five most exclusive pairs in text", subtitle, "Activation against prediction.")
+
+
+def samples(model: ResidualModel) -> Tokens:
+    """Texts that the model writes when it is given nothing."""
+    torch.manual_seed(0)
+    start = torch.full((SAMPLES, 1), int(model.tokenizer.bos_token_id), device=model.device)
+    with torch.no_grad():
+        ids = model.module.generate(
+            start, attention_mask=torch.ones_like(start), do_sample=True, temperature=1.0, top_k=0, top_p=1.0,
+            max_new_tokens=LENGTH, min_new_tokens=LENGTH, pad_token_id=int(model.tokenizer.eos_token_id),
+        )  # fmt: skip
+    return Tokens.of(ids.tolist(), model.device)
+
+
+def _observed(model: ResidualModel, pairs: Sequence[Pair], tokens: Tokens) -> list[Observations]:
+    """All pairs from one forward pass over the texts."""
+    neurons = [model.neuron(pair.neuron) for pair in pairs]
+    parts: list[list[Observations]] = [[] for _ in pairs]
+    for start in range(0, tokens.batch, 8):
+        rows = tokens.rows(slice(start, start + 8))
+        found = model.neurons(rows, layers={neuron.layer for neuron in neurons}, all_positions=True)
+        probabilities, first = found.logits.softmax(-1), found.logits.argmax(-1)
+        texts = torch.arange(rows.batch).repeat_interleave(rows.width)
+        for part, pair, neuron in zip(parts, pairs, neurons, strict=True):
+            probability = probabilities[..., pair.token].flatten()
+            part.append(
+                Observations(
+                    activations=found.activations[neuron.layer][..., neuron.index].flatten(),
+                    probabilities=probability,
+                    first=(first == pair.token).flatten(),
+                    changed=torch.full_like(probability, torch.nan),
+                    texts=texts,
+                )
+            )
+    return [Observations.join(part) for part in parts]
+
+
+def _held(pair: Pair, seen: Observations, way: int = 1) -> Held:
+    signed = _signed(seen, way * pair.sign)
+    active = signed.activations
+    limit = float(active.quantile(STRONG))
+    edges = [float(active.min()), limit, max(float(active.max()), limit + 1e-6)]
+    return Held(pair, seen, float(seen.probabilities.mean()), calibrate(signed, edges=edges))
+
+
+def _signed(seen: Observations, sign: int) -> Observations:
+    return Observations(seen.activations * sign, seen.probabilities, seen.first, seen.changed, seen.texts)
+
+
+def _shown(text: str) -> str:
+    return f"`{text}`" if text.strip() and text.isprintable() else f"{text!r}"
+
+
+def _range(found: object) -> str:
+    mean, low, high = found  # pyright: ignore
+    return f"{mean:.3f}" if low is None else f"{mean:.3f} ({low:.3f} to {high:.3f})"
+
+
+if __name__ == "__main__":
+    main()
