@@ -112,8 +112,9 @@ def an_neurons(model: ResidualModel) -> list[str]:
         f"All {len(screen.neurons):,} neurons screened and {len(screen.confirmed)} confirmed exactly (at all positions "
         f"and at the last alone) in {seconds:.1f} s, {cpu:.1f} s of processor time, at a load of {busy:.1f}. "
         f"Spearman's correlation of estimate and exact effect over the confirmed is {screen.rank_correlation:.3f}; "
-        f"over every neuron of layer {layer}, all {len(every):,} run exactly, it is {agreement:.3f}. The largest effect "
-        f"there that the screen did not confirm is {missed:.3f}; the smallest confirmed one anywhere is {least:.3f}.",
+        f"over every neuron of layer {layer}, all {len(every):,} run exactly, it is {agreement:.3f}. The largest "
+        f"effect there that the screen did not confirm is {missed:.3f}; the smallest confirmed one anywhere is "
+        f"{least:.3f}.",
         "",
         "| neuron | estimate | exact | last position alone | its MLP | share of its MLP | activation, apple / lemon "
         "| rank of ` an` among the tokens it promotes |",
