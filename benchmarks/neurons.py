@@ -1,20 +1,22 @@
 """Neurons of SmolLM2-135M: which say " an", which belong to one token, and how many of those hold up in text.
 
-    python benchmarks/neurons.py [--write]
+    python benchmarks/neurons.py [--write] [--pairs FILE]
 
 Three parts. The screen on the pear/apple prompt, beside every neuron of one layer patched exactly, and the same on many
 prompts of the task a-an. The mutually exclusive pairs by both readings, beside a search on shuffled neurons. And texts
 sampled from the model, on which the pairs' activations are compared with what the model predicts. `--write` puts the
-tables into docs/results/neurons.md and the plots into docs/images.
+tables into docs/results/neurons.md and the plots into docs/images. `--pairs` takes the pairs that
+`wheatstone neuron pairs --top 100 --json` printed and makes the last part alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does
@@ -30,7 +32,7 @@ from wheatstone.figures._neuron_one import calibration_panel
 from wheatstone.figures._theme import finished
 from wheatstone.models import Neuron, ResidualModel, Tokens
 from wheatstone.neurons import (
-    Calibration,
+    CalibrationBin,
     Congruence,
     Observations,
     Pair,
@@ -50,6 +52,7 @@ TREE = "I climbed up the pear tree and picked a pear. I climbed up the {} tree a
 DOCS = Path(__file__).parent.parent / "docs"
 SAMPLES, LENGTH = 48, 64
 """Texts sampled from the model, and tokens of each."""
+LAST_PART = "## How many hold up"
 STRONG = 0.99
 """Quantile of the activation above which a pair is looked at."""
 MUCH = 10
@@ -59,15 +62,20 @@ MUCH = 10
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", action="store_true", help="write docs/results/neurons.md and its picture")
+    parser.add_argument("--pairs", type=Path, help="JSON of `wheatstone neuron pairs`: make the last part alone")
     options = parser.parse_args()
-    model = ws.load_model("smollm2-135m")
-    parts = [*an_neurons(model), *an_on_many(model)]
-    found = pairs_of(model, parts)
-    chart = hold_up(model, found, parts)
-    text = "\n".join(parts) + "\n"
+    model, page = ws.load_model("smollm2-135m"), DOCS / "results" / "neurons.md"
+    if options.pairs:
+        best = [Pair(**row) for row in json.loads(options.pairs.read_text(encoding="utf-8"))["pairs"]]
+        before = page.read_text(encoding="utf-8").partition(LAST_PART)[0].splitlines()
+    else:
+        before = [*an_neurons(model), *an_on_many(model)]
+        best = list(pairs_of(model, before).best)
+    parts, chart = hold_up(model, best)
+    text = "\n".join([*before, *parts]) + "\n"
     print(text)
     if options.write:
-        (DOCS / "results" / "neurons.md").write_text(text, encoding="utf-8")
+        page.write_text(text, encoding="utf-8")
         render(chart, DOCS / "images" / "neuron-pairs.png")
 
 
@@ -211,63 +219,81 @@ def pairs_of(model: ResidualModel, parts: list[str]) -> Pairs:
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """A pair in text: activations times its sign, in two bins: all, and the strongest."""
+    """A neuron and a token in text: where the activation is strongest in one direction, and everywhere.
 
-    pair: Pair
-    seen: Observations
+    Args:
+        base: mean probability of the token over all positions.
+        limit: activation (times the direction) above which it is among the strongest.
+        strong: what is seen there.
+    """
+
     base: float
-    strong: Calibration
+    limit: float
+    strong: CalibrationBin
 
     @property
     def foretells(self) -> bool:
-        """Whether the token is much more probable where the neuron is strongly active."""
-        found = self.strong.bins[-1].probability
+        """Whether the token is much more probable there."""
+        found = self.strong.probability
         return found.low is not None and found.mean >= MUCH * self.base and found.low > self.base
 
 
-def hold_up(model: ResidualModel, found: Pairs, parts: list[str]) -> alt.VConcatChart:
+def hold_up(model: ResidualModel, pairs: Sequence[Pair]) -> tuple[list[str], alt.ConcatChart]:
     """The pairs in texts that the model wrote itself."""
     tokens = samples(model)
-    held = [_held(pair, seen) for pair, seen in zip(found.best, _observed(model, found.best, tokens), strict=True)]
-    likely = [one for one in held if float(one.seen.probabilities.max()) >= 0.05]
-    places = int(tokens.lengths.sum())
+    seen = _observed(model, pairs, tokens)
+    raising, lowering = (
+        [_held(one, way * pair.sign) for one, pair in zip(seen, pairs, strict=True)] for way in (1, -1)
+    )
+    others = [replace(one, probabilities=seen[at - 37].probabilities) for at, one in enumerate(seen)]
+    chance = [
+        sum(_held(one, way * pair.sign).foretells for one, pair in zip(others, pairs, strict=True)) for way in (1, -1)
+    ]
+    either = [one.foretells or other.foretells for one, other in zip(raising, lowering, strict=True)]
+    likely = [float(one.probabilities.max()) >= 0.05 for one in seen]
+    parts = [
+        LAST_PART,
+        "",
+        f"On {tokens.batch} texts of {LENGTH} tokens that the model wrote itself (temperature 1, seed 0; "
+        f"{int(tokens.lengths.sum()):,} positions). An activation *foretells* the token of its pair where, over the 1% "
+        f"of positions at which it is strongest, the token's mean probability is at least {MUCH} times its mean over all "
+        "positions, and the lower end of its 95% interval (bootstrap over texts) is above that mean. It is asked in "
+        "both directions: activations that raise the token by congruence, and activations that lower it. Many tokens hardly "
+        "occur in so little text; for these nothing is shown either way.",
+        "",
+        "| of the | foretold by raising activations | by lowering ones | by either |",
+        "|---|---|---|---|",
+    ]
+    for name, rows in (
+        ("5 best pairs", range(5)),
+        (f"{len(pairs)} best pairs", range(len(pairs))),
+        (
+            f"{sum(likely)} of these whose token has a probability of 5% somewhere",
+            [at for at, ok in enumerate(likely) if ok],
+        ),
+    ):
+        counts = (sum(held[at].foretells for at in rows) for held in (raising, lowering))
+        parts.append(f"| {name} | {' | '.join(map(str, counts))} | {sum(either[at] for at in rows)} |")
     parts += [
-        "## How many hold up",
+        f"| {len(pairs)} neurons with another pair's token (chance) | {chance[0]} | {chance[1]} | |",
         "",
-        f"On {tokens.batch} texts of {LENGTH} tokens that the model wrote itself (sampled at temperature 1, seed 0; "
-        f"{places:,} positions). A pair *foretells* its token where, over the 1% of positions with the strongest "
-        f"activation of its sign, the token's mean probability is at least {MUCH} times its mean over all positions, "
-        "and the lower end of its 95% interval (bootstrap over texts) is above that mean. Many tokens hardly occur in "
-        "so little text: for these nothing is shown either way.",
+        "A token that lowering activations foretell is one that its neuron holds back where it is likely. The five "
+        "best, with the causal effect: P lost is the token's probability less that with the neuron set to 0 everywhere, "
+        "in the texts that hold its 20 strongest activations in either direction; negative where the neuron holds the token "
+        "back.",
         "",
-        f"Of the five best pairs {sum(one.foretells for one in held[:5])} foretell their token; of the 100 best "
-        f"{sum(one.foretells for one in held)}. The token reaches a probability of 5% somewhere in the text for "
-        f"{len(likely)} of the 100; of these {sum(one.foretells for one in likely)} foretell it. "
-        f"By the same rule with the wrong sign of activation "
-        f"{sum(_held(one.pair, one.seen, -1).foretells for one in held)} of 100 would.",
-        "",
-        "The five best, with the causal effect: the neuron is set to 0 in the texts that hold its 20 strongest "
-        "activations, and the loss of the token's probability is averaged over the strongest 1% of positions there.",
-        "",
-        "| pair | P over all positions | P over the strongest 1% | first choice there | P lost when set to 0 "
-        "| foretells |",
+        "| pair | P over all positions | P where it raises most | P lost there | P where it lowers most "
+        "| P lost there |",
         "|---|---|---|---|---|---|",
     ]
     panels: list[alt.VConcatChart] = []
-    for one in held[:5]:
-        neuron = model.neuron(one.pair.neuron)
-        active = one.seen.activations * one.pair.sign
-        texts = one.seen.texts[active.topk(20).indices].unique()
-        run = observe(model, neuron, one.pair.token, Tokens(tokens.ids[texts], tokens.lengths[texts]))
-        signed = _signed(run, one.pair.sign)
-        limit = one.strong.bins[-1].low
-        edges = [min(float(signed.activations.min()), limit - 1), limit, float(signed.activations.max()) + 1e-3]
-        effect = calibrate(signed, edges=edges).bins[-1].effect
-        top = one.strong.bins[-1]
-        parts.append(
-            f"| `{one.pair.neuron}` {_shown(one.pair.text)} | {one.base:.4f} | {_range(top.probability)} "
-            f"| {top.first.mean:.0%} | {_range(effect)} | {'yes' if one.foretells else 'no'} |"
-        )
+    for at, pair in enumerate(pairs[:5]):
+        texts = seen[at].texts[seen[at].activations.abs().topk(20).indices].unique()
+        run = observe(model, model.neuron(pair.neuron), pair.token, Tokens(tokens.ids[texts], tokens.lengths[texts]))
+        cells: list[str] = []
+        for held, way in ((raising[at], pair.sign), (lowering[at], -pair.sign)):
+            cells += [_range(held.strong.probability), _range(_strongest(run, way, held.limit).effect)]
+        parts.append(f"| `{pair.neuron}` {_shown(pair.text)} | {held.base:.4f} | {' | '.join(cells)} |")
         bins = [
             row._asdict()
             | {
@@ -276,7 +302,7 @@ def hold_up(model: ResidualModel, found: Pairs, parts: list[str]) -> alt.VConcat
             }
             for row in calibrate(run, bins=10).bins
         ]
-        panels.append(calibration_panel(bins, f"{one.pair.neuron} for {one.pair.text!r}", width=230, height=150))
+        panels.append(calibration_panel(bins, f"{pair.neuron} for {pair.text!r}", width=230, height=150))
     parts += [
         "",
         "![Five panels: probability of a token by the activation of the neuron that belongs to it, share of first "
@@ -284,12 +310,12 @@ def hold_up(model: ResidualModel, found: Pairs, parts: list[str]) -> alt.VConcat
         "",
         "*In the texts that hold each neuron's 20 strongest activations, so strong activations are overrepresented.*",
     ]
-    picture = alt.concat(*panels, columns=3, spacing=30)
     subtitle = [
         "Activation of a neuron against the probability of the token that it is most congruent with, and the token",
         "with it. Orange: how much of the probability goes when the neuron is set to 0. Bars: 95% over texts.",
     ]
-    return finished(picture, "The five most exclusive pairs in text", subtitle, "Activation against prediction.")
+    picture = alt.concat(*panels, columns=3, spacing=30)
+    return parts, finished(picture, "The five most exclusive pairs in text", subtitle, "Activation against prediction.")
 
 
 def samples(model: ResidualModel) -> Tokens:
@@ -327,16 +353,16 @@ def _observed(model: ResidualModel, pairs: Sequence[Pair], tokens: Tokens) -> li
     return [Observations.join(part) for part in parts]
 
 
-def _held(pair: Pair, seen: Observations, way: int = 1) -> Held:
-    signed = _signed(seen, way * pair.sign)
-    active = signed.activations
-    limit = float(active.quantile(STRONG))
-    edges = [float(active.min()), limit, max(float(active.max()), limit + 1e-6)]
-    return Held(pair, seen, float(seen.probabilities.mean()), calibrate(signed, edges=edges))
+def _held(seen: Observations, way: int) -> Held:
+    limit = float((seen.activations * way).quantile(STRONG))
+    return Held(float(seen.probabilities.mean()), limit, _strongest(seen, way, limit))
 
 
-def _signed(seen: Observations, sign: int) -> Observations:
-    return Observations(seen.activations * sign, seen.probabilities, seen.first, seen.changed, seen.texts)
+def _strongest(seen: Observations, way: int, limit: float) -> CalibrationBin:
+    """What is seen where the activation, in one direction, is above a limit."""
+    active = seen.activations * way
+    edges = [min(float(active.min()), limit - 1), limit, max(float(active.max()), limit + 1e-6)]
+    return calibrate(replace(seen, activations=active), edges=edges).bins[-1]
 
 
 def _shown(text: str) -> str:

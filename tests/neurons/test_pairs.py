@@ -66,6 +66,13 @@ def _name(pair: Pair) -> tuple[str, int, int]:
     return pair.neuron, pair.token, pair.sign
 
 
+def test_half_precision_is_looked_at_in_single() -> None:
+    half = make_tiny("llama", torch.bfloat16)
+    found = exclusive_pairs(Congruence(half, "embedding"), top=1000)
+    single = ResidualModel(half.module.float(), half.tokenizer, id="single")
+    assert found == exclusive_pairs(Congruence(single, "embedding"), top=1000)
+
+
 def test_a_planted_pair_is_found_and_lost_in_the_shuffle() -> None:
     model = make_tiny("llama", torch.float64)
     with torch.no_grad():

@@ -115,7 +115,7 @@ def calibration_panel(bins: Sequence[Mapping[str, Any]], title: str, *, width: i
         legend=alt.Legend(title=None, orient="bottom", labelLimit=400),
     )
     x = alt.X("activation:Q", axis=alt.Axis(title=None, grid=False))
-    y = alt.Y("mean:Q", title=None, axis=alt.Axis(format=".0%"))
+    y = alt.Y("mean:Q", title=None, axis=alt.Axis(format=".2~p", tickCount=6))
     tooltip = ["kind:N", alt.Tooltip("places:Q"), alt.Tooltip("mean:Q", format=".3f")]
     base, known = of_rows(rows), of_rows([row for row in rows if row["low"] is not None])
     lines = base.mark_line(strokeWidth=1.6, opacity=0.7).encode(x, y, colour)

@@ -93,9 +93,11 @@ class Congruence:
         """
         centred = self.model.family.norm_kind == "layer"
         moved = written - written.mean(-1, keepdim=True) if centred else written
-        size = moved.float().square().mean(-1, keepdim=True).sqrt().clamp_min(1e-30).to(written)
+        size = moved.square().mean(-1, keepdim=True, dtype=torch.promote_types(moved.dtype, torch.float32)).sqrt()
+        loud = torch.where(size > 0, written * (_LOUD / size), 0).to(written.dtype)  # a neuron may write nothing
+        size = size.to(written.dtype)
         with torch.no_grad():
-            normed = self.model.unembedded(written * (_LOUD / size))
+            normed = self.model.unembedded(loud)
             nothing = self.model.unembedded(torch.zeros_like(written[:1]))
         return (normed - nothing) * size
 

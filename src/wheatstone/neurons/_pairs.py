@@ -136,6 +136,7 @@ class _Search:
     def __init__(self, congruence: Congruence, tile: tuple[int, int], shuffled: int | None, report: Reporter) -> None:
         self.congruence, self.tile, self.shuffled, self.report = congruence, tile, shuffled, report
         self.tokens = congruence.tokens.detach()
+        self.wide = torch.promote_types(self.tokens.dtype, torch.float32)  # halves have too many equal entries
         self.vocab, self.neurons = len(self.tokens), sum(congruence.sizes)
         self._names = [Neuron(layer, index) for layer, size in enumerate(congruence.sizes) for index in range(size)]
 
@@ -148,20 +149,20 @@ class _Search:
             if draw is not None:
                 order = torch.rand(directions.shape, generator=draw).argsort(-1).to(directions.device)
                 directions = directions.gather(-1, order)
-            use(first, directions)
+            use(first, directions.to(self.wide))
 
         self.congruence.by_neuron(drawn, tile=self.tile[1])
         self.report(stage, self.neurons, self.neurons)
 
     def candidates(self) -> list[_Candidate]:
         """Pairs of both signs, those whose score may be largest first."""
-        rows, columns = _Largest(self.tokens, self.vocab), _Largest(self.tokens, self.neurons)
+        rows, columns = (_Largest(count, self.tokens.device, self.wide) for count in (self.vocab, self.neurons))
         step = self.tile[0]
 
         def use(first: int, directions: Tensor) -> None:
             neurons = slice(first, first + len(directions))
             for start in range(0, self.vocab, step):
-                entries = self.tokens[start : start + step] @ directions.T
+                entries = self.tokens[start : start + step].to(self.wide) @ directions.T
                 tokens = slice(start, start + len(entries))
                 rows.add(tokens, entries.amax(1), entries.amin(1).neg())
                 columns.add(neurons, entries.amax(0), entries.amin(0).neg())
@@ -180,9 +181,9 @@ class _Search:
 
     def pairs(self, candidates: Sequence[_Candidate]) -> list[Pair]:
         """Those candidates that are pairs, by their whole rows and columns."""
-        signs = self.tokens.new_tensor([candidate.sign for candidate in candidates])[:, None]
+        signs = torch.tensor([candidate.sign for candidate in candidates], device=self.tokens.device)[:, None]
         neurons = torch.tensor([candidate.neuron for candidate in candidates])
-        chosen = self.tokens[[candidate.token for candidate in candidates]] * signs
+        chosen = self.tokens[[candidate.token for candidate in candidates]].to(self.wide) * signs
         directions = torch.empty_like(chosen)
         by_token, by_neuron = _Best(len(candidates)), _Best(len(candidates))
 
@@ -195,7 +196,7 @@ class _Search:
         self._each(use, "looking at pairs")
         directions *= signs
         for first in range(0, self.vocab, self.tile[0]):
-            rows = self.tokens[first : first + self.tile[0]]
+            rows = self.tokens[first : first + self.tile[0]].to(self.wide)
             for start in range(0, len(directions), self.tile[1]):
                 by_neuron.add(directions[start : start + self.tile[1]] @ rows.T, start, first)
         found: list[Pair] = []
@@ -222,9 +223,8 @@ class _Search:
 class _Largest:
     """The largest entry of every row (or column), and the second largest of what its tiles gave; of c and of −c."""
 
-    def __init__(self, like: Tensor, rows: int) -> None:
-        self.first = like.new_full((2, rows), -torch.inf)
-        self.second = like.new_full((2, rows), -torch.inf)
+    def __init__(self, rows: int, device: torch.device, dtype: torch.dtype) -> None:
+        self.first, self.second = torch.full((2, 2, rows), -torch.inf, device=device, dtype=dtype)
 
     def add(self, rows: slice, *largest: Float[Tensor, " row"]) -> None:
         """Takes in the largest entries of a tile, of c and of −c."""
