@@ -256,10 +256,10 @@ def hold_up(model: ResidualModel, pairs: Sequence[Pair]) -> tuple[list[str], alt
         "",
         f"On {tokens.batch} texts of {LENGTH} tokens that the model wrote itself (temperature 1, seed 0; "
         f"{int(tokens.lengths.sum()):,} positions). An activation *foretells* the token of its pair where, over the "
-        f"1% of positions at which it is strongest, the token's mean probability is at least {MUCH} times its mean over "
-        "all positions, and the lower end of its 95% interval (bootstrap over texts) is above that mean. It is asked in "
-        "both directions: of activations that raise the token by congruence, and of those that lower it. Many tokens "
-        "hardly occur in so little text; for these nothing is shown either way.",
+        f"1% of positions at which it is strongest, the token's mean probability is at least {MUCH} times its mean "
+        "over all positions, and the lower end of its 95% interval (bootstrap over texts) is above that mean. It is "
+        "asked in both directions: of activations that raise the token by congruence, and of those that lower it. Many "
+        "tokens hardly occur in so little text; for these nothing is shown either way.",
         "",
         "| of the | foretold by raising activations | by lowering ones | by either |",
         "|---|---|---|---|",
@@ -278,9 +278,9 @@ def hold_up(model: ResidualModel, pairs: Sequence[Pair]) -> tuple[list[str], alt
         f"| {len(pairs)} neurons with another pair's token (chance) | {chance[0]} | {chance[1]} | |",
         "",
         "A token that lowering activations foretell is one that its neuron holds back where it is likely. The five "
-        "best, with the causal effect: P lost is the token's probability less that with the neuron set to 0 everywhere, "
-        "in the texts that hold its 20 strongest activations in either direction; negative where the neuron holds the "
-        "token back.",
+        "best, with the causal effect: P lost is the token's probability less that with the neuron set to 0 "
+        "everywhere, in the texts that hold its 20 strongest activations in either direction; negative where the "
+        "neuron holds the token back.",
         "",
         "| pair | P over all positions | P where it raises most | P lost there | P where it lowers most "
         "| P lost there |",
