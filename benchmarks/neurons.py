@@ -261,7 +261,7 @@ def hold_up(model: ResidualModel, pairs: Sequence[Pair]) -> tuple[list[str], alt
         "asked in both directions: of activations that raise the token by congruence, and of those that lower it. Many "
         "tokens hardly occur in so little text; for these nothing is shown either way.",
         "",
-        "| of the | foretold by raising activations | by lowering ones | by either |",
+        "| pairs | foretold by raising activations | by lowering ones | by either |",
         "|---|---|---|---|",
     ]
     for name, rows in (
@@ -366,7 +366,7 @@ def _strongest(seen: Observations, way: int, limit: float) -> CalibrationBin:
 
 
 def _shown(text: str) -> str:
-    return f"`{text}`" if text.strip() and text.isprintable() else f"{text!r}"
+    return (f"`{text}`" if text.strip() and text.isprintable() else f"{text!r}").replace("|", "\\|")
 
 
 def _range(found: object) -> str:
