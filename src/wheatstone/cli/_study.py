@@ -25,7 +25,7 @@ def study(
         ),
     ] = None,
     model: ModelOption = "smollm2-135m",
-    train: Annotated[int, typer.Option("--train", help="Most facts to discover on.")] = 20,
+    train: Annotated[int, typer.Option("--train", help="Most facts to discover on.")] = 40,
     validation: Annotated[int, typer.Option("--validation", help="Most facts to choose the size on.")] = 20,
     test: Annotated[int, typer.Option("--test", help="Most facts to test on.")] = 40,
     method: Annotated[
@@ -37,7 +37,7 @@ def study(
             "go; many times slower); or a scoring method's ranking as it is.",
         ),
     ] = "learned",
-    steps: Annotated[int, typer.Option("--steps", help="Steps that a mask is learned in, by --method learned.")] = 50,
+    steps: Annotated[int, typer.Option("--steps", help="Steps that a mask is learned in, by --method learned.")] = 40,
     batch: Annotated[int, typer.Option("--batch", help="Facts of each of these steps.")] = 5,
     faithfulness: Annotated[
         float,

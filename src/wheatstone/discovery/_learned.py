@@ -16,7 +16,7 @@ gradient; with a tiny ε, edges that matter to nothing would move by noise as fa
 As published but for: the constraint in place of a Lagrangian trained beside; edges alone have gates, nodes none; a run
 is tens or hundreds of steps instead of thousands. It is shorter still from scores s of all edges: then it begins with
 
-    log α = log |s| − log |s of the target-th edge|
+    log α = 3 (log |s| − log |s of the target-th edge|)
 
 and an expected size of four times the target instead of all edges, which goes down during the first half.
 
@@ -53,6 +53,8 @@ _RAMP = 0.8
 """Share of the steps in which the expected size goes down to its target."""
 _AHEAD, _SHORT_RAMP = 4, 0.5
 """Where scores say which edges: so many times the target are open at first, and go down in this share of the steps."""
+_SHARP = 3
+"""How strongly scores are taken at first: with 1, thousands of edges of low scores are each open now and then."""
 _RANK, _MARGIN, _KL_BESIDE = 10, 1.0, 0.3
 """Of the loss `hit`: the rank to be within, by how many logits, and the weight of the KL divergence beside it."""
 
@@ -174,7 +176,7 @@ def _started(
     """log α in proportion to the logarithm of scores; edges of hardly any score alike."""
     size = scores.double().abs()
     middle = size[valid].topk(target).values[-1].clamp_min(torch.finfo(torch.float32).tiny)
-    return (size / middle).clamp_min(1e-4).log()
+    return _SHARP * (size / middle).clamp_min(1e-4).log()
 
 
 def _turns(prompts: int, batch: int | None, draw: torch.Generator) -> Iterator[Tensor]:

@@ -15,6 +15,8 @@ from wheatstone.runs._study_settings import LEARNED, StudySettings
 from wheatstone.tasks import hits
 
 _HALVINGS = 5
+_RATE = 0.5
+"""Of learning a mask: with 1, few steps carry it further from the ranking than few facts can bear."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ def _rankings(train: Experiment, limit: int, settings: StudySettings, report: Re
             train,
             edges=limit,
             steps=settings.steps,
+            learning_rate=_RATE,
             loss="hit",
             batch=settings.batch,
             scores=scores.values,

@@ -43,11 +43,11 @@ class StudySettings:
     """
 
     relations: tuple[str, ...]
-    train: int = 20
+    train: int = 40
     validation: int = 20
     test: int = 40
     method: str = LEARNED
-    steps: int = 50
+    steps: int = 40
     batch: int = 5
     faithfulness: float = 0.9
     share: float = 0.01
@@ -85,7 +85,7 @@ class StudySettings:
             raise RequestError(
                 expected="at least one step, of at least one fact",
                 got=f"--steps {self.steps}, --batch {self.batch}",
-                do="use --steps 50 --batch 5",
+                do="use --steps 40 --batch 5",
             )
         self.discovery().check()
 
