@@ -19,6 +19,7 @@ from wheatstone.figures._study import describe_overlap, read_study
 from wheatstone.runs import study_so_far
 
 DOCS = Path(__file__).parent.parent / "docs"
+AIM = 0.9
 CONDITIONS = ("model", "circuit", "complement", "random", "empty")
 
 
@@ -51,6 +52,7 @@ def page(study: dict[str, Any]) -> str:
         "that padding could change.",
         *_to_do(study.get("to_do", [])),
         *_average(study["average"], settings),
+        *_below(rows),
         "## Hit@10 on test facts",
         "In brackets: bootstrap 95% intervals over facts. Gain kept: (circuit − empty) / (model − empty); none where "
         "the model is no better than the empty circuit. Facts are those the model knows, so its own Hit@10 is 1.",
@@ -88,7 +90,11 @@ def page(study: dict[str, Any]) -> str:
 
 
 def _to_do(names: list[str]) -> list[str]:
-    return [f"**Not finished**: {len(names)} relations are not done yet: {', '.join(names)}."] if names else []
+    return (
+        [f"**Not finished**: {len(names)} relations are not done yet, or cannot be studied: {', '.join(names)}."]
+        if names
+        else []
+    )
 
 
 def _average(average: dict[str, Any] | None, settings: dict[str, Any]) -> list[str]:
@@ -102,6 +108,12 @@ def _average(average: dict[str, Any] | None, settings: dict[str, Any]) -> list[s
         f"Mean Hit@10: {', '.join(f'{name} {hit[name]:.3f}' for name in CONDITIONS)}. "
         f"The aim is 90% at 1% of the edges, complement and random no better than empty."
     ]
+
+
+def _below(rows: list[dict[str, Any]]) -> list[str]:
+    below = {row["relation"]: row["gain_kept"] for row in rows if not row["few"] and (row["gain_kept"] or 0.0) < AIM}
+    told = ", ".join(f"{name} {_percent(kept)}" for name, kept in sorted(below.items(), key=lambda one: one[1] or 0.0))
+    return [f"Below {_percent(AIM)}: {told}."] if below else []
 
 
 def _name(row: dict[str, Any]) -> str:
