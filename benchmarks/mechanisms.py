@@ -45,7 +45,7 @@ def strength_rows(found: lenses.Competition) -> list[list[str]]:
     return [
         [
             row.circuit,
-            f"{row.share:.0%}",
+            "" if row.share is None else f"{row.share:.0%}",
             spread(row, "push"),
             spread(row, "beyond"),
             f"{row.drop:.2f}",

@@ -34,6 +34,9 @@ from wheatstone.models import ResidualModel
 from wheatstone.tasks import METRICS, PromptPair
 from wheatstone.verification import mean_intervals
 
+_LEAST = 0.5
+"""Logits between model and ablated run of which shares are told."""
+
 
 class CompetitionRow(NamedTuple):
     """One circuit, or one copy of it, on one prompt: a row of competition.parquet.
@@ -171,7 +174,8 @@ class Strength(NamedTuple):
         n: prompts.
         edges: that it has.
         own_edges: that no other circuit has.
-        share: push as a share of what the model does, D(model) − D(all ablated), both averaged over prompts first.
+        share: push as a share of what the model does, D(model) − D(all ablated), both averaged over prompts first;
+            None where these are less than half a logit apart, so that a share is of nothing.
         push: of it alone.
         beyond: push less that of its copies.
         drop: without it.
@@ -183,7 +187,7 @@ class Strength(NamedTuple):
     n: int
     edges: int
     own_edges: int
-    share: float
+    share: float | None
     push: float
     push_low: float | None
     push_high: float | None
@@ -206,7 +210,7 @@ def strengths(found: Competition, *, seed: int = 0) -> list[Strength]:
         found: circuits on prompts.
         seed: of the bootstrap.
 
-    When this misleads: where the model's two answers are even, a share is of nothing; read the logits.
+    When this misleads: a share may exceed 1 or be negative, for circuits pull against each other.
     """
     gap = float(np.mean(found.model) - np.mean(found.ablated))
     rows: list[Strength] = []
@@ -221,7 +225,7 @@ def strengths(found: Competition, *, seed: int = 0) -> list[Strength]:
                 len(push),
                 edges,
                 own,
-                means[0] / gap if gap else float("nan"),
+                means[0] / gap if abs(gap) >= _LEAST else None,
                 means[0],
                 *push_at,
                 means[1],
