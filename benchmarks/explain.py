@@ -1,16 +1,16 @@
 """What `wheatstone explain` finds in SmolLM2: when answers become first, mover, relation and induction heads, recall.
 
-    python benchmarks/explain.py [--tasks facts/country_language …] [--size 50] [--write]
-    python benchmarks/explain.py --pictures runs/country_language
+    python benchmarks/explain.py [--runs runs/languages …] [--tasks facts/country_capital …] [--size 50] [--write]
 
-Reads all prompts of each task, as `wheatstone explain` does of its run, and prints tables; `--write` puts them into
-docs/results/explain.md. No circuit is discovered for it: these sections read the whole model. `--pictures` copies those
-of a run that was explained into docs/images.
+Reads all prompts of each task, as `wheatstone explain` does of its run, and prints tables. No circuit is discovered for
+it: these sections read the whole model. Runs that were explained are taken as they are. `--write` puts the tables into
+docs/results/explain.md, and the first run's pictures into docs/images.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import time
@@ -28,7 +28,7 @@ from wheatstone.circuits import ModelInfo
 from wheatstone.lenses import SECTIONS, Material
 
 ROOT = Path(__file__).parents[1]
-TASKS = ("facts/country_language", "facts/country_capital", "induction")
+SHOWN = ("lens", "roles", "recall")
 PICTURES = ("roles", "recall")
 
 
@@ -40,7 +40,7 @@ def explained(model: ws.ResidualModel, name: str, size: int) -> tuple[dict[str, 
     none = ws.Circuit.of_mask(ModelInfo.of(model), torch.zeros(model.graph.valid.shape, dtype=torch.bool))
     material = Material(experiment, none, task=task.name)
     found: dict[str, Any] = {}
-    for section in ("lens", "attribution", "attention", "vocabulary", "roles", "recall"):
+    for section in SHOWN:
         begun = time.perf_counter()
         if SECTIONS[section].missing(material) is None:
             found[section] = {"summary": SECTIONS[section].read(material, silent).summary, "n": material.n}
@@ -116,18 +116,19 @@ def _recalled(sections: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Explains the runs and prints, or writes, what was found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", nargs="+", default=list(TASKS))
+    parser.add_argument("--tasks", nargs="+", default=[])
     parser.add_argument("--size", type=int, default=50)
     parser.add_argument("--write", action="store_true")
-    parser.add_argument("--pictures", type=Path)
+    parser.add_argument("--runs", nargs="+", type=Path, default=[])
     asked = parser.parse_args()
-    if asked.pictures:
-        for picture in PICTURES:
-            shutil.copy(asked.pictures / "explain" / f"{picture}.png", ROOT / f"docs/images/explain-{picture}.png")
-        return
     model = ws.load_model("smollm2-135m")
     found: dict[str, dict[str, Any]] = {}
     seconds: dict[str, float] = {}
+    for run in asked.runs:
+        files = (run / "explain").glob("*.json")
+        sections = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
+        found[run.name] = {name: section for name, section in sections.items() if "summary" in section}
+        seconds[run.name] = sum(section["seconds"] for section in sections.values())
     for task in asked.tasks:
         found[task], seconds[task] = explained(model, task, asked.size)
         print(f"{task}: {seconds[task]:.0f} s", flush=True)
@@ -146,6 +147,9 @@ def main() -> None:
         page = ROOT / "docs/results/explain.md"
         before = page.read_text(encoding="utf-8").partition("<!-- from here on written by benchmarks/explain.py -->")
         page.write_text(f"{before[0]}{before[1]}\n\n{text}", encoding="utf-8")
+        for picture in PICTURES if asked.runs else ():
+            drawn = asked.runs[0] / "explain" / f"{picture}.png"
+            shutil.copy(drawn, ROOT / f"docs/images/explain-{picture}.png")
 
 
 if __name__ == "__main__":

@@ -114,8 +114,7 @@ def test_a_mixture_is_a_mover_and_a_relation_head() -> None:
 def test_spans_say_which_roles_there_are(material: Material, names: tuple[str, ...], roles: object) -> None:
     assert roles_of(material) == (FACT[0],)  # no relation span
     pairs = [
-        pair.model_copy(update={"spans": dict.fromkeys(names, (0, 2))})
-        for pair in material.experiment.encoded.pairs
+        pair.model_copy(update={"spans": dict.fromkeys(names, (0, 2))}) for pair in material.experiment.encoded.pairs
     ]
     spanned = dataclasses.replace(material, experiment=Experiment(material.experiment.model, pairs))
     assert roles_of(spanned) == roles
