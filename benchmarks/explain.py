@@ -1,6 +1,6 @@
 """What `wheatstone explain` finds in SmolLM2: when answers become first, mover, relation and induction heads, recall.
 
-    python benchmarks/explain.py [--runs runs/languages …] [--tasks facts/country_capital …] [--size 50] [--write]
+    python benchmarks/explain.py [--runs runs/languages …] [--tasks facts/country_capital …] [--sizes 50 …] [--write]
 
 Reads all prompts of each task, as `wheatstone explain` does of its run, and prints tables. No circuit is discovered for
 it: these sections read the whole model. Runs that were explained are taken as they are. `--write` puts the tables into
@@ -15,6 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def main() -> None:
     """Explains the runs and prints, or writes, what was found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", default=[])
-    parser.add_argument("--size", type=int, default=50)
+    parser.add_argument("--sizes", nargs="+", type=int, default=[], help="most prompts of each task; 50 by default")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--runs", nargs="+", type=Path, default=[])
     asked = parser.parse_args()
@@ -129,8 +130,8 @@ def main() -> None:
         sections = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
         found[run.name] = {name: section for name, section in sections.items() if "summary" in section}
         seconds[run.name] = sum(section["seconds"] for section in sections.values())
-    for task in asked.tasks:
-        found[task], seconds[task] = explained(model, task, asked.size)
+    for task, size in zip_longest(asked.tasks, asked.sizes, fillvalue=50):
+        found[task], seconds[task] = explained(model, task, size)
         print(f"{task}: {seconds[task]:.0f} s", flush=True)
     took = ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
     machine = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} at the end"

@@ -23,7 +23,8 @@ def claims(told: Told) -> list[Claim]:
     if found["heads"]:
         against = f"; most against it writes {listed(found['against_heads'][:1])}" if found["against_heads"] else ""
         text = f"In logits, the heads that write the answer themselves most are {listed(found['heads'][:3])}{against}."
-        said.append(Claim(text, "attribution_nodes", True))
+        names = ", ".join(row["name"] for row in found["heads"][:3])
+        said.append(Claim(text, "attribution_nodes", True, f"The heads that write it most directly are {names}."))
     text = (
         f"Of the {decimal(found['difference'])} logits between the answer and {found['against']}, attention heads "
         f"write {percent(found['heads_share'])} and MLPs {percent(found['mlps_share'])} themselves"

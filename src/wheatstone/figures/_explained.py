@@ -22,11 +22,13 @@ class Claim(NamedTuple):
         text: the sentence, built from numbers of the section.
         table: whose rows show it.
         lead: whether it also belongs in the paragraph at the top of the page.
+        brief: what that paragraph says instead, without intervals; the sentence itself by default.
     """
 
     text: str
     table: str
     lead: bool = False
+    brief: str = ""
 
 
 class Exhibit(NamedTuple):

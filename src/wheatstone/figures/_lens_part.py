@@ -28,7 +28,7 @@ def claims(told: Told) -> list[Claim]:
     else:
         when = f"{where} is the first choice from {_after(last)} on"
     sure = probability(last["probability_at_end"])
-    said = [Claim(f"{when}, with probability {sure} at the end.", "lens_by_layer", True)]
+    said = [Claim(f"{when}, with probability {sure} at the end.", "lens_by_layer", True, f"{when}.")]
     best = f"its best rank is {subject['best_rank']:,.0f}, after {_sublayer(subject['best_after'])}"
     said.append(Claim(f"Read at the subject's last token instead, {best}.", "lens_by_layer"))
     if tuned := told.summary.get("tuned"):
@@ -79,7 +79,9 @@ def _curves(told: Told) -> Any:
     colour = alt.Color(
         "where:N",
         scale=alt.Scale(domain=names, range=[BLUE, ORANGE, "#0b3a66", "#7a4a08"][: len(names)]),
-        legend=alt.Legend(title=None, orient="bottom", symbolType="stroke", symbolStrokeWidth=3, symbolSize=500),
+        legend=alt.Legend(
+            title=None, orient="bottom", symbolType="stroke", symbolStrokeWidth=3, symbolSize=500, symbolOpacity=1
+        ),
     )
     x = layers_x(layers)
     lowest = max(10.0, *(row["rank"] for row in rows))

@@ -43,14 +43,10 @@ def claims(told: Told) -> list[Claim]:
     rows = sorted(told.summary["propagation"].values(), key=lambda row: row["change"])
     most = next(row for row in rows if row["place"] in ("subject", "relation"))
     others = "; ".join(f"not at {_PLACES[row['place']]}: {_change(row)}" for row in rows if row is not most)
-    said.append(
-        Claim(
-            f"If the last token may not look at {_PLACES[most['place']]} in layers {most['first']} to {most['final']}, "
-            f"the answer's probability changes by {percent(most['change'])}{_range(most, 'change')}.",
-            "recall_propagation",
-            lead=True,
-        )
-    )
+    when = f"in layers {most['first']} to {most['final']}"
+    text = f"If the last token may not look at {_PLACES[most['place']]} {when}, the answer's probability changes by"
+    brief = f"{text} {percent(most['change'])}."
+    said.append(Claim(f"{brief[:-1]}{_range(most, 'change')}.", "recall_propagation", True, brief))
     said.append(Claim(f"The worst windows for the other places: {others}.", "recall_propagation"))
     heads = told.summary["extraction"]
     best = max((row for rows in heads.values() for row in rows), key=lambda row: row["rate"])
@@ -61,14 +57,10 @@ def claims(told: Told) -> list[Claim]:
         said.append(Claim(f"The answer is the top token of what these write alone: {names}.", "recall_extraction"))
     else:
         what = "attention" if best["kind"] == "attention" else "the MLP"
-        said.append(
-            Claim(
-                f"It is said most often by {what} of layer {best['layer']}, whose write alone has the answer as its "
-                f"top token on {percent(best['rate'])}{_range(best, 'rate')} of prompts.",
-                "recall_extraction",
-                lead=True,
-            )
-        )
+        text = f"It is said most often by {what} of layer {best['layer']}, whose write alone has the answer on top on"
+        brief = f"{text} {percent(best['rate'])} of prompts."
+        text = f"{text} {percent(best['rate'])}{_range(best, 'rate')} of prompts."
+        said.append(Claim(text, "recall_extraction", True, brief))
     return said
 
 
@@ -145,7 +137,9 @@ def _panel(
     colour = alt.Color(
         "kind:N",
         scale=alt.Scale(domain=names, range=[BLUE, ORANGE, _GREY, "#6b4fa0"][: len(names)]),
-        legend=alt.Legend(title=None, orient="right", symbolType="stroke", symbolStrokeWidth=3, symbolSize=400),
+        legend=alt.Legend(
+            title=None, orient="right", symbolType="stroke", symbolStrokeWidth=3, symbolSize=400, symbolOpacity=1
+        ),
     )
     heading = alt.TitleParams(text=title, fontSize=13, fontWeight="normal", offset=8)
     marks = banded(rows, layers_x(layers), y, axis, scale, colour, str(axis["title"]))

@@ -41,7 +41,8 @@ def claims(told: Told) -> list[Claim]:
             heads = ", ".join(_named(row) for row in rows[:4])
             more = f" and {len(rows) - 4} more" if len(rows) > 4 else ""
             text = f"{_title(role)} heads, which {_DOES[role]}: {heads}{more}."
-            said.append(Claim(text, "head_roles", role in ("mover", "relation", "name mover", "induction")))
+            brief = f"{_title(role)} heads, which {_DOES[role]}: {', '.join(row['head'] for row in rows[:4])}{more}."
+            said.append(Claim(text, "head_roles", role in ("mover", "relation", "name mover", "induction"), brief))
     if none := [role for role, rows in found.items() if not rows]:
         said.append(Claim(f"No head passes all tests for: {', '.join(none)}.", "head_roles"))
     by_role: dict[str, dict[str, Row]] = {}
@@ -55,7 +56,9 @@ def claims(told: Told) -> list[Claim]:
                 f"Without its {count(after['heads'], 'head')} of the role {role} the {after['measure']} goes "
                 f"from {decimal(before['value'])} to {_metric(after)}{beside}."
             )
-            said.append(Claim(text, "role_ablations"))
+            left = f"on {percent(after['hit_at_1'])} of prompts instead of {percent(before['hit_at_1'])}"
+            brief = f"Without the {role} heads the answer comes first {left}."
+            said.append(Claim(text, "role_ablations", told.n > 1 and after["hit_at_1"] < before["hit_at_1"], brief))
     return said
 
 
@@ -124,7 +127,7 @@ def _panel(
 ) -> alt.LayerChart | alt.FacetChart:
     axis = alt.Axis(title=None, domain=False, ticks=False, labelColor=INK, labelFontSize=12, labelLimit=260)
     y = alt.Y("label:N", scale=alt.Scale(domain=order), axis=axis if first else None)
-    look = alt.Axis(title=title, tickCount=4, format=".0%" if field == "attention" else ",.2~f")
+    look = alt.Axis(title=title, tickCount=3, format=".0%" if field == "attention" else ",.2~f")
     tooltip = [
         alt.Tooltip("label:N", title="head"),
         alt.Tooltip(f"{field}:Q", format=".3f"),
