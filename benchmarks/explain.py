@@ -122,7 +122,6 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--runs", nargs="+", type=Path, default=[])
     asked = parser.parse_args()
-    model = ws.load_model("smollm2-135m")
     found: dict[str, dict[str, Any]] = {}
     seconds: dict[str, float] = {}
     for run in asked.runs:
@@ -131,7 +130,7 @@ def main() -> None:
         found[run.name] = {name: section for name, section in sections.items() if "summary" in section}
         seconds[run.name] = sum(section["seconds"] for section in sections.values())
     for task, size in zip_longest(asked.tasks, asked.sizes, fillvalue=50):
-        found[task], seconds[task] = explained(model, task, size)
+        found[task], seconds[task] = explained(ws.load_model("smollm2-135m"), task, size)
         print(f"{task}: {seconds[task]:.0f} s", flush=True)
     took = ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
     machine = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} at the end"
