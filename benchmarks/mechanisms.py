@@ -296,25 +296,27 @@ def years(model: ws.ResidualModel) -> list[str]:
     ]
 
 
-CURRENCY = "facts/country_currency"
+STANDING = "The official currency of Malaysia is called the"
 
 
 def wrong(model: ws.ResidualModel) -> list[str]:
     """Wrong facts of one relation, and the standing example."""
-    template = "The official currency of {subject} is called the"
-    task = ws.load_task(CURRENCY, model, known=None, template=template, size=None)
-    pairs = [*task.train, *task.validation, *task.test]
-    pairs.sort(key=lambda pair: "Malaysia" not in pair.prompt)  # the standing example is among those that are asked
-    found = lenses.hallucination(model, pairs[:60], draws=2)
+    task = ws.load_task(CAPITAL, model, known=None, size=None)
+    found = lenses.hallucination(model, [*task.train, *task.validation, *task.test][:60], draws=2)
+    tops = model.forward(model.tokens([STANDING])).logits[0].softmax(-1).topk(5)
+    said = ", ".join(
+        f"{text!r} {chance:.0%}"
+        for text, chance in zip(model.decode(tops.indices.tolist()), tops.values.tolist(), strict=True)
+    )
     facts, layers = found.facts, model.graph.layers
     overtaken = [fact for fact in facts if fact.right_led > 0]
     late = sorted(fact.overtakes for fact in overtaken)
-    standing = [fact for fact in facts if "Malaysia" in fact.prompt]
-    shown = standing + [fact for fact in facts if fact not in standing][:6]
     return [
         "## Hallucination: facts the model gets wrong",
         "",
-        f"{CURRENCY} asked as “{template}”: {found.known} facts known (an answer is the top token), n = {len(facts)} "
+        f"The standing example, “{STANDING}”: {said}.",
+        "",
+        f"{CAPITAL}: {found.known} facts known (an answer is the top token), n = {len(facts)} "
         f"wrong. The right token is ahead of the wrong one after some layer on {len(overtaken)} of these; there the "
         f"wrong one is ahead for good from a median of {late[len(late) // 2] if late else 0} of {layers} layers done.",
         "",
@@ -330,10 +332,9 @@ def wrong(model: ws.ResidualModel) -> list[str]:
                     f"{fact.overtakes} layers",
                     fact.writer,
                 )
-                for fact in shown
+                for fact in facts[:8]
             ],
         ),
-        "" if standing else "The standing example (Malaysia) is not among the facts with a counterfactual.",
         "Heads that write most of D directly, mean over the wrong facts, beside what they write towards right answers "
         f"of the {found.known} known facts:",
         "",

@@ -165,7 +165,7 @@ def hallucination(
     order = direct.mean(1).argsort(descending=True, stable=True).tolist()
     intervals = mean_intervals(direct.numpy(), seed)
     writers = tuple(
-        WrongWriter(names[head], len(wrong), float(direct[head].mean()), *intervals[head], float(to_right[head]))
+        WrongWriter(names[head], len(wrong), float(direct[head].mean()), *intervals[int(head)], float(to_right[head]))
         for head in order
     )
     facts = _facts(model, asked, tops, [names[head] for head in direct.argmax(0).tolist()])
