@@ -57,7 +57,7 @@ IOI = (
     Role("previous-token", "S1+1", "S1", 0),
 )
 REPEATED = (
-    Role("induction", "last", "subject", 1),
+    Role("induction", "last", "subject", 0),
     Role("duplicate-token", "last", "previous", 0),
     Role("previous-token", "subject", "previous", 0),
 )
