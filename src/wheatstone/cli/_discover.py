@@ -26,10 +26,9 @@ from wheatstone.cli._options import (
     SkipBadOption,
     TaskOption,
     TemplateOption,
-    template_of,
 )
 from wheatstone.cli._output import JsonOption, Output
-from wheatstone.cli._prompts import on_test, pairs_of
+from wheatstone.cli._prompts import given_pairs, named_task, on_test
 
 
 def discover(
@@ -140,9 +139,7 @@ def discover(
     by layer, attention, figures and report.html.
     """
     started = time.perf_counter()
-    if task and any((prompt, counterfactual, answer, distractor, prompts)):
-        raise RequestError(expected="either --task or prompts", got="both", do="leave one of them out")
-    pairs = None if task else pairs_of(prompt, counterfactual, answer, distractor, prompts)
+    pairs = given_pairs(task, prompt, counterfactual, answer, distractor, prompts)
     from wheatstone.runs import add_file, catalogue_add, check_free, new_run
 
     if out is not None:
@@ -176,23 +173,20 @@ def discover(
         asked: tuple[tuple[list[int] | None, MlpParts], ...] = ((neurons_of, "neurons"), (experts_of, "experts"))
         loaded = loaded.split({layer: into for layers, into in asked for layer in layers or ()})
         report("starting", 1, 1)
-        found = None
-        if task:
-            from wheatstone.tasks import load_task
-
-            found = load_task(
-                task,
-                loaded,
-                seed=seed,
-                known=known or None,
-                template=template_of(template),
-                size=size,
-                strict=not skip_bad,
-                report=report,
-            )
+        found = named_task(
+            task,
+            loaded,
+            seed=seed,
+            known=known,
+            size=size,
+            template=template,
+            skip_bad=skip_bad,
+            report=report,
+        )
+        if found:
             settings = replace(settings, metric=metric or found.metric, task=found.name)
             settings.check()
-        pairs = pairs or (found.train if found else ())
+        pairs = found.train if found else pairs
         plan = plan_discovery(loaded, pairs, settings, timed=dry_run)
         if dry_run:
             output.document(plan.to_dict())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
-from wheatstone._errors import RequestError, RunError
+from wheatstone._errors import RunError
 from wheatstone.cli._options import (
     AnswerOption,
     CounterfactualOption,
@@ -19,14 +19,14 @@ from wheatstone.cli._options import (
     KnownOption,
     ModelOption,
     PromptOption,
+    PromptsOption,
     SizeOption,
     SkipBadOption,
     TaskOption,
     TemplateOption,
-    template_of,
 )
 from wheatstone.cli._output import JsonOption, Output
-from wheatstone.cli._prompts import pairs_of
+from wheatstone.cli._prompts import given_pairs, named_task
 
 if TYPE_CHECKING:
     from wheatstone.runs import ConfirmedRow
@@ -48,10 +48,7 @@ def screen(
     counterfactual: CounterfactualOption = None,
     answer: AnswerOption = None,
     distractor: DistractorOption = None,
-    prompts: Annotated[
-        Path | None,
-        typer.Option("--prompts", help="Instead: a JSON Lines file of {prompt, counterfactual, answers, distractors}."),
-    ] = None,
+    prompts: PromptsOption = None,
     task: TaskOption = None,
     template: TemplateOption = None,
     known: KnownOption = 10,
@@ -84,9 +81,7 @@ def screen(
     Of a task, its training pairs are used.
     """
     started = time.perf_counter()
-    if task and any((prompt, counterfactual, answer, distractor, prompts)):
-        raise RequestError(expected="either --task or prompts", got="both", do="leave one of them out")
-    pairs = None if task else pairs_of(prompt, counterfactual, answer, distractor, prompts)
+    pairs = given_pairs(task, prompt, counterfactual, answer, distractor, prompts)
     from wheatstone.runs import add_file, catalogue_add, check_free, new_run
 
     check_free(out, force=force)
@@ -99,20 +94,16 @@ def screen(
 
         loaded = load_model(model, device=device, dtype=dtype, report=report)
         report("starting", 1, 1)
-        found = None
-        if task:
-            from wheatstone.tasks import load_task
-
-            found = load_task(
-                task,
-                loaded,
-                seed=seed,
-                known=known or None,
-                template=template_of(template),
-                size=size,
-                strict=not skip_bad,
-                report=report,
-            )
+        found = named_task(
+            task,
+            loaded,
+            seed=seed,
+            known=known,
+            size=size,
+            template=template,
+            skip_bad=skip_bad,
+            report=report,
+        )
         settings = NeuronSettings(
             direction=direction,
             top=top,
@@ -120,7 +111,7 @@ def screen(
             task=found.name if found else "",
             seed=seed,
         )
-        run = run_neurons(loaded, pairs or (found.train if found else ()), settings, report=report)
+        run = run_neurons(loaded, found.train if found else pairs, settings, report=report)
         with new_run(out, force=force) as folder:
             run.save(folder)
             if found:

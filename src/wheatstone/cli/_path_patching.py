@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Column, Table
 
-from wheatstone._errors import RequestError
 from wheatstone.cli._options import (
     AnswerOption,
     CounterfactualOption,
@@ -23,7 +22,7 @@ from wheatstone.cli._options import (
     TaskOption,
 )
 from wheatstone.cli._output import JsonOption, Output
-from wheatstone.cli._prompts import pairs_of
+from wheatstone.cli._prompts import given_pairs, named_task
 
 if TYPE_CHECKING:
     from wheatstone.circuits import Experiment
@@ -80,23 +79,20 @@ def path_patching(
     Heads between keep what they wrote on the clean prompt; what the receivers then read differently goes on to the
     logits as in any run. Of a task, its training split is used.
     """
-    if task and any((prompt, counterfactual, answer, distractor, prompts)):
-        raise RequestError(expected="either --task or prompts", got="both", do="leave one of them out")
-    pairs = None if task else pairs_of(prompt, counterfactual, answer, distractor, prompts)
+    pairs = given_pairs(task, prompt, counterfactual, answer, distractor, prompts)
     output = Output(as_json)
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.circuits import Experiment
         from wheatstone.discovery import path_patching as patched
         from wheatstone.models import load_model
-        from wheatstone.tasks import load_task
 
         loaded = load_model(model, device=device, dtype=dtype, report=report)
         report("starting", 1, 1)
-        found = load_task(task, loaded, seed=seed, known=known or None, size=size, report=report) if task else None
+        found = named_task(task, loaded, seed=seed, known=known, size=size, report=report)
         experiment = Experiment(
             loaded,
-            pairs or (found.train if found else ()),
+            found.train if found else pairs,
             ablation=ablation,
             metric=metric or (found.metric if found else "logit_diff"),
         )

@@ -6,13 +6,64 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheatstone._errors import PromptError, RequestError
+from wheatstone.cli._options import template_of
 from wheatstone.cli._output import Output
 
 if TYPE_CHECKING:
     from wheatstone._progress import Reporter
+    from wheatstone.models import ResidualModel
     from wheatstone.runs import DiscoveryRun
     from wheatstone.tasks import PromptPair, Task
     from wheatstone.verification import Verification
+
+
+def given_pairs(
+    task: str | None,
+    prompt: str | None,
+    counterfactual: str | None,
+    answers: list[str] | None,
+    distractors: list[str] | None,
+    file: Path | None,
+) -> list[PromptPair]:
+    """The prompt pairs that a verb was given; none where a task was named instead.
+
+    Raises:
+        PromptError: a record is not one.
+        RequestError: a task and prompts, or neither, or not all that a pair needs.
+    """
+    if not task:
+        return pairs_of(prompt, counterfactual, answers, distractors, file)
+    if any((prompt, counterfactual, answers, distractors, file)):
+        raise RequestError(expected="either --task or prompts", got="both", do="leave one of them out")
+    return []
+
+
+def named_task(
+    task: str | None,
+    model: ResidualModel,
+    *,
+    seed: int,
+    known: int,
+    size: int,
+    template: str | None = None,
+    skip_bad: bool = False,
+    report: Reporter,
+) -> Task | None:
+    """The task that a verb was given, by its options; None where prompts were given instead."""
+    if not task:
+        return None
+    from wheatstone.tasks import load_task
+
+    return load_task(
+        task,
+        model,
+        seed=seed,
+        known=known or None,
+        template=template_of(template),
+        size=size,
+        strict=not skip_bad,
+        report=report,
+    )
 
 
 def pairs_of(

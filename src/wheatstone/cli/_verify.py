@@ -21,10 +21,9 @@ from wheatstone.cli._options import (
     SizeOption,
     TaskOption,
     TemplateOption,
-    template_of,
 )
 from wheatstone.cli._output import JsonOption, Output
-from wheatstone.cli._prompts import pairs_of, task_split
+from wheatstone.cli._prompts import named_task, pairs_of, task_split
 from wheatstone.cli._tables import verification_table
 
 
@@ -78,18 +77,8 @@ def verify(
         loaded = load_model(model or manifest["model"]["id"], device=device, dtype=dtype, report=report)
         same_weights(loaded, circuit)
         report("starting", 1, 1)
-        if task:
-            from wheatstone.tasks import load_task
-
-            found = load_task(
-                task,
-                loaded,
-                seed=seed,
-                known=known or None,
-                template=template_of(template),
-                size=size,
-                report=report,
-            )
+        found = named_task(task, loaded, seed=seed, known=known, size=size, template=template, report=report)
+        if found:
             others = list(found.split(split or "test"))
             if not others:
                 raise RequestError(

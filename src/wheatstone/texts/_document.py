@@ -113,7 +113,7 @@ def _files(paths: Iterable[Path], skipped: Skipped) -> Generator[Document]:
 def _rows(source: str) -> Generator[Document]:
     name, _, column = source.partition(":")
     try:
-        from datasets import load_dataset
+        from datasets import load_dataset  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise RequestError(
             expected=f"a file or folder {source!r}, or the package `datasets` to read it as a dataset's id",
