@@ -1,7 +1,7 @@
 """Compiles RASP programs to transformer weights whose circuit is known, and writes down the circuit.
 
-    python -m venv /tmp/tracr && /tmp/tracr/bin/pip install tracr-pypi==1.0.0
-    /tmp/tracr/bin/python benchmarks/tracr/compile.py
+    python -m venv .venv-tracr && .venv-tracr/bin/pip install tracr-pypi==1.0.0
+    .venv-tracr/bin/python benchmarks/tracr/compile.py
 
 Needs jax; the `.npz` files it writes beside itself are committed, and nothing else needs it.
 
