@@ -34,7 +34,7 @@ def main() -> None:
     print(text)
     if options.write:
         for name, draw in STUDY_FIGURES.items():
-            (DOCS / "images" / f"relations-{name}.png").write_bytes(png_of(Picture.of(draw(study)).svg))
+            (DOCS / "images" / f"relations-{name}.png").write_bytes(png_of(Picture.of(draw(study)).svg, scale=1))
         (DOCS / "results" / "relations.md").write_text(text, encoding="utf-8")
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager
-from io import BufferedIOBase
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from wheatstone._errors import RequestError
+from wheatstone.cli._new_file import check_new, new_file
 from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption
 from wheatstone.cli._output import JsonOption, Output
 
@@ -47,7 +43,7 @@ def compress(
     """
     output = Output(as_json)
     _readable(source)
-    with output.progress() as report, _whole(out, force=force) as target:
+    with output.progress() as report, new_file(out, force=force) as partial:
         report("starting", 0, None)
         from wheatstone.compression import compress as run
         from wheatstone.compression import estimate_seconds
@@ -62,7 +58,7 @@ def compress(
                 do="compress a part, or say --yes",
             )
         report("starting", 1, 1)
-        with source.open("rb") as opened:
+        with source.open("rb") as opened, partial.open("wb") as target:
             done = run(loaded, opened, target, mixing=mixing, threads=threads, report=report)
     ratio = done.bytes_in / done.bytes_out
     output.document({**vars(done), "out": str(out), "bits_per_byte": 8 / ratio if done.bytes_in else None})
@@ -85,7 +81,7 @@ def decompress(
     """
     output = Output(as_json)
     _readable(source)
-    with output.progress() as report, _whole(out, force=force) as target, source.open("rb") as opened:
+    with output.progress() as report, new_file(out, force=force) as partial, source.open("rb") as opened:
         report("starting", 0, None)
         from wheatstone.compression import decompress as run
         from wheatstone.compression import open_checked
@@ -94,7 +90,8 @@ def decompress(
         open_checked(opened)  # what is no such file needs no model
         loaded = load_model(model, device=device, dtype=dtype, report=report)
         report("starting", 1, 1)
-        size = run(loaded, opened, target, threads=threads, report=report)
+        with partial.open("wb") as target:
+            size = run(loaded, opened, target, threads=threads, report=report)
     output.document({"bytes": size, "out": str(out)})
     output.print(f"{size:,} bytes restored: {out}", markup=False)
 
@@ -109,6 +106,8 @@ def bits(
     as_json: JsonOption = False,
 ) -> None:
     """What a text costs a model in bits, token by token, beside gzip, bzip2, xz, zstd and brotli."""
+    if out is not None:
+        check_new(out, force=force)
     output = Output(as_json)
     path = Path(source)
     data = path.read_bytes() if len(source) < 4096 and path.is_file() else source.encode()
@@ -123,8 +122,9 @@ def bits(
     if out is not None:
         from wheatstone.figures import bits_page
 
-        with _whole(out, force=force) as target:
-            target.write(bits_page(found, loaded.id, path.name if path.is_file() else source).encode())
+        with new_file(out, force=force) as partial:
+            page = bits_page(found, loaded.id, path.name if path.is_file() else source)
+            partial.write_text(page, encoding="utf-8")
     output.document(found.to_dict())
     output.print(
         f"{found.total:,.1f} bits: {found.per_byte:.3f} a byte of {found.bytes:,}, "
@@ -140,26 +140,3 @@ def bits(
 def _readable(source: Path) -> None:
     if not source.is_file():
         raise RequestError(expected="a file to read", got=str(source), do="name a file that is there")
-
-
-@contextmanager
-def _whole(out: Path, *, force: bool) -> Generator[BufferedIOBase, None, None]:
-    """A temporary file beside `out` that takes its place when all went well, and is gone otherwise."""
-    if out.exists() and not force:
-        raise RequestError(expected="a new file", got=f"{out}, which is there", do="choose another --out, or --force")
-    try:
-        handle, work = tempfile.mkstemp(prefix=f".{out.name}.partial-", dir=out.absolute().parent)
-    except OSError as error:
-        raise RequestError(
-            expected="a folder that can be written", got=f"{out}: {error.strerror}", do="choose another --out"
-        ) from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(work, 0o666 & ~mask)
-        os.replace(work, out)
-    except BaseException:
-        Path(work).unlink(missing_ok=True)
-        raise

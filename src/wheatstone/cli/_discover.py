@@ -28,7 +28,7 @@ from wheatstone.cli._options import (
     TemplateOption,
 )
 from wheatstone.cli._output import JsonOption, Output
-from wheatstone.cli._prompts import given_pairs, named_task, on_test
+from wheatstone.cli._prompts import named_task, on_test, pairs_of
 
 
 def discover(
@@ -139,7 +139,7 @@ def discover(
     by layer, attention, figures and report.html.
     """
     started = time.perf_counter()
-    pairs = given_pairs(task, prompt, counterfactual, answer, distractor, prompts)
+    pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts)
     from wheatstone.runs import add_file, catalogue_add, check_free, new_run
 
     if out is not None:

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from wheatstone._errors import RequestError, RunError
+from wheatstone._errors import RequestError
+from wheatstone.cli._new_file import new_file
 from wheatstone.cli._output import JsonOption, Output
 
 _PICTURES = ("svg", "png")
@@ -43,18 +44,10 @@ def export(
     stem = figure if format in _PICTURES else "circuit"
     ending = "eap.json" if format == "eap-json" else format
     path = out or run.absolute().parent / f"{run.absolute().name}.{stem}.{ending}"
-    if path.exists() and not force:
-        raise RunError(expected="a new file", got=f"{path}, which exists", do="choose another --out or use --force")
-    if not path.absolute().parent.is_dir():
-        raise RunError(
-            expected="an existing folder", got=str(path.absolute().parent), do="make it, or choose another --out"
-        )
-    partial = path.with_name(f".partial-{path.name}.{ending}")
-    try:
-        _write(run, format, figure, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with new_file(path, force=force) as partial:
+        named = partial.with_name(f"{partial.name}.{ending}")  # what draws goes by the ending
+        _write(run, format, figure, named)
+        named.replace(partial)
     output = Output(as_json)
     output.document({"run": str(run), "format": format, "file": str(path)})
     output.print(f"wrote {path}")

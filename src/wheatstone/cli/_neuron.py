@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
-from wheatstone._errors import RunError
+from wheatstone.cli._new_file import check_new, new_file
 from wheatstone.cli._options import (
     AnswerOption,
     CounterfactualOption,
@@ -26,7 +26,7 @@ from wheatstone.cli._options import (
     TemplateOption,
 )
 from wheatstone.cli._output import JsonOption, Output
-from wheatstone.cli._prompts import given_pairs, named_task
+from wheatstone.cli._prompts import named_task, pairs_of
 
 if TYPE_CHECKING:
     from wheatstone.runs import ConfirmedRow
@@ -81,7 +81,7 @@ def screen(
     Of a task, its training pairs are used.
     """
     started = time.perf_counter()
-    pairs = given_pairs(task, prompt, counterfactual, answer, distractor, prompts)
+    pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts)
     from wheatstone.runs import add_file, catalogue_add, check_free, new_run
 
     check_free(out, force=force)
@@ -162,10 +162,7 @@ def show(
 ) -> None:
     """Write one neuron's page: the tokens it writes; with --run what it is worth and foretells on the run's prompts."""
     path = out or Path(f"{neuron}.html")
-    if path.exists() and not force:
-        raise RunError(expected="a new file", got=f"{path}, which exists", do="choose another --out or use --force")
-    if not path.absolute().parent.is_dir():
-        raise RunError(expected="an existing folder", got=str(path.absolute().parent), do="make it first")
+    check_new(path, force=force)
     output = Output(as_json)
     with output.progress() as report:
         report("starting", 0, None)
@@ -184,7 +181,8 @@ def show(
             experiment=None if run is None else experiment_of(run, loaded),
             report=report,
         )
-        path.write_text(neuron_page(facts), encoding="utf-8")
+        with new_file(path, force=force) as partial:
+            partial.write_text(neuron_page(facts), encoding="utf-8")
     output.document(facts | {"page": str(path)})
     table = Table("promoted", Column("", justify="right"), "suppressed", Column("", justify="right"), box=None)
     found = facts["congruence"]["readout"]

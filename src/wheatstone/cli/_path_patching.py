@@ -22,7 +22,7 @@ from wheatstone.cli._options import (
     TaskOption,
 )
 from wheatstone.cli._output import JsonOption, Output
-from wheatstone.cli._prompts import given_pairs, named_task
+from wheatstone.cli._prompts import named_task, pairs_of
 
 if TYPE_CHECKING:
     from wheatstone.circuits import Experiment
@@ -79,7 +79,7 @@ def path_patching(
     Heads between keep what they wrote on the clean prompt; what the receivers then read differently goes on to the
     logits as in any run. Of a task, its training split is used.
     """
-    pairs = given_pairs(task, prompt, counterfactual, answer, distractor, prompts)
+    pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts)
     output = Output(as_json)
     with output.progress() as report:
         report("starting", 0, None)

@@ -17,27 +17,6 @@ if TYPE_CHECKING:
     from wheatstone.verification import Verification
 
 
-def given_pairs(
-    task: str | None,
-    prompt: str | None,
-    counterfactual: str | None,
-    answers: list[str] | None,
-    distractors: list[str] | None,
-    file: Path | None,
-) -> list[PromptPair]:
-    """The prompt pairs that a verb was given; none where a task was named instead.
-
-    Raises:
-        PromptError: a record is not one.
-        RequestError: a task and prompts, or neither, or not all that a pair needs.
-    """
-    if not task:
-        return pairs_of(prompt, counterfactual, answers, distractors, file)
-    if any((prompt, counterfactual, answers, distractors, file)):
-        raise RequestError(expected="either --task or prompts", got="both", do="leave one of them out")
-    return []
-
-
 def named_task(
     task: str | None,
     model: ResidualModel,
@@ -67,6 +46,7 @@ def named_task(
 
 
 def pairs_of(
+    task: str | None,
     prompt: str | None,
     counterfactual: str | None,
     answers: list[str] | None,
@@ -75,10 +55,16 @@ def pairs_of(
 ) -> list[PromptPair]:
     """The prompt pairs of the options `--prompt … --distractor`, or of a JSON Lines file of records.
 
+    None where a task was named instead.
+
     Raises:
         PromptError: a record is not one.
-        RequestError: some of the options are missing, or both ways are used.
+        RequestError: some of the options are missing, or two ways are used.
     """
+    if task:
+        if any((prompt, counterfactual, answers, distractors, file)):
+            raise RequestError(expected="either --task or prompts", got="both", do="leave one of them out")
+        return []
     given = [prompt, counterfactual, answers]
     if file is not None:
         if any(given):

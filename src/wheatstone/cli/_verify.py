@@ -61,7 +61,7 @@ def verify(
     given = any((prompt, counterfactual, answer, distractor, prompts))
     if given and (task or split):
         raise RequestError(expected="either prompts or a task's split", got="both", do="leave one of them out")
-    others = pairs_of(prompt, counterfactual, answer, distractor, prompts) if given else None
+    others = pairs_of(None, prompt, counterfactual, answer, distractor, prompts) if given else None
     if not given and not task and (split or (run / "task.json").is_file()):
         others = task_split(run, split or "test")
     held_out = read_json(run, "held_out.json") if others or task else []

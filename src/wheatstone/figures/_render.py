@@ -44,6 +44,6 @@ def svg_of(spec: dict[str, Any]) -> str:
     return vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
 
 
-def png_of(svg: str) -> bytes:
-    """An SVG as PNG."""
-    return vl_convert.svg_to_png(svg, scale=_SCALE)
+def png_of(svg: str, scale: float = _SCALE) -> bytes:
+    """An SVG as PNG of so many pixels a unit."""
+    return vl_convert.svg_to_png(svg, scale=scale)

@@ -3,6 +3,9 @@
 Every array here is a view of the checkpoint's own parameter; every computation inside attention and MLP is
 transformers' own code, called with inputs of our choosing. Where accelerate keeps weights on the CPU or on disk, they
 are to be read inside `present` only.
+
+Longer than other files because a layer's parts, its heads and its neurons are views of the same weights, and which of
+them a family has is decided once, here.
 """
 
 from __future__ import annotations
