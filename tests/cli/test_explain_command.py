@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import torch
 from commands import Cli, Refused
+from safetensors.torch import save_file
 
 from wheatstone.runs import damaged_files
 
@@ -20,8 +22,14 @@ def test_explain(cli: Cli, refused: Refused, tiny_task: tuple[Path, Path], own_h
     assert "a safetensors file of tuned-lens weights" in refused(
         "explain", run, "--only", "lens", "--tuned-lens", run / "none"
     )
+    assert "a span 'IO' in every prompt (6 of 6 lack it)" in refused("explain", run, "--only", "ioi")
+    assert "a run of a task facts/" in refused("explain", run, "--only", "wrong")
+    other = tmp_path / "other.safetensors"
+    save_file({"0.weight": torch.zeros(1, 1)}, other, {"model": "another"})
+    assert "names model another" in refused("explain", run, "--only", "lens", "--tuned-lens", other)
     assert not list(run.glob(".explain*"))
     assert not (run / "explain").exists()
+    assert not (run / "explain.html").exists()
 
     shown = cli("explain", run, "--only", "lens", "--only", "attribution", "--json")
     assert shown.code == 0

@@ -62,7 +62,7 @@ def test_every_section_is_written_or_says_what_it_lacks(runs: tuple[Path, Path])
         for name, section in found.items():
             assert section == json.loads((run / "explain" / f"{name}.json").read_text())
             assert section["n"] == n
-            assert ("missing" in section) != ("summary" in section)
+            assert len({"missing", "summary", "unasked"} & set(section)) == 1
             for table, rows in section.get("tables", {}).items():
                 assert pq.read_metadata(run / "explain" / f"{table}.parquet").num_rows == rows
         assert damaged_files(run) == []
@@ -80,6 +80,20 @@ def test_one_section_alone_leaves_the_others(runs: tuple[Path, Path]) -> None:
     assert {name: found[name] for name in found if name != "lens"} == {
         name: before[name] for name in before if name != "lens"
     }
+
+
+def test_a_dear_section_is_made_when_named_and_then_kept(
+    runs: tuple[Path, Path], own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, task = runs[0], json.loads((runs[0] / "task.json").read_text())["name"]
+    monkeypatch.setattr("wheatstone.lenses._competition_section.COMPETING", (task,))
+    monkeypatch.setattr("wheatstone.lenses._competition_section._EDGES", 20)
+    assert explained(run)["competition"]["unasked"] is True
+    made = explained(run, ExplainSettings(only=("competition",)))["competition"]
+    assert made["summary"]["edges"] == 20
+    assert explained(run)["competition"] == made
+    texts = [claim.text for name, claim in claims_of(run) if name == "competition"]
+    assert any("own edges do more" in text for text in texts)
 
 
 def test_requests_that_cannot_be_met_leave_the_run_as_it_was(runs: tuple[Path, Path]) -> None:

@@ -18,8 +18,9 @@ def explain(
         list[str] | None,
         typer.Option(
             "--only",
-            help="A section to make, as `--json` names them; may be repeated. By default all that the run has what it "
-            "takes for; the others are listed with what is missing.",
+            help="A section to make; may be repeated: lens, attribution, attention, vocabulary, roles, recall, ioi, "
+            "years, wrong, demonstrations, hops, competition. By default all that the run has what it takes for, but "
+            "demonstrations and competition, which take minutes; the others are listed with what is missing.",
             metavar="SECTION",
         ),
     ] = None,
@@ -62,18 +63,22 @@ def explain(
             page = render_explanation(run, folder, report)
         add_text(run, "explain.html", page)
     missing = {name: section["missing"] for name, section in found.items() if "missing" in section}
+    unasked = [name for name, section in found.items() if "unasked" in section]
     seconds = round(time.perf_counter() - started, 2)
     output.document(
         {
             "run": str(run),
             "page": str(run / "explain.html"),
             "seconds": seconds,
-            "sections": {name: section for name, section in found.items() if name not in missing},
+            "sections": {name: section for name, section in found.items() if "summary" in section},
             "missing": missing,
+            "unasked": unasked,
         }
     )
     for _, claim in claims_of(run):
         output.print(claim.text, markup=False)
     for name, what in missing.items():
         output.print(f"not shown: {name}, because the run lacks {what}", markup=False)
+    for name in unasked:
+        output.print(f"not shown: {name}, because it takes minutes; ask for it with --only {name}", markup=False)
     output.print(f"\npage     {run / 'explain.html'}\nrows     {run / 'explain'} ({seconds:.0f} s)", markup=False)

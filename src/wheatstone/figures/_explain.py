@@ -65,6 +65,7 @@ def render_explanation(run: Path, folder: Path | None = None, report: Reporter =
         parts=parts,
         leads=[claim for part in parts for claim in part["claims"] if claim.lead],
         missing={name: section.about for name, section in sections.items() if "missing" in section.about},
+        unasked={name: section.about for name, section in sections.items() if "unasked" in section.about},
         titles={name: part.title for name, part in PARTS.items()},
         scripts=scripts,
         hashes=[script_hash(script) for script in scripts],

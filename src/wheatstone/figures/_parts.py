@@ -5,10 +5,16 @@ from __future__ import annotations
 from wheatstone.figures import (
     _attention_part,
     _attribution_part,
+    _competition_part,
+    _demonstrations_part,
+    _hops_part,
+    _ioi_part,
     _lens_part,
     _recall_part,
     _roles_part,
     _vocabulary_part,
+    _wrong_part,
+    _years_part,
 )
 from wheatstone.figures._explained import Part
 
@@ -19,5 +25,11 @@ PARTS: dict[str, Part] = {
     "vocabulary": _vocabulary_part.PART,
     "roles": _roles_part.PART,
     "recall": _recall_part.PART,
+    "ioi": _ioi_part.PART,
+    "years": _years_part.PART,
+    "wrong": _wrong_part.PART,
+    "demonstrations": _demonstrations_part.PART,
+    "hops": _hops_part.PART,
+    "competition": _competition_part.PART,
 }
 """One entry for every entry of `wheatstone.lenses.SECTIONS`."""

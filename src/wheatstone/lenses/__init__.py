@@ -22,6 +22,7 @@ from wheatstone.lenses._competition import Verdict as Verdict
 from wheatstone.lenses._competition import competition as competition
 from wheatstone.lenses._competition import strengths as strengths
 from wheatstone.lenses._competition import strongest_path as strongest_path
+from wheatstone.lenses._competition_section import RungStrength as RungStrength
 from wheatstone.lenses._greater_than import YEAR_FORMS as YEAR_FORMS
 from wheatstone.lenses._greater_than import YearCell as YearCell
 from wheatstone.lenses._greater_than import YearForm as YearForm
@@ -74,6 +75,9 @@ from wheatstone.lenses._section import Section as Section
 from wheatstone.lenses._section import Table as Table
 from wheatstone.lenses._sections import SECTIONS as SECTIONS
 from wheatstone.lenses._sections import sections_named as sections_named
+from wheatstone.lenses._spelling import BegunFact as BegunFact
+from wheatstone.lenses._spelling import begun_otherwise as begun_otherwise
+from wheatstone.lenses._spelling import in_any_case as in_any_case
 from wheatstone.lenses._task_circuits import COMPETING as COMPETING
 from wheatstone.lenses._task_circuits import task_circuits as task_circuits
 from wheatstone.lenses._tuned import TunedLens as TunedLens
@@ -86,6 +90,7 @@ __all__ = [
     "SECTIONS",
     "YEAR_FORMS",
     "AttentionRow",
+    "BegunFact",
     "Competition",
     "CompetitionRow",
     "Enrichment",
@@ -116,6 +121,7 @@ __all__ = [
     "Role",
     "RoleAblation",
     "Rung",
+    "RungStrength",
     "Section",
     "SpanAttention",
     "Strength",
@@ -134,6 +140,7 @@ __all__ = [
     "attention",
     "attribute_tokens",
     "attribution",
+    "begun_otherwise",
     "competition",
     "copying_ladder",
     "direct_effects",
@@ -141,6 +148,7 @@ __all__ = [
     "head_attention",
     "head_roles",
     "head_writes",
+    "in_any_case",
     "in_context",
     "ioi_heads",
     "logit_lens",

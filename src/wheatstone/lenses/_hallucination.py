@@ -11,6 +11,10 @@ on facts that the model knows. Three things are tried on the facts it gets wrong
 
 each also with as many random heads. The fact is mended if the right answer's token is then the top one.
 
+An answer may be written with a capital or without one ("ringgit", "Ringgit"); the right token is the one of its
+spellings that the model places best. A fact counts as right by the answer's first token. As many answers may begin
+alike, those that the model then goes on to write otherwise are told apart.
+
 Source: Yao et al. 2024 (arXiv 2405.17969), section 4, figure on hallucination; Ortu et al. 2024 (arXiv 2402.11655).
 """
 
@@ -28,9 +32,13 @@ from torch import Tensor
 from wheatstone._errors import PromptError
 from wheatstone._progress import Reporter, silent
 from wheatstone.lenses._readout import Readout
+from wheatstone.lenses._spelling import BegunFact, begun_otherwise, continued, in_any_case
 from wheatstone.models import Intervention, KnockOutAttention, Replace, ResidualModel, Scale
-from wheatstone.tasks import Encoded, PromptPair, answered, encode
+from wheatstone.tasks import Encoded, PromptPair, answered, encode, gather
 from wheatstone.verification import mean_intervals
+
+_WRITTEN = 4
+"""Tokens of an answer that are shown of what the model writes."""
 
 
 class WrongFact(NamedTuple):
@@ -40,6 +48,7 @@ class WrongFact(NamedTuple):
         prompt: the prompt.
         right: first token of the answer.
         wrong: the model's top token.
+        written: what the model goes on to write, the wrong token and those that follow it.
         difference: D at the end, logits.
         right_rank: of the right token at the end.
         right_led: layers after which the right token is ahead of the wrong one.
@@ -50,6 +59,7 @@ class WrongFact(NamedTuple):
     prompt: str
     right: str
     wrong: str
+    written: str
     difference: float
     right_rank: int
     right_led: int
@@ -105,7 +115,8 @@ class Hallucination:
     """What happens on the facts a model gets wrong.
 
     Args:
-        known: facts whose top token is an answer.
+        known: facts whose top token is an answer's, out of those that were used.
+        begun: those of them that go on otherwise.
         movers: heads that write most of the right answers there, strongest first.
         facts: those it gets wrong.
         writers: heads by what they write of D, most first.
@@ -113,6 +124,7 @@ class Hallucination:
     """
 
     known: int
+    begun: tuple[BegunFact, ...]
     movers: tuple[str, ...]
     facts: tuple[WrongFact, ...]
     writers: tuple[WrongWriter, ...]
@@ -124,6 +136,7 @@ def hallucination(
     pairs: Sequence[PromptPair],
     *,
     heads: int = 3,
+    most: int | None = None,
     draws: int = 5,
     seed: int = 0,
     report: Reporter = silent,
@@ -134,6 +147,7 @@ def hallucination(
         model: the model.
         pairs: facts of one relation with a span `subject`, not filtered by what is known.
         heads: movers and writers that are changed.
+        most: facts of either kind that are used, the first so many; None for all.
         draws: sets of random heads.
         seed: of the draws and the bootstrap.
         report: told how far it is.
@@ -145,6 +159,7 @@ def hallucination(
     token is chosen because it won, so D is large by selection; so is each fact's strongest writer. An alias that the
     records lack counts as wrong.
     """
+    pairs = [in_any_case(model, pair) for pair in pairs]
     rows = answered(model, pairs, report=report)
     right = [pair for pair, row in zip(pairs, rows, strict=True) if row.rank == 1]
     wrong = [pair for pair, row in zip(pairs, rows, strict=True) if row.rank > 1]
@@ -155,23 +170,24 @@ def hallucination(
             do="give more facts of the relation, loaded with known=None",
         )
     report("hallucination", 0, 4)
-    known, asked = encode(model, right), encode(model, wrong)
-    to_right = _head_writes(model, known, known.answers[:, 0], known.distractors[:, 0]).mean(1)
+    begun = tuple(begun_otherwise(model, right[:most]))
+    known, asked = encode(model, right[:most]), encode(model, wrong[:most])
+    to_right = _head_writes(model, known, _best(model, known)[1], known.distractors[:, 0]).mean(1)
     best = to_right.argsort(descending=True, stable=True)[:heads].tolist()
-    tops = model.forward(asked.clean).logits.argmax(-1)
+    tops, rights = _best(model, asked)
     report("hallucination", 1, 4)
-    direct = _head_writes(model, asked, tops, asked.answers[:, 0])
+    direct = _head_writes(model, asked, tops, rights)
     names = [name for name in model.graph.nodes if name.startswith("a")]
     order = direct.mean(1).argsort(descending=True, stable=True).tolist()
     intervals = mean_intervals(direct.numpy(), seed)
     writers = tuple(
-        WrongWriter(names[head], len(wrong), float(direct[head].mean()), *intervals[int(head)], float(to_right[head]))
+        WrongWriter(names[head], len(tops), float(direct[head].mean()), *intervals[int(head)], float(to_right[head]))
         for head in order
     )
-    facts = _facts(model, asked, tops, [names[head] for head in direct.argmax(0).tolist()])
+    facts = _facts(model, asked, tops, rights, [names[head] for head in direct.argmax(0).tolist()])
     report("hallucination", 2, 4)
     movers = tuple(names[head] for head in best)
-    trial = _Trial(model, known, asked, tops, seed)
+    trial = _Trial(model, known, asked, tops, rights, seed)
     draw = Random(seed)
     random = [tuple(draw.sample(names, heads)) for _ in range(draws)]
     silent_ones = tuple(names[head] for head in order[:heads])
@@ -185,7 +201,14 @@ def hallucination(
         for chosen, what in (([those], ", ".join(those)), (random, "random"))
     ]
     report("hallucination", 4, 4)
-    return Hallucination(len(right), movers, facts, writers, tuple(mendings))
+    return Hallucination(len(known.pairs), begun, movers, facts, writers, tuple(mendings))
+
+
+def _best(model: ResidualModel, encoded: Encoded) -> tuple[Int[Tensor, " batch"], Int[Tensor, " batch"]]:
+    """Each prompt's top token, and the answer's token that the model places best."""
+    logits = model.forward(encoded.clean).logits
+    best = gather(logits, encoded.answers, -torch.inf).argmax(-1)
+    return logits.argmax(-1), encoded.answers[torch.arange(len(best)), best]
 
 
 def _head_writes(
@@ -202,17 +225,23 @@ def _head_writes(
 
 
 def _facts(
-    model: ResidualModel, asked: Encoded, tops: Int[Tensor, " batch"], writers: Sequence[str]
+    model: ResidualModel,
+    asked: Encoded,
+    tops: Int[Tensor, " batch"],
+    right: Int[Tensor, " batch"],
+    writers: Sequence[str],
 ) -> tuple[WrongFact, ...]:
     nodes = model.forward(asked.clean, cache=True).nodes
     assert nodes is not None
-    every, right = torch.arange(len(tops)), asked.answers[:, 0]
+    every = torch.arange(len(tops))
     streams = model.after_layers(nodes[:, every, asked.last])
     logits = torch.stack([model.unembed(stream)[every[:, None], torch.stack((tops, right), 1)] for stream in streams])
     ahead = logits[..., 0] > logits[..., 1]
     end = model.unembed(streams[-1])
     ranks = (end >= end[every, right][:, None]).sum(-1).tolist()
-    texts = zip(model.decode(right.tolist()), model.decode(tops.tolist()), strict=True)
+    written = continued(model, [pair.prompt for pair in asked.pairs], _WRITTEN)
+    said = ["".join(model.decode(tokens)) for tokens in written]
+    texts = zip(model.decode(right.tolist()), model.decode(tops.tolist()), said, strict=True)
     return tuple(
         WrongFact(
             pair.prompt,
@@ -236,9 +265,15 @@ class _Trial:
     """Runs changes on the wrong facts, and on the known ones to see what they cost."""
 
     def __init__(
-        self, model: ResidualModel, known: Encoded, asked: Encoded, tops: Int[Tensor, " batch"], seed: int
+        self,
+        model: ResidualModel,
+        known: Encoded,
+        asked: Encoded,
+        tops: Int[Tensor, " batch"],
+        right: Int[Tensor, " batch"],
+        seed: int,
     ) -> None:
-        self.model, self.known, self.asked, self.tops, self.seed = model, known, asked, tops, seed
+        self.model, self.known, self.asked, self.tops, self.right, self.seed = model, known, asked, tops, right, seed
         nodes = model.forward(known.clean, cache=True).nodes
         assert nodes is not None
         self.means = nodes[:, torch.arange(len(known.pairs)), known.last].mean(1)
@@ -290,7 +325,7 @@ class _Trial:
 
     def _differences(self, logits: Float[Tensor, "batch vocab"]) -> Float[Tensor, " batch"]:
         every = torch.arange(len(logits))
-        return (logits[every, self.tops] - logits[every, self.asked.answers[:, 0]]).double().cpu()
+        return (logits[every, self.tops] - logits[every, self.right]).double().cpu()
 
 
 def _top(logits: Float[Tensor, "batch vocab"], encoded: Encoded) -> Float[Tensor, " batch"]:

@@ -34,6 +34,8 @@ _TOP = 50
 """Promoted tokens that are looked through, as published."""
 _SHARE = 6
 """A window is one part in so many of all layers."""
+_WINDOWS = 16
+"""Windows at most, evenly over the layers: neighbours share most of theirs."""
 _ROWS = 512
 """Streams unembedded at once."""
 
@@ -134,8 +136,8 @@ def recall(material: Material, report: Reporter) -> Explanation:
     method = (
         f"n = {material.n}, bootstrap 95% intervals over prompts{none}. Attribute rate: logit lens at the subject's "
         f"last token, top {_TOP}, attributes from the bundled facts, {known} prompts whose subject these know; "
-        f"AUROC among all words of these facts. Knock-out: "
-        f"windows of {_window(material)} layers, all heads, the last token's attention renormalised over what is left. "
+        f"AUROC among all words of these facts. Knock-out: windows of {_window(material)} layers, at most {_WINDOWS} "
+        "of them, all heads, the last token's attention renormalised over what is left. "
         "Extraction: a sublayer's write at the last token through the final norm and unembedding."
     )
     tables = {
@@ -185,7 +187,8 @@ def _above(
 def _propagation(material: Material, report: Reporter) -> Iterator[Propagation]:
     model, tokens = material.experiment.model, material.experiment.encoded.clean
     layers, half = model.graph.layers, _window(material) // 2
-    windows = [(middle, max(0, middle - half), min(layers - 1, middle + half)) for middle in range(layers)]
+    middles = range(0, layers, -(-layers // _WINDOWS))
+    windows = [(middle, max(0, middle - half), min(layers - 1, middle + half)) for middle in middles]
     places = _cut_places(material)
     ways = [(place, *window) for window in windows for place in places]
     cuts = torch.zeros(len(ways), layers, material.n, tokens.width, dtype=torch.bool)

@@ -13,7 +13,7 @@ from torch import Tensor
 from wheatstone._progress import Reporter
 from wheatstone.lenses._roles import Role
 from wheatstone.lenses._section import Material
-from wheatstone.models import KnockOut, Replace
+from wheatstone.models import KnockOut, Replace, Tokens
 from wheatstone.tasks import answer_ranks, gather
 from wheatstone.verification import mean_intervals
 
@@ -61,20 +61,26 @@ def ablation_effects(
         heads: names, best in order of computation.
         report: told how far it is.
     """
-    experiment, tokens = material.experiment, material.experiment.encoded.clean
-    plain, nodes = experiment.model.streams(tokens), [experiment.graph.node_index[head] for head in heads]
-    at = torch.arange(tokens.width, device=tokens.ids.device) == _query(material, role)[:, None]
-    together, before = max(1, _ROWS // tokens.batch), _values(material, role, experiment.clean_logits)
-    effects: list[Tensor] = []
-    for start in range(0, len(nodes), together):
-        report("ablating heads", start, len(nodes))
-        part = nodes[start : start + together]
-        instead = 0 if role.writes == "relation" else experiment.ablated[part]
-        changes = (instead - plain.nodes[part]) * at[..., None]
-        logits = experiment.model.patched_logits(plain, part, changes, budget=experiment.memory)
-        effects += list((before - _values(material, role, logits)).cpu())
-    report("ablating heads", len(nodes), len(nodes))
-    return effects
+    experiment, graph = material.experiment, material.experiment.graph
+    nodes, tokens = [graph.node_index[head] for head in heads], experiment.encoded.clean
+    logits = experiment.clean_logits.new_empty(len(nodes), *experiment.clean_logits.shape)
+    done, query = 0, _query(material, role)
+    for length in tokens.lengths.unique().tolist():  # of one length: all runs begin at one position
+        rows = (tokens.lengths == length).nonzero()[:, 0]
+        plain = experiment.model.streams(Tokens(tokens.ids[rows, :length], tokens.lengths[rows]))
+        at = torch.arange(length, device=rows.device) == query[rows, None]
+        together = max(1, _ROWS // len(rows))
+        for start in range(0, len(nodes), together):
+            part = nodes[start : start + together]
+            instead = 0 if role.writes == "relation" else experiment.ablated[part][:, rows, :length]
+            changes = (instead - plain.nodes[part]) * at[..., None]
+            logits[start : start + together, rows] = experiment.model.patched_logits(
+                plain, part, changes, budget=experiment.memory
+            )
+            done += len(part) * len(rows)
+            report("ablating heads", done, len(nodes) * tokens.batch)
+    before = _values(material, role, experiment.clean_logits)
+    return list((before - _values(material, role, logits)).cpu())
 
 
 def role_ablations(

@@ -153,12 +153,14 @@ class Section:
         asks: the question, in a line.
         read: what answers it.
         needs: what a run must have for it, checked in this order.
+        dear: it takes minutes, and is made only where it is asked for by name.
     """
 
     name: str
     asks: str
     read: Callable[[Material, Reporter], Explanation]
     needs: tuple[Need, ...] = ()
+    dear: bool = False
 
     def missing(self, material: Material) -> str | None:
         """What the run lacks for this section, or None."""
@@ -208,3 +210,13 @@ def of_task(*prefixes: str) -> Need:
         return f"a run of a task {' or '.join(prefixes)} ({got})"
 
     return missing
+
+
+def whole_mlps(material: Material) -> str | None:
+    """Some measures ask for MLPs as one node each."""
+    return "a circuit of whole MLPs (this one's are split)" if material.experiment.graph.split else None
+
+
+def everywhere(material: Material) -> str | None:
+    """Some measures put the circuit on prompts of other lengths."""
+    return "a circuit whose edges are kept at all positions" if material.circuit.spans else None

@@ -7,15 +7,33 @@ from collections.abc import Sequence
 from wheatstone._errors import RequestError
 from wheatstone.lenses._attention_writes import ATTENTION
 from wheatstone.lenses._attribution import ATTRIBUTION
+from wheatstone.lenses._competition_section import COMPETITION
+from wheatstone.lenses._demonstrations_section import DEMONSTRATIONS
 from wheatstone.lenses._head_roles import ROLES
+from wheatstone.lenses._hops_section import HOPS
+from wheatstone.lenses._ioi_section import IOI
 from wheatstone.lenses._logit_lens import LENS
 from wheatstone.lenses._recall import RECALL
 from wheatstone.lenses._section import Section
 from wheatstone.lenses._vocabulary import VOCABULARY
+from wheatstone.lenses._wrong_section import WRONG
+from wheatstone.lenses._years_section import YEARS
 
-SECTIONS: dict[str, Section] = {
-    section.name: section for section in (LENS, ATTRIBUTION, ATTENTION, VOCABULARY, ROLES, RECALL)
-}
+_ORDER = (
+    LENS,
+    ATTRIBUTION,
+    ATTENTION,
+    VOCABULARY,
+    ROLES,
+    RECALL,
+    IOI,
+    YEARS,
+    WRONG,
+    DEMONSTRATIONS,
+    HOPS,
+    COMPETITION,
+)
+SECTIONS: dict[str, Section] = {section.name: section for section in _ORDER}
 
 
 def sections_named(names: Sequence[str]) -> list[Section]:

@@ -35,7 +35,7 @@ class ExplainSettings:
     """What to explain, and on which prompts.
 
     Args:
-        only: names of sections; all that the run has what it takes for by default.
+        only: names of sections; by default all that the run has what it takes for, but those that take minutes.
         split: of a task's run: `train`, `validation`, `test` or `all`. Reading a model proves nothing about a circuit,
             so all of them is no leak, and the default.
         most: prompts at most, the first so many; None for all.
@@ -65,7 +65,8 @@ def explain_run(
     Args:
         run: the folder of the run.
         folder: an empty one for what is found, such as `new_part` gives; sections that an earlier explanation of
-            the run has, and that are not made anew, are taken over.
+            the run has, and that are not made anew, are taken over. A section that was neither made nor taken over,
+            for it takes minutes and was not named, has `unasked` in its JSON.
         settings: what to explain.
         model: where the run's model is now; by default where it was.
         device: where to run.
@@ -86,10 +87,12 @@ def explain_run(
         if missing := section.missing(material):
             raise _lacking(run, section, missing)
     earlier = run / "explain"
-    if settings.only and earlier.is_dir():
+    if earlier.is_dir():
         shutil.copytree(earlier, folder, dirs_exist_ok=True)
     for done, section in enumerate(sections):
         report("sections", done, len(sections))
+        if section.dear and not settings.only and _made(folder, section.name):
+            continue
         _drop(folder, section.name)
         _explain(section, material, folder, named=bool(settings.only), report=report)
     report("sections", len(sections), len(sections))
@@ -175,6 +178,9 @@ def _explain(section: Section, material: Material, folder: Path, *, named: bool,
         "seed": material.seed,
     }
     missing = section.missing(material)
+    if missing is None and section.dear and not named:
+        write_json(folder / f"{section.name}.json", about | {"unasked": True})
+        return
     if missing is None:
         try:
             found = section.read(material, report)
@@ -190,6 +196,11 @@ def _explain(section: Section, material: Material, folder: Path, *, named: bool,
     if missing is not None:
         about["missing"] = missing
     write_json(folder / f"{section.name}.json", about | {"seconds": round(time.perf_counter() - started, 2)})
+
+
+def _made(folder: Path, name: str) -> bool:
+    path = folder / f"{name}.json"
+    return path.exists() and "summary" in json.loads(path.read_text(encoding="utf-8"))
 
 
 def _drop(folder: Path, name: str) -> None:

@@ -1,0 +1,77 @@
+"""In-context learning on the page: accuracy with and without demonstrations, and without the heads that enter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wheatstone.figures._dots import dot, dots, span
+from wheatstone.figures._explained import Claim, Exhibit, Part, Told
+from wheatstone.figures._theme import BLUE, finished
+from wheatstone.figures._words import count, percent
+
+_CONDITIONS = {
+    "no demonstrations": "no demonstrations",
+    "demonstrations": "with demonstrations",
+    "entering": "… without the heads that enter",
+    "random": "… without as many random heads",
+    "most attended": "… without the most attended heads",
+}
+
+
+def claims(told: Told) -> list[Claim]:
+    """What demonstrations bring, which heads enter, and what they are worth."""
+    found = told.summary
+    rows = {row["condition"]: row for row in found["rows"]}
+    shown, alone = rows["demonstrations"], rows["no demonstrations"]
+    text = (
+        f"With demonstrations {_right(shown)} of {shown['n']} questions are answered right, without {_right(alone)} "
+        f"({found['task']})."
+    )
+    brief = (
+        f"Demonstrations raise the questions answered right from {percent(alone['accuracy'])} to "
+        f"{percent(shown['accuracy'])}."
+    )
+    said = [Claim(text, "in_context", shown["accuracy"] > alone["accuracy"], brief)]
+    if found["entering"]:
+        text = (
+            f"{count(found['entering_count'], 'head')} write only in the circuit with demonstrations; the strongest: "
+            f"{', '.join(found['entering'])}."
+        )
+        said.append(Claim(text, "in_context"))
+        entering, random, attended = (rows[name] for name in ("entering", "random", "most attended"))
+        text = (
+            f"Without {count(entering['heads'], 'head')} of these {_right(entering)} are right; without as many random "
+            f"ones {_right(random)}; without those that attend most to the demonstrations {_right(attended)}."
+        )
+        said.append(Claim(text, "in_context", True, text))
+    else:
+        said.append(Claim("No head writes only in the circuit with demonstrations.", "in_context"))
+    return said
+
+
+def _right(row: Any) -> str:
+    return f"{percent(row['accuracy'])}{span(row, 'accuracy', percent)}"
+
+
+def exhibits(told: Told) -> list[Exhibit]:
+    """Accuracy under each condition."""
+    rows = {row["condition"]: row for row in told.summary["rows"]}
+    points = [dot(label, rows[name], "accuracy") for name, label in _CONDITIONS.items()]
+    picture = dots(points, "questions answered right", colours={"": BLUE}, width=360, format=".0%")
+    subtitle = [
+        f"{count(rows['demonstrations']['n'], 'question')} of {told.summary['task']}; lines: bootstrap 95% intervals.",
+        f"Heads enter if they write only in the circuit with demonstrations ({told.summary['edges']:,} edges).",
+    ]
+    said = " ".join(claim.text for claim in claims(told))
+    chart = finished(picture, "What demonstrations bring, and who brings it", subtitle, said)
+    return [
+        Exhibit(
+            "in_context",
+            chart,
+            "From the second row downwards: if the heads that enter with demonstrations are what helps, taking them "
+            "out must cost more than taking out as many random heads.",
+        )
+    ]
+
+
+PART = Part("What demonstrations bring", claims, exhibits)

@@ -1,0 +1,71 @@
+"""Two hops and reversed relations on the page: the share of each part's circuit that the composed one has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wheatstone.figures._dots import dots
+from wheatstone.figures._explained import Claim, Exhibit, Part, Told
+from wheatstone.figures._load import Row
+from wheatstone.figures._theme import BLUE, ORANGE, finished
+from wheatstone.figures._words import count, decimal, percent
+
+_GREY = "#8a96a3"
+_KINDS = {"a part": BLUE, "an unrelated task": ORANGE, "as many edges by chance": _GREY}
+
+
+def claims(told: Told) -> list[Claim]:
+    """What of each circuit reappears, beside chance and unrelated tasks."""
+    found = told.summary
+    said: list[Claim] = []
+    for row in found["rows"]:
+        if row["part"] in found["parts"]:
+            text = (
+                f"{_shared(row)}, where chance gives {percent(row['by_chance'])} (95% of draws "
+                f"{percent(row['chance_low'])} to {percent(row['chance_high'])}); of its {row['nodes']} nodes "
+                f"{percent(row['nodes_shared'])} ({percent(row['nodes_by_chance'])} by chance)."
+            )
+            brief = f"{_shared(row)} ({percent(row['by_chance'])} by chance)."
+            said.append(Claim(text, "reappearance", True, brief))
+    others = [f"{row['part']} {percent(row['shared'])}" for row in found["rows"] if row["part"] in found["unrelated"]]
+    said.append(Claim(f"Of unrelated tasks' circuits reappear: {', '.join(others)} of the edges.", "reappearance"))
+    if found["faithfulness"] is not None:
+        text = (
+            f"The composed circuit keeps {percent(found['faithfulness'])} of what the model does on the "
+            f"{count(found['prompts'], 'prompt')} it was ranked on."
+        )
+        said.append(Claim(text, "reappearance"))
+    return said
+
+
+def _shared(row: Any) -> str:
+    return f"Of the edges of {row['part']} {percent(row['shared'])} reappear in {row['whole']}"
+
+
+def exhibits(told: Told) -> list[Exhibit]:
+    """Shares of edges."""
+    points: list[Row] = []
+    for row in told.summary["rows"]:
+        kind = "a part" if row["part"] in told.summary["parts"] else "an unrelated task"
+        points.append({"label": row["part"], "kind": kind, "value": row["shared"], "low": None, "high": None})
+        ends: Row = {"value": row["by_chance"], "low": row["chance_low"], "high": row["chance_high"]}
+        points.append({"label": row["part"], "kind": "as many edges by chance", **ends})
+    picture = dots(points, "edges that reappear", colours=_KINDS, width=360, format=".0%")
+    whole = told.summary["rows"][0]["whole"]
+    subtitle = [
+        f"Circuits of {told.summary['edges']:,} edges, looked for in that of {whole}.",
+        "Grey: as many edges from further down the same ranking; the line has 95% of draws.",
+    ]
+    said = " ".join(claim.text for claim in claims(told))
+    return [
+        Exhibit(
+            "reappearance",
+            finished(picture, "What reappears of the single questions' circuits", subtitle, said),
+            "Every two circuits share something: look at how far a blue point lies to the right of its grey line, and "
+            "of the orange points of tasks that have nothing to do with the question. Far to the right means that the "
+            f"composed question is answered with the same parts ({decimal(1.0, 0)} would be all of them).",
+        )
+    ]
+
+
+PART = Part("What the composed question is made of", claims, exhibits)

@@ -1,0 +1,129 @@
+"""Greater-than on the page: the matrix of years, the MLPs and neurons behind it, the circuit on other forms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+
+from wheatstone.figures._dots import dot, dots, span
+from wheatstone.figures._explained import Claim, Exhibit, Part, Told
+from wheatstone.figures._load import Row
+from wheatstone.figures._theme import BLUE, finished, of_rows
+from wheatstone.figures._words import count, decimal, percent
+
+_MLPS = 6
+_GREY = "#8a96a3"
+
+
+def claims(told: Told) -> list[Claim]:
+    """How surely later years are foreseen, how sharply, who carries it, and whether the circuit carries over."""
+    sums, mlp, kept = told.summary["sums"], told.summary["mlp"], told.summary["kept"]
+    text = (
+        f"After a span that begins in the year YY, {percent(sums['later'])} of the probability is on later years: "
+        f"probability difference {decimal(sums['difference'])}{span(sums, 'difference', decimal)}"
+    )
+    brief = f"After a span that begins in a year, {percent(sums['later'])} of the probability is on later years."
+    said = [
+        Claim(f"{text}, on {count(sums['n'], 'prompt')}.", "greater_than_years", True, brief),
+        Claim(
+            f"The cutoff is sharp by {decimal(sums['sharpness'])}{span(sums, 'sharpness', decimal)}: the year after "
+            "the start is that much likelier than the year before it.",
+            "greater_than_years",
+        ),
+        Claim(
+            f"Of the MLPs, {mlp['mlp']} does most straight to the logits: {percent(mlp['share'])} of the metric's "
+            "difference between prompt and counterfactual.",
+            "mlps_to_logits",
+            True,
+        ),
+        Claim(
+            f"Its {kept['neurons']} strongest neurons alone keep {percent(kept['kept'])}"
+            f"{span(kept, 'kept', percent)} of what that MLP does, out of {kept['of']:,}; as many random ones keep "
+            f"{percent(kept['random'])}. Patching the MLP takes {percent(kept['task_lost_with_mlp'])} of the task's "
+            "difference, so that no one MLP carries it all."
+            if kept["task_lost_with_mlp"] < 0.5
+            else f"Its {kept['neurons']} strongest neurons alone keep {percent(kept['kept'])}"
+            f"{span(kept, 'kept', percent)} of what that MLP does, out of {kept['of']:,}; as many random ones keep "
+            f"{percent(kept['random'])}.",
+            "neurons_of_mlp",
+        ),
+    ]
+    forms = [row for row in told.tables["greater_than_forms"] if row["faithfulness"] is not None]
+    if forms:
+        listed = "; ".join(
+            f"“{row['form']}” {percent(row['faithfulness'])}{span(row, 'faithfulness', percent)}" for row in forms
+        )
+        said.append(Claim(f"The run's circuit keeps, of what the model does on each form: {listed}.", _FORMS))
+    return said
+
+
+_FORMS = "greater_than_forms"
+
+
+def exhibits(told: Told) -> list[Exhibit]:
+    """The matrix, then three rows of points."""
+    return [
+        Exhibit(
+            "years",
+            _matrix(told),
+            "One row for each year in which a span begins, one column for each year that may follow; the darker, the "
+            "likelier. Where the model knows that a span ends after it begins, everything left of the diagonal is "
+            "white.",
+        ),
+        Exhibit(
+            "years_parts",
+            _parts(told),
+            "Left: what each MLP writes straight to the logits. Middle: the strongest neurons of the first of them. "
+            "Right: how much of the model's behaviour the run's circuit keeps on other sentences (1 is all); grey, "
+            "copies of the circuit between other heads. In the form less-than an earlier year is right.",
+        ),
+    ]
+
+
+def _matrix(told: Told) -> Any:
+    cells = told.tables["greater_than_years"]
+    sums = told.summary["sums"]
+    heat = (
+        of_rows(cells)
+        .mark_rect()
+        .encode(
+            x=alt.X("year:O", axis=alt.Axis(title="year foreseen", values=list(range(0, 100, 10)), labelAngle=0)),
+            y=alt.Y("start:O", axis=alt.Axis(title="year in which the span begins", labelOverlap=True)),
+            color=alt.Color(
+                "probability:Q",
+                scale=alt.Scale(type="sqrt", range=["#ffffff", BLUE]),
+                legend=alt.Legend(title="probability", orient="right", gradientLength=120),
+            ),
+            tooltip=["start:O", "year:O", alt.Tooltip("probability:Q", format=".4f"), "n:Q"],
+        )
+        .properties(width=560, height=300)
+    )
+    subtitle = [f"{count(sums['n'], 'prompt')}; prompts that begin in one year are averaged. Last two digits of years."]
+    return finished(heat, "Which years the model foresees", subtitle, " ".join(c.text for c in claims(told)[:2]))
+
+
+def _parts(told: Told) -> Any:
+    mlps = [dot(row["mlp"], row, "effect", "effect") for row in told.tables["mlps_to_logits"][:_MLPS]]
+    neurons = [dot(row["neuron"], row, "effect", "effect") for row in told.tables["neurons_of_mlp"]]
+    forms: list[Row] = []
+    for row in told.tables[_FORMS]:
+        if row["faithfulness"] is not None:
+            forms.append(dot(row["form"], row, "faithfulness", "circuit"))
+            forms.append({"label": row["form"], "kind": "copies", "value": row["copies"], "low": None, "high": None})
+    colours = {"effect": BLUE, "circuit": BLUE, "copies": _GREY}
+    unit = {"prob_diff": "probability difference"}.get(told.summary["metric"], told.summary["metric"])
+    mlp = told.summary["mlp"]["mlp"]
+    panels = [
+        dots(mlps, unit, colours=colours, width=170, heading="MLPs, straight to the logits"),
+        dots(neurons, unit, colours=colours, width=170, heading=f"neurons of {mlp}, all paths", format=",.3~f"),
+    ]
+    if forms:
+        panels.append(dots(forms, "faithfulness", colours=colours, width=190, heading="the circuit on other forms"))
+    picture = alt.hconcat(*panels, spacing=22).resolve_scale(color="independent")
+    n = told.tables["mlps_to_logits"][0]["n"]
+    subtitle = [f"{count(n, 'prompt')}, and as many of each form; lines: bootstrap 95% intervals."]
+    return finished(picture, "Who carries greater-than", subtitle, " ".join(c.text for c in claims(told)[2:]))
+
+
+PART = Part("Which years the model foresees", claims, exhibits)

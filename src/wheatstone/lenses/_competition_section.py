@@ -1,0 +1,120 @@
+"""Which task circuits act on the run's prompts, and on edits of them towards copying: a section of an explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from wheatstone._errors import PromptError
+from wheatstone._progress import Reporter
+from wheatstone.lenses._competition import Strength, Verdict, competition, strengths, strongest_path
+from wheatstone.lenses._ladder import copying_ladder
+from wheatstone.lenses._section import Explanation, Material, Section, Table, distractors, several_prompts, whole_mlps
+from wheatstone.lenses._task_circuits import COMPETING, task_circuits
+from wheatstone.tasks import PromptPair, bundled_tasks
+
+_PROMPTS = 6
+_EDGES = 1000
+_COPYING = "induction"
+_LEAST_RUNGS = 2
+"""Prompts that the ladder needs for an interval."""
+
+
+class RungStrength(NamedTuple):
+    """A task's circuit on one rung of the ladder: a row of competition_ladder.parquet.
+
+    Args:
+        rung: how the prompts were edited.
+        model: D of the model, mean over prompts: log-odds of the answer against the one that can be copied.
+        wins: prompts on which the answer is ahead.
+        push: of the circuit alone, in logits; the rest as in `Strength`.
+    """
+
+    rung: str
+    circuit: str
+    n: int
+    model: float
+    wins: int
+    share: float | None
+    push: float
+    push_low: float | None
+    push_high: float | None
+    own_drop: float
+    own_drop_low: float | None
+    own_drop_high: float | None
+
+
+def competing(material: Material, report: Reporter) -> Explanation:
+    """Runs every known task's circuit on the run's prompts, alone and ablated, and climbs the ladder into copying.
+
+    When this misleads: see `competition`. All circuits are rankings of one size under the counterfactual ablation, the
+    run's task's too; the run's own pruned circuit is not among them.
+    """
+    model, seed = material.experiment.model, material.seed
+    pairs = material.experiment.encoded.pairs
+    bundled = any(about.name == material.task for about in bundled_tasks())
+    tasks = tuple(dict.fromkeys((*((material.task,) if bundled else ()), *COMPETING)))
+    edges = min(_EDGES, model.graph.edges)
+    circuits = task_circuits(model, tasks, edges=edges, report=report)
+    found = competition(model, pairs[:_PROMPTS], circuits, draws=1, seed=seed, report=report)
+    here = strengths(found, seed=seed)
+    ladder, verdicts = list[RungStrength](), list[Verdict]()
+    for name, rung in _rungs(material, pairs) if bundled and material.task != _COPYING else ():
+        two = {task: circuits[task] for task in (material.task, _COPYING)}
+        climbed = competition(model, rung, two, draws=1, seed=seed, report=report)
+        ladder += [_rung_strength(name, climbed.model, row) for row in strengths(climbed, seed=seed)]
+        verdicts = strongest_path(climbed, material.task, _COPYING, seed=seed)
+    summary: dict[str, Any] = {
+        "edges": edges,
+        "n": len(found.model),
+        "model": sum(found.model) / len(found.model),
+        "circuits": [row._asdict() for row in here],
+        "task": material.task if bundled else None,
+        "ladder": [row._asdict() for row in ladder],
+        "verdicts": [row._asdict() for row in verdicts],
+    }
+    method = (
+        f"Circuits of {edges:,} edges (EAP-IG rankings on six training prompts of each task), n = {len(found.model)}, "
+        "the run's first prompts. Push: of a circuit alone, from the fully ablated run, towards the answer; share: of "
+        "what the model does. Drop: of the model without it; own drop: without the edges that no other has. Beyond: "
+        "less what a copy with the heads of each layer exchanged does. Ladder: the same questions after a false answer "
+        "was stated of another subject, then of this one. Bootstrap 95% intervals over prompts."
+    )
+    tables = {"competition": Table.of(Strength, here)}
+    if ladder:
+        tables |= {
+            "competition_ladder": Table.of(RungStrength, ladder),
+            "competition_verdicts": Table.of(Verdict, verdicts),
+        }
+    return Explanation(tables, summary, method)
+
+
+def _rungs(material: Material, pairs: Sequence[PromptPair]) -> Iterator[tuple[str, Sequence[PromptPair]]]:
+    """The ladder's rungs, where answers of other prompts can be stated of these."""
+    try:
+        rungs = copying_ladder(material.experiment.model, pairs[: 2 * _PROMPTS], times=1)
+    except PromptError:
+        return
+    for name, climbed in rungs:
+        if len(climbed) >= _LEAST_RUNGS:
+            yield name, climbed[:_PROMPTS]
+
+
+def _rung_strength(name: str, model: Sequence[float], row: Strength) -> RungStrength:
+    wins = sum(value > 0 for value in model)
+    told = (row.share, row.push, row.push_low, row.push_high, row.own_drop, row.own_drop_low, row.own_drop_high)
+    return RungStrength(name, row.circuit, row.n, sum(model) / len(model), wins, *told)
+
+
+def _counterfactual(material: Material) -> str | None:
+    ablation = material.experiment.ablation
+    return None if ablation == "counterfactual" else f"the counterfactual ablation (this run's is {ablation})"
+
+
+COMPETITION = Section(
+    "competition",
+    "Which tasks' circuits are active on these prompts, and does the strongest have its way?",
+    competing,
+    (several_prompts, distractors, whole_mlps, _counterfactual),
+    dear=True,
+)

@@ -1,0 +1,242 @@
+"""Tasks, errors and other prompts on the page: what is said of hand-made rows, and that every picture can be drawn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wheatstone.figures._explained import Told
+from wheatstone.figures._load import RunData
+from wheatstone.figures._parts import PARTS
+from wheatstone.figures._report import Picture
+from wheatstone.lenses import (
+    IOI_CLASSES,
+    BegunFact,
+    InContextRow,
+    IoiHead,
+    Kept,
+    Mending,
+    MlpToLogits,
+    NeuronOfMlp,
+    Reappearance,
+    RungStrength,
+    Strength,
+    Table,
+    Verdict,
+    WrongFact,
+    WrongWriter,
+    YearCell,
+    YearForm,
+    YearSums,
+)
+from wheatstone.runs._tables import write_table
+
+BETWEEN = (1.0, 0.5, 1.5)
+HEAD = IoiHead("a3.h1", "logits", 9, *BETWEEN, 0.1, True, 0.2, "last", "IO", 0.7, 0.6, 0.8, 0.1, "name mover")
+ODD = HEAD._replace(head="a4.h0", role="", site="S2")
+FACTS = [
+    WrongFact("Of a", " L", " P", " Po a", 0.4, 2, 2, 3, "a1.h0"),
+    WrongFact("Of b", " L", " P", " Po b", 0.4, 2, 0, 3, "a1.h0"),
+]
+
+TRIED = [
+    Mending(change, heads, 2, share, 0.0, 1.0, -0.1, -0.2, 0.0, 0.75, 1)
+    for change in ("movers look", "movers doubled", "writers silent")
+    for heads, share in (("a1.h0", 0.5 if change == "movers doubled" else 0.0), ("random", 0.0))
+]
+WRITERS = [WrongWriter("a1.h0", 2, 0.3, -0.1, 0.7, 1.0)]
+CONTEXT = [
+    InContextRow(condition, 30, heads, 1, share, share - 0.1, share + 0.1, share, share)
+    for condition, heads, share in (
+        ("demonstrations", 0, 0.5),
+        ("entering", 4, 0.2),
+        ("random", 4, 0.5),
+        ("most attended", 4, 0.3),
+        ("no demonstrations", 0, 0.1),
+    )
+]
+AGAIN = [
+    Reappearance(part, "two-hop/a+b", 100, shared, 0.1, 0.05, 0.15, 20, 0.6, 0.5)
+    for part, shared in (("facts/a", 0.5), ("facts/b", 0.4), ("ioi", 0.2))
+]
+CIRCUITS = [
+    Strength(name, 6, 100, 40, 0.5, *BETWEEN, *BETWEEN, 2.0, *BETWEEN, 1.0, low, 1.5)
+    for name, low in (("facts/a", 0.5), ("induction", -0.5))
+]
+RUNGS = [
+    RungStrength(rung, name, 6, 0.2, 4, None, *BETWEEN, *BETWEEN)
+    for rung in ("asked alone", "stated falsely once")
+    for name in ("facts/a", "induction")
+]
+VERDICTS = [
+    Verdict("push", "circuits", 6, 0.9, 0.8, 1.0, 0.6, 0.5),
+    Verdict("push", "copies", 6, 0.5, 0.3, 0.7, 0.6, 0.1),
+    Verdict("own_drop", "circuits", 6, 0.7, 0.5, 0.9, 0.6, None),
+    Verdict("own_drop", "copies", 6, 0.8, 0.6, 1.0, 0.6, None),
+]
+KEPT = Kept(10, 100, 0.1, 0.9, 0.7, 1.1, 0.0, -0.1, 0.1, 5, 0.13, 0.01)
+
+
+def dicts(rows: list[Any]) -> list[dict[str, Any]]:
+    return [row._asdict() for row in rows]
+
+
+MADE: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
+    "ioi": (
+        {
+            "n": 9,
+            "clean": 3.0,
+            "classes": {role: dicts([HEAD]) if role == "name mover" else [] for role in IOI_CLASSES},
+            "unclassed": dicts([ODD]),
+            "receivers": {},
+        },
+        {"ioi_heads": [HEAD, ODD]},
+    ),
+    "years": (
+        {
+            "sums": YearSums(9, 1.0, 0.97, 0.94, 0.9, 0.96, 0.2, 0.1, 0.3)._asdict(),
+            "mlp": MlpToLogits("m3", 9, *BETWEEN, 0.1)._asdict(),
+            "kept": KEPT._asdict(),
+            "metric": "prob_diff",
+        },
+        {
+            "greater_than_years": [YearCell(start, year, 1, 0.01) for start in (5, 7) for year in range(100)],
+            "mlps_to_logits": [MlpToLogits("m3", 9, *BETWEEN, 0.1)],
+            "neurons_of_mlp": [NeuronOfMlp("m3.n7", 9, *BETWEEN, 0.3)],
+            "greater_than_forms": [
+                YearForm("lasted", 9, *BETWEEN, -0.5, 0.9, 0.97, 0.9, 1.0, 0.2),
+                YearForm("less-than", 9, *BETWEEN, 0.95, 0.9, None, None, None, None),
+            ],
+        },
+    ),
+    "wrong": (
+        {
+            "asked": 9,
+            "known": 4,
+            "wrong": 2,
+            "template": "Of {subject}",
+            "led": 1,
+            "overtaken_after": 3,
+            "layers": 3,
+            "movers": ["a1.h0"],
+            "writers": dicts(WRITERS),
+            "mendings": dicts(TRIED),
+            "begun": 1,
+        },
+        {
+            "wrong_facts": FACTS,
+            "wrong_writers": WRITERS,
+            "mending": TRIED,
+            "begun_facts": [BegunFact("Of c", " Ringgit", " Rupiah")],
+        },
+    ),
+    "demonstrations": (
+        {
+            "task": "icl-3/a",
+            "found_on": 6,
+            "edges": 100,
+            "entering": ["a1.h0", "a2.h3"],
+            "entering_count": 2,
+            "most_attended": ["a1.h0"],
+            "both": ["a1.h0"],
+            "rows": dicts(CONTEXT),
+        },
+        {"in_context": CONTEXT},
+    ),
+    "hops": (
+        {
+            "edges": 100,
+            "parts": ["facts/a", "facts/b"],
+            "unrelated": ["ioi"],
+            "prompts": 6,
+            "faithfulness": 0.75,
+            "rows": dicts(AGAIN),
+        },
+        {"reappearance": AGAIN},
+    ),
+    "competition": (
+        {
+            "edges": 100,
+            "n": 6,
+            "model": 3.0,
+            "circuits": dicts(CIRCUITS),
+            "task": "facts/a",
+            "ladder": dicts(RUNGS),
+            "verdicts": dicts(VERDICTS),
+        },
+        {"competition": CIRCUITS, "competition_ladder": RUNGS, "competition_verdicts": VERDICTS},
+    ),
+}
+SAID = {
+    "ioi": [
+        "Name mover heads look at the indirect object and write its name: a3.h1 (1.00 (95% 0.50 to 1.50)).",
+        "This model shows no negative name mover, no S-inhibition",
+        "fit no class of the paper: a4.h0 (1.00, looks most at S2 with 70%).",
+    ],
+    "years": [
+        "97% of the probability is on later years: probability difference 0.94 (95% 0.90 to 0.96), on 9 prompts.",
+        "Its 10 strongest neurons alone keep 90% (95% 70% to 110%) of what that MLP does, out of 100; as many random "
+        "ones keep 0%. Patching the MLP takes 13%",
+        "on each form: “lasted” 97% (95% 90% to 100%).",
+    ],
+    "wrong": [
+        "On 1 of 2 wrong facts the right answer is ahead of the wrong one after some layer; there the wrong one is "
+        "ahead for good after 3 of 3 layers (median).",
+        "None of them does so on the facts as a whole: every interval reaches 0.",
+        "which the model goes on with “Rupiah”.",
+    ],
+    "demonstrations": [
+        "With demonstrations 50% (95% 40% to 60%) of 30 questions are answered right, without 10%",
+        "Without 4 heads of these 20% (95% 10% to 30%) are right; without as many random ones 50%",
+    ],
+    "hops": [
+        "Of the edges of facts/a 50% reappear in two-hop/a+b, where chance gives 10% (95% of draws 5.0% to 15%)",
+        "Of unrelated tasks' circuits reappear: ioi 20% of the edges.",
+    ],
+    "competition": [
+        "more on these prompts than the same edges between other heads: facts/a.",
+        "Asked alone: the answer is ahead on 4 of 6 prompts, by 0.20 logits",
+        "(alone) has its way on 90% (95% 80% to 100%) of 6 prompts; copies between other heads agree on 50%, always "
+        "naming the more frequent winner on 60%. This supports",
+        "has its way on 70% (95% 50% to 90%) of 6 prompts; copies between other heads agree on 80%, always naming the "
+        "more frequent winner on 60%. This does not support",
+    ],
+}
+
+
+def told(folder: Path, summary: dict[str, Any], tables: Mapping[str, list[Any]]) -> Told:
+    """As it comes back from a run's files."""
+    for name, rows in tables.items():
+        write_table(Table.of(type(rows[0]), rows), folder / f"{name}.parquet")
+    about = {"summary": summary, "method": "", "n": 9, "tables": {name: len(rows) for name, rows in tables.items()}}
+    return Told(RunData(folder, {}, {}, {}), folder, json.loads(json.dumps(about, allow_nan=False)))
+
+
+@pytest.mark.parametrize("name", [*MADE])
+def test_what_is_said_and_drawn(name: str, tmp_path: Path) -> None:
+    section, part = told(tmp_path, *MADE[name]), PARTS[name]
+    claims = part.claims(section)
+    said = " ".join(claim.text for claim in claims)
+    for text in SAID[name]:
+        assert text in said
+    assert {claim.table for claim in claims} <= set(section.tables)
+    assert any(claim.lead for claim in claims)
+    exhibits = part.exhibits(section)
+    assert exhibits
+    for exhibit in exhibits:
+        picture = Picture.of(exhibit.chart)
+        assert picture.svg.startswith("<svg")
+        assert picture.spec["description"]
+        assert exhibit.caption
+
+
+def test_no_head_has_a_class(tmp_path: Path) -> None:
+    summary, tables = MADE["ioi"]
+    none = told(tmp_path, summary | {"classes": {role: [] for role in IOI_CLASSES}, "unclassed": []}, tables)
+    assert PARTS["ioi"].exhibits(none) == []
+    (claim,) = PARTS["ioi"].claims(none)
+    assert "no name mover, no negative name mover" in claim.text

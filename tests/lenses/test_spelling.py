@@ -1,0 +1,56 @@
+"""An answer in either case, and whether a model ends it as it began."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny import WORDS, make_tiny
+
+from wheatstone import PromptPair, ResidualModel, load_task
+from wheatstone.lenses import begun_otherwise, hallucination, in_any_case
+from wheatstone.lenses._spelling import continued
+
+
+@pytest.fixture(scope="module")
+def model() -> ResidualModel:
+    return make_tiny("llama", torch.float32)
+
+
+def asked(answer: str) -> PromptPair:
+    return PromptPair(prompt="w4 w2", counterfactual="w5 w2", answers=(answer,), distractors=(" w39",))
+
+
+def test_what_is_written_is_the_top_token_each_time(model: ResidualModel) -> None:
+    (written,) = continued(model, ["w4 w2"], 3)
+    text = "w4 w2"
+    for token in written:
+        assert token == int(model.forward(model.tokens([text])).logits[0].argmax())
+        text += f" {WORDS[token]}"
+
+
+def test_an_answer_that_is_begun_and_not_ended(model: ResidualModel) -> None:
+    one, two, three = (WORDS[token] for token in continued(model, ["w4 w2"], 3)[0])
+    other = next(word for word in WORDS[1:] if word not in (two, three))
+    pairs = [asked(f" {one} {other}"), asked(f" {one} {two}"), asked(f" {other} {two}"), asked(f" {one}")]
+    (begun,) = begun_otherwise(model, pairs)
+    assert (begun.answer, begun.written.split()) == (f" {one} {other}", [f"{one}{two}"])
+
+
+def test_a_spelling_that_the_tokenizer_does_not_have_is_none(model: ResidualModel) -> None:
+    assert in_any_case(model, asked(" w7")).answers == (" w7",)  # W7 would be the token of all unknown words
+
+
+@pytest.mark.real_weights
+def test_ringgit_is_one_answer_in_either_case_and_rupiah_is_not(smollm2: ResidualModel) -> None:
+    """The standing example: asked for Malaysia's currency, the model begins and ends as Indonesia's."""
+    template = "The official currency of {subject} is called the"
+    task = load_task("facts/country_currency", smollm2, known=None, size=None, template=template)
+    every = (*task.train, *task.validation, *task.test)
+    (malaysia,) = (pair for pair in every if "of Malaysia" in pair.prompt)
+    assert in_any_case(smollm2, malaysia).answers == (" ringgit", " Ringgit")
+    others = [pair for pair in every if any(f"of {name} is" in pair.prompt for name in ("France", "Germany", "Japan"))]
+    found = hallucination(smollm2, [malaysia, *others], heads=1, draws=1)
+    fact = next(fact for fact in found.facts if "Malaysia" in fact.prompt)
+    assert (fact.right, fact.wrong) == (" Ring", " R")
+    assert fact.written.strip().startswith("Rupiah")
+    assert found.known >= 1
