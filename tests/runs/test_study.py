@@ -174,7 +174,7 @@ def test_it_goes_on_where_it_stopped(
 
 def test_two_at_once_in_one_folder_are_refused(model: ResidualModel, known: Path, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "study"
-    with study_module.alone_in(out), pytest.raises(RunError, match=r"study, where one is running"):
+    with study_module.alone_in(out, "study"), pytest.raises(RunError, match=r"study, where one is running"):
         run_study(model, settings(known), out)
     assert not out.exists()
     assert run_study(model, settings(known), out)["relations"]

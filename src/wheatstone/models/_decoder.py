@@ -101,7 +101,7 @@ class Decoder:
 
     def continuation(self, text: str) -> list[int]:
         """Tokenises text that follows a prompt: no special tokens."""
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def decode(self, ids: Sequence[int]) -> list[str]:
         """The text of each token."""

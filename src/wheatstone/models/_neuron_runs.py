@@ -5,7 +5,7 @@ A neuron is an input of the MLP's last projection, so that one forward pass (and
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wheatstone._errors import ModelError
+from wheatstone.models._block import replaced_forward
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._gradients import Values
 from wheatstone.models._tokens import Tokens
@@ -74,3 +76,42 @@ def record_neurons(
         {layer: shaped(neurons) for layer, neurons in given.items()},
         {layer: shaped(slope) for layer, slope in zip(given, slopes, strict=False)},
     )
+
+
+@torch.inference_mode()
+def stream_neurons(
+    model: Decoder,
+    tokens: Tokens,
+    use: Callable[[int, Float[Tensor, "batch pos neuron"]], None],
+    layers: Collection[int],
+) -> None:
+    """Runs transformers' own forward pass and hands over each layer's neurons as they are computed.
+
+    Nothing is kept: memory is that of the plain pass, however many layers are looked at.
+
+    Args:
+        model: the model.
+        tokens: the prompts; what neurons do after a prompt's end means nothing.
+        use: told a layer and its activations, which are not to be changed.
+        layers: which layers.
+
+    Raises:
+        ModelError: an MLP of these layers has no neurons, or the logits are not finite.
+    """
+
+    def reading(layer: int, instead: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        def forward(neurons: Tensor) -> Tensor:
+            use(layer, neurons.view(tokens.batch, tokens.width, -1))  # some MLPs run on tokens without their prompts
+            return instead(neurons)
+
+        return forward
+
+    opened = {layer: model.blocks[layer].neurons_in for layer in layers}
+    with replaced_forward({module: reading(layer, module.forward) for layer, module in opened.items()}):
+        logits = model.module(tokens.ids, use_cache=False, logits_to_keep=1).logits
+    if not logits.sum(dtype=torch.float32).isfinite():
+        raise ModelError(
+            expected=f"finite logits of {model.id}",
+            got="NaN or infinity",
+            do="load it in float32, or in bfloat16, which reaches as far; if it is, its weights are broken",
+        )

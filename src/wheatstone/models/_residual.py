@@ -30,7 +30,7 @@ from wheatstone.models._last_cuts import last_cut_logits
 from wheatstone.models._masked import PieceLoss, mask_gradients
 from wheatstone.models._memory import circuit_bytes, in_pieces, memory_budget, run_in_pieces
 from wheatstone.models._neuron import Neuron, neuron_of
-from wheatstone.models._neuron_runs import NeuronRecording, record_neurons
+from wheatstone.models._neuron_runs import NeuronRecording, record_neurons, stream_neurons
 from wheatstone.models._patched import patched_logits
 from wheatstone.models._paths import Paths
 from wheatstone.models._record import Recording, record
@@ -176,6 +176,25 @@ class ResidualModel(Decoder):
         """
         layers = range(self.graph.layers) if layers is None else layers
         return record_neurons(self, tokens, layers, all_positions=all_positions)
+
+    def stream_neurons(
+        self,
+        tokens: Tokens,
+        use: Callable[[int, Float[Tensor, "batch pos neuron"]], None],
+        *,
+        layers: Collection[int] | None = None,
+    ) -> None:
+        """The plain forward pass, which hands over each layer's neurons as they are computed and keeps nothing.
+
+        Args:
+            tokens: the prompts; what neurons do after a prompt's end means nothing.
+            use: told a layer and its activations, which are not to be changed.
+            layers: whose neurons; all by default.
+
+        Raises:
+            ModelError: an MLP of these layers has no neurons.
+        """
+        stream_neurons(self, tokens, use, range(self.graph.layers) if layers is None else layers)
 
     def neuron_gradients(
         self, tokens: Tokens, values: Values, use: Callable[[slice, NeuronRecording], Tensor], budget: int | None = None

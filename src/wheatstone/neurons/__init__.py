@@ -19,6 +19,16 @@ from wheatstone.neurons._patches import Patching as Patching
 from wheatstone.neurons._recovery import SITES as SITES
 from wheatstone.neurons._recovery import RecoveryRow as RecoveryRow
 from wheatstone.neurons._recovery import recovery_by_place as recovery_by_place
+from wheatstone.neurons._scan import NeuronScan as NeuronScan
+from wheatstone.neurons._scan_bins import BINS as BINS
+from wheatstone.neurons._scan_bins import bin_edges as bin_edges
+from wheatstone.neurons._scan_bins import bins_of as bins_of
+from wheatstone.neurons._scan_layer import PLACE_BITS as PLACE_BITS
+from wheatstone.neurons._scan_layer import LayerStatistics as LayerStatistics
+from wheatstone.neurons._scan_windows import Window as Window
+from wheatstone.neurons._scan_windows import batches_of as batches_of
+from wheatstone.neurons._scan_windows import ranks as ranks
+from wheatstone.neurons._scan_windows import windows_of as windows_of
 from wheatstone.neurons._screen import Confirmed as Confirmed
 from wheatstone.neurons._screen import NeuronScreen as NeuronScreen
 from wheatstone.neurons._screen import mlp_recovery as mlp_recovery
@@ -30,6 +40,8 @@ from wheatstone.neurons._tokens import ends_of as ends_of
 from wheatstone.neurons._tokens import neurons_of_token as neurons_of_token
 
 __all__ = [
+    "BINS",
+    "PLACE_BITS",
     "SITES",
     "Calibration",
     "CalibrationBin",
@@ -39,6 +51,8 @@ __all__ = [
     "Direction",
     "Estimate",
     "Histogram",
+    "LayerStatistics",
+    "NeuronScan",
     "NeuronScreen",
     "Observations",
     "Pair",
@@ -46,6 +60,10 @@ __all__ = [
     "Patching",
     "Reading",
     "RecoveryRow",
+    "Window",
+    "batches_of",
+    "bin_edges",
+    "bins_of",
     "calibrate",
     "doses",
     "ends_of",
@@ -54,8 +72,10 @@ __all__ = [
     "neuron_effects",
     "neurons_of_token",
     "observe",
+    "ranks",
     "recovery_by_place",
     "screen_neurons",
     "shuffled_z",
     "token_of",
+    "windows_of",
 ]

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from wheatstone.runs._neurons import run_neurons as run_neurons
     from wheatstone.runs._plan import Plan as Plan
     from wheatstone.runs._plan import plan_discovery as plan_discovery
+    from wheatstone.runs._scan import open_scan as open_scan
+    from wheatstone.runs._scan import run_scan as run_scan
+    from wheatstone.runs._scan_settings import ScanSettings as ScanSettings
     from wheatstone.runs._study import open_study as open_study
     from wheatstone.runs._study import run_study as run_study
     from wheatstone.runs._study import study_so_far as study_so_far
@@ -52,11 +55,14 @@ __getattr__ = door(
         "neuron_facts": "wheatstone.runs._neuron_page",
         "run_neurons": "wheatstone.runs._neurons",
         "Plan": "wheatstone.runs._plan",
+        "ScanSettings": "wheatstone.runs._scan_settings",
         "StudySettings": "wheatstone.runs._study_settings",
         "explain_run": "wheatstone.runs._explain",
+        "open_scan": "wheatstone.runs._scan",
         "open_study": "wheatstone.runs._study",
         "plan_discovery": "wheatstone.runs._plan",
         "run_discovery": "wheatstone.runs._discovery",
+        "run_scan": "wheatstone.runs._scan",
         "run_study": "wheatstone.runs._study",
         "same_weights": "wheatstone.runs._weights",
         "study_so_far": "wheatstone.runs._study",

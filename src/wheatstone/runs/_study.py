@@ -7,20 +7,18 @@ is done, each put in place whole. `study.json`, `manifest.json` and `files.json`
 from __future__ import annotations
 
 import shutil
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from wheatstone._errors import PromptError, RequestError, RunError
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit
 from wheatstone.models import ResidualModel
-from wheatstone.runs._folder import FORMAT, check_free, new_run, read_json, write_hashes, write_json
+from wheatstone.runs._folder import FORMAT, new_run, read_json, write_hashes, write_json
+from wheatstone.runs._resumable import alone_in, open_resumable
 from wheatstone.runs._study_find import gain_kept
 from wheatstone.runs._study_overlap import overlap
 from wheatstone.runs._study_relation import study_relation
@@ -42,30 +40,7 @@ def open_study(out: Path, identity: dict[str, Any] | None = None) -> None:
     Raises:
         RunError: the folder holds something else, or a study of other settings.
     """
-    if not (out / _SETTINGS).is_file():
-        check_free(out, force=False)
-        if identity is not None:
-            out.mkdir(parents=True, exist_ok=True)
-            write_json(out / _SETTINGS, identity)
-        return
-    there = read_json(out, _SETTINGS)
-    if identity is not None and there != identity:
-        raise RunError(
-            expected=f"the study in {out} to go on as it began",
-            got="another " + "; another ".join(_differences(there, identity)),
-            do="repeat its settings, or choose another --out",
-        )
-
-
-def _differences(there: Any, asked: dict[str, Any], before: str = "") -> list[str]:
-    found: list[str] = []
-    for key, value in asked.items():
-        old = there.get(key) if isinstance(there, dict) else None
-        if isinstance(value, dict):
-            found += _differences(old, value, f"{before}{key} ")
-        elif old != value:
-            found.append(f"{before}{key}: {value!r}, where it began with {old!r}")
-    return found
+    open_resumable(out, _SETTINGS, "study", identity)
 
 
 def run_study(model: ResidualModel, settings: StudySettings, out: Path, *, report: Reporter = silent) -> dict[str, Any]:
@@ -88,26 +63,8 @@ def run_study(model: ResidualModel, settings: StudySettings, out: Path, *, repor
     """
     settings.check()
     open_study(out)
-    with alone_in(out):
+    with alone_in(out, "study"):
         return _run(model, settings, out, report)
-
-
-@contextmanager
-def alone_in(out: Path) -> Generator[None, None, None]:
-    """Keeps a second study out of the folder: each would write over what the other has finished."""
-    lock = FileLock(out.absolute().parent / f".{out.absolute().name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise RunError(
-            expected="a folder that no other study is at work in",
-            got=f"{out}, where one is running",
-            do="wait for it, or choose another --out",
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _run(model: ResidualModel, settings: StudySettings, out: Path, report: Reporter) -> dict[str, Any]:

@@ -75,7 +75,11 @@ def read_documents(sources: Sequence[str], skipped: Skipped | None = None) -> Ge
     skipped, seen = skipped if skipped is not None else Skipped(), set[bytes]()
     for source in sources:
         for document in _of_source(source, skipped):
-            digest = hashlib.sha256(document.text.encode("utf-8", "surrogatepass")).digest()
+            try:
+                digest = hashlib.sha256(document.text.encode()).digest()
+            except UnicodeEncodeError:
+                skipped.add("not UTF-8")
+                continue
             if not document.text.strip():
                 skipped.add("empty")
             elif digest in seen:

@@ -1,0 +1,109 @@
+"""A corpus scan: what every neuron does in running text, a batch of windows at a time, in memory that does not grow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wheatstone._errors import ModelError
+from wheatstone.models import ResidualModel, Tokens
+from wheatstone.neurons._scan_layer import PLACE_BITS, LayerStatistics
+from wheatstone.neurons._scan_windows import Window, ranks
+
+_TOKENS = 2048
+"""Run at once on the CPU; on other devices a whole batch is."""
+
+
+@final
+class NeuronScan:
+    """Statistics of all neurons over the windows seen so far.
+
+    The first position of a window is run but not counted: it has nothing before it, and many models keep activations
+    there that are far larger than anywhere else.
+
+    Args:
+        model: the model.
+        layers: whose neurons; all by default.
+        top: examples kept at either end, at most one of a window.
+        width: most tokens of a window.
+        seed: of the draw of one example a bin.
+
+    Raises:
+        ModelError: an MLP of these layers has no neurons.
+    """
+
+    def __init__(
+        self,
+        model: ResidualModel,
+        *,
+        layers: Sequence[int] | None = None,
+        top: int = 20,
+        width: int = 128,
+        seed: int = 0,
+    ) -> None:
+        self.model = model
+        self.width = width
+        self.seed = seed
+        self.windows = 0
+        self.layers = {
+            layer: LayerStatistics(model.blocks[layer].neurons, top, model.blocks[layer].device)
+            for layer in (range(model.graph.layers) if layers is None else layers)
+        }
+
+    def see(self, windows: Sequence[Window]) -> None:
+        """Takes in the next windows.
+
+        Raises:
+            ModelError: an activation is not finite.
+        """
+        numbered = sorted(enumerate(windows, self.windows), key=lambda each: -len(each[1].ids))
+        start = 0
+        while start < len(numbered):
+            widest = len(numbered[start][1].ids)
+            many = max(1, _TOKENS // widest) if self.model.device.type == "cpu" else len(numbered)
+            self._run(numbered[start : start + many])
+            start += many
+        self.windows += len(windows)
+        for layer, found in self.layers.items():
+            if not found.arrays["moments"].isfinite().all():
+                raise ModelError(
+                    expected=f"finite activations of {self.model.id}",
+                    got=f"NaN or infinity in the MLP of layer {layer}",
+                    do="load it in float32, or in bfloat16, which reaches as far",
+                )
+
+    def _run(self, numbered: Sequence[tuple[int, Window]]) -> None:
+        """One forward pass over windows in falling order of their lengths."""
+        tokens = Tokens.of([window.ids for _, window in numbered], self.model.device)
+        places = np.array([number for number, _ in numbered])[:, None] * self.width + np.arange(tokens.width)
+        keys = torch.from_numpy(ranks(places, self.seed, 63 - PLACE_BITS) << PLACE_BITS | places)
+        same: list[tuple[slice, int]] = []
+        for length, run in groupby(len(window.ids) for _, window in numbered):
+            start = same[-1][0].stop if same else 0
+            same.append((slice(start, start + len(list(run))), length))
+
+        def use(layer: int, activations: Tensor) -> None:
+            found, own = self.layers[layer], keys.to(activations.device)
+            for rows, length in same:
+                found.see(activations[rows, 1:length], own[rows, 1:length])
+
+        self.model.stream_neurons(tokens, use, layers=self.layers)
+
+    def state(self) -> dict[str, Tensor]:
+        """All that it has found, by layer and name."""
+        return {
+            f"m{layer}.{name}": array.cpu()
+            for layer, found in self.layers.items()
+            for name, array in found.arrays.items()
+        }
+
+    def restore(self, arrays: Mapping[str, Tensor], windows: int, count: int) -> None:
+        """Goes on from a state, after so many windows with so many counted positions."""
+        self.windows = windows
+        for layer, found in self.layers.items():
+            found.restore({name: arrays[f"m{layer}.{name}"] for name in found.arrays}, count)
