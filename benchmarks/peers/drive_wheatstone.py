@@ -87,6 +87,6 @@ serve({
     "eap-ig": lambda **o: score("eap-ig", **o),
     "exact": lambda **o: score("exact", **o),
     "exact-sample": exact_sample,
-    "verified": lambda: search(faithfulness=0.9),
+    "verified": lambda faithfulness=0.9: search(faithfulness=faithfulness),
     "acdc": lambda **o: search(method="acdc", **o),
 })  # fmt: skip
