@@ -164,8 +164,8 @@ def search(tools: Starts, place: Path, repeats: int) -> str:
             f"| auto-circuit, ACDC, one threshold | {whole:,.0f} ({whole / 3600:.0f} h) | {median(each):.2f} s an edge "
             f"[{min(each):.2f}, {max(each):.2f}] x {total:,} edges, not run to its end |",
             "",
-            "At the same faithfulness (goal: 10 times faster): `verified` is told to be as near to the model as `acdc` came "
-            "(n = 1 each).",
+            "At the same faithfulness (goal: 10 times faster): `verified` is told to be as near to the model as "
+            "`acdc` came (n = 1 each).",
             "",
             "| | `acdc` | `verified` there | times faster |",
             "|---|---|---|---|",
