@@ -28,7 +28,7 @@ from scipy.stats import spearmanr
 
 import wheatstone as ws
 from wheatstone.figures import render
-from wheatstone.figures._neuron_one import calibration_panel
+from wheatstone.figures._neuron_calibration import calibration_panel
 from wheatstone.figures._theme import finished
 from wheatstone.models import Neuron, ResidualModel, Tokens
 from wheatstone.neurons import (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -45,3 +46,9 @@ def test_bundled_is_a_source() -> None:
 def test_a_source_that_is_not_there_is_refused(source: str) -> None:
     with pytest.raises(ws.RequestError, match="a file, a folder"):
         next(read_documents([source]))
+
+
+def test_a_dataset_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(ws.RequestError, match=r"org/name.*pip install 'wheatstone\[datasets\]'"):
+        next(read_documents(["org/name"]))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
+from wheatstone.cli._neuron_scan import scan
 from wheatstone.cli._new_file import check_new, new_file
 from wheatstone.cli._options import (
     AnswerOption,
@@ -38,6 +39,7 @@ neuron_app = typer.Typer(
     "m31.n892: neuron 892 of layer 31's MLP.",
 )
 _SHOWN = 12
+neuron_app.command()(scan)
 
 
 @neuron_app.command()
@@ -146,6 +148,9 @@ def show(
         Path | None,
         typer.Option("--run", help="A run of `neuron screen` or `discover` on whose prompts to look at it."),
     ] = None,
+    corpus: Annotated[
+        Path | None, typer.Option("--scan", help="A scan of texts (`neuron scan`) to show what it responds to.")
+    ] = None,
     token: Annotated[
         str | None,
         typer.Option(
@@ -160,7 +165,10 @@ def show(
     force: Annotated[bool, typer.Option("--force", help="Replace the page if it is there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write one neuron's page: the tokens it writes; with --run what it is worth and foretells on the run's prompts."""
+    """Write one neuron's page: the tokens it writes; with --run what it is worth and foretells on the run's prompts.
+
+    With --scan what it responds to in running text, and whether it foretells the token there.
+    """
     path = out or Path(f"{neuron}.html")
     check_new(path, force=force)
     output = Output(as_json)
@@ -169,7 +177,7 @@ def show(
         from wheatstone.figures import neuron_page
         from wheatstone.models import load_model
         from wheatstone.neurons import token_of
-        from wheatstone.runs import experiment_of, neuron_facts
+        from wheatstone.runs import Scan, experiment_of, neuron_facts
 
         loaded = load_model(model, device=device, dtype=dtype, report=report)
         report("starting", 1, 1)
@@ -179,6 +187,7 @@ def show(
             which,
             token=None if token is None else token_of(loaded, token),
             experiment=None if run is None else experiment_of(run, loaded),
+            scan=None if corpus is None else Scan.load(corpus),
             report=report,
         )
         with new_file(path, force=force) as partial:

@@ -39,6 +39,21 @@ class PageTable:
 
 
 @dataclass(frozen=True, eq=False)
+class PageText:
+    """Tokens on a page, each coloured by a number.
+
+    Args:
+        caption: where they are from.
+        tokens: each token, and from −1 (orange) to 1 (blue) how strongly it is coloured.
+        marked: which one is framed.
+    """
+
+    caption: str
+    tokens: tuple[tuple[str, float], ...]
+    marked: int
+
+
+@dataclass(frozen=True, eq=False)
 class PagePart:
     """One question of a page.
 
@@ -47,12 +62,14 @@ class PagePart:
         text: paragraphs.
         pictures: below them.
         tables: below those.
+        texts: below those, in groups with a title each.
     """
 
     title: str
     text: tuple[str, ...] = ()
     pictures: tuple[PagePicture, ...] = ()
     tables: tuple[PageTable, ...] = ()
+    texts: tuple[tuple[str, tuple[PageText, ...]], ...] = ()
 
 
 def page_of(

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from wheatstone.runs._plan import plan_discovery as plan_discovery
     from wheatstone.runs._scan import open_scan as open_scan
     from wheatstone.runs._scan import run_scan as run_scan
+    from wheatstone.runs._scan_read import Example as Example
+    from wheatstone.runs._scan_read import Scan as Scan
+    from wheatstone.runs._scan_read import ScannedNeuron as ScannedNeuron
     from wheatstone.runs._scan_settings import ScanSettings as ScanSettings
     from wheatstone.runs._study import open_study as open_study
     from wheatstone.runs._study import run_study as run_study
@@ -55,6 +58,9 @@ __getattr__ = door(
         "neuron_facts": "wheatstone.runs._neuron_page",
         "run_neurons": "wheatstone.runs._neurons",
         "Plan": "wheatstone.runs._plan",
+        "Example": "wheatstone.runs._scan_read",
+        "Scan": "wheatstone.runs._scan_read",
+        "ScannedNeuron": "wheatstone.runs._scan_read",
         "ScanSettings": "wheatstone.runs._scan_settings",
         "StudySettings": "wheatstone.runs._study_settings",
         "explain_run": "wheatstone.runs._explain",

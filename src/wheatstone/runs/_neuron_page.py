@@ -25,7 +25,9 @@ from wheatstone.neurons import (
     observe,
 )
 from wheatstone.runs._folder import read_manifest
+from wheatstone.runs._neuron_corpus import corpus_facts
 from wheatstone.runs._neurons import dose_rows
+from wheatstone.runs._scan_read import Scan
 from wheatstone.tasks import PromptPair
 
 _READINGS = ("readout", "embedding")
@@ -39,15 +41,17 @@ def neuron_facts(
     *,
     token: int | None = None,
     experiment: Experiment | None = None,
+    scan: Scan | None = None,
     report: Reporter = silent,
 ) -> dict[str, Any]:
-    """Everything that can be said of a neuron without a corpus.
+    """Everything that can be said of a neuron.
 
     Args:
         model: the model.
         neuron: which.
         token: to compare it with; by default the first prompt's answer, or else the token it is most congruent with.
         experiment: prompts to look at it on.
+        scan: what it did in running text.
         report: told how far it is.
 
     When this misleads: see `Congruence`, `neuron_effects`, `calibrate` and `doses`; each says what it leaves out.
@@ -86,9 +90,12 @@ def neuron_facts(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "wheatstone": __version__,
         "prompts": None,
+        "corpus": None,
     }
     if experiment is not None:
         facts["prompts"] = _on_prompts(experiment, neuron, token, report)
+    if scan is not None:
+        facts["corpus"] = corpus_facts(model, neuron, token, scan, report=report)
     return facts
 
 

@@ -90,8 +90,8 @@ def write_neurons(run: Path, scan: NeuronScan) -> None:
                 for name, values in _moments(found).items()
             },
             partial,
-            metadata={"counted": str(next(iter(scan.layers.values())).count)},
         )
+        partial.chmod(0o644)  # as every other file
 
 
 def _moments(found: LayerStatistics) -> dict[str, Tensor]:

@@ -122,7 +122,20 @@ def _rows(source: str) -> Generator[Document]:
         raise RequestError(
             expected=f"a file or folder {source!r}, or the package `datasets` to read it as a dataset's id",
             got="neither",
-            do="name a file that is there, or pip install datasets",
+            do="name a file that is there, or pip install 'wheatstone[datasets]'",
         ) from error
-    for index, row in enumerate(load_dataset(name, split="train", streaming=True)):
-        yield Document(f"{name}/{index}", str(row[column or "text"]))
+    try:
+        for index, row in enumerate(load_dataset(name, split="train", streaming=True)):
+            yield Document(f"{name}/{index}", str(row[column or "text"]))
+    except KeyError as error:
+        raise RequestError(
+            expected=f"a dataset with a column {column or 'text'!r}",
+            got=f"{name} without",
+            do="name one that it has, as org/name:column",
+        ) from error
+    except (OSError, ValueError) as error:  # not there, no network, no split of that name
+        raise RequestError(
+            expected=f"a dataset {name!r} with a split `train` that can be read",
+            got=str(error).partition("\n")[0],
+            do="check its id and the network, or download it and name its files",
+        ) from error

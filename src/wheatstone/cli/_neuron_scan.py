@@ -1,0 +1,99 @@
+"""`wheatstone neuron scan`: what every neuron does in running text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from wheatstone._errors import RequestError
+from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption
+from wheatstone.cli._output import JsonOption, Output
+
+
+def scan(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the scan; an unfinished one goes on.")],
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TEXT]...",
+            help="Files, folders, or ids of Hugging Face datasets (org/name or org/name:column, streamed; needs the "
+            "package datasets); by default the 3.4 MB of texts in the package.",
+            show_default=False,
+        ),
+    ] = None,
+    model: ModelOption = "smollm2-135m",
+    layers: Annotated[
+        str | None, typer.Option("--layers", help="Whose neurons, such as 20-29 or 0,5,7-9; all by default.")
+    ] = None,
+    window: Annotated[int, typer.Option("--window", help="Tokens run together, of one document.")] = 128,
+    top: Annotated[int, typer.Option("--top", help="Examples kept at either end of each neuron, one a window.")] = 20,
+    share: Annotated[
+        float, typer.Option("--share", help="Share of the windows to read, drawn over the whole corpus.")
+    ] = 1.0,
+    tokens: Annotated[
+        int | None, typer.Option("--tokens", help="Stop once so many tokens are read; to the end by default.")
+    ] = None,
+    batch: Annotated[
+        int, typer.Option("--batch", help="Tokens after which all is saved; a killed scan loses no more than that.")
+    ] = 8192,
+    seed: Annotated[int, typer.Option("--seed", help="Of what is drawn: the share, and one example of each bin.")] = 0,
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = "float32",
+    as_json: JsonOption = False,
+) -> None:
+    """Read texts and keep of every neuron its moments, a histogram, its strongest examples and one of each bin.
+
+    Stopped and started again with the same settings, it goes on where it was. Memory does not grow with the texts.
+    """
+    output = Output(as_json)
+    with output.progress() as report:
+        report("starting", 0, None)
+        from wheatstone.models import load_model
+        from wheatstone.runs import ScanSettings, catalogue_add, open_scan, run_scan
+
+        settings = ScanSettings(
+            texts=tuple(texts or ("bundled",)),
+            layers=None if layers is None else layers_of(layers),
+            window=window,
+            top=top,
+            share=share,
+            tokens=tokens,
+            batch=batch,
+            seed=seed,
+        )
+        open_scan(out)
+        loaded = load_model(model, device=device, dtype=dtype, report=report)
+        report("starting", 1, 1)
+        manifest = run_scan(loaded, settings, out, report=report)
+    catalogue_add(out)
+    output.document(manifest | {"run": str(out)})
+    output.print(_told(manifest))
+    output.print(f"run      {out}", markup=False)
+
+
+def layers_of(text: str) -> tuple[int, ...]:
+    """Layers written as numbers and ranges with commas between.
+
+    Raises:
+        RequestError: it is written otherwise.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        if not (first.isdecimal() and (last.isdecimal() or not dash)):
+            raise RequestError(expected="layers such as 20-29 or 0,5,7-9", got=repr(text), do="write them so")
+        found += range(int(first), int(last or first) + 1)
+    return tuple(found)
+
+
+def _told(manifest: dict[str, Any]) -> str:
+    """What was read, and what was not."""
+    neurons, seconds = sum(manifest["neurons"].values()), manifest["timings"]["scan"]
+    skipped = ", ".join(f"{count:,} {reason}" for reason, count in manifest["skipped"].items())
+    return (
+        f"{manifest['tokens']:,} tokens of {manifest['documents']:,} documents in {manifest['windows']:,} windows, "
+        f"{neurons:,} neurons, {seconds:,.0f} s ({manifest['tokens'] / max(seconds, 1e-9):,.0f} tokens a second).\n"
+        f"Left out: {skipped or 'nothing'}."
+    )
