@@ -1,0 +1,106 @@
+"""An edit as a folder: `edit.json`, which says what it is, and `edit.safetensors`, which holds its tensors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from wheatstone._errors import RunError
+from wheatstone.editing._delta import delta_of
+from wheatstone.editing._edit import Edit
+from wheatstone.editing._request import EditRequest
+
+FORMAT = "wheatstone.edit/1"
+_HASH = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    sha256: str = Field(pattern=r"^([0-9a-f]{64})?$")
+
+
+class _Stored(BaseModel):
+    """`edit.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["wheatstone.edit/1"]
+    method: str
+    requests: tuple[EditRequest, ...]
+    settings: dict[str, Any]
+    model: _Model
+    before: dict[str, str]
+    notes: tuple[str, ...] = ()
+    tensors: str = _HASH
+
+
+def save_edit(edit: Edit, folder: Path) -> None:
+    """Writes an edit into a folder, which is made where it is not there.
+
+    Args:
+        edit: the edit.
+        folder: where to; an older edit in it is replaced, tensors first: JSON that does not fit them is refused.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        f"{name}:{part}": tensor for name, delta in edit.deltas.items() for part, tensor in delta.tensors.items()
+    }
+    tensors |= {f"{name}:keys": keys for name, keys in edit.keys.items()}
+    data = save({name: tensor.cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()})
+    stored = {"format": FORMAT, **edit.provenance, "tensors": hashlib.sha256(data).hexdigest()}
+    for name, content in (
+        ("edit.safetensors", data),
+        ("edit.json", (json.dumps(stored, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()),
+    ):
+        partial = folder / f".{name}.partial"
+        partial.write_bytes(content)
+        partial.replace(folder / name)
+
+
+def load_edit(folder: Path) -> Edit:
+    """Reads an edit that `save_edit` wrote. Whether it fits a model is seen when it is applied.
+
+    Raises:
+        RunError: a file is missing, damaged or of another form.
+    """
+    try:
+        stored = _Stored.model_validate_json((folder / "edit.json").read_bytes())
+        data = (folder / "edit.safetensors").read_bytes()
+        if hashlib.sha256(data).hexdigest() != stored.tensors:
+            raise ValueError("edit.safetensors is not the file that edit.json names")
+        parts: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in load(data).items():
+            weight, _, part = name.rpartition(":")
+            parts.setdefault(weight, {})[part] = tensor
+        keys = {weight: part.pop("keys") for weight, part in parts.items() if "keys" in part}
+        if set(parts) != set(stored.before):
+            raise ValueError("the weights in edit.json are not those in edit.safetensors")
+        return Edit(
+            method=stored.method,
+            requests=stored.requests,
+            settings=stored.settings,
+            model_id=stored.model.id,
+            model_sha256=stored.model.sha256,
+            before=stored.before,
+            deltas={weight: delta_of(part) for weight, part in parts.items()},
+            keys=keys,
+            notes=stored.notes,
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else None
+        said = f"{first['msg']} at {'.'.join(map(str, first['loc']))}" if first else str(error)
+        raise RunError(
+            expected=f"a folder of an edit of format {FORMAT}",
+            got=f"{folder}: {said}",
+            do="give the folder that --save named",
+        ) from error
