@@ -155,12 +155,16 @@ class Applied:
         self._sha256 = model.sha256
         self._kept = {name: weight.data for name, weight in self._weights.items()}
         changed = {name: _added(weight.data, edit.deltas[name]) for name, weight in self._weights.items()}
+        self._changed = changed
         self._stack = _STACKS.setdefault(model.module, [])
+        self._place()
+
+    def _place(self) -> None:
         self._stack.append(self)
         for name, weight in self._weights.items():
-            weight.data = changed[name]
-        if model.sha256:
-            model.sha256 = hashlib.sha256(f"{model.sha256} {edit.sha256}".encode()).hexdigest()
+            weight.data = self._changed[name]
+        if self._sha256:
+            self.model.sha256 = hashlib.sha256(f"{self._sha256} {self.edit.sha256}".encode()).hexdigest()
 
     def undo(self) -> None:
         """Puts the weights back, and checks their hash. Once undone, nothing more happens.
@@ -188,6 +192,19 @@ class Applied:
                 got="other bits",
                 do="load the model anew; something else wrote into the weights that were kept",
             )
+
+
+@contextmanager
+def unedited(model: ResidualModel) -> Generator[None, None, None]:
+    """While this lasts, the model is as it was before any edit; then all edits in place are there again."""
+    stack = list(_STACKS.get(model.module, ()))
+    for applied in reversed(stack):
+        applied.undo()
+    try:
+        yield
+    finally:
+        for applied in stack:
+            applied._place()
 
 
 _STACKS: WeakKeyDictionary[nn.Module, list[Applied]] = WeakKeyDictionary()

@@ -340,7 +340,11 @@ class Block:
         Raises:
             ModelError: the MLP has no neurons.
         """
-        return self._scaled(self._mlp_output_norm(type(self.neurons_in).forward(self.neurons_in, activations)))
+        return self.mlp_written(type(self.neurons_in).forward(self.neurons_in, activations))
+
+    def mlp_written(self, projected: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
+        """What the MLP writes, given what its last projection gives."""
+        return self._scaled(self._mlp_output_norm(projected))
 
     def neuron_changes(
         self,

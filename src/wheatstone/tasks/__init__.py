@@ -21,6 +21,7 @@ from wheatstone.tasks._relation import Relation as Relation
 from wheatstone.tasks._relation import bundled_relation as bundled_relation
 from wheatstone.tasks._relation import bundled_relations as bundled_relations
 from wheatstone.tasks._source import About as About
+from wheatstone.tasks._spans import token_span as token_span
 from wheatstone.tasks._split import FRACTIONS as FRACTIONS
 from wheatstone.tasks._split import SPLITS as SPLITS
 from wheatstone.tasks._task import Known as Known
@@ -52,4 +53,5 @@ __all__ = [
     "length_batches",
     "load_task",
     "metric_named",
+    "token_span",
 ]

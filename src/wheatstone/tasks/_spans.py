@@ -47,21 +47,42 @@ def token_spans(
 
 
 def _of_pair(model: ResidualModel, pair: PromptPair) -> dict[str, tuple[int, int]]:
+    offsets = _offsets(model, pair.prompt)
+    return {name: _within(offsets, pair.prompt, at, name) for name, at in pair.spans.items()}
+
+
+def token_span(model: ResidualModel, prompt: str, characters: tuple[int, int], name: str) -> tuple[int, int]:
+    """Token positions [first, end) of a part of a prompt.
+
+    Args:
+        model: whose tokenizer is used.
+        prompt: the prompt.
+        characters: where the part begins and ends.
+        name: what to call it in an error.
+
+    Raises:
+        PromptError: the tokenizer cannot say where its tokens stand, or the part holds no token.
+    """
+    return _within(_offsets(model, prompt), prompt, characters, name)
+
+
+def _offsets(model: ResidualModel, prompt: str) -> list[tuple[int, int]]:
     if not model.tokenizer.is_fast:
         raise PromptError(
             expected="a tokenizer that knows where in the text its tokens stand",
             got=f"{type(model.tokenizer).__name__}, which does not",
             do="use a fast tokenizer (tokenizer.json), or leave the spans out",
         )
-    offsets: list[tuple[int, int]] = model.tokenizer(pair.prompt, return_offsets_mapping=True)["offset_mapping"]
-    found: dict[str, tuple[int, int]] = {}
-    for name, (start, end) in pair.spans.items():
-        inside = [place for place, (first, stop) in enumerate(offsets) if first < min(end, stop) and start < stop]
-        if not inside:
-            raise PromptError(
-                expected=f"a span {name!r} that holds a token",
-                got=f"characters {start} to {end} of {pair.prompt!r}: {pair.prompt[start:end]!r}",
-                do="mend its offsets",
-            )
-        found[name] = (inside[0], inside[-1] + 1)
-    return found
+    return model.tokenizer(prompt, return_offsets_mapping=True)["offset_mapping"]
+
+
+def _within(offsets: list[tuple[int, int]], prompt: str, characters: tuple[int, int], name: str) -> tuple[int, int]:
+    start, end = characters
+    inside = [place for place, (first, stop) in enumerate(offsets) if first < min(end, stop) and start < stop]
+    if not inside:
+        raise PromptError(
+            expected=f"a span {name!r} that holds a token",
+            got=f"characters {start} to {end} of {prompt!r}: {prompt[start:end]!r}",
+            do="mend its offsets",
+        )
+    return inside[0], inside[-1] + 1
