@@ -14,6 +14,7 @@ from wheatstone.cli._explain import explain
 from wheatstone.cli._export import export
 from wheatstone.cli._models import models_app
 from wheatstone.cli._neuron import neuron_app
+from wheatstone.cli._neuron_probe import probe
 from wheatstone.cli._path_patching import path_patching
 from wheatstone.cli._pull import pull
 from wheatstone.cli._runs import runs_app
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 for verb in (discover, verify, explain, path_patching, study, export, pull, compress, decompress, bits):
     app.command()(verb)
+neuron_app.command()(probe)
 for group in (runs_app, models_app, tasks_app, neuron_app):
     app.add_typer(group)
 

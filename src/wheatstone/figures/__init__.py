@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from wheatstone.figures._neuron_screen import found_neurons as found_neurons
     from wheatstone.figures._neuron_screen import render_neurons as render_neurons
     from wheatstone.figures._parts import PARTS as PARTS
+    from wheatstone.figures._probes import PROBE_FIGURES as PROBE_FIGURES
+    from wheatstone.figures._probes import ProbeData as ProbeData
+    from wheatstone.figures._probes_page import render_probes as render_probes
     from wheatstone.figures._registry import FIGURES as FIGURES
     from wheatstone.figures._registry import render_all as render_all
     from wheatstone.figures._registry import render_figure as render_figure
@@ -31,6 +34,9 @@ _WHERE = {
     "neuron_page": "wheatstone.figures._neuron_one",
     "render_neurons": "wheatstone.figures._neuron_screen",
     "PARTS": "wheatstone.figures._parts",
+    "PROBE_FIGURES": "wheatstone.figures._probes",
+    "ProbeData": "wheatstone.figures._probes",
+    "render_probes": "wheatstone.figures._probes_page",
     "STUDY_FIGURES": "wheatstone.figures._study",
     "RunData": "wheatstone.figures._load",
     "bits_page": "wheatstone.figures._bits",

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from wheatstone.runs._neurons import run_neurons as run_neurons
     from wheatstone.runs._plan import Plan as Plan
     from wheatstone.runs._plan import plan_discovery as plan_discovery
+    from wheatstone.runs._probes import InterferenceRow as InterferenceRow
+    from wheatstone.runs._probes import ProbeRun as ProbeRun
+    from wheatstone.runs._probes import ProbeSettings as ProbeSettings
+    from wheatstone.runs._probes import run_probes as run_probes
     from wheatstone.runs._scan import open_scan as open_scan
     from wheatstone.runs._scan import run_scan as run_scan
     from wheatstone.runs._scan_read import Example as Example
@@ -57,11 +61,14 @@ __getattr__ = door(
         "experiment_of": "wheatstone.runs._neuron_page",
         "neuron_facts": "wheatstone.runs._neuron_page",
         "run_neurons": "wheatstone.runs._neurons",
+        "InterferenceRow": "wheatstone.runs._probes",
         "Plan": "wheatstone.runs._plan",
         "Example": "wheatstone.runs._scan_read",
         "Scan": "wheatstone.runs._scan_read",
         "ScannedNeuron": "wheatstone.runs._scan_read",
         "ScanSettings": "wheatstone.runs._scan_settings",
+        "ProbeRun": "wheatstone.runs._probes",
+        "ProbeSettings": "wheatstone.runs._probes",
         "StudySettings": "wheatstone.runs._study_settings",
         "explain_run": "wheatstone.runs._explain",
         "open_scan": "wheatstone.runs._scan",
@@ -69,6 +76,7 @@ __getattr__ = door(
         "plan_discovery": "wheatstone.runs._plan",
         "run_discovery": "wheatstone.runs._discovery",
         "run_scan": "wheatstone.runs._scan",
+        "run_probes": "wheatstone.runs._probes",
         "run_study": "wheatstone.runs._study",
         "same_weights": "wheatstone.runs._weights",
         "study_so_far": "wheatstone.runs._study",

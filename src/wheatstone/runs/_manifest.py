@@ -10,6 +10,7 @@ from typing import Any
 
 from wheatstone._version import __version__
 from wheatstone.circuits import Experiment
+from wheatstone.models import ResidualModel
 from wheatstone.runs._folder import FORMAT
 
 
@@ -25,8 +26,46 @@ def manifest_of(
         seed: of whatever is drawn.
         seconds: what each stage took.
     """
-    model, encoded = experiment.model, experiment.encoded
+    encoded = experiment.encoded
     lengths = encoded.clean.lengths.tolist()
+    settings = {**settings, "unit": experiment.metric.unit}
+    return manifest_without_prompts(experiment.model, verb, settings, seed=seed, seconds=seconds) | {
+        "prompts": [
+            {
+                **pair.model_dump(mode="json"),
+                "ids": clean[:length],
+                "counterfactual_ids": counterfactual[:length],
+                "tokens": experiment.model.decode(clean[:length]),
+                "counterfactual_tokens": experiment.model.decode(counterfactual[:length]),
+                "subject_last": subject,
+                "last": length - 1,
+            }
+            for pair, clean, counterfactual, length, subject in zip(
+                encoded.pairs,
+                encoded.clean.ids.tolist(),
+                encoded.counterfactual.ids.tolist(),
+                lengths,
+                encoded.subject_last.tolist(),
+                strict=True,
+            )
+        ],
+        "evaluations": experiment.evaluations,
+        "notes": list(encoded.notes),
+    }
+
+
+def manifest_without_prompts(
+    model: ResidualModel, verb: str, settings: Mapping[str, Any], *, seed: int, seconds: Mapping[str, float]
+) -> dict[str, Any]:
+    """The manifest of a run that reads a model, but not on prompts.
+
+    Args:
+        model: the model.
+        verb: the command that made the run.
+        settings: of that verb.
+        seed: of whatever is drawn.
+        seconds: what each stage took.
+    """
     return {
         "format": FORMAT,
         "verb": verb,
@@ -47,28 +86,10 @@ def manifest_of(
             "dtype": str(model.dtype).removeprefix("torch."),
             "device": model.device.type,
         },
-        "settings": {**settings, "unit": experiment.metric.unit},
+        "settings": dict(settings),
         "seed": seed,
-        "prompts": [
-            {
-                **pair.model_dump(mode="json"),
-                "ids": clean[:length],
-                "counterfactual_ids": counterfactual[:length],
-                "tokens": model.decode(clean[:length]),
-                "counterfactual_tokens": model.decode(counterfactual[:length]),
-                "subject_last": subject,
-                "last": length - 1,
-            }
-            for pair, clean, counterfactual, length, subject in zip(
-                encoded.pairs,
-                encoded.clean.ids.tolist(),
-                encoded.counterfactual.ids.tolist(),
-                lengths,
-                encoded.subject_last.tolist(),
-                strict=True,
-            )
-        ],
-        "evaluations": experiment.evaluations,
+        "prompts": [],
+        "evaluations": 0,
         "timings": {stage: round(taken, 3) for stage, taken in seconds.items()},
-        "notes": list(encoded.notes),
+        "notes": [],
     }

@@ -1,0 +1,154 @@
+"""`wheatstone neuron probe`: which neurons tell a concept, one alone or a few together."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Column, Table
+
+from wheatstone._errors import RequestError
+from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption
+from wheatstone.cli._output import JsonOption, Output
+
+if TYPE_CHECKING:
+    from wheatstone.neurons import LabelledText
+    from wheatstone.texts import Skipped
+
+
+def probe(
+    concept: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--concept",
+            help="A bundled concept (--list names them; may be repeated), `all` of them, or a JSON Lines file of "
+            '{"text": …, "spans": [[start, end, label], …], "document": …}, offsets in characters.',
+            metavar="NAME|FILE",
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the run to write.")] = None,
+    listed: Annotated[bool, typer.Option("--list", help="List the bundled concepts with their rules.")] = False,
+    model: ModelOption = "smollm2-135m",
+    layers: Annotated[
+        str | None, typer.Option("--layers", help="Layers to probe, such as 0,5,10-15; by default all.")
+    ] = None,
+    reading: Annotated[
+        str,
+        typer.Option(
+            "--reading",
+            help="Activations of a span: last (at its last token), tokens (each token by itself) or mean (over them).",
+        ),
+    ] = "last",
+    outside: Annotated[
+        str | None,
+        typer.Option("--outside", help="Of a file: a label for every word that no span touches.", metavar="LABEL"),
+    ] = None,
+    most: Annotated[
+        int, typer.Option("--most", help="Spans with each bundled concept; twice as many without.", min=25)
+    ] = 300,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Of the draw of excerpts, the split by documents, and intervals.")
+    ] = 0,
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = "float32",
+    force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
+    figures: Annotated[bool, typer.Option(help="Draw the figures and the HTML report.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Fit sparse probes of a concept on 1 to 128 neurons of every layer, judged on held-out documents; writes a run.
+
+    Every neuron is also tested alone, with false discoveries controlled; several concepts are compared with each other.
+    """
+    output = Output(as_json)
+    if listed:
+        _list(output)
+        return
+    if out is None or not concept:
+        raise RequestError(
+            expected="a concept and a folder for the run",
+            got="no --concept" if not concept else "no --out",
+            do="give --concept NAME --out FOLDER, or --list for the bundled concepts",
+        )
+    started = time.perf_counter()
+    chosen = None if layers is None else _layers(layers)
+    from wheatstone.runs import catalogue_add, check_free, new_run
+
+    check_free(out, force=force)
+    with output.progress() as report:
+        report("starting", 0, None)
+        from wheatstone.figures import render_probes
+        from wheatstone.models import load_model
+        from wheatstone.runs import ProbeSettings, run_probes
+        from wheatstone.texts import Skipped
+
+        skipped = Skipped()
+        texts = _texts(concept, outside, most, seed, skipped)
+        loaded = load_model(model, device=device, dtype=dtype, report=report)
+        report("starting", 1, 1)
+        settings = ProbeSettings(source=", ".join(concept), reading=reading, layers=chosen or (), most=most, seed=seed)
+        run = run_probes(loaded, texts, settings, skipped=skipped, report=report)
+        with new_run(out, force=force) as folder:
+            run.save(folder)
+            if figures:
+                render_probes(folder, report)
+    catalogue_add(out)
+    seconds = round(time.perf_counter() - started, 2)
+    page, summary = str(out / "report.html") if figures else None, run.summary()
+    output.document({"run": str(out), "report": page, "seconds": seconds, "model": loaded.id, **summary})
+    numbers = (Column(name, justify="right") for name in ("F1", "95%", "all yes"))
+    table = Table("concept", "probe", *numbers, box=None)
+    for one in summary["concepts"]:
+        for method in ("single", "ranking"):
+            best = one["best"][method]
+            what = best["neurons"][0] if method == "single" else f"{best['k']} of layer {best['layer']}"
+            interval = "" if best["f1_low"] is None else f"{best['f1_low']:.2f} … {best['f1_high']:.2f}"
+            table.add_row(one["concept"], what, f"{best['f1']:.2f}", interval, f"{one['always_yes_f1']:.2f}")
+    output.print(table)
+    left = {**run.skipped, **{f"concept {name} ({why})": 1 for name, why in run.refused.items()}}
+    if left:
+        output.print(f"left out: {', '.join(f'{number} {why}' for why, number in left.items())}", markup=False)
+    output.print(f"run      {out}" + (f"\nreport   {page}" if page else ""), markup=False)
+
+
+def _list(output: Output) -> None:
+    from wheatstone.neurons import CONCEPTS
+
+    output.document({"concepts": [{"name": one.name, "rule": one.rule} for one in CONCEPTS.values()]})
+    table = Table("concept", "rule: what has it, against what", box=None)
+    for one in CONCEPTS.values():
+        table.add_row(one.name, one.rule)
+    output.print(table)
+
+
+def _texts(
+    concepts: list[str], outside: str | None, most: int, seed: int, skipped: Skipped
+) -> tuple[LabelledText, ...]:
+    from wheatstone.neurons import CONCEPTS, bundled_concepts, read_concepts
+
+    names = list(dict.fromkeys(name for one in concepts for name in (CONCEPTS if one == "all" else [one])))
+    files = [name for name in names if name not in CONCEPTS and Path(name).is_file()]
+    if files and len(names) > 1:
+        raise RequestError(
+            expected="one file, or bundled concepts", got=", ".join(names), do="put several concepts into one file"
+        )
+    if files:
+        return read_concepts(Path(files[0]), outside=outside, skipped=skipped)
+    if outside is not None:
+        raise RequestError(expected="a file where --outside is given", got=", ".join(names), do="leave --outside out")
+    return bundled_concepts(names, most=most, seed=seed)
+
+
+def _layers(text: str) -> tuple[int, ...]:
+    """`0,5,10-12` as numbers."""
+    found: list[int] = []
+    try:
+        for part in text.split(","):
+            first, dash, last = part.partition("-")
+            found += range(int(first), int(last if dash else first) + 1)
+    except ValueError:
+        found = []
+    if not found:
+        raise RequestError(expected="layers such as 0,5,10-15", got=repr(text), do="write them so")
+    return tuple(found)

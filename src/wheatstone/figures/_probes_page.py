@@ -1,0 +1,165 @@
+"""The report of a run of `neuron probe`: its pictures as files, and one page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wheatstone._progress import Reporter, silent
+from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
+from wheatstone.figures._probes import PROBE_FIGURES, ProbeData, describe_interference
+from wheatstone.figures._render import png_of
+from wheatstone.figures._report import Picture
+from wheatstone.figures._words import clipped, count, decimal, percent
+
+_CAPTIONS = {
+    "sizes": "A curve that is high from the start is a concept that one neuron tells; one that rises is spread over "
+    "several.",
+    "layers": "Where a curve leaves the dashed line, the layer's neurons tell the concept on documents that the probe "
+    "has not seen.",
+    "interference": "Orange and blue are directions that are not orthogonal. Concepts whose labels exclude each other "
+    "are opposed in any model.",
+}
+
+
+def render_probes(run: Path, report: Reporter = silent) -> list[Path]:
+    """Writes `figures/NAME.svg` and `.png` of every picture and `report.html` into a run folder.
+
+    Returns:
+        The files written.
+
+    Raises:
+        RunError: there is no run of `neuron probe`.
+    """
+    data = ProbeData.load(run)
+    folder = run / "figures"
+    folder.mkdir(exist_ok=True)
+    written: list[Path] = []
+    pictures: dict[str, PagePicture] = {}
+    for done, (name, draw) in enumerate(PROBE_FIGURES.items()):
+        if name == "interference" and not data.interference:
+            continue
+        report("drawing", done, len(PROBE_FIGURES))
+        drawn = Picture.of(draw(data))
+        pictures[name] = PagePicture(name, drawn, _CAPTIONS[name])
+        svg, png = folder / f"{name}.svg", folder / f"{name}.png"
+        svg.write_text(drawn.svg, encoding="utf-8")
+        png.write_bytes(png_of(drawn.svg))
+        written += [svg, png]
+    page = run / "report.html"
+    page.write_text(_page(data, pictures), encoding="utf-8")
+    report("drawing", len(PROBE_FIGURES), len(PROBE_FIGURES))
+    return [*written, page]
+
+
+def found_probes(run: ProbeData) -> list[str]:
+    """What was found, in sentences made of the run's numbers."""
+    said: list[str] = []
+    for concept in run.concepts[:3]:
+        single, best = concept["best"]["single"], concept["best"]["ranking"]
+        said.append(
+            f"{concept['concept']}: {single['neurons'][0]} alone has an F1 of {_with_interval(single)} on test "
+            f"documents, {count(best['k'], 'neuron')} of layer {best['layer']} {_with_interval(best)}; saying yes to "
+            f"everything has {decimal(concept['always_yes_f1'])}."
+        )
+    if len(run.concepts) > 3:
+        said.append(f"{count(len(run.concepts), 'concept')} were probed; the table has all.")
+    return said
+
+
+def _page(run: ProbeData, pictures: Mapping[str, PagePicture]) -> str:
+    manifest, summary = run.manifest, run.summary
+    parts = [
+        PagePart("How many neurons does a concept take?", (), (pictures["sizes"],), (_table(run),)),
+        PagePart("At which layers?", (), (pictures["layers"],)),
+        PagePart(
+            "Is a neuron about one concept?",
+            (
+                "A neuron is counted as a detector of a concept where its activations differ significantly on training "
+                "documents (5% false discoveries among its layer's neurons) and its AUROC on test documents is at "
+                "least 0.75. Among the concepts probed here; of others nothing is known.",
+                *(
+                    f"{count(number, 'neuron')} of {count(int(concepts), 'concept')}."
+                    for concepts, number in summary["neurons_by_concepts"].items()
+                ),
+            ),
+            (),
+            (_neurons(run),),
+        ),
+    ]
+    if "interference" in pictures:
+        parts.append(
+            PagePart("Which concepts share directions?", (describe_interference(run),), (pictures["interference"],))
+        )
+    left = [f"{name}: {reason}" for name, reason in summary["refused"].items()]
+    left += [f"{reason}: {number:,}" for reason, number in summary["skipped"].items()]
+    if left:
+        parts.append(PagePart("What was left out", tuple(left)))
+    settings = {name: str(value) for name, value in manifest["settings"].items() if value not in ("", [])}
+    facts = {
+        "made": manifest["created"],
+        "model": f"{manifest['model']['id']}, family {manifest['model']['family']}",
+        "weights (SHA-256)": manifest["model"]["sha256"] or "unknown",
+        **settings,
+        "tokens run": f"{summary['tokens']:,}",
+        "seed": str(manifest["seed"]),
+        "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items()),
+        "version": manifest["versions"]["wheatstone"],
+    }
+    title = clipped(str(manifest["settings"]["task"]), 60)
+    return page_of("neuron probe", title, found_probes(run), parts, list(facts.items()))
+
+
+def _table(run: ProbeData) -> PageTable:
+    rows = [
+        (
+            concept["concept"],
+            decimal(concept["always_yes_f1"]),
+            single["neurons"][0],
+            _with_interval(single),
+            f"layer {best['layer']}, k = {best['k']}",
+            _with_interval(best),
+            decimal(best["precision"]),
+            decimal(best["recall"]),
+            decimal(best["auroc"]),
+        )
+        for concept in run.concepts
+        for single, best in [(concept["best"]["single"], concept["best"]["ranking"])]
+    ]
+    names = ("concept", "F1, all yes", "best neuron", "F1", "best probe", "F1", "precision", "recall", "AUROC")
+    return PageTable(
+        "Best by validation documents, told on test documents; 95% intervals over documents. All probes are in "
+        "probes.parquet.",
+        tuple((name, name not in ("concept", "best neuron", "best probe")) for name in names),
+        tuple(rows),
+    )
+
+
+def _neurons(run: ProbeData) -> PageTable:
+    rows = [
+        (
+            concept["concept"],
+            f"{sum(concept['significant'].values()):,}",
+            f"{sum(concept['detectors'].values()):,}",
+            f"{concept['significant_by_chance']:,}",
+            concept["best"]["single"]["neurons"][0],
+            percent(concept["explained"]),
+            percent(concept["base"]),
+        )
+        for concept in run.concepts
+    ]
+    names = ("concept", "significant", "detectors", "by chance", "best neuron", "of its top 50", "of all rows")
+    return PageTable(
+        "Neurons of all layers that differ significantly, those that are detectors, and how many of one layer are "
+        "significant with the labels shuffled. Of the 50 rows on which the best neuron is most active, the share with "
+        "the concept, beside its share of all rows. neurons.parquet has every neuron.",
+        tuple((name, name not in ("concept", "best neuron")) for name in names),
+        tuple(rows),
+    )
+
+
+def _with_interval(row: Mapping[str, Any]) -> str:
+    if row["f1_low"] is None:
+        return decimal(row["f1"])
+    return f"{decimal(row['f1'])} ({decimal(row['f1_low'])} to {decimal(row['f1_high'])})"
