@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from functools import cache
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -60,9 +61,9 @@ def model_samples(model: ResidualModel) -> torch.Tensor:
     first = torch.full((SAMPLES, 1), start, device=model.device)
     with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(0)
-        drawn = model.module.generate(first, generation_config=config, attention_mask=torch.ones_like(first))
-    assert isinstance(drawn, torch.Tensor)
-    ids = drawn[:, 1:].cpu()
+        generate: Any = model.module.generate
+        drawn = generate(first, generation_config=config, attention_mask=torch.ones_like(first))
+    ids: torch.Tensor = drawn[:, 1:].cpu()
     if model.sha256:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

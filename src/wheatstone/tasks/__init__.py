@@ -2,6 +2,7 @@
 
 from wheatstone.tasks._batches import length_batches as length_batches
 from wheatstone.tasks._bundled import bundled_tasks as bundled_tasks
+from wheatstone.tasks._derived import PHRASES as PHRASES
 from wheatstone.tasks._encode import Encoded as Encoded
 from wheatstone.tasks._encode import encode as encode
 from wheatstone.tasks._known import KNOWN_RANK as KNOWN_RANK
@@ -31,6 +32,7 @@ __all__ = [
     "FRACTIONS",
     "KNOWN_RANK",
     "METRICS",
+    "PHRASES",
     "SPLITS",
     "About",
     "Answered",

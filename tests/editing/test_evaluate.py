@@ -1,0 +1,197 @@
+"""The table of an edit: scores by hand, free generation, cases from relations and record files, steering."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from small import shared_model, small_model
+
+from wheatstone._errors import PromptError, RequestError
+from wheatstone.editing import (
+    Case,
+    EditRequest,
+    Evaluation,
+    Probe,
+    baseline_of,
+    evaluate,
+    make_edit,
+    read_cases,
+    relation_cases,
+    score_rows,
+    steer,
+)
+from wheatstone.editing._evaluate import CONTINUED, ProbeScore, held_out_loss
+from wheatstone.editing._fine_tuning import FineTuning
+from wheatstone.editing._generation import continuations, ngram_entropy, says
+from wheatstone.models import ResidualModel
+
+CASE = Case.of(
+    "hand",
+    "hand",
+    EditRequest(prompt="w1 w2 w3", subject="w2", target="w30", truth="w5"),
+    [
+        Probe(kind="paraphrase", prompt="w9 w2 w3", answers=("w30", "w31")),
+        Probe(kind="neighbourhood", prompt="w1 w6 w3 w4 w4", answers=("w7",)),
+        Probe(kind="locality", prompt="w11", answers=("w7",)),
+    ],
+)
+
+
+def test_greedy_continuations_are_those_of_each_prompt_alone() -> None:
+    model = shared_model()
+    prompts = ["w1 w2 w3 w4 w5", "w9"]
+    for prompt, found in zip(prompts, continuations(model, prompts, 6), strict=True):
+        ids = model.encode(prompt)
+        for token in found:
+            assert int(model.module(torch.tensor([ids])).logits[0, -1].argmax()) == token
+            ids.append(token)
+
+
+def test_what_a_text_says() -> None:
+    assert says(" is Italian, and French.", ["Italian"], ["French"])
+    assert not says(" is French, not Italian", ["Italian"], ["French"])
+    assert not says(" is Italianate", ["Italian"])
+    assert says("... the italian language", ["Latin", "Italian"], ["Italian"])
+    assert not says("", ["Italian"])
+
+
+def test_entropy_of_ngrams_by_hand() -> None:
+    assert ngram_entropy([1] * 9) == 0
+    # bigrams 01 10 01 (2/3, 1/3), trigrams 010 101
+    assert ngram_entropy([0, 1, 0, 1]) == pytest.approx((2 / 3 * 0.9182958 + 4 / 3 * 1) / 2)
+
+
+def test_the_model_itself_keeps_everything_and_an_edit_moves_it() -> None:
+    model = small_model()
+    before = baseline_of(model, CASE)
+    plain = evaluate(model, CASE, before)
+    assert plain.mean("neighbourhood") == plain.mean("locality") == (1.0, 1.0)
+    assert plain.mean("efficacy") == (0.0, 0.0)
+    assert plain.mean("portability") is None
+    assert plain.perplexity == pytest.approx(1)
+    assert plain.fluency == before.fluency
+    editor = FineTuning(name="ft-m", loss="all", bound=None, rate=0.05, steps=60)
+    with make_edit(model, CASE.request, editor, layer=1).applied(model):
+        edited = evaluate(model, CASE, before)
+    assert edited.mean("efficacy") == (1.0, 1.0)
+    assert edited.perplexity != pytest.approx(1, abs=1e-4)
+    assert evaluate(model, CASE, before) == plain
+    assert Evaluation.from_document(json.loads(json.dumps(edited.document()))) == edited
+    assert all(len(row) == CONTINUED for row in before.kept)
+
+
+def test_rows_of_cases_by_hand() -> None:
+    def one(efficacy: float, paraphrase: float) -> Evaluation:
+        scores = (ProbeScore("efficacy", efficacy, 0.0), ProbeScore("paraphrase", paraphrase, 1.0))
+        return Evaluation((*scores, ProbeScore("paraphrase", paraphrase, 0.0)), 1.0, 1.0, 1.0)
+
+    rows = {row.kind: row for row in score_rows([one(1.0, 0.5), one(1.0, 1.0)])}
+    assert (rows["efficacy"].teacher_forced, rows["paraphrase"].teacher_forced) == (1.0, 0.75)
+    assert (rows["efficacy"].free, rows["paraphrase"].free, rows["score"].free) == (0.0, 0.5, 0.0)
+    assert rows["score"].teacher_forced == pytest.approx(2 / (1 + 1 / 0.75))
+    assert rows["paraphrase"].low == 0.5
+    assert rows["paraphrase"].n == 2
+
+
+def test_relations_are_named_and_known() -> None:
+    with pytest.raises(RequestError, match="a bundled relation"):
+        relation_cases(shared_model(), ["no_such_relation"], 1)
+    with pytest.raises(RequestError, match="knows facts of"):
+        relation_cases(shared_model(), [], 1)
+
+
+def test_steering_adds_a_direction_and_takes_it_away() -> None:
+    model = small_model()
+    prompts = ["w1 w2 w3", "w4 w5"]
+    tokens = model.tokens(prompts)
+    plain, loss = model.forward(tokens).logits, held_out_loss(model)
+    steering = steer(model, ["w7 w8"], ["w9 w10 w11", "w1"], layer=2)
+    toward = model.streams(model.tokens(["w7 w8"])).stream[-1][0, 1]
+    others = [model.streams(model.tokens([text])).stream[-1][0, -1] for text in ("w9 w10 w11", "w1")]
+    torch.testing.assert_close(steering.direction, toward - torch.stack(others).mean(0), rtol=1e-4, atol=1e-5)
+    with steering.applied(model):
+        steered = model.forward(tokens).logits
+        torch.testing.assert_close(steered, _last(model, prompts), rtol=1e-4, atol=1e-4)
+    assert (steered - plain).abs().max() > 0.01
+    assert torch.equal(model.forward(tokens).logits, plain)
+    assert held_out_loss(model) == loss
+    with pytest.raises(RequestError):
+        steer(model, [], ["w1"], layer=0)
+
+
+def _last(model: ResidualModel, prompts: list[str]) -> torch.Tensor:
+    return torch.stack([model.module(torch.tensor([model.encode(prompt)])).logits[0, -1] for prompt in prompts])
+
+
+COUNTERFACT = {
+    "case_id": 7,
+    "requested_rewrite": {
+        "prompt": "The mother tongue of {} is",
+        "target_new": {"str": "English"},
+        "target_true": {"str": "French"},
+        "subject": "Danielle Darrieux",
+    },
+    "paraphrase_prompts": ["Danielle Darrieux, a native"],
+    "neighborhood_prompts": ["The mother tongue of Léon Blum is"],
+}
+ZSRE = {
+    "subject": "Watts Humphrey",
+    "src": "What university did Watts Humphrey attend?",
+    "rephrase": "What university did Watts Humphrey take part in?",
+    "alt": "University of Michigan",
+    "answers": ["Illinois Institute of Technology"],
+    "loc": "nq question: who played desmond doss father in hacksaw ridge",
+    "loc_ans": "Hugo Weaving",
+}
+KNOWEDIT = {
+    "subject": "Leo Arons",
+    "prompt": "The place of death of Leo Arons is",
+    "target_new": "Berlin",
+    "ground_truth": [["Munich"]],
+    "portability": {"Reasoning": [{"prompt": "Leo Arons died in the country of", "ground_truth": [["Germany"]]}]},
+    "locality": {"Forgetfulness": [{"prompt": "The name of Leo Arons is", "ground_truth": "Leo"}]},
+    "rephrase": "Leo Arons passed away in",
+}
+
+
+def test_three_record_formats(tmp_path: Path) -> None:
+    kinds = {
+        "counterfact": (COUNTERFACT, ["efficacy", "paraphrase", "neighbourhood"]),
+        "zsre": (ZSRE, ["efficacy", "paraphrase", "locality"]),
+        "knowedit": (KNOWEDIT, ["efficacy", "paraphrase", "portability", "locality"]),
+    }
+    for name, (record, expected) in kinds.items():
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps([record]))
+        (case,) = read_cases(path)
+        assert [probe.kind for probe in case.probes] == expected
+        assert case.request.subject in case.request.prompt
+        assert case.request.truth
+        path.with_suffix(".jsonl").write_text(json.dumps(record) + "\n")
+        assert read_cases(path.with_suffix(".jsonl")) == [case]
+
+
+def test_records_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(json.dumps([ZSRE, {**ZSRE, "subject": "Nobody"}, {"a": 1}]))
+    with pytest.raises(PromptError, match=r"record 2: .*not in the prompt.*record 3: .*neither"):
+        read_cases(path)
+    assert len(read_cases(path, strict=False)) == 1
+    path.write_text("not json")
+    with pytest.raises(PromptError, match="JSON"):
+        read_cases(path)
+    with pytest.raises(PromptError):
+        read_cases(tmp_path / "none.json")
+
+
+@pytest.mark.real_weights
+def test_cases_of_the_real_model_have_every_kind(smollm2: ResidualModel) -> None:
+    (case,) = relation_cases(smollm2, ["landmark_country"], 1)
+    assert {probe.kind for probe in case.probes} >= {"efficacy", "paraphrase", "neighbourhood", "locality"}
+    assert case.request.truth in " ".join(case.probes[0].others)
+    for probe in case.probes:
+        if probe.kind == "neighbourhood":
+            assert case.request.target not in probe.answers
