@@ -31,6 +31,8 @@ from wheatstone.lenses import SECTIONS, Material
 ROOT = Path(__file__).parents[1]
 SHOWN = ("lens", "roles", "recall")
 PICTURES = ("roles", "recall")
+_MOST = 12
+"""Heads of a role in the table; the run's own has all."""
 
 
 def explained(model: ws.ResidualModel, name: str, size: int) -> tuple[dict[str, Any], float]:
@@ -72,9 +74,11 @@ def role_rows(found: dict[str, dict[str, Any]]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     for name, sections in found.items():
         for role, rows in sections["roles"]["summary"]["roles"].items():
-            for row in rows:
+            for row in rows[:_MOST]:
                 numbers = " | ".join(between(row, field) for field in ("attention", "direct", "ablation"))
                 yield f"| {name} | {role} | `{row['head']}` | {numbers} |"
+            if len(rows) > _MOST:
+                yield f"| {name} | {role} | and {len(rows) - _MOST} more | | | |"
             if not rows:
                 yield f"| {name} | {role} | none | | | |"
 
@@ -88,6 +92,22 @@ def ablation_rows(found: dict[str, dict[str, Any]]) -> Iterator[str]:
             share = f"{row['hit_at_1']:.2f} ({row['hit_low']:.2f} to {row['hit_high']:.2f})"
             cells = (name, row["role"], row["ablated"], row["heads"], row["measure"], between(row, "value"), share)
             yield f"| {' | '.join(map(str, cells))} |"
+
+
+def copying_rows(found: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Induction heads, and copying on repeated random tokens with and without them."""
+    yield "| prompts | n | found, strongest first | ablated | heads | copied right |"
+    yield "|---|---|---|---|---|---|"
+    for name, sections in found.items():
+        summary = sections["roles"]["summary"]
+        heads = ", ".join(f"`{row['head']}`" for row in summary["roles"].get("induction", ()))
+        for row in summary["ablations"]:
+            if row["role"] == "induction":
+                share = f"{row['hit_at_1']:.2f} ({row['hit_low']:.2f} to {row['hit_high']:.2f})"
+                draws = len(row["names"]) // row["heads"] if row["heads"] else 0
+                what = f"{row['ablated']}, {draws} draws" if draws > 1 else row["ablated"]
+                yield f"| {name} | {row['n']} | {heads} | {what} | {row['heads']} | {share} |"
+                heads = ""
 
 
 def recall_rows(found: dict[str, dict[str, Any]]) -> Iterator[str]:
@@ -138,6 +158,7 @@ def main() -> None:
         "When the answer becomes first": lens_rows(found),
         "What heads are for": role_rows(found),
         "Heads of a role ablated together": ablation_rows(found),
+        "Induction heads do the copying": copying_rows(found),
         "The phases of recall": recall_rows(found),
     }
     text = "\n".join(f"## {title}\n\n" + "\n".join(rows) + "\n" for title, rows in tables.items())

@@ -39,8 +39,8 @@ BETWEEN = (1.0, 0.5, 1.5)
 HEAD = IoiHead("a3.h1", "logits", 9, *BETWEEN, 0.1, True, 0.2, "last", "IO", 0.7, 0.6, 0.8, 0.1, "name mover")
 ODD = HEAD._replace(head="a4.h0", role="", site="S2")
 FACTS = [
-    WrongFact("Of a", " L", " P", " Po a", 0.4, 2, 2, 3, "a1.h0"),
-    WrongFact("Of b", " L", " P", " Po b", 0.4, 2, 0, 3, "a1.h0"),
+    WrongFact("Of a", "a", "Lima", " L", " P", " Po a", 0.4, 2, 2, 3, "a1.h0"),
+    WrongFact("Of b", "b", "Lome", " L", " P", " Po b", 0.4, 2, 0, 3, "a1.h0"),
 ]
 
 TRIED = [
@@ -173,7 +173,7 @@ MADE: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
 }
 SAID = {
     "ioi": [
-        "Name mover heads look at the indirect object and write its name: a3.h1 (1.00 (95% 0.50 to 1.50)).",
+        "Name mover heads look at the indirect object and write its name: a3.h1 (1.00, 95% 0.50 to 1.50).",
         "This model shows no negative name mover, no S-inhibition",
         "fit no class of the paper: a4.h0 (1.00, looks most at S2 with 70%).",
     ],

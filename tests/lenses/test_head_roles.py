@@ -22,7 +22,7 @@ from wheatstone.lenses import (
     role_ablations,
     roles_of,
 )
-from wheatstone.lenses._head_roles import ROLES, _attention, _mixtures
+from wheatstone.lenses._head_roles import ROLES, _attention, _direct, _mixtures, _relation_writers
 from wheatstone.lenses._roles import FACT, IOI, REPEATED
 from wheatstone.models import KnockOut, Replace
 
@@ -90,6 +90,34 @@ def test_attention_to_a_place_is_summed_over_it_without_the_first_token(material
     found = _attention(two, FACT[0]).values.unflatten(0, patterns.shape[:3:2])
     for prompt, last in enumerate((3, 5)):
         torch.testing.assert_close(found[..., prompt], patterns[:, prompt, :, last, 1], rtol=1e-4, atol=1e-6)
+
+
+def test_a_place_that_reaches_the_query_ends_before_it(material: Material) -> None:
+    pairs = [
+        pair.model_copy(update={"spans": {"relation": (pair.prompt.index(" ") + 1, len(pair.prompt))}})
+        for pair in material.experiment.encoded.pairs[:2]
+    ]
+    two = dataclasses.replace(material, experiment=Experiment(material.experiment.model, pairs))
+    patterns = material.experiment.model.attention(two.experiment.encoded.clean)
+    found = _attention(two, FACT[1]).values.unflatten(0, patterns.shape[:3:2])
+    for prompt, last in enumerate((3, 5)):
+        expected = patterns[:, prompt, :, last, 1:last].sum(-1)
+        torch.testing.assert_close(found[..., prompt], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_heads_that_write_the_relation_s_answers_from_elsewhere(material: Material) -> None:
+    look, write = _attention(material, FACT[0]), _direct(material, FACT[0])
+    sure = dataclasses.replace(write, values=write.values.abs() + 1, null=0.5)
+    rows = list(_relation_writers(material, [0, 5, 11], look, sure))
+    assert [row.direct for row in rows] == sorted((row.direct for row in rows), reverse=True)
+    assert {row.head for row in rows} == {"a0.h0", "a1.h1", "a2.h3"}
+    for row in rows:
+        layer, head = int(row.head[1]), int(row.head[-1])
+        last = material.experiment.encoded.last
+        first = material.patterns[layer, range(3), head, last, 0].mean()
+        assert row.first == pytest.approx(float(first), abs=1e-6)
+        assert row.attention == pytest.approx(float(look.values[4 * layer + head].mean()), abs=1e-6)
+    assert list(_relation_writers(material, [0], look, dataclasses.replace(sure, null=1e9))) == []
 
 
 def test_random_heads_are_others_and_as_many(material: Material) -> None:

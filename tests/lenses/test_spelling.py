@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import WORDS, make_tiny
 
-from wheatstone import PromptPair, ResidualModel, load_task
+from wheatstone import PromptPair, ResidualModel
 from wheatstone.lenses import begun_otherwise, hallucination, in_any_case
 from wheatstone.lenses._spelling import continued
 
@@ -43,14 +43,20 @@ def test_a_spelling_that_the_tokenizer_does_not_have_is_none(model: ResidualMode
 @pytest.mark.real_weights
 def test_ringgit_is_one_answer_in_either_case_and_rupiah_is_not(smollm2: ResidualModel) -> None:
     """The standing example: asked for Malaysia's currency, the model begins and ends as Indonesia's."""
-    template = "The official currency of {subject} is called the"
-    task = load_task("facts/country_currency", smollm2, known=None, size=None, template=template)
-    every = (*task.train, *task.validation, *task.test)
-    (malaysia,) = (pair for pair in every if "of Malaysia" in pair.prompt)
-    assert in_any_case(smollm2, malaysia).answers == (" ringgit", " Ringgit")
-    others = [pair for pair in every if any(f"of {name} is" in pair.prompt for name in ("France", "Germany", "Japan"))]
-    found = hallucination(smollm2, [malaysia, *others], heads=1, draws=1)
-    fact = next(fact for fact in found.facts if "Malaysia" in fact.prompt)
-    assert (fact.right, fact.wrong) == (" Ring", " R")
+    template, facts = "The official currency of {} is called the", {"Malaysia": " ringgit", "Japan": " yen"}
+    pairs = [
+        PromptPair(
+            prompt=template.format(mine),
+            counterfactual=template.format(other),
+            answers=(facts[mine],),
+            distractors=(facts[other],),
+            spans={"subject": (25, 25 + len(mine))},
+        )
+        for mine, other in (("Malaysia", "Japan"), ("Japan", "Malaysia"))
+    ]
+    assert in_any_case(smollm2, pairs[0]).answers == (" ringgit", " Ringgit")
+    found = hallucination(smollm2, pairs, heads=1, draws=1)
+    (fact,) = found.facts
+    assert (fact.subject, fact.answer, fact.right, fact.wrong) == ("Malaysia", "ringgit", " Ring", " R")
     assert fact.written.strip().startswith("Rupiah")
-    assert found.known >= 1
+    assert found.known == 1

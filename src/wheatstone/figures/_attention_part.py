@@ -47,7 +47,8 @@ def exhibits(told: Told) -> list[Exhibit]:
             _chart(told),
             "One row for each head, one column for each token it can look at. Attention alone (left) may rest on a "
             "token from which nothing is taken; the middle shows how much is; the right, whether that speaks for the "
-            "answer (blue) or against it (orange).",
+            "answer (blue) or against it (orange). These are looks from the last token, where the answer is written; "
+            "what heads gather at earlier tokens, such as the subject's last, is not in this picture.",
         )
     ]
 

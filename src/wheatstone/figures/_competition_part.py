@@ -81,13 +81,21 @@ def exhibits(told: Told) -> list[Exhibit]:
     def kind(row: Any) -> str:
         return _OWN if row["circuit"] == found["task"] else "another task's circuit"
 
+    shown = {
+        "push": "alone (push)",
+        "own_drop": "lost without its own edges",
+        "own_beyond": "… beyond a copy between other heads",
+    }
     panels = [
-        dots([dot(row["circuit"], row, field, kind(row)) for row in rows], "logits", colours=colours, **look)
-        for field, look in (
-            ("push", {"heading": "alone (push)", "width": 200}),
-            ("own_drop", {"heading": "lost without its own edges", "width": 200, "names": False}),
-            ("own_beyond", {"heading": "… beyond a copy between other heads", "width": 200, "names": False}),
+        dots(
+            [dot(row["circuit"], row, field, kind(row)) for row in rows],
+            "logits",
+            colours=colours,
+            names=field == "push",
+            width=200,
+            heading=heading,
         )
+        for field, heading in shown.items()
     ]
     subtitle = [
         f"{count(found['n'], 'prompt')}, circuits of {found['edges']:,} edges; lines: bootstrap 95% intervals.",

@@ -35,8 +35,9 @@ def dots(
     labels = list(dict.fromkeys(row["label"] for row in rows))
     kinds = [kind for kind in colours if any(row["kind"] == kind for row in rows)]
     axis = alt.Axis(title=None, domain=False, ticks=False, labelColor=INK, labelFontSize=12, labelLimit=380)
-    y = alt.Y("label:N", scale=alt.Scale(domain=labels), axis=axis if names else None)
-    beside = alt.YOffset("kind:N", scale=alt.Scale(domain=kinds))
+    y = alt.Y("label:N", scale=alt.Scale(type="band", domain=labels), axis=axis if names else None)
+    several = len(rows) > len(labels)
+    beside = [alt.YOffset("kind:N", scale=alt.Scale(domain=kinds))] if several else []
     colour = alt.Color(
         "kind:N",
         scale=alt.Scale(domain=kinds, range=[colours[kind] for kind in kinds]),
@@ -52,9 +53,9 @@ def dots(
     base = of_rows(rows)
     look: dict[str, Any] = {"axis": alt.Axis(title=title, tickCount=5, format=format)}
     zero = of_rows([{"zero": 0}]).mark_rule(color=SOFT, strokeWidth=1).encode(alt.X("zero:Q"))
-    line = base.mark_rule(strokeWidth=2).encode(alt.X("low:Q", **look), y, colour, alt.X2("high:Q"), beside)
-    dot = base.mark_point(filled=True, size=70, opacity=1).encode(alt.X("value:Q"), y, colour, beside, tooltip=tooltip)
-    step = 20 if len(kinds) == 1 else 13 * len(kinds) + 8
+    line = base.mark_rule(strokeWidth=2).encode(alt.X("low:Q", **look), y, colour, alt.X2("high:Q"), *beside)
+    dot = base.mark_point(filled=True, size=70, opacity=1).encode(alt.X("value:Q"), y, colour, *beside, tooltip=tooltip)
+    step = 13 * len(kinds) + 8 if several else 20
     panel = alt.layer(zero, line, dot).properties(width=width, height=step * len(labels))
     if not heading:
         return panel

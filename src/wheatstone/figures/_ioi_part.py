@@ -6,7 +6,8 @@ from typing import Any
 
 import altair as alt
 
-from wheatstone.figures._dots import dot, dots, span
+from wheatstone.figures._attribution_part import interval
+from wheatstone.figures._dots import dot, dots
 from wheatstone.figures._explained import Claim, Exhibit, Part, Told
 from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, ORANGE, finished
@@ -31,7 +32,8 @@ def claims(told: Told) -> list[Claim]:
     for role, rows in found["classes"].items():
         if rows:
             heads = ", ".join(
-                f"{row['head']} ({decimal(row['effect'])}{span(row, 'effect', decimal)})" for row in rows[:3]
+                f"{row['head']} ({decimal(row['effect'])}{interval(row['effect_low'], row['effect_high'])})"
+                for row in rows[:3]
             )
             more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
             title = role[0].upper() + role[1:]

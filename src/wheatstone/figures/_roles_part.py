@@ -14,6 +14,7 @@ from wheatstone.figures._words import count, decimal, percent
 _MOST = 18
 """Heads that are drawn."""
 _GREY = "#8a96a3"
+_WRITERS = "relation_writers"
 _NUMBERS = {
     "attention": "attention to its place",
     "direct": "direct effect (logits)",
@@ -45,6 +46,15 @@ def claims(told: Told) -> list[Claim]:
             said.append(Claim(text, "head_roles", role in ("mover", "relation", "name mover", "induction"), brief))
     if none := [role for role, rows in found.items() if not rows]:
         said.append(Claim(f"No head passes all tests for: {', '.join(none)}.", "head_roles"))
+    if writers := told.summary.get("relation_writers"):
+        heads = ", ".join(
+            f"{row['head']} ({decimal(row['direct'])} logits; {percent(row['attention'])} of its attention on the "
+            f"relation's words, {percent(row['first'])} on the first token)"
+            for row in writers
+        )
+        said.append(
+            Claim(f"Heads that write what such relations end in without looking at its words: {heads}.", _WRITERS)
+        )
     by_role: dict[str, dict[str, Row]] = {}
     for row in told.summary["ablations"]:
         by_role.setdefault(row["role"], {})[row["ablated"]] = row

@@ -26,8 +26,8 @@ def claims(told: Told) -> list[Claim]:
     first = told.tables["wrong_facts"][0]
     text = (
         f"Facts of this relation that the model gets wrong: {found['wrong']} were looked at, beside {found['known']} "
-        f"that it knows. On {first['prompt']!r} it writes {quoted(first['written'])}; the right answer begins "
-        f"{quoted(first['right'])}."
+        f"that it knows. After {quoted(first['prompt'], 80)} it writes {quoted(first['written'])}; right is "
+        f"{quoted(first['answer'])}."
     )
     said = [Claim(text, "wrong_facts")]
     if found["led"]:
@@ -39,12 +39,15 @@ def claims(told: Told) -> list[Claim]:
     else:
         text = "On no wrong fact is the right answer ahead of the wrong one after any layer."
     said.append(Claim(text, "wrong_facts", True))
-    heads = ", ".join(f"{row['head']} ({_direct(row)}; {decimal(row['to_right'])})" for row in found["writers"])
+    heads = "; ".join(
+        f"{row['head']} {decimal(row['direct'])}{span(row, 'direct', decimal)} and {decimal(row['to_right'])}"
+        for row in found["writers"]
+    )
     clear = any(row["direct_low"] is not None and row["direct_low"] > 0 for row in found["writers"])
     lead = "" if clear else " None of them does so on the facts as a whole: every interval reaches 0."
     text = (
-        "Heads that write most towards the wrong answers, in logits (and what they write towards right answers of "
-        f"known facts): {heads}.{lead}"
+        "Heads that write most towards the wrong answers, in logits, and what they write towards right answers of "
+        f"known facts: {heads}.{lead}"
     )
     said.append(Claim(text, "wrong_writers"))
     chosen = [row for row in found["mendings"] if row["heads"] != "random"]
@@ -65,14 +68,10 @@ def claims(told: Told) -> list[Claim]:
         one = told.tables["begun_facts"][0]
         text = (
             f"{count(found['begun'], 'fact')} counted as known by the answer's first token but came out otherwise, "
-            f"such as {one['prompt']!r}, which the model goes on with {quoted(one['written'])}."
+            f"such as {quoted(one['prompt'], 80)}, which the model goes on with {quoted(one['written'])}."
         )
         said.append(Claim(text, "begun_facts"))
     return said
-
-
-def _direct(row: Any) -> str:
-    return f"{decimal(row['direct'])}{span(row, 'direct', decimal)}"
 
 
 def exhibits(told: Told) -> list[Exhibit]:
@@ -115,7 +114,7 @@ def _chart(told: Told) -> Any:
     subtitle = [
         f"{count(found['wrong'], 'wrong fact')} beside {found['known']} known ones; lines on the right: bootstrap 95% "
         "intervals.",
-        "Each fact: the right answer's first token ← what the model writes instead.",
+        "Each fact: the right answer ← what the model writes instead.",
     ]
     return finished(
         picture, "Facts that the model gets wrong", subtitle, " ".join(claim.text for claim in claims(told))
@@ -123,7 +122,7 @@ def _chart(told: Told) -> Any:
 
 
 def _fact(row: Row) -> str:
-    return f"{row['right'].strip()} ← {row['written'].strip()[:24]}"
+    return f"{row['subject']}: {row['answer']} ← {row['written'].strip()[:20]}"
 
 
 PART = Part("Where it goes wrong", claims, exhibits)

@@ -10,7 +10,7 @@ from wheatstone.figures._dots import dot, dots, span
 from wheatstone.figures._explained import Claim, Exhibit, Part, Told
 from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, finished, of_rows
-from wheatstone.figures._words import count, decimal, percent
+from wheatstone.figures._words import METRICS, count, decimal, percent
 
 _MLPS = 6
 _GREY = "#8a96a3"
@@ -112,7 +112,8 @@ def _parts(told: Told) -> Any:
             forms.append(dot(row["form"], row, "faithfulness", "circuit"))
             forms.append({"label": row["form"], "kind": "copies", "value": row["copies"], "low": None, "high": None})
     colours = {"effect": BLUE, "circuit": BLUE, "copies": _GREY}
-    unit = {"prob_diff": "probability difference"}.get(told.summary["metric"], told.summary["metric"])
+    metric = str(told.summary["metric"])
+    unit = METRICS.get(metric, metric)
     mlp = told.summary["mlp"]["mlp"]
     panels = [
         dots(mlps, unit, colours=colours, width=170, heading="MLPs, straight to the logits"),

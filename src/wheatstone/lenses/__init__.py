@@ -38,6 +38,7 @@ from wheatstone.lenses._hallucination import WrongFact as WrongFact
 from wheatstone.lenses._hallucination import WrongWriter as WrongWriter
 from wheatstone.lenses._hallucination import hallucination as hallucination
 from wheatstone.lenses._head_roles import HeadRole as HeadRole
+from wheatstone.lenses._head_roles import RelationWriter as RelationWriter
 from wheatstone.lenses._head_roles import head_roles as head_roles
 from wheatstone.lenses._in_context import InContext as InContext
 from wheatstone.lenses._in_context import InContextRow as InContextRow
@@ -77,6 +78,7 @@ from wheatstone.lenses._sections import SECTIONS as SECTIONS
 from wheatstone.lenses._sections import sections_named as sections_named
 from wheatstone.lenses._spelling import BegunFact as BegunFact
 from wheatstone.lenses._spelling import begun_otherwise as begun_otherwise
+from wheatstone.lenses._spelling import continued as continued
 from wheatstone.lenses._spelling import in_any_case as in_any_case
 from wheatstone.lenses._task_circuits import COMPETING as COMPETING
 from wheatstone.lenses._task_circuits import task_circuits as task_circuits
@@ -118,6 +120,7 @@ __all__ = [
     "Propagation",
     "Readout",
     "Reappearance",
+    "RelationWriter",
     "Role",
     "RoleAblation",
     "Rung",
@@ -142,6 +145,7 @@ __all__ = [
     "attribution",
     "begun_otherwise",
     "competition",
+    "continued",
     "copying_ladder",
     "direct_effects",
     "hallucination",

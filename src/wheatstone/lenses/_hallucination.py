@@ -46,6 +46,8 @@ class WrongFact(NamedTuple):
 
     Args:
         prompt: the prompt.
+        subject: that it asks about.
+        answer: the right one, as it is usually written.
         right: first token of the answer.
         wrong: the model's top token.
         written: what the model goes on to write, the wrong token and those that follow it.
@@ -57,6 +59,8 @@ class WrongFact(NamedTuple):
     """
 
     prompt: str
+    subject: str
+    answer: str
     right: str
     wrong: str
     written: str
@@ -245,6 +249,8 @@ def _facts(
     return tuple(
         WrongFact(
             pair.prompt,
+            pair.prompt[slice(*pair.spans["subject"])],
+            pair.answers[0].strip(),
             *text,
             float(logits[-1, row, 0] - logits[-1, row, 1]),
             ranks[row],

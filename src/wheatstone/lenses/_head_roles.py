@@ -1,7 +1,8 @@
 """Head roles, measured over a task: three numbers behind every label, and a null for each of them.
 
 * attention: from the role's query to its place, summed over the place, mean over prompts. The first token is no part of
-  a place, for attention rests on it. Null: all heads, on as many random tokens in each prompt.
+  a place, for attention rests on it; nor is the query itself, where a place reaches so far. Null: all heads, on as many
+  random tokens in each prompt.
 * direct effect: what the head writes towards the answer itself, in logits. Null: all heads, against other prompts'
   answers (of relation heads: towards as many random words of other facts).
 * ablation effect: what is lost when the head's output alone is ablated at the role's query, by exact runs. Null: heads
@@ -74,6 +75,25 @@ class HeadRole(NamedTuple):
     in_circuit: bool
 
 
+class RelationWriter(NamedTuple):
+    """A head that writes the relation's answers without looking at its words: a row of relation_writers.parquet.
+
+    Args:
+        head: such as `a28.h8`.
+        direct: direct effect on the relation's answers, in logits.
+        attention: from the last token to the relation's words.
+        first: from the last token to the first, where attention rests.
+    """
+
+    head: str
+    n: int
+    direct: float
+    direct_low: float
+    direct_high: float
+    attention: float
+    first: float
+
+
 @dataclass(frozen=True, eq=False)
 class _Number:
     """One of the three numbers for every head.
@@ -112,7 +132,8 @@ def head_roles(material: Material, report: Reporter) -> Explanation:
 
     Returns:
         `head_roles`, the heads with a role's attention, given the role or not;
-        `role_ablations`, each role's heads ablated together beside as many random ones.
+        `role_ablations`, each role's heads ablated together beside as many random ones;
+        `relation_writers`, heads that write the relation's answers and do not look at its words.
 
     When this misleads: a backup head takes over when one is ablated, so that a real name mover may cost nothing. Roles
     are those of the whole model on these prompts; on others a head may do something else. Where all heads of a small
@@ -144,7 +165,14 @@ def head_roles(material: Material, report: Reporter) -> Explanation:
         "head_roles": Table.of(HeadRole, sorted(rows, key=_order)),
         "role_ablations": Table.of(RoleAblation, ablations),
     }
-    return Explanation(tables, _summary(material, rows, looks, ablations, len(random)), _method(material, len(random)))
+    summary = _summary(material, rows, looks, ablations, len(random))
+    relation = next((role for role in looks if role.writes == "relation"), None)
+    if relation is not None:
+        heads = [head for head in range(len(names)) if head not in candidates[relation]]
+        others = list(_relation_writers(material, heads, looks[relation], writes[relation]))
+        tables["relation_writers"] = Table.of(RelationWriter, others)
+        summary["relation_writers"] = [row._asdict() for row in others[:3]]
+    return Explanation(tables, summary, _method(material, len(random)))
 
 
 def _heads(material: Material) -> list[str]:
@@ -159,8 +187,9 @@ def _attention(material: Material, role: Role) -> _Number:
     positions = torch.arange(weights.shape[-1], device=weights.device)
     inside = (positions >= place[:, :1]) & (positions < place[:, 1:])
     seen = positions <= query[:, None]
-    if bool((inside & seen & (positions > 0)).any(-1).all()):
-        inside, seen = inside & (positions > 0), seen & (positions > 0)
+    for other in (positions > 0, positions < query[:, None]):
+        if bool((inside & seen & other).any(-1).all()):
+            inside, seen = inside & other, seen & other
     inside = inside & seen
     null = torch.stack([(weights * shuffled).sum(-1).mean(-1) for shuffled in _shuffles(material, inside, seen)])
     threshold = float(np.percentile(null.double().cpu().numpy(), _PERCENT))
@@ -215,6 +244,15 @@ def _towards_relation(
         for _ in range(_DRAWS)
     ]
     return values, torch.stack(null)
+
+
+def _relation_writers(material: Material, heads: list[int], look: _Number, write: _Number) -> Iterator[RelationWriter]:
+    """Of some heads those whose direct effect counts, the largest first."""
+    names, last = _heads(material), material.experiment.encoded.last
+    first = material.patterns[:, range(material.n), :, last, 0].mean(0).flatten().tolist()
+    for head in sorted(filter(write.counts, heads), key=lambda head: -write.row(head)[0]):
+        seen = float(look.values[head].mean())
+        yield RelationWriter(names[head], material.n, *write.row(head), seen, first[head])
 
 
 def _rows(

@@ -1,0 +1,1 @@
+"""What circuits do, part by part: what benchmarks/mechanisms.py measures."""

@@ -1,0 +1,146 @@
+"""Two tasks as their papers tell them: indirect objects and greater-than."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+
+import wheatstone as ws
+from mechanism.tables import Part, spread, table
+from wheatstone import lenses
+
+
+def ioi(model: ws.ResidualModel) -> Part:
+    """The table of head classes."""
+    count = 24
+    task = ws.load_task("ioi", model, size=120)
+    found = lenses.ioi_heads(model, (task.test + task.train)[:count])
+    classed = [row for row in found.rows if row.role]
+    missing = [role for role in lenses.IOI_CLASSES if not found.heads(role)]
+    others = [row for row in found.rows if row.stands_out and not row.role and row.step == "logits"]
+    lines = [
+        "## Indirect object identification: classes of heads",
+        "",
+        f"n = {found.n} prompts of `ioi` (ABBA and BABA, six forms), three other names in the counterfactual; mean "
+        f"logit difference {found.clean:.2f}. Effect: logits lost when the head is ablated along direct paths and "
+        "those through MLPs to the receivers; heads whose effect stands out from all (step-down sign test, family-wise "
+        "5%) and that look where their class looks; bootstrap 95% intervals over prompts.",
+        "",
+        "![Effect and attention of each class's heads.](../images/mechanisms-ioi.png)",
+        "",
+        *table(
+            ("class", "head", "patched into", "effect", "of the difference", "looks from → to", "attention"),
+            [
+                (
+                    row.role,
+                    row.head,
+                    ", ".join(found.receivers[row.step]),
+                    spread(row, "effect"),
+                    f"{row.share:.0%}",
+                    f"{row.query} → {row.site}",
+                    spread(row, "attention"),
+                )
+                for row in sorted(classed, key=lambda row: lenses.IOI_CLASSES.index(row.role))
+            ],
+        ),
+        f"Classes that this model does not show: {', '.join(missing) or 'none'}.",
+        "",
+        "Heads with a standing effect on the logits that fit no class of the paper: "
+        + ("; ".join(f"{r.head} {r.effect:+.2f} (looks most at {r.site}, {r.attention:.2f})" for r in others) or "none")
+        + ".",
+        "",
+    ]
+    rows = [
+        {"class": r.role, "head": r.head, "effect": r.effect, "low": r.effect_low, "high": r.effect_high}
+        for r in classed
+    ]
+    return Part(lines, {"ioi": classes_chart(rows)})
+
+
+def classes_chart(rows: list[dict[str, Any]]) -> Any:
+    """A bar for each head, class by class."""
+    order = sorted(rows, key=lambda row: lenses.IOI_CLASSES.index(row["class"]))
+    base = alt.Chart(alt.Data(values=order)).encode(
+        x=alt.X("head:N", title="head", sort=None),
+        color=alt.Color(
+            "class:N", sort=list(lenses.IOI_CLASSES), title=None, legend=alt.Legend(orient="top", columns=6)
+        ),
+    )
+    bars = base.mark_bar().encode(y=alt.Y("effect:Q", title="logits lost along the path (95% interval)"))
+    ends = alt.Chart(alt.Data(values=order)).mark_rule(color="black")
+    ends = ends.encode(x=alt.X("head:N", sort=None), y="low:Q", y2="high:Q")
+    return (bars + ends).properties(width=640, height=240)
+
+
+def years(model: ws.ResidualModel) -> Part:
+    """Greater-than: the matrix, the MLPs, the neurons, other forms."""
+    starts = [year for year in range(3, 98, 6) for _ in range(2)]
+    nouns = ("war", "project")
+    prompts = [
+        f"The {nouns[at % 2]} lasted from the year 17{year:02d} to the year 17" for at, year in enumerate(starts)
+    ]
+    found = lenses.year_probabilities(model, prompts)
+    sums = lenses.year_sums(found, starts)
+    task = ws.load_task("greater-than", model)
+    experiment = ws.Experiment(model, task.test[:12], metric=task.metric)
+    mlps = lenses.mlps_to_logits(experiment)
+    neurons, kept = lenses.strongest_neurons(experiment, int(mlps[0].mlp[1:]))
+    circuit = lenses.task_circuits(model, ("greater-than",))["greater-than"]
+    forms = lenses.year_forms(model, circuit, count=12, draws=2)
+    cells = [cell._asdict() for cell in lenses.year_cells(found, starts)]
+    heat = (
+        alt.Chart(alt.Data(values=cells))
+        .mark_rect()
+        .encode(
+            x=alt.X("year:O", title="year foreseen", axis=alt.Axis(values=list(range(0, 100, 10)))),
+            y=alt.Y("start:O", title="year in which the span begins"),
+            color=alt.Color("probability:Q", scale=alt.Scale(type="sqrt", scheme="blues")),
+        )
+        .properties(width=620, height=260, title="Years foreseen after “… from the year 17YY to the year 17”")
+    )
+    lines = [
+        "## Greater-than",
+        "",
+        f"n = {sums.n} prompts. Both digits, teacher-forced: probability difference {spread(sums, 'difference')}, "
+        f"cutoff sharpness {spread(sums, 'sharpness')}; {sums.later:.3f} of the probability is on later years, "
+        f"{sums.mass:.3f} on any two digits.",
+        "",
+        "![Matrix of start year by year foreseen.](../images/mechanisms-years.png)",
+        "",
+        f"MLPs straight to the logits (path patching, n = {mlps[0].n} test prompts, effect on the probability "
+        "difference of tens digits):",
+        "",
+        *table(("MLP", "effect", "share"), [(r.mlp, spread(r, "effect", ".3f"), f"{r.share:.1%}") for r in mlps[:6]]),
+        f"The ten strongest neurons of {mlps[0].mlp}, patched exactly, all paths:",
+        "",
+        *table(
+            ("neuron", "effect", "share of the MLP"),
+            [(r.neuron, spread(r, "effect", ".4f"), f"{r.share:.0%}") for r in neurons],
+        ),
+        f"With all other {kept.of - kept.neurons:,} neurons of that MLP patched from the counterfactual, these ten "
+        f"keep {spread(kept, 'kept')} of the MLP's effect; {kept.draws} sets of ten random ones {kept.random:.2f} "
+        f"({kept.random_low:.2f} to {kept.random_high:.2f}). The MLP as a whole is {kept.task_lost_with_mlp:.0%} of "
+        "the task's probability difference between prompt and counterfactual: most of it is carried by other parts.",
+        "",
+        "The circuit (1,000 edges, found on “lasted”) on other forms, tens digit, probability difference:",
+        "",
+        *table(
+            ("form", "n", "model", "ablated", "circuit alone", "faithfulness", "copies"),
+            [
+                (
+                    r.form,
+                    r.n,
+                    spread(r, "model"),
+                    f"{r.ablated:.2f}",
+                    f"{r.circuit:.2f}",
+                    "" if r.faithfulness is None else spread(r, "faithfulness"),
+                    "" if r.copies is None else f"{r.copies:.2f}",
+                )
+                for r in forms
+            ],
+        ),
+        "In the last form an earlier year is right; a positive difference there is a mistake.",
+        "",
+    ]
+    return Part(lines, {"years": heat})
