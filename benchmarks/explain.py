@@ -3,8 +3,9 @@
     python benchmarks/explain.py [--runs runs/languages …] [--tasks facts/country_capital …] [--sizes 50 …] [--write]
 
 Reads all prompts of each task, as `wheatstone explain` does of its run, and prints tables. No circuit is discovered for
-it: these sections read the whole model. Runs that were explained are taken as they are. `--write` puts the tables into
-docs/results/explain.md, and the first run's pictures into docs/images.
+it: these sections read the whole model. Runs that were explained are taken as they are. Of the task `induction` the
+induction heads alone are measured. `--write` puts the tables that were made into docs/results/explain.md, where others
+stay as they are, and the first run's pictures into docs/images.
 """
 
 from __future__ import annotations
@@ -26,29 +27,40 @@ import torch
 import wheatstone as ws
 from wheatstone._progress import silent
 from wheatstone.circuits import ModelInfo
-from wheatstone.lenses import SECTIONS, Material
+from wheatstone.lenses import SECTIONS, Material, head_roles, roles_of
 
 ROOT = Path(__file__).parents[1]
 SHOWN = ("lens", "roles", "recall")
 PICTURES = ("roles", "recall")
+INDUCTION = "induction"
+MARKER = "<!-- from here on written by benchmarks/explain.py -->"
 _MOST = 12
 """Heads of a role in the table; the run's own has all."""
 
 
-def explained(model: ws.ResidualModel, name: str, size: int) -> tuple[dict[str, Any], float]:
-    """A task's sections by their summaries, and how long they took."""
+def material_of(model: ws.ResidualModel, name: str, size: int) -> Material:
+    """All prompts of a task, without a circuit."""
     task = ws.load_task(name, model, size=size)
-    started = time.perf_counter()
     experiment = ws.Experiment(model, (*task.train, *task.validation, *task.test), metric=task.metric)
     none = ws.Circuit.of_mask(ModelInfo.of(model), torch.zeros(model.graph.valid.shape, dtype=torch.bool))
-    material = Material(experiment, none, task=task.name)
+    return Material(experiment, none, task=task.name)
+
+
+def explained(material: Material) -> dict[str, Any]:
+    """A task's sections by their summaries, and how long each took."""
     found: dict[str, Any] = {}
     for section in SHOWN:
         begun = time.perf_counter()
         if SECTIONS[section].missing(material) is None:
             found[section] = {"summary": SECTIONS[section].read(material, silent).summary, "n": material.n}
             found[section]["seconds"] = time.perf_counter() - begun
-    return found, time.perf_counter() - started
+    return found
+
+
+def copying(material: Material) -> dict[str, Any]:
+    """The induction heads of random tokens that repeat."""
+    roles = [role for role in roles_of(material) if role.name == INDUCTION]
+    return head_roles(material, silent, roles).summary
 
 
 def between(row: dict[str, Any], field: str, digits: int = 2) -> str:
@@ -94,20 +106,19 @@ def ablation_rows(found: dict[str, dict[str, Any]]) -> Iterator[str]:
             yield f"| {' | '.join(map(str, cells))} |"
 
 
-def copying_rows(found: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """Induction heads, and copying on repeated random tokens with and without them."""
-    yield "| prompts | n | found, strongest first | ablated | heads | copied right |"
-    yield "|---|---|---|---|---|---|"
-    for name, sections in found.items():
-        summary = sections["roles"]["summary"]
-        heads = ", ".join(f"`{row['head']}`" for row in summary["roles"].get("induction", ()))
-        for row in summary["ablations"]:
-            if row["role"] == "induction":
-                share = f"{row['hit_at_1']:.2f} ({row['hit_low']:.2f} to {row['hit_high']:.2f})"
-                draws = len(row["names"]) // row["heads"] if row["heads"] else 0
-                what = f"{row['ablated']}, {draws} draws" if draws > 1 else row["ablated"]
-                yield f"| {name} | {row['n']} | {heads} | {what} | {row['heads']} | {share} |"
-                heads = ""
+def copying_rows(summary: dict[str, Any]) -> Iterator[str]:
+    """Induction heads, and copying with and without them."""
+    heads = summary["roles"][INDUCTION]
+    named = ", ".join(f"`{row['head']}`" for row in heads)
+    yield f"{len(heads)} heads pass for induction, by what ablating each costs: {named}."
+    yield ""
+    yield "| ablated | heads | n | copied right | logit difference |"
+    yield "|---|---|---|---|---|"
+    for row in summary["ablations"]:
+        share = f"{row['hit_at_1']:.2f} ({row['hit_low']:.2f} to {row['hit_high']:.2f})"
+        draws = len(row["names"]) // row["heads"] if row["heads"] else 0
+        what = f"{row['ablated']}, {draws} draws" if draws > 1 else row["ablated"]
+        yield f"| {what} | {row['heads']} | {row['n']} | {share} | {between(row, 'value')} |"
 
 
 def recall_rows(found: dict[str, dict[str, Any]]) -> Iterator[str]:
@@ -143,34 +154,42 @@ def main() -> None:
     parser.add_argument("--runs", nargs="+", type=Path, default=[])
     asked = parser.parse_args()
     found: dict[str, dict[str, Any]] = {}
-    seconds: dict[str, float] = {}
+    tables: dict[str, Iterator[str]] = {}
     for run in asked.runs:
         files = (run / "explain").glob("*.json")
         sections = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
         found[run.name] = {name: section for name, section in sections.items() if "summary" in section}
-        seconds[run.name] = sum(section["seconds"] for section in sections.values())
     for task, size in zip_longest(asked.tasks, asked.sizes, fillvalue=50):
-        found[task], seconds[task] = explained(ws.load_model("smollm2-135m"), task, size)
-        print(f"{task}: {seconds[task]:.0f} s", flush=True)
-    took = ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
-    machine = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} at the end"
-    tables = {
-        "When the answer becomes first": lens_rows(found),
-        "What heads are for": role_rows(found),
-        "Heads of a role ablated together": ablation_rows(found),
-        "Induction heads do the copying": copying_rows(found),
-        "The phases of recall": recall_rows(found),
-    }
-    text = "\n".join(f"## {title}\n\n" + "\n".join(rows) + "\n" for title, rows in tables.items())
-    text += f"\nTime of all sections, without the page: {took} ({machine}).\n"
-    print(text)
+        material = material_of(ws.load_model("smollm2-135m"), task, size)
+        if task == INDUCTION:
+            tables["Induction heads do the copying"] = copying_rows(copying(material))
+        else:
+            found[task] = explained(material)
+    if found:
+        tables |= {
+            "When the answer becomes first": lens_rows(found),
+            "What heads are for": role_rows(found),
+            "Heads of a role ablated together": ablation_rows(found),
+            "The phases of recall": recall_rows(found),
+        }
+    load = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} at the end"
+    made = {title: "\n".join(rows) for title, rows in tables.items()}
+    print("\n\n".join(f"## {title}\n\n{rows}" for title, rows in made.items()), f"\n\n({load})")
     if asked.write:
-        page = ROOT / "docs/results/explain.md"
-        before = page.read_text(encoding="utf-8").partition("<!-- from here on written by benchmarks/explain.py -->")
-        page.write_text(f"{before[0]}{before[1]}\n\n{text}", encoding="utf-8")
+        written(made)
         for picture in PICTURES if asked.runs else ():
             drawn = asked.runs[0] / "explain" / f"{picture}.png"
             shutil.copy(drawn, ROOT / f"docs/images/explain-{picture}.png")
+
+
+def written(made: dict[str, str]) -> None:
+    """Puts tables in their places on the page, new ones at its end."""
+    page = ROOT / "docs/results/explain.md"
+    words, marker, rest = page.read_text(encoding="utf-8").partition(MARKER)
+    kept = dict(part.split("\n\n", 1) for part in rest.split("\n## ")[1:])
+    tables = {title: rows.rstrip() for title, rows in (kept | made).items()}
+    text = "\n\n".join(f"## {title}\n\n{rows}" for title, rows in tables.items())
+    page.write_text(f"{words}{marker}\n\n{text}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

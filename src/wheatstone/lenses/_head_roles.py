@@ -14,7 +14,7 @@ that the role asks for counts. No threshold is chosen by hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -123,12 +123,13 @@ class _Number:
         return low > self.null if self.sign > 0 else high < self.null
 
 
-def head_roles(material: Material, report: Reporter) -> Explanation:
-    """Measures every role that the prompts' spans allow.
+def head_roles(material: Material, report: Reporter, roles: Sequence[Role] | None = None) -> Explanation:
+    """Measures roles over prompts.
 
     Args:
         material: two prompts or more.
         report: told how far it is.
+        roles: to measure; all that the prompts' spans allow by default.
 
     Returns:
         `head_roles`, the heads with a role's attention, given the role or not;
@@ -141,7 +142,7 @@ def head_roles(material: Material, report: Reporter) -> Explanation:
     """
     report("head roles", 0, None)
     names = _heads(material)
-    looks = {role: _attention(material, role) for role in roles_of(material)}
+    looks = {role: _attention(material, role) for role in (roles_of(material) if roles is None else roles)}
     writes = {role: _direct(material, role) for role in looks}
     candidates = {role: [head for head in range(len(names)) if look.counts(head)] for role, look in looks.items()}
     attended = set[int]().union(*candidates.values())
