@@ -2,9 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
+# The web app, built into the package; without npm everything but it works, and its tests say so.
+APP := src/wheatstone/studio/app/index.html
+NPM := $(shell command -v npm)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint
+.PHONY: help demo test lint web types
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 8
@@ -16,7 +19,7 @@ demo: $(STAMP)  ## find the circuit behind "The official language of France is" 
 		--answer " French" --distractor " Japanese" \
 		--faithfulness 0.9 --out runs/france --force
 
-test: $(STAMP)  ## the whole test suite (pulls SmolLM2-135M once)
+test: $(STAMP) $(if $(NPM),$(APP))  ## the whole test suite (pulls SmolLM2-135M once)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope
 
 lint: $(STAMP)  ## ruff, pyright, import-linter
@@ -24,6 +27,17 @@ lint: $(STAMP)  ## ruff, pyright, import-linter
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+web: $(APP)  ## build the web app of `wheatstone studio` (needs Node.js 20 or newer)
+
+types: $(STAMP)  ## write the schema of the studio's API, and the web app's types from it, anew
+	$(BIN)/python -c 'import json; from wheatstone.studio import create_app; print(json.dumps(create_app().openapi(), indent=1))' > web/openapi.json
+	cd web && npm run types
+
+$(APP): $(shell git ls-files web 2>/dev/null)
+	@test -n "$(NPM)" || { echo "expected Node.js 20 or newer with npm, to build the web app; got none; install it from nodejs.org or your system's packages"; exit 1; }
+	cd web && npm ci --no-audit --no-fund && npm run build
+	@touch $@
 
 # The environment is made again only when what it is made of has changed.
 $(STAMP): pyproject.toml constraints.txt

@@ -121,3 +121,18 @@ def test_only_a_discovery_can_be_explained(tmp_path: Path) -> None:
 def test_splits_are_read_as_asked(runs: tuple[Path, Path]) -> None:
     assert explained(runs[0], ExplainSettings(only=("lens",), split="test"))["lens"]["n"] == 3
     assert explained(runs[0], ExplainSettings(only=("lens",)))["lens"]["prompts"] == "train, validation and test"
+
+
+def test_a_circuit_that_tells_positions_apart_is_explained_by_whole_nodes(
+    tiny_task: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder, file = tiny_task
+    model = load_model(str(folder))
+    pairs = load_task(str(file), model, known=None).train[:1]
+    with new_run(tmp_path / "run") as made:
+        run_discovery(model, pairs, DiscoverySettings(method="eap", positions="each")).save(made)
+    found = explained(tmp_path / "run", ExplainSettings(only=("attribution",)))
+    assert "missing" not in found["attribution"]
+    rows = pq.read_table(tmp_path / "run/explain/attribution_nodes.parquet").to_pylist()
+    assert not any("@" in row["node"] for row in rows)
+    assert any(row["in_circuit"] for row in rows)

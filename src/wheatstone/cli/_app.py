@@ -18,6 +18,7 @@ from wheatstone.cli._neuron_probe import probe
 from wheatstone.cli._path_patching import path_patching
 from wheatstone.cli._pull import pull
 from wheatstone.cli._runs import runs_app
+from wheatstone.cli._studio import studio
 from wheatstone.cli._study import study
 from wheatstone.cli._tasks import tasks_app
 from wheatstone.cli._verify import verify
@@ -29,7 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (discover, verify, explain, path_patching, study, export, pull, compress, decompress, bits):
+for verb in (discover, verify, explain, path_patching, study, studio, export, pull, compress, decompress, bits):
     app.command()(verb)
 neuron_app.command()(probe)
 for group in (runs_app, models_app, tasks_app, neuron_app):

@@ -103,7 +103,7 @@ def attribution(material: Material, report: Reporter) -> Explanation:
     report("direct logit attribution", 0, None)
     graph, effects = material.experiment.graph, direct_effects(material).double().cpu()
     total = float(effects.sum(0).mean())
-    senders = {edge.sender.partition("[")[0] for edge in material.circuit.edges}
+    senders = {edge.sender.partition("@")[0] for edge in material.circuit.edges}
     names = (*graph.nodes, "biases")
     means, intervals = effects.mean(1).tolist(), mean_intervals(effects.numpy(), material.seed)
     nodes = [

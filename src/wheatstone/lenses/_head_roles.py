@@ -260,7 +260,7 @@ def _rows(
     material: Material, role: Role, costs: dict[int, Tensor], look: _Number, write: _Number, null: list[float]
 ) -> Iterator[HeadRole]:
     names = _heads(material)
-    senders = {edge.sender.partition("[")[0] for edge in material.circuit.edges}
+    senders = {edge.sender.partition("@")[0] for edge in material.circuit.edges}
     threshold = float(np.percentile(null, _PERCENT if role.ablation > 0 else 100 - _PERCENT)) if null else 0.0
     for head, values in costs.items():
         cost = _Number(values[None], threshold, role.ablation, material.seed)

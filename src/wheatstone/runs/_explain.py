@@ -155,13 +155,9 @@ def _pairs(run: Path, circuit: Circuit, task: dict[str, Any], split: str | None)
 
 
 def _experiment(model: ResidualModel, circuit: Circuit, pairs: Sequence[PromptPair]) -> Experiment:
+    # Sections read whole nodes, also where the circuit tells apart where they write.
     return Experiment(
-        model,
-        pairs,
-        ablation=circuit.ablation,
-        metric=circuit.metric,
-        reference=circuit.examples or None,
-        positions=circuit.spans or None,
+        model, pairs, ablation=circuit.ablation, metric=circuit.metric, reference=circuit.examples or None
     )
 
 

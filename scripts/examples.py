@@ -1,0 +1,82 @@
+"""Makes the example runs that the studio shows before anyone has made one: `python scripts/examples.py [NAME …]`.
+
+Each is a real discovery on SmolLM2-135M, verified and explained by the commands that anyone would use; the commands are
+below. What can be drawn again from the rest is left out, and scores are rounded, so that an example is small.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from wheatstone.runs import write_hashes
+
+EXAMPLES = Path(__file__).parents[1] / "src/wheatstone/studio/examples"
+COMMAND = [sys.executable, "-c", "from wheatstone.cli import main; main()"]
+FRANCE = [
+    *("--prompt", "The official language of France is", "--counterfactual", "The official language of Japan is"),
+    *("--answer", " French", "--distractor", " Japanese"),
+]
+DISCOVER = {
+    "a-fact": FRANCE,
+    "a-fact-by-token": [*FRANCE, "--positions", "each"],
+    "a-relation": ["--task", "facts/country_capital", "--size", "16"],
+    "indirect-object": ["--task", "ioi", "--size", "16"],
+    "a-or-an": ["--task", "a-an", "--size", "16"],
+}
+TITLES = {
+    "a-fact": "A fact: France → French",
+    "a-fact-by-token": "The same fact, token by token",
+    "a-relation": "A relation: country → capital",
+    "indirect-object": "A task: the indirect object",
+    "a-or-an": "A rule of grammar: a or an",
+}
+SECTIONS = ("lens", "attribution", "attention", "vocabulary")
+PROMPTS = 6
+"""Prompts that are explained at most."""
+DIGITS = 4
+"""Decimal places of the numbers in tables; the circuit and its proof are left as they are."""
+
+
+def make(name: str) -> None:
+    """Discovers, explains and trims one example, and puts it in place whole."""
+    with tempfile.TemporaryDirectory() as work:
+        run = Path(work) / name
+        subprocess.run([*COMMAND, "discover", *DISCOVER[name], "--no-figures", "--out", str(run)], check=True)
+        only = [word for section in SECTIONS for word in ("--only", section)]
+        subprocess.run([*COMMAND, "explain", str(run), *only, "--most", str(PROMPTS)], check=True)
+        trim(run, TITLES[name])
+        shutil.rmtree(EXAMPLES / name, ignore_errors=True)
+        shutil.copytree(run, EXAMPLES / name)
+    size = sum(path.stat().st_size for path in (EXAMPLES / name).rglob("*") if path.is_file())
+    print(f"{name}: {size / 1000:.0f} kB")
+
+
+def trim(run: Path, title: str) -> None:
+    """Leaves out pictures and rounds what the tables hold; the manifest says so."""
+    for picture in (*run.glob("*.html"), *run.glob("explain/*.svg"), *run.glob("explain/*.png")):
+        picture.unlink()
+    for path in run.rglob("*.parquet"):
+        table = pq.read_table(path)
+        for at, column in enumerate(table.schema):
+            if pa.types.is_floating(column.type):
+                table = table.set_column(at, column, pc.round(table[column.name], DIGITS))
+        pq.write_table(table, path, compression="zstd", compression_level=19)
+    manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+    manifest["title"] = title
+    manifest["notes"].append(f"an example: numbers in its tables are rounded to {DIGITS} decimals")
+    (run / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    write_hashes(run)
+
+
+if __name__ == "__main__":
+    for asked in sys.argv[1:] or DISCOVER:
+        make(asked)

@@ -1,0 +1,38 @@
+"""`wheatstone studio`: the web app on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wheatstone.cli._output import JsonOption, Output
+
+
+def studio(
+    port: Annotated[int, typer.Option("--port", help="Port to listen at; 0 for a free one.", min=0, max=65535)] = 8765,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen at. Any but this machine's own asks for a token.")
+    ] = "127.0.0.1",
+    browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
+    runs: Annotated[
+        list[Path] | None,
+        typer.Option("--runs", help="A folder of runs to list beside the catalogue's; may be repeated."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """See, test and compare circuits in the browser; nothing leaves this machine. Ctrl-C ends it."""
+    from wheatstone._errors import RunError
+    from wheatstone.studio import Library, serve
+
+    for folder in runs or ():
+        if not folder.is_dir():
+            raise RunError(expected="a folder of runs", got=str(folder), do="give one with --runs, or leave it out")
+    output = Output(as_json)
+
+    def say(address: str) -> None:
+        output.document({"address": address})
+        output.print(f"studio   {address}", markup=False)
+
+    serve(Library(tuple(runs or ())), host=host, port=port, browser=browser, say=say)

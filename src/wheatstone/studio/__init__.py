@@ -1,0 +1,18 @@
+"""The web app's server: the runs there are, over HTTP on this machine. No model, no torch."""
+
+from typing import TYPE_CHECKING
+
+from wheatstone._lazy import door
+
+if TYPE_CHECKING:
+    from wheatstone.studio._app import create_app as create_app
+    from wheatstone.studio._library import Library as Library
+    from wheatstone.studio._serve import serve as serve
+
+_WHERE = {
+    "Library": "wheatstone.studio._library",
+    "create_app": "wheatstone.studio._app",
+    "serve": "wheatstone.studio._serve",
+}
+__all__ = sorted(_WHERE)  # pyright: ignore[reportUnsupportedDunderAll]
+__getattr__ = door(__name__, _WHERE)

@@ -1,0 +1,53 @@
+"""The app: the API, the built web app, and the guard before both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+
+from wheatstone._version import __version__
+from wheatstone.studio._guard import LOOPBACK, Guard, Limits
+from wheatstone.studio._library import Library
+from wheatstone.studio._problems import add_handlers
+from wheatstone.studio._routes import router
+from wheatstone.studio._schema import Problem
+
+BUILT = Path(__file__).with_name("app")
+"""The web app as Vite builds it out of `web/`."""
+
+
+def create_app(
+    library: Library | None = None,
+    *,
+    hosts: tuple[str, ...] = LOOPBACK,
+    token: str | None = None,
+    limits: Limits | None = None,
+    built: Path = BUILT,
+) -> FastAPI:
+    """The studio as an ASGI app.
+
+    Args:
+        library: the runs; by default those of the catalogue and the examples.
+        hosts: names the server may be called by; empty for any.
+        token: that a browser has to show; None for none.
+        limits: of one request.
+        built: the web app's files; without them only the API is served.
+    """
+    app = FastAPI(
+        title="Wheatstone studio",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+    )
+    app.state.library = library or Library()
+    app.include_router(router)
+    add_handlers(app)
+    app.add_middleware(Guard, hosts=hosts, token=token, limits=limits)
+    if (built / "index.html").is_file():
+        app.mount("/", StaticFiles(directory=built, html=True), name="app")
+    document = app.openapi()
+    document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+    return app

@@ -1,0 +1,135 @@
+"""Which runs there are, each under a name that is no path: what a browser asks for never reaches the file system."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wheatstone._errors import RunError
+from wheatstone.runs import catalogue_entries, read_json, read_manifest
+from wheatstone.studio._schema import RunList, RunSummary
+
+EXAMPLES = Path(__file__).with_name("examples")
+"""Precomputed runs of the package, read-only."""
+
+
+@dataclass(frozen=True)
+class Library:
+    """The runs of the catalogue, those in given folders, and the examples.
+
+    Args:
+        folders: each a folder of runs, listed whether or not the catalogue knows them.
+        examples: folder of the precomputed runs.
+    """
+
+    folders: tuple[Path, ...] = ()
+    examples: Path = EXAMPLES
+
+    def runs(self) -> RunList:
+        """All runs of `discover`, the user's newest first, then the examples."""
+        found: dict[str, RunSummary] = {}
+        problems: list[str] = []
+        try:
+            entries = catalogue_entries()
+        except RunError as error:  # the examples and the folders are still there to be seen
+            entries, problems = [], [str(error)]
+        for entry in entries:
+            if entry.verb == "discover":
+                trouble = None if entry.exists else "the folder is gone"
+                found[entry.path] = RunSummary(
+                    id=identity(entry.path),
+                    title=entry.task,
+                    model=entry.model,
+                    created=entry.created,
+                    edges=entry.edges,
+                    faithfulness=entry.faithfulness,
+                    example=False,
+                    path=entry.path,
+                    trouble=trouble,
+                )
+        for path in _inside(self.folders):
+            if str(path) not in found and (summary := _summary(path, identity(str(path)), example=False)):
+                found[str(path)] = summary
+        mine = sorted(found.values(), key=lambda run: run.created, reverse=True)
+        shipped = [_summary(path, f"example-{path.name}", example=True) for path in _inside((self.examples,))]
+        return RunList(runs=[*mine, *filter(None, shipped)], problems=problems)
+
+    def find(self, id: str) -> Path:
+        """The folder of a run.
+
+        Raises:
+            RunError: no run is listed under this name, or its folder is gone.
+        """
+        if id.startswith("example-"):
+            paths = {f"example-{path.name}": path for path in _inside((self.examples,))}
+        else:
+            known = [*(Path(entry.path) for entry in catalogue_entries()), *_inside(self.folders)]
+            paths = {identity(str(path)): path for path in known}
+        if id not in paths:
+            raise RunError(
+                expected="a run that the catalogue lists", got=repr(id), do="choose one of the list, or reload it"
+            )
+        path = paths[id]
+        if not (path / "manifest.json").is_file():
+            raise RunError(
+                expected=f"the run's folder {path}",
+                got="nothing there: it was moved or deleted",
+                do="choose another run, or list it where it is now with `wheatstone runs add`",
+            )
+        return path
+
+
+def identity(path: str) -> str:
+    """The name of a run in the API: 16 hexadecimal digits of its path's SHA-256."""
+    return hashlib.sha256(path.encode()).hexdigest()[:16]
+
+
+def file_of(run: Path, *parts: str) -> Path:
+    """A file inside a run.
+
+    Raises:
+        RunError: it is not there, or a link leads out of the run.
+    """
+    path = run.joinpath(*parts)
+    if not path.is_file() or not path.resolve().is_relative_to(run.resolve()):
+        raise RunError(expected=f"the file {'/'.join(parts)} of the run", got=f"none in {run}", do="make the run again")
+    return path
+
+
+def _inside(folders: Sequence[Path]) -> list[Path]:
+    """The run folders directly inside some folders."""
+    return sorted(
+        path.absolute()
+        for folder in folders
+        if folder.is_dir()
+        for path in folder.iterdir()
+        if not path.name.startswith(".") and (path / "manifest.json").is_file()
+    )
+
+
+def _summary(path: Path, id: str, *, example: bool) -> RunSummary | None:
+    """A run's line in the list, with what is wrong with it; None for a run of another verb."""
+    common: dict[str, Any] = {"id": id, "path": str(path), "example": example}
+    try:
+        manifest = read_manifest(path)
+        if manifest["verb"] != "discover":
+            return None
+        evaluation = read_json(path, "circuit.json").get("evaluation") or {}
+        return RunSummary(
+            **common,
+            title=title_of(manifest),
+            model=manifest["model"]["id"],
+            created=manifest["created"],
+            edges=evaluation.get("edges"),
+            faithfulness=evaluation.get("faithfulness"),
+        )
+    except (RunError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+        return RunSummary(**common, title=path.name, model="", created="", trouble=f"it cannot be read: {error}")
+
+
+def title_of(manifest: dict[str, Any]) -> str:
+    """What a run is about: its own title, its task, or its first prompt."""
+    return manifest.get("title") or manifest["settings"].get("task") or manifest["prompts"][0]["prompt"]

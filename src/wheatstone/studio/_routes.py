@@ -1,0 +1,85 @@
+"""The API, version 1. Nothing here knows a path that a browser sent: runs go by name, files are named by the server."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import FileResponse
+
+from wheatstone._version import __version__
+from wheatstone.figures import render_figure
+from wheatstone.studio._detail import run_document, verifications
+from wheatstone.studio._library import Library, file_of
+from wheatstone.studio._problems import RESPONSES
+from wheatstone.studio._schema import About, Run, RunList, VerificationResult
+from wheatstone.studio._tables import MOST, edge_columns, ipc, named_table
+
+ARROW = "application/vnd.apache.arrow.stream"
+router = APIRouter(prefix="/api/v1", responses=RESPONSES)
+_BYTES = {200: {"content": {ARROW: {"schema": {"type": "string", "format": "binary"}}}}}
+
+
+def _library(request: Request) -> Library:
+    return request.app.state.library
+
+
+@router.get("/about")
+def about(request: Request) -> About:
+    """The server's version and where it looks."""
+    return About(version=__version__, folders=[str(folder) for folder in _library(request).folders])
+
+
+@router.get("/runs")
+def runs(request: Request) -> RunList:
+    """All runs of `discover`, the user's own first, then the examples."""
+    return _library(request).runs()
+
+
+@router.get("/runs/{id}")
+def run(request: Request, id: str) -> Run:
+    """A run, without its edges and tables."""
+    return run_document(_library(request).find(id), id)
+
+
+@router.get("/runs/{id}/verifications")
+def run_verifications(request: Request, id: str) -> list[VerificationResult]:
+    """The circuit on the prompts it was found on, then on others, prompt by prompt."""
+    return verifications(_library(request).find(id))
+
+
+@router.get("/runs/{id}/edges", response_class=Response, responses=_BYTES)
+def edges(request: Request, id: str, limit: Annotated[int, Query(ge=1, le=MOST)] = MOST) -> Response:
+    """The strongest edges and all of the circuit as an Arrow stream, sorted by |score|: a slider is a prefix."""
+    return Response(ipc(edge_columns(_library(request).find(id), limit)), media_type=ARROW)
+
+
+@router.get("/runs/{id}/tables/{name}", response_class=Response, responses=_BYTES)
+def table(request: Request, id: str, name: str) -> Response:
+    """A table of the run as an Arrow stream; the run's document lists them."""
+    return Response(ipc(named_table(_library(request).find(id), name)), media_type=ARROW)
+
+
+@router.get(
+    "/runs/{id}/figures/{name}.{format}",
+    response_class=Response,
+    responses={200: {"content": {"image/svg+xml": {}, "image/png": {}}}},
+)
+def figure(
+    request: Request, id: str, name: Literal["circuit", "curve", "answer", "attention"], format: Literal["svg", "png"]
+) -> Response:
+    """A figure of the run, drawn for paper."""
+    folder = _library(request).find(id)
+    with tempfile.TemporaryDirectory() as work:
+        path = Path(work) / f"{name}.{format}"
+        render_figure(folder, name, path)
+        kind = "image/svg+xml" if format == "svg" else "image/png"
+        return Response(path.read_bytes(), media_type=kind)
+
+
+@router.get("/runs/{id}/circuit.json", response_class=FileResponse)
+def circuit(request: Request, id: str) -> FileResponse:
+    """The circuit's file, as the library and the command line read it."""
+    return FileResponse(file_of(_library(request).find(id), "circuit.json"), media_type="application/json")

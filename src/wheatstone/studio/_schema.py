@@ -1,0 +1,204 @@
+"""What the API says, typed: the OpenAPI schema and the web app's TypeScript types are made from this."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class RunSummary(_Frozen):
+    """A run's line in the list."""
+
+    id: str
+    title: str
+    model: str
+    created: str = Field(description="ISO 8601, UTC")
+    edges: int | None = Field(default=None, description="of its circuit")
+    faithfulness: float | None = Field(default=None, description="of its circuit, on the prompts it was found on")
+    example: bool = Field(description="shipped with Wheatstone; read-only")
+    path: str
+    trouble: str | None = Field(default=None, description="why it cannot be opened")
+
+
+class RunList(_Frozen):
+    """All runs, the user's own first."""
+
+    runs: list[RunSummary]
+    problems: list[str] = Field(description="what could not be read")
+
+
+class Prompt(_Frozen):
+    """A prompt pair with its tokens."""
+
+    prompt: str
+    counterfactual: str
+    answers: list[str]
+    distractors: list[str]
+    tokens: list[str]
+    counterfactual_tokens: list[str]
+    last: int = Field(description="position of the last token")
+    subject_last: int = Field(description="position of the subject's last token")
+
+
+class Model(_Frozen):
+    """The model a run is about."""
+
+    id: str
+    family: str
+    sha256: str
+    layers: int
+    heads: int
+    kv_groups: int
+    dtype: str = ""
+
+
+class Span(_Frozen):
+    """A part of the prompts that edges are told apart by."""
+
+    name: str
+    positions: list[int]
+
+
+class Evaluation(_Frozen):
+    """The circuit alone, on the prompts it was found on. Metric values in the metric's unit."""
+
+    clean: float
+    corrupt: float
+    circuit: float
+    faithfulness: float
+    edges: int
+    total_edges: int
+
+
+class TableInfo(_Frozen):
+    """A table of the run, to be fetched as Arrow."""
+
+    name: str
+    rows: int
+    section: str | None = Field(description="the section of `explain` that made it")
+    method: str | None = Field(description="how it was measured")
+    n: int | None = Field(description="prompts it was measured on")
+
+
+class Missing(_Frozen):
+    """What the run does not hold, and the command that would make it."""
+
+    what: str
+    command: str
+
+
+class Run(_Frozen):
+    """A run, without its edges and tables."""
+
+    id: str
+    title: str
+    example: bool
+    path: str
+    created: str
+    model: Model
+    settings: dict[str, JsonValue]
+    unit: str = Field(description="of the metric")
+    seed: int
+    versions: dict[str, str]
+    prompts: list[Prompt]
+    notes: list[str]
+    evaluations: int = Field(description="circuits that were run to find it")
+    timings: dict[str, float] = Field(description="seconds")
+    evaluation: Evaluation | None
+    spans: list[Span] = Field(description="empty where positions were not told apart")
+    tables: list[TableInfo]
+    missing: list[Missing]
+    figures: list[str]
+
+
+Interval = tuple[float, float]
+
+
+class ByCondition(_Frozen):
+    """A mean over prompts under each condition."""
+
+    model: float
+    circuit: float
+    complement: float
+    random: float
+    empty: float
+
+
+class IntervalByCondition(_Frozen):
+    """95% bootstrap intervals; none for one prompt."""
+
+    model: Interval | None = None
+    circuit: Interval | None = None
+    complement: Interval | None = None
+    random: Interval | None = None
+    empty: Interval | None = None
+
+
+class Intervals(_Frozen):
+    """95% bootstrap intervals over prompts."""
+
+    faithfulness: Interval | None = None
+    completeness: Interval | None = None
+    metric_value: IntervalByCondition = IntervalByCondition()
+    kl: IntervalByCondition = IntervalByCondition()
+    hit_at_1: IntervalByCondition = IntervalByCondition()
+    hit_at_10: IntervalByCondition = IntervalByCondition()
+
+
+class Reading(_Frozen):
+    """One prompt under one condition."""
+
+    rank: int = Field(description="of the best-placed answer; 1 is the top token")
+    probability: float
+    top: str
+
+
+class PromptReadings(_Frozen):
+    """One prompt under every condition; `random` shows the first draw."""
+
+    prompt: str
+    answer: str
+    model: Reading
+    circuit: Reading
+    complement: Reading
+    random: Reading
+    empty: Reading
+
+
+class VerificationResult(_Frozen):
+    """How the circuit holds on some prompts."""
+
+    n: int
+    split: str
+    ablation: str
+    metric: str
+    faithfulness: float
+    completeness: float
+    metric_value: ByCondition
+    kl: ByCondition
+    hit_at_1: ByCondition
+    hit_at_10: ByCondition
+    ci95: Intervals
+    random_draws: int
+    prompts: list[PromptReadings]
+
+
+class About(_Frozen):
+    """The server."""
+
+    version: str
+    folders: list[str] = Field(description="folders of runs beside the catalogue")
+
+
+class Problem(_Frozen):
+    """An error (RFC 9457): what was expected, what was got, what to do."""
+
+    title: str
+    status: int
+    detail: str
+    expected: str = ""
+    got: str = ""
+    do: str = ""

@@ -1,0 +1,68 @@
+"""Running the studio: an address, a token where it is needed, and the browser."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import socket
+import webbrowser
+from collections.abc import Callable
+
+import uvicorn
+
+from wheatstone._errors import RequestError
+from wheatstone.studio._app import BUILT, create_app
+from wheatstone.studio._guard import LOOPBACK
+from wheatstone.studio._library import Library
+
+
+def serve(
+    library: Library, *, host: str = "127.0.0.1", port: int = 8765, browser: bool = True, say: Callable[[str], None]
+) -> None:
+    """Serves the studio until it is interrupted.
+
+    Args:
+        library: the runs.
+        host: address to listen at. Any but this machine's own asks for a token.
+        port: to listen at; 0 for a free one.
+        browser: whether to open it.
+        say: told the address once it answers.
+
+    Raises:
+        RequestError: the web app is not built, or the address cannot be had.
+    """
+    check_built()
+    token = None if host in LOOPBACK else secrets.token_urlsafe(24)
+    hosts = LOOPBACK if token is None else () if host in ("0.0.0.0", "::") else (*LOOPBACK, host)
+    listening = _listen(host, port)
+    named = f"[{host}]" if ":" in host else host
+    address = f"http://{named}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
+    config = uvicorn.Config(create_app(library, hosts=hosts, token=token), log_level="warning", access_log=False)
+    say(address)
+    if browser:  # it is already listened at: the browser waits for the answer
+        webbrowser.open(address)
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def check_built() -> None:
+    """Refuses to show an app that is not there.
+
+    Raises:
+        RequestError: the web app is not built.
+    """
+    if not (BUILT / "index.html").is_file():
+        node = "" if shutil.which("npm") else " after installing Node.js 20 or newer, which is not there"
+        raise RequestError(
+            expected="the built web app",
+            got=f"none in {BUILT}",
+            do=f"run `make web` in the source folder{node}, or install Wheatstone from its wheel",
+        )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError) as error:
+        raise RequestError(
+            expected="a free address to listen at", got=f"{host} port {port}: {error}", do="choose another --port"
+        ) from error

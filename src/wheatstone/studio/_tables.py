@@ -1,0 +1,141 @@
+"""A run's edges and tables as Arrow IPC streams, columns a browser reads without parsing."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from wheatstone._errors import RunError
+from wheatstone.runs import read_json
+from wheatstone.studio._library import file_of
+
+MOST = 20_000
+"""Edges of a view."""
+BASIC = ("curve", "trace", "lens", "attention")
+"""Tables that every run of `discover` has; others are `explain`'s."""
+
+
+def edge_columns(run: Path, limit: int = MOST) -> pa.Table:
+    """The strongest edges of the ranking, and all of the circuit.
+
+    Sorted by |score|, so that the first n rows are the ranking's circuit of n edges: a slider is a prefix. Edges of the
+    circuit beyond `limit` follow.
+
+    Args:
+        run: the run folder.
+        limit: edges of the ranking at most.
+
+    Returns:
+        `sender`, `receiver`, `score`, `effect` (null where it was not measured), `circuit` (whether it is kept) and
+        `rank` (1 is the strongest). Metadata: `edges`, how many there are in all, and `weight`, Σ |score| over them.
+
+    Raises:
+        RunError: a file is missing or damaged.
+    """
+    kept = kept_edges(run)
+    ranked = _read(file_of(run, "edges.parquet")).select(["sender", "receiver", "score"])
+    strength = np.nan_to_num(np.abs(ranked["score"].to_numpy().astype(np.float64)))
+    order = np.argsort(-strength, kind="stable")
+    names = pa.array([f"{sender}>{receiver}" for sender, receiver in kept], pa.string())
+    pairs = [ranked[name].cast(pa.string()) for name in ("sender", "receiver")]
+    where = pc.index_in(pc.binary_join_element_wise(*pairs, ">"), value_set=names).combine_chunks()
+    effects = pa.array(list(kept.values()), pa.float32()).take(where)
+    inside = pc.is_valid(where).to_numpy(zero_copy_only=False)
+    chosen = np.concatenate([order[:limit], order[limit:][inside[order[limit:]]]])
+    rank = np.empty(len(order), np.int32)
+    rank[order] = np.arange(1, len(order) + 1)
+    columns = ranked.take(pa.array(chosen)).combine_chunks()
+    table = pa.table(
+        {
+            **{name: columns[name].cast(pa.dictionary(pa.int32(), pa.string())) for name in ("sender", "receiver")},
+            "score": columns["score"].cast(pa.float32()),
+            "effect": effects.take(pa.array(chosen)),
+            "circuit": pa.array(inside[chosen]),
+            "rank": pa.array(rank[chosen]),
+        }
+    )
+    return table.replace_schema_metadata({"edges": str(len(order)), "weight": repr(float(strength.sum()))})
+
+
+def kept_edges(run: Path) -> dict[tuple[str, str], float | None]:
+    """The circuit's edges, named as in the table of scores, with their exact effects."""
+    kept: dict[tuple[str, str], float | None] = {}
+    with sound(run):
+        circuit = read_json(run, "circuit.json")
+        spans: dict[str, list[int]] = circuit.get("spans") or {}
+        for edge in circuit["edges"]:
+            at = edge.get("positions")
+            places = [name for name, of in spans.items() if at is None or (of and set(of) <= set(at))]
+            for sender in [f"{edge['from']}@{place}" for place in places] or [edge["from"]]:
+                kept[sender, edge["to"]] = edge.get("effect")
+    return kept
+
+
+def named_table(run: Path, name: str) -> pa.Table:
+    """A table of a run.
+
+    Raises:
+        RunError: the run has none of this name.
+    """
+    if name in BASIC:
+        return _read(file_of(run, f"{name}.parquet"))
+    if name not in explained(run):
+        raise RunError(
+            expected=f"a table out of {', '.join((*BASIC, *explained(run)))}",
+            got=repr(name),
+            do="make it with `wheatstone explain`",
+        )
+    return _read(file_of(run, "explain", f"{name}.parquet"))
+
+
+def explained(run: Path) -> dict[str, dict[str, Any]]:
+    """The tables that `explain` added, each with its section's document."""
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted(run.glob("explain/*.json")):
+        with sound(run):
+            section = read_json(run, f"explain/{path.name}")
+            found |= {name: section for name in section.get("tables") or {} if name.isidentifier()}
+    return found
+
+
+@contextmanager
+def sound(run: Path) -> Generator[None, None, None]:
+    """Says of a run's document that is not of its format that the run is damaged.
+
+    Raises:
+        RunError: instead of the errors that reading it gives.
+    """
+    try:
+        yield
+    except (ValidationError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise RunError(
+            expected="a run as Wheatstone writes it",
+            got=f"{run}: {error!r}".replace("\n", " ")[:500],
+            do="check it with `wheatstone runs check`, or make it again",
+        ) from error
+
+
+def ipc(table: pa.Table) -> bytes:
+    """A table as an Arrow IPC stream."""
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def _read(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (OSError, ValueError) as error:
+        raise RunError(
+            expected=f"a readable {path.name}", got=f"{path}: {error}", do="make the run or its explanation again"
+        ) from error

@@ -1,0 +1,70 @@
+"""A real browser before a real server, for the tests of the web app."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import uvicorn
+
+from wheatstone.studio import Library, create_app
+from wheatstone.studio._library import EXAMPLES
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+LAYERS, HEADS, EDGES = 100, 49, 20_000
+
+
+@contextmanager
+def served(library: Library) -> Generator[str, None, None]:
+    """The studio at a port of its own."""
+    server = uvicorn.Server(uvicorn.Config(create_app(library), port=0, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+
+
+def write_large(folder: Path) -> Path:
+    """A run of 5,000 nodes and 20,000 edges, drawn at random: for how fast it is shown, not what it says."""
+    shutil.copytree(EXAMPLES / "a-fact", folder)
+    draw = np.random.default_rng(0)
+    nodes = [f"a{layer}.h{head}" for layer in range(LAYERS) for head in range(HEADS)] + [
+        f"m{at}" for at in range(LAYERS)
+    ]
+    layer_of = np.array([int(name[1:].partition(".")[0]) for name in nodes])
+    ends = draw.integers(0, len(nodes), (4 * EDGES, 2))
+    ends = np.unique(ends[layer_of[ends[:, 0]] < layer_of[ends[:, 1]]], axis=0)
+    ends = draw.permutation(ends)[:EDGES]
+    pairs = [(nodes[a], nodes[b] + ("<q>" if nodes[b][0] == "a" else "")) for a, b in ends]
+    scores = np.sort(draw.exponential(size=len(pairs)))[::-1] * draw.choice([-1, 1], len(pairs))
+    senders, receivers = zip(*pairs, strict=True)
+    table = pa.table(
+        {
+            "sender": pa.array(senders).dictionary_encode(),
+            "receiver": pa.array(receivers).dictionary_encode(),
+            "score": pa.array(scores, pa.float32()),
+        }
+    )
+    pq.write_table(table, folder / "edges.parquet")
+    for name in ("manifest.json", "circuit.json"):
+        document = json.loads((folder / name).read_text(encoding="utf-8"))
+        document["model"] |= {"layers": LAYERS, "heads": HEADS, "kv_groups": HEADS}
+        if name == "circuit.json":
+            document["edges"] = [{"from": a, "to": b, "score": 1.0, "effect": 0.1} for a, b in pairs[:10]]
+        else:
+            document["title"] = "5,000 nodes and 20,000 edges"
+        (folder / name).write_text(json.dumps(document), encoding="utf-8")
+    return folder

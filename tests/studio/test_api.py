@@ -1,0 +1,150 @@
+"""What the API says of runs: the same as their files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from starlette.testclient import TestClient
+
+from wheatstone.runs import catalogue_add
+from wheatstone.studio._library import EXAMPLES, identity
+
+
+def _table(client: TestClient, address: str) -> pa.Table:
+    response = client.get(address)
+    assert response.status_code == 200, response.text
+    return pa.ipc.open_stream(response.content).read_all()
+
+
+def _problem(client: TestClient, address: str, status: int) -> dict[str, Any]:
+    response = client.get(address)
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    return response.json()
+
+
+def test_lists_own_runs_first_then_the_examples(client: TestClient) -> None:
+    runs = client.get("/api/v1/runs").json()["runs"]
+    assert [run["example"] for run in runs] == [False] + [True] * (len(runs) - 1)
+    assert not any(run["trouble"] for run in runs)
+
+
+def test_a_run_of_the_catalogue_is_listed_and_opened(client: TestClient, tmp_path: Path) -> None:
+    run = shutil.copytree(EXAMPLES / "a-fact", tmp_path / "elsewhere")
+    catalogue_add(run)
+    listed = {found["path"]: found for found in client.get("/api/v1/runs").json()["runs"]}
+    assert listed[str(run)]["edges"] == 14
+    assert client.get(f"/api/v1/runs/{identity(str(run))}").json()["path"] == str(run)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.iterdir()))
+def test_every_example_is_whole_and_small(client: TestClient, name: str) -> None:
+    address = f"/api/v1/runs/example-{name}"
+    run = client.get(address).json()
+    assert run["missing"] == []
+    assert {"lens_by_position", "vocabulary", "attribution_nodes", "attention_tokens"} <= {
+        table["name"] for table in run["tables"]
+    }
+    for table in run["tables"]:
+        assert _table(client, f"{address}/tables/{table['name']}").num_rows == table["rows"]
+    edges = _table(client, f"{address}/edges")
+    assert sum(edges["circuit"].to_pylist()) == run["evaluation"]["edges"]
+    assert client.get(f"{address}/verifications").json()[0]["n"] == len(run["prompts"])
+    assert sum(path.stat().st_size for path in (EXAMPLES / name).rglob("*")) < 300_000
+
+
+def test_edges_are_a_prefix_by_strength_and_then_the_rest_of_the_circuit(client: TestClient, mine: str) -> None:
+    edges = _table(client, f"{mine}/edges?limit=100")
+    scores = [abs(score) for score in edges["score"].to_pylist()]
+    assert scores[:100] == sorted(scores[:100], reverse=True)
+    assert edges["rank"].to_pylist()[:100] == list(range(1, 101))
+    assert all(edges["circuit"].to_pylist()[100:])
+    assert edges.num_rows == 100 + sum(rank > 100 for rank in edges["rank"].to_pylist())
+    assert edges.schema.metadata[b"edges"] == b"70651"
+    weight = float(edges.schema.metadata[b"weight"])
+    every = pq.read_table(EXAMPLES / "a-fact" / "edges.parquet")["score"].to_numpy().astype("float64")
+    assert weight == pytest.approx(abs(every).sum())
+
+
+def test_edges_of_the_circuit_have_the_effects_of_its_file(client: TestClient, mine: str) -> None:
+    rows = _table(client, f"{mine}/edges").to_pylist()
+    kept = {(row["sender"], row["receiver"]): row["effect"] for row in rows if row["circuit"]}
+    written = json.loads((EXAMPLES / "a-fact" / "circuit.json").read_text())["edges"]
+    assert kept == {(edge["from"], edge["to"]): pytest.approx(edge["effect"], abs=1e-6) for edge in written}
+    assert all(row["effect"] is None for row in rows if not row["circuit"])
+
+
+def test_figures_are_drawn_from_the_run(client: TestClient, mine: str) -> None:
+    assert client.get(f"{mine}/figures/curve.svg").text.startswith("<svg")
+
+
+def test_an_unknown_run_table_or_limit_is_a_problem_document(client: TestClient, mine: str) -> None:
+    assert _problem(client, "/api/v1/runs/none", 404)["do"] == "choose one of the list, or reload it"
+    assert "curve, trace" in _problem(client, f"{mine}/tables/none", 404)["expected"]
+    assert _problem(client, f"{mine}/edges?limit=20001", 422)["title"] == "RequestError"
+
+
+def test_a_run_deleted_while_open_says_so(client: TestClient, mine: str, runs_folder: Path) -> None:
+    catalogue_add(runs_folder / "mine")
+    shutil.rmtree(runs_folder / "mine")
+    assert "moved or deleted" in _problem(client, mine, 404)["got"]
+    (run,) = (run for run in client.get("/api/v1/runs").json()["runs"] if not run["example"])
+    assert run["trouble"] == "the folder is gone"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "address"),
+    [
+        ("circuit.json", "{", ""),
+        ("circuit.json", "[]", "/edges"),
+        ("circuit.json", '{"edges": [{"from": 1}]}', "/edges"),
+        ("manifest.json", '{"format": "wheatstone.run/1", "verb": "discover"}', ""),
+        ("edges.parquet", "PAR1", "/edges"),
+        ("curve.parquet", "PAR1", ""),
+        ("verification.json", "{}", "/verifications"),
+        ("explain/lens.json", "[]", ""),
+        ("explain/lens_by_position.parquet", "", "/tables/lens_by_position"),
+    ],
+)
+def test_a_damaged_run_is_a_problem_and_the_list_stays(
+    client: TestClient, mine: str, runs_folder: Path, file: str, content: str, address: str
+) -> None:
+    (runs_folder / "mine" / file).write_text(content)
+    assert _problem(client, mine + address, 404)["title"] == "RunError"
+    assert client.get("/api/v1/runs").status_code == 200
+
+
+def test_a_link_out_of_the_run_is_not_followed(
+    client: TestClient, mine: str, runs_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "secret.json").write_text("{}")
+    (runs_folder / "mine" / "circuit.json").unlink()
+    (runs_folder / "mine" / "circuit.json").symlink_to(tmp_path / "secret.json")
+    _problem(client, f"{mine}/circuit.json", 404)
+
+
+def test_the_server_needs_no_torch_and_little_memory(runs_folder: Path) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+import psutil
+from starlette.testclient import TestClient
+from wheatstone.studio import Library, create_app
+client = TestClient(create_app(Library((Path({str(runs_folder)!r}),))), base_url="http://127.0.0.1")
+for run in client.get("/api/v1/runs").json()["runs"]:
+    for part in ("", "/edges", "/verifications"):
+        assert client.get(f"/api/v1/runs/{{run['id']}}{{part}}").status_code == 200
+assert "torch" not in sys.modules
+print(psutil.Process().memory_info().rss // 2**20)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 300

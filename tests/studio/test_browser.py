@@ -1,0 +1,314 @@
+"""The web app in a real browser: what a person does with it, with the pointer and with keys alone."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import CHROMIUM, served, write_large
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from wheatstone.studio import Library
+from wheatstone.studio._app import BUILT
+from wheatstone.studio._library import EXAMPLES
+
+ROOT = Path(__file__).parents[2]
+AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
+    pytest.mark.skipif(not (BUILT / "index.html").is_file(), reason="the web app is not built: `make web`"),
+]
+NAMES = sorted(path.name for path in EXAMPLES.iterdir())
+
+
+@pytest.fixture(scope="module")
+def browser() -> Generator[Browser, None, None]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs that tests may spoil."""
+    folder = tmp_path_factory.mktemp("runs")
+    write_large(folder / "large")
+    for name in ("deleted", "damaged"):
+        shutil.copytree(EXAMPLES / "a-fact", folder / name)
+    (folder / "damaged" / "edges.parquet").write_bytes(b"PAR1")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[str, None, None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WHEATSTONE_HOME", str(tmp_path_factory.mktemp("home")))
+        with served(Library((folder,))) as address:
+            yield address
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Generator[Page, None, None]:
+    """A page at 1280 by 800. It may ask no other host, and log no error."""
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.set_default_timeout(15_000)
+    asked: list[str] = []
+    wrong: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    yield page
+    page.close()
+    assert wrong == []
+    assert [url for url in asked if not url.startswith((address, "blob:", "data:"))] == []
+
+
+def ready(page: Page, address: str, query: str = "") -> None:
+    page.goto(address + query)
+    expect(page.get_by_role("img", name=re.compile("^Layers by"))).to_be_visible()
+    expect(page.get_by_test_id("faithfulness")).to_contain_text(re.compile(r"\d\.\d"))
+
+
+def saved(page: Page, name: str) -> bytes:
+    with page.expect_download() as download:
+        page.get_by_role("button", name=name, exact=True).click()
+    return Path(download.value.path()).read_bytes()
+
+
+def rows(page: Page) -> Any:
+    return page.locator(".rows li button")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_example_opens_with_its_numbers(page: Page, address: str, name: str) -> None:
+    ready(page, address, f"?run=example-{name}")
+    circuit = json.loads((EXAMPLES / name / "circuit.json").read_text(encoding="utf-8"))
+    verification = json.loads((EXAMPLES / name / "verification.json").read_text(encoding="utf-8"))
+    expect(page.get_by_test_id("faithfulness")).to_contain_text(f"{verification['faithfulness']:.3f}")
+    kept = sum(len(edge.get("positions") or [1]) for edge in circuit["edges"])
+    expect(page.locator(".size")).to_contain_text(f"{kept} edges of {circuit['evaluation']['total_edges']:,}")
+    expect(page.locator(".hidden-count")).to_contain_text(
+        f"{circuit['evaluation']['total_edges'] - kept:,} edges hidden"
+    )
+    for tab in ("Layers", "Proof", "Run"):
+        page.get_by_role("tab", name=tab).click()
+    expect(page.locator("aside")).to_contain_text(circuit["model"]["sha256"][:12])
+
+
+def test_the_slider_says_what_was_measured_and_never_guesses(page: Page, address: str) -> None:
+    ready(page, address, "?run=example-a-fact")
+    page.get_by_role("button", name="Ranking").click()
+    slider = page.get_by_role("slider")
+    slider.fill("0")
+    expect(page.locator(".size")).to_contain_text("1 edge of 70,651")
+    expect(page.get_by_test_id("faithfulness")).to_contain_text("measured at this size")
+    slider.fill("700")
+    said = page.get_by_test_id("faithfulness").inner_text()
+    around = re.fullmatch(r"faithfulness measured: [\d.]+ at ([\d,]+), [\d.]+ at ([\d,]+)", said)
+    assert around, said
+    shown = re.search(r"([\d,]+) edges of", page.locator(".size").inner_text())
+    assert shown
+    below, above, n = (int(text.replace(",", "")) for text in (*around.groups(), shown[1]))
+    assert below < n < above
+    assert f"n={n}" in page.evaluate("new Promise(r => setTimeout(() => r(location.search), 300))")
+
+
+def test_a_click_on_the_map_locks_and_shows_where_the_head_looks(page: Page, address: str) -> None:
+    ready(page, address, "?run=example-a-fact")
+    drawing = ElementTree.fromstring(saved(page, "SVG"))
+    spot = next(text for text in drawing.iter("{http://www.w3.org/2000/svg}text") if text.text == "a23.h4")
+    box = page.locator(".map canvas").bounding_box()
+    assert box
+    # The name stands beside its disc.
+    discs = drawing.iter("{http://www.w3.org/2000/svg}circle")
+    beside = [(float(disc.get("cx", 0)), float(disc.get("cy", 0))) for disc in discs if disc.get("r", "") > "3"]
+    right, level = float(spot.get("x", 0)) + 50, float(spot.get("y", 0))
+    x, y = min(beside, key=lambda at: abs(at[0] - right) + 9 * abs(at[1] - level))
+    page.mouse.move(box["x"] + x, box["y"] + y)
+    expect(page.locator(".hover")).to_contain_text("attention head")
+    page.mouse.click(box["x"] + x, box["y"] + y)
+    expect(page.locator(".selection h2")).to_have_text("a23.h4")
+    attention = page.get_by_test_id("attention-a23.h4")
+    expect(attention).to_contain_text("·France")
+    expect(attention.locator("tbody tr").nth(5)).to_contain_text(".81")
+    expect(page.locator(".words")).to_contain_text("·French")
+    page.go_back()
+    expect(page.locator(".selection")).to_contain_text("Point at the map")
+
+
+def test_an_edge_is_locked_searched_grouped_and_pinned(page: Page, address: str) -> None:
+    ready(page, address, "?run=example-a-fact")
+    expect(rows(page)).to_have_count(14)
+    page.keyboard.press("/")
+    page.keyboard.type("a23.g1")
+    expect(rows(page)).to_have_count(2)
+    rows(page).first.click()
+    expect(page.locator(".selection h2")).to_have_text("m0 → a23.g1<v>")
+    expect(page.locator(".selection")).to_contain_text("0.823 (exact)")
+    page.keyboard.press("p")
+    expect(page.locator(".pins")).to_contain_text("m0 → a23.g1<v>")
+    page.keyboard.press("Escape")
+    expect(page.locator(".selection")).to_contain_text("Point at the map")
+    expect(page.locator(".pins")).to_be_visible()
+    page.get_by_label("Search connections").fill("")
+    page.get_by_label("Group connections").select_option("layer")
+    expect(page.locator(".rows li.group").last).to_contain_text("into the logits")
+    page.get_by_label("Search connections").fill("no such node")
+    expect(page.locator(".rows")).to_contain_text("No connection's name has")
+
+
+def test_in_out_and_both_of_a_node(page: Page, address: str) -> None:
+    ready(page, address, "?run=example-a-fact&sel=a23.h4")
+    counts = {}
+    for name in ("in", "out", "both"):
+        page.get_by_role("button", name=name, exact=True).click()
+        counts[name] = rows(page).count()
+    assert counts == {"in": 2, "out": 4, "both": 6}
+
+
+def test_two_runs_are_compared(page: Page, address: str) -> None:
+    ready(page, address, "?run=example-a-fact")
+    page.get_by_label("Compare with").select_option("example-a-or-an")
+    compared = page.locator(".compared")
+    expect(compared).to_contain_text("overlap")
+    edges = [
+        {(edge["from"], edge["to"]) for edge in json.loads((EXAMPLES / name / "circuit.json").read_text())["edges"]}
+        for name in ("a-fact", "a-or-an")
+    ]
+    for part in (edges[0] - edges[1], edges[0] & edges[1], edges[1] - edges[0]):
+        expect(compared).to_contain_text(str(len(part)))
+    expect(compared).to_contain_text(f"{len(edges[0] & edges[1]) / len(edges[0] | edges[1]):.2f}")
+    page.reload()
+    expect(compared).to_be_visible()
+
+
+def test_the_address_holds_the_view(page: Page, address: str) -> None:
+    query = "?run=example-a-fact&mode=ranking&n=50&sel=m0&pins=m0&tab=circuit&q=m0&sort=name"
+    ready(page, address, query)
+    before = [row.inner_text() for row in rows(page).all()]
+    assert before
+    assert all("m0" in text for text in before)
+    page.reload()
+    expect(page.locator(".selection h2")).to_have_text("m0")
+    expect(page.get_by_label("Search connections")).to_have_value("m0")
+    assert [row.inner_text() for row in rows(page).all()] == before
+    page.get_by_role("tab", name="Proof").click()
+    page.go_back()
+    expect(page.get_by_role("tab", name="Circuit")).to_have_attribute("aria-selected", "true")
+
+
+def test_a_view_is_saved_as_svg_png_and_json(page: Page, address: str) -> None:
+    ready(page, address, "?run=example-a-fact")
+    drawing = ElementTree.fromstring(saved(page, "SVG"))
+    drawn = {path.get("data-edge") for path in drawing.iter("{http://www.w3.org/2000/svg}path")} - {None}
+    document = json.loads(saved(page, "JSON"))
+    assert drawn == {f"{edge['from']}>{edge['to']}" for edge in document["edges"]}
+    circuit = json.loads((EXAMPLES / "a-fact/circuit.json").read_text(encoding="utf-8"))
+    assert drawn == {f"{edge['from']}>{edge['to']}" for edge in circuit["edges"]}
+    assert document["model"]["sha256"] == circuit["model"]["sha256"]
+    png = saved(page, "PNG")
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = (int.from_bytes(io.BytesIO(png[at : at + 4]).read(), "big") for at in (16, 20))
+    assert width / height == pytest.approx(float(drawing.get("width", 0)) / float(drawing.get("height", 1)), rel=0.01)
+
+
+def test_keys_alone_are_enough(page: Page, address: str) -> None:
+    ready(page, address, "?run=example-a-fact")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("Read upwards")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.locator(".map canvas").focus()
+    page.keyboard.press("ArrowRight")
+    locked = page.locator(".selection h2").inner_text()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".selection h2")).not_to_have_text(locked)
+    page.keyboard.press("p")
+    expect(page.locator(".pins")).to_be_visible()
+    page.keyboard.press("3")
+    expect(page.locator("aside")).to_contain_text("all but the circuit")
+    page.keyboard.press("1")
+    page.get_by_role("slider").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("button", name="Ranking")).to_have_attribute("aria-pressed", "true")
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: `make web`")
+@pytest.mark.parametrize("light", ["light", "dark"])
+def test_axe_finds_nothing_serious(page: Page, address: str, light: str) -> None:
+    page.add_init_script(f"localStorage.setItem('theme', '{light}')")
+    for query in ("&sel=a23.h4", "&tab=layers", "&tab=proof", "&tab=run", "&vs=example-a-or-an&mode=ranking"):
+        ready(page, address, f"?run=example-a-fact{query}")
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = page.evaluate("axe.run().then(result => result.violations)")
+        serious = [
+            (one["id"], [node["target"] for node in one["nodes"]])
+            for one in found
+            if one["impact"] in ("serious", "critical")
+        ]
+        assert serious == [], query
+
+
+def test_a_run_deleted_while_open_and_a_damaged_one_are_said(page: Page, address: str, folder: Path) -> None:
+    page.goto(address)
+    runs = {run["path"]: run["id"] for run in page.request.get(f"{address}api/v1/runs").json()["runs"]}
+    ready(page, address, f"?run={runs[str(folder / 'deleted')]}")
+    shutil.rmtree(folder / "deleted")
+    page.get_by_role("button", name="Reload").click()
+    expect(page.get_by_role("alert")).to_contain_text("Expected a run that the catalogue lists")
+    page.get_by_role("combobox", name="Run", exact=True).select_option(runs[str(folder / "damaged")])
+    expect(page.get_by_role("alert")).to_contain_text("readable edges.parquet")
+    page.get_by_role("combobox", name="Run", exact=True).select_option("example-a-fact")
+    expect(page.get_by_test_id("faithfulness")).to_contain_text("0.917")
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_speed_is_measured(page: Page, address: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Printed, not asserted: it is the machine's as much as ours."""
+    ready(page, address, "?run=example-a-fact")
+    page.reload()
+    expect(page.get_by_test_id("faithfulness")).to_contain_text("0.917")
+    paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime")
+    runs = {run["path"]: run["id"] for run in page.request.get(f"{address}api/v1/runs").json()["runs"]}
+    ready(page, address, f"?run={runs[str(folder / 'large')]}&mode=ranking&n=20000")
+    expect(page.locator(".size")).to_contain_text("20,000 edges of 20,000")
+    cpu = page.context.new_cdp_session(page)
+    cpu.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def worked() -> float:
+        """Seconds of processor time of the page's main thread so far."""
+        metrics = cpu.send("Performance.getMetrics")["metrics"]
+        return next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration")
+
+    before = worked()
+    frames = page.evaluate(
+        """async () => {
+            const slider = document.querySelector("input[type=range]");
+            const set = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set;
+            const taken = [];
+            for (let i = 0; i < 20; i++) {
+                const started = performance.now();
+                set.call(slider, String(1000 - (i % 10) * 10));
+                slider.dispatchEvent(new Event("input", { bubbles: true }));
+                await new Promise(requestAnimationFrame);
+                await new Promise((done) => setTimeout(done));
+                taken.push(performance.now() - started);
+            }
+            return taken.sort((a, b) => a - b);
+        }"""
+    )
+    each = 1000 * (worked() - before) / len(frames)
+    with capsys.disabled():
+        print(
+            f"\nfirst paint of an example {paint:.0f} ms; slider at 20,000 edges: median {frames[10]:.0f} ms a frame, "
+            f"{each:.0f} ms of them the page's own work"
+        )
+    assert len(frames) == 20

@@ -1,0 +1,40 @@
+"""The schema is the API's: fuzzed for errors, and the web app's types are made from it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis import Case
+
+from wheatstone.studio import create_app
+
+WEB = Path(__file__).parents[2] / "web"
+APP = create_app(built=Path("/nowhere"))
+SCHEMA = schemathesis.openapi.from_dict(APP.openapi())
+SCHEMA.app = APP
+
+
+@SCHEMA.parametrize()
+@settings(max_examples=8, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+def test_no_request_breaks_the_server(case: Case) -> None:
+    response = case.call(headers={"host": "127.0.0.1"})
+    assert response.status_code < 500
+
+
+def test_the_web_app_s_schema_is_this_one() -> None:
+    written = json.loads((WEB / "openapi.json").read_text())
+    assert written == APP.openapi(), "run `make types`"
+
+
+@pytest.mark.skipif(not (WEB / "node_modules").is_dir(), reason="the web app's tools are not installed: `make web`")
+def test_the_web_app_s_types_are_of_its_schema() -> None:
+    npm = shutil.which("npm")
+    assert npm
+    done = subprocess.run([npm, "run", "--silent", "types:check"], cwd=WEB, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"run `make types`: {done.stderr}"

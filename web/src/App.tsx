@@ -1,0 +1,228 @@
+// One screen: the map, its size below, what is locked and all that belongs to the run beside it.
+import { useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
+import { Compared } from "./Compared";
+import { Connections } from "./Connections";
+import { exportJson, exportPng, exportSvg } from "./exporting";
+import { type Edge, type EdgeList, compare, curveOf, edgeList, shownEdges } from "./graph";
+import { Help } from "./Help";
+import { Layers } from "./Layers";
+import { CircuitMap } from "./Map";
+import { Proof } from "./Proof";
+import { RunFacts } from "./RunFacts";
+import type { Scene } from "./scene";
+import { PromptChoice, Selection, togglePin, useTable } from "./Selection";
+import { type ApiError, fetchEdges, fetchRun, fetchRuns, fetchVerifications, type Run, type RunList } from "./server";
+import { Size } from "./Size";
+import { forget, useFetched, valueOf } from "./use";
+import { show, useView, type View } from "./view";
+
+type Loaded = { run: Run; list: EdgeList };
+
+const load = async (id: string): Promise<Loaded> => {
+  const [run, table] = await Promise.all([fetchRun(id), fetchEdges(id)]);
+  return { run, list: edgeList(table, run.model) };
+};
+
+const TABS: [View["tab"], string][] = [
+  ["circuit", "Circuit"],
+  ["layers", "Layers"],
+  ["proof", "Proof"],
+  ["run", "Run"],
+];
+
+export function App() {
+  const view = useView();
+  const [again, setAgain] = useState(0);
+  const [help, setHelp] = useState(false);
+  const [theme, setTheme] = useTheme();
+  const listed = useFetched(`runs ${again}`, fetchRuns);
+  const runs = valueOf(listed);
+  const first = runs?.runs.find((run) => !run.trouble)?.id ?? "";
+  const id = view.run || first;
+  const loaded = useFetched(id && `${id} ${again}`, () => load(id));
+  const other = useFetched(view.vs && `${view.vs} ${again}`, () => load(view.vs));
+  const reload = () => {
+    forget();
+    setAgain(again + 1);
+  };
+  useKeys(view, () => setHelp(true));
+  const error = listed.state === "failed" ? listed.error : loaded.state === "failed" ? loaded.error : null;
+  return (
+    <>
+      <header className="top">
+        <h1>
+          <img src="./icon.svg" alt="" width="20" height="20" /> Wheatstone
+        </h1>
+        <RunChoice label="Run" value={id} runs={runs} none="" choose={(run) => show({ run, sel: "", pins: [], prompt: 0 })} />
+        <RunChoice label="Compare with" value={view.vs} runs={runs} none="nothing" choose={(vs) => show({ vs })} />
+        <span className="spring" />
+        <button onClick={reload} title="Read the list of runs again">
+          Reload
+        </button>
+        <button onClick={() => setTheme(theme === "dark" ? "light" : "dark")}>{theme === "dark" ? "Light" : "Dark"}</button>
+        <button onClick={() => setHelp(true)} aria-label="Help" title="Help ( ? )">
+          ?
+        </button>
+      </header>
+      {error && <Trouble error={error} reload={reload} />}
+      {other.state === "failed" && <Trouble error={other.error} reload={reload} />}
+      {runs?.problems.map((problem) => (
+        <p key={problem} className="trouble" role="alert">
+          {problem}
+        </p>
+      ))}
+      {loaded.state === "here" ? (
+        <Workplace loaded={loaded.value} other={view.vs ? valueOf(other) : undefined} view={view} theme={theme} />
+      ) : (
+        <main className="waiting">{loaded.state === "waiting" && !error && <p role="status">Reading the run …</p>}</main>
+      )}
+      {help && <Help close={() => setHelp(false)} />}
+    </>
+  );
+}
+
+function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Loaded; other: Loaded | undefined; view: View; theme: string }) {
+  const scene = useRef<() => Scene>(null);
+  const onScene = useCallback((drawn: () => Scene) => void (scene.current = drawn), []);
+  const mine = useMemo(() => shownEdges(list, view.mode, view.n), [list, view.mode, view.n]);
+  const found = useMemo(() => (other ? compare(mine, shownEdges(other.list, view.mode, view.n)) : null), [mine, other, view.mode, view.n]);
+  const edges = useMemo<Edge[]>(() => (found ? [...found.values()].map(({ edge }) => edge) : mine), [found, mine]);
+  const sides = useMemo(() => found && new Map([...found.values()].map(({ edge, side }) => [edge.key, side])), [found]);
+  const later = useDeferredValue(edges); // the list may follow a drag, the map must not wait for it
+  const curveRows = valueOf(useTable(run, "curve"));
+  const curve = useMemo(() => curveOf(curveRows ?? []), [curveRows]);
+  const verifications = valueOf(useFetched(`${run.id}/${run.created}/verifications`, () => fetchVerifications(run.id)));
+  useEffect(() => {
+    document.title = `${run.title} · Wheatstone studio`;
+  }, [run]);
+  const shown = () => ({ run, edges, total: list.total, view, scene: scene.current!() });
+  return (
+    <main className="workplace">
+      <div className="stage">
+        <div className="stage-head">
+          <h2 title={run.prompts[0]?.prompt}>{run.title}</h2>
+          <div className="choice" role="group" aria-label="Across">
+            <button aria-pressed={view.map !== "tokens" || !run.spans.length} onClick={() => show({ map: "layers" })}>
+              Heads and MLPs
+            </button>
+            <button aria-pressed={view.map === "tokens" && run.spans.length > 0} disabled={!run.spans.length} title={run.spans.length ? "" : "This run does not tell positions apart: discover with --positions each or spans"} onClick={() => show({ map: "tokens" })}>
+              Tokens
+            </button>
+          </div>
+          <span className="spring" />
+          <div className="choice" role="group" aria-label="Export this view">
+            <button onClick={() => exportSvg(shown())}>SVG</button>
+            <button onClick={() => void exportPng(shown())}>PNG</button>
+            <button onClick={() => exportJson(shown())}>JSON</button>
+          </div>
+        </div>
+        {found && other && <Compared titles={[run.title, other.run.title]} found={found} alike={run.model.layers === other.run.model.layers && run.model.heads === other.run.model.heads} />}
+        <CircuitMap run={run} edges={edges} total={list.total} view={view} sides={sides} light={theme} onScene={onScene} />
+        <Size run={run} list={list} edges={mine} curve={curve} own={verifications?.[0]} view={view} />
+      </div>
+      <aside aria-label="About the circuit">
+        <nav className="tabs" role="tablist" aria-label="Views">
+          {TABS.map(([tab, words]) => (
+            <button key={tab} role="tab" id={`tab-${tab}`} aria-selected={view.tab === tab} aria-controls="panel" onClick={() => show({ tab })}>
+              {words}
+            </button>
+          ))}
+        </nav>
+        <div id="panel" role="tabpanel" aria-labelledby={`tab-${view.tab}`} className={`panel of-${view.tab}`}>
+          {view.tab === "circuit" && (
+            <>
+              <div className="upper">
+                {view.sel && <PromptChoice run={run} view={view} />}
+                <Selection run={run} edges={edges} view={view} />
+              </div>
+              <Connections run={run} edges={later} view={view} />
+            </>
+          )}
+          {view.tab === "layers" && <Layers run={run} view={view} />}
+          {view.tab === "proof" && <Proof run={run} verifications={verifications} />}
+          {view.tab === "run" && <RunFacts run={run} />}
+        </div>
+      </aside>
+    </main>
+  );
+}
+
+interface RunChoiceProps {
+  label: string;
+  value: string;
+  runs: RunList | undefined;
+  none: string;
+  choose: (id: string) => void;
+}
+
+function RunChoice({ label, value, runs, none, choose }: RunChoiceProps) {
+  const groups: [string, boolean][] = [
+    ["Your runs", false],
+    ["Examples", true],
+  ];
+  return (
+    <label className="run-choice">
+      <span>{label}</span>
+      <select value={value} onChange={(event) => choose(event.target.value)}>
+        {none && <option value="">{none}</option>}
+        {!none && !runs?.runs.some((run) => run.id === value) && <option value={value}>a run that is not listed</option>}
+        {groups.map(([name, example]) => {
+          const members = runs?.runs.filter((run) => run.example === example) ?? [];
+          return members.length ? (
+            <optgroup key={name} label={name}>
+              {members.map((run) => (
+                <option key={run.id} value={run.id} disabled={!!run.trouble}>
+                  {run.title}
+                  {run.trouble ? ` (${run.trouble.slice(0, 40)})` : run.edges ? ` · ${run.edges} edges` : ""}
+                </option>
+              ))}
+            </optgroup>
+          ) : null;
+        })}
+      </select>
+    </label>
+  );
+}
+
+function Trouble({ error, reload }: { error: ApiError; reload: () => void }) {
+  return (
+    <div className="trouble" role="alert">
+      <p>
+        {error.said} {error.advice && <b>{error.advice[0]!.toUpperCase() + error.advice.slice(1)}</b>}
+      </p>
+      <button onClick={reload}>Try again</button>
+    </div>
+  );
+}
+
+function useKeys(view: View, help: () => void): void {
+  useEffect(() => {
+    const pressed = (event: KeyboardEvent) => {
+      const typing = event.target instanceof HTMLInputElement && event.target.type === "search";
+      if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+      if (event.key === "Escape") {
+        if (typing) (event.target as HTMLElement).blur();
+        else if (view.sel) show({ sel: "" });
+        return;
+      }
+      if (typing) return;
+      const tab = TABS[Number(event.key) - 1]?.[0];
+      if (event.key === "/") {
+        event.preventDefault();
+        show({ tab: "circuit" });
+        setTimeout(() => document.getElementById("search")?.focus());
+      } else if (event.key === "p") togglePin(view);
+      else if (event.key === "?") help();
+      else if (tab) show({ tab });
+    };
+    addEventListener("keydown", pressed);
+    return () => removeEventListener("keydown", pressed);
+  }, [view, help]);
+}
+
+function useTheme(): [string, (theme: string) => void] {
+  const [theme, setTheme] = useState(() => localStorage.getItem("theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
+  document.documentElement.dataset.theme = theme;
+  useEffect(() => localStorage.setItem("theme", theme), [theme]);
+  return [theme, setTheme];
+}

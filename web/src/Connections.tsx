@@ -1,0 +1,113 @@
+// The connections in words: sorted, searched, grouped. Also the way to the map without seeing it.
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { useMemo, useRef } from "react";
+import { type Edge, touches, weightOf } from "./graph";
+import { spanWords } from "./layout";
+import type { Run } from "./server";
+import { show, type View } from "./view";
+import { count, signed } from "./words";
+
+interface Props {
+  run: Run;
+  edges: Edge[];
+  view: View;
+}
+
+type Item = { group: string; size: number } | Edge;
+
+const LAYER = (edge: Edge) => (edge.to.layer === Infinity ? "into the logits" : `into layer ${edge.to.layer}`);
+const ROLE: Record<string, string> = { input: "from the input", head: "from attention heads", mlp: "from MLPs" };
+
+export function Connections({ run, edges, view }: Props) {
+  const holder = useRef<HTMLDivElement>(null);
+  const items = useMemo(() => listed(run, edges, view), [run, edges, view.q, view.sort, view.group, view.sel, view.dir, view.mode]);
+  const rows = items.filter((item): item is Edge => "key" in item).length;
+  const virtual = useVirtualizer({ count: items.length, getScrollElement: () => holder.current, estimateSize: () => 28, overscan: 12 });
+  const node = view.sel && !view.sel.includes(">") ? view.sel : "";
+  return (
+    <section className="connections" aria-label="Connections">
+      <div className="tools">
+        <input
+          id="search"
+          type="search"
+          placeholder="Search, such as a23 or m0   ( / )"
+          aria-label="Search connections"
+          value={view.q}
+          onChange={(event) => show({ q: event.target.value }, "replace")}
+        />
+        <select aria-label="Sort connections" value={view.sort} onChange={(event) => show({ sort: event.target.value as View["sort"] }, "replace")}>
+          <option value="strength">strongest first</option>
+          <option value="layer">by layer</option>
+          <option value="name">by name</option>
+        </select>
+        <select aria-label="Group connections" value={view.group} onChange={(event) => show({ group: event.target.value as View["group"] }, "replace")}>
+          <option value="none">not grouped</option>
+          <option value="layer">by layer</option>
+          <option value="role">by role</option>
+          {run.spans.length > 0 && <option value="token">by token</option>}
+        </select>
+        {node && (
+          <div className="choice small" role="group" aria-label="Direction">
+            {(["in", "both", "out"] as const).map((dir) => (
+              <button key={dir} aria-pressed={view.dir === dir} onClick={() => show({ dir })}>
+                {dir}
+              </button>
+            ))}
+          </div>
+        )}
+      </div>
+      <p className="note" role="status">
+        {count(rows)} of {count(edges.length)} connections{node ? ` of ${node}` : ""}
+        <span className="right">{view.mode === "circuit" ? "faithfulness lost without it" : "score (estimate)"}</span>
+      </p>
+      <div className="rows" ref={holder} tabIndex={-1}>
+        <ul style={{ height: virtual.getTotalSize() }}>
+          {virtual.getVirtualItems().map((row) => {
+            const item = items[row.index]!;
+            const style = { transform: `translateY(${row.start}px)` };
+            if (!("key" in item))
+              return (
+                <li key={row.key} style={style} className="group">
+                  {item.group} <small>{count(item.size)}</small>
+                </li>
+              );
+            const weight = weightOf(item, view.mode);
+            return (
+              <li key={row.key} style={style}>
+                <button aria-pressed={view.sel === item.key} className={view.pins.includes(item.key) ? "pinned" : ""} onClick={() => show({ sel: view.sel === item.key ? "" : item.key })}>
+                  <span>
+                    {item.from.node} → {item.receiver}
+                    {item.from.span && <small> at {spanWords(run, item.from.span)}</small>}
+                  </span>
+                  <span className={weight < 0 ? "number negative" : "number"}>{signed(weight)}</span>
+                </button>
+              </li>
+            );
+          })}
+        </ul>
+        {rows === 0 && <p className="empty">{view.q ? `No connection's name has “${view.q}” in it.` : "No connection here; show more edges."}</p>}
+      </div>
+    </section>
+  );
+}
+
+function listed(run: Run, edges: Edge[], view: View): Item[] {
+  const wanted = view.q.trim().toLowerCase();
+  const node = view.sel && !view.sel.includes(">") ? view.sel : "";
+  const found = edges.filter(
+    (edge) =>
+      (!node || touches(edge, node, view.dir)) &&
+      (!wanted || `${edge.sender} → ${edge.receiver} ${edge.from.span && spanWords(run, edge.from.span)}`.toLowerCase().includes(wanted)),
+  );
+  const strength = (edge: Edge) => -Math.abs(weightOf(edge, view.mode));
+  const layer = (edge: Edge) => (edge.to.layer === Infinity ? 1e6 : edge.to.layer);
+  if (view.sort === "strength") found.sort((a, b) => strength(a) - strength(b));
+  if (view.sort === "layer") found.sort((a, b) => layer(a) - layer(b) || a.from.layer - b.from.layer);
+  if (view.sort === "name") found.sort((a, b) => a.key.localeCompare(b.key, "en", { numeric: true }));
+  if (view.group === "none") return found;
+  const name = { layer: LAYER, role: (edge: Edge) => ROLE[edge.from.kind] ?? "", token: (edge: Edge) => (edge.from.span ? `at ${spanWords(run, edge.from.span)}` : "anywhere") }[view.group];
+  const groups = new Map<string, Edge[]>();
+  if (view.group === "layer") [...found].sort((a, b) => layer(a) - layer(b)).forEach((edge) => groups.set(name(edge), []));
+  for (const edge of found) groups.set(name(edge), [...(groups.get(name(edge)) ?? []), edge]);
+  return [...groups].flatMap(([group, members]) => [{ group, size: members.length }, ...members]);
+}

@@ -1,0 +1,42 @@
+// What the keys do, and how to read the map: one page, opened by `?`.
+import { useEffect, useRef } from "react";
+
+const KEYS: [string, string][] = [
+  ["/", "search the connections"],
+  ["p", "pin or unpin what is locked"],
+  ["esc", "unlock; close this"],
+  ["← →", "on the map: from node to node"],
+  ["1 2 3 4", "circuit, layers, proof, run"],
+  ["?", "this page"],
+];
+
+export function Help({ close }: { close: () => void }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => dialog.current?.showModal(), []);
+  return (
+    <dialog ref={dialog} onClose={close} aria-labelledby="help-title">
+      <h2 id="help-title">Reading the map</h2>
+      <p>
+        Read upwards: the prompt comes in below, the next token comes out above. Round: attention heads. Square: MLPs. A line carries what one writes into what another reads; q, k and v are a head's query, key and value inputs. Blue supports the answer, orange dashes
+        hinder it; wider is more.
+      </p>
+      <p>
+        <b>Verified circuit</b>: few edges that alone give the answer, each proven necessary by running the model without it. <b>Ranking</b>: the strongest edges by an estimate; its faithfulness is shown where it was measured, never guessed between.
+      </p>
+      <h2>Keys</h2>
+      <dl>
+        {KEYS.map(([key, does]) => (
+          <div key={key}>
+            <dt>
+              <kbd>{key}</kbd>
+            </dt>
+            <dd>{does}</dd>
+          </div>
+        ))}
+      </dl>
+      <form method="dialog">
+        <button>Close</button>
+      </form>
+    </dialog>
+  );
+}

@@ -1,0 +1,115 @@
+// How the circuit holds: beside the model, what is left without it, random circuits and nothing; with n and intervals.
+import { useState } from "react";
+import type { ByCondition, Run, Verification } from "./server";
+import { decimal, interval, percent, plural, token } from "./words";
+
+const CONDITIONS = ["model", "circuit", "complement", "random", "empty"] as const;
+const WORDS: Record<(typeof CONDITIONS)[number], string> = {
+  model: "the whole model",
+  circuit: "the circuit alone",
+  complement: "all but the circuit",
+  random: "random circuits of its size",
+  empty: "nothing kept",
+};
+
+export function Proof({ run, verifications }: { run: Run; verifications: Verification[] | undefined }) {
+  const [chosen, choose] = useState(0);
+  if (!verifications) return <p className="note">Reading the verification …</p>;
+  const result = verifications[Math.min(chosen, verifications.length - 1)];
+  if (!result) return <p className="note">This run was not verified. Run <code>wheatstone verify {run.path}</code>.</p>;
+  const measures: [keyof Verification & keyof Verification["ci95"], string, number][] = [
+    ["metric_value", `${result.metric}${run.unit ? ` (${run.unit})` : ""}`, 2],
+    ["kl", "KL (nats)", 2],
+    ["hit_at_1", "Hit@1", 2],
+    ["hit_at_10", "Hit@10", 2],
+  ];
+  return (
+    <div className="proof">
+      <div className="choice" role="group" aria-label="Prompts it was verified on">
+        {verifications.map((known, i) => (
+          <button key={i} aria-pressed={i === chosen} onClick={() => choose(i)}>
+            {known.split}
+          </button>
+        ))}
+      </div>
+      <dl className="big">
+        <div>
+          <dt title="(circuit − ablated) / (model − ablated)">faithfulness</dt>
+          <dd>
+            <b>{decimal(result.faithfulness)}</b> <small>{interval(result.ci95.faithfulness)}</small>
+          </dd>
+        </div>
+        <div>
+          <dt title="what is lost when the circuit alone is ablated">completeness</dt>
+          <dd>
+            <b>{decimal(result.completeness)}</b> <small>{interval(result.ci95.completeness)}</small>
+          </dd>
+        </div>
+      </dl>
+      <p className="note">
+        n = {result.n} {result.n === 1 ? "prompt, so there is no interval" : "prompts; bootstrap 95% intervals"}; {result.ablation} ablation; {plural(result.random_draws, "random circuit")}.
+      </p>
+      <div className="scroll" tabIndex={0} role="region" aria-label="Conditions">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">kept</th>
+              {measures.map(([key, words]) => (
+                <th key={key} scope="col">
+                  {words}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {CONDITIONS.map((condition) => (
+              <tr key={condition} className={condition === "circuit" ? "chosen" : ""}>
+                <th scope="row">{WORDS[condition]}</th>
+                {measures.map(([key, , digits]) => (
+                  <td key={key}>
+                    {decimal((result[key] as ByCondition)[condition], digits)}
+                    <small>{interval((result.ci95[key] as Record<string, [number, number] | null> | undefined)?.[condition], digits)}</small>
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      <details open={result.n <= 3}>
+        <summary>Prompt by prompt ({result.prompts.length})</summary>
+        <div className="scroll" tabIndex={0} role="region" aria-label="Prompts">
+          <table className="prompts">
+            <thead>
+              <tr>
+                <th scope="col">prompt</th>
+                {(["model", "circuit", "complement"] as const).map((condition) => (
+                  <th key={condition} scope="col">
+                    {WORDS[condition]}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {result.prompts.map((row, i) => (
+                <tr key={i}>
+                  <th scope="row">
+                    {row.prompt} <b>{row.answer}</b>
+                  </th>
+                  {(["model", "circuit", "complement"] as const).map((condition) => (
+                    <td key={condition}>
+                      {token(row[condition].top)}
+                      <small>
+                        answer: rank {row[condition].rank}, {percent(row[condition].probability)}
+                      </small>
+                    </td>
+                  ))}
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      </details>
+    </div>
+  );
+}

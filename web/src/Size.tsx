@@ -1,0 +1,143 @@
+// The size of what is shown: how many edges, what share of all scores, and how faithful that many were measured to be.
+import { useMemo } from "react";
+import { type CurvePoint, type Edge, type EdgeList, measuredAt, ranked, shareOf } from "./graph";
+import type { Run, Verification } from "./server";
+import { show, type View } from "./view";
+import { count, decimal, interval, percent, plural } from "./words";
+
+interface Props {
+  run: Run;
+  list: EdgeList;
+  edges: Edge[];
+  curve: CurvePoint[];
+  own: Verification | undefined;
+  view: View;
+}
+
+const STEPS = 1000;
+const [WIDTH, HEIGHT, SIDE] = [1000, 76, 8];
+
+export function Size({ run, list, edges, curve, own, view }: Props) {
+  const most = ranked(list);
+  const ranking = view.mode === "ranking";
+  const n = Math.min(view.n, most);
+  const toStep = (size: number) => Math.round((STEPS * Math.log(Math.max(1, size))) / Math.log(Math.max(2, most)));
+  const toSize = (step: number) => Math.round(Math.exp((step / STEPS) * Math.log(Math.max(2, most))));
+  const share = useMemo(() => (ranking ? (list.cumulative[n - 1] ?? 0) / (list.weight || 1) : shareOf(list, edges)), [list, edges, ranking, n]);
+  return (
+    <section className="size" aria-label="Size">
+      <div className="size-numbers">
+        <div className="choice" role="group" aria-label="What is shown">
+          <button aria-pressed={!ranking} onClick={() => show({ mode: "circuit" })}>
+            Verified circuit
+          </button>
+          <button aria-pressed={ranking} onClick={() => show({ mode: "ranking" })}>
+            Ranking
+          </button>
+        </div>
+        <p>
+          <b>{plural(edges.length, "edge")}</b> of {count(list.total)}
+        </p>
+        <p title="Sum of |score| of the edges shown, over that of all edges. An estimate; faithfulness is measured.">
+          <b>{percent(share)}</b> of all |scores|
+        </p>
+        <span className="spring" />
+        <span className="key ranking">ranking</span>
+        <span className="key random">random</span>
+        <span className="key star">verified circuit</span>
+      </div>
+      <div className="size-numbers">
+        <p className="faithfulness" role="status" data-testid="faithfulness">
+          {ranking ? <RankingFaithfulness curve={curve} n={n} /> : <CircuitFaithfulness run={run} own={own} />}
+        </p>
+      </div>
+      <Curve curve={curve} most={most} now={ranking ? n : edges.length} circuit={run.evaluation} x={(size) => SIDE + ((WIDTH - 2 * SIDE) * toStep(size)) / STEPS} />
+      <input
+        type="range"
+        min={0}
+        max={STEPS}
+        value={toStep(ranking ? n : edges.length)}
+        aria-label="Edges of the ranking to show"
+        aria-valuetext={`${plural(ranking ? n : edges.length, "edge")}`}
+        onChange={(event) => show({ mode: "ranking", n: toSize(Number(event.target.value)) }, "replace")}
+      />
+    </section>
+  );
+}
+
+function CircuitFaithfulness({ run, own }: { run: Run; own: Verification | undefined }) {
+  const value = own?.faithfulness ?? run.evaluation?.faithfulness;
+  if (value === undefined) return <>faithfulness was not measured</>;
+  const n = own?.n ?? run.prompts.length;
+  const bounds = interval(own?.ci95.faithfulness);
+  return (
+    <>
+      faithfulness <b>{decimal(value)}</b> measured, n = {n}
+      {bounds ? `, 95% interval ${bounds}` : n === 1 ? ", no interval over one prompt" : ""}
+    </>
+  );
+}
+
+function RankingFaithfulness({ curve, n }: { curve: CurvePoint[]; n: number }) {
+  const { below, above } = measuredAt(curve, n);
+  if (below && below.size === n)
+    return (
+      <>
+        faithfulness <b>{decimal(below.faithfulness)}</b> measured at this size
+      </>
+    );
+  const said = (point: CurvePoint | undefined) =>
+    point && (
+      <>
+        <b>{decimal(point.faithfulness)}</b> at {count(point.size)}
+      </>
+    );
+  return (
+    <>
+      faithfulness measured: {said(below)}
+      {below && above && ", "}
+      {said(above)}
+    </>
+  );
+}
+
+interface CurveProps {
+  curve: CurvePoint[];
+  most: number;
+  now: number;
+  circuit: Run["evaluation"];
+  x: (size: number) => number;
+}
+
+/** Faithfulness by size over the slider, on the slider's own axis. */
+function Curve({ curve, most, now, circuit, x }: CurveProps) {
+  const y = (faithfulness: number) => 6 + (HEIGHT - 16) * (1 - Math.min(1.1, Math.max(-0.1, faithfulness)) / 1.1);
+  const of = (kind: string) => curve.filter((point) => point.kind === kind && point.size <= most);
+  const path = (points: CurvePoint[]) => points.map((point, i) => `${i ? "L" : "M"}${x(point.size)} ${y(point.faithfulness)}`).join("");
+  const ranking = of("ranking");
+  return (
+    <figure className="curve">
+      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" role="img" aria-label={`Faithfulness by size, measured at ${ranking.length} sizes of the ranking; random circuits for comparison.`}>
+        {[0, 0.5, 1].map((level) => (
+          <line key={level} x1={0} x2={WIDTH} y1={y(level)} y2={y(level)} className="grid" />
+        ))}
+        <path d={path(of("random"))} className="random" />
+        <path d={path(ranking)} className="ranking" />
+        <line x1={x(now)} x2={x(now)} y1={0} y2={HEIGHT} className="now" />
+      </svg>
+      <div className="points" aria-hidden="true">
+        {ranking.map((point) => (
+          <i key={point.size} style={{ left: `${x(point.size) / 10}%`, top: `${(100 * y(point.faithfulness)) / HEIGHT}%` }} />
+        ))}
+        {circuit && circuit.edges <= most && (
+          <i className="star" style={{ left: `${x(circuit.edges) / 10}%`, top: `${(100 * y(circuit.faithfulness)) / HEIGHT}%` }} title="the verified circuit" />
+        )}
+        {[1, 10, 100, 1000, 10000].filter((size) => size <= most).map((size) => (
+          <span key={size} style={{ left: `${x(size) / 10}%` }}>
+            {count(size)}
+          </span>
+        ))}
+      </div>
+    </figure>
+  );
+}

@@ -1,0 +1,121 @@
+// The edges of a run, and which of them a view shows.
+import type { Table } from "@uwdata/flechette";
+import { type Name, parse } from "./names";
+import type { Row, Run } from "./server";
+
+export interface Edge {
+  key: string;
+  sender: string;
+  receiver: string;
+  from: Name;
+  to: Name;
+  score: number;
+  /** Faithfulness lost without this edge alone; null where it was not measured. */
+  effect: number | null;
+  circuit: boolean;
+  /** Nodes whose input this is: one head for its query, all of a group for its keys and values. */
+  into: string[];
+  /** In the ranking by |score|, 1 the strongest. */
+  rank: number;
+}
+
+export interface EdgeList {
+  /** Sorted by rank. */
+  edges: Edge[];
+  /** How many the model has. */
+  total: number;
+  /** Σ |score| of all of them. */
+  weight: number;
+  /** cumulative[i]: Σ |score| of the first i + 1. */
+  cumulative: Float64Array;
+}
+
+export function edgeList(table: Table, model: Run["model"]): EdgeList {
+  const column = (name: string) => table.getChild(name);
+  const [sender, receiver, score, effect, circuit, rank] = ["sender", "receiver", "score", "effect", "circuit", "rank"].map(column);
+  const edges: Edge[] = [];
+  const cumulative = new Float64Array(table.numRows);
+  let sum = 0;
+  for (let i = 0; i < table.numRows; i++) {
+    const [from, to] = [sender!.at(i) as string, receiver!.at(i) as string];
+    edges.push({
+      key: `${from}>${to}`,
+      sender: from,
+      receiver: to,
+      from: parse(from),
+      to: parse(to),
+      score: score!.at(i) as number,
+      effect: effect!.at(i) as number | null,
+      circuit: circuit!.at(i) as boolean,
+      into: readers(parse(to), model.heads / model.kv_groups),
+      rank: rank!.at(i) as number,
+    });
+    sum += Math.abs(edges[i]!.score);
+    cumulative[i] = sum;
+  }
+  const about = table.schema.metadata;
+  return { edges, total: Number(about?.get("edges")), weight: Number(about?.get("weight")), cumulative };
+}
+
+/** Edges of the ranking that can be shown: those that were sent, less the circuit's that follow them. */
+export const ranked = (list: EdgeList): number => list.edges.findLastIndex((edge, i) => edge.rank === i + 1) + 1;
+
+/** What an edge is drawn and sorted by: its exact effect in the circuit, its score in the ranking. */
+export const weightOf = (edge: Edge, mode: string): number => (mode === "circuit" ? (edge.effect ?? edge.score) : edge.score);
+
+export function shownEdges(list: EdgeList, mode: string, n: number): Edge[] {
+  if (mode === "ranking") return list.edges.slice(0, Math.min(n, ranked(list)));
+  return list.edges.filter((edge) => edge.circuit).sort((a, b) => Math.abs(weightOf(b, mode)) - Math.abs(weightOf(a, mode)));
+}
+
+/** Share of all scores, by size, that some edges hold. */
+export const shareOf = (list: EdgeList, edges: Edge[]): number =>
+  edges.reduce((sum, edge) => sum + Math.abs(edge.score), 0) / (list.weight || 1);
+
+const readers = (to: Name, share: number): string[] =>
+  to.kind === "group" ? Array.from({ length: share }, (_, i) => `a${to.layer}.h${to.index * share + i}`) : [to.node];
+
+/** Whether keys or values are read, wherever in the prompt the head itself is. */
+export const moves = (edge: Edge): boolean => edge.to.reads === "k" || edge.to.reads === "v";
+
+/** Whether an edge is the locked one, or enters or leaves the locked node. */
+export function touches(edge: Edge, sel: string, dir: string): boolean {
+  if (sel.includes(">")) return edge.key === sel;
+  const [node = "", span = ""] = sel.split("@");
+  const here = !span || edge.from.span === span;
+  const out = edge.from.node === node && here;
+  const into = edge.into.includes(node) && (here || moves(edge));
+  return (dir !== "in" && out) || (dir !== "out" && into);
+}
+
+export type Side = "a" | "b" | "both";
+
+/** Which of two circuits each edge is in. Positions are compared only where both runs tell them apart. */
+export function compare(a: Edge[], b: Edge[]): Map<string, { edge: Edge; side: Side }> {
+  const spanned = a.some((edge) => edge.from.span) && b.some((edge) => edge.from.span);
+  const key = (edge: Edge) => (spanned ? edge.key : edge.key.replace(/@[^>]*/, ""));
+  const found = new Map<string, { edge: Edge; side: Side }>();
+  for (const edge of a) found.set(key(edge), { edge, side: "a" });
+  for (const edge of b) {
+    const ours = found.get(key(edge));
+    found.set(key(edge), ours ? { edge: ours.edge, side: ours.side === "b" ? "b" : "both" } : { edge, side: "b" });
+  }
+  return found;
+}
+
+export interface CurvePoint {
+  size: number;
+  kind: string;
+  faithfulness: number;
+}
+
+export const curveOf = (rows: Row[]): CurvePoint[] =>
+  rows.map((row) => ({ size: Number(row.size), kind: String(row.kind), faithfulness: Number(row.faithfulness) })).sort((a, b) => a.size - b.size);
+
+/** What was measured of the ranking at a size, or at the sizes around it: never a guess between them. */
+export function measuredAt(points: CurvePoint[], n: number): { below?: CurvePoint; above?: CurvePoint } {
+  const ranking = points.filter((point) => point.kind === "ranking");
+  const below = ranking.findLast((point) => point.size <= n);
+  const above = ranking.find((point) => point.size >= n);
+  return { ...(below && { below }), ...(above && { above }) };
+}

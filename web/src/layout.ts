@@ -1,0 +1,100 @@
+// Where everything of a model stands on the map: fixed for a model (and its prompt's tokens), whatever is shown.
+import type { Edge } from "./graph";
+import { moves } from "./graph";
+import { type Name, parse } from "./names";
+import type { Run } from "./server";
+
+export interface Point {
+  x: number;
+  y: number;
+}
+
+export interface Column {
+  /** The span of the prompt, "" where positions are not told apart. */
+  span: string;
+  label: string;
+  left: number;
+  width: number;
+}
+
+export interface Layout {
+  width: number;
+  height: number;
+  layers: number;
+  row: number;
+  columns: Column[];
+  /** Height of a layer's attention; its MLP stands half a row above. */
+  level: (layer: number) => number;
+  /** Where a component stands in a column. */
+  at: (name: Name, span: string) => Point;
+}
+
+const LEFT = 52;
+const ENDS = 46;
+
+/** The words of a span: its tokens, as the first prompt has them. */
+export function spanWords(run: Run, span: string): string {
+  const positions = run.spans.find((known) => known.name === span)?.positions ?? [];
+  const tokens = run.prompts[0]?.tokens ?? [];
+  const words = positions.map((position) => tokens[position] ?? "").join("").trim();
+  if (!words) return span;
+  return /^\d+$/.test(span) ? words : `${span}: ${words}`;
+}
+
+const firstPosition = (run: Run, span: string): number => Math.min(...(run.spans.find((known) => known.name === span)?.positions ?? [0]));
+
+export function layoutOf(run: Run, width: number, height: number, byToken: boolean): Layout {
+  const { layers, heads, kv_groups } = run.model;
+  const spans = byToken ? run.spans.map((span) => span.name).sort((a, b) => firstPosition(run, a) - firstPosition(run, b)) : [""];
+  const wide = (width - LEFT - 16) / spans.length;
+  const columns = spans.map((span, i) => ({ span, label: byToken ? spanWords(run, span) : "", left: LEFT + i * wide, width: wide }));
+  const row = (height - 2 * ENDS) / layers;
+  const level = (layer: number) => height - ENDS - (layer + 0.3) * row;
+  // Heads in lanes of equal width, then a gap, then the MLP.
+  const lane = wide / (heads + 2.5);
+  const inLane = (column: Column, lane_: number) => column.left + (lane_ + 0.75) * lane;
+  const share = heads / kv_groups;
+  const at = (name: Name, span: string): Point => {
+    const column = columns.find((known) => known.span === span) ?? columns[columns.length - 1]!;
+    const middle = column.left + column.width / 2;
+    switch (name.kind) {
+      case "input":
+        return { x: middle, y: height - ENDS * 0.55 };
+      case "logits":
+        return { x: byToken ? inLane(columns[columns.length - 1]!, heads / 2) : middle, y: ENDS * 0.55 };
+      case "mlp":
+        return { x: inLane(column, heads + 0.75), y: level(name.layer) - row * 0.5 };
+      case "group":
+      case "head": {
+        const port = name.reads === "k" || name.reads === "v";
+        const first = name.kind === "group" ? name.index * share : name.index;
+        const center = name.kind === "group" ? first + (share - 1) / 2 : first;
+        const aside = port ? (name.reads === "k" ? -0.24 : 0.24) : 0;
+        return { x: inLane(column, center + aside), y: level(name.layer) + (port ? row * 0.32 : 0) };
+      }
+    }
+  };
+  return { width, height, layers, row, columns, level, at };
+}
+
+/** Both ends of an edge. It stays in its column: the residual stream moves nothing between positions. */
+export function ends(layout: Layout, edge: Edge): [Point, Point] {
+  return [layout.at(edge.from, edge.from.span), layout.at(edge.to, edge.from.span)];
+}
+
+/** What is drawn at an edge's end: a node, or the port of keys or values. */
+export const endKey = (edge: Edge): string => (moves(edge) ? `${edge.receiver}@${edge.from.span}` : `${edge.to.node}@${edge.to.kind === "logits" ? "" : edge.from.span}`);
+
+/** The key that a drawn node is locked by. */
+export const nodeKey = (node: string, span: string): string => (span && node !== "logits" ? `${node}@${span}` : node);
+
+/** All components of a model, for the faint lattice behind the circuit. */
+export function lattice(run: Run): Name[] {
+  const { layers, heads } = run.model;
+  const names = ["input", "logits"];
+  for (let layer = 0; layer < layers; layer++) {
+    for (let head = 0; head < heads; head++) names.push(`a${layer}.h${head}`);
+    names.push(`m${layer}`);
+  }
+  return names.map(parse);
+}

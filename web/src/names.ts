@@ -1,0 +1,58 @@
+// Names of nodes and channels, taken apart: `a14.h7@5`, `a14.g2<k>`, `m17`, `m29.n892`, `input`, `logits`.
+export type Kind = "input" | "logits" | "mlp" | "head" | "group";
+
+export interface Name {
+  /** As it is written in the run. */
+  full: string;
+  /** Without input and position: the component that is drawn. */
+  node: string;
+  kind: Kind;
+  /** -1 for the input; the number of layers stands for the logits and is set by whoever knows it. */
+  layer: number;
+  index: number;
+  reads: "" | "q" | "k" | "v";
+  /** Where in the prompt, where positions were told apart. */
+  span: string;
+}
+
+const PATTERN = /^(?:a(\d+)\.([hg])(\d+)(?:<([qkv])>)?|m(\d+)(?:\.[ne](\d+))?|(input|logits))(?:@(.+))?$/;
+const known = new Map<string, Name>();
+
+export function parse(full: string): Name {
+  const had = known.get(full);
+  if (had) return had;
+  const match = PATTERN.exec(full);
+  if (!match) throw new Error(`${full} is not the name of a node or channel`);
+  const [, layer, kind, index, reads, mlp, part, end, span] = match;
+  const name: Name = {
+    full,
+    node: full.replace(/<.>|@.*/g, ""),
+    kind: end ? (end as Kind) : mlp !== undefined ? "mlp" : kind === "h" ? "head" : "group",
+    layer: end === "input" ? -1 : end === "logits" ? Infinity : Number(layer ?? mlp),
+    index: Number(index ?? part ?? 0),
+    reads: (reads ?? "") as Name["reads"],
+    span: span ?? "",
+  };
+  known.set(full, name);
+  return name;
+}
+
+const READS = { "": "", q: "query of ", k: "keys of ", v: "values of " };
+
+/** A component in words. */
+export function inWords(full: string, spans?: (span: string) => string): string {
+  const name = parse(full);
+  const at = name.span ? ` at ${spans ? spans(name.span) : name.span}` : "";
+  switch (name.kind) {
+    case "input":
+      return `the prompt's token embeddings${at}`;
+    case "logits":
+      return "the scores of the next token";
+    case "mlp":
+      return `MLP of layer ${name.layer}${at}`;
+    case "head":
+      return `${READS[name.reads]}attention head ${name.index} of layer ${name.layer}${at}`;
+    case "group":
+      return `${READS[name.reads]}head group ${name.index} of layer ${name.layer}${at}`;
+  }
+}

@@ -1,0 +1,104 @@
+// A scene on a canvas, and as SVG.
+import type { Ink, Scene, Stroke } from "./scene";
+
+export type Palette = Record<Ink, string>;
+
+export const FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, 'Liberation Sans', sans-serif";
+
+/** The page's colours, as its style sheet has them in this light. */
+export function palette(): Palette {
+  const style = getComputedStyle(document.documentElement);
+  const inks: Ink[] = ["paper", "ink", "soft", "faint", "line", "blue", "orange", "both", "accent"];
+  return Object.fromEntries(inks.map((ink) => [ink, style.getPropertyValue(`--${ink}`).trim()])) as Palette;
+}
+
+const bend = (stroke: Stroke): number => Math.max(6, Math.abs(stroke.to.y - stroke.from.y) * 0.42);
+
+export function paint(context: CanvasRenderingContext2D, scene: Scene, colours: Palette): void {
+  context.fillStyle = colours.faint;
+  for (const band of scene.bands) context.fillRect(band.x, band.y, band.width, band.height);
+  // One path for all lines that look alike: a thousand strokes are a thousand times slower than one.
+  const alike = new Map<string, Stroke[]>();
+  for (const stroke of scene.strokes) {
+    const key = scene.strokes.length > 400 ? `${stroke.ink}${stroke.dashed}${Math.round(stroke.width)}${stroke.alpha.toFixed(1)}` : `${alike.size}`;
+    const group = alike.get(key);
+    if (group) group.push(stroke);
+    else alike.set(key, [stroke]);
+  }
+  context.lineCap = "round";
+  for (const group of alike.values()) {
+    const first = group[0]!;
+    context.beginPath();
+    for (const stroke of group) {
+      context.moveTo(stroke.from.x, stroke.from.y);
+      if (stroke.curved) context.bezierCurveTo(stroke.from.x, stroke.from.y - bend(stroke), stroke.to.x, stroke.to.y + bend(stroke), stroke.to.x, stroke.to.y);
+      else context.lineTo(stroke.to.x, stroke.to.y);
+    }
+    context.globalAlpha = first.alpha;
+    context.strokeStyle = colours[first.ink];
+    context.lineWidth = scene.strokes.length > 400 ? Math.max(0.7, Math.round(first.width)) : first.width;
+    context.setLineDash(first.dashed ? [6, 5] : []);
+    context.stroke();
+  }
+  context.setLineDash([]);
+  for (const mark of scene.marks) {
+    context.globalAlpha = mark.alpha;
+    context.beginPath();
+    if (mark.shape === "square") context.rect(mark.x - mark.size, mark.y - mark.size, 2 * mark.size, 2 * mark.size);
+    else context.arc(mark.x, mark.y, mark.size, 0, 7);
+    context.fillStyle = colours[mark.shape === "port" ? "paper" : mark.ink];
+    context.fill();
+    if (mark.shape === "port" || mark.ring) {
+      context.lineWidth = mark.ring ? 2.5 : 1;
+      context.strokeStyle = colours[mark.ring ? "accent" : "soft"];
+      context.stroke();
+    }
+  }
+  context.globalAlpha = 1;
+  context.textBaseline = "middle";
+  for (const label of scene.labels) {
+    context.font = `${label.bold ? "bold " : ""}${label.size}px ${FONT}`;
+    context.textAlign = label.align;
+    context.lineJoin = "round";
+    context.lineWidth = 3;
+    context.strokeStyle = colours.paper;
+    context.strokeText(label.text, label.x, label.y);
+    context.fillStyle = colours[label.ink];
+    context.fillText(label.text, label.x, label.y);
+  }
+}
+
+const escaped = (text: string): string => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
+const number = (value: number): string => String(Math.round(value * 100) / 100);
+
+export function svg(scene: Scene, colours: Palette, title: string, description: string): string {
+  const out: string[] = [
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${number(scene.width)} ${number(scene.height)}" width="${number(scene.width)}" height="${number(scene.height)}" role="img" font-family="${escaped(FONT)}">`,
+    `<title>${escaped(title)}</title><desc>${escaped(description)}</desc>`,
+    `<rect width="100%" height="100%" fill="${colours.paper}"/>`,
+  ];
+  for (const band of scene.bands) out.push(`<rect x="${number(band.x)}" y="${number(band.y)}" width="${number(band.width)}" height="${number(band.height)}" fill="${colours.faint}"/>`);
+  for (const stroke of scene.strokes) {
+    const { from, to } = stroke;
+    const path = stroke.curved
+      ? `C${number(from.x)} ${number(from.y - bend(stroke))} ${number(to.x)} ${number(to.y + bend(stroke))} ${number(to.x)} ${number(to.y)}`
+      : `L${number(to.x)} ${number(to.y)}`;
+    out.push(
+      `<path d="M${number(from.x)} ${number(from.y)}${path}" fill="none" stroke="${colours[stroke.ink]}" stroke-width="${number(stroke.width)}" stroke-opacity="${number(stroke.alpha)}" stroke-linecap="round"${stroke.dashed ? ' stroke-dasharray="6 5"' : ""}${stroke.key ? ` data-edge="${escaped(stroke.key)}"` : ""}/>`,
+    );
+  }
+  for (const mark of scene.marks) {
+    const look = `fill="${colours[mark.shape === "port" ? "paper" : mark.ink]}" fill-opacity="${number(mark.alpha)}"${mark.shape === "port" || mark.ring ? ` stroke="${colours[mark.ring ? "accent" : "soft"]}"` : ""}`;
+    out.push(
+      mark.shape === "square"
+        ? `<rect x="${number(mark.x - mark.size)}" y="${number(mark.y - mark.size)}" width="${number(2 * mark.size)}" height="${number(2 * mark.size)}" ${look}/>`
+        : `<circle cx="${number(mark.x)}" cy="${number(mark.y)}" r="${number(mark.size)}" ${look}/>`,
+    );
+  }
+  const anchor = { left: "start", center: "middle", right: "end" };
+  for (const label of scene.labels)
+    out.push(
+      `<text x="${number(label.x)}" y="${number(label.y)}" font-size="${label.size}" dominant-baseline="central" text-anchor="${anchor[label.align]}" fill="${colours[label.ink]}" stroke="${colours.paper}" stroke-width="3" stroke-linejoin="round" paint-order="stroke"${label.bold ? ' font-weight="bold"' : ""}>${escaped(label.text)}</text>`,
+    );
+  return `${out.join("\n")}\n</svg>\n`;
+}

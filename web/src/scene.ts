@@ -1,0 +1,227 @@
+// The map as plain shapes: painted on a canvas while one looks, written as SVG when one exports.
+import { type Edge, moves, type Side, touches, weightOf } from "./graph";
+import { endKey, ends, type Layout, lattice, nodeKey, type Point } from "./layout";
+import { parse } from "./names";
+import type { Run } from "./server";
+
+export type Ink = "paper" | "ink" | "soft" | "faint" | "line" | "blue" | "orange" | "both" | "accent";
+
+export interface Stroke {
+  from: Point;
+  to: Point;
+  curved: boolean;
+  width: number;
+  ink: Ink;
+  dashed: boolean;
+  alpha: number;
+  key: string;
+}
+
+export interface Mark extends Point {
+  shape: "disc" | "square" | "port";
+  size: number;
+  ink: Ink;
+  ring: boolean;
+  alpha: number;
+  key: string;
+}
+
+export interface Label extends Point {
+  text: string;
+  size: number;
+  ink: Ink;
+  align: "left" | "center" | "right";
+  bold?: boolean;
+}
+
+export interface Scene {
+  width: number;
+  height: number;
+  bands: { x: number; y: number; width: number; height: number }[];
+  strokes: Stroke[];
+  marks: Mark[];
+  labels: Label[];
+}
+
+export interface Looks {
+  mode: string;
+  sel: string;
+  hover: string;
+  pins: string[];
+  dir: string;
+  sides: Map<string, Side> | null;
+}
+
+/** Edges up to which they are curves; beyond, straight lines are as legible and a third of the work. */
+const CURVED = 600;
+/** Edges that are drawn at most, the strongest: more would be one blot. The map says how many it hides. */
+export const DRAWN = 2500;
+const LABELS = 120;
+
+const sideInk: Record<Side, Ink> = { a: "blue", b: "orange", both: "both" };
+
+export function sceneOf(layout: Layout, edges: Edge[], looks: Looks): Scene {
+  const strongest = Math.max(...[...edges.slice(0, 1), ...edges.slice(-1)].map((edge) => Math.abs(weightOf(edge, looks.mode))), 1e-9);
+  const picked = [looks.hover || looks.sel, ...looks.pins].filter(Boolean);
+  const lit = (edge: Edge) => !picked.length || picked.some((sel) => touches(edge, sel, looks.hover && sel === looks.hover ? "both" : looks.dir));
+  const curved = edges.length <= CURVED;
+  const strokes: Stroke[] = [];
+  const marks = new Map<string, Mark>();
+  const mark = (key: string, at: Point, kind: string, weight: number, on: boolean) => {
+    const port = kind === "port";
+    const small = Math.min(layout.row * 0.5, 9);
+    const size = port ? Math.min(small * 0.8, 5) : small * (0.55 + 0.5 * Math.sqrt(weight / strongest));
+    const had = marks.get(key);
+    const shape = port ? "port" : kind === "mlp" ? "square" : "disc";
+    const chosen = looks.sel === key || looks.pins.includes(key);
+    marks.set(key, {
+      ...at,
+      key,
+      shape,
+      size: Math.max(size, had?.size ?? 0),
+      ink: chosen ? "accent" : "ink",
+      ring: chosen,
+      alpha: on || had?.alpha === 1 ? 1 : 0.25,
+    });
+  };
+  // The weakest first, so that the strongest lie on top.
+  for (let i = edges.length - 1; i >= 0; i--) {
+    const edge = edges[i]!;
+    const [from, to] = ends(layout, edge);
+    const weight = weightOf(edge, looks.mode);
+    const share = Math.abs(weight) / strongest;
+    const on = lit(edge);
+    const side = looks.sides?.get(edge.key);
+    strokes.push({
+      from,
+      to,
+      curved,
+      key: edge.key,
+      width: looks.sel === edge.key ? Math.max(3, 0.7 + 7 * share) : 0.7 + 7 * share,
+      ink: side ? sideInk[side] : weight >= 0 ? "blue" : "orange",
+      dashed: side ? side === "b" : weight < 0,
+      alpha: on ? 0.35 + 0.5 * Math.min(1, share * 4) : 0.06,
+    });
+    const span = edge.from.span;
+    mark(nodeKey(edge.from.node, span), from, edge.from.kind, Math.abs(weight), on);
+    mark(moves(edge) ? endKey(edge) : nodeKey(edge.to.node, span), to, moves(edge) ? "port" : edge.to.kind, Math.abs(weight), on);
+  }
+  strokes.sort((a, b) => a.alpha - b.alpha);
+  return {
+    width: layout.width,
+    height: layout.height,
+    bands: [],
+    strokes: [...carried(edges, layout, marks), ...strokes],
+    marks: [...marks.values()],
+    labels: nodeLabels([...marks.values()]),
+  };
+}
+
+/** What lies under every view of a model: its layers, all its nodes, the names of rows and columns. */
+export function groundOf(run: Run, layout: Layout): Scene {
+  const size = Math.min(2, layout.row * 0.12);
+  return {
+    width: layout.width,
+    height: layout.height,
+    bands: layout.columns.flatMap((column) =>
+      Array.from({ length: Math.ceil(layout.layers / 2) }, (_, i) => ({
+        x: column.left + 2,
+        width: column.width - 4,
+        y: layout.level(2 * i) - layout.row * 0.7,
+        height: layout.row,
+      })),
+    ),
+    strokes: [],
+    marks: layout.columns.flatMap((column) =>
+      lattice(run)
+        .filter((name) => name.kind !== "logits")
+        .map((name) => ({
+          ...layout.at(name, column.span),
+          key: "",
+          shape: name.kind === "mlp" ? ("square" as const) : ("disc" as const),
+          size,
+          ink: "line" as const,
+          ring: false,
+          alpha: 0.8,
+        })),
+    ),
+    labels: axis(run, layout),
+  };
+}
+
+/** One scene over another, for a file. */
+export const over = (ground: Scene, scene: Scene): Scene => ({
+  ...ground,
+  strokes: [...ground.strokes, ...scene.strokes],
+  marks: [...ground.marks, ...scene.marks],
+  labels: [...ground.labels, ...scene.labels],
+});
+
+/** Thin lines from keys and values to the heads that read them: what attention carries, sideways where it moves. */
+function carried(edges: Edge[], layout: Layout, marks: Map<string, Mark>): Stroke[] {
+  const seen = new Map<string, Stroke>();
+  const heads = Map.groupBy(
+    [...marks.values()].filter((known) => known.shape === "disc"),
+    (mark) => mark.key.replace(/@.*/, ""),
+  );
+  for (const edge of edges) {
+    if (!moves(edge)) continue;
+    for (const head of edge.into.flatMap((node) => heads.get(node) ?? [])) {
+      const from = layout.at(edge.to, edge.from.span);
+      // A head looks back, never ahead.
+      if (head.x < from.x - layout.columns[0]!.width / 2) continue;
+      const key = `${endKey(edge)}~${head.key}`;
+      seen.set(key, { from, to: head, curved: false, width: 1, ink: "line", dashed: false, alpha: 0.9, key: "" });
+    }
+  }
+  return [...seen.values()];
+}
+
+function axis(run: Run, layout: Layout): Label[] {
+  const every = layout.row < 13 ? 5 : layout.row < 20 ? 2 : 1;
+  const labels: Label[] = [];
+  for (let layer = 0; layer < layout.layers; layer += every)
+    labels.push({ x: 40, y: layout.level(layer) - layout.row * 0.2, text: `${layer}`, size: 11, ink: "soft", align: "right" });
+  labels.push({ x: 14, y: 22, text: "layer", size: 11, ink: "soft", align: "left" });
+  const lane = layout.at(parse("a0.h1"), "").x - layout.at(parse("a0.h0"), "").x;
+  if (!layout.columns[0]!.span && lane >= 26) {
+    const y = layout.level(0) + layout.row * 0.5 + 9;
+    for (let head = 0; head < run.model.heads; head++) labels.push({ x: layout.at(parse(`a0.h${head}`), "").x, y, text: `h${head}`, size: 10, ink: "soft", align: "center" });
+    labels.push({ x: layout.at(parse("m0"), "").x, y, text: "MLP", size: 10, ink: "soft", align: "center" });
+  }
+  const prompt = run.prompts[0];
+  for (const column of layout.columns) {
+    const x = column.left + column.width / 2;
+    if (column.span) labels.push({ x, y: layout.height - 9, text: cut(column.label, column.width / 7), size: 12, ink: "ink", align: "center" });
+  }
+  const [middle, wide] = [layout.at(parse("input"), "").x, layout.width / 7.5];
+  if (!layout.columns[0]!.span && prompt)
+    labels.push({ x: middle, y: layout.height - 9, text: cut(run.prompts.length > 1 ? `${run.prompts.length} prompts, such as “${prompt.prompt}”` : `“${prompt.prompt}”`, wide), size: 12, ink: "ink", align: "center" });
+  if (prompt) {
+    const against = prompt.distractors[0] ? ` rather than “${prompt.distractors[0].trim()}”` : "";
+    const at = layout.at(parse("logits"), "");
+    labels.push({ x: at.x, y: 10, text: cut(`“${prompt.answers[0]?.trim()}”${against}`, wide), size: 12, ink: "ink", align: "center" });
+  }
+  return labels;
+}
+
+export const cut = (text: string, letters: number): string => (text.length <= letters ? text : `${text.slice(0, Math.max(1, Math.floor(letters) - 1))}…`);
+
+/** Names beside the nodes, the largest first; one that would cover another is left to its hover. */
+function nodeLabels(marks: Mark[]): Label[] {
+  const taken: { left: number; right: number; y: number }[] = marks.map((mark) => ({ left: mark.x - mark.size, right: mark.x + mark.size, y: mark.y }));
+  const placed: Label[] = [];
+  const free = (left: number, right: number, y: number) => !taken.some((box) => left < box.right && right > box.left && Math.abs(box.y - y) < 11);
+  for (const mark of [...marks].sort((a, b) => Number(b.ring) - Number(a.ring) || b.size - a.size).slice(0, LABELS)) {
+    if (mark.alpha < 1 && !mark.ring) continue;
+    const text = mark.shape === "port" ? parse(mark.key.replace(/@.*/, "")).reads : mark.key.replace(/@.*/, "");
+    const wide = text.length * 6.4;
+    for (const left of [mark.x + mark.size + 3, mark.x - mark.size - 3 - wide]) {
+      if (!free(left, left + wide, mark.y)) continue;
+      taken.push({ left, right: left + wide, y: mark.y });
+      placed.push({ x: left, y: mark.y, text, size: 11, ink: "ink", align: "left", bold: mark.ring });
+      break;
+    }
+  }
+  return placed;
+}

@@ -1,0 +1,45 @@
+// The server's API: documents typed by its OpenAPI schema, tables as Arrow columns.
+import { tableFromIPC } from "@uwdata/flechette";
+import type { components } from "./api";
+
+type Schemas = components["schemas"];
+export type RunSummary = Schemas["RunSummary"];
+export type RunList = Schemas["RunList"];
+export type Run = Schemas["Run"];
+export type Verification = Schemas["VerificationResult"];
+export type ByCondition = Schemas["ByCondition"];
+export type Row = Record<string, unknown>;
+
+/** What the server, or the way to it, says went wrong. */
+export class ApiError extends Error {
+  constructor(
+    readonly said: string,
+    readonly advice: string,
+  ) {
+    super(said);
+  }
+}
+
+async function request(path: string): Promise<Response> {
+  const response = await fetch(`api/v1/${path}`).catch(() => {
+    throw new ApiError("The studio's server does not answer.", "Start `wheatstone studio` again, then reload this page.");
+  });
+  if (!response.ok) {
+    const problem: Partial<Schemas["Problem"]> = await response.json().catch(() => ({}));
+    const said = problem.got ? `Expected ${problem.expected}; got ${problem.got}.` : (problem.detail ?? response.statusText);
+    throw new ApiError(said, problem.do ?? "");
+  }
+  return response;
+}
+
+const json = async <T,>(path: string): Promise<T> => (await request(path)).json() as Promise<T>;
+const columns = async (path: string) => tableFromIPC(await (await request(path)).arrayBuffer());
+const run = (id: string) => `runs/${encodeURIComponent(id)}`;
+
+export const fetchRuns = () => json<RunList>("runs");
+export const fetchRun = (id: string) => json<Run>(run(id));
+export const fetchVerifications = (id: string) => json<Verification[]>(`${run(id)}/verifications`);
+export const fetchEdges = (id: string) => columns(`${run(id)}/edges`);
+export const fetchRows = async (id: string, table: string) => (await columns(`${run(id)}/tables/${table}`)).toArray() as Row[];
+export const figureAddress = (id: string, name: string, format: string) => `api/v1/${run(id)}/figures/${name}.${format}`;
+export const circuitAddress = (id: string) => `api/v1/${run(id)}/circuit.json`;

@@ -1,0 +1,97 @@
+// What is looked at, kept in the address: a reload or a sent link shows the same, and the back button goes back.
+import { useSyncExternalStore } from "react";
+
+export interface View {
+  run: string;
+  /** Run it is compared with. */
+  vs: string;
+  mode: "circuit" | "ranking";
+  /** Edges of the ranking. */
+  n: number;
+  map: "layers" | "tokens";
+  /** Locked node (`a23.h4`) or edge (`m0>a23.g1<v>`). */
+  sel: string;
+  pins: string[];
+  dir: "both" | "in" | "out";
+  tab: "circuit" | "layers" | "proof" | "run";
+  q: string;
+  sort: "strength" | "layer" | "name";
+  group: "none" | "layer" | "role" | "token";
+  prompt: number;
+}
+
+const DEFAULTS: View = {
+  run: "",
+  vs: "",
+  mode: "circuit",
+  n: 100,
+  map: "layers",
+  sel: "",
+  pins: [],
+  dir: "both",
+  tab: "circuit",
+  q: "",
+  sort: "strength",
+  group: "none",
+  prompt: 0,
+};
+const CHOICES: Partial<Record<keyof View, readonly string[]>> = {
+  mode: ["circuit", "ranking"],
+  map: ["layers", "tokens"],
+  dir: ["both", "in", "out"],
+  tab: ["circuit", "layers", "proof", "run"],
+  sort: ["strength", "layer", "name"],
+  group: ["none", "layer", "role", "token"],
+};
+
+export function read(search: string): View {
+  const given = new URLSearchParams(search);
+  const view: Record<string, unknown> = { ...DEFAULTS };
+  for (const [key, value] of given) {
+    const usual = DEFAULTS[key as keyof View];
+    const choices = CHOICES[key as keyof View];
+    if (usual === undefined || (choices && !choices.includes(value))) continue;
+    if (typeof usual === "number") view[key] = Math.max(0, Math.floor(Number(value)) || usual);
+    else view[key] = Array.isArray(usual) ? value.split("|").filter(Boolean) : value;
+  }
+  return view as unknown as View;
+}
+
+export function write(view: View): string {
+  const out = new URLSearchParams();
+  for (const key of Object.keys(DEFAULTS) as (keyof View)[]) {
+    const value = view[key];
+    const text = Array.isArray(value) ? value.join("|") : String(value);
+    if (text !== String(Array.isArray(DEFAULTS[key]) ? "" : DEFAULTS[key])) out.set(key, text);
+  }
+  return `?${out}`;
+}
+
+let current = read(location.search);
+let later: ReturnType<typeof setTimeout> | undefined;
+const listeners = new Set<() => void>();
+const tell = () => listeners.forEach((listener) => listener());
+addEventListener("popstate", () => {
+  clearTimeout(later);
+  current = read(location.search);
+  tell();
+});
+
+/** Changes the view. A step that `back` should undo is pushed; a slider's or a search's is not. */
+export function show(patch: Partial<View>, step: "push" | "replace" = "push"): void {
+  current = { ...current, ...patch };
+  clearTimeout(later);
+  if (step === "push") history.pushState(null, "", write(current));
+  // Browsers refuse more than some hundred changes of the address in half a minute.
+  else later = setTimeout(() => history.replaceState(null, "", write(current)), 150);
+  tell();
+}
+
+export const useView = (): View =>
+  useSyncExternalStore(
+    (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    () => current,
+  );

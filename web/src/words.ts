@@ -1,0 +1,9 @@
+// Numbers for people, the same everywhere.
+export const count = (value: number): string => Math.round(value).toLocaleString("en-US");
+export const plural = (value: number, noun: string): string => `${count(value)} ${noun}${Math.round(value) === 1 ? "" : "s"}`;
+export const decimal = (value: number, digits = 3): string => value.toFixed(digits).replace("-", "−");
+export const signed = (value: number, digits = 3): string => (value > 0 ? "+" : "") + decimal(value, digits);
+export const percent = (value: number): string => (value > 0 && value < 0.001 ? "< 0.1%" : `${(100 * value).toFixed(value < 0.1 ? 1 : 0)}%`);
+export const interval = (bounds: [number, number] | null | undefined, digits = 2): string => (bounds ? `${decimal(bounds[0], digits)} to ${decimal(bounds[1], digits)}` : "");
+/** A token as it is read: its leading space as a dot, a line break as a sign. */
+export const token = (text: string): string => text.replace(/^ /, "·").replace(/\n/g, "↵");
