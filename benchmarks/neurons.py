@@ -1,12 +1,14 @@
 """Neurons of SmolLM2-135M: which say " an", which belong to one token, and how many of those hold up in text.
 
-    python benchmarks/neurons.py [--write] [--pairs FILE]
+    python benchmarks/neurons.py [--write] [--pairs FILE] [--parts corpus,scan --scan FOLDER]
 
-Three parts. The screen on the pear/apple prompt, beside every neuron of one layer patched exactly, and the same on many
+Five parts. The screen on the pear/apple prompt, beside every neuron of one layer patched exactly, and the same on many
 prompts of the task a-an. The mutually exclusive pairs by both readings, beside a search on shuffled neurons. And texts
 sampled from the model, on which the pairs' activations are compared with what the model predicts. `--write` puts the
 tables into docs/results/neurons.md and the plots into docs/images. `--pairs` takes the pairs that
-`wheatstone neuron pairs --top 100 --json` printed and makes the last part alone.
+`wheatstone neuron pairs --top 100 --json` printed and makes the third part alone. The last two are made on their own:
+`--parts corpus` asks the same of the pairs in the bundled texts, `--parts scan` measures how fast a scan reads beside
+the plain forward pass, and how fast the scan in FOLDER answers.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from wheatstone.models import Neuron, ResidualModel, Tokens
 from wheatstone.neurons import (
     CalibrationBin,
     Congruence,
+    NeuronScan,
     Observations,
     Pair,
     Pairs,
@@ -43,9 +46,13 @@ from wheatstone.neurons import (
     exclusive_pairs,
     neuron_effects,
     observe,
+    ranks,
     screen_neurons,
     token_of,
+    windows_of,
 )
+from wheatstone.runs import Scan
+from wheatstone.texts import bundled_texts
 from wheatstone.verification import mean_intervals
 
 TREE = "I climbed up the pear tree and picked a pear. I climbed up the {} tree and picked"
@@ -53,6 +60,10 @@ DOCS = Path(__file__).parent.parent / "docs"
 SAMPLES, LENGTH = 48, 64
 """Texts sampled from the model, and tokens of each."""
 LAST_PART = "## How many hold up"
+WINDOW = 128
+"""Tokens of a window of the bundled texts."""
+RATED, ROUNDS, WARM, QUERIES = 8, 3, 1, 100
+"""Windows of a batch whose rate is measured, such batches, those before, and neurons that a scan is asked about."""
 STRONG = 0.99
 """Quantile of the activation above which a pair is looked at."""
 MUCH = 10
@@ -63,8 +74,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", action="store_true", help="write docs/results/neurons.md and its picture")
     parser.add_argument("--pairs", type=Path, help="JSON of `wheatstone neuron pairs`: make the last part alone")
+    parser.add_argument("--parts", default="", help="corpus, scan or both: make these sections alone")
+    parser.add_argument("--share", type=float, default=0.012, help="of the bundled texts' windows, for --parts corpus")
+    parser.add_argument("--scan", type=Path, help="a finished scan to put questions to, for --parts scan")
     options = parser.parse_args()
     model, page = ws.load_model("smollm2-135m"), DOCS / "results" / "neurons.md"
+    if options.parts:
+        best = [Pair(**row) for row in json.loads(options.pairs.read_text(encoding="utf-8"))["pairs"]]
+        made = {
+            "corpus": lambda: in_corpus(model, best, options.share),
+            "scan": lambda: scan_rate(model, options.scan),
+        }
+        for part in options.parts.split(","):
+            lines = made[part]()
+            print("\n".join(lines), flush=True)
+            if options.write:
+                page.write_text(with_section(page.read_text(encoding="utf-8"), lines), encoding="utf-8")
+        return
     if options.pairs:
         best = [Pair(**row) for row in json.loads(options.pairs.read_text(encoding="utf-8"))["pairs"]]
         before = page.read_text(encoding="utf-8").partition(LAST_PART)[0].splitlines()
@@ -245,12 +271,6 @@ def hold_up(model: ResidualModel, pairs: Sequence[Pair]) -> tuple[list[str], alt
     raising, lowering = (
         [_held(one, way * pair.sign) for one, pair in zip(seen, pairs, strict=True)] for way in (1, -1)
     )
-    others = [replace(one, probabilities=seen[at - 37].probabilities) for at, one in enumerate(seen)]
-    chance = [
-        sum(_held(one, way * pair.sign).foretells for one, pair in zip(others, pairs, strict=True)) for way in (1, -1)
-    ]
-    either = [one.foretells or other.foretells for one, other in zip(raising, lowering, strict=True)]
-    likely = [float(one.probabilities.max()) >= 0.05 for one in seen]
     parts = [
         LAST_PART,
         "",
@@ -261,21 +281,7 @@ def hold_up(model: ResidualModel, pairs: Sequence[Pair]) -> tuple[list[str], alt
         "asked in both directions: of activations that raise the token by congruence, and of those that lower it. Many "
         "tokens hardly occur in so little text; for these nothing is shown either way.",
         "",
-        "| pairs | foretold by raising activations | by lowering ones | by either |",
-        "|---|---|---|---|",
-    ]
-    for name, rows in (
-        ("5 best pairs", range(5)),
-        (f"{len(pairs)} best pairs", range(len(pairs))),
-        (
-            f"{sum(likely)} of these whose token has a probability of 5% somewhere",
-            [at for at, ok in enumerate(likely) if ok],
-        ),
-    ):
-        counts = (sum(held[at].foretells for at in rows) for held in (raising, lowering))
-        parts.append(f"| {name} | {' | '.join(map(str, counts))} | {sum(either[at] for at in rows)} |")
-    parts += [
-        f"| {len(pairs)} neurons with another pair's token (chance) | {chance[0]} | {chance[1]} | |",
+        *foretold(seen, pairs, raising, lowering),
         "",
         "A token that lowering activations foretell is one that its neuron holds back where it is likely. The five "
         "best, with the causal effect: P lost is the token's probability less that with the neuron set to 0 "
@@ -316,6 +322,134 @@ def hold_up(model: ResidualModel, pairs: Sequence[Pair]) -> tuple[list[str], alt
     ]
     picture = alt.concat(*panels, columns=3, spacing=30)
     return parts, finished(picture, "The five most exclusive pairs in text", subtitle, "Activation against prediction.")
+
+
+def foretold(
+    seen: Sequence[Observations], pairs: Sequence[Pair], raising: Sequence[Held], lowering: Sequence[Held]
+) -> list[str]:
+    """How many pairs' tokens are foretold, as a table; by chance, too: each neuron with another pair's token."""
+    others = [replace(one, probabilities=seen[at - 37].probabilities) for at, one in enumerate(seen)]
+    chance = [
+        sum(_held(one, way * pair.sign).foretells for one, pair in zip(others, pairs, strict=True)) for way in (1, -1)
+    ]
+    likely = [at for at, one in enumerate(seen) if float(one.probabilities.max()) >= 0.05]
+    lines = ["| pairs | foretold by raising activations | by lowering ones | by either |", "|---|---|---|---|"]
+    for name, rows in (
+        ("5 best pairs", range(5)),
+        (f"{len(pairs)} best pairs", range(len(pairs))),
+        (f"{len(likely)} of these whose token has a probability of 5% somewhere", likely),
+    ):
+        counts = (sum(held[at].foretells for at in rows) for held in (raising, lowering))
+        either = sum(raising[at].foretells or lowering[at].foretells for at in rows)
+        lines.append(f"| {name} | {' | '.join(map(str, counts))} | {either} |")
+    return [*lines, f"| {len(pairs)} neurons with another pair's token (chance) | {chance[0]} | {chance[1]} | |"]
+
+
+def in_corpus(model: ResidualModel, pairs: Sequence[Pair], share: float) -> list[str]:
+    """The same question in the bundled texts, on windows drawn over all of them."""
+    windows = [
+        window
+        for number, document in enumerate(bundled_texts())
+        for window in windows_of(model, document.text, number, WINDOW)
+        if len(window.ids) == WINDOW and ranks(np.array([number << 32 | window.start]), 0, 30)[0] < share * 2**30
+    ]
+    inside = torch.arange(len(windows) * WINDOW) % WINDOW > 0  # the first has nothing before it
+    documents = torch.tensor([window.document for window in windows]).repeat_interleave(WINDOW)[inside]
+    seen = [
+        replace(
+            one,
+            texts=documents,
+            **{name: getattr(one, name)[inside] for name in ("activations", "probabilities", "first", "changed")},
+        )
+        for one in _observed(model, pairs, Tokens.of([window.ids for window in windows], model.device))
+    ]
+    raising, lowering = (
+        [_held(one, way * pair.sign) for one, pair in zip(seen, pairs, strict=True)] for way in (1, -1)
+    )
+    return [
+        "## How many hold up in the bundled texts",
+        "",
+        f"Made by `python benchmarks/neurons.py --parts corpus --pairs FILE --share {share}`: {len(windows)} windows "
+        f"of {WINDOW} tokens, drawn over {len(documents.unique())} documents; {len(documents):,} positions. The "
+        "question and the bar are those above; intervals are bootstrap over documents.",
+        "",
+        *foretold(seen, pairs, raising, lowering),
+        "",
+    ]
+
+
+def scan_rate(model: ResidualModel, folder: Path | None) -> list[str]:
+    """Tokens a second of a scan and of the plain forward pass on the same windows, in turn; then answers of a scan."""
+    windows = [window for window in windows_of(model, bundled_texts()[0].text, 0, WINDOW) if len(window.ids) == WINDOW][
+        : RATED * (ROUNDS + WARM)
+    ]
+    batches = [windows[start : start + RATED] for start in range(0, len(windows), RATED)]
+    scan = NeuronScan(model, width=WINDOW)
+    for batch in batches[:WARM]:
+        scan.see(batch)
+    spent: dict[str, list[float]] = {"plain, all logits": [], "plain, last logits alone": [], "scan": []}
+    for batch in batches[WARM:]:
+        ids = Tokens.of([window.ids for window in batch], model.device).ids
+
+        def plain(ids: torch.Tensor = ids, keep: int = 0) -> None:
+            with torch.inference_mode():
+                model.module(ids, use_cache=False, logits_to_keep=keep)
+
+        runs = (plain, lambda: plain(keep=1), lambda batch=batch: scan.see(batch))
+        for name, run in zip(spent, runs, strict=True):
+            used = time.process_time()
+            run()
+            spent[name].append(time.process_time() - used)
+    tokens = RATED * WINDOW
+    rates = {name: tokens / np.array(seconds) for name, seconds in spent.items()}
+    lines = [
+        "## Reading a corpus",
+        "",
+        f"Made by `python benchmarks/neurons.py --parts scan`: {ROUNDS} batches of {RATED} windows of {WINDOW} tokens, "
+        f"each run by transformers' own forward pass and by the scan of all {sum(scan_sizes(scan)):,} neurons in turn, "
+        f"after {WARM} batches; {torch.get_num_threads()} thread(s), float32, load {os.getloadavg()[0]:.1f} on "
+        f"{os.cpu_count()} cores. Tokens a second of processor time, median and range; the scan computes no logits but "
+        "one a window, as the second row does. The goal is 0.6.",
+        "",
+        "| | tokens a second | scan beside it, batch by batch |",
+        "|---|---|---|",
+    ]
+    for name, rate in rates.items():
+        beside = rates["scan"] / rate
+        share = "" if name == "scan" else f"{np.median(beside):.2f} ({beside.min():.2f} to {beside.max():.2f})"
+        lines.append(f"| {name} | {np.median(rate):,.0f} ({rate.min():,.0f} to {rate.max():,.0f}) | {share} |")
+    return [*lines, "", *([] if folder is None else answers(folder)), ""]
+
+
+def scan_sizes(scan: NeuronScan) -> list[int]:
+    return [found.arrays["histogram"].shape[0] for found in scan.layers.values()]
+
+
+def answers(folder: Path) -> list[str]:
+    """How long a scan takes to say all it holds of one neuron, opened anew for each."""
+    draw, manifest = np.random.default_rng(0), Scan.load(folder).manifest
+    wall: list[float] = []
+    used: list[float] = []
+    for _ in range(QUERIES):
+        layer = int(draw.choice([int(layer) for layer in manifest["neurons"]]))
+        started, before = time.perf_counter(), time.process_time()
+        Scan.load(folder).neuron(Neuron(layer, int(draw.integers(manifest["neurons"][str(layer)]))))
+        wall.append(1e3 * (time.perf_counter() - started))
+        used.append(1e3 * (time.process_time() - before))
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+    return [
+        f"All that a scan of {manifest['tokens']:,} tokens ({size:.0f} MB) holds of one neuron, with the tokens of its "
+        f"examples, the folder opened anew each time, {QUERIES} neurons: {np.median(wall):.0f} ms, 95th percentile "
+        f"{np.quantile(wall, 0.95):.0f} ms; of processor time {np.median(used):.0f} and {np.quantile(used, 0.95):.0f} "
+        "ms. The goal is 100 ms.",
+    ]
+
+
+def with_section(page: str, lines: Sequence[str]) -> str:
+    """A page with a section in place of the one with its heading, or at the end."""
+    before, found, after = page.partition(lines[0] + "\n")
+    rest = after.partition("\n## ")[1:] if found else ("", "")
+    return before.rstrip() + "\n\n" + "\n".join(lines).rstrip() + "\n" + "".join(rest)
 
 
 def samples(model: ResidualModel) -> Tokens:

@@ -100,11 +100,22 @@ def test_the_page_of_a_neuron_with_a_scan(
     assert 'class="here"' in text or 'dark here"' in text
 
 
+def test_a_plan_counts_what_the_scan_reads(cli: Cli, tiny_task: tuple[Path, Path], texts: Path, scanned: Path) -> None:
+    manifest = Scan.load(scanned).manifest
+    words = ("neuron", "scan", texts, "--model", tiny_task[0], "--window", 8, "--top", 4, "--dry-run")
+    plan = cli(*words, "--json").document
+    for name in ("documents", "windows", "tokens", "skipped"):
+        assert plan[name] == manifest[name]
+    assert plan["seconds"] > 0
+    assert "windows; about" in " ".join(cli(*words).out.split())
+
+
 def test_what_is_refused(
     refused: Refused, tiny_task: tuple[Path, Path], texts: Path, scanned: Path, tmp_path: Path
 ) -> None:
     scan = ("neuron", "scan", "--model", tiny_task[0], "--window", "8", "--out", tmp_path / "scan")
     assert "a file, a folder" in refused(*scan, tmp_path / "nowhere")
+    assert "no --out" in refused(*scan[:4], texts)
     assert "layers such as 20-29" in refused(*scan, texts, "--layers", "a-b")
     assert "from 0 to 2" in refused(*scan, texts, "--layers", "2-3")
     (tmp_path / "empty.txt").touch()

@@ -13,7 +13,6 @@ from wheatstone.cli._output import JsonOption, Output
 
 
 def scan(
-    out: Annotated[Path, typer.Option("--out", help="Folder of the scan; an unfinished one goes on.")],
     texts: Annotated[
         list[str] | None,
         typer.Argument(
@@ -22,6 +21,9 @@ def scan(
             "package datasets); by default the 3.4 MB of texts in the package.",
             show_default=False,
         ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the scan; an unfinished one goes on.", show_default=False)
     ] = None,
     model: ModelOption = "smollm2-135m",
     layers: Annotated[
@@ -39,6 +41,9 @@ def scan(
         int, typer.Option("--batch", help="Tokens after which all is saved; a killed scan loses no more than that.")
     ] = 8192,
     seed: Annotated[int, typer.Option("--seed", help="Of what is drawn: the share, and one example of each bin.")] = 0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what it would take: windows, tokens, memory, time.")
+    ] = False,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     as_json: JsonOption = False,
@@ -47,11 +52,13 @@ def scan(
 
     Stopped and started again with the same settings, it goes on where it was. Memory does not grow with the texts.
     """
+    if out is None and not dry_run:
+        raise RequestError(expected="a folder for the scan", got="no --out", do="give one, or use --dry-run")
     output = Output(as_json)
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.models import load_model
-        from wheatstone.runs import ScanSettings, catalogue_add, open_scan, run_scan
+        from wheatstone.runs import ScanSettings, catalogue_add, open_scan, plan_scan, run_scan
 
         settings = ScanSettings(
             texts=tuple(texts or ("bundled",)),
@@ -63,9 +70,18 @@ def scan(
             batch=batch,
             seed=seed,
         )
-        open_scan(out)
+        if out is not None:
+            open_scan(out)
         loaded = load_model(model, device=device, dtype=dtype, report=report)
         report("starting", 1, 1)
+        if dry_run or out is None:
+            plan = plan_scan(loaded, settings, report=report)
+            output.document(plan)
+            output.print(
+                f"{plan['tokens']:,} tokens of {plan['documents']:,} documents in {plan['windows']:,} windows; about "
+                f"{plan['seconds'] / 60:,.1f} minutes; {plan['state_bytes'] / 1e6:,.0f} MB saved after every batch."
+            )
+            return
         manifest = run_scan(loaded, settings, out, report=report)
     catalogue_add(out)
     output.document(manifest | {"run": str(out)})

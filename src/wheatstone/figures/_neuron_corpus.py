@@ -61,7 +61,7 @@ def spread_chart(facts: Mapping[str, Any]) -> Any:
         alt.Tooltip("positions:Q", format=",")
     ]
     bars = of_rows(rows).mark_bar(color="#9cc3e4", stroke=PAPER, strokeWidth=0.4)
-    picture = bars.encode(x, y, x2="high:Q", tooltip=tooltip).properties(width=620, height=220)
+    picture = bars.encode(x, y, x2="high:Q", y2=alt.datum(0), tooltip=tooltip).properties(width=620, height=220)
     subtitle = [f"{corpus['counted']:,} positions of {count(corpus['documents'], 'document')}. Both axes logarithmic."]
     return finished(picture, f"How active {facts['neuron']} is", subtitle, describe_spread(facts))
 

@@ -218,7 +218,7 @@ def _histogram(found: Mapping[str, Any], marks: Sequence[tuple[float, str]], tit
     bars = (
         of_rows(rows)
         .mark_bar(color="#9cc3e4", stroke=PAPER, strokeWidth=0.4)
-        .encode(x, y, x2="high:Q", tooltip=tooltip)
+        .encode(x, y, x2="high:Q", y2=alt.datum(0), tooltip=tooltip)
     )
     low, high = found["low"], found["high"]
     placed: list[Row] = []

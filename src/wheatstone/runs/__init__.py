@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from wheatstone.runs._probes import run_probes as run_probes
     from wheatstone.runs._scan import open_scan as open_scan
     from wheatstone.runs._scan import run_scan as run_scan
+    from wheatstone.runs._scan_plan import plan_scan as plan_scan
     from wheatstone.runs._scan_read import Example as Example
     from wheatstone.runs._scan_read import Scan as Scan
     from wheatstone.runs._scan_read import ScannedNeuron as ScannedNeuron
@@ -74,6 +75,7 @@ __getattr__ = door(
         "open_scan": "wheatstone.runs._scan",
         "open_study": "wheatstone.runs._study",
         "plan_discovery": "wheatstone.runs._plan",
+        "plan_scan": "wheatstone.runs._scan_plan",
         "run_discovery": "wheatstone.runs._discovery",
         "run_scan": "wheatstone.runs._scan",
         "run_probes": "wheatstone.runs._probes",

@@ -22,7 +22,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -30,7 +29,7 @@ from wheatstone._errors import RequestError, RunError
 from wheatstone._progress import Reporter, silent
 from wheatstone._version import __version__
 from wheatstone.models import ResidualModel
-from wheatstone.neurons import BINS, NeuronScan, Window, batches_of, bin_edges, ranks, windows_of
+from wheatstone.neurons import BINS, NeuronScan, Window, batches_of, bin_edges, windows_of
 from wheatstone.runs._folder import FORMAT, read_manifest, write_hashes, write_json
 from wheatstone.runs._resumable import alone_in, open_resumable
 from wheatstone.runs._scan_settings import ScanSettings
@@ -38,7 +37,6 @@ from wheatstone.runs._scan_tables import write_documents, write_examples, write_
 from wheatstone.texts import Document, Skipped, read_documents
 
 _SETTINGS, _PROGRESS = "scan-settings.json", "progress.safetensors"
-_SHARE_BITS = 30
 
 
 @dataclass
@@ -160,7 +158,7 @@ class _Scanning:
             if number >= written:
                 self.documents.append(document)
             for window in windows_of(self.model, document.text, number, self.settings.window):
-                if self._drawn(window):
+                if self.settings.draws(window):
                     yield window
 
     def _again(self, stream: Generator[Window]) -> Generator[Window]:
@@ -176,12 +174,6 @@ class _Scanning:
                 do="give those, or choose another --out",
             )
         return stream
-
-    def _drawn(self, window: Window) -> bool:
-        if self.settings.share >= 1:
-            return True
-        place = np.array([window.document << 32 | window.start])
-        return bool(ranks(place, self.settings.seed, _SHARE_BITS)[0] < self.settings.share * 2**_SHARE_BITS)
 
     def _write_shard(self) -> None:
         at, number = self.at, len(self.at.shards)

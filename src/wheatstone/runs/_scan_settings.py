@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from wheatstone._errors import RequestError
 from wheatstone._version import __version__
 from wheatstone.models import ResidualModel
+from wheatstone.neurons import Window, ranks
 from wheatstone.texts import BUNDLED
+
+_SHARE_BITS = 30
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,11 @@ class ScanSettings:
     def which(self, model: ResidualModel) -> tuple[int, ...]:
         """The layers, ascending."""
         return tuple(range(model.graph.layers)) if self.layers is None else tuple(sorted(set(self.layers)))
+
+    def draws(self, window: Window) -> bool:
+        """Whether a window is among the share that is read."""
+        place = np.array([window.document << 32 | window.start])
+        return self.share >= 1 or bool(ranks(place, self.seed, _SHARE_BITS)[0] < self.share * 2**_SHARE_BITS)
 
     def identity(self, model: ResidualModel) -> dict[str, Any]:
         """All that the results depend on, as JSON has it."""
