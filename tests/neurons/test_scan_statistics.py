@@ -72,7 +72,7 @@ def test_statistics_do_not_depend_on_the_pieces(cuts: tuple[int, ...]) -> None:
     np.testing.assert_allclose(m4 / n / (m2 / n) ** 2, stats.kurtosis(flat, fisher=False), rtol=1e-4)
     for neuron in range(5):
         counts = np.bincount(bins_of(x[..., neuron].flatten()).numpy(), minlength=BINS)
-        assert found.arrays["histogram"][neuron].tolist() == counts.tolist()
+        assert found.arrays["histogram"][:, neuron].tolist() == counts.tolist()
         _one_of_each_bin(found, x, keys, neuron)
         _strongest_of_windows(found, x, neuron)
 
@@ -81,9 +81,9 @@ def _one_of_each_bin(found: LayerStatistics, x: torch.Tensor, keys: torch.Tensor
     bins, own = bins_of(x[..., neuron].flatten()), keys.flatten()
     for bin_ in bins.unique().tolist():
         key = int(own[bins == bin_].min())
-        assert int(found.arrays["drawn_key"][neuron, bin_]) == key
+        assert int(found.arrays["drawn_key"][bin_, neuron]) == key
         place = key & (1 << PLACE_BITS) - 1
-        assert float(found.arrays["drawn"][neuron, bin_]) == float(x[place // 7, place % 7, neuron])
+        assert float(found.arrays["drawn"][bin_, neuron]) == float(x[place // 7, place % 7, neuron])
 
 
 def _strongest_of_windows(found: LayerStatistics, x: torch.Tensor, neuron: int) -> None:

@@ -49,7 +49,7 @@ def spread_chart(facts: Mapping[str, Any]) -> Any:
         "low:Q",
         title=f"activation of {facts['neuron']}",
         scale=alt.Scale(type="symlog", constant=edges[-1] / 2**15),
-        axis=alt.Axis(grid=False, values=[sign * 4.0**power for power in range(-3, 5) for sign in (-1, 1)] + [0]),
+        axis=alt.Axis(grid=False, format="~g", values=[-100, -10, -1, -0.1, 0, 0.1, 1, 10, 100]),
     )
     y = alt.Y(
         "positions:Q",
@@ -119,9 +119,10 @@ def _responds(facts: Mapping[str, Any]) -> PagePart:
         texts = tuple(_text(row) for row in corpus["examples"] if row["kind"] == kind)
         if texts:
             groups.append((title, texts))
+    read = ", ".join("the bundled texts" if text == "bundled" else text for text in corpus["texts"])
     text = (
         describe_spread(facts),
-        f"Read: {count(corpus['tokens'], 'token')} of {', '.join(corpus['texts'])}. The first token of a window is not "
+        f"Read: {count(corpus['tokens'], 'token')} of {read}. The first token of a window is not "
         "counted. In the examples blue is a positive activation, orange a negative one, as strong as the strongest of "
         "the same example; the frame is at the example's place.",
     )

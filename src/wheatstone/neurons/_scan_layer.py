@@ -29,6 +29,7 @@ from wheatstone.neurons._scan_bins import BINS, bins_of
 PLACE_BITS = 40
 """Of a key, the lower bits: where in the texts. The upper ones are its rank in the draw."""
 _NEVER = torch.iinfo(torch.int64).max
+_MANY = 8
 _ROWS = 128
 """Positions that are worked on together on the CPU, so that what is made of them stays in its cache."""
 
@@ -42,9 +43,9 @@ class LayerStatistics:
         top: examples kept at either end.
         device: where the layer runs.
 
-    `arrays` has by name: `moments` [4, neuron] (mean, M2, M3, M4), `histogram` [neuron, bin], `end` [2, top, neuron]
+    `arrays` has by name: `moments` [4, neuron] (mean, M2, M3, M4), `histogram` [bin, neuron], `end` [2, top, neuron]
     (the strongest activations, and the most negative with their sign turned round, descending; −inf where there is
-    none), `end_key` [2, top, neuron], `drawn` and `drawn_key` [neuron, bin] (an example of each bin). A key's lower
+    none), `end_key` [2, top, neuron], `drawn` and `drawn_key` [bin, neuron] (an example of each bin). A key's lower
     `PLACE_BITS` bits say where an example is.
     """
 
@@ -52,11 +53,11 @@ class LayerStatistics:
         self.count = 0
         self.arrays = {
             "moments": torch.zeros(4, neurons, dtype=torch.float64, device=device),
-            "histogram": torch.zeros(neurons, BINS, dtype=torch.int64, device=device),
+            "histogram": torch.zeros(BINS, neurons, dtype=torch.int64, device=device),
             "end": torch.full((2, top, neurons), -torch.inf, device=device),
             "end_key": torch.full((2, top, neurons), _NEVER, device=device),
-            "drawn": torch.zeros(neurons, BINS, device=device),
-            "drawn_key": torch.full((neurons, BINS), _NEVER, device=device),
+            "drawn": torch.zeros(BINS, neurons, device=device),
+            "drawn_key": torch.full((BINS, neurons), _NEVER, device=device),
         }
 
     def restore(self, arrays: Mapping[str, Tensor], count: int) -> None:
@@ -110,7 +111,7 @@ class LayerStatistics:
     def _see_ends(self, x: Float[Tensor, "window pos neuron"], keys: Int[Tensor, "window pos"]) -> None:
         """The strongest of each window against those kept so far."""
         neurons = torch.arange(x.shape[-1], device=x.device)
-        for end, best in enumerate((x.amax(1), x.amin(1).neg_())):
+        for end, (best, extreme) in enumerate(((x.amax(1), x.max), (x.amin(1).neg_(), x.min))):
             held, held_key = self.arrays["end"][end], self.arrays["end_key"][end]
             top = len(held)
             values, which = torch.cat([held, best]).topk(top, dim=0)
@@ -118,8 +119,11 @@ class LayerStatistics:
             if not new.any():
                 continue
             window, neuron = (which - top)[new], neurons.expand(which.shape)[new]
-            found = x[window, :, neuron]
-            position = (found if end == 0 else -found).argmax(-1)
+            if _MANY * len(window) > best.numel():  # as in the first windows: cheaper to look at all
+                position = extreme(1).indices[window, neuron]
+            else:
+                found = x[window, :, neuron]
+                position = (found if end == 0 else -found).argmax(-1)
             placed = held_key.gather(0, which.clamp_max(top - 1))
             placed[new] = keys[window, position]
             held.copy_(values)
@@ -127,21 +131,18 @@ class LayerStatistics:
 
     def _see_bins(self, x: Float[Tensor, "window pos neuron"], keys: Int[Tensor, " place"]) -> None:
         """Counts, and in each bin the place of smallest key so far: a uniform draw."""
-        neurons = x.shape[-1]
-        histogram, drawn = self.arrays["histogram"].view(-1), self.arrays["drawn_key"].view(-1)
-        first, before = torch.arange(neurons, device=x.device) * BINS, drawn.clone()
-        start, one = 0, torch.ones(1, dtype=torch.int64, device=x.device)
+        histogram, drawn = self.arrays["histogram"], self.arrays["drawn_key"]
+        start, before, one = 0, drawn.clone(), torch.ones(1, dtype=torch.int64, device=x.device)
         for block in self._blocks(x):
-            rows = block.shape[0] * block.shape[1]
-            own = keys[start : start + rows]
-            start += rows
-            bins = (bins_of(block) + first).flatten()
-            histogram.scatter_add_(0, bins, one.expand(len(bins)))
-            drawn.scatter_reduce_(0, bins, own[:, None].expand(rows, neurons).flatten(), "amin")
-        (changed,) = (drawn != before).nonzero(as_tuple=True)
+            bins = bins_of(block).flatten(0, 1).long()
+            own = keys[start : start + len(bins), None]
+            start += len(bins)
+            histogram.scatter_add_(0, bins, one.expand_as(bins))
+            drawn.scatter_reduce_(0, bins, own.expand_as(bins), "amin")
+        bin_, neuron = (drawn != before).nonzero(as_tuple=True)
         ordered, order = keys.sort()
-        row = order[torch.searchsorted(ordered, drawn[changed])]
-        self.arrays["drawn"].view(-1)[changed] = x[row // x.shape[1], row % x.shape[1], changed // BINS]
+        row = order[torch.searchsorted(ordered, drawn[bin_, neuron])]
+        self.arrays["drawn"][bin_, neuron] = x[row // x.shape[1], row % x.shape[1], neuron]
 
     def _blocks(self, x: Float[Tensor, "window pos neuron"]) -> tuple[Tensor, ...]:
         return x.split(max(1, _ROWS // x.shape[1])) if x.device.type == "cpu" else (x,)

@@ -104,7 +104,7 @@ def _moments(found: LayerStatistics) -> dict[str, Tensor]:
         "kurtosis": m4 / found.count / variance**2,
         "max": found.arrays["end"][0, 0],
         "min": -found.arrays["end"][1, 0],
-        "histogram": found.arrays["histogram"],
+        "histogram": found.arrays["histogram"].T,
     }
 
 
@@ -114,7 +114,7 @@ def write_examples(run: Path, scan: NeuronScan, shards: int) -> None:
     documents = np.concatenate([pq.read_table(file, columns=["document"])[0].to_numpy() for file in files])
     with _whole(run / "examples.parquet") as partial, pq.ParquetWriter(partial, _EXAMPLES) as writer:
         for layer, found in scan.layers.items():
-            neurons = found.arrays["histogram"].shape[0]
+            neurons = found.arrays["moments"].shape[1]
             kinds, ranks, values, keys = _by_neuron(found)
             for first in range(0, neurons, NEURON_ROWS):
                 some = slice(first, first + NEURON_ROWS)
@@ -141,8 +141,8 @@ def _by_neuron(found: LayerStatistics) -> tuple[Shaped[np.ndarray, "..."], ...]:
     """Kind and rank of each example, then values and keys [neuron, example]."""
     end, end_key = found.arrays["end"].cpu().numpy(), found.arrays["end_key"].cpu().numpy()
     top = end.shape[1]
-    values = np.concatenate([end[0].T, -end[1].T, found.arrays["drawn"].cpu().numpy()], axis=1)
-    keys = np.concatenate([end_key[0].T, end_key[1].T, found.arrays["drawn_key"].cpu().numpy()], axis=1)
+    values = np.concatenate([end[0].T, -end[1].T, found.arrays["drawn"].cpu().numpy().T], axis=1)
+    keys = np.concatenate([end_key[0].T, end_key[1].T, found.arrays["drawn_key"].cpu().numpy().T], axis=1)
     kinds = np.repeat(np.arange(3, dtype=np.int8), (top, top, BINS))
     ranks = np.concatenate([np.arange(top), np.arange(top), np.arange(BINS)]).astype(np.int16)
     return kinds, ranks, values, keys
