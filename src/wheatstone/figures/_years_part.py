@@ -92,7 +92,7 @@ def _matrix(told: Told) -> Any:
             y=alt.Y("start:O", axis=alt.Axis(title="year in which the span begins", labelOverlap=True)),
             color=alt.Color(
                 "probability:Q",
-                scale=alt.Scale(type="sqrt", range=["#ffffff", BLUE]),
+                scale=alt.Scale(type="sqrt", range=["#ffffff", BLUE], interpolate="rgb"),
                 legend=alt.Legend(title="probability", orient="right", gradientLength=120),
             ),
             tooltip=["start:O", "year:O", alt.Tooltip("probability:Q", format=".4f"), "n:Q"],
