@@ -407,7 +407,7 @@ def scan_rate(model: ResidualModel, folder: Path | None) -> list[str]:
         "",
         f"Made by `python benchmarks/neurons.py --parts scan`: {ROUNDS} batches of {RATED} windows of {WINDOW} tokens, "
         f"each run by transformers' own forward pass and by the scan of all {sum(scan_sizes(scan)):,} neurons in turn, "
-        f"after {WARM} more; {torch.get_num_threads()} thread(s), float32, load {os.getloadavg()[0]:.1f} on "
+        f"the first {WARM} before them not counted; {torch.get_num_threads()} thread(s), float32, load {os.getloadavg()[0]:.1f} on "
         f"{os.cpu_count()} cores. Tokens a second of processor time, median and range; the scan computes no logits but "
         "one a window, as the second row does. The goal is 0.6.",
         "",

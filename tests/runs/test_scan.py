@@ -75,7 +75,8 @@ def texts(tmp_path: Path) -> Path:
 
 
 def settings_for(folder: Path, **changed: Any) -> ScanSettings:
-    return ScanSettings(**{"texts": (str(folder),), "window": 8, "top": 3, "batch": 24, "shard": 2} | changed)
+    usual: dict[str, Any] = {"texts": (str(folder),), "window": 8, "top": 3, "batch": 24, "shard": 2}
+    return ScanSettings(**usual | changed)
 
 
 def content(run: Path) -> dict[str, Any]:

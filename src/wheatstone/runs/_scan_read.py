@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from safetensors import SafetensorError, safe_open
 
@@ -161,7 +160,7 @@ class Scan:
                 break
             groups += -(-neurons // NEURON_ROWS)
         table = self._table.read_row_group(groups + neuron.index // NEURON_ROWS)
-        table = table.filter(pc.equal(table["neuron"], neuron.index))
+        table = table.filter(pa.array(table["neuron"].to_numpy() == neuron.index))
         rows = table.to_pylist()
         windows = self._rows("windows", 0, WINDOW_ROWS, "ids", {row["window"] for row in rows})
         names = self._rows("documents", 1, DOCUMENT_ROWS, "name", {row["document"] for row in rows})
