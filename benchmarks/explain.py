@@ -16,7 +16,6 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +59,7 @@ def explained(material: Material) -> dict[str, Any]:
 def copying(material: Material) -> dict[str, Any]:
     """The induction heads of random tokens that repeat."""
     roles = [role for role in roles_of(material) if role.name == INDUCTION]
-    return head_roles(material, silent, roles).summary
+    return dict(head_roles(material, silent, roles).summary)
 
 
 def between(row: dict[str, Any], field: str, digits: int = 2) -> str:
@@ -159,7 +158,8 @@ def main() -> None:
         files = (run / "explain").glob("*.json")
         sections = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
         found[run.name] = {name: section for name, section in sections.items() if "summary" in section}
-    for task, size in zip_longest(asked.tasks, asked.sizes, fillvalue=50):
+    sizes = [*asked.sizes, *[50] * (len(asked.tasks) - len(asked.sizes))]
+    for task, size in zip(asked.tasks, sizes, strict=True):
         material = material_of(ws.load_model("smollm2-135m"), task, size)
         if task == INDUCTION:
             tables["Induction heads do the copying"] = copying_rows(copying(material))
