@@ -101,7 +101,8 @@ def main() -> None:
     text = "\n".join([*before, *parts]) + "\n"
     print(text)
     if options.write:
-        page.write_text(text, encoding="utf-8")
+        own = "".join(page.read_text(encoding="utf-8").partition("\n## Reading a corpus\n")[1:])  # made by --parts
+        page.write_text(text + own, encoding="utf-8")
         render(chart, DOCS / "images" / "neuron-pairs.png")
 
 
@@ -407,8 +408,8 @@ def scan_rate(model: ResidualModel, folder: Path | None) -> list[str]:
         "",
         f"Made by `python benchmarks/neurons.py --parts scan`: {ROUNDS} batches of {RATED} windows of {WINDOW} tokens, "
         f"each run by transformers' own forward pass and by the scan of all {sum(scan_sizes(scan)):,} neurons in turn, "
-        f"the first {WARM} before them not counted; {torch.get_num_threads()} thread(s), float32, load {os.getloadavg()[0]:.1f} on "
-        f"{os.cpu_count()} cores. Tokens a second of processor time, median and range; the scan computes no logits but "
+        f"the first {WARM} before them not counted; {torch.get_num_threads()} thread(s), float32, load "
+        f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores. Tokens a second of processor time, median and range; the scan computes no logits but "
         "one a window, as the second row does. The goal is 0.6.",
         "",
         "| | tokens a second | scan beside it, batch by batch |",
