@@ -409,8 +409,8 @@ def scan_rate(model: ResidualModel, folder: Path | None) -> list[str]:
         f"Made by `python benchmarks/neurons.py --parts scan`: {ROUNDS} batches of {RATED} windows of {WINDOW} tokens, "
         f"each run by transformers' own forward pass and by the scan of all {sum(scan_sizes(scan)):,} neurons in turn, "
         f"the first {WARM} before them not counted; {torch.get_num_threads()} thread(s), float32, load "
-        f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores. Tokens a second of processor time, median and range; the scan computes no logits but "
-        "one a window, as the second row does. The goal is 0.6.",
+        f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores. Tokens a second of processor time, median "
+        "and range; the scan computes no logits but one a window, as the second row does. The goal is 0.6.",
         "",
         "| | tokens a second | scan beside it, batch by batch |",
         "|---|---|---|",
