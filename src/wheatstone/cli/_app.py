@@ -10,6 +10,7 @@ import typer
 from wheatstone._errors import WheatstoneError
 from wheatstone.cli._compress import bits, compress, decompress
 from wheatstone.cli._discover import discover
+from wheatstone.cli._edit import edit
 from wheatstone.cli._explain import explain
 from wheatstone.cli._export import export
 from wheatstone.cli._models import models_app
@@ -30,7 +31,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (discover, verify, explain, path_patching, study, studio, export, pull, compress, decompress, bits):
+for verb in (discover, verify, explain, path_patching, study, edit, studio, export, pull, compress, decompress, bits):
     app.command()(verb)
 neuron_app.command()(probe)
 for group in (runs_app, models_app, tasks_app, neuron_app):

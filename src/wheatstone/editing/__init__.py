@@ -1,5 +1,7 @@
 """Changing facts: edits as data, the methods that make them, causal tracing, and what an edit is worth."""
 
+from wheatstone.editing._asked import Asked as Asked
+from wheatstone.editing._asked import asked as asked
 from wheatstone.editing._case import CHANGED as CHANGED
 from wheatstone.editing._case import KINDS as KINDS
 from wheatstone.editing._case import Case as Case
@@ -17,7 +19,9 @@ from wheatstone.editing._evaluate import Evaluation as Evaluation
 from wheatstone.editing._evaluate import ScoreRow as ScoreRow
 from wheatstone.editing._evaluate import baseline_of as baseline_of
 from wheatstone.editing._evaluate import evaluate as evaluate
+from wheatstone.editing._evaluate import held_out_loss as held_out_loss
 from wheatstone.editing._evaluate import score_rows as score_rows
+from wheatstone.editing._generation import continuations as continuations
 from wheatstone.editing._methods import METHODS as METHODS
 from wheatstone.editing._methods import make_edit as make_edit
 from wheatstone.editing._request import EditRequest as EditRequest
@@ -42,6 +46,7 @@ __all__ = [
     "METHODS",
     "ROLES",
     "Applied",
+    "Asked",
     "Baseline",
     "Case",
     "Delta",
@@ -58,9 +63,12 @@ __all__ = [
     "Trace",
     "TraceRow",
     "TracingSettings",
+    "asked",
     "baseline_of",
     "causal_trace",
+    "continuations",
     "evaluate",
+    "held_out_loss",
     "key_statistics",
     "load_edit",
     "make_edit",

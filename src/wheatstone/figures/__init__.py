@@ -6,6 +6,8 @@ from wheatstone._lazy import door
 
 if TYPE_CHECKING:
     from wheatstone.figures._bits import bits_page as bits_page
+    from wheatstone.figures._edit import render_edit as render_edit
+    from wheatstone.figures._edit_trace import trace_chart as trace_chart
     from wheatstone.figures._explain import claims_of as claims_of
     from wheatstone.figures._explain import render_explanation as render_explanation
     from wheatstone.figures._load import RunData as RunData
@@ -42,6 +44,8 @@ _WHERE = {
     "bits_page": "wheatstone.figures._bits",
     "claims_of": "wheatstone.figures._explain",
     "render": "wheatstone.figures._render",
+    "render_edit": "wheatstone.figures._edit",
+    "trace_chart": "wheatstone.figures._edit_trace",
     "render_all": "wheatstone.figures._registry",
     "render_explanation": "wheatstone.figures._explain",
     "render_figure": "wheatstone.figures._registry",

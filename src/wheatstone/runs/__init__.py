@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from wheatstone.discovery import DiscoverySettings as DiscoverySettings
     from wheatstone.runs._discovery import DiscoveryRun as DiscoveryRun
     from wheatstone.runs._discovery import run_discovery as run_discovery
+    from wheatstone.runs._edit import AnswerRow as AnswerRow
+    from wheatstone.runs._edit import EditRun as EditRun
+    from wheatstone.runs._edit import EditSettings as EditSettings
+    from wheatstone.runs._edit import run_edit as run_edit
     from wheatstone.runs._explain import ExplainSettings as ExplainSettings
     from wheatstone.runs._explain import explain_run as explain_run
     from wheatstone.runs._neuron_page import experiment_of as experiment_of
@@ -52,7 +56,11 @@ if TYPE_CHECKING:
 __getattr__ = door(
     __name__,
     {
+        "AnswerRow": "wheatstone.runs._edit",
         "DiscoveryRun": "wheatstone.runs._discovery",
+        "EditRun": "wheatstone.runs._edit",
+        "EditSettings": "wheatstone.runs._edit",
+        "run_edit": "wheatstone.runs._edit",
         "DiscoverySettings": "wheatstone.discovery",
         "ExplainSettings": "wheatstone.runs._explain",
         "ConfirmedRow": "wheatstone.runs._neurons",

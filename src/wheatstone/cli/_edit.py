@@ -1,0 +1,124 @@
+"""`wheatstone edit`: change a fact, look at the model before and after, keep the edit as data."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Column, Table
+
+from wheatstone._errors import PromptError, RequestError
+from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption
+from wheatstone.cli._output import JsonOption, Output
+
+
+def edit(
+    model: ModelOption = "smollm2-135m",
+    prompt: Annotated[str | None, typer.Option("--prompt", help="What asks for the fact.")] = None,
+    subject: Annotated[
+        str | None, typer.Option("--subject", help="Whom the fact is about, as it stands in the prompt.")
+    ] = None,
+    target: Annotated[str | None, typer.Option("--target", help="What the model is to say instead.")] = None,
+    method: Annotated[str, typer.Option("--method", help="How; `--list` shows all methods.")] = "r-rome",
+    layer: Annotated[
+        int | None,
+        typer.Option("--layer", help="Where to write, from 0; by default where causal tracing of the prompt peaks."),
+    ] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option("--also", help="Another prompt to look at before and after; may be repeated."),
+    ] = None,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Also trace the prompt causally, at every token, layer and site.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "--save", help="Folder of the run to write, the edit in it; nothing by default."),
+    ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="List the methods and end.")] = False,
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = "float32",
+    force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make an edit of one fact, show what the model says before and after, and undo it.
+
+    Weights on disk stay as they are. The edit is kept in --out as data (edit.json, edit.safetensors), to be applied
+    again by `wheatstone.editing`.
+    """
+    output = Output(as_json)
+    if listed:
+        _list(output)
+        return
+    given = {"--prompt": prompt, "--subject": subject, "--target": target}
+    if not (prompt and subject and target):
+        missing = [name for name, value in given.items() if not value]
+        raise RequestError(
+            expected="--prompt, --subject and --target", got=f"no {' and no '.join(missing)}", do="give all three"
+        )
+    from pydantic import ValidationError
+
+    from wheatstone.runs import catalogue_add, check_free, new_run
+
+    started = time.perf_counter()
+    if out is not None:
+        check_free(out, force=force)
+    with output.progress() as report:
+        report("starting", 0, None)
+        from wheatstone.editing import METHODS, EditRequest
+        from wheatstone.figures import render_edit
+        from wheatstone.models import load_model
+        from wheatstone.runs import EditSettings, run_edit
+
+        if method not in METHODS:
+            raise RequestError(
+                expected=f"a method out of {', '.join(METHODS)}", got=repr(method), do="list them with --list"
+            )
+        try:
+            request = EditRequest(prompt=prompt, subject=subject, target=target)
+        except ValidationError as error:
+            said = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise PromptError(
+                expected="a prompt with its subject in it, and a target",
+                got=said,
+                do="write the subject as it stands there",
+            ) from error
+        loaded = load_model(model, device=device, dtype=dtype, report=report)
+        report("starting", 1, 1)
+        settings = EditSettings(method=method, layer=layer, trace=trace, also=tuple(also or ()))
+        run = run_edit(loaded, request, settings, report=report)
+        if out is not None:
+            with new_run(out, force=force) as folder:
+                run.save(folder)
+                render_edit(folder)
+    if out is not None:
+        catalogue_add(out)
+    seconds = round(time.perf_counter() - started, 2)
+    page = None if out is None else str(out / "report.html")
+    run_path = None if out is None else str(out)
+    output.document({"run": run_path, "report": page, "seconds": seconds, "timings": run.seconds, **run.summary()})
+    table = Table(
+        "prompt", "before", "after", Column("target before", justify="right"), Column("after", justify="right")
+    )
+    for row in run.answers:
+        cells = (row.prompt, row.said_before.strip(), row.said_after.strip())
+        texts = (cell.replace("[", r"\[") for cell in cells)
+        table.add_row(*texts, f"{row.target_before:.3f}", f"{row.target_after:.3f}")
+    output.print(table)
+    for note in run.edit.notes:
+        output.print(note, markup=False)
+    output.print(f"perplexity on held-out text × {run.perplexity:.3f}; undone, bit for bit ({seconds:.0f} s)")
+    if out is not None:
+        output.print(f"run      {out}\nreport   {page}", markup=False)
+
+
+def _list(output: Output) -> None:
+    from wheatstone.editing import METHODS
+
+    output.document([{"method": name, "summary": editor.summary} for name, editor in METHODS.items()])
+    table = Table("method", "what it does", box=None)
+    for name, editor in METHODS.items():
+        table.add_row(name, editor.summary)
+    output.print(table)

@@ -1,0 +1,94 @@
+"""The report of a run of `wheatstone edit`: one page, and the trace as a picture where there is one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from wheatstone._errors import RunError
+from wheatstone.figures._edit_trace import trace_chart
+from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
+from wheatstone.figures._render import png_of
+from wheatstone.figures._report import Picture
+from wheatstone.figures._words import decimal, probability, quoted
+from wheatstone.runs import read_json, read_manifest
+
+_CAPTION = (
+    "Dark cells are places where the clean run's state, put back into a run with a blurred subject, brings the answer "
+    "back. The early one at the subject's last token is where rome and its kin write; the late one at the last token "
+    "is where the answer already stands."
+)
+
+
+def render_edit(run: Path) -> list[Path]:
+    """Writes `report.html`, and `figures/trace.svg` and `.png` where the prompt was traced, into a run folder.
+
+    Returns:
+        The files written.
+
+    Raises:
+        RunError: there is no run of `wheatstone edit`.
+    """
+    manifest = read_manifest(run)
+    if manifest["verb"] != "edit":
+        raise RunError(
+            expected="a run of `wheatstone edit`",
+            got=f"one of {manifest['verb']}",
+            do="give the folder that --out named",
+        )
+    summary = read_json(run, "summary.json")
+    written: list[Path] = []
+    pictures: tuple[PagePicture, ...] = ()
+    request = summary["request"]
+    if (run / "trace.parquet").is_file():
+        title = f"Where {quoted(request['subject'])} is recalled"
+        drawn = Picture.of(trace_chart(pq.read_table(run / "trace.parquet").to_pylist(), title))
+        pictures = (PagePicture("trace", drawn, _CAPTION),)
+        folder = run / "figures"
+        folder.mkdir(exist_ok=True)
+        svg, png = folder / "trace.svg", folder / "trace.png"
+        svg.write_text(drawn.svg, encoding="utf-8")
+        png.write_bytes(png_of(drawn.svg))
+        written += [svg, png]
+    answers = summary["answers"]
+    first = answers[0]
+    lead = [
+        f"After {quoted(request['prompt'], 100)} the model said {quoted(first['before'])}; with the edit it says "
+        f"{quoted(first['after'])}. {quoted(request['target'])} went from rank {first['rank_before']:,} "
+        f"({probability(first['target_before'])}) to rank {first['rank_after']:,} "
+        f"({probability(first['target_after'])}).",
+        f"Perplexity on held-out text is {decimal(summary['perplexity'], 3)} times what it was. The edit was undone: "
+        "the weights' hash is the old one.",
+    ]
+    columns = ("prompt", "says before", "says after", "target's probability before", "after", "rank before", "after")
+    table = PageTable(
+        "Every prompt that was looked at, continued greedily.",
+        tuple((name, at > 2) for at, name in enumerate(columns)),
+        tuple(
+            (
+                row["prompt"],
+                row["said_before"].strip(),
+                row["said_after"].strip(),
+                probability(row["target_before"]),
+                probability(row["target_after"]),
+                f"{row['rank_before']:,}",
+                f"{row['rank_after']:,}",
+            )
+            for row in answers
+        ),
+    )
+    parts = [PagePart("What the model says", tables=(table,)), PagePart("How it was made", tuple(summary["notes"]))]
+    if pictures:
+        parts.append(PagePart("Where the fact is recalled", pictures=pictures))
+    facts = {
+        "method": summary["method"],
+        "weights": ", ".join(f"{name} {shape}" for name, shape in summary["weights"].items()),
+        "model": f"{manifest['model']['id']} ({manifest['model']['sha256'][:12]})",
+        "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items()),
+        "version": manifest["versions"]["wheatstone"],
+    }
+    title = f"{request['prompt']} → {request['target']}"
+    page = run / "report.html"
+    page.write_text(page_of("edit", title, lead, parts, list(facts.items())), encoding="utf-8")
+    return [*written, page]

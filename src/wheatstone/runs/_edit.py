@@ -1,0 +1,156 @@
+"""An edit as a run: the edit itself, what the model said before and says after, and where the fact was traced to."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from wheatstone._progress import Reporter, silent
+from wheatstone.editing import (
+    Edit,
+    EditRequest,
+    TraceRow,
+    asked,
+    causal_trace,
+    continuations,
+    held_out_loss,
+    make_edit,
+    save_edit,
+    trace_rows,
+    weights_hash,
+)
+from wheatstone.lenses import Table
+from wheatstone.models import ResidualModel
+from wheatstone.runs._folder import write_json
+from wheatstone.runs._manifest import manifest_without_prompts
+from wheatstone.runs._tables import write_table
+
+_SAID = 12
+"""Tokens of a continuation that are kept."""
+
+
+@dataclass(frozen=True)
+class EditSettings:
+    """How to edit, and what to look at.
+
+    Args:
+        method: of `wheatstone.editing.METHODS`.
+        layer: where to write; by default where causal tracing peaks.
+        trace: also trace the prompt causally, at all tokens and sites.
+        also: other prompts to look at before and after.
+    """
+
+    method: str = "r-rome"
+    layer: int | None = None
+    trace: bool = False
+    also: tuple[str, ...] = ()
+
+
+class AnswerRow(NamedTuple):
+    """One row of answers.parquet: a prompt before and after the edit.
+
+    Args:
+        prompt: the request's first.
+        before: the most likely next token.
+        after: after the edit.
+        target_before: probability of the target's first token.
+        target_after: after the edit.
+        rank_before: its rank among all tokens, 1 for the most likely.
+        rank_after: after the edit.
+        said_before: greedy continuation.
+        said_after: after the edit.
+    """
+
+    prompt: str
+    before: str
+    after: str
+    target_before: float
+    target_after: float
+    rank_before: int
+    rank_after: int
+    said_before: str
+    said_after: str
+
+
+@dataclass(frozen=True, eq=False)
+class EditRun:
+    """An edit with what it does, ready to be saved."""
+
+    model: ResidualModel
+    settings: EditSettings
+    edit: Edit
+    answers: tuple[AnswerRow, ...]
+    trace: tuple[TraceRow, ...]
+    perplexity: float
+    seconds: dict[str, float]
+
+    def summary(self) -> dict[str, Any]:
+        """What the command prints as JSON."""
+        return {
+            "method": self.edit.method,
+            "request": self.edit.requests[0].model_dump(),
+            "weights": {name: list(delta.change.shape) for name, delta in self.edit.deltas.items()},
+            "settings": dict(self.edit.settings),
+            "answers": [row._asdict() for row in self.answers],
+            "perplexity": self.perplexity,
+            "undone": True,
+            "notes": list(self.edit.notes),
+        }
+
+    def save(self, folder: Path) -> None:
+        """Writes all files of the run into a folder."""
+        settings = {**asdict(self.settings), "also": list(self.settings.also)}
+        manifest = manifest_without_prompts(self.model, "edit", settings, seed=0, seconds=self.seconds)
+        prompts = [{"prompt": row.prompt} for row in self.answers]
+        write_json(folder / "manifest.json", {**manifest, "prompts": prompts, "notes": list(self.edit.notes)})
+        write_json(folder / "summary.json", self.summary())
+        write_table(Table(AnswerRow, self.answers), folder / "answers.parquet")
+        if self.trace:
+            write_table(Table(TraceRow, self.trace), folder / "trace.parquet")
+        save_edit(self.edit, folder)
+
+
+def run_edit(
+    model: ResidualModel, request: EditRequest, settings: EditSettings, *, report: Reporter = silent
+) -> EditRun:
+    """Makes an edit, looks at prompts with it in place, and undoes it; the weights' hash is compared.
+
+    Args:
+        model: the model.
+        request: what to change.
+        settings: how, and what to look at.
+        report: told how far it is.
+    """
+    started = time.perf_counter()
+    edit = make_edit(model, request, settings.method, layer=settings.layer, report=report)
+    made = time.perf_counter()
+    target = model.continuation(request.continuation)[0]
+    prompts = (request.prompt, *settings.also)
+    names = list(edit.deltas)
+    before_hash, before, loss = weights_hash(model, names), _looked(model, prompts, target), held_out_loss(model)
+    with edit.applied(model):
+        after, edited_loss = _looked(model, prompts, target), held_out_loss(model)
+    assert weights_hash(model, names) == before_hash  # `undo` has checked each weight; this checks that it did
+    looked = time.perf_counter()
+    trace = trace_rows([causal_trace(model, asked(model, request), report=report)]) if settings.trace else []
+    rows = tuple(
+        AnswerRow(prompt, old[0], new[0], old[1], new[1], old[2], new[2], old[3], new[3])
+        for prompt, old, new in zip(prompts, before, after, strict=True)
+    )
+    seconds = {"edit": made - started, "before and after": looked - made, "trace": time.perf_counter() - looked}
+    return EditRun(model, settings, edit, rows, tuple(trace), float(np.exp(edited_loss - loss)), seconds)
+
+
+@torch.no_grad()
+def _looked(model: ResidualModel, prompts: tuple[str, ...], target: int) -> list[tuple[str, float, int, str]]:
+    """Of each prompt: the most likely token, the target's probability and rank, and the continuation."""
+    logits = model.forward(model.tokens(prompts)).logits
+    likely = logits.softmax(-1)[:, target].tolist()
+    ranks = (1 + (logits > logits[:, target : target + 1]).sum(-1)).tolist()
+    said = [str(model.tokenizer.decode(tokens)) for tokens in continuations(model, prompts, _SAID)]
+    return list(zip(model.decode(logits.argmax(-1).tolist()), likely, ranks, said, strict=True))

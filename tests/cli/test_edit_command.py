@@ -1,0 +1,67 @@
+"""`wheatstone edit`: an edit as a run that can be loaded and applied; what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from commands import Cli, Refused
+
+from wheatstone.editing import METHODS, load_edit
+from wheatstone.figures import trace_chart
+from wheatstone.models import load_model
+from wheatstone.runs import damaged_files, read_manifest
+
+WORDS = ("--prompt", "w1 w2 w3", "--subject", "w2", "--target", "w30")
+
+
+@pytest.fixture
+def words(tiny_task: tuple[Path, Path]) -> tuple[object, ...]:
+    """A request of the tiny model."""
+    return ("edit", "--model", tiny_task[0], *WORDS)
+
+
+def test_an_edit_is_a_run(cli: Cli, words: tuple[object, ...], tmp_path: Path, own_home: Path) -> None:
+    out = tmp_path / "run"
+    shown = cli(*words, "--method", "ft-m", "--layer", 1, "--also", "w4 w5", "--trace", "--out", out, "--json")
+    assert shown.code == 0, shown.err
+    document = shown.document
+    assert document["method"] == "ft-m"
+    assert [row["prompt"] for row in document["answers"]] == ["w1 w2 w3", "w4 w5"]
+    assert document["answers"][0]["target_after"] != document["answers"][0]["target_before"]
+    assert document["undone"]
+    assert damaged_files(out) == []
+    assert read_manifest(out)["verb"] == "edit"
+    model = load_model(words[2])  # pyright: ignore[reportArgumentType]
+    target = model.continuation(" w30")[0]
+    with load_edit(out).applied(model):
+        likely = model.forward(model.tokens(["w1 w2 w3"])).logits.softmax(-1)[0, target]
+    assert float(likely) == pytest.approx(document["answers"][0]["target_after"], abs=1e-6)
+    rows = pq.read_table(out / "trace.parquet").to_pylist()
+    assert {row["site"] for row in rows} == {"state", "mlp", "attention"}
+    chart = trace_chart(rows, "here").to_dict(validate=True)
+    assert "last subject" in chart["description"] or "last" in chart["description"]
+    assert (out / "figures" / "trace.svg").stat().st_size > 1000
+    assert "w30" in (out / "report.html").read_text()
+    assert [entry["verb"] for entry in cli("runs", "--json").document] == ["edit"]
+
+
+def test_rome_by_tracing_and_nothing_written(cli: Cli, words: tuple[object, ...], own_home: Path) -> None:
+    shown = cli(*words)
+    assert shown.code == 0, shown.err
+    assert "undone, bit for bit" in shown.out
+    assert "halves differ" in shown.out.replace("\n", " ")
+
+
+def test_methods_are_listed(cli: Cli) -> None:
+    assert [row["method"] for row in cli("edit", "--list", "--json").document] == list(METHODS)
+
+
+def test_bad_requests(refused: Refused, words: tuple[object, ...], cli: Cli, own_home: Path, tmp_path: Path) -> None:
+    assert "not in the prompt" in refused(*words[:6], "w9", *words[7:])
+    assert "no --target" in refused(*words[:7])
+    assert "a method out of" in refused(*words, "--method", "rewrite")
+    assert "a layer of" in refused(*words, "--layer", 99)
+    said = cli(*words, "--method", "ft-l", "--layer", 0, "--json").document["answers"][0]["before"]
+    assert "present answer" in refused(*words[:8], said)
