@@ -12,8 +12,9 @@ import pytest
 from commands import Cli, Refused
 
 from wheatstone.figures import PROBE_FIGURES, ProbeData
+from wheatstone.models import Neuron
 from wheatstone.neurons import CONCEPTS
-from wheatstone.runs import damaged_files, read_manifest
+from wheatstone.runs import damaged_files, neuron_probes, read_manifest
 
 
 @pytest.fixture
@@ -61,9 +62,11 @@ def test_concepts_of_a_file_as_a_run(
     assert (manifest["verb"], manifest["settings"]["reading"], manifest["prompts"]) == ("neuron probe", "last", [])
     assert pq.read_metadata(run / "neurons.parquet").num_rows == 3 * 72
     assert pq.read_metadata(run / "interference.parquet").num_rows == 3 * 2 * 3
-    data = ProbeData.load(run)
-    for name, draw in PROBE_FIGURES.items():
-        assert draw(data).to_dict(validate=True)["description"]
+    single = document["concepts"][0]["best"]["single"]
+    told = {row["concept"]: row for row in neuron_probes(run, Neuron.find(single["neurons"][0]) or Neuron(0, 0))}
+    assert set(told) == {"low", "middle", "high"}
+    assert ("single", single["f1"]) in [(row["method"], row["f1"]) for row in told[single["concept"]]["probes"]]
+    for name in PROBE_FIGURES:
         assert (run / "figures" / f"{name}.svg").stat().st_size > 1000
     page = (run / "report.html").read_text()
     assert document["concepts"][0]["best"]["single"]["neurons"][0] in page

@@ -162,8 +162,8 @@ _LIST = (
     *(
         BundledConcept(
             f"language-{language}",
-            f"words of Django's messages in {name}, against ten related languages (French, Spanish, Portuguese, "
-            f"Italian, Catalan, Romanian, German, Dutch, Danish, Norwegian, Swedish)",
+            f"words of Django's messages in {name}, against those in the ten others of French, Spanish, Portuguese, "
+            "Italian, Catalan, Romanian, German, Dutch, Danish, Norwegian and Swedish",
             _neighbours,
             partial(_language, language),
         )

@@ -67,7 +67,7 @@ def split_documents(
     kinds = np.stack([np.bincount(at, weights=labels == value, minlength=len(numbers)) > 0 for value in (True, False)])
     dealt = np.zeros(len(numbers), dtype=np.int64)
     for kind in ((True, True), (True, False), (False, True)):
-        chosen = draw.permutation(np.flatnonzero((kind == kinds.T).all(1)))
+        chosen = draw.permutation(np.flatnonzero((kinds[0] == kind[0]) & (kinds[1] == kind[1])))
         held = max(1, round(_SHARES[1] * len(chosen))) if len(chosen) >= len(PARTS) else 0
         dealt[chosen[:held]] = 1
         dealt[chosen[held : 2 * held]] = 2

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from wheatstone.runs._probes import InterferenceRow as InterferenceRow
     from wheatstone.runs._probes import ProbeRun as ProbeRun
     from wheatstone.runs._probes import ProbeSettings as ProbeSettings
+    from wheatstone.runs._probes import neuron_probes as neuron_probes
     from wheatstone.runs._probes import run_probes as run_probes
     from wheatstone.runs._scan import open_scan as open_scan
     from wheatstone.runs._scan import run_scan as run_scan
@@ -80,6 +81,7 @@ __getattr__ = door(
         "ProbeSettings": "wheatstone.runs._probes",
         "StudySettings": "wheatstone.runs._study_settings",
         "explain_run": "wheatstone.runs._explain",
+        "neuron_probes": "wheatstone.runs._probes",
         "open_scan": "wheatstone.runs._scan",
         "open_study": "wheatstone.runs._study",
         "plan_discovery": "wheatstone.runs._plan",

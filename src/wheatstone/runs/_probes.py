@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool
 
-from wheatstone._errors import RequestError
+from wheatstone._errors import RequestError, RunError
 from wheatstone._progress import Reporter, silent
 from wheatstone.lenses import Table
-from wheatstone.models import ResidualModel
+from wheatstone.models import Neuron, ResidualModel
 from wheatstone.neurons import (
     PARTS,
     ConceptProbes,
@@ -192,9 +192,13 @@ def run_probes(
             split.append(split_documents(name, numbers, labels, rows.documents[numbers], seed=settings.seed))
         except RequestError as error:
             refused[name] = f"expected {error.expected}; got {error.got}"
-            reason = error
     if not split:
-        raise reason
+        why = " | ".join(f"{name}: {reason}" for name, reason in refused.items())
+        raise RequestError(
+            expected="a concept whose documents can be split",
+            got=why or f"no span; skipped {skipped.counts}",
+            do="label more spans, in more documents",
+        )
     with recorded(model, rows, sorted(set(layers)), report=report) as activations:
         read = time.perf_counter()
         probes = [probe_concept(activations, concept, seed=settings.seed, report=report) for concept in split]
@@ -206,6 +210,35 @@ def run_probes(
         "interference": time.perf_counter() - probed,
     }
     return ProbeRun(model, settings, tuple(probes), tuple(between), skipped.counts, refused, rows.tokens, seconds)
+
+
+def neuron_probes(run: Path, neuron: Neuron) -> list[dict[str, Any]]:
+    """What a run of probes says of one neuron: its row for every concept, and the probes that name it.
+
+    Args:
+        run: folder of a run of `neuron probe`.
+        neuron: which.
+
+    Returns:
+        For each concept its row of `neurons.parquet`, with the rows of `probes.parquet` that name it as `probes`.
+        Empty where its layer was not probed.
+
+    Raises:
+        RunError: there is no such run.
+    """
+    try:
+        rows = pq.read_table(
+            run / "neurons.parquet", filters=[("layer", "=", neuron.layer), ("index", "=", neuron.index)]
+        ).to_pylist()
+        probes = pq.read_table(run / "probes.parquet", filters=[("layer", "=", neuron.layer)]).to_pylist()
+    except (OSError, ValueError) as error:
+        raise RunError(
+            expected="the folder of a run of `wheatstone neuron probe`",
+            got=f"{run}: {error}",
+            do="give the folder that --out named",
+        ) from error
+    named = [row for row in probes if str(neuron) in row["neurons"]]
+    return [row | {"probes": [one for one in named if one["concept"] == row["concept"]]} for row in rows]
 
 
 def _between(model: ResidualModel, probes: Sequence[ConceptProbes], layer: int, seed: int) -> list[InterferenceRow]:
