@@ -9,10 +9,12 @@ from __future__ import annotations
 import random
 from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 from transformers import GenerationConfig
 
 from wheatstone._home import home
@@ -44,8 +46,17 @@ def passages(*, held_out: bool) -> tuple[str, ...]:
 def model_samples(model: ResidualModel) -> torch.Tensor:
     """What the model says unasked, [text, pos]: drawn at temperature 1 from nothing but its start token.
 
-    Kept in the cache by the model's hash. The draws are seeded.
+    Kept in memory, and in the cache by the model's hash. The draws are seeded.
     """
+    if model.module not in _REMEMBERED:
+        _REMEMBERED[model.module] = _samples(model)
+    return _REMEMBERED[model.module]
+
+
+_REMEMBERED: WeakKeyDictionary[nn.Module, torch.Tensor] = WeakKeyDictionary()
+
+
+def _samples(model: ResidualModel) -> torch.Tensor:
     path = home() / "editing" / model.sha256 / f"samples-{SAMPLES}-{SAMPLED}.safetensors"
     try:
         if model.sha256:

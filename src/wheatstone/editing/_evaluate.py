@@ -172,7 +172,7 @@ def score_rows(evaluations: Sequence[Evaluation], *, seed: int = 0) -> list[Scor
             rows.append(ScoreRow(kind, forced, low, high, free, free_low, free_high, len(found)))
     main = [row for row in rows if row.kind in ("efficacy", "paraphrase", "neighbourhood")]
     if main:
-        forced, free = (harmonic_mean([row[at] for row in main]) for at in (1, 4))
+        forced, free = harmonic_mean([row.teacher_forced for row in main]), harmonic_mean([row.free for row in main])
         rows.append(ScoreRow("score", float(forced), None, None, float(free), None, None, len(evaluations)))
     return rows
 
