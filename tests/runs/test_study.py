@@ -15,6 +15,7 @@ from wheatstone import Circuit, PromptError, RequestError, ResidualModel, RunErr
 from wheatstone.circuits import ModelInfo
 from wheatstone.runs import StudySettings, catalogue_add, damaged_files, run_study, study_so_far
 from wheatstone.runs import _study as study_module
+from wheatstone.runs._resumable import alone_in
 from wheatstone.runs._study_find import Sized, gain_kept, sizes_up_to, smallest_enough
 from wheatstone.runs._study_overlap import overlap
 from wheatstone.runs._study_relation import study_relation
@@ -174,7 +175,7 @@ def test_it_goes_on_where_it_stopped(
 
 def test_two_at_once_in_one_folder_are_refused(model: ResidualModel, known: Path, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "study"
-    with study_module.alone_in(out, "study"), pytest.raises(RunError, match=r"study, where one is running"):
+    with alone_in(out, "study"), pytest.raises(RunError, match=r"study, where one is running"):
         run_study(model, settings(known), out)
     assert not out.exists()
     assert run_study(model, settings(known), out)["relations"]
