@@ -66,6 +66,12 @@ def test_concepts_of_a_file_as_a_run(
     told = {row["concept"]: row for row in neuron_probes(run, Neuron.find(single["neurons"][0]) or Neuron(0, 0))}
     assert set(told) == {"low", "middle", "high"}
     assert ("single", single["f1"]) in [(row["method"], row["f1"]) for row in told[single["concept"]]["probes"]]
+    page = tmp_path / "neuron.html"
+    neuron = single["neurons"][0]
+    shown = cli("neuron", "show", neuron, "--model", tiny_task[0], "--probes", run, "--out", page, "--json")
+    assert shown.code == 0, shown.err
+    assert {row["concept"]: row for row in shown.document["probes"]} == told
+    assert f"single of 1: F1 {single['f1']:.2f}" in page.read_text()
     for name in PROBE_FIGURES:
         assert (run / "figures" / f"{name}.svg").stat().st_size > 1000
     page = (run / "report.html").read_text()

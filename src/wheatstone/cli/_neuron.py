@@ -151,6 +151,9 @@ def show(
     corpus: Annotated[
         Path | None, typer.Option("--scan", help="A scan of texts (`neuron scan`) to show what it responds to.")
     ] = None,
+    probes: Annotated[
+        Path | None, typer.Option("--probes", help="A run of `neuron probe` to list the concepts that it tells.")
+    ] = None,
     token: Annotated[
         str | None,
         typer.Option(
@@ -167,7 +170,8 @@ def show(
 ) -> None:
     """Write one neuron's page: the tokens it writes; with --run what it is worth and foretells on the run's prompts.
 
-    With --scan what it responds to in running text, and whether it foretells the token there.
+    With --scan what it responds to in running text, and whether it foretells the token there; with --probes which
+    concepts it tells.
     """
     path = out or Path(f"{neuron}.html")
     check_new(path, force=force)
@@ -188,6 +192,7 @@ def show(
             token=None if token is None else token_of(loaded, token),
             experiment=None if run is None else experiment_of(run, loaded),
             scan=None if corpus is None else Scan.load(corpus),
+            probes=probes,
             report=report,
         )
         with new_file(path, force=force) as partial:

@@ -1,4 +1,4 @@
-"""One neuron's page: the tokens it writes, what it is worth on prompts, and whether its activation foretells a token.
+"""One neuron's page: the tokens it writes, what it is worth on prompts, what it foretells, which concepts it tells.
 
 Made of what `neuron_facts` says, without the model.
 """
@@ -37,6 +37,8 @@ def neuron_page(facts: Mapping[str, Any]) -> str:
         parts += [_worth(facts), _foretells(facts)]
     if facts["corpus"] is not None:
         parts += corpus_parts(facts)
+    if facts["probes"] is not None:
+        parts.append(_tells(facts))
     model = facts["model"]
     made = {
         "made": facts["created"],
@@ -199,6 +201,40 @@ def _foretells(facts: Mapping[str, Any]) -> PagePart:
         "is the reason.",
     )
     return PagePart(f"Does it foretell {quoted(facts['token']['text'])}?", text, (picture,))
+
+
+def _tells(facts: Mapping[str, Any]) -> PagePart:
+    """The concepts of a run of probes, those that the neuron tells first."""
+    found = sorted(facts["probes"], key=lambda row: -abs(row["held_out_auroc"] - 0.5))
+    rows = tuple(
+        (
+            row["concept"],
+            decimal(row["held_out_auroc"]),
+            f"{row['q']:.2g}",
+            ", ".join(f"{probe['method']} of {probe['k']}: F1 {decimal(probe['f1'])}" for probe in row["probes"])
+            or "–",
+        )
+        for row in found
+    )
+    named = [row["concept"] for row in found if row["probes"]]
+    text = (
+        f"Probes that use it tell {', '.join(named)}." if named else "No probe of this run uses it.",
+        "AUROC is how often its activation is higher where the concept is than where it is not, on documents held out "
+        "whole (0.5 is chance; below it the neuron falls where the concept is). q is the false discovery rate at which "
+        "it still counts, over all neurons of its layer.",
+    )
+    columns = (("concept", False), ("AUROC, held out", True), ("q", True), ("probes that use it", False))
+    table = PageTable(f"{count(len(rows), 'concept')} of the run.", columns, rows)
+    return PagePart("Which concepts does it tell?", text, (), (table,))
+
+
+def _smallest(probes: Sequence[Mapping[str, Any]]) -> str:
+    """The best of the probes with the fewest neurons, and how many others there are."""
+    if not probes:
+        return "–"
+    one = min(probes, key=lambda probe: (probe["k"], -probe["f1"]))
+    others = f", and {count(len(probes) - 1, 'other')}" if len(probes) > 1 else ""
+    return f"{one['method']} of {one['k']}: F1 {decimal(one['f1'])}{others}"
 
 
 def _histogram(found: Mapping[str, Any], marks: Sequence[tuple[float, str]], title: str, of: str) -> Any:

@@ -5,6 +5,7 @@ All of it as plain values: what `neuron show --json` prints, and what the page i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from wheatstone.neurons import (
 from wheatstone.runs._folder import read_manifest
 from wheatstone.runs._neuron_corpus import corpus_facts
 from wheatstone.runs._neurons import dose_rows
+from wheatstone.runs._probes import neuron_probes
 from wheatstone.runs._scan_read import Scan
 from wheatstone.tasks import PromptPair
 
@@ -42,6 +44,7 @@ def neuron_facts(
     token: int | None = None,
     experiment: Experiment | None = None,
     scan: Scan | None = None,
+    probes: Path | None = None,
     report: Reporter = silent,
 ) -> dict[str, Any]:
     """Everything that can be said of a neuron.
@@ -52,6 +55,7 @@ def neuron_facts(
         token: to compare it with; by default the first prompt's answer, or else the token it is most congruent with.
         experiment: prompts to look at it on.
         scan: what it did in running text.
+        probes: a run of `neuron probe`, for the concepts that it tells.
         report: told how far it is.
 
     When this misleads: see `Congruence`, `neuron_effects`, `calibrate` and `doses`; each says what it leaves out.
@@ -91,7 +95,11 @@ def neuron_facts(
         "wheatstone": __version__,
         "prompts": None,
         "corpus": None,
+        "probes": None,
     }
+    if probes is not None:
+        _check_weights(probes, read_manifest(probes), model)
+        facts["probes"] = neuron_probes(probes, neuron)
     if experiment is not None:
         facts["prompts"] = _on_prompts(experiment, neuron, token, report)
     if scan is not None:
@@ -113,18 +121,22 @@ def experiment_of(run: Path, model: ResidualModel) -> Experiment:
             got=f"{run}, a run of {manifest['verb']!r}",
             do="give the folder of such a run",
         )
-    theirs = manifest["model"]
-    if theirs["sha256"] and model.sha256 and theirs["sha256"] != model.sha256:
-        raise ModelError(
-            expected=f"the weights of the run, {theirs['id']} ({theirs['sha256'][:12]}…)",
-            got=f"{model.id} ({model.sha256[:12]}…)",
-            do="give that model with --model",
-        )
+    _check_weights(run, manifest, model)
     pairs = [
         PromptPair.model_validate({name: pair[name] for name in PromptPair.model_fields if name in pair})
         for pair in manifest["prompts"]
     ]
     return Experiment(model, pairs, metric=manifest["settings"]["metric"])
+
+
+def _check_weights(run: Path, manifest: Mapping[str, Any], model: ResidualModel) -> None:
+    theirs = manifest["model"]
+    if theirs["sha256"] and model.sha256 and theirs["sha256"] != model.sha256:
+        raise ModelError(
+            expected=f"the weights of {run}, {theirs['id']} ({theirs['sha256'][:12]}…)",
+            got=f"{model.id} ({model.sha256[:12]}…)",
+            do="give that model with --model",
+        )
 
 
 def _on_prompts(experiment: Experiment, neuron: Neuron, token: int, report: Reporter) -> dict[str, Any]:
