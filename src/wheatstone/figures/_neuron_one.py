@@ -211,8 +211,7 @@ def _tells(facts: Mapping[str, Any]) -> PagePart:
             row["concept"],
             decimal(row["held_out_auroc"]),
             f"{row['q']:.2g}",
-            ", ".join(f"{probe['method']} of {probe['k']}: F1 {decimal(probe['f1'])}" for probe in row["probes"])
-            or "–",
+            _smallest(row["probes"]),
         )
         for row in found
     )
