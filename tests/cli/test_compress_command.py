@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from commands import Cli, Refused
+
+import wheatstone as ws
+from wheatstone.circuits import Circuit, ModelInfo
 
 
 @pytest.fixture
@@ -55,3 +59,17 @@ def test_bits_of_a_text_and_its_page(cli: Cli, model: str, tmp_path: Path) -> No
     assert "xz -9e" in done.document["beside"]
     assert "http" not in page.read_text(encoding="utf-8").replace("http-equiv", "")
     assert "w2" in page.read_text(encoding="utf-8")
+
+
+def test_bits_with_a_circuit_ablated(cli: Cli, refused: Refused, model: str, tmp_path: Path) -> None:
+    loaded = ws.load_model(model)
+    edges = torch.from_numpy(loaded.graph.valid)
+    Circuit.of_mask(ModelInfo.of(loaded), edges, ablation="counterfactual", metric="kl").save(tmp_path / "circuit.json")
+    page = tmp_path / "page.html"
+    said = ("bits", "w1 w2 w3", "--model", model, "--ablate", tmp_path, "--counterfactual", "w4 w5 w6")
+    found = cli(*said, "--out", page, "--json").document
+    assert [row["token"] for row in found["tokens"]] == ["w2", "w3"]
+    assert found["worth"] == pytest.approx(found["bits"]["ablated"] - found["bits"]["intact"])
+    assert f"{len(edges[edges])} edges" in page.read_text(encoding="utf-8")
+    assert "as many tokens" in refused(*said[:-1], "w4")
+    assert "--ablate RUN" in refused("bits", "w1", "--model", model, "--counterfactual", "w2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,8 @@ from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption
 from wheatstone.cli._output import JsonOption, Output
 
 _LONG = 3600.0
+_SURELY_SHORT = 100_000
+"""Bytes that take less than that even at 7 tokens a second, so that nothing need be run to tell."""
 _INPUT = Annotated[Path, typer.Argument(metavar="IN", help="The file.", show_default=False)]
 _OUT = Annotated[Path, typer.Option("--out", help="File to write.", metavar="FILE", show_default=False)]
 _FORCE = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
@@ -51,7 +54,7 @@ def compress(
 
         loaded = load_model(model, device=device, dtype=dtype, report=report)
         size = source.stat().st_size
-        if not yes and (seconds := estimate_seconds(loaded, size, threads)) > _LONG:
+        if not yes and size > _SURELY_SHORT and (seconds := estimate_seconds(loaded, size, threads)) > _LONG:
             raise RequestError(
                 expected="a file that takes less than an hour",
                 got=f"{size:,} bytes, about {seconds / 3600:,.1f} hours",
@@ -100,17 +103,41 @@ def bits(
     source: Annotated[str, typer.Argument(metavar="TEXT|FILE", help="A file; or a text, where no file is called so.")],
     model: ModelOption = "smollm2-135m",
     out: Annotated[Path | None, typer.Option("--out", help="Page to write: every token coloured by its bits.")] = None,
+    ablate: Annotated[
+        Path | None,
+        typer.Option("--ablate", help="Run, or circuit.json: what its circuit is worth on each token.", metavar="RUN"),
+    ] = None,
+    counterfactual: Annotated[
+        str | None,
+        typer.Option(
+            "--counterfactual",
+            help="With --ablate, a text of as many tokens; ablated edges carry what nodes write there. By default that "
+            "of the circuit's own prompt where the text goes on from it, or else their mean over the text.",
+        ),
+    ] = None,
     force: _FORCE = False,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     as_json: JsonOption = False,
 ) -> None:
-    """What a text costs a model in bits, token by token, beside gzip, bzip2, xz, zstd and brotli."""
+    """What a text costs a model in bits, token by token, beside gzip, bzip2, xz, zstd and brotli.
+
+    With --ablate: what each token costs with a circuit's edges ablated, and with all others ablated, beside the model
+    intact; the difference is what the mechanism is worth.
+    """
     if out is not None:
         check_new(out, force=force)
+    if counterfactual is not None and ablate is None:
+        raise RequestError(expected="--ablate RUN with --counterfactual", got="none", do="name a run")
     output = Output(as_json)
     path = Path(source)
-    data = path.read_bytes() if len(source) < 4096 and path.is_file() else source.encode()
+    is_file = len(os.fsencode(source)) < 4096 and path.is_file()
+    data = path.read_bytes() if is_file else os.fsencode(source)
+    name = path.name if is_file else source
+    if ablate is not None:
+        text = data.decode("utf-8", "replace")
+        _print_worth(output, ablate, text, counterfactual, model, out, name, force, device, dtype)
+        return
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.compression import bits as run
@@ -123,8 +150,7 @@ def bits(
         from wheatstone.figures import bits_page
 
         with new_file(out, force=force) as partial:
-            page = bits_page(found, loaded.id, path.name if path.is_file() else source)
-            partial.write_text(page, encoding="utf-8")
+            partial.write_text(bits_page(found, loaded.id, name), encoding="utf-8")
     output.document(found.to_dict())
     output.print(
         f"{found.total:,.1f} bits: {found.per_byte:.3f} a byte of {found.bytes:,}, "
@@ -133,6 +159,49 @@ def bits(
     )
     for name, size in found.beside.items():
         output.print(f"  {name:18} {size:>12,} bytes  {8 * size / max(1, found.bytes):.3f} bits a byte")
+    if out is not None:
+        output.print(f"Every token: {out}", markup=False)
+
+
+def _print_worth(
+    output: Output,
+    ablate: Path,
+    text: str,
+    counterfactual: str | None,
+    model: str,
+    out: Path | None,
+    name: str,
+    force: bool,
+    device: str,
+    dtype: str,
+) -> None:
+    """`bits --ablate`."""
+    with output.progress() as report:
+        report("starting", 0, None)
+        from wheatstone.circuits import Circuit
+        from wheatstone.compression import circuit_bits
+        from wheatstone.models import load_model
+        from wheatstone.runs import same_weights
+
+        circuit = Circuit.load(ablate / "circuit.json" if ablate.is_dir() else ablate)
+        loaded = load_model(model, device=device, dtype=dtype, report=report)
+        same_weights(loaded, circuit)
+        report("starting", 1, 1)
+        found = circuit_bits(loaded, circuit, text, counterfactual=counterfactual)
+    if out is not None:
+        from wheatstone.figures import circuit_bits_page
+
+        with new_file(out, force=force) as partial:
+            partial.write_text(circuit_bits_page(found, len(circuit), loaded.id, name), encoding="utf-8")
+    output.document({"edges": len(circuit), **found.to_dict()})
+    output.print(f"{'intact':>8} {'ablated':>8} {'alone':>8} {'worth':>8}  token")
+    for token, *bits in zip(found.tokens, found.intact, found.ablated, found.alone, found.worth, strict=True):
+        output.print(" ".join(f"{value:8.2f}" for value in bits) + f"  {token!r}", markup=False)
+    output.print(
+        f"{len(circuit)} edges ({found.ablation} ablation) are worth {sum(found.worth):,.1f} bits of this text: "
+        f"{sum(found.ablated):,.1f} without them, {sum(found.intact):,.1f} with.",
+        markup=False,
+    )
     if out is not None:
         output.print(f"Every token: {out}", markup=False)
 

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from wheatstone._lazy import door
 
 if TYPE_CHECKING:
+    from wheatstone.compression._ablated import CircuitBits as CircuitBits
+    from wheatstone.compression._ablated import circuit_bits as circuit_bits
     from wheatstone.compression._bits import Bits as Bits
     from wheatstone.compression._bits import bits as bits
     from wheatstone.compression._compress import Compressed as Compressed
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 _WHERE = {
     "Bits": "wheatstone.compression._bits",
     "bits": "wheatstone.compression._bits",
+    "circuit_bits": "wheatstone.compression._ablated",
+    "CircuitBits": "wheatstone.compression._ablated",
     "Chunking": "wheatstone.compression._container",
     "Compressed": "wheatstone.compression._compress",
     "compress": "wheatstone.compression._compress",

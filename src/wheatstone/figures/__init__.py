@@ -6,6 +6,7 @@ from wheatstone._lazy import door
 
 if TYPE_CHECKING:
     from wheatstone.figures._bits import bits_page as bits_page
+    from wheatstone.figures._bits import circuit_bits_page as circuit_bits_page
     from wheatstone.figures._edit import render_edit as render_edit
     from wheatstone.figures._edit_trace import trace_chart as trace_chart
     from wheatstone.figures._explain import claims_of as claims_of
@@ -42,6 +43,7 @@ _WHERE = {
     "STUDY_FIGURES": "wheatstone.figures._study",
     "RunData": "wheatstone.figures._load",
     "bits_page": "wheatstone.figures._bits",
+    "circuit_bits_page": "wheatstone.figures._bits",
     "claims_of": "wheatstone.figures._explain",
     "render": "wheatstone.figures._render",
     "render_edit": "wheatstone.figures._edit",

@@ -323,6 +323,7 @@ class ResidualModel(Decoder):
         resume: CircuitState | None = None,
         spans: Sequence[Span] = (),
         start: int = 0,
+        all_positions: bool = False,
     ) -> CircuitRun:
         """Runs many circuits on many prompts in one pass.
 
@@ -334,13 +335,15 @@ class ResidualModel(Decoder):
             spans: a partition of the positions; senders then are (node, span), see `SpannedGraph`. Nodes by default.
             start: positions before it are known to be the same in both runs, such as tokens that prompts share with
                 their counterfactuals; nothing is computed there.
+            all_positions: logits at every position, [circuit, batch, pos, vocab]; default only at each prompt's last.
 
         Returns:
-            Logits [circuit, batch, vocab] at each prompt's last position, and the first circuit's state.
+            Logits [circuit, batch, vocab], and the first circuit's state.
             Memory grows with circuits x prompts x positions x nodes in the circuits; `models._memory` has the constant.
         """
         with torch.no_grad():
-            return Rewired(self, tokens, ablated, keep, resume=resume, spans=spans, start=start).run()
+            rewired = Rewired(self, tokens, ablated, keep, resume=resume, spans=spans, start=start)
+            return rewired.run(all_positions=all_positions)
 
     def circuit_logits(
         self,

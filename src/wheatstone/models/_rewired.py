@@ -49,11 +49,11 @@ class CircuitRun:
     """What a rewired run gives back.
 
     Args:
-        logits: of each circuit at each prompt's last position.
+        logits: of each circuit at each prompt's last position, or at all of them.
         state: of the first circuit.
     """
 
-    logits: Float[Tensor, "circuit batch vocab"]
+    logits: Float[Tensor, "circuit batch *places vocab"]
     state: CircuitState
 
 
@@ -128,10 +128,10 @@ class Rewired:
         self.deltas[: self.count] = state.deltas[: self.count, None]
         return boundary
 
-    def run(self) -> CircuitRun:
+    def run(self, *, all_positions: bool = False) -> CircuitRun:
         """Runs all circuits on all prompts."""
         self.base = self.ablated[0]
-        logits = self.model.run(self.tokens.repeat(len(self.keep)), self._layer)
+        logits = self.model.run(self.tokens.repeat(len(self.keep)), self._layer, all_positions=all_positions)
         first = CircuitState(self.keep[0], self.nodes.tolist(), self._written()[:, 0].detach())
         return CircuitRun(logits.unflatten(0, (len(self.keep), self.tokens.batch)), first)
 
