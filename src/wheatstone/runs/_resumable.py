@@ -53,7 +53,10 @@ def _differences(there: Any, asked: dict[str, Any], before: str = "") -> list[st
 
 @contextmanager
 def alone_in(out: Path, what: str) -> Generator[None, None, None]:
-    """Keeps a second process out of the folder: each would write over what the other has finished."""
+    """Keeps a second process out of the folder: each would write over what the other has finished.
+
+    Work that ended without making its folder leaves no lock file either.
+    """
     lock = FileLock(out.absolute().parent / f".{out.absolute().name}.lock")
     try:
         lock.acquire(timeout=0)
@@ -66,4 +69,6 @@ def alone_in(out: Path, what: str) -> Generator[None, None, None]:
     try:
         yield
     finally:
+        if not out.exists():
+            Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
