@@ -27,9 +27,9 @@ FRANCE = [
 ]
 DISCOVER = {
     "a-fact": FRANCE,
-    "a-fact-by-token": [*FRANCE, "--positions", "each"],
-    "a-relation": ["--task", "facts/country_capital", "--size", "16"],
-    "indirect-object": ["--task", "ioi", "--size", "16"],
+    "a-fact-by-token": [*FRANCE, "--positions", "each", "--method", "re-ranked"],
+    "a-relation": ["--task", "facts/country_capital", "--size", "10"],
+    "indirect-object": ["--task", "ioi", "--size", "10", "--method", "re-ranked", "--faithfulness", "0.5"],
     "a-or-an": ["--task", "a-an", "--size", "16"],
 }
 TITLES = {
@@ -69,10 +69,12 @@ def trim(run: Path, title: str) -> None:
         for at, column in enumerate(table.schema):
             if pa.types.is_floating(column.type):
                 table = table.set_column(at, column, pc.round(table[column.name], DIGITS))
+        if path.name == "edges.parquet":
+            table = table.filter(pc.field("score") != 0)  # told by their absence: the circuit's file has their number
         pq.write_table(table, path, compression="zstd", compression_level=19)
     manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
     manifest["title"] = title
-    manifest["notes"].append(f"an example: numbers in its tables are rounded to {DIGITS} decimals")
+    manifest["notes"].append(f"numbers in its tables are rounded to {DIGITS} decimals; scores of 0 are not there")
     (run / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     write_hashes(run)
 

@@ -148,3 +148,12 @@ print(psutil.Process().memory_info().rss // 2**20)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 300
+
+
+def test_edges_told_apart_by_position_carry_their_span(client: TestClient) -> None:
+    address = "/api/v1/runs/example-a-fact-by-token"
+    spans = [span["name"] for span in client.get(address).json()["spans"]]
+    assert spans == ["0", "1", "2", "3", "4", "5"]
+    senders = {row["sender"] for row in _table(client, f"{address}/edges").to_pylist() if row["circuit"]}
+    assert senders
+    assert {sender.partition("@")[2] for sender in senders} <= set(spans)

@@ -3,7 +3,7 @@ import { useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } f
 import { Compared } from "./Compared";
 import { Connections } from "./Connections";
 import { exportJson, exportPng, exportSvg } from "./exporting";
-import { type Edge, type EdgeList, compare, curveOf, edgeList, shownEdges } from "./graph";
+import { type Edge, type EdgeList, compare, curveOf, edgeList, shownEdges, strongest } from "./graph";
 import { Help } from "./Help";
 import { Layers } from "./Layers";
 import { CircuitMap } from "./Map";
@@ -86,8 +86,9 @@ function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Load
   const onScene = useCallback((drawn: () => Scene) => void (scene.current = drawn), []);
   const mine = useMemo(() => shownEdges(list, view.mode, view.n), [list, view.mode, view.n]);
   const found = useMemo(() => (other ? compare(mine, shownEdges(other.list, view.mode, view.n)) : null), [mine, other, view.mode, view.n]);
-  const edges = useMemo<Edge[]>(() => (found ? [...found.values()].map(({ edge }) => edge) : mine), [found, mine]);
+  const edges = useMemo<Edge[]>(() => (found ? strongest([...found.values()].map(({ edge }) => edge), view.mode) : mine), [found, mine]);
   const sides = useMemo(() => found && new Map([...found.values()].map(({ edge, side }) => [edge.key, side])), [found]);
+  const used = useMemo(() => new Set(list.edges.filter((edge) => edge.circuit).map((edge) => edge.from.span)), [list]);
   const later = useDeferredValue(edges); // the list may follow a drag, the map must not wait for it
   const curveRows = valueOf(useTable(run, "curve"));
   const curve = useMemo(() => curveOf(curveRows ?? []), [curveRows]);
@@ -117,7 +118,7 @@ function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Load
           </div>
         </div>
         {found && other && <Compared titles={[run.title, other.run.title]} found={found} alike={run.model.layers === other.run.model.layers && run.model.heads === other.run.model.heads} />}
-        <CircuitMap run={run} edges={edges} total={list.total} view={view} sides={sides} light={theme} onScene={onScene} />
+        <CircuitMap run={run} edges={edges} total={list.total} used={used} view={view} sides={sides} light={theme} onScene={onScene} />
         <Size run={run} list={list} edges={mine} curve={curve} own={verifications?.[0]} view={view} />
       </div>
       <aside aria-label="About the circuit">

@@ -9,6 +9,7 @@ import { count, signed } from "./words";
 
 interface Props {
   run: Run;
+  /** The strongest first. */
   edges: Edge[];
   view: View;
 }
@@ -58,7 +59,7 @@ export function Connections({ run, edges, view }: Props) {
       </div>
       <p className="note" role="status">
         {count(rows)} of {count(edges.length)} connections{node ? ` of ${node}` : ""}
-        <span className="right">{view.mode === "circuit" ? "faithfulness lost without it" : "score (estimate)"}</span>
+        <span className="right">{view.mode === "circuit" && edges[0]?.effect !== null ? "faithfulness lost without it" : "score (estimate)"}</span>
       </p>
       <div className="rows" ref={holder} tabIndex={-1}>
         <ul style={{ height: virtual.getTotalSize() }}>
@@ -99,9 +100,7 @@ function listed(run: Run, edges: Edge[], view: View): Item[] {
       (!node || touches(edge, node, view.dir)) &&
       (!wanted || `${edge.sender} → ${edge.receiver} ${edge.from.span && spanWords(run, edge.from.span)}`.toLowerCase().includes(wanted)),
   );
-  const strength = (edge: Edge) => -Math.abs(weightOf(edge, view.mode));
   const layer = (edge: Edge) => (edge.to.layer === Infinity ? 1e6 : edge.to.layer);
-  if (view.sort === "strength") found.sort((a, b) => strength(a) - strength(b));
   if (view.sort === "layer") found.sort((a, b) => layer(a) - layer(b) || a.from.layer - b.from.layer);
   if (view.sort === "name") found.sort((a, b) => a.key.localeCompare(b.key, "en", { numeric: true }));
   if (view.group === "none") return found;

@@ -21,7 +21,7 @@ export function Help({ close }: { close: () => void }) {
         hinder it; wider is more.
       </p>
       <p>
-        <b>Verified circuit</b>: few edges that alone give the answer, each proven necessary by running the model without it. <b>Ranking</b>: the strongest edges by an estimate; its faithfulness is shown where it was measured, never guessed between.
+        <b>Found circuit</b>: the few edges that the search kept, which alone give the answer; an edge's exact effect is what running the circuit without it costs. <b>Ranking</b>: the strongest edges by an estimate; its faithfulness is shown where it was measured, never guessed between.
       </p>
       <h2>Keys</h2>
       <dl>

@@ -61,7 +61,7 @@ function RankCurve({ run, view }: { run: Run; view: View }) {
           {end && ` In the end: rank ${count(end.rank)}, probability ${percent(end.probability)}.`}
         </p>
       </figcaption>
-      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={lines.map((line) => `${line.kind} in the ${line.run}: rank ${line.points[0]?.rank} at first, ${line.points.at(-1)?.rank} in the end`).join(". ")}>
+      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={["Rank by layer", ...lines.map((line) => `${line.kind} in the ${line.run}: rank ${line.points[0]?.rank} at first, ${line.points.at(-1)?.rank} in the end`)].join(". ")}>
         {[1, 10, 100, 1000, 10000, 100000].filter((rank) => rank <= worst).map((rank) => (
           <g key={rank}>
             <line x1={LEFT} x2={WIDTH} y1={y(rank)} y2={y(rank)} className="grid" />

@@ -16,6 +16,8 @@ interface Props {
   run: Run;
   edges: Edge[];
   total: number;
+  /** Parts of the prompt that the circuit keeps edges at. */
+  used: Set<string>;
   view: View;
   sides: Map<string, Side> | null;
   light: string;
@@ -28,7 +30,7 @@ interface Spot {
   key: string;
 }
 
-export function CircuitMap({ run, edges, total, view, sides, light, onScene }: Props) {
+export function CircuitMap({ run, edges, total, used, view, sides, light, onScene }: Props) {
   const holder = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const zooming = useRef<ZoomBehavior<HTMLCanvasElement, unknown>>(null);
@@ -46,7 +48,7 @@ export function CircuitMap({ run, edges, total, view, sides, light, onScene }: P
     return () => observer.disconnect();
   }, []);
 
-  const layout = useMemo(() => layoutOf(run, Math.max(size.width, 200), Math.max(size.height, 200), byToken), [run, size, byToken]);
+  const layout = useMemo(() => layoutOf(run, Math.max(size.width, 200), Math.max(size.height, 200), byToken ? used : null), [run, size, byToken, used]);
   const drawn = useMemo(() => (edges.length > DRAWN ? edges.slice(0, DRAWN) : edges), [edges]);
   const ground = useMemo(() => groundOf(run, layout), [run, layout]);
   const scene = useMemo(

@@ -5,12 +5,14 @@ import { decimal, interval, percent, plural, token } from "./words";
 
 const CONDITIONS = ["model", "circuit", "complement", "random", "empty"] as const;
 const WORDS: Record<(typeof CONDITIONS)[number], string> = {
-  model: "the whole model",
-  circuit: "the circuit alone",
-  complement: "all but the circuit",
-  random: "random circuits of its size",
+  model: "whole model",
+  circuit: "circuit alone",
+  complement: "without it",
+  random: "random circuits",
   empty: "nothing kept",
 };
+/** Long names of prompts, short. */
+const SPLITS: Record<string, string> = { "the prompts it was found on": "its own prompts", "prompt and counterfactual swapped": "swapped" };
 
 export function Proof({ run, verifications }: { run: Run; verifications: Verification[] | undefined }) {
   const [chosen, choose] = useState(0);
@@ -27,8 +29,8 @@ export function Proof({ run, verifications }: { run: Run; verifications: Verific
     <div className="proof">
       <div className="choice" role="group" aria-label="Prompts it was verified on">
         {verifications.map((known, i) => (
-          <button key={i} aria-pressed={i === chosen} onClick={() => choose(i)}>
-            {known.split}
+          <button key={i} title={known.split} aria-pressed={i === chosen} onClick={() => choose(i)}>
+            {SPLITS[known.split] ?? known.split}
           </button>
         ))}
       </div>

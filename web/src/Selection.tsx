@@ -81,7 +81,7 @@ function EdgeFacts({ edge, run }: { edge: Edge; run: Run }) {
   return (
     <>
       <p>
-        What the {inWords(edge.sender, words)} writes, read by the {inWords(edge.receiver, words)}.
+        What {inWords(edge.sender, words)} writes, read by {inWords(edge.receiver, words)}.
       </p>
       <dl>
         <dt>without it alone</dt>
@@ -102,7 +102,7 @@ function NodeFacts({ run, sel }: { run: Run; sel: string }) {
   const n = run.tables.find((table) => table.name === "attribution_nodes")?.n;
   return (
     <>
-      <p>The {inWords(sel, (span) => spanWords(run, span))}.</p>
+      <p>This is {inWords(sel, (span) => spanWords(run, span))}.</p>
       {row && (
         <dl>
           <dt>writes itself</dt>

@@ -29,7 +29,7 @@ export function Size({ run, list, edges, curve, own, view }: Props) {
       <div className="size-numbers">
         <div className="choice" role="group" aria-label="What is shown">
           <button aria-pressed={!ranking} onClick={() => show({ mode: "circuit" })}>
-            Verified circuit
+            Found circuit
           </button>
           <button aria-pressed={ranking} onClick={() => show({ mode: "ranking" })}>
             Ranking
@@ -41,15 +41,15 @@ export function Size({ run, list, edges, curve, own, view }: Props) {
         <p title="Sum of |score| of the edges shown, over that of all edges. An estimate; faithfulness is measured.">
           <b>{percent(share)}</b> of all |scores|
         </p>
-        <span className="spring" />
-        <span className="key ranking">ranking</span>
-        <span className="key random">random</span>
-        <span className="key star">verified circuit</span>
       </div>
       <div className="size-numbers">
         <p className="faithfulness" role="status" data-testid="faithfulness">
           {ranking ? <RankingFaithfulness curve={curve} n={n} /> : <CircuitFaithfulness run={run} own={own} />}
         </p>
+        <span className="spring" />
+        <span className="key ranking">ranking</span>
+        <span className="key random">random</span>
+        <span className="key star">found circuit</span>
       </div>
       <Curve curve={curve} most={most} now={ranking ? n : edges.length} circuit={run.evaluation} x={(size) => SIDE + ((WIDTH - 2 * SIDE) * toStep(size)) / STEPS} />
       <input
@@ -130,7 +130,7 @@ function Curve({ curve, most, now, circuit, x }: CurveProps) {
           <i key={point.size} style={{ left: `${x(point.size) / 10}%`, top: `${(100 * y(point.faithfulness)) / HEIGHT}%` }} />
         ))}
         {circuit && circuit.edges <= most && (
-          <i className="star" style={{ left: `${x(circuit.edges) / 10}%`, top: `${(100 * y(circuit.faithfulness)) / HEIGHT}%` }} title="the verified circuit" />
+          <i className="star" style={{ left: `${x(circuit.edges) / 10}%`, top: `${(100 * y(circuit.faithfulness)) / HEIGHT}%` }} title="the found circuit" />
         )}
         {[1, 10, 100, 1000, 10000].filter((size) => size <= most).map((size) => (
           <span key={size} style={{ left: `${x(size) / 10}%` }}>

@@ -24,7 +24,7 @@ function save(blob: Blob, name: string): void {
 }
 
 const described = ({ run, edges, total, view }: Shown) =>
-  `${edges.length} of ${total} edges (${view.mode === "circuit" ? "the verified circuit" : "the ranking's strongest"}) of ${run.model.id} ${run.model.sha256.slice(0, 12)}; ${String(run.settings.ablation)} ablation, seed ${run.seed}.`;
+  `${edges.length} of ${total} edges (${view.mode === "circuit" ? "the found circuit" : "the ranking's strongest"}) of ${run.model.id} ${run.model.sha256.slice(0, 12)}; ${String(run.settings.ablation)} ablation, seed ${run.seed}.`;
 
 export const exportSvg = (shown: Shown): void =>
   save(new Blob([svg(shown.scene, palette(), shown.run.title, described(shown))], { type: "image/svg+xml" }), named(shown, "svg"));

@@ -65,8 +65,13 @@ export const weightOf = (edge: Edge, mode: string): number => (mode === "circuit
 
 export function shownEdges(list: EdgeList, mode: string, n: number): Edge[] {
   if (mode === "ranking") return list.edges.slice(0, Math.min(n, ranked(list)));
-  return list.edges.filter((edge) => edge.circuit).sort((a, b) => Math.abs(weightOf(b, mode)) - Math.abs(weightOf(a, mode)));
+  return strongest(
+    list.edges.filter((edge) => edge.circuit),
+    mode,
+  );
 }
+
+export const strongest = (edges: Edge[], mode: string): Edge[] => edges.sort((a, b) => Math.abs(weightOf(b, mode)) - Math.abs(weightOf(a, mode)));
 
 /** Share of all scores, by size, that some edges hold. */
 export const shareOf = (list: EdgeList, edges: Edge[]): number =>

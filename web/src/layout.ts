@@ -30,7 +30,9 @@ export interface Layout {
 }
 
 const LEFT = 52;
-const ENDS = 46;
+const RIGHT = 34;
+const TOP = 44;
+const BOTTOM = 62;
 
 /** The words of a span: its tokens, as the first prompt has them. */
 export function spanWords(run: Run, span: string): string {
@@ -43,25 +45,31 @@ export function spanWords(run: Run, span: string): string {
 
 const firstPosition = (run: Run, span: string): number => Math.min(...(run.spans.find((known) => known.name === span)?.positions ?? [0]));
 
-export function layoutOf(run: Run, width: number, height: number, byToken: boolean): Layout {
+/** Where a model's parts stand. Columns of the prompt in which the circuit keeps nothing are narrow. */
+export function layoutOf(run: Run, width: number, height: number, used: Set<string> | null): Layout {
+  const byToken = used !== null;
   const { layers, heads, kv_groups } = run.model;
   const spans = byToken ? run.spans.map((span) => span.name).sort((a, b) => firstPosition(run, a) - firstPosition(run, b)) : [""];
-  const wide = (width - LEFT - 16) / spans.length;
-  const columns = spans.map((span, i) => ({ span, label: byToken ? spanWords(run, span) : "", left: LEFT + i * wide, width: wide }));
-  const row = (height - 2 * ENDS) / layers;
-  const level = (layer: number) => height - ENDS - (layer + 0.3) * row;
+  const weights = spans.map((span) => (!used?.size || used.has(span) ? 1 : 0.3));
+  const unit = (width - LEFT - RIGHT) / weights.reduce((sum, weight) => sum + weight, 0);
+  const columns: Column[] = [];
+  for (const [i, span] of spans.entries()) {
+    const before = columns.at(-1);
+    columns.push({ span, label: byToken ? spanWords(run, span) : "", left: before ? before.left + before.width : LEFT, width: unit * weights[i]! });
+  }
+  const row = (height - TOP - BOTTOM) / layers;
+  const level = (layer: number) => height - BOTTOM - (layer + 0.3) * row;
   // Heads in lanes of equal width, then a gap, then the MLP.
-  const lane = wide / (heads + 2.5);
-  const inLane = (column: Column, lane_: number) => column.left + (lane_ + 0.75) * lane;
+  const inLane = (column: Column, lane: number) => column.left + ((lane + 0.75) * column.width) / (heads + 2.5);
   const share = heads / kv_groups;
   const at = (name: Name, span: string): Point => {
     const column = columns.find((known) => known.span === span) ?? columns[columns.length - 1]!;
     const middle = column.left + column.width / 2;
     switch (name.kind) {
       case "input":
-        return { x: middle, y: height - ENDS * 0.55 };
+        return { x: middle, y: height - 27 };
       case "logits":
-        return { x: byToken ? inLane(columns[columns.length - 1]!, heads / 2) : middle, y: ENDS * 0.55 };
+        return { x: byToken ? inLane(columns[columns.length - 1]!, heads / 2) : middle, y: TOP * 0.58 };
       case "mlp":
         return { x: inLane(column, heads + 0.75), y: level(name.layer) - row * 0.5 };
       case "group":

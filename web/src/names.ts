@@ -49,10 +49,10 @@ export function inWords(full: string, spans?: (span: string) => string): string 
     case "logits":
       return "the scores of the next token";
     case "mlp":
-      return `MLP of layer ${name.layer}${at}`;
+      return `the MLP of layer ${name.layer}${at}`;
     case "head":
-      return `${READS[name.reads]}attention head ${name.index} of layer ${name.layer}${at}`;
+      return `the ${READS[name.reads]}attention head ${name.index} of layer ${name.layer}${at}`;
     case "group":
-      return `${READS[name.reads]}head group ${name.index} of layer ${name.layer}${at}`;
+      return `the ${READS[name.reads]}head group ${name.index} of layer ${name.layer}${at}`;
   }
 }

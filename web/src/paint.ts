@@ -20,7 +20,7 @@ export function paint(context: CanvasRenderingContext2D, scene: Scene, colours: 
   // One path for all lines that look alike: a thousand strokes are a thousand times slower than one.
   const alike = new Map<string, Stroke[]>();
   for (const stroke of scene.strokes) {
-    const key = scene.strokes.length > 400 ? `${stroke.ink}${stroke.dashed}${Math.round(stroke.width)}${stroke.alpha.toFixed(1)}` : `${alike.size}`;
+    const key = scene.strokes.length > 400 ? `${stroke.ink}${stroke.dashed}${Math.round(2 * stroke.width)}${stroke.alpha.toFixed(1)}` : `${alike.size}`;
     const group = alike.get(key);
     if (group) group.push(stroke);
     else alike.set(key, [stroke]);
@@ -36,21 +36,27 @@ export function paint(context: CanvasRenderingContext2D, scene: Scene, colours: 
     }
     context.globalAlpha = first.alpha;
     context.strokeStyle = colours[first.ink];
-    context.lineWidth = scene.strokes.length > 400 ? Math.max(0.7, Math.round(first.width)) : first.width;
+    context.lineWidth = scene.strokes.length > 400 ? Math.max(0.5, Math.round(2 * first.width) / 2) : first.width;
     context.setLineDash(first.dashed ? [6, 5] : []);
     context.stroke();
   }
   context.setLineDash([]);
-  for (const mark of scene.marks) {
-    context.globalAlpha = mark.alpha;
+  for (const marks of Map.groupBy(scene.marks, (mark) => `${mark.shape} ${mark.ink} ${mark.ring} ${mark.alpha}`).values()) {
+    const { alpha, shape, ink, ring } = marks[0]!;
+    context.globalAlpha = alpha;
     context.beginPath();
-    if (mark.shape === "square") context.rect(mark.x - mark.size, mark.y - mark.size, 2 * mark.size, 2 * mark.size);
-    else context.arc(mark.x, mark.y, mark.size, 0, 7);
-    context.fillStyle = colours[mark.shape === "port" ? "paper" : mark.ink];
+    for (const mark of marks) {
+      if (shape === "square") context.rect(mark.x - mark.size, mark.y - mark.size, 2 * mark.size, 2 * mark.size);
+      else {
+        context.moveTo(mark.x + mark.size, mark.y);
+        context.arc(mark.x, mark.y, mark.size, 0, 2 * Math.PI);
+      }
+    }
+    context.fillStyle = colours[shape === "port" ? "paper" : ink];
     context.fill();
-    if (mark.shape === "port" || mark.ring) {
-      context.lineWidth = mark.ring ? 2.5 : 1;
-      context.strokeStyle = colours[mark.ring ? "accent" : "soft"];
+    if (shape === "port" || ring) {
+      context.lineWidth = ring ? 2.5 : 1;
+      context.strokeStyle = colours[ring ? "accent" : "soft"];
       context.stroke();
     }
   }

@@ -65,6 +65,7 @@ export function sceneOf(layout: Layout, edges: Edge[], looks: Looks): Scene {
   const picked = [looks.hover || looks.sel, ...looks.pins].filter(Boolean);
   const lit = (edge: Edge) => !picked.length || picked.some((sel) => touches(edge, sel, looks.hover && sel === looks.hover ? "both" : looks.dir));
   const curved = edges.length <= CURVED;
+  const [thin, wide] = curved ? [0.7, 7] : [0.4, 2.5];
   const strokes: Stroke[] = [];
   const marks = new Map<string, Mark>();
   const mark = (key: string, at: Point, kind: string, weight: number, on: boolean) => {
@@ -97,10 +98,10 @@ export function sceneOf(layout: Layout, edges: Edge[], looks: Looks): Scene {
       to,
       curved,
       key: edge.key,
-      width: looks.sel === edge.key ? Math.max(3, 0.7 + 7 * share) : 0.7 + 7 * share,
+      width: looks.sel === edge.key ? Math.max(3, thin + wide * share) : thin + wide * share,
       ink: side ? sideInk[side] : weight >= 0 ? "blue" : "orange",
       dashed: side ? side === "b" : weight < 0,
-      alpha: on ? 0.35 + 0.5 * Math.min(1, share * 4) : 0.06,
+      alpha: on ? (curved ? 0.35 : 0.15) + 0.5 * Math.min(1, share * (curved ? 4 : 1)) : 0.09,
     });
     const span = edge.from.span;
     mark(nodeKey(edge.from.node, span), from, edge.from.kind, Math.abs(weight), on);
@@ -113,7 +114,7 @@ export function sceneOf(layout: Layout, edges: Edge[], looks: Looks): Scene {
     bands: [],
     strokes: [...carried(edges, layout, marks), ...strokes],
     marks: [...marks.values()],
-    labels: nodeLabels([...marks.values()]),
+    labels: nodeLabels([...marks.values()], curved ? LABELS : LABELS / 4),
   };
 }
 
@@ -169,7 +170,7 @@ function carried(edges: Edge[], layout: Layout, marks: Map<string, Mark>): Strok
     for (const head of edge.into.flatMap((node) => heads.get(node) ?? [])) {
       const from = layout.at(edge.to, edge.from.span);
       // A head looks back, never ahead.
-      if (head.x < from.x - layout.columns[0]!.width / 2) continue;
+      if (head.x < from.x - layout.columns.at(-1)!.width / 2) continue;
       const key = `${endKey(edge)}~${head.key}`;
       seen.set(key, { from, to: head, curved: false, width: 1, ink: "line", dashed: false, alpha: 0.9, key: "" });
     }
@@ -200,7 +201,8 @@ function axis(run: Run, layout: Layout): Label[] {
   if (prompt) {
     const against = prompt.distractors[0] ? ` rather than “${prompt.distractors[0].trim()}”` : "";
     const at = layout.at(parse("logits"), "");
-    labels.push({ x: at.x, y: 10, text: cut(`“${prompt.answers[0]?.trim()}”${against}`, wide), size: 12, ink: "ink", align: "center" });
+    const text = cut(`“${prompt.answers[0]?.trim()}”${against}`, wide);
+    labels.push({ x: Math.min(at.x, layout.width - text.length * 3.7 - 6), y: 10, text, size: 12, ink: "ink", align: "center" });
   }
   return labels;
 }
@@ -208,11 +210,11 @@ function axis(run: Run, layout: Layout): Label[] {
 export const cut = (text: string, letters: number): string => (text.length <= letters ? text : `${text.slice(0, Math.max(1, Math.floor(letters) - 1))}…`);
 
 /** Names beside the nodes, the largest first; one that would cover another is left to its hover. */
-function nodeLabels(marks: Mark[]): Label[] {
+function nodeLabels(marks: Mark[], most: number): Label[] {
   const taken: { left: number; right: number; y: number }[] = marks.map((mark) => ({ left: mark.x - mark.size, right: mark.x + mark.size, y: mark.y }));
   const placed: Label[] = [];
   const free = (left: number, right: number, y: number) => !taken.some((box) => left < box.right && right > box.left && Math.abs(box.y - y) < 11);
-  for (const mark of [...marks].sort((a, b) => Number(b.ring) - Number(a.ring) || b.size - a.size).slice(0, LABELS)) {
+  for (const mark of [...marks].sort((a, b) => Number(b.ring) - Number(a.ring) || b.size - a.size).slice(0, most)) {
     if (mark.alpha < 1 && !mark.ring) continue;
     const text = mark.shape === "port" ? parse(mark.key.replace(/@.*/, "")).reads : mark.key.replace(/@.*/, "");
     const wide = text.length * 6.4;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
@@ -19,7 +19,9 @@ from wheatstone.studio._tables import MOST, edge_columns, ipc, named_table
 
 ARROW = "application/vnd.apache.arrow.stream"
 router = APIRouter(prefix="/api/v1", responses=RESPONSES)
-_BYTES = {200: {"content": {ARROW: {"schema": {"type": "string", "format": "binary"}}}}}
+_BYTES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {ARROW: {"schema": {"type": "string", "format": "binary"}}}}
+}
 
 
 def _library(request: Request) -> Library:

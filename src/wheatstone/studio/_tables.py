@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from jaxtyping import Int
 from pydantic import ValidationError
 
 from wheatstone._errors import RunError
@@ -41,15 +41,18 @@ def edge_columns(run: Path, limit: int = MOST) -> pa.Table:
     Raises:
         RunError: a file is missing or damaged.
     """
-    kept = kept_edges(run)
-    ranked = _read(file_of(run, "edges.parquet")).select(["sender", "receiver", "score"])
+    ranked = _read(file_of(run, "edges.parquet")).select(["sender", "receiver", "score"]).unify_dictionaries()
+    (senders, sending), (receivers, receiving) = (_coded(ranked, name) for name in ("sender", "receiver"))
+    # One number for each pair of ends.
+    code = sending * len(receivers) + receiving
+    kept = {
+        senders[sender] * len(receivers) + receivers[receiver]: effect
+        for (sender, receiver), effect in kept_edges(run).items()
+        if sender in senders and receiver in receivers
+    }
+    inside = np.isin(code, list(kept))
     strength = np.nan_to_num(np.abs(ranked["score"].to_numpy().astype(np.float64)))
     order = np.argsort(-strength, kind="stable")
-    names = pa.array([f"{sender}>{receiver}" for sender, receiver in kept], pa.string())
-    pairs = [ranked[name].cast(pa.string()) for name in ("sender", "receiver")]
-    where = pc.index_in(pc.binary_join_element_wise(*pairs, ">"), value_set=names).combine_chunks()
-    effects = pa.array(list(kept.values()), pa.float32()).take(where)
-    inside = pc.is_valid(where).to_numpy(zero_copy_only=False)
     chosen = np.concatenate([order[:limit], order[limit:][inside[order[limit:]]]])
     rank = np.empty(len(order), np.int32)
     rank[order] = np.arange(1, len(order) + 1)
@@ -58,12 +61,22 @@ def edge_columns(run: Path, limit: int = MOST) -> pa.Table:
         {
             **{name: columns[name].cast(pa.dictionary(pa.int32(), pa.string())) for name in ("sender", "receiver")},
             "score": columns["score"].cast(pa.float32()),
-            "effect": effects.take(pa.array(chosen)),
+            "effect": pa.array([kept.get(pair) for pair in code[chosen].tolist()], pa.float32()),
             "circuit": pa.array(inside[chosen]),
             "rank": pa.array(rank[chosen]),
         }
     )
-    return table.replace_schema_metadata({"edges": str(len(order)), "weight": repr(float(strength.sum()))})
+    with sound(run):
+        total = (read_json(run, "circuit.json").get("evaluation") or {}).get("total_edges", len(order))
+    return table.replace_schema_metadata({"edges": str(total), "weight": repr(float(strength.sum()))})
+
+
+def _coded(table: pa.Table, name: str) -> tuple[dict[str, int], Int[np.ndarray, " edge"]]:
+    """A column of names as numbers, and the number of each name."""
+    column = table[name].combine_chunks().dictionary_encode()
+    return {value: at for at, value in enumerate(column.dictionary.to_pylist())}, column.indices.to_numpy().astype(
+        np.int64
+    )
 
 
 def kept_edges(run: Path) -> dict[tuple[str, str], float | None]:
