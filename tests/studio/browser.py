@@ -63,6 +63,7 @@ def write_large(folder: Path) -> Path:
         document = json.loads((folder / name).read_text(encoding="utf-8"))
         document["model"] |= {"layers": LAYERS, "heads": HEADS, "kv_groups": HEADS}
         if name == "circuit.json":
+            document["evaluation"]["total_edges"] = EDGES
             document["edges"] = [{"from": a, "to": b, "score": 1.0, "effect": 0.1} for a, b in pairs[:10]]
         else:
             document["title"] = "5,000 nodes and 20,000 edges"
