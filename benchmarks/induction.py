@@ -11,6 +11,7 @@ It is a llama whose MLPs write zero, so that every part of Wheatstone that takes
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -114,13 +115,20 @@ class InductionModel:
         )
 
 
-def train_induction(*, heads: int = 1, seed: int = 0, most_steps: int = 600) -> InductionModel:
+Watch = Callable[[int, LlamaForCausalLM, float], None]
+"""Told of (batches trained on, the module as it is, the last batch's loss)."""
+
+
+def train_induction(
+    *, heads: int = 1, seed: int = 0, most_steps: int = 600, watch: Watch | None = None
+) -> InductionModel:
     """Trains the model until it repeats sequences; some five seconds of one core.
 
     Args:
         heads: per layer; of 32 dimensions in all.
         seed: of weights and sequences.
         most_steps: after how many batches to give up.
+        watch: told of every batch.
 
     Raises:
         RuntimeError: the loss is still above `GOAL`.
@@ -155,6 +163,8 @@ def train_induction(*, heads: int = 1, seed: int = 0, most_steps: int = 600) -> 
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
+        if watch:
+            watch(step + 1, module, loss.item())
         if loss < GOAL:
             model = wrap_model(module, tokenizer_of(WORDS), id=f"induction-{heads}-{seed}")
             return InductionModel(model, loss.item(), step + 1)

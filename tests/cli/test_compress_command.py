@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import random
+import resource
+import signal
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -73,3 +79,37 @@ def test_bits_with_a_circuit_ablated(cli: Cli, refused: Refused, model: str, tmp
     assert f"{len(edges[edges])} edges" in page.read_text(encoding="utf-8")
     assert "as many tokens" in refused(*said[:-1], "w4")
     assert "--ablate RUN" in refused("bits", "w1", "--model", model, "--counterfactual", "w2")
+
+
+def test_a_full_disk_leaves_nothing(cli: Cli, model: str, tmp_path: Path) -> None:
+    data, folder = tmp_path / "in.txt", tmp_path / "full"
+    data.write_bytes(random.Random(0).randbytes(4000))  # stored as it is: more than may be written
+    folder.mkdir()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, before[1]))
+    try:
+        done = cli("compress", data, "--out", folder / "out", "--model", model)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert done.code == 1, done
+    assert "File too large" in done.err.splitlines()[-1]
+    assert list(folder.iterdir()) == []
+
+
+def test_ctrl_c_leaves_nothing(cli: Cli, model: str, tmp_path: Path) -> None:
+    data, folder = tmp_path / "in.txt", tmp_path / "out"
+    data.write_text(" ".join(f"w{at % 40}" for at in range(20_000)))
+    folder.mkdir()
+
+    def interrupt() -> None:
+        while not list(folder.glob(".*/out")):  # until the file is being written
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    watcher = threading.Thread(target=interrupt, daemon=True)
+    watcher.start()
+    done = cli("compress", data, "--out", folder / "out", "--model", model)
+    watcher.join()
+    assert done.code == 130, done
+    assert "interrupted; nothing unfinished was left behind" in done.err
+    assert list(folder.iterdir()) == []

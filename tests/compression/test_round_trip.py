@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -17,6 +18,8 @@ from transformers import PreTrainedTokenizerFast
 
 import wheatstone as ws
 from wheatstone.compression import Chunking, Compressed, compress, decompress
+from wheatstone.compression._alphabet import Alphabet
+from wheatstone.compression._blocks import BlockCoder
 from wheatstone.models import ResidualModel
 
 SMALL = Chunking(window=8, overlap=3, lanes=3, stretch=10, block=100)
@@ -101,3 +104,13 @@ def test_another_model_is_refused(worded: ResidualModel) -> None:
     with pytest.raises(ws.ModelError, match="the model that compressed this"):
         decompress(other, io.BytesIO(code), out)
     assert out.getvalue() == b""
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(max_size=300), mixing=st.booleans())
+def test_bytes_that_would_be_stored_come_back_from_their_code_too(
+    worded: ResidualModel, data: bytes, mixing: bool
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        coder = BlockCoder(worded, Alphabet(worded.tokenizer, worded.vocabulary), SMALL, mixing, pool)
+        assert coder.decode(coder.coded(data, lambda _: None)[0], lambda _: None) == data

@@ -47,6 +47,12 @@ class BlockCoder:
 
     def encode(self, data: bytes, advance: Advance) -> tuple[Block, float]:
         """A block, and −Σ log₂ p of its symbols; the bytes as they are where coding gains nothing."""
+        block, bits = self.coded(data, advance)
+        stored = Block(STORED, len(data), zlib.crc32(data), 0, (data,))
+        return (block, bits) if len(block) < len(stored) else (stored, 8.0 * len(data))
+
+    def coded(self, data: bytes, advance: Advance) -> tuple[Block, float]:
+        """A block coded by the model, and −Σ log₂ p of its symbols."""
         symbols = np.array(self.alphabet.symbols(data), dtype=np.int32)
 
         def code(group: list[Stretch]) -> tuple[bytes, float]:
@@ -61,8 +67,7 @@ class BlockCoder:
 
         codes = list(self.pool.map(code, groups_of(len(symbols), self.chunking)))
         block = Block(CODED, len(data), zlib.crc32(data), len(symbols), tuple(code for code, _ in codes))
-        stored = Block(STORED, len(data), zlib.crc32(data), 0, (data,))
-        return (block, sum(bits for _, bits in codes)) if len(block) < len(stored) else (stored, 8.0 * len(data))
+        return block, sum(bits for _, bits in codes)
 
     def decode(self, block: Block, advance: Advance) -> bytes:
         """What a block was made of.

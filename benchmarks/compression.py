@@ -1,0 +1,83 @@
+"""The compressor measured, and bits as a measure, on SmolLM2-135M and on small models made here.
+
+    python benchmarks/compression.py [--parts coded,throughput,…] [--size 102400] [--windows 2] [--write]
+
+Rows lie in docs/results/compression.jsonl as they come; a part whose rows are there is not run again, so that a run
+that was stopped goes on. `--write` puts the tables into docs/results/compression.md and the picture into docs/images,
+without running anything where `--parts none` is given. `--part coded --size 1000000` takes some half an hour of one
+idle core; everything else minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does
+
+import torch
+from compression_measure import sequences, training
+from compression_parts import coded, kinds, random_files, throughput
+from compression_tables import tables
+
+import wheatstone as ws
+
+Row = dict[str, Any]
+RESULTS = Path(__file__).parents[1] / "docs/results/compression.jsonl"
+TINY = Path(__file__).parents[1] / "tests"
+
+
+def tiny() -> ws.ResidualModel:
+    """The tests' random llama of 40 words, for what asks nothing of a model but to be one."""
+    sys.path.insert(0, str(TINY))
+    from tiny import make_tiny  # pyright: ignore[reportMissingImports,reportUnknownVariableType]
+
+    return make_tiny("llama", torch.float32)  # pyright: ignore[reportUnknownVariableType]
+
+
+def rows(part: str | None = None) -> list[Row]:
+    """What is there, of one part or of all."""
+    lines = RESULTS.read_text(encoding="utf-8").splitlines() if RESULTS.exists() else []
+    found = [json.loads(line) for line in lines]
+    return [row for row in found if part in (None, row["part"])]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--parts", default="sequences,throughput,training,random,kinds,coded", help="which to run")
+    parser.add_argument("--size", type=int, default=102_400, help="bytes of the books that are coded")
+    parser.add_argument("--windows", type=int, default=2, help="windows drawn from each kind of text")
+    parser.add_argument("--files", type=int, default=1000, help="random files")
+    parser.add_argument("--write", action="store_true", help="write docs/results/compression.md and its picture")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    model = ws.load_model("smollm2-135m")
+    parts: dict[str, tuple[str, Callable[[], Iterator[Row]]]] = {
+        "sequences": ("smollm2-135m/", lambda: sequences(model)),
+        "throughput": ("16/", lambda: throughput(model, 16, 8)),
+        "training": ("0/", lambda: training(0)),
+        "random": (f"tiny/{options.files}", lambda: random_files(tiny(), options.files)),
+        "kinds": ("smollm2-135m/", lambda: kinds(model, options.windows, {row["key"] for row in rows("kinds")})),
+        "coded": (f"{options.size}/", lambda: coded(model, options.size, {row["key"] for row in rows("coded")})),
+    }
+    for part in options.parts.split(","):
+        if part not in parts:
+            continue
+        start, run = parts[part]
+        if part not in ("kinds", "coded") and any(row["key"].startswith(start) for row in rows(part)):
+            continue
+        for row in run():
+            with RESULTS.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"part": part, **row}, ensure_ascii=False) + "\n")
+            print(part, row["key"], flush=True)
+    if options.write:
+        tables(rows(), RESULTS.parents[1])
+
+
+if __name__ == "__main__":
+    main()
