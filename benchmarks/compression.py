@@ -61,7 +61,7 @@ def main() -> None:
         "sequences": ("smollm2-135m/", lambda: sequences(model)),
         "throughput": ("16/", lambda: throughput(model, 16, 8)),
         "training": ("0/", lambda: training(0)),
-        "random": (f"tiny/{options.files}", lambda: random_files(tiny(), options.files)),
+        "random": (f"tiny-llama/{options.files}", lambda: random_files(tiny(), options.files)),
         "kinds": ("smollm2-135m/", lambda: kinds(model, options.windows, {row["key"] for row in rows("kinds")})),
         "coded": (f"{options.size}/", lambda: coded(model, options.size, {row["key"] for row in rows("coded")})),
     }

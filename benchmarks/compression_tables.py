@@ -137,8 +137,8 @@ def sequences(rows: Sequence[Row]) -> Iterator[str]:
         prompt = row["prompt"].replace("\n", " / ")
         yield f"| {row['name']} | `{prompt}` | {row['answer'].strip()} | {row['bits']:.2f} | {'yes' if row['right'] else 'no'} |"
     yield """
-Well-known sequences of small numbers come out right; a rule that has to be worked out (Fibonacci from 3 and 7, cubes, sums
-of two digits) does not. One prompt each: it shows what this model has seen often, not that it knows a rule.
+One prompt each. Being right shows that the text was foreseen, not that a rule is known: of well-known sequences some are
+missed, and where the numbers must be worked out from the two before, none is right.
 """
 
 
@@ -159,7 +159,7 @@ def training(rows: Sequence[Row]) -> Iterator[str]:
         )
     last = rows[-1]
     yield (
-        f"\nThe bits fall when both heads' attention rises, and what the circuit is worth rises with it: {last['ablated'] - last['intact']:.1f} bits a token at the end.\n"
+        f"\nAbout half of the bits go before either head's attention has formed; the rest as it forms. The circuit's worth rises throughout: {last['ablated'] - last['intact']:.1f} bits a token at the end.\n"
         f"Alone the five edges need {last['alone']:.1f} bits against {np.log2(24):.1f} of an even guess among 24 words: here they are necessary, not\n"
         "sufficient. A model that is wrong with confidence pays more than an even guess, so bits above that are no measure of size.\n"
         "One seed and one task: that bits and circuit come together here does not say that they do in language models.\n"
