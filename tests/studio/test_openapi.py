@@ -21,8 +21,8 @@ SCHEMA = schemathesis.openapi.from_dict(APP.openapi())
 SCHEMA.app = APP
 
 
-@SCHEMA.parametrize()
-@settings(max_examples=8, deadline=None, database=None, suppress_health_check=[*HealthCheck])  # pyright: ignore
+@SCHEMA.parametrize()  # pyright: ignore[reportUntypedFunctionDecorator]
+@settings(max_examples=8, deadline=None, database=None, suppress_health_check=[*HealthCheck])  # pyright: ignore[reportArgumentType]
 def test_no_request_breaks_the_server(case: Case[Any]) -> None:
     response = case.call(headers={"host": "127.0.0.1"})
     assert response.status_code < 500
