@@ -19,7 +19,9 @@ demo: $(STAMP)  ## find the circuit behind "The official language of France is" 
 		--answer " French" --distractor " Japanese" \
 		--faithfulness 0.9 --out runs/france --force
 
-test: $(STAMP) $(if $(NPM),$(APP))  ## the whole test suite (pulls SmolLM2-135M once)
+test: $(STAMP)  ## the whole test suite (pulls SmolLM2-135M once)
+	@if test -f $(APP) || { test -n "$(NPM)" && npm view react version >/dev/null 2>&1; }; then $(MAKE) --no-print-directory web; \
+	else echo "the web app is not built, for there is no npm or no registry; the tests that need it are skipped"; fi
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope
 
 lint: $(STAMP)  ## ruff, pyright, import-linter
