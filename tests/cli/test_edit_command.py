@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from commands import Cli, Refused
 
+from wheatstone.circuits import Circuit
 from wheatstone.editing import METHODS, load_edit
 from wheatstone.figures import trace_chart
 from wheatstone.models import load_model
@@ -45,6 +46,36 @@ def test_an_edit_is_a_run(cli: Cli, words: tuple[object, ...], tmp_path: Path, o
     assert (out / "figures" / "trace.svg").stat().st_size > 1000
     assert "w30" in (out / "report.html").read_text()
     assert [entry["verb"] for entry in cli("runs", "--json").document] == ["edit"]
+
+
+def test_a_compared_edit_says_what_it_did_to_the_circuit(
+    cli: Cli, refused: Refused, words: tuple[object, ...], tmp_path: Path, own_home: Path
+) -> None:
+    assert "--counterfactual" in refused(*words, "--compare")
+    out = tmp_path / "run"
+    compare = ("--compare", "--counterfactual", "w9", "--edges", 30, "--neighbour", "w5", "--neighbour", "w6")
+    shown = cli(*words, "--method", "ft-m", "--layer", 1, *compare, "--out", out, "--json")
+    assert shown.code == 0, shown.err
+    found = shown.document["comparison"]
+    edges = pq.read_table(out / "edit_edges.parquet").to_pylist()
+    assert found["circuit"]["edges"] == {
+        state: sum(row["state"] == state for row in edges) for state in ("kept", "gone", "new")
+    }
+    assert len(Circuit.load(out / "before.circuit.json")) == len(Circuit.load(out / "after.circuit.json")) == 30
+    ranks = {
+        (row["state"], row["layer"]): row["rank"]
+        for row in pq.read_table(out / "edit_lens.parquet").to_pylist()
+        if (row["site"], row["object"]) == ("last", "new")
+    }
+    answer = shown.document["answers"][0]
+    assert (ranks["before", 3], ranks["after", 3]) == (answer["rank_before"], answer["rank_after"])
+    assert {row["subject"] for row in pq.read_table(out / "edit_leak.parquet").to_pylist()} == {"w2", "w5", "w6"}
+    assert sum(found["writers"]["gain"].values()) == pytest.approx(found["writers"]["direct_logit"]["gain"])
+    assert damaged_files(out) == []
+    assert (out / "figures" / "comparison.svg").stat().st_size > 1000
+    page = (out / "report.html").read_text()
+    assert "What it did to the circuit" in page
+    assert "of 2 neighbours say something else" in page
 
 
 def test_rome_by_tracing_and_nothing_written(cli: Cli, words: tuple[object, ...], own_home: Path) -> None:

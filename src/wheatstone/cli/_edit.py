@@ -33,6 +33,35 @@ def edit(
     trace: Annotated[
         bool, typer.Option("--trace", help="Also trace the prompt causally, at every token, layer and site.")
     ] = False,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Also compare circuit, ranks by layer, writers and neighbours."),
+    ] = False,
+    counterfactual: Annotated[
+        str | None,
+        typer.Option(
+            "--counterfactual",
+            help="With --compare: a subject of as many tokens; by default one of the bundled relation that asks so.",
+        ),
+    ] = None,
+    neighbour: Annotated[
+        list[str] | None,
+        typer.Option("--neighbour", help="With --compare: a subject beside the edited one; may be repeated."),
+    ] = None,
+    circuit_method: Annotated[
+        str,
+        typer.Option("--circuit-method", help="With --compare: a scoring method, or `verified` for a search."),
+    ] = "eap-ig",
+    edges: Annotated[
+        int, typer.Option("--edges", help="With --compare: edges of each circuit, the first of its ranking.")
+    ] = 200,
+    faithfulness: Annotated[
+        float | None,
+        typer.Option(
+            "--faithfulness",
+            help="With --compare: take the smallest circuits that reach it instead; 0.9 of a search by default.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "--save", help="Folder of the run to write, the edit in it; nothing by default."),
@@ -69,6 +98,7 @@ def edit(
         report("starting", 0, None)
         from wheatstone.editing import METHODS, EditRequest
         from wheatstone.figures import render_edit
+        from wheatstone.lenses import CircuitSettings, ComparisonSettings
         from wheatstone.models import load_model
         from wheatstone.runs import EditSettings, run_edit
 
@@ -87,7 +117,11 @@ def edit(
             ) from error
         loaded = load_model(model, device=device, dtype=dtype, report=report)
         report("starting", 1, 1)
-        settings = EditSettings(method=method, layer=layer, trace=trace, also=tuple(also or ()))
+        circuit = CircuitSettings(method=circuit_method, edges=edges, faithfulness=faithfulness)
+        compared = ComparisonSettings(circuit, counterfactual=counterfactual, subjects=tuple(neighbour or ()))
+        settings = EditSettings(
+            method=method, layer=layer, trace=trace, also=tuple(also or ()), compare=compared if compare else None
+        )
         run = run_edit(loaded, request, settings, report=report)
         if out is not None:
             with new_run(out, force=force) as folder:
@@ -109,6 +143,11 @@ def edit(
     output.print(table)
     for note in run.edit.notes:
         output.print(note, markup=False)
+    if run.comparison is not None:
+        from wheatstone.figures import comparison_words
+
+        for sentence in comparison_words(run.comparison.summary):
+            output.print(sentence, markup=False)
     output.print(f"perplexity on held-out text × {run.perplexity:.3f}; undone, bit for bit ({seconds:.0f} s)")
     if out is not None:
         output.print(f"run      {out}\nreport   {page}", markup=False)

@@ -8,6 +8,7 @@ from wheatstone.editing._case import Case as Case
 from wheatstone.editing._case import Probe as Probe
 from wheatstone.editing._case import relation_cases as relation_cases
 from wheatstone.editing._case_files import read_cases as read_cases
+from wheatstone.editing._contexts import keys_at as keys_at
 from wheatstone.editing._delta import Delta as Delta
 from wheatstone.editing._delta import Dense as Dense
 from wheatstone.editing._delta import LowRank as LowRank
@@ -38,6 +39,7 @@ from wheatstone.editing._tracing import TracingSettings as TracingSettings
 from wheatstone.editing._tracing import causal_trace as causal_trace
 from wheatstone.editing._tracing import trace_rows as trace_rows
 from wheatstone.editing._tracing import traced_layer as traced_layer
+from wheatstone.editing._weights import down_projections as down_projections
 from wheatstone.editing._weights import weights_hash as weights_hash
 
 __all__ = [
@@ -67,9 +69,11 @@ __all__ = [
     "baseline_of",
     "causal_trace",
     "continuations",
+    "down_projections",
     "evaluate",
     "held_out_loss",
     "key_statistics",
+    "keys_at",
     "load_edit",
     "make_edit",
     "read_cases",

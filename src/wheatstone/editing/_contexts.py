@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from wheatstone.editing._asked import Asked, asked
@@ -42,5 +42,12 @@ def in_contexts(model: ResidualModel, request: Asked, contexts: int) -> list[Ask
 def keys_of(model: ResidualModel, layer: int, contexts: Sequence[Asked]) -> Float[Tensor, "context neuron"]:
     """What the layer's memory is asked with at the subject's last token."""
     tokens = Tokens.of([one.prompt for one in contexts], model.device)
+    return keys_at(model, layer, tokens, torch.tensor([one.key_at for one in contexts], device=model.device))
+
+
+def keys_at(
+    model: ResidualModel, layer: int, tokens: Tokens, positions: Int[Tensor, " batch"]
+) -> Float[Tensor, "batch neuron"]:
+    """What the layer's memory is asked with at a position of each prompt."""
     neurons, _, _ = mlp_inside(model, tokens, layer)
-    return at(neurons, torch.tensor([one.key_at for one in contexts], device=model.device))
+    return at(neurons, positions)

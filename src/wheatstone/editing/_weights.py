@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from wheatstone._errors import ModelError, RequestError
-from wheatstone.editing._delta import LowRank
+from wheatstone.editing._delta import Delta, LowRank
 from wheatstone.models import ResidualModel
 
 
@@ -68,6 +68,10 @@ class Projection:
         values, keys = values.contiguous(), keys.contiguous()
         return LowRank(values, keys) if self.upright else LowRank(keys, values)
 
+    def read(self, delta: Delta) -> Float[Tensor, "neuron d_model"]:
+        """What a delta of this weight answers to each neuron: keys times it is what it adds to the output."""
+        return delta.change.T if self.upright else delta.change
+
 
 def down_projection(model: ResidualModel, layer: int) -> Projection:
     """The matrix of a layer's MLP that facts are written into.
@@ -92,3 +96,15 @@ def down_projection(model: ResidualModel, layer: int) -> Projection:
             do="load the model whole, unquantised, on one device",
         )
     return Projection(layer, f"{name}.weight", module)
+
+
+def down_projections(model: ResidualModel, names: Iterable[str]) -> list[Projection]:
+    """Of some weights, those that are an MLP's last projection, in order of layers.
+
+    Args:
+        model: the model.
+        names: of weights, such as an edit's deltas.
+    """
+    chosen = set(names)
+    dense = (down_projection(model, block.index) for block in model.blocks if block.dense)
+    return [projection for projection in dense if projection.name in chosen]

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from wheatstone.figures._bits import bits_page as bits_page
     from wheatstone.figures._bits import circuit_bits_page as circuit_bits_page
     from wheatstone.figures._edit import render_edit as render_edit
+    from wheatstone.figures._edit_comparison import comparison_chart as comparison_chart
+    from wheatstone.figures._edit_comparison import comparison_words as comparison_words
     from wheatstone.figures._edit_trace import trace_chart as trace_chart
     from wheatstone.figures._explain import claims_of as claims_of
     from wheatstone.figures._explain import render_explanation as render_explanation
@@ -47,6 +49,8 @@ _WHERE = {
     "claims_of": "wheatstone.figures._explain",
     "render": "wheatstone.figures._render",
     "render_edit": "wheatstone.figures._edit",
+    "comparison_chart": "wheatstone.figures._edit_comparison",
+    "comparison_words": "wheatstone.figures._edit_comparison",
     "trace_chart": "wheatstone.figures._edit_trace",
     "render_all": "wheatstone.figures._registry",
     "render_explanation": "wheatstone.figures._explain",

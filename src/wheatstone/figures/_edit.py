@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from wheatstone._errors import RunError
+from wheatstone.figures._edit_comparison import comparison_chart, comparison_part
 from wheatstone.figures._edit_trace import trace_chart
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
 from wheatstone.figures._render import png_of
@@ -22,7 +23,7 @@ _CAPTION = (
 
 
 def render_edit(run: Path) -> list[Path]:
-    """Writes `report.html`, and `figures/trace.svg` and `.png` where the prompt was traced, into a run folder.
+    """Writes `report.html`, and `figures/trace.svg` and `.png` where the prompt was traced, and likewise `comparison`.
 
     Returns:
         The files written.
@@ -45,12 +46,7 @@ def render_edit(run: Path) -> list[Path]:
         title = f"Where {quoted(request['subject'])} is recalled"
         drawn = Picture.of(trace_chart(pq.read_table(run / "trace.parquet").to_pylist(), title))
         pictures = (PagePicture("trace", drawn, _CAPTION),)
-        folder = run / "figures"
-        folder.mkdir(exist_ok=True)
-        svg, png = folder / "trace.svg", folder / "trace.png"
-        svg.write_text(drawn.svg, encoding="utf-8")
-        png.write_bytes(png_of(drawn.svg))
-        written += [svg, png]
+        written += _files(run, "trace", drawn)
     answers = summary["answers"]
     first = answers[0]
     lead = [
@@ -81,6 +77,11 @@ def render_edit(run: Path) -> list[Path]:
     parts = [PagePart("What the model says", tables=(table,)), PagePart("How it was made", tuple(summary["notes"]))]
     if pictures:
         parts.append(PagePart("Where the fact is recalled", pictures=pictures))
+    if summary["comparison"]:
+        rows = {name: pq.read_table(run / f"edit_{name}.parquet").to_pylist() for name in ("lens", "edges", "leak")}
+        drawn = Picture.of(comparison_chart(rows["lens"], summary["comparison"]))
+        written += _files(run, "comparison", drawn)
+        parts.append(comparison_part(summary["comparison"], rows["edges"], rows["leak"], drawn))
     facts = {
         "method": summary["method"],
         "weights": ", ".join(f"{name} {shape}" for name, shape in summary["weights"].items()),
@@ -92,3 +93,13 @@ def render_edit(run: Path) -> list[Path]:
     page = run / "report.html"
     page.write_text(page_of("edit", title, lead, parts, list(facts.items())), encoding="utf-8")
     return [*written, page]
+
+
+def _files(run: Path, name: str, drawn: Picture) -> list[Path]:
+    """A picture as files of its run."""
+    folder = run / "figures"
+    folder.mkdir(exist_ok=True)
+    svg, png = folder / f"{name}.svg", folder / f"{name}.png"
+    svg.write_text(drawn.svg, encoding="utf-8")
+    png.write_bytes(png_of(drawn.svg))
+    return [svg, png]

@@ -23,6 +23,22 @@ from wheatstone.lenses._competition import competition as competition
 from wheatstone.lenses._competition import strengths as strengths
 from wheatstone.lenses._competition import strongest_path as strongest_path
 from wheatstone.lenses._competition_section import RungStrength as RungStrength
+from wheatstone.lenses._edit_circuit import CircuitChange as CircuitChange
+from wheatstone.lenses._edit_circuit import CircuitSettings as CircuitSettings
+from wheatstone.lenses._edit_circuit import EdgeChange as EdgeChange
+from wheatstone.lenses._edit_circuit import circuit_change as circuit_change
+from wheatstone.lenses._edit_comparison import ComparisonSettings as ComparisonSettings
+from wheatstone.lenses._edit_comparison import EditComparison as EditComparison
+from wheatstone.lenses._edit_comparison import compare_edit as compare_edit
+from wheatstone.lenses._edit_leak import Leak as Leak
+from wheatstone.lenses._edit_leak import LeakRow as LeakRow
+from wheatstone.lenses._edit_leak import leak as leak
+from wheatstone.lenses._edit_question import EditQuestion as EditQuestion
+from wheatstone.lenses._edit_question import edit_question as edit_question
+from wheatstone.lenses._edit_writers import ObjectByLayer as ObjectByLayer
+from wheatstone.lenses._edit_writers import WriterChange as WriterChange
+from wheatstone.lenses._edit_writers import WritersChange as WritersChange
+from wheatstone.lenses._edit_writers import writers_change as writers_change
 from wheatstone.lenses._greater_than import YEAR_FORMS as YEAR_FORMS
 from wheatstone.lenses._greater_than import YearCell as YearCell
 from wheatstone.lenses._greater_than import YearForm as YearForm
@@ -93,8 +109,14 @@ __all__ = [
     "YEAR_FORMS",
     "AttentionRow",
     "BegunFact",
+    "CircuitChange",
+    "CircuitSettings",
+    "ComparisonSettings",
     "Competition",
     "CompetitionRow",
+    "EdgeChange",
+    "EditComparison",
+    "EditQuestion",
     "Enrichment",
     "Explanation",
     "Extraction",
@@ -106,6 +128,8 @@ __all__ = [
     "IoiHead",
     "IoiHeads",
     "Kept",
+    "Leak",
+    "LeakRow",
     "LensPlace",
     "LensPoint",
     "LensRow",
@@ -116,6 +140,7 @@ __all__ = [
     "NeuronAttribution",
     "NeuronOfMlp",
     "NodeAttribution",
+    "ObjectByLayer",
     "PromptAttribution",
     "Propagation",
     "Readout",
@@ -133,6 +158,8 @@ __all__ = [
     "TunedLens",
     "Verdict",
     "VocabularyPush",
+    "WriterChange",
+    "WritersChange",
     "WrongFact",
     "WrongWriter",
     "YearCell",
@@ -144,10 +171,13 @@ __all__ = [
     "attribute_tokens",
     "attribution",
     "begun_otherwise",
+    "circuit_change",
+    "compare_edit",
     "competition",
     "continued",
     "copying_ladder",
     "direct_effects",
+    "edit_question",
     "hallucination",
     "head_attention",
     "head_roles",
@@ -155,6 +185,7 @@ __all__ = [
     "in_any_case",
     "in_context",
     "ioi_heads",
+    "leak",
     "logit_lens",
     "mlps_to_logits",
     "reappearance",
@@ -167,6 +198,7 @@ __all__ = [
     "strongest_path",
     "task_circuits",
     "vocabulary",
+    "writers_change",
     "year_cells",
     "year_forms",
     "year_pairs",

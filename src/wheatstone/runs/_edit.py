@@ -24,7 +24,7 @@ from wheatstone.editing import (
     trace_rows,
     weights_hash,
 )
-from wheatstone.lenses import Table
+from wheatstone.lenses import ComparisonSettings, EditComparison, Table, compare_edit, edit_question
 from wheatstone.models import ResidualModel
 from wheatstone.runs._folder import write_json
 from wheatstone.runs._manifest import manifest_without_prompts
@@ -43,12 +43,14 @@ class EditSettings:
         layer: where to write; by default where causal tracing peaks.
         trace: also trace the prompt causally, at all tokens and sites.
         also: other prompts to look at before and after.
+        compare: also compare circuits, writers and neighbours before and after.
     """
 
     method: str = "r-rome"
     layer: int | None = None
     trace: bool = False
     also: tuple[str, ...] = ()
+    compare: ComparisonSettings | None = None
 
 
 class AnswerRow(NamedTuple):
@@ -88,6 +90,7 @@ class EditRun:
     trace: tuple[TraceRow, ...]
     perplexity: float
     seconds: dict[str, float]
+    comparison: EditComparison | None = None
 
     def summary(self) -> dict[str, Any]:
         """What the command prints as JSON."""
@@ -100,6 +103,7 @@ class EditRun:
             "perplexity": self.perplexity,
             "undone": True,
             "notes": list(self.edit.notes),
+            "comparison": None if self.comparison is None else self.comparison.summary,
         }
 
     def save(self, folder: Path) -> None:
@@ -112,6 +116,11 @@ class EditRun:
         write_table(Table(AnswerRow, self.answers), folder / "answers.parquet")
         if self.trace:
             write_table(Table(TraceRow, self.trace), folder / "trace.parquet")
+        if self.comparison is not None:
+            for name, table in self.comparison.tables.items():
+                write_table(table, folder / f"{name}.parquet")
+            self.comparison.circuit.before.save(folder / "before.circuit.json")
+            self.comparison.circuit.after.save(folder / "after.circuit.json")
         save_edit(self.edit, folder)
 
 
@@ -127,6 +136,9 @@ def run_edit(
         report: told how far it is.
     """
     started = time.perf_counter()
+    if settings.compare is not None:  # refused before the edit is made
+        settings.compare.circuit.check()
+        edit_question(model, request, settings.compare.counterfactual)
     edit = make_edit(model, request, settings.method, layer=settings.layer, report=report)
     made = time.perf_counter()
     target = model.continuation(request.continuation)[0]
@@ -142,8 +154,16 @@ def run_edit(
         AnswerRow(prompt, old[0], new[0], old[1], new[1], old[2], new[2], old[3], new[3])
         for prompt, old, new in zip(prompts, before, after, strict=True)
     )
-    seconds = {"edit": made - started, "before and after": looked - made, "trace": time.perf_counter() - looked}
-    return EditRun(model, settings, edit, rows, tuple(trace), float(np.exp(edited_loss - loss)), seconds)
+    traced = time.perf_counter()
+    comparison = None if settings.compare is None else compare_edit(model, edit, settings.compare, report=report)
+    seconds = {
+        "edit": made - started,
+        "before and after": looked - made,
+        "trace": traced - looked,
+        "comparison": time.perf_counter() - traced,
+    }
+    perplexity = float(np.exp(edited_loss - loss))
+    return EditRun(model, settings, edit, rows, tuple(trace), perplexity, seconds, comparison)
 
 
 @torch.no_grad()

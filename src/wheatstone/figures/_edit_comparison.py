@@ -1,0 +1,181 @@
+"""What an edit did to the circuit: both objects' ranks by layer, edges kept, gone and new, writers and neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+
+from wheatstone.figures._layer_axis import layers_x
+from wheatstone.figures._load import Row
+from wheatstone.figures._page import PagePart, PagePicture, PageTable
+from wheatstone.figures._report import Picture
+from wheatstone.figures._theme import BLUE, ORANGE, finished, of_rows
+from wheatstone.figures._words import decimal, percent, quoted
+
+_STATES = ("kept", "gone", "new")
+_COLOURS = ("#8a96a3", ORANGE, BLUE)
+_EDGES = 25
+_CAPTION = (
+    "Left: where the old object and the new stand after every layer at the last token, read as if it were the last "
+    "layer; dashed before the edit. Right: what the circuit before and the circuit after share. As both are found "
+    "under one setting, what differs is the edit and the answer's word."
+)
+
+
+def comparison_chart(lens: Sequence[Row], summary: Mapping[str, Any]) -> Any:
+    """Ranks by layer beside counts of edges and nodes.
+
+    Args:
+        lens: of `edit_lens.parquet`.
+        summary: of the comparison.
+    """
+    last = [row for row in lens if row["site"] == "last"]
+    layers = max(row["layer"] for row in last)
+    worst = max(row["rank"] for row in last)
+    rank = (
+        of_rows(last)
+        .mark_line(strokeWidth=2)
+        .encode(
+            layers_x(layers),
+            alt.Y(
+                "rank:Q",
+                scale=alt.Scale(type="log", domain=[1, worst * 1.3], reverse=True, nice=False),
+                axis=alt.Axis(title="rank (1 = first choice)", format=",d", tickCount=5),
+            ),
+            color=alt.Color(
+                "object:N",
+                scale=alt.Scale(domain=["old", "new"], range=[ORANGE, BLUE]),
+                legend=alt.Legend(title="object", orient="bottom"),
+            ),
+            strokeDash=alt.StrokeDash(
+                "state:N",
+                scale=alt.Scale(domain=["before", "after"], range=[[5, 4], [1, 0]]),
+                legend=alt.Legend(title="edit", orient="bottom"),
+            ),
+            tooltip=["object:N", "state:N", "layer:Q", alt.Tooltip("rank:Q", format=",")],
+        )
+        .properties(width=440, height=260, title=_heading("Rank at the last token"))
+    )
+    counts = summary["circuit"]
+    bars: list[Row] = [
+        {"of": of, "state": state, "count": counts[of][state]} for of in ("edges", "nodes") for state in _STATES
+    ]
+    x = alt.X("state:N", sort=list(_STATES), axis=alt.Axis(title=None, labelAngle=0))
+    y = alt.Y("count:Q", axis=alt.Axis(title=None, tickMinStep=1))
+    colour = alt.Color("state:N", scale=alt.Scale(domain=list(_STATES), range=list(_COLOURS)), legend=None)
+    panels = [
+        alt.layer(
+            of_rows([row for row in bars if row["of"] == of]).mark_bar().encode(x, y, colour),
+            of_rows([row for row in bars if row["of"] == of])
+            .mark_text(dy=-7, fontSize=11)
+            .encode(x, y, text=alt.Text("count:Q", format=",")),
+        ).properties(width=120, height=260, title=_heading(f"{of.capitalize()} of the circuit"))
+        for of in ("edges", "nodes")
+    ]
+    title = f"From {quoted(summary['old'])} to {quoted(summary['new'])}"
+    subtitle = [f"One prompt beside {quoted(summary['counterfactual'])}; {summary['setting']}."]
+    return finished(
+        alt.hconcat(rank, *panels, spacing=32).resolve_scale(color="independent"),
+        title,
+        subtitle,
+        " ".join(comparison_words(summary)),
+    )
+
+
+def _heading(text: str) -> alt.TitleParams:
+    return alt.TitleParams(text=text, fontSize=13, fontWeight="normal", offset=8)
+
+
+def comparison_words(summary: Mapping[str, Any]) -> list[str]:
+    """What the comparison found, in sentences.
+
+    Args:
+        summary: of the comparison.
+    """
+    circuit, writers, leak = summary["circuit"], summary["writers"], summary["leak"]
+    edges, nodes, reached = circuit["edges"], circuit["nodes"], circuit["faithfulness"]
+    said = [
+        f"Circuit ({summary['setting']}; against {quoted(summary['distractor'])}): {edges['kept']} edges kept, "
+        f"{edges['gone']} gone, {edges['new']} new (chance keeps {decimal(circuit['kept_by_chance'], 1)}); nodes "
+        f"{nodes['kept']}, {nodes['gone']}, {nodes['new']}. Faithfulness {decimal(reached['before'])} before, "
+        f"{decimal(reached['after'])} after.",
+        f"The edit adds {decimal(writers['direct_logit']['gain'])} to {quoted(summary['new'])}'s direct logit: "
+        + "; ".join(f"{group} {decimal(value)}" for group, value in writers["gain"].items())
+        + ". Over the old object's: "
+        + "; ".join(f"{group} {decimal(value)}" for group, value in writers["gain_over_old"].items())
+        + ".",
+        f"Of the {writers['movers']} heads that write most of the new object, {writers['movers_kept']} are those that "
+        f"wrote most of the old one (chance: {decimal(writers['movers_kept_by_chance'], 1)}): "
+        + ", ".join(f"{head['name']} {decimal(head['new_after'])}" for head in writers["heads"])
+        + ".",
+    ]
+    if leak["n"]:
+        found = [
+            f"{decimal(one['rank_correlation'])} (95% {decimal(one['low'])} to {decimal(one['high'])}) by the key at "
+            f"the {where}"
+            for where, one in (("subject", leak["at_subject"]), ("last token", leak["at_last"]))
+            if one
+        ]
+        agreement = f" Rank correlation of predicted and measured leak: {', '.join(found)}." if found else ""
+        said.append(f"{leak['changed']} of {leak['n']} neighbours say something else.{agreement}")
+    return said
+
+
+def comparison_part(summary: Mapping[str, Any], edges: Sequence[Row], leak: Sequence[Row], drawn: Picture) -> PagePart:
+    """The section of an edit's page.
+
+    Args:
+        summary: of the comparison.
+        edges: of `edit_edges.parquet`.
+        leak: of `edit_leak.parquet`.
+        drawn: the picture.
+    """
+    numbers = ("score before", "score after")
+    changed = PageTable(
+        f"The {min(_EDGES, len(edges))} edges of the largest |score|, of {len(edges)}; scores are estimates in units "
+        "of the metric.",
+        (("from", False), ("to", False), ("", False), *((name, True) for name in numbers)),
+        tuple(
+            (row["sender"], row["receiver"], row["state"], decimal(row["score_before"]), decimal(row["score_after"]))
+            for row in edges[:_EDGES]
+        ),
+    )
+    shares = PageTable(
+        "Direct logit of the new object above the mean of all tokens, by who writes it.",
+        (("group", False), ("with the edit", True), ("gained", True), ("share of the gain", True)),
+        tuple(
+            (
+                group,
+                decimal(summary["writers"]["after"][group]),
+                decimal(gain),
+                percent(gain / summary["writers"]["direct_logit"]["gain"]),
+            )
+            for group, gain in summary["writers"]["gain"].items()
+        )
+        if summary["writers"]["direct_logit"]["gain"]
+        else (),
+    )
+    columns = ("at its subject", "at the last token", "measured")
+    neighbours = PageTable(
+        "Change of the new object's logit: predicted from the edit at a prompt's own keys along the direct path, and "
+        "measured. The edit's own subject first.",
+        (("subject", False), *((name, True) for name in columns), ("says before", False), ("after", False)),
+        tuple(
+            (
+                row["subject"],
+                *("–" if row[name] is None else decimal(row[name]) for name in ("at_subject", "at_last")),
+                decimal(row["measured"]),
+                row["before"].strip(),
+                row["after"].strip(),
+            )
+            for row in leak
+        ),
+    )
+    return PagePart(
+        "What it did to the circuit",
+        tuple(comparison_words(summary)),
+        (PagePicture("comparison", drawn, _CAPTION),),
+        (changed, shares, neighbours),
+    )

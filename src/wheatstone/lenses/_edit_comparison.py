@@ -1,0 +1,109 @@
+"""What an edit did: to the circuit, to who writes the object, and to its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from wheatstone._progress import Reporter, silent
+from wheatstone.editing import Edit
+from wheatstone.lenses._edit_circuit import CircuitChange, CircuitSettings, EdgeChange, circuit_change
+from wheatstone.lenses._edit_leak import Leak, LeakRow, leak
+from wheatstone.lenses._edit_question import EditQuestion, edit_question, other_subjects
+from wheatstone.lenses._edit_writers import ObjectByLayer, WriterChange, WritersChange, writers_change
+from wheatstone.lenses._section import Table
+from wheatstone.models import ResidualModel
+
+
+@dataclass(frozen=True)
+class ComparisonSettings:
+    """How to compare.
+
+    Args:
+        circuit: how both circuits are found.
+        counterfactual: a subject of as many tokens; chosen from the bundled relation by default.
+        neighbours: at most so many other subjects of the bundled relation.
+        subjects: neighbours by name, instead.
+        seed: of the neighbours' draw.
+    """
+
+    circuit: CircuitSettings = field(default_factory=CircuitSettings)
+    counterfactual: str | None = None
+    neighbours: int = 24
+    subjects: tuple[str, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class EditComparison:
+    """A model with an edit beside itself without.
+
+    Args:
+        question: what both are asked.
+        settings: how they were compared.
+        circuit: the circuits.
+        writers: the objects' ranks by layer and who writes them.
+        leak: the neighbours; without rows but the edit's own where none are known.
+    """
+
+    question: EditQuestion
+    settings: ComparisonSettings
+    circuit: CircuitChange
+    writers: WritersChange
+    leak: Leak
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """By name of the file."""
+        return {
+            "edit_edges": Table.of(EdgeChange, self.circuit.edges),
+            "edit_lens": Table.of(ObjectByLayer, self.writers.lens),
+            "edit_writers": Table.of(WriterChange, self.writers.writers),
+            "edit_leak": Table.of(LeakRow, self.leak.rows),
+        }
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The numbers that words are built of, for JSON."""
+        before, after = self.question.before, self.question.after
+        return {
+            "counterfactual": before.counterfactual,
+            "old": before.answers[0],
+            "new": after.answers[0],
+            "distractor": before.distractors[0],
+            "setting": self.settings.circuit.words,
+            "settings": asdict(self.settings) | {"subjects": list(self.settings.subjects)},
+            "circuit": self.circuit.summary,
+            "writers": self.writers.summary,
+            "leak": self.leak.summary,
+        }
+
+
+def compare_edit(
+    model: ResidualModel, edit: Edit, settings: ComparisonSettings | None = None, *, report: Reporter = silent
+) -> EditComparison:
+    """Compares a model with itself edited, on the edit's first request.
+
+    Args:
+        model: the plain model, as the edit was made for; it is left so.
+        edit: the edit.
+        settings: how.
+        report: told how far it is.
+
+    Raises:
+        PromptError: there is no counterfactual, or nothing to explain; see `edit_question` and `circuit_change`.
+    """
+    settings = settings or ComparisonSettings()
+    request = edit.requests[0]
+    question = edit_question(model, request, settings.counterfactual)
+    neighbours: Sequence[str] = settings.subjects or other_subjects(
+        model, request, most=settings.neighbours, seed=settings.seed
+    )
+    circuit = circuit_change(model, edit, question, settings.circuit, report=report)
+    report("comparing", 1, 3)
+    writers = writers_change(model, edit, question)
+    report("comparing", 2, 3)
+    leaked = leak(model, edit, request, neighbours)
+    report("comparing", 3, 3)
+    return EditComparison(question, settings, circuit, writers, leaked)

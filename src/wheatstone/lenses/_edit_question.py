@@ -1,0 +1,131 @@
+"""What a circuit before an edit and one after it are both asked: one prompt pair, two answers, one distractor.
+
+    before   logit(old object) − logit(what the counterfactual subject has)
+    after    logit(new object) − logit(what the counterfactual subject has)
+
+Prompt, counterfactual and distractor stay; only the answer is the one that each model gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+import torch
+
+from wheatstone._errors import PromptError
+from wheatstone.editing import Asked, EditRequest, asked
+from wheatstone.models import ResidualModel, Tokens
+from wheatstone.tasks import PromptPair, bundled_relation, bundled_relations
+
+_CANDIDATES = 40
+"""Other subjects that are tried as the counterfactual."""
+
+
+@dataclass(frozen=True)
+class EditQuestion:
+    """An edit's prompt beside a counterfactual, with the objects that are told apart.
+
+    Args:
+        asked: the request in tokens.
+        before: the pair that the plain model is asked; its answer is the old object.
+        after: the pair that the edited model is asked; its answer is the new object.
+    """
+
+    asked: Asked
+    before: PromptPair
+    after: PromptPair
+
+    def objects(self, model: ResidualModel) -> dict[str, int]:
+        """First token of the old object and of the new."""
+        pairs = {"old": self.before, "new": self.after}
+        return {name: model.continuation(pair.answers[0])[0] for name, pair in pairs.items()}
+
+
+def edit_question(model: ResidualModel, request: EditRequest, counterfactual: str | None = None) -> EditQuestion:
+    """Sets the question of a request.
+
+    Args:
+        model: the plain model. What it says after the counterfactual is the distractor; where the request does not
+            say what was true, what it says after the prompt is the old object.
+        request: the edit's.
+        counterfactual: a subject of as many tokens; by default that of the bundled relation which asks so, whose
+            answer the model is surest of.
+
+    Raises:
+        PromptError: no such subject is known, or what the model says of it is one of the two objects.
+    """
+    one = asked(model, request)
+    present = torch.tensor(one.prompt, device=model.device)
+    logits = model.forward(Tokens.of([present.tolist()], model.device)).logits[0]
+    old = request.truth or model.decode([int(logits.argmax())])[0]
+    answers = {"old": follows(request, old), "new": request.continuation}
+    firsts = {model.continuation(text)[0] for text in answers.values()}
+    names = [counterfactual] if counterfactual else other_subjects(model, request, most=_CANDIDATES)
+    prompts = {name: asked_of(request, name).prompt for name in names}
+    fitting = [name for name in names if len(model.encode(prompts[name])) == len(one.prompt)]
+    if fitting:
+        likely = model.forward(model.tokens([prompts[name] for name in fitting])).logits.softmax(-1).max(-1)
+        found = zip(likely.values.tolist(), likely.indices.tolist(), fitting, strict=True)
+        sure = [row for row in sorted(found, reverse=True) if row[1] not in firsts]
+        if sure:
+            _, token, name = sure[0]
+            distractor = follows(request, model.decode([token])[0])
+            pairs = (
+                PromptPair(
+                    prompt=request.prompt,
+                    counterfactual=prompts[name],
+                    answers=(answers[which],),
+                    distractors=(distractor,),
+                    spans={"subject": request.subject_at},
+                )
+                for which in ("old", "new")
+            )
+            return EditQuestion(one, *pairs)
+    raise PromptError(
+        expected=f"a counterfactual to {request.subject!r}: a subject that makes the prompt {len(one.prompt)} tokens "
+        "long, of which the model says something else than the old object and the new",
+        got=f"{', '.join(map(repr, names[:3])) or 'none'}{' …' if len(names) > 3 else ''}",
+        do="name one with --counterfactual",
+    )
+
+
+def other_subjects(model: ResidualModel, request: EditRequest, *, most: int, seed: int = 0) -> list[str]:
+    """Subjects of the bundled relation that asks as the request does, whose object is not the new one.
+
+    Args:
+        model: whose tokens tell objects apart.
+        request: the edit's.
+        most: subjects, drawn by seed.
+        seed: of the draw.
+    """
+    new = model.continuation(request.continuation)[0]
+    for name in bundled_relations():
+        relation = bundled_relation(name)
+        if any(text.replace("{subject}", request.subject) == request.prompt for text in relation.templates):
+            apart = [
+                fact.subject
+                for fact in relation.facts
+                if fact.subject != request.subject
+                and all(model.continuation(follows(request, answer))[0] != new for answer in fact.answers)
+            ]
+            return Random(seed).sample(apart, min(most, len(apart)))
+    return []
+
+
+def asked_of(request: EditRequest, subject: str) -> EditRequest:
+    """The same request of another subject."""
+    start, end = request.subject_at
+    prompt = request.prompt[:start] + subject + request.prompt[end:]
+    return EditRequest(prompt=prompt, subject=subject, target=request.target)
+
+
+def follows(request: EditRequest, text: str) -> str:
+    """A text as it follows the request's prompt."""
+    return request.model_copy(update={"target": text}).continuation
+
+
+def asked_all(model: ResidualModel, request: EditRequest, subjects: Sequence[str]) -> list[Asked]:
+    """The same request of several subjects, in tokens."""
+    return [asked(model, asked_of(request, subject)) for subject in subjects]
