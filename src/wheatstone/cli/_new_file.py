@@ -16,6 +16,8 @@ def check_new(path: Path, *, force: bool) -> None:
     Raises:
         RunError: it is there and may not be replaced, or its folder is not.
     """
+    if path.exists() and not path.is_file():  # not even with force: renaming would put a file in a device's place
+        raise RunError(expected="a file to write", got=f"{path}, which is no regular file", do="choose another --out")
     if path.exists() and not force:
         raise RunError(expected="a new file", got=f"{path}, which exists", do="choose another --out or use --force")
     if not path.absolute().parent.is_dir():
