@@ -148,10 +148,14 @@ def circuit_change(
     settings = settings or CircuitSettings()
     settings.check()
     report("circuits", 0, 2)
-    before, scores_before = _found(Experiment(model, [question.before], **_kind(settings)), settings)
+    before, scores_before = _found(
+        Experiment(model, [question.before], ablation=settings.ablation, metric=settings.metric), settings
+    )
     report("circuits", 1, 2)
     with edit.applied(model):
-        after, scores_after = _found(Experiment(model, [question.after], **_kind(settings)), settings)
+        after, scores_after = _found(
+            Experiment(model, [question.after], ablation=settings.ablation, metric=settings.metric), settings
+        )
     report("circuits", 2, 2)
     ours, theirs = set(before.edges), set(after.edges)
     rows = [
@@ -166,10 +170,6 @@ def circuit_change(
     ]
     rows.sort(key=lambda row: -max(abs(row.score_before), abs(row.score_after)))
     return CircuitChange(before, after, tuple(rows))
-
-
-def _kind(settings: CircuitSettings) -> dict[str, str]:
-    return {"ablation": settings.ablation, "metric": settings.metric}
 
 
 def _found(experiment: Experiment, settings: CircuitSettings) -> tuple[Circuit, EdgeScores]:

@@ -148,8 +148,8 @@ def writers_change(model: ResidualModel, edit: Edit, question: EditQuestion) -> 
     heads = torch.tensor([kind == "head" for kind, _ in places])
     movers_before, movers_after = _movers(before["old"], heads), _movers(after["new"], heads)
     rows = [
-        WriterChange(name, kind, layer, _group(kind, layer, edited), *values, one, other)
-        for name, (kind, layer), values, one, other in zip(
+        WriterChange(name, kind, layer, _group(kind, layer, edited), old, old_now, new, new_now, one, other)
+        for name, (kind, layer), (old, old_now, new, new_now), one, other in zip(
             (*model.graph.nodes, "biases"),
             places,
             torch.stack([before["old"], after["old"], before["new"], after["new"]], 1).tolist(),
