@@ -4,7 +4,7 @@
 
 Rows lie in docs/results/compression.jsonl as they come; a part whose rows are there is not run again, so that a run
 that was stopped goes on. `--write` puts the tables into docs/results/compression.md and the picture into docs/images,
-without running anything where `--parts none` is given. `--part coded --size 1000000` takes some half an hour of one
+without running anything where `--parts none` is given. `--parts coded --size 1000000` takes some half an hour of one
 idle core; everything else minutes.
 """
 

@@ -63,6 +63,7 @@ def coded(rows: Sequence[Row]) -> Iterator[str]:
         yield f"""
 The coder needs {100 * (8 * plain / ideal - 1):.3f}% more than −Σ log₂ p, {100 * (8 * mixed / mixed_ideal - 1):.3f}% with mixing (goal ≤ 0.05%). Header, block and
 checksums add 132 bytes to a file that `compress` writes: counted in, it is {100 * (8 * (plain + 132) / ideal - 1):.2f}%, above the goal.
+Beside xz -9e the goals on 1 MB are 2.0 times, 2.3 with mixing.
 Probabilities are those of `compress` up to the last bits of a float, read 64 known tokens at a time; coder and mixer are
 its own. These books are old and public: the model has surely read them.
 """
@@ -108,23 +109,15 @@ def kinds(rows: Sequence[Row]) -> Iterator[str]:
     )
     yield "| kind | bytes in all | windows | bytes counted | bits a byte | 95% interval | bits a token | xz -9e, bits a byte | ratio |"
     yield "|---|---|---|---|---|---|---|---|---|"
-    estimate = total = xz = 0.0
     for kind in dict.fromkeys(row["kind"] for row in rows):
         some = [row for row in rows if row["kind"] == kind]
         per = np.array([row["bits"] / row["bytes"] for row in some])
         mean = sum(row["bits"] for row in some) / sum(row["bytes"] for row in some)
         interval = "{:.2f} to {:.2f}".format(*_interval(per, np.mean)) if len(per) > 2 else "-"
         size, beside = some[0]["size"], 8 * some[0]["xz_bytes"] / some[0]["size"]
-        if kind in ("prose", "drama", "proceedings", "verse"):
-            estimate, total, xz = estimate + mean * size, total + size, xz + beside * size
         yield (
             f"| {kind} | {size:,} | {len(some)} | {sum(row['bytes'] for row in some):,} | {mean:.2f} | {interval} "
             f"| {sum(row['bits'] for row in some) / sum(row['tokens'] for row in some):.2f} | {beside:.2f} | {beside / mean:.2f} |"
-        )
-    if total:
-        yield (
-            f"\nAn estimate, not a run: at these rates the four books, {total / 1e6:.2f} MB, would take {estimate / total:.2f} bits a byte, "
-            f"{xz / estimate:.2f} times less than\nxz -9e of each (goal on 1 MB, in a run: ≥ 2.0). The interval of the few windows is wide.\n"
         )
 
 
