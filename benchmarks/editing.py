@@ -54,7 +54,7 @@ RELATIONS = (
     "product_company",
     "company_headquarters",
 )
-LAYER = 5
+LAYER = 6
 """Where all methods but lora write, so that they are compared at one place."""
 STEERING = "steering"
 RESULTS = Path(__file__).parents[1] / "docs/results/editing.jsonl"
@@ -108,46 +108,26 @@ def made(
 
 
 def run(
-    model: ResidualModel, method: str, cases: Sequence[Case], sequence: int, known: set[tuple[str, int, str]]
+    model: ResidualModel, methods: Sequence[str], cases: Sequence[Case], sequence: int, known: set[tuple[str, int, str]]
 ) -> None:
-    """Adds the lines that are missing of one method."""
+    """Adds the lines that are missing: for each group of cases that are in place together, every method."""
     for start in range(0, len(cases) - sequence + 1, sequence):
         group = cases[start : start + sequence]
-        if all((method, sequence, case.name) in known for case in group):
-            continue
-        if method != STEERING:
-            key_statistics(model, [LAYER] if "rome" in method else range(LAYER - 2, LAYER + 1))
-        baselines = [baseline_of(model, case) for case in group]
-        with ExitStack() as applied:
-            edits: list[Edit] = []
-            costs: list[dict[str, Any]] = []
-            for case in group:
-                edit, cost = made(model, method, case, edits)
-                applied.enter_context(edit.applied(model))
-                costs.append(cost)
-                if isinstance(edit, Edit):
-                    edits.append(edit)
-            for case, baseline, cost in zip(group, baselines, costs, strict=True):
-                line = {"method": method, "sequence": sequence, "case": case.name, "group": case.group, **cost}
-                line |= evaluate(model, case, baseline).document()
-                with RESULTS.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(line) + "\n")
-                print(method, sequence, case.name, f"{cost['processor_seconds']} s", flush=True)
-
-
-def lines() -> list[dict[str, Any]]:
-    """What is there."""
-    return [json.loads(line) for line in RESULTS.read_text("utf-8").splitlines()] if RESULTS.exists() else []
-
-
-def table(found: Sequence[dict[str, Any]]) -> str:
-    """The lines as tables, one for each length of sequence."""
-    parts: list[str] = []
-    for sequence in sorted({line["sequence"] for line in found}):
-        heads = [*KINDS, "score", "perplexity", "fluency", "seconds", "MB", "n"]
-        what = "One edit at a time" if sequence == 1 else f"{sequence} edits, one on another, all judged at the end"
-        parts += [f"\n### {what}\n", "| method | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
-        for method in (*METHODS, STEERING):
+        missing = [name for name in methods if not all((name, sequence, case.name) in known for case in group)]
+        baselines = [baseline_of(model, case) for case in group] if missing else []
+        for method in missing:
+            if method != STEERING:
+                key_statistics(model, [LAYER] if "rome" in method else range(LAYER - 2, LAYER + 1))
+            with ExitStack() as applied:
+                edits: list[Edit] = []
+                costs: list[dict[str, Any]] = []
+                for case in group:
+                    edit, cost = made(model, method, case, edits)
+                    applied.enter_context(edit.applied(model))
+                    costs.append(cost)
+                    if isinstance(edit, Edit):
+                        edits.append(edit)
+                evaluations = [evaluate(model, *one) for one in zip(group, baselines, strict=True)]
             rows = [line for line in found if line["method"] == method and line["sequence"] == sequence]
             if not rows:
                 continue
@@ -191,9 +171,8 @@ def main() -> None:
     whole = weights_hash(model)
     cases = relation_cases(model, options.relations, options.cases)
     by_turn = sorted(cases, key=lambda case: [one.name for one in cases if one.group == case.group].index(case.name))
-    known = {(line["method"], line["sequence"], line["case"]) for line in lines()}
-    for method in options.methods:
-        run(model, method, by_turn, options.sequence, known)
+    known = {(line["method"], line["sequence"], line["case"]) for line in lines() if line["layer"] == LAYER}
+    run(model, options.methods, by_turn, options.sequence, known)
     assert weights_hash(model) == whole, "an edit was not undone"
     print(table(lines()))
 

@@ -85,6 +85,8 @@ def test_a_discovery_needs_a_folder(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 
 _MEASURE = """
+import ctypes
+import gc
 import re
 from pathlib import Path
 import wheatstone as ws
@@ -107,6 +109,8 @@ pairs = [
     for country, language in words * 2
 ]
 plan = plan_discovery(model, pairs, DiscoverySettings())
+gc.collect()
+ctypes.CDLL(None).malloc_trim(0)  # pages freed, but still held, would be used again and not be counted
 Path("/proc/self/clear_refs").write_text("5")
 before = kilobytes("VmRSS")
 experiment = Experiment(model, pairs)
@@ -121,5 +125,4 @@ print((kilobytes("VmHWM") - before) * 1024 / plan.needed)
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak is read off Linux's /proc")
 def test_the_memory_of_a_plan_is_a_bound_that_is_not_far(smollm2: ResidualModel) -> None:
     measured = subprocess.run([sys.executable, "-c", _MEASURE], capture_output=True, text=True, check=True, timeout=120)
-    # Usually above 0.3; 0.285 was seen once.
-    assert 0.2 < float(measured.stdout.split()[-1]) < 1.1, measured.stdout
+    assert 0.3 < float(measured.stdout.split()[-1]) < 1.1, measured.stdout

@@ -147,7 +147,9 @@ def test_a_click_on_the_map_locks_and_shows_where_the_head_looks(page: Page, add
 def test_an_edge_is_locked_searched_grouped_and_pinned(page: Page, address: str) -> None:
     ready(page, address, "?run=example-a-fact")
     expect(rows(page)).to_have_count(14)
-    page.keyboard.press("/")
+    page.get_by_role("tab", name="Proof").click()
+    slash = "dispatchEvent(new KeyboardEvent('keydown', {key: '/'}))"
+    assert page.evaluate(f"{slash}, document.activeElement.id") == "search"  # whoever types on at once is heard
     page.keyboard.type("a23.g1")
     expect(rows(page)).to_have_count(2)
     rows(page).first.click()

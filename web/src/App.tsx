@@ -1,5 +1,6 @@
 // One screen: the map, its size below, what is locked and all that belongs to the run beside it.
 import { useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
+import { flushSync } from "react-dom";
 import { Compared } from "./Compared";
 import { Connections } from "./Connections";
 import { exportJson, exportPng, exportSvg } from "./exporting";
@@ -210,8 +211,8 @@ function useKeys(view: View, help: () => void): void {
       const tab = TABS[Number(event.key) - 1]?.[0];
       if (event.key === "/") {
         event.preventDefault();
-        show({ tab: "circuit" });
-        setTimeout(() => document.getElementById("search")?.focus());
+        flushSync(() => show({ tab: "circuit" })); // the field is there before the next key comes
+        document.getElementById("search")?.focus();
       } else if (event.key === "p") togglePin(view);
       else if (event.key === "?") help();
       else if (tab) show({ tab });

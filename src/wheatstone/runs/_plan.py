@@ -107,8 +107,7 @@ def plan_discovery(
     steps = settings.steps or method_named(settings.scored_by).steps or 1
     circuits = min(_CIRCUITS * (tokens.batch * each + mask), max(memory_budget(model.device), each + mask))
     scoring = 2 * bank + _at_once(model, tokens, channel_gradient_bytes(model, tokens, steps))
-    # Summed: what scoring frees comes back in pieces that the search's larger arrays do not always fit into.
-    working = scoring + max(_at_once(model, tokens, circuit_gradient_bytes(model, tokens)), circuits)
+    working = max(scoring, _at_once(model, tokens, circuit_gradient_bytes(model, tokens)), circuits)
     seconds: tuple[float, float] | None = None
     if timed:
         model.forward(tokens)
