@@ -128,6 +128,31 @@ def run(
                     if isinstance(edit, Edit):
                         edits.append(edit)
                 evaluations = [evaluate(model, *one) for one in zip(group, baselines, strict=True)]
+            rows = [
+                {"method": method, "sequence": sequence, "layer": LAYER, "case": case.name, "group": case.group}
+                | cost
+                | evaluation.document()
+                for case, cost, evaluation in zip(group, costs, evaluations, strict=True)
+            ]
+            with RESULTS.open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps(row) + "\n" for row in rows)
+            print(method, sequence, group[0].name, f"{costs[0]['processor_seconds']} s", flush=True)
+
+
+def lines() -> list[dict[str, Any]]:
+    """What is there."""
+    return [json.loads(line) for line in RESULTS.read_text("utf-8").splitlines()] if RESULTS.exists() else []
+
+
+def table(found: Sequence[dict[str, Any]]) -> str:
+    """The lines as tables, one for each length of sequence."""
+    found = [line for line in found if line["layer"] == LAYER]
+    parts: list[str] = []
+    for sequence in sorted({line["sequence"] for line in found}):
+        heads = [*KINDS, "score", "perplexity", "fluency", "seconds", "MB", "n"]
+        what = "One edit at a time" if sequence == 1 else f"{sequence} edits, one on another, all judged at the end"
+        parts += [f"\n### {what}\n", "| method | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+        for method in (*METHODS, STEERING):
             rows = [line for line in found if line["method"] == method and line["sequence"] == sequence]
             if not rows:
                 continue
