@@ -16,7 +16,7 @@ from wheatstone.figures import STUDY_FIGURES
 from wheatstone.figures._render import png_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._study import describe_overlap, read_study
-from wheatstone.runs import study_so_far
+from wheatstone.runs import shard_cost, study_so_far
 
 DOCS = Path(__file__).parent.parent / "docs"
 AIM = 0.9
@@ -30,6 +30,8 @@ def main() -> None:
     options = parser.parse_args()
     finished = (options.run / "study.json").is_file()
     study = read_study(options.run) if finished else study_so_far(options.run)
+    for row in study["relations"]:
+        row["cost"] = shard_cost(options.run / "relations" / row["relation"])
     text = page(study)
     print(text)
     if options.write:
@@ -41,7 +43,7 @@ def main() -> None:
 def page(study: dict[str, Any]) -> str:
     """The whole page."""
     settings, rows = study["settings"], study["relations"]
-    minutes, used = (sum(row[kind]["all"] for row in rows) / 60 for kind in ("seconds", "processor_seconds"))
+    minutes, used = (sum(row["cost"][kind] for row in rows) / 60 for kind in ("seconds", "processor_seconds"))
     parts = [
         f"# Relations on {study['model']['id']}",
         f"Made by `wheatstone study` and `python benchmarks/relations.py RUN --write`: {len(rows)} relations in "
@@ -76,7 +78,7 @@ def page(study: dict[str, Any]) -> str:
         "## How each was found",
         "By: the ranking that the circuit is cut from. Validation: the most that a circuit of that ranking keeps of "
         "the gain on validation facts. EAP-IG alone: Hit@10 on test facts of as many edges along EAP-IG's ranking. "
-        "Seconds: processor time of one thread; discovering, and all.",
+        "Seconds: processor time of one thread.",
         _table(
             ("relation", "known: train / validation / test", "by", "validation", "circuit", "EAP-IG alone", "seconds"),
             [_found(row) for row in rows],
@@ -153,7 +155,7 @@ def _found(row: dict[str, Any]) -> list[str]:
     known = f"{facts['train']} / {facts['validation']} / {facts['test']}"
     most = max((tried["kept"] or 0.0 for tried in row["validation"] if tried["by"] == row["found_by"]), default=0.0)
     hit, alone = (row[name]["hit_at_10"] for name in ("test", "ranking_alone"))
-    seconds = f"{row['processor_seconds']['discover']:.0f}, {row['processor_seconds']['all']:.0f}"
+    seconds = f"{row['cost']['processor_seconds']:.0f}"
     return [_name(row), known, row["found_by"], _percent(most), f"{hit['circuit']:.2f}", f"{alone:.2f}", seconds]
 
 

@@ -15,6 +15,7 @@ from wheatstone import Circuit, PromptError, RequestError, ResidualModel, RunErr
 from wheatstone.circuits import ModelInfo
 from wheatstone.runs import StudySettings, catalogue_add, damaged_files, run_study, study_so_far
 from wheatstone.runs import _study as study_module
+from wheatstone.runs import _study_relation as relation_module
 from wheatstone.runs._resumable import alone_in
 from wheatstone.runs._study_find import Sized, gain_kept, sizes_up_to, smallest_enough
 from wheatstone.runs._study_overlap import overlap
@@ -155,7 +156,7 @@ def test_it_goes_on_where_it_stopped(
         done.append(relation)
         return real(model, relation, *rest, **more)
 
-    monkeypatch.setattr(study_module, "study_relation", interrupted)
+    monkeypatch.setattr(relation_module, "study_relation", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_study(model, asked, out)
     assert [path.name for path in (out / "relations").iterdir()] == ["known"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from types import FrameType
 
 import typer
 
@@ -21,6 +23,7 @@ from wheatstone.cli._pull import pull
 from wheatstone.cli._runs import runs_app
 from wheatstone.cli._studio import studio
 from wheatstone.cli._study import study
+from wheatstone.cli._sweep import sweep
 from wheatstone.cli._tasks import tasks_app
 from wheatstone.cli._verify import verify
 
@@ -31,7 +34,21 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (discover, verify, explain, path_patching, study, edit, studio, export, pull, compress, decompress, bits):
+for verb in (
+    discover,
+    verify,
+    explain,
+    path_patching,
+    study,
+    sweep,
+    edit,
+    studio,
+    export,
+    pull,
+    compress,
+    decompress,
+    bits,
+):
     app.command()(verb)
 neuron_app.command()(probe)
 for group in (runs_app, models_app, tasks_app, neuron_app):
@@ -39,10 +56,11 @@ for group in (runs_app, models_app, tasks_app, neuron_app):
 
 
 def main() -> None:
-    """Runs the command. Exit codes: 0 done, 2 the request is wrong, 1 it failed midway, 130 interrupted."""
+    """Runs the command. Exit codes: 0 done, 2 the request is wrong, 1 it failed midway, 130 interrupted, 143 ended."""
     # Threads that spin long while they wait make small matrix products ten times slower as soon as another
     # process wants a core; torch's OpenMP reads this when it is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         code = app(standalone_mode=False)
     except WheatstoneError as error:
@@ -58,3 +76,9 @@ def main() -> None:
     if code == 130:  # what typer makes of Ctrl-C
         print("wheatstone: interrupted; nothing unfinished was left behind", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> None:
+    """As Ctrl-C: whatever is unfinished is taken back on the way out."""
+    print("wheatstone: ended; nothing unfinished was left behind", file=sys.stderr)
+    sys.exit(128 + signal.SIGTERM)

@@ -64,6 +64,25 @@ SizeOption = Annotated[int, typer.Option("--size", help="Of a task: most pairs, 
 SkipBadOption = Annotated[
     bool, typer.Option("--skip-bad", help="Leave records out that cannot be used, and list them, instead of refusing.")
 ]
+ExecutorOption = Annotated[
+    str,
+    typer.Option(
+        "--executor",
+        help="Who does the work: local (this process), processes (of this machine) or ray (a cluster's machines).",
+    ),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", help="Processes, or Ray actors; by default as many as there are cores or GPUs for."),
+]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option("--threads", help="Of each worker: 1 by default; with --executor local as many as torch takes."),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option("--address", help="Of the Ray cluster: auto, ray://HOST:PORT or HOST:PORT; none starts Ray here."),
+]
 
 
 def template_of(text: str | None) -> int | str:

@@ -8,7 +8,16 @@ from typing import Annotated, Any
 import typer
 from rich.table import Column, Table
 
-from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption, SeedOption
+from wheatstone.cli._options import (
+    AddressOption,
+    DeviceOption,
+    DtypeOption,
+    ExecutorOption,
+    ModelOption,
+    SeedOption,
+    ThreadsOption,
+    WorkersOption,
+)
 from wheatstone.cli._output import JsonOption, Output
 
 _CONDITIONS = ("model", "circuit", "complement", "random", "empty")
@@ -52,6 +61,10 @@ def study(
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
+    executor: ExecutorOption = "local",
+    workers: WorkersOption = None,
+    threads: ThreadsOption = None,
+    address: AddressOption = None,
     figures: Annotated[bool, typer.Option(help="Draw the figures and the HTML report.")] = True,
     as_json: JsonOption = False,
 ) -> None:
@@ -63,6 +76,7 @@ def study(
     output = Output(as_json)
     with output.progress() as report:
         report("starting", 0, None)
+        from wheatstone.executors import executor_named
         from wheatstone.figures import render_study
         from wheatstone.models import load_model
         from wheatstone.runs import StudySettings, catalogue_add, open_study, run_study, write_hashes
@@ -84,10 +98,11 @@ def study(
             seed=seed,
         )
         settings.check()
+        who = executor_named(executor, workers=workers, threads=threads, address=address)
         open_study(out)
         loaded = load_model(model, device=device, dtype=dtype, report=report)
         report("starting", 1, 1)
-        document = run_study(loaded, settings, out, report=report)
+        document = run_study(loaded, settings, out, executor=who, report=report)
         if figures:
             render_study(out, report)
             write_hashes(out)

@@ -48,10 +48,16 @@ if TYPE_CHECKING:
     from wheatstone.runs._scan_read import Scan as Scan
     from wheatstone.runs._scan_read import ScannedNeuron as ScannedNeuron
     from wheatstone.runs._scan_settings import ScanSettings as ScanSettings
+    from wheatstone.runs._shards import run_shards as run_shards
+    from wheatstone.runs._shards import shard_cost as shard_cost
+    from wheatstone.runs._shards import shards_done as shards_done
     from wheatstone.runs._study import open_study as open_study
     from wheatstone.runs._study import run_study as run_study
     from wheatstone.runs._study import study_so_far as study_so_far
     from wheatstone.runs._study_settings import StudySettings as StudySettings
+    from wheatstone.runs._sweep import open_sweep as open_sweep
+    from wheatstone.runs._sweep import run_sweep as run_sweep
+    from wheatstone.runs._sweep_pair import SweepSettings as SweepSettings
     from wheatstone.runs._weights import same_weights as same_weights
 
 __getattr__ = door(
@@ -89,7 +95,13 @@ __getattr__ = door(
         "run_discovery": "wheatstone.runs._discovery",
         "run_scan": "wheatstone.runs._scan",
         "run_probes": "wheatstone.runs._probes",
+        "open_sweep": "wheatstone.runs._sweep",
+        "run_shards": "wheatstone.runs._shards",
         "run_study": "wheatstone.runs._study",
+        "run_sweep": "wheatstone.runs._sweep",
+        "shard_cost": "wheatstone.runs._shards",
+        "shards_done": "wheatstone.runs._shards",
+        "SweepSettings": "wheatstone.runs._sweep_pair",
         "same_weights": "wheatstone.runs._weights",
         "study_so_far": "wheatstone.runs._study",
     },

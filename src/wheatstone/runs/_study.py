@@ -1,7 +1,7 @@
 """A relation study: one circuit a relation, each proven on facts it was not found on. Goes on where it stopped.
 
 The folder holds `study-settings.json` from the start and `relations/R/{circuit,result}.json` for every relation that
-is done, each put in place whole. `study.json`, `manifest.json` and `files.json` come last and make it a run.
+is done, each a shard, put in place whole. `study.json`, `manifest.json` and `files.json` come last and make it a run.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from wheatstone._errors import PromptError, RequestError, RunError
+from wheatstone._errors import PromptError, RunError
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit
+from wheatstone.executors import Executor, LocalExecutor
 from wheatstone.models import ResidualModel
-from wheatstone.runs._folder import FORMAT, new_run, read_json, write_hashes, write_json
+from wheatstone.runs._folder import FORMAT, read_json, write_hashes, write_json
 from wheatstone.runs._resumable import alone_in, open_resumable
+from wheatstone.runs._shards import run_shards, shard_cost
 from wheatstone.runs._study_find import gain_kept
 from wheatstone.runs._study_overlap import overlap
-from wheatstone.runs._study_relation import study_relation
+from wheatstone.runs._study_relation import RelationShard
 from wheatstone.runs._study_settings import StudySettings, name_of
 from wheatstone.tasks import KNOWN_RANK
 from wheatstone.verification import CONDITIONS
@@ -43,13 +45,21 @@ def open_study(out: Path, identity: dict[str, Any] | None = None) -> None:
     open_resumable(out, _SETTINGS, "study", identity)
 
 
-def run_study(model: ResidualModel, settings: StudySettings, out: Path, *, report: Reporter = silent) -> dict[str, Any]:
+def run_study(
+    model: ResidualModel,
+    settings: StudySettings,
+    out: Path,
+    *,
+    executor: Executor | None = None,
+    report: Reporter = silent,
+) -> dict[str, Any]:
     """Studies every relation that is not done yet, then what they have in common.
 
     Args:
         model: the model.
         settings: the study's.
         out: its folder; new, or that of the same study.
+        executor: who does the relations; this process by default.
         report: told how far it is.
 
     Returns:
@@ -64,29 +74,17 @@ def run_study(model: ResidualModel, settings: StudySettings, out: Path, *, repor
     settings.check()
     open_study(out)
     with alone_in(out, "study"):
-        return _run(model, settings, out, report)
+        return _run(model, settings, out, executor or LocalExecutor(), report)
 
 
-def _run(model: ResidualModel, settings: StudySettings, out: Path, report: Reporter) -> dict[str, Any]:
+def _run(
+    model: ResidualModel, settings: StudySettings, out: Path, executor: Executor, report: Reporter
+) -> dict[str, Any]:
     identity = settings.identity(model)
     open_study(out, identity)
-    failed: dict[str, str] = {}
-    names = [name_of(relation) for relation in settings.relations]
-    to_do = {
-        name: relation
-        for name, relation in zip(names, settings.relations, strict=True)
-        if not (out / "relations" / name).is_dir()
-    }
-    for done, (name, relation) in enumerate(to_do.items()):
-        report("relations", done, len(to_do))
-        try:
-            result = study_relation(model, relation, settings, report=report)
-        except RequestError as error:
-            failed[name] = str(error)
-            continue
-        with new_run(out / "relations" / name) as work:
-            result.save(work)
-    report("relations", len(to_do), len(to_do))
+    shards = [RelationShard(relation, settings) for relation in settings.relations]
+    failed = run_shards(model, shards, out, "relations", executor, report)
+    names = [shard.name for shard in shards]
     finished = [name for name in names if name not in failed]
     if not finished:
         shutil.rmtree(out)
@@ -97,7 +95,8 @@ def _run(model: ResidualModel, settings: StudySettings, out: Path, report: Repor
         )
     document = identity | _summary(out, finished, failed)
     write_json(out / "study.json", document)
-    write_json(out / "manifest.json", _manifest(model, identity, document))
+    seconds = {name: shard_cost(out / "relations" / name)["seconds"] for name in finished}
+    write_json(out / "manifest.json", _manifest(model, identity, document, seconds))
     write_hashes(out)
     return document
 
@@ -176,7 +175,9 @@ def _average(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     }
 
 
-def _manifest(model: ResidualModel, identity: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
+def _manifest(
+    model: ResidualModel, identity: dict[str, Any], document: dict[str, Any], seconds: dict[str, float]
+) -> dict[str, Any]:
     rows = document["relations"]
     return {
         "format": FORMAT,
@@ -187,5 +188,5 @@ def _manifest(model: ResidualModel, identity: dict[str, Any], document: dict[str
         "settings": identity["settings"] | {"task": f"{len(rows)} relations"},
         "seed": identity["settings"]["seed"],
         "evaluations": sum(row["evaluations"] for row in rows),
-        "timings": {row["relation"]: row["seconds"]["all"] for row in rows},
+        "timings": seconds,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,37 @@ class RelationResult:
         write_json(folder / "result.json", self.about | {"test": self.verification.to_dict()})
 
 
+@dataclass(frozen=True)
+class RelationShard:
+    """A relation as a piece of work; see `Shard`.
+
+    Args:
+        relation: a bundled name or a JSON file.
+        settings: the study's.
+    """
+
+    relation: str
+    settings: StudySettings
+
+    @property
+    def name(self) -> str:
+        """What the relation is called."""
+        return name_of(self.relation)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The settings, and the hash of the relation's file where it has one of its own."""
+        file = Path(self.relation)
+        data = hashlib.sha256(file.read_bytes()).hexdigest() if file.suffix == ".json" else self.relation
+        settings = asdict(self.settings)
+        del settings["relations"]
+        return {"study": data, "settings": settings}
+
+    def run(self, model: ResidualModel, folder: Path, report: Reporter = silent) -> None:
+        """Studies it."""
+        study_relation(model, self.relation, self.settings, report=report).save(folder)
+
+
 def study_relation(
     model: ResidualModel, relation: str, settings: StudySettings, *, report: Reporter = silent
 ) -> RelationResult:
@@ -53,12 +84,10 @@ def study_relation(
     Raises:
         PromptError: too few facts are known, or they leave nothing to explain.
     """
-    started, used = time.perf_counter(), time.process_time()
     task = _task(model, relation, settings, report)
     train, test = task.train[: settings.train], task.test[: settings.test]
     experiment = Experiment(model, train)
     found = find(experiment, experiment.on(task.validation[: settings.validation]), settings, report)
-    searched, used_searching = time.perf_counter(), time.process_time()
     keep, on_test = found.keep, experiment.on(test)
     verification = verify_in(on_test, keep, draws=settings.draws, seed=settings.seed, split="test", report=report)
     alone = on_test.logits(found.scores.top([int(keep.sum())]))
@@ -87,11 +116,6 @@ def study_relation(
         "transfer": _transfer(model, relation, task, circuit, settings),
         "skipped_records": [str(problem) for problem in task.skipped],
         "notes": list(task.notes),
-        "seconds": {"discover": round(searched - started, 1), "all": round(time.perf_counter() - started, 1)},
-        "processor_seconds": {
-            "discover": round(used_searching - used, 1),
-            "all": round(time.process_time() - used, 1),
-        },
     }
     return RelationResult(circuit, verification, about)
 

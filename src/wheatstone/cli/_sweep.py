@@ -1,0 +1,97 @@
+"""`wheatstone sweep`: a circuit for every prompt pair of a task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Column, Table
+
+from wheatstone.cli._options import (
+    AddressOption,
+    DeviceOption,
+    DtypeOption,
+    ExecutorOption,
+    KnownOption,
+    ModelOption,
+    SeedOption,
+    ThreadsOption,
+    WorkersOption,
+)
+from wheatstone.cli._output import JsonOption, Output
+
+_HEADS = 12
+
+
+def sweep(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the sweep; an unfinished one goes on.")],
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--task",
+            help="Bundled task (see `wheatstone tasks`) or file; may be repeated, or several with commas between.",
+            metavar="TASK",
+        ),
+    ] = None,
+    model: ModelOption = "smollm2-135m",
+    size: Annotated[int | None, typer.Option("--size", help="Most pairs of each task; by default all.", min=3)] = None,
+    known: KnownOption = 10,
+    method: Annotated[
+        str,
+        typer.Option(
+            "--method",
+            help="A scoring method (`eap-ig`: its ranking is cut), `re-ranked` or `verified` (each edge is proven).",
+        ),
+    ] = "eap-ig",
+    faithfulness: Annotated[
+        float, typer.Option("--faithfulness", help="Share of the metric's change that a circuit keeps, 0 to 1.")
+    ] = 0.8,
+    seed: SeedOption = 0,
+    executor: ExecutorOption = "local",
+    workers: WorkersOption = None,
+    threads: ThreadsOption = None,
+    address: AddressOption = None,
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = "float32",
+    as_json: JsonOption = False,
+) -> None:
+    """Find a circuit for every fact or prompt pair alone, and count the heads that recur.
+
+    Stopped and started again with the same settings, it goes on where it was. A pair that fails is listed at the end
+    with the reason; the others go on.
+    """
+    output = Output(as_json)
+    with output.progress() as report:
+        report("starting", 0, None)
+        from wheatstone.discovery import DiscoverySettings
+        from wheatstone.executors import executor_named
+        from wheatstone.models import load_model
+        from wheatstone.runs import SweepSettings, catalogue_add, open_sweep, run_sweep
+
+        settings = SweepSettings(
+            tasks=tuple(name for given in tasks or () for name in given.split(",") if name),
+            known=known or None,
+            size=size,
+            discovery=DiscoverySettings(method=method, faithfulness=faithfulness, seed=seed),
+        )
+        settings.check()
+        who = executor_named(executor, workers=workers, threads=threads, address=address)
+        open_sweep(out)
+        loaded = load_model(model, device=device, dtype=dtype, report=report)
+        report("starting", 1, 1)
+        document = run_sweep(loaded, settings, out, executor=who, report=report)
+    catalogue_add(out)
+    output.document(document | {"run": str(out)})
+    edges, reached = document["edges"], document["faithfulness"]
+    output.print(
+        f"{document['pairs']:,} circuits: {edges['median']:,.0f} edges ({edges['least']:,} to {edges['most']:,}), "
+        f"faithfulness {reached['median']:.3f} ({reached['least']:.3f} to {reached['most']:.3f}); medians"
+    )
+    table = Table("head", Column("circuits", justify="right"), Column("share", justify="right"), box=None)
+    for row in document["heads"][:_HEADS]:
+        table.add_row(row["node"], f"{row['circuits']:,}", f"{row['share']:.0%}")
+    output.print(table)
+    for name, why in document["failed"].items():
+        output.print(f"not done: {name}: {why}", markup=False)
+    output.print(f"tables   {out / 'pairs.parquet'}, {out / 'nodes.parquet'}")

@@ -1,0 +1,142 @@
+"""On the machines of a Ray cluster.
+
+One actor a worker, with the model resident. Shards are handed to actors that are up and idle; a shard whose actor or
+machine is lost goes to another, and a new actor is asked for, which Ray places wherever there is room.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from wheatstone._errors import ComputationError, RequestError
+from wheatstone._progress import Reporter, silent
+from wheatstone.executors._executor import Done, ModelSource, Shard, run_shard
+from wheatstone.executors._processes import ATTEMPTS, LOST
+from wheatstone.models import ResidualModel
+
+
+class _Actor:
+    """A process somewhere, with the model."""
+
+    def __init__(self, source: ModelSource, threads: int) -> None:
+        torch.set_num_threads(threads)
+        self.model = source.load()
+
+    def ready(self) -> None:
+        """Returns once the model is loaded."""
+
+    def run(self, shard: Shard) -> Done:
+        """Carries one shard out."""
+        return run_shard(self.model, shard)
+
+
+@dataclass(frozen=True)
+class RayExecutor:
+    """Shards on a Ray cluster.
+
+    Args:
+        address: `auto`, `ray://host:port`, or that of a head; None starts Ray on this machine alone, for this work.
+        workers: actors; by default as many as the cluster has GPUs (with a model on CUDA) or cores for.
+        threads: of each actor's matrix products, and cores it asks for.
+    """
+
+    address: str | None = None
+    workers: int | None = None
+    threads: int = 1
+
+    def run(self, model: ResidualModel, shards: Sequence[Shard], report: Reporter = silent) -> Iterator[Done]:
+        """See `Executor`.
+
+        Raises:
+            RequestError: Ray is not installed, or there is no cluster at the address.
+            ComputationError: actors cannot start.
+        """
+        ray = _ray()
+        ours = not ray.is_initialized()
+        if ours:
+            _connect(ray, self.address)
+        try:
+            yield from self._run(ray, model, shards, report)
+        finally:
+            if ours:
+                ray.shutdown()
+
+    def _run(self, ray: Any, model: ResidualModel, shards: Sequence[Shard], report: Reporter) -> Iterator[Done]:
+        source, gpus = ModelSource.of(model), int(model.device.type == "cuda")
+        kind = ray.remote(num_cpus=self.threads, num_gpus=gpus, max_restarts=0)(_Actor)
+        there = ray.cluster_resources()
+        room = int(there.get("GPU", 0)) if gpus else int(there.get("CPU", 1)) // self.threads
+        workers = min(self.workers or max(1, room), len(shards))
+        queue, lost, failed = deque(shards), Counter[str](), 0
+        waiting: dict[Any, tuple[Any, Shard | None]] = {}
+        """What is awaited, of which actor: a shard, or its start."""
+        idle: list[Any] = []
+
+        def begin() -> None:
+            actor = kind.remote(source, self.threads)
+            waiting[actor.ready.remote()] = (actor, None)
+
+        for _ in range(workers):
+            begin()
+        while queue or any(shard is not None for _, shard in waiting.values()):
+            while queue and idle:
+                actor, shard = idle.pop(), queue.popleft()
+                waiting[actor.run.remote(shard)] = (actor, shard)
+            report("workers at work", sum(shard is not None for _, shard in waiting.values()), workers)
+            (first,), _ = ray.wait(list(waiting), num_returns=1)
+            actor, shard = waiting.pop(first)
+            try:
+                done = ray.get(first)
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from None
+            except ray.exceptions.RayActorError as error:
+                begin()
+                if shard is not None:
+                    lost[shard.name] += 1
+                    if lost[shard.name] < ATTEMPTS:
+                        queue.appendleft(shard)
+                    else:
+                        yield Done(shard.name, {}, LOST)
+                    continue
+                failed += 1
+                if failed == ATTEMPTS * workers:
+                    raise ComputationError(
+                        expected="actors that load the model",
+                        got=f"{failed} that ended as they began: {str(error).strip().splitlines()[-1]}",
+                        do="look at Ray's log; what is finished is kept, and started again this goes on",
+                    ) from error
+            else:
+                failed = 0
+                idle.append(actor)
+                if done is not None:
+                    yield done
+
+
+def _ray() -> Any:
+    try:
+        import ray
+        import ray.exceptions
+    except ImportError as error:
+        raise RequestError(
+            expected="Ray, for --executor ray",
+            got="none installed",
+            do="pip install 'wheatstone[ray]', or use --executor processes",
+        ) from error
+    return ray
+
+
+def _connect(ray: Any, address: str | None) -> None:
+    alone = {} if address else {"include_dashboard": False}
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="warning", **alone)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise RequestError(
+            expected=f"a Ray cluster at {address or 'this machine'}",
+            got=str(error).strip().splitlines()[0],
+            do="start one (`ray start --head`), or use --executor processes",
+        ) from error

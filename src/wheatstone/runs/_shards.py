@@ -1,0 +1,101 @@
+"""A folder of shards: each a folder of its own, put in place whole, and known again by what it was made of.
+
+A shard's key is the hash of the model, the data, the settings and this version's code format. A second start does only
+what is missing, damaged, or was made of something else. Everything in a shard's folder is the same bytes however often
+and wherever it is made, but for `shard.json`, which has the key and what the shard cost, and `files.json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from wheatstone._errors import RunError
+from wheatstone._progress import Reporter, silent
+from wheatstone._version import __version__
+from wheatstone.executors import Executor, Shard
+from wheatstone.models import ResidualModel
+from wheatstone.runs._folder import damaged_files, new_run, read_json, write_json
+
+_LIST, _ABOUT = "shards.json", "shard.json"
+
+
+def run_shards(
+    model: ResidualModel,
+    shards: Sequence[Shard],
+    out: Path,
+    folder: str,
+    executor: Executor,
+    report: Reporter = silent,
+) -> dict[str, str]:
+    """Does what is not done yet.
+
+    Args:
+        model: the model.
+        shards: all of the work, no two of one name.
+        out: of the run; exists.
+        folder: of the shards in it.
+        executor: who does them.
+        report: told how many are done.
+
+    Returns:
+        Those that were refused, with the reason. They are tried again by the next start.
+
+    Raises:
+        ComputationError: a file could not be written; what is finished stays.
+    """
+    keys = {shard.name: shard_key(model, shard) for shard in shards}
+    write_json(out / _LIST, {"folder": folder, "shards": keys})
+    missing = [shard for shard in shards if not _is_done(out / folder / shard.name, keys[shard.name])]
+    refused: dict[str, str] = {}
+    for count, done in enumerate(executor.run(model, missing, report)):
+        report(folder, len(shards) - len(missing) + count + 1, len(shards))
+        if done.refused is not None:
+            refused[done.shard] = done.refused
+            continue
+        there = out / folder / done.shard
+        shutil.rmtree(there, ignore_errors=True)  # damaged, or made of something else
+        with new_run(there) as work:
+            for name, content in done.files.items():
+                (work / name).parent.mkdir(parents=True, exist_ok=True)
+                (work / name).write_bytes(content)
+            cost = {"seconds": round(done.seconds, 3), "processor_seconds": round(done.processor_seconds, 3)}
+            write_json(work / _ABOUT, {"key": keys[done.shard]} | cost)
+    return refused
+
+
+def shard_key(model: ResidualModel, shard: Shard) -> str:
+    """SHA-256 of everything that a shard's files depend on."""
+    made_of = {
+        "wheatstone": __version__,
+        "model": [model.sha256, str(model.dtype), model.device.type],
+        "shard": shard.content,
+    }
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def shard_cost(folder: Path) -> dict[str, float]:
+    """`seconds` and `processor_seconds` of a finished shard."""
+    about = read_json(folder, _ABOUT)
+    return {name: about[name] for name in ("seconds", "processor_seconds")}
+
+
+def shards_done(out: Path) -> tuple[int, int] | None:
+    """How many shards of a folder are done, and how many there are; None where the work has no shards."""
+    if not (out / _LIST).is_file():
+        return None
+    listed: dict[str, Any] = read_json(out, _LIST)
+    return sum((out / listed["folder"] / name).is_dir() for name in listed["shards"]), len(listed["shards"])
+
+
+def _is_done(folder: Path, key: str) -> bool:
+    if not folder.is_dir():
+        return False
+    try:
+        return read_json(folder, _ABOUT)["key"] == key and not damaged_files(folder)
+    except (RunError, KeyError, TypeError):
+        return False

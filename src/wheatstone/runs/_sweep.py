@@ -1,0 +1,169 @@
+"""A circuit for every prompt pair of a task, each found alone, and what the circuits have in common.
+
+The folder holds `sweep-settings.json` and `pairs.json` from the start and `pairs/NAME/{circuit,result}.json` for every
+pair that is done, each a shard. `pairs.parquet`, `nodes.parquet`, `sweep.json`, `manifest.json` and `files.json` come
+last and make it a run.
+
+When this misleads: a circuit of one prompt says how the model answers that prompt; what few prompts share may be
+chance, and a node that is in most circuits (the input, the first MLPs) may serve any prompt at all.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+from wheatstone._errors import PromptError
+from wheatstone._progress import Reporter, silent
+from wheatstone.circuits import Circuit
+from wheatstone.executors import Executor, LocalExecutor
+from wheatstone.lenses import Table
+from wheatstone.models import ResidualModel
+from wheatstone.runs._folder import read_json, write_hashes, write_json
+from wheatstone.runs._manifest import manifest_without_prompts
+from wheatstone.runs._resumable import alone_in, open_resumable
+from wheatstone.runs._shards import run_shards, shard_cost
+from wheatstone.runs._sweep_pair import PairShard, SweepSettings
+from wheatstone.runs._tables import write_table
+from wheatstone.tasks import SPLITS, PromptPair, load_task
+
+_HEADS = 30
+_SETTINGS, _PAIRS = "sweep-settings.json", "pairs.json"
+
+
+class PairRow(NamedTuple):
+    """One pair of a sweep.
+
+    Args:
+        name: of its task, and which of the task's pairs.
+        prompt: the clean prompt.
+        answer: its first right answer.
+        rank: of the best-placed answer, from 1.
+        edges: of the circuit.
+        faithfulness: of it.
+    """
+
+    name: str
+    prompt: str
+    answer: str
+    rank: int
+    edges: int
+    faithfulness: float
+
+
+class NodeRow(NamedTuple):
+    """One node of a sweep.
+
+    Args:
+        node: such as `a23.h4`.
+        circuits: that it is in.
+        share: of all circuits.
+    """
+
+    node: str
+    circuits: int
+    share: float
+
+
+def run_sweep(
+    model: ResidualModel,
+    settings: SweepSettings,
+    out: Path,
+    *,
+    executor: Executor | None = None,
+    report: Reporter = silent,
+) -> dict[str, Any]:
+    """Finds a circuit for every pair that has none yet, then what they have in common.
+
+    Args:
+        model: the model.
+        settings: the sweep's.
+        out: its folder; new, or that of the same sweep.
+        executor: who does the pairs; this process by default.
+        report: told how far it is.
+
+    Returns:
+        What `sweep.json` holds.
+
+    Raises:
+        RequestError: a wrong setting, no such task.
+        PromptError: not one pair could be used.
+        RunError: the folder holds something else, a sweep of other settings, or one that is running.
+    """
+    settings.check()
+    open_sweep(out)
+    with alone_in(out, "sweep"):
+        identity = settings.identity(model)
+        open_sweep(out, identity)
+        if not (out / _PAIRS).is_file():
+            write_json(out / _PAIRS, _pairs(model, settings, report))
+        shards = [
+            PairShard(name, PromptPair.model_validate(pair), settings.discovery)
+            for name, pair in read_json(out, _PAIRS).items()
+        ]
+        failed = run_shards(model, shards, out, "pairs", executor or LocalExecutor(), report)
+        done = [shard.name for shard in shards if shard.name not in failed]
+        if not done:
+            shutil.rmtree(out)
+            raise PromptError(
+                expected=f"a pair that {model.id} has a circuit for",
+                got=" | ".join(sorted(set(failed.values()))[:3]),
+                do="choose another task",
+            )
+        document = identity | _summary(out, done, failed)
+        write_json(out / "sweep.json", document)
+        seconds = {"pairs": sum(shard_cost(out / "pairs" / name)["seconds"] for name in done)}
+        about = identity["settings"] | {"task": ", ".join(settings.tasks)}
+        manifest = manifest_without_prompts(model, "sweep", about, seed=settings.discovery.seed, seconds=seconds)
+        write_json(out / "manifest.json", manifest)
+        write_hashes(out)
+    return document
+
+
+def open_sweep(out: Path, identity: dict[str, Any] | None = None) -> None:
+    """Makes the folder of a sweep, or checks that it may go on there; see `open_resumable`."""
+    open_resumable(out, _SETTINGS, "sweep", identity)
+
+
+def _pairs(model: ResidualModel, settings: SweepSettings, report: Reporter) -> dict[str, Any]:
+    """All pairs by name."""
+    found: dict[str, Any] = {}
+    for source in settings.tasks:
+        task = load_task(
+            source,
+            model,
+            seed=settings.discovery.seed,
+            known=settings.known,
+            size=settings.size,
+            strict=False,
+            report=report,
+        )
+        pairs = [pair for split in SPLITS for pair in task.split(split)]
+        stem = Path(source).stem
+        found |= {f"{stem}-{number:05}": pair.model_dump(mode="json") for number, pair in enumerate(pairs, 1)}
+    return found
+
+
+def _summary(out: Path, done: Sequence[str], failed: dict[str, str]) -> dict[str, Any]:
+    """Writes the tables, and says what stands in them."""
+    results = [(name, read_json(out / "pairs" / name, "result.json")) for name in done]
+    rows = [PairRow(name, *(result[field] for field in PairRow._fields[1:])) for name, result in results]
+    counted = Counter(node for name in done for node in Circuit.load(out / "pairs" / name / "circuit.json").nodes)
+    nodes = [NodeRow(node, count, count / len(done)) for node, count in counted.most_common()]
+    write_table(Table.of(PairRow, rows), out / "pairs.parquet")
+    write_table(Table.of(NodeRow, nodes), out / "nodes.parquet")
+    return {
+        "pairs": len(rows),
+        "edges": _spread([row.edges for row in rows]),
+        "faithfulness": _spread([row.faithfulness for row in rows]),
+        "heads": [row._asdict() for row in nodes if ".h" in row.node][:_HEADS],
+        "failed": failed,
+    }
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {"least": min(values), "median": median(values), "most": max(values)}

@@ -1,0 +1,91 @@
+"""One prompt pair of a sweep: its circuit, found on it alone."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wheatstone._errors import RequestError
+from wheatstone._progress import Reporter, silent
+from wheatstone._version import __version__
+from wheatstone.circuits import Experiment
+from wheatstone.discovery import DiscoverySettings, discover_in
+from wheatstone.models import ResidualModel
+from wheatstone.runs._folder import write_json
+from wheatstone.tasks import KNOWN_RANK, PromptPair, answer_ranks
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """What is swept, and how each circuit is found.
+
+    Args:
+        tasks: bundled names (`facts/country_capital`, `ioi`) or files, see `load_task`.
+        known: keep pairs with an answer among this many top tokens; None keeps all.
+        size: most pairs of each task; None for all there are.
+        discovery: of each pair; by default the first edges of EAP-IG's ranking that reach a faithfulness of 0.8.
+    """
+
+    tasks: tuple[str, ...]
+    known: int | None = KNOWN_RANK
+    size: int | None = None
+    discovery: DiscoverySettings = field(default_factory=lambda: DiscoverySettings(method="eap-ig", faithfulness=0.8))
+
+    def check(self) -> None:
+        """Refuses what can be refused before a model is loaded.
+
+        Raises:
+            RequestError: no task, or a wrong setting.
+        """
+        if not self.tasks:
+            raise RequestError(expected="a task to sweep", got="none", do="name one; `wheatstone tasks` lists them")
+        self.discovery.check()
+
+    def identity(self, model: ResidualModel) -> dict[str, Any]:
+        """Everything that results depend on."""
+        return {
+            "wheatstone": __version__,
+            "model": {"id": model.id, "sha256": model.sha256, "dtype": str(model.dtype).removeprefix("torch.")},
+            "settings": asdict(self) | {"tasks": list(self.tasks)},
+        }
+
+
+@dataclass(frozen=True)
+class PairShard:
+    """One prompt pair as a piece of work; see `Shard`.
+
+    Args:
+        name: of its task, and which of the task's pairs it is.
+        pair: the pair.
+        settings: of its discovery.
+    """
+
+    name: str
+    pair: PromptPair
+    settings: DiscoverySettings
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The pair and the settings."""
+        return {"sweep": self.pair.model_dump(mode="json"), "settings": asdict(self.settings)}
+
+    def run(self, model: ResidualModel, folder: Path, report: Reporter = silent) -> None:
+        """Finds the pair's circuit; writes `circuit.json` and `result.json`."""
+        settings = self.settings
+        experiment = Experiment(
+            model, [self.pair], ablation=settings.ablation, metric=settings.metric, positions=settings.positions
+        )
+        found = discover_in(experiment, settings, curve=False, report=report)
+        found.circuit.save(folder / "circuit.json")
+        assert found.circuit.evaluation is not None
+        write_json(
+            folder / "result.json",
+            {
+                "prompt": self.pair.prompt,
+                "answer": self.pair.answers[0],
+                "rank": int(answer_ranks(experiment.clean_logits, experiment.encoded)),
+                "evaluations": found.evaluations,
+                **asdict(found.circuit.evaluation),
+            },
+        )
