@@ -10,7 +10,6 @@ from wheatstone._errors import RunError
 from wheatstone.figures._edit_comparison import comparison_chart, comparison_part
 from wheatstone.figures._edit_trace import trace_chart
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
-from wheatstone.figures._render import png_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._words import decimal, probability, quoted
 from wheatstone.runs import read_json, read_manifest
@@ -46,7 +45,7 @@ def render_edit(run: Path) -> list[Path]:
         title = f"Where {quoted(request['subject'])} is recalled"
         drawn = Picture.of(trace_chart(pq.read_table(run / "trace.parquet").to_pylist(), title))
         pictures = (PagePicture("trace", drawn, _CAPTION),)
-        written += _files(run, "trace", drawn)
+        written += drawn.save(run / "figures", "trace")
     answers = summary["answers"]
     first = answers[0]
     lead = [
@@ -80,7 +79,7 @@ def render_edit(run: Path) -> list[Path]:
     if summary["comparison"]:
         rows = {name: pq.read_table(run / f"edit_{name}.parquet").to_pylist() for name in ("lens", "edges", "leak")}
         drawn = Picture.of(comparison_chart(rows["lens"], summary["comparison"]))
-        written += _files(run, "comparison", drawn)
+        written += drawn.save(run / "figures", "comparison")
         parts.append(comparison_part(summary["comparison"], rows["edges"], rows["leak"], drawn))
     facts = {
         "method": summary["method"],
@@ -93,13 +92,3 @@ def render_edit(run: Path) -> list[Path]:
     page = run / "report.html"
     page.write_text(page_of("edit", title, lead, parts, list(facts.items())), encoding="utf-8")
     return [*written, page]
-
-
-def _files(run: Path, name: str, drawn: Picture) -> list[Path]:
-    """A picture as files of its run."""
-    folder = run / "figures"
-    folder.mkdir(exist_ok=True)
-    svg, png = folder / f"{name}.svg", folder / f"{name}.png"
-    svg.write_text(drawn.svg, encoding="utf-8")
-    png.write_bytes(png_of(drawn.svg))
-    return [svg, png]

@@ -13,7 +13,6 @@ from wheatstone._progress import Reporter, silent
 from wheatstone.figures._explained import Claim, told
 from wheatstone.figures._load import RunData
 from wheatstone.figures._parts import PARTS
-from wheatstone.figures._render import png_of
 from wheatstone.figures._report import Picture, page_scripts, script_hash, template, title_of
 from wheatstone.figures._words import decimal, probability
 
@@ -47,8 +46,7 @@ def render_explanation(run: Path, folder: Path | None = None, report: Reporter =
         figures: list[dict[str, Any]] = []
         for exhibit in part.exhibits(section):
             picture = Picture.of(exhibit.chart)
-            (folder / f"{exhibit.name}.svg").write_text(picture.svg, encoding="utf-8")
-            (folder / f"{exhibit.name}.png").write_bytes(png_of(picture.svg))
+            picture.save(folder, exhibit.name)
             alt = picture.spec["description"]
             figures.append(exhibit._asdict() | {"src": picture.data_uri, "alt": alt, "spec": picture.spec})
         tables = [_table(name, rows) for name, rows in section.tables.items()]

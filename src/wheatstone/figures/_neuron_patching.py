@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import altair as alt
-import pyarrow.parquet as pq
 
-from wheatstone._errors import RunError
 from wheatstone.figures._load import Row
+from wheatstone.figures._neuron_run import read_neuron_run
 from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, SOFT, finished, halo, of_rows
 from wheatstone.figures._words import clipped, count, percent, quoted, visible
 
@@ -47,17 +46,7 @@ class ScreenData:
         Raises:
             RunError: there is no run of `neuron screen`, or a file of it is missing or damaged.
         """
-        try:
-            manifest, summary = (
-                json.loads((run / f"{name}.json").read_text(encoding="utf-8")) for name in ("manifest", "screen")
-            )
-            tables = [pq.read_table(run / f"{name}.parquet").to_pylist() for name in ("confirmed", "recovery", "doses")]
-        except (OSError, ValueError) as error:
-            raise RunError(
-                expected="the folder of a run of `wheatstone neuron screen`",
-                got=f"{run}: {error}",
-                do="give the folder that --out named",
-            ) from error
+        manifest, summary, tables = read_neuron_run(run, "screen", "screen", ["confirmed", "recovery", "doses"])
         return cls(run, manifest, summary, *tables)
 
     @property

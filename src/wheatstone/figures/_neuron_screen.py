@@ -7,7 +7,6 @@ from pathlib import Path
 from wheatstone._progress import Reporter, silent
 from wheatstone.figures._neuron_patching import NEURON_FIGURES, ScreenData
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
-from wheatstone.figures._render import png_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._words import clipped, count, decimal, percent, quoted
 
@@ -32,8 +31,6 @@ def render_neurons(run: Path, report: Reporter = silent) -> list[Path]:
         RunError: there is no run of `neuron screen`.
     """
     data = ScreenData.load(run)
-    folder = run / "figures"
-    folder.mkdir(exist_ok=True)
     written: list[Path] = []
     pictures: dict[str, PagePicture] = {}
     for done, (name, draw) in enumerate(NEURON_FIGURES.items()):
@@ -42,10 +39,7 @@ def render_neurons(run: Path, report: Reporter = silent) -> list[Path]:
         report("drawing", done, len(NEURON_FIGURES))
         drawn = Picture.of(draw(data))
         pictures[name] = PagePicture(name, drawn, _CAPTIONS[name])
-        svg, png = folder / f"{name}.svg", folder / f"{name}.png"
-        svg.write_text(drawn.svg, encoding="utf-8")
-        png.write_bytes(png_of(drawn.svg))
-        written += [svg, png]
+        written += drawn.save(run / "figures", name)
     page = run / "report.html"
     page.write_text(_page(data, pictures), encoding="utf-8")
     report("drawing", len(NEURON_FIGURES), len(NEURON_FIGURES))

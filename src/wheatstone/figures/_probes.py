@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import altair as alt
-import pyarrow.parquet as pq
 
-from wheatstone._errors import RunError
 from wheatstone.figures._load import Row
+from wheatstone.figures._neuron_run import read_neuron_run
 from wheatstone.figures._theme import BLUE, INK, LINE, ORANGE, PAPER, SOFT, finished, of_rows
 from wheatstone.figures._words import count, decimal
 
@@ -46,17 +44,7 @@ class ProbeData:
         Raises:
             RunError: there is no run of `neuron probe`, or a file of it is missing or damaged.
         """
-        try:
-            manifest, summary = (
-                json.loads((run / f"{name}.json").read_text(encoding="utf-8")) for name in ("manifest", "probes")
-            )
-            tables = [pq.read_table(run / f"{name}.parquet").to_pylist() for name in ("probes", "interference")]
-        except (OSError, ValueError) as error:
-            raise RunError(
-                expected="the folder of a run of `wheatstone neuron probe`",
-                got=f"{run}: {error}",
-                do="give the folder that --out named",
-            ) from error
+        manifest, summary, tables = read_neuron_run(run, "probe", "probes", ["probes", "interference"])
         return cls(run, manifest, summary, *tables)
 
     @property

@@ -9,7 +9,6 @@ from typing import Any
 from wheatstone._progress import Reporter, silent
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
 from wheatstone.figures._probes import PROBE_FIGURES, ProbeData, describe_interference
-from wheatstone.figures._render import png_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._words import clipped, count, decimal, percent
 
@@ -33,8 +32,6 @@ def render_probes(run: Path, report: Reporter = silent) -> list[Path]:
         RunError: there is no run of `neuron probe`.
     """
     data = ProbeData.load(run)
-    folder = run / "figures"
-    folder.mkdir(exist_ok=True)
     written: list[Path] = []
     pictures: dict[str, PagePicture] = {}
     for done, (name, draw) in enumerate(PROBE_FIGURES.items()):
@@ -43,10 +40,7 @@ def render_probes(run: Path, report: Reporter = silent) -> list[Path]:
         report("drawing", done, len(PROBE_FIGURES))
         drawn = Picture.of(draw(data))
         pictures[name] = PagePicture(name, drawn, _CAPTIONS[name])
-        svg, png = folder / f"{name}.svg", folder / f"{name}.png"
-        svg.write_text(drawn.svg, encoding="utf-8")
-        png.write_bytes(png_of(drawn.svg))
-        written += [svg, png]
+        written += drawn.save(run / "figures", name)
     page = run / "report.html"
     page.write_text(_page(data, pictures), encoding="utf-8")
     report("drawing", len(PROBE_FIGURES), len(PROBE_FIGURES))

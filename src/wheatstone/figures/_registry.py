@@ -10,7 +10,7 @@ from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.figures import _answer, _attention, _circuit, _curve
 from wheatstone.figures._load import RunData
-from wheatstone.figures._render import png_of, render
+from wheatstone.figures._render import render
 from wheatstone.figures._report import Picture, compose
 
 FIGURES: dict[str, Callable[[RunData], Any]] = {
@@ -59,17 +59,12 @@ def render_all(run: Path, report: Reporter = silent) -> list[Path]:
         RunError: the run cannot be read.
     """
     data = RunData.load(run)
-    folder = run / "figures"
-    folder.mkdir(exist_ok=True)
     pictures: dict[str, Picture] = {}
     written: list[Path] = []
     for done, (name, draw) in enumerate(FIGURES.items()):
         report("drawing", done, len(FIGURES) + 1)
         picture = pictures[name] = Picture.of(draw(data))
-        svg, png = folder / f"{name}.svg", folder / f"{name}.png"
-        svg.write_text(picture.svg, encoding="utf-8")
-        png.write_bytes(png_of(picture.svg))
-        written += [svg, png]
+        written += picture.save(run / "figures", name)
     report("drawing", len(FIGURES), len(FIGURES) + 1)
     page = run / "report.html"
     page.write_text(compose(data, pictures), encoding="utf-8")

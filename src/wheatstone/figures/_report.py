@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from wheatstone.figures import _words as words
 from wheatstone.figures._load import RunData
-from wheatstone.figures._render import spec_of, svg_of
+from wheatstone.figures._render import png_of, spec_of, svg_of
 
 _ROWS = ("model", "circuit", "complement", "random", "empty")
 _MEANS = {
@@ -68,6 +68,14 @@ class Picture:
     def data_uri(self) -> str:
         """The SVG as the source of an image."""
         return f"data:image/svg+xml;base64,{base64.b64encode(self.svg.encode()).decode()}"
+
+    def save(self, folder: Path, name: str) -> list[Path]:
+        """Writes `NAME.svg` and `NAME.png` into a folder, which is made where it is missing."""
+        folder.mkdir(exist_ok=True)
+        svg, png = folder / f"{name}.svg", folder / f"{name}.png"
+        svg.write_text(self.svg, encoding="utf-8")
+        png.write_bytes(png_of(self.svg))
+        return [svg, png]
 
 
 def compose(run: RunData, pictures: Mapping[str, Picture]) -> str:

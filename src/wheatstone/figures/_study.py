@@ -12,7 +12,6 @@ import altair as alt
 from wheatstone._errors import RunError
 from wheatstone._progress import Reporter, silent
 from wheatstone.figures._load import Row
-from wheatstone.figures._render import png_of
 from wheatstone.figures._report import Picture, template
 from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, finished, of_rows
 from wheatstone.figures._words import count, percent
@@ -103,17 +102,12 @@ def render_study(run: Path, report: Reporter = silent) -> list[Path]:
         RunError: there is no study.
     """
     study = read_study(run)
-    folder = run / "figures"
-    folder.mkdir(exist_ok=True)
     written: list[Path] = []
     shown: list[dict[str, str]] = []
     for done, (name, draw) in enumerate(STUDY_FIGURES.items()):
         report("drawing", done, len(STUDY_FIGURES))
         picture = Picture.of(draw(study))
-        svg, png = folder / f"{name}.svg", folder / f"{name}.png"
-        svg.write_text(picture.svg, encoding="utf-8")
-        png.write_bytes(png_of(picture.svg))
-        written += [svg, png]
+        written += picture.save(run / "figures", name)
         shown.append({"src": picture.data_uri, "alt": picture.spec["description"]})
     page = run / "report.html"
     text = template("study.html.jinja").render(
