@@ -1,0 +1,1 @@
+"""What single neurons do, part by part: what benchmarks/neurons.py measures."""
