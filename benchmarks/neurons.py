@@ -21,16 +21,13 @@ from pathlib import Path
 
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does
 
-
 from neuron_parts.an import an_neurons, an_on_many
 from neuron_parts.pairs import LAST_PART, hold_up, in_corpus, pairs_of
 from neuron_parts.scanning import scan_rate
 
 import wheatstone as ws
 from wheatstone.figures import render
-from wheatstone.neurons import (
-    Pair,
-)
+from wheatstone.neurons import Pair
 
 DOCS = Path(__file__).parent.parent / "docs"
 

@@ -125,8 +125,3 @@ def an_on_many(model: ResidualModel) -> list[str]:
         share = "–" if row.share_of_mlp is None else f"{row.share_of_mlp:.0%}"
         lines.append(f"| `{row.neuron}` | {row.exact:.3f} | {low:.3f} to {high:.3f} | {share} |")
     return [*lines, ""]
-
-
-def _range(found: object) -> str:
-    mean, low, high = found  # pyright: ignore
-    return f"{mean:.3f}" if low is None else f"{mean:.3f} ({low:.3f} to {high:.3f})"

@@ -258,3 +258,8 @@ def _strongest(seen: Observations, way: int, limit: float) -> CalibrationBin:
 
 def _shown(text: str) -> str:
     return (f"`{text}`" if text.strip() and text.isprintable() else f"{text!r}").replace("|", "\\|")
+
+
+def _range(found: object) -> str:
+    mean, low, high = found  # pyright: ignore
+    return f"{mean:.3f}" if low is None else f"{mean:.3f} ({low:.3f} to {high:.3f})"
