@@ -22,7 +22,8 @@ from wheatstone.lenses import (
     role_ablations,
     roles_of,
 )
-from wheatstone.lenses._head_roles import ROLES, _attention, _direct, _mixtures, _relation_writers
+from wheatstone.lenses._head_roles import ROLES, _mixtures, _relation_writers
+from wheatstone.lenses._role_numbers import role_attention, role_writing
 from wheatstone.lenses._roles import FACT, IOI, REPEATED
 from wheatstone.models import KnockOut, Replace
 
@@ -87,7 +88,7 @@ def test_attention_to_a_place_is_summed_over_it_without_the_first_token(material
     ]
     two = dataclasses.replace(material, experiment=Experiment(material.experiment.model, pairs))
     patterns = material.experiment.model.attention(two.experiment.encoded.clean)
-    found = _attention(two, FACT[0]).values.unflatten(0, patterns.shape[:3:2])
+    found = role_attention(two, FACT[0]).values.unflatten(0, patterns.shape[:3:2])
     for prompt, last in enumerate((3, 5)):
         torch.testing.assert_close(found[..., prompt], patterns[:, prompt, :, last, 1], rtol=1e-4, atol=1e-6)
 
@@ -99,14 +100,14 @@ def test_a_place_that_reaches_the_query_ends_before_it(material: Material) -> No
     ]
     two = dataclasses.replace(material, experiment=Experiment(material.experiment.model, pairs))
     patterns = material.experiment.model.attention(two.experiment.encoded.clean)
-    found = _attention(two, FACT[1]).values.unflatten(0, patterns.shape[:3:2])
+    found = role_attention(two, FACT[1]).values.unflatten(0, patterns.shape[:3:2])
     for prompt, last in enumerate((3, 5)):
         expected = patterns[:, prompt, :, last, 1:last].sum(-1)
         torch.testing.assert_close(found[..., prompt], expected, rtol=1e-4, atol=1e-6)
 
 
 def test_heads_that_write_the_relation_s_answers_from_elsewhere(material: Material) -> None:
-    look, write = _attention(material, FACT[0]), _direct(material, FACT[0])
+    look, write = role_attention(material, FACT[0]), role_writing(material, FACT[0])
     sure = dataclasses.replace(write, values=write.values.abs() + 1, null=0.5)
     rows = list(_relation_writers(material, [0, 5, 11], look, sure))
     assert [row.direct for row in rows] == sorted((row.direct for row in rows), reverse=True)

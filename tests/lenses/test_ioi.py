@@ -12,7 +12,8 @@ from tiny import make_tiny
 from wheatstone import Experiment, PromptError, PromptPair, RequestError, ResidualModel
 from wheatstone.discovery import path_patching
 from wheatstone.lenses import IOI_CLASSES, ioi_heads
-from wheatstone.lenses._ioi import chance_bars, channel_of, three_other_names
+from wheatstone.lenses._ioi import chance_bars, channel_of
+from wheatstone.lenses._ioi_names import three_other_names
 from wheatstone.models import Graph
 from wheatstone.tasks import load_task
 

@@ -17,11 +17,7 @@ from wheatstone.lenses._attribution import attribution as attribution
 from wheatstone.lenses._attribution import direct_effects as direct_effects
 from wheatstone.lenses._competition import Competition as Competition
 from wheatstone.lenses._competition import CompetitionRow as CompetitionRow
-from wheatstone.lenses._competition import Strength as Strength
-from wheatstone.lenses._competition import Verdict as Verdict
 from wheatstone.lenses._competition import competition as competition
-from wheatstone.lenses._competition import strengths as strengths
-from wheatstone.lenses._competition import strongest_path as strongest_path
 from wheatstone.lenses._competition_section import RungStrength as RungStrength
 from wheatstone.lenses._edit_circuit import CircuitChange as CircuitChange
 from wheatstone.lenses._edit_circuit import CircuitSettings as CircuitSettings
@@ -49,7 +45,6 @@ from wheatstone.lenses._greater_than import year_pairs as year_pairs
 from wheatstone.lenses._greater_than import year_probabilities as year_probabilities
 from wheatstone.lenses._greater_than import year_sums as year_sums
 from wheatstone.lenses._hallucination import Hallucination as Hallucination
-from wheatstone.lenses._hallucination import Mending as Mending
 from wheatstone.lenses._hallucination import WrongFact as WrongFact
 from wheatstone.lenses._hallucination import WrongWriter as WrongWriter
 from wheatstone.lenses._hallucination import hallucination as hallucination
@@ -68,6 +63,7 @@ from wheatstone.lenses._ladder import copying_ladder as copying_ladder
 from wheatstone.lenses._logit_lens import LensPlace as LensPlace
 from wheatstone.lenses._logit_lens import LensPoint as LensPoint
 from wheatstone.lenses._logit_lens import logit_lens as logit_lens
+from wheatstone.lenses._mending import Mending as Mending
 from wheatstone.lenses._mlp_neurons import Kept as Kept
 from wheatstone.lenses._mlp_neurons import MlpToLogits as MlpToLogits
 from wheatstone.lenses._mlp_neurons import NeuronOfMlp as NeuronOfMlp
@@ -96,6 +92,10 @@ from wheatstone.lenses._spelling import BegunFact as BegunFact
 from wheatstone.lenses._spelling import begun_otherwise as begun_otherwise
 from wheatstone.lenses._spelling import continued as continued
 from wheatstone.lenses._spelling import in_any_case as in_any_case
+from wheatstone.lenses._strength import Strength as Strength
+from wheatstone.lenses._strength import Verdict as Verdict
+from wheatstone.lenses._strength import strengths as strengths
+from wheatstone.lenses._strength import strongest_path as strongest_path
 from wheatstone.lenses._task_circuits import COMPETING as COMPETING
 from wheatstone.lenses._task_circuits import task_circuits as task_circuits
 from wheatstone.lenses._tuned import TunedLens as TunedLens

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 from wheatstone._errors import PromptError
 from wheatstone._progress import Reporter
-from wheatstone.lenses._competition import Strength, Verdict, competition, strengths, strongest_path
+from wheatstone.lenses._competition import competition
 from wheatstone.lenses._ladder import copying_ladder
 from wheatstone.lenses._section import Explanation, Material, Section, Table, distractors, several_prompts, whole_mlps
+from wheatstone.lenses._strength import Strength, Verdict, strengths, strongest_path
 from wheatstone.lenses._task_circuits import COMPETING, task_circuits
 from wheatstone.tasks import PromptPair, bundled_tasks
 

@@ -20,7 +20,7 @@ Source: Yao et al. 2024 (arXiv 2405.17969), section 4, figure on hallucination; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
@@ -31,9 +31,10 @@ from torch import Tensor
 
 from wheatstone._errors import PromptError
 from wheatstone._progress import Reporter, silent
+from wheatstone.lenses._mending import Mending, Trial
 from wheatstone.lenses._readout import Readout
 from wheatstone.lenses._spelling import BegunFact, begun_otherwise, continued, in_any_case
-from wheatstone.models import Intervention, KnockOutAttention, Replace, ResidualModel, Scale
+from wheatstone.models import ResidualModel
 from wheatstone.tasks import Encoded, PromptPair, answered, encode, gather
 from wheatstone.verification import mean_intervals
 
@@ -86,32 +87,6 @@ class WrongWriter(NamedTuple):
     direct_low: float | None
     direct_high: float | None
     to_right: float
-
-
-class Mending(NamedTuple):
-    """What a change does: a row of mending.parquet.
-
-    Args:
-        change: `movers look`, `movers doubled` or `writers silent`.
-        heads: that are changed; `random` for as many random ones.
-        n: wrong facts.
-        mended: share of them whose right token is then the top one.
-        change_in_difference: of D, logits, mean; negative is towards the right answer.
-        known_kept: share of the known facts that stay right.
-        draws: sets of heads that this is the mean of.
-    """
-
-    change: str
-    heads: str
-    n: int
-    mended: float
-    mended_low: float | None
-    mended_high: float | None
-    change_in_difference: float
-    change_in_difference_low: float | None
-    change_in_difference_high: float | None
-    known_kept: float
-    draws: int
 
 
 @dataclass(frozen=True)
@@ -191,7 +166,7 @@ def hallucination(
     facts = _facts(model, asked, tops, rights, [names[head] for head in direct.argmax(0).tolist()])
     report("hallucination", 2, 4)
     movers = tuple(names[head] for head in best)
-    trial = _Trial(model, known, asked, tops, rights, seed)
+    trial = Trial(model, known, asked, tops, rights, seed)
     draw = Random(seed)
     random = [tuple(draw.sample(names, heads)) for _ in range(draws)]
     silent_ones = tuple(names[head] for head in order[:heads])
@@ -265,75 +240,3 @@ def _facts(
 def overtakes_at(ahead: Sequence[bool]) -> int:
     """The first place from which on all are true; their number where the last is not."""
     return next((place + 1 for place in reversed(range(len(ahead))) if not ahead[place]), 0)
-
-
-class _Trial:
-    """Runs changes on the wrong facts, and on the known ones to see what they cost."""
-
-    def __init__(
-        self,
-        model: ResidualModel,
-        known: Encoded,
-        asked: Encoded,
-        tops: Int[Tensor, " batch"],
-        right: Int[Tensor, " batch"],
-        seed: int,
-    ) -> None:
-        self.model, self.known, self.asked, self.tops, self.right, self.seed = model, known, asked, tops, right, seed
-        nodes = model.forward(known.clean, cache=True).nodes
-        assert nodes is not None
-        self.means = nodes[:, torch.arange(len(known.pairs)), known.last].mean(1)
-        self.before = self._differences(model.forward(asked.clean).logits)
-
-    def look(self, heads: Sequence[str], encoded: Encoded) -> list[Intervention]:
-        """From the last token, the heads see the subject and nothing else."""
-        elsewhere = tuple(
-            tuple(place for place in range(last + 1) if not first <= place < end)
-            for last, (first, end) in zip(encoded.last.tolist(), encoded.span("subject").tolist(), strict=True)
-        )
-        places = [head[1:].split(".h") for head in heads]
-        return [
-            KnockOutAttention(layer=int(layer), queries=(-1,), keys=elsewhere, heads=(int(head),))
-            for layer, head in places
-        ]
-
-    def double(self, heads: Sequence[str], encoded: Encoded) -> list[Intervention]:
-        """The heads write twice as much at the last token."""
-        return [Scale(at=head, factor=2.0, positions=(-1,)) for head in heads]
-
-    def silence(self, heads: Sequence[str], encoded: Encoded) -> list[Intervention]:
-        """The heads write at the last token what they write on average over the known facts."""
-        index = self.model.graph.node_index
-        return [Replace(at=head, value=self.means[index[head]], positions=(-1,)) for head in heads]
-
-    def of(
-        self,
-        change: str,
-        edits: Callable[[Sequence[str], Encoded], list[Intervention]],
-        chosen: Sequence[Sequence[str]],
-        heads: str,
-    ) -> Mending:
-        """One change with each set of heads."""
-        mended: list[Tensor] = []
-        moved: list[Tensor] = []
-        kept: list[float] = []
-        for those in chosen:
-            logits = self.model.forward_with(self.asked.clean, edits(those, self.asked)).logits
-            mended.append(_top(logits, self.asked))
-            moved.append(self._differences(logits) - self.before)
-            of_known = self.model.forward_with(self.known.clean, edits(those, self.known)).logits
-            kept.append(float(_top(of_known, self.known).mean()))
-        values = torch.stack([torch.stack(mended).mean(0), torch.stack(moved).mean(0)])
-        (mended_at, moved_at), means = mean_intervals(values.numpy(), self.seed), values.mean(1).tolist()
-        return Mending(
-            change, heads, values.shape[1], means[0], *mended_at, means[1], *moved_at, sum(kept) / len(kept), len(kept)
-        )
-
-    def _differences(self, logits: Float[Tensor, "batch vocab"]) -> Float[Tensor, " batch"]:
-        every = torch.arange(len(logits))
-        return (logits[every, self.tops] - logits[every, self.right]).double().cpu()
-
-
-def _top(logits: Float[Tensor, "batch vocab"], encoded: Encoded) -> Float[Tensor, " batch"]:
-    """1 where the top token is an answer's."""
-    return (logits.argmax(-1)[:, None] == encoded.answers).any(-1).double().cpu()

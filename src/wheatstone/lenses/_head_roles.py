@@ -15,29 +15,21 @@ that the role asks for counts. No threshold is chosen by hand.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wheatstone._progress import Reporter
-from wheatstone.lenses._attributes import known_tokens
-from wheatstone.lenses._attribution import direct_effects
 from wheatstone.lenses._role_ablations import RoleAblation, ablation_effects, role_ablations
+from wheatstone.lenses._role_numbers import PERCENT, SHUFFLES, RoleNumber, head_names, role_attention, role_writing
 from wheatstone.lenses._roles import MIXTURE, Role, roles_of
 from wheatstone.lenses._section import Explanation, Material, Section, Table, several_prompts
-from wheatstone.verification import mean_intervals
 
-_DRAWS = 20
-"""Shuffles of a null."""
 _RANDOM = 30
 """Heads of the ablation null."""
 _MOST = 24
 """Heads of a role whose ablation is measured: those of the strongest attention."""
-_PERCENT = 99
 
 
 class HeadRole(NamedTuple):
@@ -94,35 +86,6 @@ class RelationWriter(NamedTuple):
     first: float
 
 
-@dataclass(frozen=True, eq=False)
-class _Number:
-    """One of the three numbers for every head.
-
-    Args:
-        values: of every prompt.
-        null: what it must lie beyond, signed.
-        sign: the side on which it counts.
-    """
-
-    values: Float[Tensor, "head batch"]
-    null: float
-    sign: int
-    seed: int
-
-    def row(self, head: int) -> tuple[float, float, float]:
-        """Mean and interval."""
-        values = self.values[head].double().cpu()
-        ((low, high),) = mean_intervals(values.numpy()[None], self.seed)
-        assert low is not None
-        assert high is not None
-        return float(values.mean()), low, high
-
-    def counts(self, head: int) -> bool:
-        """Whether the interval lies beyond the null."""
-        _, low, high = self.row(head)
-        return low > self.null if self.sign > 0 else high < self.null
-
-
 def head_roles(material: Material, report: Reporter, roles: Sequence[Role] | None = None) -> Explanation:
     """Measures roles over prompts.
 
@@ -141,9 +104,9 @@ def head_roles(material: Material, report: Reporter, roles: Sequence[Role] | Non
     model have a role there are no random heads, and the ablation's interval need only exclude 0.
     """
     report("head roles", 0, None)
-    names = _heads(material)
-    looks = {role: _attention(material, role) for role in (roles_of(material) if roles is None else roles)}
-    writes = {role: _direct(material, role) for role in looks}
+    names = head_names(material)
+    looks = {role: role_attention(material, role) for role in (roles_of(material) if roles is None else roles)}
+    writes = {role: role_writing(material, role) for role in looks}
     candidates = {role: [head for head in range(len(names)) if look.counts(head)] for role, look in looks.items()}
     attended = set[int]().union(*candidates.values())
     others = sorted(set(range(len(names))) - attended)
@@ -176,80 +139,11 @@ def head_roles(material: Material, report: Reporter, roles: Sequence[Role] | Non
     return Explanation(tables, summary, _method(material, len(random)))
 
 
-def _heads(material: Material) -> list[str]:
-    graph = material.experiment.graph
-    return [f"a{layer}.h{head}" for layer in range(graph.layers) for head in range(graph.heads)]
-
-
-def _attention(material: Material, role: Role) -> _Number:
-    encoded, every = material.experiment.encoded, range(material.n)
-    query, place = encoded.spans[role.query][:, 1] - 1, encoded.spans[role.key]
-    weights = material.patterns.movedim(1, 2).flatten(0, 1)[:, every, query]
-    positions = torch.arange(weights.shape[-1], device=weights.device)
-    inside = (positions >= place[:, :1]) & (positions < place[:, 1:])
-    seen = positions <= query[:, None]
-    for other in (positions > 0, positions < query[:, None]):
-        if bool((inside & seen & other).any(-1).all()):
-            inside, seen = inside & other, seen & other
-    inside = inside & seen
-    null = torch.stack([(weights * shuffled).sum(-1).mean(-1) for shuffled in _shuffles(material, inside, seen)])
-    threshold = float(np.percentile(null.double().cpu().numpy(), _PERCENT))
-    return _Number((weights * inside).sum(-1), threshold, 1, material.seed)
-
-
-def _shuffles(
-    material: Material, inside: Bool[Tensor, "batch key"], seen: Bool[Tensor, "batch key"]
-) -> Iterator[Bool[Tensor, "batch key"]]:
-    """As many random places in each prompt as the role's."""
-    draw = torch.Generator().manual_seed(material.seed)
-    for _ in range(_DRAWS):
-        noise = torch.rand(inside.shape, generator=draw).to(inside.device).masked_fill(~seen, -1)
-        yield noise.argsort(-1, descending=True).argsort(-1) < inside.sum(-1, keepdim=True)
-
-
-def _direct(material: Material, role: Role) -> _Number:
-    graph, sign = material.experiment.graph, role.direct or 1
-    heads = torch.cat([material.last_nodes[graph.head_nodes(layer)] for layer in range(graph.layers)])
-    if role.writes == "relation":
-        values, null = _towards_relation(material, heads)
-    else:
-        effects = direct_effects(material)
-        values = torch.cat([effects[graph.head_nodes(layer)] for layer in range(graph.layers)])
-        shifts = np.random.default_rng(material.seed).permutation(material.n - 1)[:_DRAWS] + 1
-        null = torch.stack(
-            [(heads * material.answer_directions.roll(int(shift), 0)).sum(-1).mean(-1) for shift in shifts]
-        )
-    percent = _PERCENT if sign > 0 else 100 - _PERCENT
-    return _Number(values, float(np.percentile(null.double().cpu().numpy(), percent)), sign, material.seed)
-
-
-def _towards_relation(
-    material: Material, heads: Float[Tensor, "head batch d_model"]
-) -> tuple[Float[Tensor, "head batch"], Float[Tensor, "draw head"]]:
-    """What heads write towards the other prompts' answers, less the mean of all tokens; and towards random words."""
-    readout, answers = material.readout, material.experiment.encoded.answers[:, 0]
-    objects = answers.unique()
-    rows, mean = readout.model.unembedding.weight, readout.model.unembedding.weight.mean(0)
-
-    def push(tokens: Tensor) -> Tensor:
-        return readout.scale[:, None] * ((rows[tokens].mean(0) - mean) @ readout.map.T)
-
-    others = torch.stack([rows[objects[objects != answer]].mean(0) - mean for answer in answers]) @ readout.map.T
-    values = (heads * readout.scale[:, None] * others).sum(-1)
-    words = torch.tensor(sorted(known_tokens(readout.model) - set(objects.tolist())), device=rows.device)
-    draw = torch.Generator().manual_seed(material.seed)
-    null = [
-        (heads * push(words[torch.randperm(len(words), generator=draw)[: len(objects)].to(words.device)]))
-        .sum(-1)
-        .mean(-1)
-        for _ in range(_DRAWS)
-    ]
-    return values, torch.stack(null)
-
-
-def _relation_writers(material: Material, heads: list[int], look: _Number, write: _Number) -> Iterator[RelationWriter]:
+def _relation_writers(
+    material: Material, heads: list[int], look: RoleNumber, write: RoleNumber
+) -> Iterator[RelationWriter]:
     """Of some heads those whose direct effect counts, the largest first."""
-    names, last = _heads(material), material.experiment.encoded.last
+    names, last = head_names(material), material.experiment.encoded.last
     first = material.patterns[:, range(material.n), :, last, 0].mean(0).flatten().tolist()
     for head in sorted(filter(write.counts, heads), key=lambda head: -write.row(head)[0]):
         seen = float(look.values[head].mean())
@@ -257,13 +151,13 @@ def _relation_writers(material: Material, heads: list[int], look: _Number, write
 
 
 def _rows(
-    material: Material, role: Role, costs: dict[int, Tensor], look: _Number, write: _Number, null: list[float]
+    material: Material, role: Role, costs: dict[int, Tensor], look: RoleNumber, write: RoleNumber, null: list[float]
 ) -> Iterator[HeadRole]:
-    names = _heads(material)
+    names = head_names(material)
     senders = {edge.sender.partition("@")[0] for edge in material.circuit.edges}
-    threshold = float(np.percentile(null, _PERCENT if role.ablation > 0 else 100 - _PERCENT)) if null else 0.0
+    threshold = float(np.percentile(null, PERCENT if role.ablation > 0 else 100 - PERCENT)) if null else 0.0
     for head, values in costs.items():
-        cost = _Number(values[None], threshold, role.ablation, material.seed)
+        cost = RoleNumber(values[None], threshold, role.ablation, material.seed)
         yield HeadRole(
             role.name,
             names[head],
@@ -292,7 +186,7 @@ def _order(row: HeadRole) -> tuple[bool, str, float]:
 
 
 def _summary(
-    material: Material, rows: list[HeadRole], looks: dict[Role, _Number], ablations: list[RoleAblation], random: int
+    material: Material, rows: list[HeadRole], looks: dict[Role, RoleNumber], ablations: list[RoleAblation], random: int
 ) -> dict[str, Any]:
     names = [*(role.name for role in looks), *({MIXTURE} if any(role.name == "mover" for role in looks) else ())]
     given = {
@@ -312,8 +206,8 @@ def _method(material: Material, random: int) -> str:
     return (
         f"Attention to the role's place (without the first token), direct effect, and exact ablation "
         f"({material.experiment.ablation}) of single heads; n = {material.n}, bootstrap 95% intervals over prompts. A "
-        f"number counts when its interval lies beyond the {_PERCENT}th percentile of its null: all heads on random "
-        f"places ({_DRAWS} draws); all heads against other prompts' answers, or random words; {random} random heads "
+        f"number counts when its interval lies beyond the {PERCENT}th percentile of its null: all heads on random "
+        f"places ({SHUFFLES} draws); all heads against other prompts' answers, or random words; {random} random heads "
         f"without any role's attention."
     )
 

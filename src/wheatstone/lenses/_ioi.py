@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from random import Random
 from typing import NamedTuple
 
 import numpy as np
@@ -31,12 +30,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wheatstone._errors import PromptError, RequestError
+from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
 from wheatstone.discovery import EdgeScores, attribute, path_patching
+from wheatstone.lenses._ioi_names import three_other_names
 from wheatstone.models import Graph, ResidualModel
-from wheatstone.tasks import PromptPair, encode
+from wheatstone.tasks import PromptPair
 from wheatstone.verification import mean_intervals
 
 _FLIPS = 2000
@@ -166,55 +166,6 @@ def ioi_heads(
         rows += _rows(experiment, attention, step, senders, effects, seed)
     report("head classes", len(_STEPS), len(_STEPS))
     return IoiHeads(len(experiment.encoded.pairs), float(experiment.clean.mean()), tuple(rows), receivers)
-
-
-def three_other_names(model: ResidualModel, pairs: Sequence[PromptPair], seed: int) -> list[PromptPair]:
-    """The pairs with counterfactuals that name three others, drawn from the names of all pairs.
-
-    Raises:
-        PromptError: fewer than five names, or no draw that lines up with the prompt's tokens.
-        RequestError: a pair without the spans.
-    """
-    names = sorted({text.strip() for pair in pairs for text in (*pair.answers, *pair.distractors)})
-    draw, found = Random(seed), list[PromptPair]()
-    for pair in pairs:
-        lacking = [name for name in ("IO", "S1", "S2") if name not in pair.spans]
-        if lacking:
-            raise RequestError(
-                expected="prompts with the spans IO, S1 and S2",
-                got=f"{pair.prompt!r} without {', '.join(lacking)}",
-                do="use the task ioi, or add spans to the records",
-            )
-        there = {pair.prompt[slice(*pair.spans[name])] for name in ("IO", "S1")}
-        others = [name for name in names if name not in there]
-        made = (_renamed(pair, draw.sample(others, 3)) for _ in range(20)) if len(others) >= 3 else ()
-        fit = next((one for one in made if _lines_up(model, one)), None)
-        if fit is None:
-            raise PromptError(
-                expected=f"three other names as long as those of {pair.prompt!r} in tokens",
-                got=f"{len(others)} names to draw from",
-                do="give prompts with more different names",
-            )
-        found.append(fit)
-    return found
-
-
-def _renamed(pair: PromptPair, others: Sequence[str]) -> PromptPair:
-    text, spans = (
-        pair.prompt,
-        sorted((pair.spans[name], other) for name, other in zip(("IO", "S1", "S2"), others, strict=True)),
-    )
-    for (start, end), other in reversed(spans):
-        text = text[:start] + other + text[end:]
-    return pair.model_copy(update={"counterfactual": text})
-
-
-def _lines_up(model: ResidualModel, pair: PromptPair) -> bool:
-    try:
-        encode(model, [pair])
-    except PromptError:
-        return False
-    return True
 
 
 def channel_of(graph: Graph, head: str, kind: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from wheatstone._progress import Reporter
-from wheatstone.lenses._hallucination import Mending, WrongFact, WrongWriter, hallucination
+from wheatstone.lenses._hallucination import WrongFact, WrongWriter, hallucination
+from wheatstone.lenses._mending import Mending
 from wheatstone.lenses._section import Explanation, Material, Section, Table, of_task, several_prompts, spans
 from wheatstone.lenses._spelling import BegunFact
 from wheatstone.tasks import PromptPair, load_task

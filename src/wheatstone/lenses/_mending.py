@@ -1,0 +1,112 @@
+"""What mends a wrong fact: changes at chosen heads, tried on wrong facts, and on known ones to see what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from wheatstone.models import Intervention, KnockOutAttention, Replace, ResidualModel, Scale
+from wheatstone.tasks import Encoded
+from wheatstone.verification import mean_intervals
+
+
+class Mending(NamedTuple):
+    """What a change does: a row of mending.parquet.
+
+    Args:
+        change: `movers look`, `movers doubled` or `writers silent`.
+        heads: that are changed; `random` for as many random ones.
+        n: wrong facts.
+        mended: share of them whose right token is then the top one.
+        change_in_difference: of D, logits, mean; negative is towards the right answer.
+        known_kept: share of the known facts that stay right.
+        draws: sets of heads that this is the mean of.
+    """
+
+    change: str
+    heads: str
+    n: int
+    mended: float
+    mended_low: float | None
+    mended_high: float | None
+    change_in_difference: float
+    change_in_difference_low: float | None
+    change_in_difference_high: float | None
+    known_kept: float
+    draws: int
+
+
+class Trial:
+    """Runs changes on the wrong facts, and on the known ones to see what they cost."""
+
+    def __init__(
+        self,
+        model: ResidualModel,
+        known: Encoded,
+        asked: Encoded,
+        tops: Int[Tensor, " batch"],
+        right: Int[Tensor, " batch"],
+        seed: int,
+    ) -> None:
+        self.model, self.known, self.asked, self.tops, self.right, self.seed = model, known, asked, tops, right, seed
+        nodes = model.forward(known.clean, cache=True).nodes
+        assert nodes is not None
+        self.means = nodes[:, torch.arange(len(known.pairs)), known.last].mean(1)
+        self.before = self._differences(model.forward(asked.clean).logits)
+
+    def look(self, heads: Sequence[str], encoded: Encoded) -> list[Intervention]:
+        """From the last token, the heads see the subject and nothing else."""
+        elsewhere = tuple(
+            tuple(place for place in range(last + 1) if not first <= place < end)
+            for last, (first, end) in zip(encoded.last.tolist(), encoded.span("subject").tolist(), strict=True)
+        )
+        places = [head[1:].split(".h") for head in heads]
+        return [
+            KnockOutAttention(layer=int(layer), queries=(-1,), keys=elsewhere, heads=(int(head),))
+            for layer, head in places
+        ]
+
+    def double(self, heads: Sequence[str], encoded: Encoded) -> list[Intervention]:
+        """The heads write twice as much at the last token."""
+        return [Scale(at=head, factor=2.0, positions=(-1,)) for head in heads]
+
+    def silence(self, heads: Sequence[str], encoded: Encoded) -> list[Intervention]:
+        """The heads write at the last token what they write on average over the known facts."""
+        index = self.model.graph.node_index
+        return [Replace(at=head, value=self.means[index[head]], positions=(-1,)) for head in heads]
+
+    def of(
+        self,
+        change: str,
+        edits: Callable[[Sequence[str], Encoded], list[Intervention]],
+        chosen: Sequence[Sequence[str]],
+        heads: str,
+    ) -> Mending:
+        """One change with each set of heads."""
+        mended: list[Tensor] = []
+        moved: list[Tensor] = []
+        kept: list[float] = []
+        for those in chosen:
+            logits = self.model.forward_with(self.asked.clean, edits(those, self.asked)).logits
+            mended.append(_top(logits, self.asked))
+            moved.append(self._differences(logits) - self.before)
+            of_known = self.model.forward_with(self.known.clean, edits(those, self.known)).logits
+            kept.append(float(_top(of_known, self.known).mean()))
+        values = torch.stack([torch.stack(mended).mean(0), torch.stack(moved).mean(0)])
+        (mended_at, moved_at), means = mean_intervals(values.numpy(), self.seed), values.mean(1).tolist()
+        return Mending(
+            change, heads, values.shape[1], means[0], *mended_at, means[1], *moved_at, sum(kept) / len(kept), len(kept)
+        )
+
+    def _differences(self, logits: Float[Tensor, "batch vocab"]) -> Float[Tensor, " batch"]:
+        every = torch.arange(len(logits))
+        return (logits[every, self.tops] - logits[every, self.right]).double().cpu()
+
+
+def _top(logits: Float[Tensor, "batch vocab"], encoded: Encoded) -> Float[Tensor, " batch"]:
+    """1 where the top token is an answer's."""
+    return (logits.argmax(-1)[:, None] == encoded.answers).any(-1).double().cpu()
