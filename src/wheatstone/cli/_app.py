@@ -25,6 +25,7 @@ from wheatstone.cli._studio import studio
 from wheatstone.cli._study import study
 from wheatstone.cli._sweep import sweep
 from wheatstone.cli._tasks import tasks_app
+from wheatstone.cli._trace import trace
 from wheatstone.cli._verify import verify
 
 app = typer.Typer(
@@ -41,6 +42,7 @@ for verb in (
     path_patching,
     study,
     sweep,
+    trace,
     edit,
     studio,
     export,

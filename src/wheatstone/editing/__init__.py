@@ -32,12 +32,17 @@ from wheatstone.editing._steering import Steering as Steering
 from wheatstone.editing._steering import steer as steer
 from wheatstone.editing._stored import load_edit as load_edit
 from wheatstone.editing._stored import save_edit as save_edit
+from wheatstone.editing._trace_rows import TraceRow as TraceRow
+from wheatstone.editing._trace_rows import mean_rows as mean_rows
+from wheatstone.editing._trace_rows import prompt_rows as prompt_rows
+from wheatstone.editing._trace_rows import trace_rows as trace_rows
 from wheatstone.editing._tracing import ROLES as ROLES
+from wheatstone.editing._tracing import SITES as SITES
 from wheatstone.editing._tracing import Trace as Trace
-from wheatstone.editing._tracing import TraceRow as TraceRow
 from wheatstone.editing._tracing import TracingSettings as TracingSettings
 from wheatstone.editing._tracing import causal_trace as causal_trace
-from wheatstone.editing._tracing import trace_rows as trace_rows
+from wheatstone.editing._tracing import first_window_above as first_window_above
+from wheatstone.editing._tracing import peak_layer as peak_layer
 from wheatstone.editing._tracing import traced_layer as traced_layer
 from wheatstone.editing._weights import down_projections as down_projections
 from wheatstone.editing._weights import weights_hash as weights_hash
@@ -47,6 +52,7 @@ __all__ = [
     "KINDS",
     "METHODS",
     "ROLES",
+    "SITES",
     "Applied",
     "Asked",
     "Baseline",
@@ -71,11 +77,15 @@ __all__ = [
     "continuations",
     "down_projections",
     "evaluate",
+    "first_window_above",
     "held_out_loss",
     "key_statistics",
     "keys_at",
     "load_edit",
     "make_edit",
+    "mean_rows",
+    "peak_layer",
+    "prompt_rows",
     "read_cases",
     "relation_cases",
     "save_edit",

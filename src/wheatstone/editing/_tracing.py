@@ -1,8 +1,8 @@
 """Causal tracing: where in the model a fact about a subject is brought back.
 
 The subject's tokens are blurred by noise of 3σ, σ the standard deviation of their embeddings (of what the first layer
-reads there). Then, in runs that are
-blurred, what the clean run had at one place is put back, and the answer's probability noted:
+reads there). Then, in runs that are blurred, what the clean run had at one place is put back, and the answer's
+probability noted:
 
     indirect effect(place) = P(answer | blurred, place restored) − P(answer | blurred)
 
@@ -20,18 +20,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from math import isfinite
+from typing import Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.editing._asked import Asked
 from wheatstone.editing._passes import Site, run_from
 from wheatstone.models import ResidualModel, Tokens
-from wheatstone.verification import mean_intervals
 
 SITES: tuple[Site, ...] = ("state", "mlp", "attention")
 Role = Literal["first subject", "middle subject", "last subject", "first after", "further", "last"]
@@ -54,6 +54,32 @@ class TracingSettings:
     draws: int = 4
     window: int | None = None
     seed: int = 0
+
+    def check(self, layers: int) -> None:
+        """Refuses what cannot be traced with.
+
+        Args:
+            layers: of the model.
+
+        Raises:
+            RequestError: no noise or draw, or a window that is wider than the model or empty.
+        """
+        if not (isfinite(self.noise) and self.noise > 0) or self.draws < 1:
+            raise RequestError(
+                expected="noise above 0 standard deviations, in at least one draw",
+                got=f"noise {self.noise:g}, {self.draws} draws",
+                do="use noise 3 in 4 draws",
+            )
+        if self.window is not None and not 1 <= self.window <= layers:
+            raise RequestError(
+                expected=f"a window of 1 to {layers} layers",
+                got=str(self.window),
+                do="leave it out for a fifth of them",
+            )
+
+    def width(self, layers: int) -> int:
+        """Layers that are restored together."""
+        return self.window or max(1, round(layers / 5))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,28 +112,6 @@ class Trace:
         return "first after" if position == end else "further"
 
 
-class TraceRow(NamedTuple):
-    """One row of a trace over prompts.
-
-    Args:
-        site: `state`, `mlp` or `attention`.
-        role: of the token.
-        layer: restored, or in the middle of the window.
-        effect: average indirect effect.
-        low: lower end of its 95% interval over prompts; None for a single one.
-        high: upper end.
-        n: prompts that have such a token.
-    """
-
-    site: str
-    role: str
-    layer: int
-    effect: float
-    low: float | None
-    high: float | None
-    n: int
-
-
 @torch.no_grad()
 def causal_trace(
     model: ResidualModel,
@@ -127,12 +131,16 @@ def causal_trace(
         sites: what to restore.
         positions: where; from the subject's first token on by default. Before it nothing is blurred.
         report: told how many layers are done.
+
+    Raises:
+        RequestError: see `TracingSettings.check`.
     """
     settings = settings or TracingSettings()
     layers, draws = model.graph.layers, settings.draws
+    settings.check(layers)
     start, end = request.subject
     places = tuple(range(start, len(request.prompt)) if positions is None else positions)
-    window = settings.window or max(1, round(layers / 5))
+    window = settings.width(layers)
     clean = Tokens.of([request.prompt], model.device)
     kept, (logits,) = _recorded(model, clean, None, start)
     spread = settings.noise * float(kept["input"][0][:, start:end].std())
@@ -171,31 +179,6 @@ def causal_trace(
     return Trace(request, answer, float(logits.softmax(-1)[answer]), float(base.mean()), effects, places)
 
 
-def trace_rows(traces: Sequence[Trace], seed: int = 0) -> list[TraceRow]:
-    """Average indirect effects over prompts, by what a token is; several tokens of one role are averaged first.
-
-    Args:
-        traces: of prompts of a relation.
-        seed: of the intervals.
-    """
-    rows: list[TraceRow] = []
-    for site in traces[0].effects:
-        for role in ROLES:
-            each: list[Tensor] = []
-            for trace in traces:
-                here = [place for place, position in enumerate(trace.positions) if trace.role(position) == role]
-                if here:
-                    each.append(trace.effects[site][:, here].mean(1))
-            if each:
-                by_layer = torch.stack(each, 1).double().numpy()
-                intervals = mean_intervals(by_layer, seed)
-                rows += [
-                    TraceRow(site, role, layer, float(np.mean(values)), *interval, len(each))
-                    for layer, (values, interval) in enumerate(zip(by_layer, intervals, strict=True))
-                ]
-    return rows
-
-
 def traced_layer(model: ResidualModel, requests: Sequence[Asked], *, draws: int = 2, report: Reporter = silent) -> int:
     """The layer whose MLPs, restored at the subject's last token, bring the present answer back best.
 
@@ -208,19 +191,31 @@ def traced_layer(model: ResidualModel, requests: Sequence[Asked], *, draws: int 
         draws: of the noise.
         report: told how far it is.
     """
-    total = torch.zeros(model.graph.layers)
+    traces: list[Trace] = []
     for request in requests:
         settings = TracingSettings(draws=draws)
-        trace = causal_trace(model, request, settings, sites=["mlp"], positions=[request.key_at], report=report)
-        total += trace.effects["mlp"][:, 0]
-    above = first_window_above(model)
-    editable = [block.index for block in model.blocks[above:] if block.dense]
+        traces.append(causal_trace(model, request, settings, sites=["mlp"], positions=[request.key_at], report=report))
+    return peak_layer(model, traces)
+
+
+def peak_layer(model: ResidualModel, traces: Sequence[Trace], window: int | None = None) -> int:
+    """The layer that traces choose for an edit, of those whose windows leave layer 0 out.
+
+    Args:
+        model: that was traced.
+        traces: with MLPs restored at the subject's last token, among other places.
+        window: as in `TracingSettings`.
+    """
+    each = [trace.effects["mlp"][:, trace.positions.index(trace.request.key_at)] for trace in traces]
+    total = torch.stack(each).sum(0)
+    editable = [block.index for block in model.blocks[first_window_above(model, window) :] if block.dense]
     return max(editable or [model.graph.layers - 1], key=lambda layer: float(total[layer]))
 
 
-def first_window_above(model: ResidualModel) -> int:
+def first_window_above(model: ResidualModel, window: int | None = None) -> int:
     """The first layer whose window leaves layer 0 out."""
-    return min(model.graph.layers - 1, max(1, round(model.graph.layers / 5)) // 2 + 1)
+    layers = model.graph.layers
+    return min(layers - 1, TracingSettings(window=window).width(layers) // 2 + 1)
 
 
 def _recorded(

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from wheatstone.figures._render import render as render
     from wheatstone.figures._study import STUDY_FIGURES as STUDY_FIGURES
     from wheatstone.figures._study import render_study as render_study
+    from wheatstone.figures._trace import render_trace as render_trace
+    from wheatstone.figures._trace import trace_lines_chart as trace_lines_chart
+    from wheatstone.figures._trace import trace_words as trace_words
 
 _WHERE = {
     "FIGURES": "wheatstone.figures._registry",
@@ -56,6 +59,9 @@ _WHERE = {
     "render_explanation": "wheatstone.figures._explain",
     "render_figure": "wheatstone.figures._registry",
     "render_study": "wheatstone.figures._study",
+    "render_trace": "wheatstone.figures._trace",
+    "trace_lines_chart": "wheatstone.figures._trace",
+    "trace_words": "wheatstone.figures._trace",
     "report_html": "wheatstone.figures._registry",
 }
 __all__ = sorted(_WHERE)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from wheatstone.runs._sweep import open_sweep as open_sweep
     from wheatstone.runs._sweep import run_sweep as run_sweep
     from wheatstone.runs._sweep_pair import SweepSettings as SweepSettings
+    from wheatstone.runs._trace import TraceRun as TraceRun
+    from wheatstone.runs._trace import run_trace as run_trace
     from wheatstone.runs._weights import same_weights as same_weights
 
 __getattr__ = door(
@@ -68,6 +70,8 @@ __getattr__ = door(
         "EditRun": "wheatstone.runs._edit",
         "EditSettings": "wheatstone.runs._edit",
         "run_edit": "wheatstone.runs._edit",
+        "TraceRun": "wheatstone.runs._trace",
+        "run_trace": "wheatstone.runs._trace",
         "DiscoverySettings": "wheatstone.discovery",
         "ExplainSettings": "wheatstone.runs._explain",
         "ConfirmedRow": "wheatstone.runs._neurons",

@@ -1,0 +1,94 @@
+"""`wheatstone trace`: where the model recalls the facts of a task, by causal tracing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wheatstone._errors import RequestError
+from wheatstone.cli._options import (
+    DeviceOption,
+    DtypeOption,
+    KnownOption,
+    ModelOption,
+    SizeOption,
+    SkipBadOption,
+    TaskOption,
+    TemplateOption,
+)
+from wheatstone.cli._output import JsonOption, Output
+from wheatstone.cli._prompts import named_task
+
+
+def trace(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run to write.")],
+    task: TaskOption = None,
+    model: ModelOption = "smollm2-135m",
+    template: TemplateOption = None,
+    known: KnownOption = 1,
+    size: SizeOption = 12,
+    skip_bad: SkipBadOption = False,
+    site: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--site",
+            help="What to put back: state (the residual stream), mlp or attention; may be repeated, all by default.",
+        ),
+    ] = None,
+    noise: Annotated[
+        float, typer.Option("--noise", help="On the subject's embeddings, in their standard deviations.")
+    ] = 3.0,
+    draws: Annotated[int, typer.Option("--draws", help="Of the noise, over which effects are averaged.")] = 2,
+    window: Annotated[
+        int | None,
+        typer.Option("--window", help="Layers whose MLPs or attention go back together; a fifth by default."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the choice of facts, the noise and the intervals.")] = 0,
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = "float32",
+    force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Blur the subject, put back what the model had at one place, and see how far its answer returns.
+
+    Every token from the subject on, every layer, over the facts of a task that the model knows; with intervals over
+    facts. Writes a run with tables, heat maps and a report. A fact takes 10 to 20 seconds of one core on SmolLM2-135M.
+    """
+    if not task:
+        raise RequestError(
+            expected="a task to trace", got="no --task", do="give one such as --task facts/country_capital"
+        )
+    output = Output(as_json)
+    started = time.perf_counter()
+    from wheatstone.runs import catalogue_add, check_free, new_run
+
+    check_free(out, force=force)
+    with output.progress() as report:
+        report("starting", 0, None)
+        from wheatstone.editing import SITES, TracingSettings
+        from wheatstone.figures import render_trace, trace_words
+        from wheatstone.models import load_model
+        from wheatstone.runs import run_trace
+
+        settings = TracingSettings(noise=noise, draws=draws, window=window, seed=seed)
+        loaded = load_model(model, device=device, dtype=dtype, report=report)
+        settings.check(loaded.graph.layers)
+        report("starting", 1, 1)
+        found = named_task(
+            task, loaded, seed=seed, known=known, size=size, template=template, skip_bad=skip_bad, report=report
+        )
+        assert found is not None
+        run = run_trace(loaded, found, settings, sites=site or SITES, report=report)
+        with new_run(out, force=force) as folder:
+            run.save(folder)
+            render_trace(folder)
+    catalogue_add(out)
+    seconds = round(time.perf_counter() - started, 2)
+    page, summary = str(out / "report.html"), run.summary()
+    output.document({"run": str(out), "report": page, "seconds": seconds, "model": loaded.id, **summary})
+    for sentence in trace_words(summary):
+        output.print(sentence, markup=False)
+    output.print(f"run      {out}\nreport   {page}", markup=False)

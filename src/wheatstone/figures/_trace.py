@@ -1,0 +1,190 @@
+"""The report of a run of `wheatstone trace`: heat maps, and the two tokens that matter with their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import pyarrow.parquet as pq
+
+from wheatstone._errors import RunError
+from wheatstone.figures._edit_trace import trace_chart
+from wheatstone.figures._layer_axis import banded
+from wheatstone.figures._load import Row
+from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
+from wheatstone.figures._render import png_of
+from wheatstone.figures._report import Picture
+from wheatstone.figures._theme import BLUE, ORANGE, SOFT, finished, of_rows
+from wheatstone.figures._words import count, decimal, percent, probability
+from wheatstone.runs import read_json, read_manifest
+
+_SITES = {"state": "residual stream", "mlp": "MLPs", "attention": "attention"}
+_COLOURS = {"state": "#8a96a3", "mlp": BLUE, "attention": ORANGE}
+_PLACES = {"last subject": "At the subject\u2019s last token", "last": "At the last token"}
+_MAPS = (
+    "Dark cells are places where the clean run's state, put back into a run with a blurred subject, brings the answer "
+    "back. Windows whose middle is a low layer hold layer 0, whose MLP sees little but the token: they restore the "
+    "token itself."
+)
+_LINES = (
+    "The same at the subject's last token and at the prompt's. Bands: 95% intervals, prompts resampled. Left of the "
+    "rule a window holds layer 0."
+)
+
+
+def render_trace(run: Path) -> list[Path]:
+    """Writes `report.html`, and under `figures` `trace` and `trace-lines` as SVG and PNG.
+
+    Returns:
+        The files written.
+
+    Raises:
+        RunError: there is no run of `wheatstone trace`.
+    """
+    manifest = read_manifest(run)
+    if manifest["verb"] != "trace":
+        raise RunError(
+            expected="a run of `wheatstone trace`", got=f"one of {manifest['verb']}", do="give the folder of --out"
+        )
+    summary = read_json(run, "summary.json")
+    rows = pq.read_table(run / "trace.parquet").to_pylist()
+    name = summary["task"]["name"]
+    pictures = [
+        PagePicture("trace", Picture.of(trace_chart(rows, f"Where {name} is recalled")), _MAPS),
+        PagePicture("trace-lines", Picture.of(trace_lines_chart(rows, name, summary)), _LINES),
+    ]
+    folder = run / "figures"
+    folder.mkdir(exist_ok=True)
+    written: list[Path] = []
+    for picture in pictures:
+        svg, png = folder / f"{picture.name}.svg", folder / f"{picture.name}.png"
+        svg.write_text(picture.drawn.svg, encoding="utf-8")
+        png.write_bytes(png_of(picture.drawn.svg))
+        written += [svg, png]
+    prompts = pq.read_table(run / "prompts.parquet").to_pylist()
+    columns = (("prompt", False), ("subject", False), ("answer", False), ("clean", True), ("blurred", True))
+    table = PageTable(
+        "Every prompt, with the probability of the model's own answer, clean and with the subject blurred.",
+        columns,
+        tuple(
+            (
+                *(str(row[field]) for field in ("prompt", "subject", "answer")),
+                *(probability(row[field]) for field in ("clean", "blurred")),
+            )
+            for row in prompts
+        ),
+    )
+    parts = [
+        PagePart("Where the answer is brought back", pictures=tuple(pictures)),
+        PagePart("What was asked", tuple(manifest["notes"]), tables=(table,)),
+    ]
+    settings = summary["settings"]
+    facts = {
+        "model": f"{manifest['model']['id']} ({manifest['model']['sha256'][:12]})",
+        "noise": f"{settings['noise']:g}\u03c3, {count(settings['draws'], 'draw')}, seed {settings['seed']}",
+        "window": count(settings["window"], "layer"),
+        "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items()),
+        "version": manifest["versions"]["wheatstone"],
+    }
+    page = run / "report.html"
+    html = page_of("trace", f"Causal tracing of {name}", trace_words(summary), parts, list(facts.items()))
+    page.write_text(html, encoding="utf-8")
+    return [*written, page]
+
+
+def trace_words(summary: Row) -> list[str]:
+    """What a trace found, in sentences.
+
+    Args:
+        summary: of `summary.json`.
+    """
+    clean, blurred = summary["clean"], summary["blurred"]
+    said = [
+        f"Over {count(summary['n'], 'prompt')} the model's answer has probability {decimal(clean['probability'])}"
+        f"{_interval(*clean['ci95'])}, and {decimal(blurred['probability'])}{_interval(*blurred['ci95'])} with the "
+        "subject blurred.",
+        "Restored, most brings back: "
+        + "; ".join(
+            f"{_SITES[site]} at the token `{row['role']}`, layer {row['layer']}, {percent(row['effect'])}"
+            f"{_interval(row['low'], row['high'])}, n = {row['n']}"
+            for site, row in summary["most"].items()
+        )
+        + ".",
+    ]
+    if summary["layer_to_edit"] is not None:
+        said.append(
+            f"Of MLP windows at the subject's last token that leave layer 0 out (from layer "
+            f"{summary['first_window_above_layer_0']} on), most brings that around layer {summary['layer_to_edit']} "
+            "back: there an edit would be written."
+        )
+    return said
+
+
+def trace_lines_chart(rows: Sequence[Row], name: str, summary: Row) -> Any:
+    """Effects by layer at the subject's last token and at the prompt's, with intervals.
+
+    Args:
+        rows: of `trace.parquet`.
+        name: what was traced.
+        summary: with `first_window_above_layer_0` and, as `settings`, the `window`.
+    """
+    drawn = [
+        {
+            "site": _SITES[row["site"]],
+            "role": row["role"],
+            "layer": row["layer"],
+            "after": f"layer {row['layer']}",
+            "effect": row["effect"],
+            "effect_low": row["low"],
+            "effect_high": row["high"],
+            "n": row["n"],
+        }
+        for row in rows
+        if row["role"] in _PLACES
+    ]
+    top = max([0.01, *(row["effect_high"] or row["effect"] for row in drawn)])
+    bottom = min([0.0, *(row["effect"] if row["effect_low"] is None else row["effect_low"] for row in drawn)])
+    there = [site for site in _SITES if any(row["site"] == _SITES[site] for row in drawn)]
+    colour = alt.Color(
+        "site:N",
+        scale=alt.Scale(domain=[_SITES[site] for site in there], range=[_COLOURS[site] for site in there]),
+        legend=alt.Legend(title="restored", orient="bottom", symbolType="stroke", symbolStrokeWidth=3, symbolSize=400),
+    )
+    layers = max(row["layer"] for row in rows)
+    x = alt.X(
+        "layer:Q",
+        scale=alt.Scale(domain=[0, layers], nice=False),
+        axis=alt.Axis(title="layer, or middle of the window", tickMinStep=1, grid=False),
+    )
+    scale = alt.Scale(domain=[bottom, top], nice=True)
+    axis = {"title": "gain in the answer\u2019s probability", "format": ".2~f", "tickCount": 5}
+    first = of_rows([{"layer": summary["first_window_above_layer_0"]}])
+    rule = first.mark_rule(color=SOFT, strokeDash=[3, 3]).encode(x)
+    panels: list[Any] = []
+    for role, title in _PLACES.items():
+        here = [row for row in drawn if row["role"] == role]
+        if here:
+            heading = alt.TitleParams(text=f"{title} (n = {here[0]['n']})", fontSize=13, fontWeight="normal", offset=8)
+            chart = alt.layer(rule, *banded(here, x, "effect", axis, scale, colour, "effect"))
+            panels.append(chart.properties(width=360, height=220, title=heading))
+    subtitle = [
+        "Restored in a run with a blurred subject: the stream after a layer, or what the MLPs or attention layers of",
+        f"{count(summary['settings']['window'], 'layer')} write. Bands: 95% intervals over prompts.",
+    ]
+    return finished(alt.hconcat(*panels, spacing=44), f"What brings {name} back", subtitle, _described(drawn))
+
+
+def _described(drawn: Sequence[Row]) -> str:
+    said: list[str] = []
+    for role, title in _PLACES.items():
+        for site in _SITES.values():
+            if here := [row for row in drawn if (row["role"], row["site"]) == (role, site)]:
+                best = max(here, key=lambda row: row["effect"])
+                said.append(f"{title}, {site}: most in layer {best['layer']} ({percent(best['effect'])})")
+    return f"Causal tracing by layer. {'; '.join(said)}."
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f" [{decimal(low)} to {decimal(high)}]"
