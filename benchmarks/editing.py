@@ -2,10 +2,13 @@
 
     python benchmarks/editing.py --methods r-rome ft-m --cases 7      # adds what is missing, a case a line
     python benchmarks/editing.py --sequence 10 --methods r-rome       # ten edits, one on another
-    python benchmarks/editing.py --write                              # makes the table of the lines there are
+    python benchmarks/editing.py --sequence 100 --cases 13 --judged 25 --methods r-rome
+    python benchmarks/editing.py --write                              # makes the tables of the lines there are
 
 Results lie in docs/results/editing.jsonl; a run that is stopped goes on where it was. A line takes 5 to 15 s of one
-core (statistics apart), so the whole table (8 methods, 56 cases) about 90 minutes; `--sequence` costs the same a case.
+core (statistics apart), so the whole table (8 methods, 56 cases) about 90 minutes; `--sequence` costs the same a case,
+with `--judged` half of that for those that are only edited. An edit of a sequence whose target is the present answer
+already, because an earlier one spilt over, is not made: that is counted.
 """
 
 from __future__ import annotations
@@ -17,27 +20,24 @@ import threading
 import time
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from statistics import fmean, median
 from typing import Any
 
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import psutil
+from editing_tables import RESULTS, lines, tables, write_part
 
+from wheatstone._errors import PromptError
 from wheatstone.editing import (
-    KINDS,
     METHODS,
     Case,
     Edit,
-    Evaluation,
     Steering,
     baseline_of,
     evaluate,
     key_statistics,
     make_edit,
     relation_cases,
-    score_rows,
     steer,
     weights_hash,
 )
@@ -57,9 +57,14 @@ RELATIONS = (
 LAYER = 6
 """Where all methods but lora write, so that they are compared at one place."""
 STEERING = "steering"
-RESULTS = Path(__file__).parents[1] / "docs/results/editing.jsonl"
-PAGE = RESULTS.with_suffix(".md")
-_BEGIN, _END = "<!-- table: begin -->", "<!-- table: end -->"
+
+
+def by_turn(cases: Sequence[Case]) -> list[Case]:
+    """The first case of every relation, then the second of each …"""
+    place: dict[str, int] = {}
+    for group in {case.group for case in cases}:
+        place |= {case.name: at for at, case in enumerate(one for one in cases if one.group == group)}
+    return sorted(cases, key=lambda case: place[case.name])
 
 
 def steering_of(model: ResidualModel, case: Case) -> Steering:
@@ -91,15 +96,19 @@ def peak_memory() -> Generator[list[float]]:
 
 def made(
     model: ResidualModel, method: str, case: Case, before: Sequence[Edit]
-) -> tuple[Edit | Steering, dict[str, Any]]:
-    """An edit, and what it cost."""
+) -> tuple[Edit | Steering | None, dict[str, Any]]:
+    """An edit, and what it cost; none where earlier edits make the model say the target already."""
     wall, processor = time.perf_counter(), time.process_time()
     with peak_memory() as memory:
         if method == STEERING:
-            edit: Edit | Steering = steering_of(model, case)
+            edit: Edit | Steering | None = steering_of(model, case)
         else:
-            layer = None if method == "lora" else LAYER
-            edit = make_edit(model, case.request, method, layer=layer, before=before)
+            try:
+                edit = make_edit(model, case.request, method, layer=None if method == "lora" else LAYER, before=before)
+            except PromptError:
+                if not before:
+                    raise
+                edit = None
     return edit, {
         "seconds": round(time.perf_counter() - wall, 2),
         "processor_seconds": round(time.process_time() - processor, 2),
@@ -108,74 +117,51 @@ def made(
 
 
 def run(
-    model: ResidualModel, methods: Sequence[str], cases: Sequence[Case], sequence: int, known: set[tuple[str, int, str]]
+    model: ResidualModel,
+    methods: Sequence[str],
+    cases: Sequence[Case],
+    sequence: int,
+    judged: int,
+    known: set[tuple[str, int, str]],
 ) -> None:
-    """Adds the lines that are missing: for each group of cases that are in place together, every method."""
+    """Adds the lines that are missing: for each group of cases that are in place together, every method.
+
+    Args:
+        model: the model.
+        methods: to compare.
+        cases: in order.
+        sequence: how many are in place together.
+        judged: of them, at most so many are judged, evenly spread over the sequence.
+        known: lines that are there: method, sequence, case.
+    """
     for start in range(0, len(cases) - sequence + 1, sequence):
         group = cases[start : start + sequence]
-        missing = [name for name in methods if not all((name, sequence, case.name) in known for case in group)]
-        baselines = [baseline_of(model, case) for case in group] if missing else []
+        chosen = {at * sequence // judged for at in range(judged)} if judged < sequence else range(sequence)
+        sample = [case for at, case in enumerate(group) if at in chosen]
+        missing = [name for name in methods if not all((name, sequence, case.name) in known for case in sample)]
+        baselines = [baseline_of(model, case) for case in sample] if missing else []
         for method in missing:
             if method != STEERING:
                 key_statistics(model, [LAYER] if "rome" in method else range(LAYER - 2, LAYER + 1))
             with ExitStack() as applied:
                 edits: list[Edit] = []
-                costs: list[dict[str, Any]] = []
+                costs: dict[str, dict[str, Any]] = {}
                 for case in group:
-                    edit, cost = made(model, method, case, edits)
-                    applied.enter_context(edit.applied(model))
-                    costs.append(cost)
+                    edit, costs[case.name] = made(model, method, case, edits)
+                    if edit is not None:
+                        applied.enter_context(edit.applied(model))
                     if isinstance(edit, Edit):
                         edits.append(edit)
-                evaluations = [evaluate(model, *one) for one in zip(group, baselines, strict=True)]
+                evaluations = [evaluate(model, *one) for one in zip(sample, baselines, strict=True)]
+            about = {"method": method, "sequence": sequence, "layer": LAYER, "edits": len(edits)}
             rows = [
-                {"method": method, "sequence": sequence, "layer": LAYER, "case": case.name, "group": case.group}
-                | cost
-                | evaluation.document()
-                for case, cost, evaluation in zip(group, costs, evaluations, strict=True)
+                about | {"case": case.name, "group": case.group} | costs[case.name] | evaluation.document()
+                for case, evaluation in zip(sample, evaluations, strict=True)
             ]
             with RESULTS.open("a", encoding="utf-8") as file:
                 file.writelines(json.dumps(row) + "\n" for row in rows)
-            print(method, sequence, group[0].name, f"{costs[0]['processor_seconds']} s", flush=True)
-
-
-def lines() -> list[dict[str, Any]]:
-    """What is there."""
-    return [json.loads(line) for line in RESULTS.read_text("utf-8").splitlines()] if RESULTS.exists() else []
-
-
-def table(found: Sequence[dict[str, Any]]) -> str:
-    """The lines as tables, one for each length of sequence."""
-    found = [line for line in found if line["layer"] == LAYER]
-    parts: list[str] = []
-    for sequence in sorted({line["sequence"] for line in found}):
-        heads = [*KINDS, "score", "perplexity", "fluency", "seconds", "MB", "n"]
-        what = "One edit at a time" if sequence == 1 else f"{sequence} edits, one on another, all judged at the end"
-        parts += [f"\n### {what}\n", "| method | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
-        for method in (*METHODS, STEERING):
-            rows = [line for line in found if line["method"] == method and line["sequence"] == sequence]
-            if not rows:
-                continue
-            evaluations = [Evaluation.from_document(row) for row in rows]
-            scores = {row.kind: row for row in score_rows(evaluations)}
-            cells: list[str] = []
-            for kind in (*KINDS, "score"):
-                row = scores.get(kind)
-                if row is None:
-                    cells.append("–")
-                    continue
-                interval = "" if row.low is None else f" [{row.low:.0%}–{row.high:.0%}]"
-                cells.append(f"{row.teacher_forced:.0%}{interval} / {row.free:.0%}")
-            before = fmean(one.fluency_before for one in evaluations)
-            cells += [
-                f"×{median(one.perplexity for one in evaluations):.3f}",
-                f"{fmean(one.fluency for one in evaluations):.2f} ({before:.2f})",
-                f"{median(row['processor_seconds'] for row in rows):.1f}",
-                f"{median(row['memory_mb'] for row in rows):.0f}",
-                str(len(rows)),
-            ]
-            parts.append(f"| `{method}` | " + " | ".join(cells) + " |")
-    return "\n".join(parts) + "\n"
+            seconds = sum(cost["processor_seconds"] for cost in costs.values())
+            print(method, sequence, group[0].name, f"{seconds:.1f} s", flush=True)
 
 
 def main() -> None:
@@ -185,21 +171,19 @@ def main() -> None:
     parser.add_argument("--relations", nargs="+", default=RELATIONS)
     parser.add_argument("--cases", type=int, default=7, help="of each relation")
     parser.add_argument("--sequence", type=int, default=1, help="edits that are in place together")
+    parser.add_argument("--judged", type=int, default=30, help="of a longer sequence, evenly spread")
     parser.add_argument("--write", action="store_true", help="only write the table")
     options = parser.parse_args()
     if options.write:
-        text = PAGE.read_text("utf-8")
-        before, rest = text.split(_BEGIN)
-        PAGE.write_text(before + _BEGIN + "\n" + table(lines()) + _END + rest.split(_END)[1], "utf-8")
+        write_part("table", tables(lines(RESULTS), [*METHODS, STEERING], LAYER))
         return
     model = load_model("smollm2-135m")
     whole = weights_hash(model)
-    cases = relation_cases(model, options.relations, options.cases)
-    by_turn = sorted(cases, key=lambda case: [one.name for one in cases if one.group == case.group].index(case.name))
-    known = {(line["method"], line["sequence"], line["case"]) for line in lines() if line["layer"] == LAYER}
-    run(model, options.methods, by_turn, options.sequence, known)
+    cases = by_turn(relation_cases(model, options.relations, options.cases))
+    known = {(line["method"], line["sequence"], line["case"]) for line in lines(RESULTS) if line["layer"] == LAYER}
+    run(model, options.methods, cases, options.sequence, options.judged, known)
     assert weights_hash(model) == whole, "an edit was not undone"
-    print(table(lines()))
+    print(tables(lines(RESULTS), [*METHODS, STEERING], LAYER))
 
 
 if __name__ == "__main__":
