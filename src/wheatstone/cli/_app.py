@@ -21,6 +21,9 @@ from wheatstone.cli._neuron_probe import probe
 from wheatstone.cli._path_patching import path_patching
 from wheatstone.cli._pull import pull
 from wheatstone.cli._runs import runs_app
+from wheatstone.cli._runs_archive import export as export_archive
+from wheatstone.cli._runs_archive import import_
+from wheatstone.cli._runs_prune import prune
 from wheatstone.cli._studio import studio
 from wheatstone.cli._study import study
 from wheatstone.cli._sweep import sweep
@@ -53,6 +56,9 @@ for verb in (
 ):
     app.command()(verb)
 neuron_app.command()(probe)
+runs_app.command("export")(export_archive)
+runs_app.command("import")(import_)
+runs_app.command()(prune)
 for group in (runs_app, models_app, tasks_app, neuron_app):
     app.add_typer(group)
 

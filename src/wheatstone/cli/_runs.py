@@ -1,37 +1,45 @@
-"""`wheatstone runs`: the catalogue of runs."""
+"""`wheatstone runs`: the catalogue of runs; archives and pruning are in `_runs_archive` and `_runs_prune`."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
-from typing import Annotated, no_type_check
+from typing import Annotated, Any, no_type_check
 
 import typer
 from rich.table import Column, Table
+from rich.text import Text
 
-from wheatstone._errors import RunError
+from wheatstone._errors import RequestError, RunError
 from wheatstone.cli._output import JsonOption, Output
 
 runs_app = typer.Typer(name="runs", invoke_without_command=True)
 RunArgument = Annotated[Path, typer.Argument(help="Folder of the run.", metavar="RUN")]
+LimitOption = Annotated[
+    int | None,
+    typer.Option("--limit", help="Newest runs shown; 0 for all. By default 50, and all with --json.", min=0),
+]
+_SHOWN = 50
 
 
 @runs_app.callback()
 @no_type_check  # typer passes a context that is no instance of the class it wants named
-def runs(context: typer.Context, as_json: JsonOption = False) -> None:
+def runs(context: typer.Context, limit: LimitOption = None, as_json: JsonOption = False) -> None:
     """List the runs there are: what they are about, their circuit's size and faithfulness."""
     if context.invoked_subcommand is None:
-        list_(as_json)
+        list_(limit, as_json)
 
 
 @runs_app.command("list")
-def list_(as_json: JsonOption = False) -> None:
+def list_(limit: LimitOption = None, as_json: JsonOption = False) -> None:
     """List the runs, newest first."""
-    from wheatstone.runs import catalogue_entries
+    from wheatstone.runs import catalogue_entries, catalogue_size
 
-    entries = catalogue_entries()
     output = Output(as_json)
-    output.document([{**vars(entry), "exists": entry.exists} for entry in entries])
+    most = (0 if as_json else _SHOWN) if limit is None else limit
+    entries = catalogue_entries(most or None)
+    if as_json:
+        output.document([{**vars(entry), "exists": entry.exists} for entry in entries])
+        return
     if not entries:
         output.print("no runs yet; make one with `wheatstone discover`")
         return
@@ -41,8 +49,11 @@ def list_(as_json: JsonOption = False) -> None:
         edges = "" if entry.edges is None else f"{entry.edges:,}"
         faithfulness = "" if entry.faithfulness is None else f"{entry.faithfulness:.3f}"
         folder = entry.path if entry.exists else f"{entry.path} (gone)"
-        table.add_row(entry.created[:16].replace("T", " "), entry.task, entry.model, edges, faithfulness, folder)
+        made = entry.created[:16].replace("T", " ")
+        table.add_row(*map(Text, (made, entry.task, entry.model, edges, faithfulness, folder)))
     output.print(table)
+    if (hidden := catalogue_size() - len(entries)) > 0:
+        output.print(f"and {hidden:,} older; --limit 0 shows all")
 
 
 @runs_app.command()
@@ -65,7 +76,7 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
         **{f"result: {name}": f"{value}" for name, value in (evaluation or {}).items()},
     }
     for name, value in facts.items():
-        table.add_row(name, value)
+        table.add_row(Text(name), Text(value))
     output.print(table)
 
 
@@ -83,28 +94,71 @@ def add(run: RunArgument, as_json: JsonOption = False) -> None:
 @runs_app.command()
 def delete(run: RunArgument, as_json: JsonOption = False) -> None:
     """Delete a run's folder and its line in the list. A folder that is not a run is left alone."""
-    from wheatstone.runs import catalogue_entries, catalogue_remove, read_manifest
+    from wheatstone.runs import catalogue_entries, catalogue_remove, delete_run
 
     if run.exists():
-        read_manifest(run)
-        shutil.rmtree(run)
+        delete_run(run)
     elif str(run.absolute()) not in {entry.path for entry in catalogue_entries()}:
         raise RunError(expected="a run", got=f"{run}, which is not there", do="list the runs with `wheatstone runs`")
-    catalogue_remove(run)
+    else:
+        catalogue_remove(run)
     output = Output(as_json)
     output.document({"deleted": str(run)})
     output.print(f"deleted {run}")
 
 
 @runs_app.command()
-def check(run: RunArgument, as_json: JsonOption = False) -> None:
-    """Check that every file of a run is as it was written. Exit code 1 if not."""
+def check(
+    run: Annotated[Path | None, typer.Argument(help="Folder of the run.", metavar="[RUN]")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Check every run that is listed.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check that every file of a run, or of all listed runs, is as it was written. Exit code 1 if not."""
     from wheatstone.runs import damaged_files, read_manifest
 
+    if (run is None) != every:
+        raise RequestError(expected="RUN or --all", got="both" if every else "neither", do="give one of them")
+    output = Output(as_json)
+    if run is None:
+        _check_all(output)
+        return
     read_manifest(run)
     damaged = damaged_files(run)
-    output = Output(as_json)
     output.document({"run": str(run), "damaged": damaged})
-    output.print(f"damaged or missing: {', '.join(damaged)}" if damaged else "every file is as it was written")
+    output.print(_damage(damaged), markup=False)
     if damaged:
         raise typer.Exit(1)
+
+
+def _check_all(output: Output) -> None:
+    """Checks what is listed; a run whose folder is gone is named, and is no damage."""
+    from wheatstone.runs import catalogue_entries, damaged_files, read_manifest
+
+    entries = catalogue_entries()
+    checked: list[dict[str, Any]] = []
+    with output.progress() as report:
+        for count, entry in enumerate(entries, 1):
+            run, damaged = Path(entry.path), list[str]()
+            if entry.exists:
+                try:
+                    read_manifest(run)
+                except RunError:
+                    damaged = ["manifest.json"]
+                damaged = sorted({*damaged, *damaged_files(run)})
+            checked.append({"run": entry.path, "exists": entry.exists, "damaged": damaged})
+            report("check", count, len(entries))
+    output.document(checked)
+    for line in checked:
+        if not line["exists"]:
+            output.print(f"{line['run']}: gone", markup=False)
+        elif line["damaged"]:
+            output.print(f"{line['run']}: {_damage(line['damaged'])}", markup=False)
+    damaged_runs = sum(bool(line["damaged"]) for line in checked)
+    there = sum(line["exists"] for line in checked)
+    output.print(f"{there:,} runs checked, {damaged_runs:,} damaged, {len(checked) - there:,} gone")
+    if damaged_runs:
+        raise typer.Exit(1)
+
+
+def _damage(names: list[str]) -> str:
+    return f"damaged or missing: {', '.join(names)}" if names else "every file is as it was written"

@@ -3,10 +3,13 @@
 from typing import TYPE_CHECKING
 
 from wheatstone._lazy import door
+from wheatstone.runs._archive import export_run as export_run
+from wheatstone.runs._archive import import_run as import_run
 from wheatstone.runs._catalogue import CatalogueEntry as CatalogueEntry
 from wheatstone.runs._catalogue import catalogue_add as catalogue_add
 from wheatstone.runs._catalogue import catalogue_entries as catalogue_entries
 from wheatstone.runs._catalogue import catalogue_remove as catalogue_remove
+from wheatstone.runs._catalogue import catalogue_size as catalogue_size
 from wheatstone.runs._folder import add_file as add_file
 from wheatstone.runs._folder import add_text as add_text
 from wheatstone.runs._folder import check_free as check_free
@@ -16,6 +19,10 @@ from wheatstone.runs._folder import new_run as new_run
 from wheatstone.runs._folder import read_json as read_json
 from wheatstone.runs._folder import read_manifest as read_manifest
 from wheatstone.runs._folder import write_hashes as write_hashes
+from wheatstone.runs._remove import Prunable as Prunable
+from wheatstone.runs._remove import delete_run as delete_run
+from wheatstone.runs._remove import prunable as prunable
+from wheatstone.runs._remove import prune as prune
 
 if TYPE_CHECKING:
     from wheatstone.discovery import DiscoverySettings as DiscoverySettings

@@ -225,9 +225,10 @@ def _noted_hashes(run: Path) -> dict[str, str] | None:
 
 
 def _hashes(run: Path) -> dict[str, str]:
-    paths = sorted(path for path in run.rglob("*") if path.is_file() and path.name != _HASHES)
+    paths = sorted(path for path in run.rglob("*") if path.is_file() and path != run / _HASHES)
     return {path.relative_to(run).as_posix(): _hash(path) for path in paths}
 
 
 def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

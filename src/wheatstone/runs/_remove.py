@@ -1,0 +1,80 @@
+"""Runs taken away: a folder goes at once or not at all, and the list is cleared of what is gone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from wheatstone.runs._catalogue import CatalogueEntry, catalogue_entries, catalogue_remove
+from wheatstone.runs._folder import read_manifest
+
+
+@dataclass(frozen=True)
+class Prunable:
+    """What `prune` would do.
+
+    Args:
+        gone: listed runs whose folder is not there; they are taken off the list.
+        old: listed runs that were made long ago; they are taken off the list and their folders are deleted.
+    """
+
+    gone: tuple[CatalogueEntry, ...]
+    old: tuple[CatalogueEntry, ...]
+
+
+def prunable(older_than: timedelta | None = None, *, now: datetime | None = None) -> Prunable:
+    """Looks for runs to prune; changes nothing.
+
+    A folder on a disk that is not mounted looks gone; `catalogue_add` lists it again.
+
+    Args:
+        older_than: also runs made longer ago than this; None for no run whose folder is there.
+        now: the time to count back from; the clock's by default.
+    """
+    entries = catalogue_entries()
+    there = [entry for entry in entries if entry.exists]
+    before = None if older_than is None else (now or datetime.now(UTC)) - older_than
+    old = [entry for entry in there if before is not None and (_made(entry) or before) < before]
+    return Prunable(tuple(entry for entry in entries if not entry.exists), tuple(old))
+
+
+def prune(found: Prunable) -> None:
+    """Deletes the folders of the old runs and takes old and gone ones off the list.
+
+    Raises:
+        RunError: one that was to be deleted is no run any more.
+    """
+    for entry in found.old:
+        delete_run(Path(entry.path))
+    catalogue_remove(*(Path(entry.path) for entry in found.gone))
+
+
+def delete_run(run: Path) -> None:
+    """Deletes a run's folder and takes it off the list.
+
+    It is renamed first: whatever interrupts the deletion, no part of a run is left where a run was.
+
+    Raises:
+        RunError: the folder is not a run.
+    """
+    read_manifest(run)
+    run = run.absolute()
+    aside = Path(tempfile.mkdtemp(prefix=f".{run.name}.partial-", dir=run.parent))
+    try:
+        os.replace(run, aside / "run")
+        catalogue_remove(run)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _made(entry: CatalogueEntry) -> datetime | None:
+    """When a run was made; None where its manifest has no time that can be read."""
+    try:
+        made = datetime.fromisoformat(entry.created)
+    except ValueError:
+        return None
+    return made if made.tzinfo else made.replace(tzinfo=UTC)
