@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import uvicorn
+from playwright.sync_api import Page, expect
 
 from wheatstone.studio import Library, create_app
+from wheatstone.studio._app import BUILT
 from wheatstone.studio._library import EXAMPLES
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+NEEDED = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
+    pytest.mark.skipif(not (BUILT / "index.html").is_file(), reason="the web app is not built: `make web`"),
+]
+"""Marks of every test that drives the browser."""
+expect.set_options(timeout=20_000)  # a busy machine is no failure
 LAYERS, HEADS, EDGES = 100, 49, 20_000
 
 
@@ -69,3 +81,19 @@ def write_large(folder: Path) -> Path:
             document["title"] = "5,000 nodes and 20,000 edges"
         (folder / name).write_text(json.dumps(document), encoding="utf-8")
     return folder
+
+
+def ready(page: Page, address: str, query: str = "") -> None:
+    page.goto(address + query)
+    expect(page.get_by_role("img", name=re.compile("^Layers by"))).to_be_visible()
+    expect(page.get_by_test_id("faithfulness")).to_contain_text(re.compile(r"\d\.\d"))
+
+
+def saved(page: Page, name: str) -> bytes:
+    with page.expect_download() as download:
+        page.get_by_role("button", name=name, exact=True).click()
+    return Path(download.value.path()).read_bytes()
+
+
+def rows(page: Page) -> Any:
+    return page.locator(".rows li button")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from browser import CHROMIUM, served, write_large
+from playwright.sync_api import Browser, Page, sync_playwright
 from starlette.testclient import TestClient
 
 from wheatstone.studio import Library, create_app
@@ -31,3 +34,45 @@ def mine(runs_folder: Path) -> str:
 def client(runs_folder: Path, tmp_path: Path) -> TestClient:
     """The API, without the web app."""
     return TestClient(create_app(Library((runs_folder,)), built=tmp_path), base_url=ADDRESS)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Generator[Browser, None, None]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs that tests may spoil."""
+    folder = tmp_path_factory.mktemp("runs")
+    write_large(folder / "large")
+    for name in ("deleted", "damaged"):
+        shutil.copytree(EXAMPLES / "a-fact", folder / name)
+    (folder / "damaged" / "edges.parquet").write_bytes(b"PAR1")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[str, None, None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WHEATSTONE_HOME", str(tmp_path_factory.mktemp("home")))
+        with served(Library((folder,))) as address:
+            yield address
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Generator[Page, None, None]:
+    """A page at 1280 by 800. It may ask no other host, and log no error."""
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.set_default_timeout(20_000)
+    asked: list[str] = []
+    wrong: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    yield page
+    page.close()
+    assert wrong == []
+    assert [url for url in asked if not url.startswith((address, "blob:", "data:"))] == []

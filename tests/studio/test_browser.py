@@ -7,85 +7,18 @@ import os
 import re
 import shutil
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from browser import CHROMIUM, served, write_large
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from browser import NEEDED, ready, rows, saved
+from playwright.sync_api import Browser, Page, expect
 
-from wheatstone.studio import Library
-from wheatstone.studio._app import BUILT
 from wheatstone.studio._library import EXAMPLES
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
-    pytest.mark.skipif(not (BUILT / "index.html").is_file(), reason="the web app is not built: `make web`"),
-]
-expect.set_options(timeout=20_000)  # a busy machine is no failure
+pytestmark = NEEDED
 NAMES = sorted(path.name for path in EXAMPLES.iterdir())
-
-
-@pytest.fixture(scope="module")
-def browser() -> Generator[Browser, None, None]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Runs that tests may spoil."""
-    folder = tmp_path_factory.mktemp("runs")
-    write_large(folder / "large")
-    for name in ("deleted", "damaged"):
-        shutil.copytree(EXAMPLES / "a-fact", folder / name)
-    (folder / "damaged" / "edges.parquet").write_bytes(b"PAR1")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def address(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[str, None, None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WHEATSTONE_HOME", str(tmp_path_factory.mktemp("home")))
-        with served(Library((folder,))) as address:
-            yield address
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Generator[Page, None, None]:
-    """A page at 1280 by 800. It may ask no other host, and log no error."""
-    page = browser.new_page(viewport={"width": 1280, "height": 800})
-    page.set_default_timeout(20_000)
-    asked: list[str] = []
-    wrong: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    yield page
-    page.close()
-    assert wrong == []
-    assert [url for url in asked if not url.startswith((address, "blob:", "data:"))] == []
-
-
-def ready(page: Page, address: str, query: str = "") -> None:
-    page.goto(address + query)
-    expect(page.get_by_role("img", name=re.compile("^Layers by"))).to_be_visible()
-    expect(page.get_by_test_id("faithfulness")).to_contain_text(re.compile(r"\d\.\d"))
-
-
-def saved(page: Page, name: str) -> bytes:
-    with page.expect_download() as download:
-        page.get_by_role("button", name=name, exact=True).click()
-    return Path(download.value.path()).read_bytes()
-
-
-def rows(page: Page) -> Any:
-    return page.locator(".rows li button")
 
 
 @pytest.mark.parametrize("name", NAMES)

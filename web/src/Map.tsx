@@ -1,16 +1,15 @@
 // The map: everything of the model at its fixed place, the edges of the view between them.
-import { type Quadtree, quadtree } from "d3-quadtree";
 import { select } from "d3-selection";
 import { zoom, zoomIdentity, type ZoomBehavior, type ZoomTransform } from "d3-zoom";
 import { useEffect, useMemo, useRef, useState } from "react";
 import type { Edge, Side } from "./graph";
-import { ends, layoutOf, spanWords } from "./layout";
-import { inWords } from "./names";
-import { paint, palette } from "./paint";
+import { hoverWords, placeOf, targetsOf } from "./hit";
+import { layoutOf } from "./layout";
+import { paint, palette, prepared } from "./paint";
 import { DRAWN, groundOf, over, type Scene, sceneOf } from "./scene";
 import type { Run } from "./server";
 import { show, type View } from "./view";
-import { count, plural, signed } from "./words";
+import { plural } from "./words";
 
 interface Props {
   run: Run;
@@ -22,12 +21,6 @@ interface Props {
   sides: Map<string, Side> | null;
   light: string;
   onScene: (drawn: () => Scene) => void;
-}
-
-interface Spot {
-  x: number;
-  y: number;
-  key: string;
 }
 
 export function CircuitMap({ run, edges, total, used, view, sides, light, onScene }: Props) {
@@ -58,20 +51,7 @@ export function CircuitMap({ run, edges, total, used, view, sides, light, onScen
   useEffect(() => onScene(() => over(ground, scene)), [ground, scene, onScene]);
 
   // What the pointer can hit: nodes, and points along edges while these can be told apart. Made when it first moves.
-  const targets = useMemo(() => {
-    let made: { nodes: Quadtree<Spot>; along: Quadtree<Spot> } | undefined;
-    const tree = (spots: Spot[]): Quadtree<Spot> =>
-      quadtree(
-        spots,
-        (spot) => spot.x,
-        (spot) => spot.y,
-      );
-    return () =>
-      (made ??= {
-        nodes: tree(scene.marks.filter((mark) => mark.shape !== "port")),
-        along: tree(drawn.length > 600 ? [] : drawn.flatMap((edge) => alongEdge(edge, ends(layout, edge)))),
-      });
-  }, [scene, layout, drawn]);
+  const targets = useMemo(() => targetsOf(scene, drawn, layout), [scene, layout, drawn]);
 
   // The ground is painted once for a size, a zoom and a light; the edges over it as often as they change.
   const under = useMemo(() => {
@@ -109,8 +89,7 @@ export function CircuitMap({ run, edges, total, used, view, sides, light, onScen
   const hit = (event: React.PointerEvent | React.MouseEvent): string => {
     const box = canvas.current!.getBoundingClientRect();
     const [x, y] = transform.invert([event.clientX - box.left, event.clientY - box.top]);
-    const near = 12 / transform.k;
-    return targets().nodes.find(x, y, near)?.key ?? targets().along.find(x, y, near * 0.6)?.key ?? "";
+    return targets(x, y, 12 / transform.k);
   };
   const step = (by: number) => {
     const keys = [...new Set(edges.flatMap((edge) => [edge.sender, ...edge.into]))];
@@ -143,7 +122,7 @@ export function CircuitMap({ run, edges, total, used, view, sides, light, onScen
             }
           }}
         />
-        {hover && <Hover name={hover} edges={edges} run={run} at={place(hover, scene, transform)} />}
+        {hover && <Hover name={hover} edges={edges} run={run} at={transform.apply(placeOf(hover, scene))} />}
         {transform.k !== 1 && (
           <button className="map-reset" onClick={() => select(canvas.current!).call(zooming.current!.transform, zoomIdentity)}>
             Whole map
@@ -157,19 +136,6 @@ export function CircuitMap({ run, edges, total, used, view, sides, light, onScen
   );
 }
 
-/** A canvas cleared, at the screen's own resolution, in the map's coordinates. */
-function prepared(canvas: HTMLCanvasElement, size: { width: number; height: number }, transform: ZoomTransform): CanvasRenderingContext2D {
-  const ratio = devicePixelRatio || 1;
-  const [width, height] = [Math.round(size.width * ratio), Math.round(size.height * ratio)];
-  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-  const context = canvas.getContext("2d")!;
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  context.clearRect(0, 0, size.width, size.height);
-  context.translate(transform.x, transform.y);
-  context.scale(transform.k, transform.k);
-  return context;
-}
-
 /** Nodes of the model that no edge of the view touches. */
 function hiddenNodes(run: Run, edges: Edge[]): number {
   const { layers, heads } = run.model;
@@ -178,47 +144,14 @@ function hiddenNodes(run: Run, edges: Edge[]): number {
   return Math.max(0, every - shown.size);
 }
 
-function alongEdge(edge: Edge, [from, to]: ReturnType<typeof ends>): Spot[] {
-  const bend = Math.max(6, Math.abs(to.y - from.y) * 0.42);
-  return Array.from({ length: 13 }, (_, i) => {
-    const t = (i + 1) / 14;
-    const s = 1 - t;
-    const x = s * s * s * from.x + 3 * s * s * t * from.x + 3 * s * t * t * to.x + t * t * t * to.x;
-    const y = s * s * s * from.y + 3 * s * s * t * (from.y - bend) + 3 * s * t * t * (to.y + bend) + t * t * t * to.y;
-    return { x, y, key: edge.key };
-  });
-}
-
-function place(key: string, scene: Scene, transform: ZoomTransform): [number, number] {
-  const mark = scene.marks.find((known) => known.key === key);
-  const stroke = mark ? undefined : scene.strokes.find((known) => known.key === key);
-  const at = mark ?? (stroke ? { x: (stroke.from.x + stroke.to.x) / 2, y: (stroke.from.y + stroke.to.y) / 2 } : { x: 0, y: 0 });
-  return transform.apply([at.x, at.y]);
-}
-
-function Hover({ name, edges, run, at }: { name: string; edges: Edge[]; run: Run; at: [number, number] }) {
-  const words = (span: string) => spanWords(run, span);
-  const edge = edges.find((known) => known.key === name);
-  const [x, y] = at;
-  const style = { left: Math.max(8, x - 120), top: y > 150 ? y - 14 : y + 18, transform: y > 150 ? "translateY(-100%)" : "" };
-  if (edge)
-    return (
-      <div className="hover" style={style}>
-        <strong>
-          {edge.sender} → {edge.receiver}
-        </strong>
-        <span>{edge.effect === null ? `score ${signed(edge.score)}, rank ${count(edge.rank)}` : `without it faithfulness falls by ${signed(edge.effect)}`}</span>
-      </div>
-    );
-  const [node = "", span = ""] = name.split("@");
-  const [out, into] = [edges.filter((known) => known.from.node === node && (!span || known.from.span === span)), edges.filter((known) => known.into.includes(node))];
+function Hover({ name, edges, run, at: [x, y] }: { name: string; edges: Edge[]; run: Run; at: [number, number] }) {
+  const [heading, ...lines] = hoverWords(name, edges, run);
   return (
-    <div className="hover" style={style}>
-      <strong>{node}</strong>
-      <span>{inWords(name, words)}</span>
-      <span>
-        {count(into.length)} in, {count(out.length)} out
-      </span>
+    <div className="hover" style={{ left: Math.max(8, x - 120), top: y > 150 ? y - 14 : y + 18, transform: y > 150 ? "translateY(-100%)" : "" }}>
+      <strong>{heading}</strong>
+      {lines.map((line) => (
+        <span key={line}>{line}</span>
+      ))}
     </div>
   );
 }

@@ -1,6 +1,6 @@
 // The size of what is shown: how many edges, what share of all scores, and how faithful that many were measured to be.
 import { useMemo } from "react";
-import { type CurvePoint, type Edge, type EdgeList, measuredAt, ranked, shareOf } from "./graph";
+import { type CurvePoint, type Edge, type EdgeList, measuredWords, ranked, shareOf } from "./graph";
 import type { Run, Verification } from "./server";
 import { show, type View } from "./view";
 import { count, decimal, interval, percent, plural } from "./words";
@@ -79,26 +79,7 @@ function CircuitFaithfulness({ run, own }: { run: Run; own: Verification | undef
 }
 
 function RankingFaithfulness({ curve, n }: { curve: CurvePoint[]; n: number }) {
-  const { below, above } = measuredAt(curve, n);
-  if (below && below.size === n)
-    return (
-      <>
-        faithfulness <b>{decimal(below.faithfulness)}</b> measured at this size
-      </>
-    );
-  const said = (point: CurvePoint | undefined) =>
-    point && (
-      <>
-        <b>{decimal(point.faithfulness)}</b> at {count(point.size)}
-      </>
-    );
-  return (
-    <>
-      faithfulness measured: {said(below)}
-      {below && above && ", "}
-      {said(above)}
-    </>
-  );
+  return measuredWords(curve, n).map((part, i) => (i % 2 ? <b key={i}>{part}</b> : part));
 }
 
 interface CurveProps {

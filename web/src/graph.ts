@@ -1,7 +1,7 @@
 // The edges of a run, and which of them a view shows.
-import type { Table } from "@uwdata/flechette";
 import { type Name, parse } from "./names";
 import type { Row, Run } from "./server";
+import { count, decimal } from "./words";
 
 export interface Edge {
   key: string;
@@ -30,31 +30,43 @@ export interface EdgeList {
   cumulative: Float64Array;
 }
 
-export function edgeList(table: Table, model: Run["model"]): EdgeList {
-  const column = (name: string) => table.getChild(name);
-  const [sender, receiver, score, effect, circuit, rank] = ["sender", "receiver", "score", "effect", "circuit", "rank"].map(column);
+interface Column<T> {
+  at(i: number): T | undefined;
+}
+
+/** A table of edges, its columns Arrow's or arrays. */
+export interface Columns {
+  sender: Column<string>;
+  receiver: Column<string>;
+  score: Column<number>;
+  effect: Column<number | null>;
+  circuit: Column<boolean>;
+  rank: Column<number>;
+}
+
+export function edgeList(columns: Columns, rows: number, about: { total: number; weight: number }, model: Run["model"]): EdgeList {
+  const { sender, receiver, score, effect, circuit, rank } = columns;
   const edges: Edge[] = [];
-  const cumulative = new Float64Array(table.numRows);
+  const cumulative = new Float64Array(rows);
   let sum = 0;
-  for (let i = 0; i < table.numRows; i++) {
-    const [from, to] = [sender!.at(i) as string, receiver!.at(i) as string];
+  for (let i = 0; i < rows; i++) {
+    const [from, to] = [sender.at(i)!, receiver.at(i)!];
     edges.push({
       key: `${from}>${to}`,
       sender: from,
       receiver: to,
       from: parse(from),
       to: parse(to),
-      score: score!.at(i) as number,
-      effect: effect!.at(i) as number | null,
-      circuit: circuit!.at(i) as boolean,
+      score: score.at(i)!,
+      effect: effect.at(i) ?? null,
+      circuit: circuit.at(i)!,
       into: readers(parse(to), model.heads / model.kv_groups),
-      rank: rank!.at(i) as number,
+      rank: rank.at(i)!,
     });
     sum += Math.abs(edges[i]!.score);
     cumulative[i] = sum;
   }
-  const about = table.schema.metadata;
-  return { edges, total: Number(about?.get("edges")), weight: Number(about?.get("weight")), cumulative };
+  return { edges, total: about.total, weight: about.weight, cumulative };
 }
 
 /** Edges of the ranking that can be shown: those that were sent, less the circuit's that follow them. */
@@ -123,4 +135,14 @@ export function measuredAt(points: CurvePoint[], n: number): { below?: CurvePoin
   const below = ranking.findLast((point) => point.size <= n);
   const above = ranking.find((point) => point.size >= n);
   return { ...(below && { below }), ...(above && { above }) };
+}
+
+/** That in words; every other part is a number to be stressed. */
+export function measuredWords(points: CurvePoint[], n: number): string[] {
+  const { below, above } = measuredAt(points, n);
+  if (below?.size === n) return ["faithfulness ", decimal(below.faithfulness), " measured at this size"];
+  const [first, second] = [below, above].filter((point) => point !== undefined);
+  if (!first) return ["faithfulness was measured at no size of the ranking"];
+  const more = second ? [` at ${count(first.size)}, `, decimal(second.faithfulness), ` at ${count(second.size)}`] : [` at ${count(first.size)}`];
+  return ["faithfulness measured: ", decimal(first.faithfulness), ...more];
 }

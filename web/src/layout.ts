@@ -4,6 +4,9 @@ import { moves } from "./graph";
 import { type Name, parse } from "./names";
 import type { Run } from "./server";
 
+/** What the drawing needs to know of a run. */
+export type Drawn = Pick<Run, "model" | "spans" | "prompts">;
+
 export interface Point {
   x: number;
   y: number;
@@ -35,7 +38,7 @@ const TOP = 44;
 const BOTTOM = 62;
 
 /** The words of a span: its tokens, as the first prompt has them. */
-export function spanWords(run: Run, span: string): string {
+export function spanWords(run: Drawn, span: string): string {
   const positions = run.spans.find((known) => known.name === span)?.positions ?? [];
   const tokens = run.prompts[0]?.tokens ?? [];
   const words = positions.map((position) => tokens[position] ?? "").join("").trim();
@@ -43,10 +46,10 @@ export function spanWords(run: Run, span: string): string {
   return /^\d+$/.test(span) ? words : `${span}: ${words}`;
 }
 
-const firstPosition = (run: Run, span: string): number => Math.min(...(run.spans.find((known) => known.name === span)?.positions ?? [0]));
+const firstPosition = (run: Drawn, span: string): number => Math.min(...(run.spans.find((known) => known.name === span)?.positions ?? [0]));
 
 /** Where a model's parts stand. Columns of the prompt in which the circuit keeps nothing are narrow. */
-export function layoutOf(run: Run, width: number, height: number, used: Set<string> | null): Layout {
+export function layoutOf(run: Drawn, width: number, height: number, used: Set<string> | null): Layout {
   const byToken = used !== null;
   const { layers, heads, kv_groups } = run.model;
   const spans = byToken ? run.spans.map((span) => span.name).sort((a, b) => firstPosition(run, a) - firstPosition(run, b)) : [""];
@@ -97,7 +100,7 @@ export const endKey = (edge: Edge): string => (moves(edge) ? `${edge.receiver}@$
 export const nodeKey = (node: string, span: string): string => (span && node !== "logits" ? `${node}@${span}` : node);
 
 /** All components of a model, for the faint lattice behind the circuit. */
-export function lattice(run: Run): Name[] {
+export function lattice(run: Drawn): Name[] {
   const { layers, heads } = run.model;
   const names = ["input", "logits"];
   for (let layer = 0; layer < layers; layer++) {

@@ -5,11 +5,24 @@ export type Palette = Record<Ink, string>;
 
 export const FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, 'Liberation Sans', sans-serif";
 
-/** The page's colours, as its style sheet has them in this light. */
-export function palette(): Palette {
-  const style = getComputedStyle(document.documentElement);
+/** The colours that the style sheet gives a part of the page, or all of it, in this light. */
+export function palette(of: Element = document.documentElement): Palette {
+  const style = getComputedStyle(of);
   const inks: Ink[] = ["paper", "ink", "soft", "faint", "line", "blue", "orange", "both", "accent"];
   return Object.fromEntries(inks.map((ink) => [ink, style.getPropertyValue(`--${ink}`).trim()])) as Palette;
+}
+
+/** A canvas cleared, at the screen's own resolution, in the map's coordinates. */
+export function prepared(canvas: HTMLCanvasElement, size: { width: number; height: number }, transform: { x: number; y: number; k: number } = { x: 0, y: 0, k: 1 }): CanvasRenderingContext2D {
+  const ratio = devicePixelRatio || 1;
+  const [width, height] = [Math.round(size.width * ratio), Math.round(size.height * ratio)];
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+  const context = canvas.getContext("2d")!;
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, size.width, size.height);
+  context.translate(transform.x, transform.y);
+  context.scale(transform.k, transform.k);
+  return context;
 }
 
 const bend = (stroke: Stroke): number => Math.max(6, Math.abs(stroke.to.y - stroke.from.y) * 0.42);

@@ -1,8 +1,7 @@
 // The map as plain shapes: painted on a canvas while one looks, written as SVG when one exports.
 import { type Edge, moves, type Side, touches, weightOf } from "./graph";
-import { endKey, ends, type Layout, lattice, nodeKey, type Point } from "./layout";
+import { type Drawn, endKey, ends, type Layout, lattice, nodeKey, type Point } from "./layout";
 import { parse } from "./names";
-import type { Run } from "./server";
 
 export type Ink = "paper" | "ink" | "soft" | "faint" | "line" | "blue" | "orange" | "both" | "accent";
 
@@ -119,7 +118,7 @@ export function sceneOf(layout: Layout, edges: Edge[], looks: Looks): Scene {
 }
 
 /** What lies under every view of a model: its layers, all its nodes, the names of rows and columns. */
-export function groundOf(run: Run, layout: Layout): Scene {
+export function groundOf(run: Drawn, layout: Layout): Scene {
   const size = Math.min(2, layout.row * 0.12);
   return {
     width: layout.width,
@@ -178,7 +177,7 @@ function carried(edges: Edge[], layout: Layout, marks: Map<string, Mark>): Strok
   return [...seen.values()];
 }
 
-function axis(run: Run, layout: Layout): Label[] {
+function axis(run: Drawn, layout: Layout): Label[] {
   const every = layout.row < 13 ? 5 : layout.row < 20 ? 2 : 1;
   const labels: Label[] = [];
   for (let layer = 0; layer < layout.layers; layer += every)

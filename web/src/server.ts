@@ -1,6 +1,7 @@
 // The server's API: documents typed by its OpenAPI schema, tables as Arrow columns.
 import { tableFromIPC } from "@uwdata/flechette";
 import type { components } from "./api";
+import type { Columns } from "./graph";
 
 type Schemas = components["schemas"];
 export type RunSummary = Schemas["RunSummary"];
@@ -39,7 +40,16 @@ const run = (id: string) => `runs/${encodeURIComponent(id)}`;
 export const fetchRuns = () => json<RunList>("runs");
 export const fetchRun = (id: string) => json<Run>(run(id));
 export const fetchVerifications = (id: string) => json<Verification[]>(`${run(id)}/verifications`);
-export const fetchEdges = (id: string) => columns(`${run(id)}/edges`);
+export async function fetchEdges(id: string) {
+  const table = await columns(`${run(id)}/edges`);
+  const column = (name: keyof Columns) => table.getChild(name);
+  const about = table.schema.metadata;
+  return {
+    columns: { sender: column("sender"), receiver: column("receiver"), score: column("score"), effect: column("effect"), circuit: column("circuit"), rank: column("rank") } as Columns,
+    rows: table.numRows,
+    about: { total: Number(about?.get("edges")), weight: Number(about?.get("weight")) },
+  };
+}
 export const fetchRows = async (id: string, table: string) => (await columns(`${run(id)}/tables/${table}`)).toArray() as Row[];
 export const figureAddress = (id: string, name: string, format: string) => `api/v1/${run(id)}/figures/${name}.${format}`;
 export const circuitAddress = (id: string) => `api/v1/${run(id)}/circuit.json`;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -163,11 +164,24 @@ class Circuit:
             )
         return other
 
-    def save(self, path: str | Path) -> None:
-        """Writes `circuit.json`; the same circuit always gives the same bytes."""
+    def show(self) -> Any:
+        """The circuit as a notebook draws it: a map that answers to the pointer, or a still picture.
+
+        Returns:
+            A `wheatstone.studio.CircuitView`; leave it as the last line of a cell.
+        """
+        # By name: no room may import from one above it, and only who looks needs what draws.
+        return import_module("wheatstone.studio").show(self)
+
+    def to_json(self) -> str:
+        """The circuit as `circuit.json` has it; the same circuit always gives the same text."""
         from wheatstone.circuits._format import CircuitFile
 
-        Path(path).write_text(CircuitFile.of(self).to_json(), encoding="utf-8")
+        return CircuitFile.of(self).to_json()
+
+    def save(self, path: str | Path) -> None:
+        """Writes `circuit.json`; the same circuit always gives the same bytes."""
+        Path(path).write_text(self.to_json(), encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> Circuit:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from wheatstone.figures._probes import ProbeData as ProbeData
     from wheatstone.figures._probes_page import render_probes as render_probes
     from wheatstone.figures._registry import FIGURES as FIGURES
+    from wheatstone.figures._registry import figure_svg as figure_svg
     from wheatstone.figures._registry import render_all as render_all
     from wheatstone.figures._registry import render_figure as render_figure
     from wheatstone.figures._registry import report_html as report_html
@@ -55,6 +56,7 @@ _WHERE = {
     "comparison_chart": "wheatstone.figures._edit_comparison",
     "comparison_words": "wheatstone.figures._edit_comparison",
     "trace_chart": "wheatstone.figures._edit_trace",
+    "figure_svg": "wheatstone.figures._registry",
     "render_all": "wheatstone.figures._registry",
     "render_explanation": "wheatstone.figures._explain",
     "render_figure": "wheatstone.figures._registry",

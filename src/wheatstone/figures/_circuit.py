@@ -29,7 +29,9 @@ def chart(run: RunData) -> alt.LayerChart:
     measure = "the faithfulness lost when that edge alone is removed" if run.exact else "an estimate (edge score)"
     subtitle = [
         f"{size(run)} keep {percent(run.faithfulness)} of the behaviour "
-        f"(faithfulness; {comparison(run)}; {sample(run)}).",
+        f"(faithfulness; {comparison(run)}; {sample(run)})."
+        if run.verification
+        else f"{size(run)}; how much of the behaviour they keep was not measured.",
         f"Read upwards. A line carries what one component writes into a later one; its width is {measure}.",
         ablation_sentence(run),
         _key(run),
@@ -61,7 +63,7 @@ def _key(run: RunData) -> str:
 
 def _title(run: RunData) -> str:
     prompts = run.manifest["prompts"]
-    if len(prompts) > 1:
+    if len(prompts) != 1:
         name = run.circuit.get("task", {}).get("name") or count(len(prompts), "prompt")
         return f"How the model gets to its answers: {name}"
     return f"How the model gets from {quoted(prompts[0]['prompt'], 44)} to {quoted(prompts[0]['answers'][0], 16)}"

@@ -128,6 +128,22 @@ class RunData:
             )
         return cls(folder, manifest, _json(folder, "circuit.json"), _json(folder, "verification.json"))
 
+    @classmethod
+    def of(cls, circuit: Mapping[str, Any]) -> RunData:
+        """A circuit by itself, as `circuit.json` has it: its own picture can be drawn, no other.
+
+        Where the circuit was never run, there is no verification.
+        """
+        evaluation = circuit.get("evaluation")
+        examples = circuit["task"]["examples"]
+        settings = {name: circuit[name] for name in ("ablation", "metric")}
+        return cls(
+            Path(),
+            {"model": circuit["model"], "prompts": examples, "settings": settings},
+            circuit,
+            {"faithfulness": evaluation["faithfulness"], "n": len(examples)} if evaluation else {},
+        )
+
     @cached_property
     def edges(self) -> tuple[DrawnEdge, ...]:
         """The circuit's edges, in order of computation."""

@@ -175,13 +175,13 @@ def _node_row(run: RunData, node: Node, strongest: float, share: float) -> Row:
 def _end_label(run: RunData, kind: str) -> str:
     """What stands at the two ends of the drawing: what goes in, what comes out."""
     prompts = run.manifest["prompts"]
+    if kind not in ("input", "logits"):
+        return ""
+    if len(prompts) != 1:
+        return f"input: {len(prompts)} prompts" if kind == "input" and prompts else kind
     first = prompts[0]
     if kind == "input":
-        return f"input: {quoted(first['prompt'], 60)}" if len(prompts) == 1 else f"input: {len(prompts)} prompts"
-    if kind != "logits":
-        return ""
-    if len(prompts) > 1:
-        return "logits"
+        return f"input: {quoted(first['prompt'], 60)}"
     against = f" rather than {quoted(first['distractors'][0], 20)}" if first["distractors"] else ""
     return f"logits: {quoted(first['answers'][0], 20)}{against}"
 

@@ -39,6 +39,11 @@ def render_figure(run: Path, name: str, out: Path) -> None:
     render(FIGURES[name](RunData.load(run)), out)
 
 
+def figure_svg(run: RunData, name: str) -> str:
+    """One picture as SVG."""
+    return Picture.of(FIGURES[name](run)).svg
+
+
 def report_html(run: Path) -> str:
     """The report of a run: one page that needs no other file and makes no request.
 

@@ -74,7 +74,9 @@ def comparison(run: RunData) -> str:
 
 
 def size(run: RunData) -> str:
-    """`15 of 70,651 edges (0.02%)`."""
+    """`15 of 70,651 edges (0.02%)`; `15 edges` where it was never run."""
+    if not run.circuit.get("evaluation"):
+        return count(len(run.edges), "edge")
     kept, total = len(run.edges), run.total_edges
     return f"{kept:,} of {count(total, 'edge')} ({percent(kept / total)})"
 

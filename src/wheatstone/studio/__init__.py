@@ -7,12 +7,16 @@ from wheatstone._lazy import door
 if TYPE_CHECKING:
     from wheatstone.studio._app import create_app as create_app
     from wheatstone.studio._library import Library as Library
+    from wheatstone.studio._notebook import CircuitView as CircuitView
+    from wheatstone.studio._notebook import show as show
     from wheatstone.studio._serve import serve as serve
 
 _WHERE = {
+    "CircuitView": "wheatstone.studio._notebook",
     "Library": "wheatstone.studio._library",
     "create_app": "wheatstone.studio._app",
     "serve": "wheatstone.studio._serve",
+    "show": "wheatstone.studio._notebook",
 }
 __all__ = sorted(_WHERE)  # pyright: ignore[reportUnsupportedDunderAll]
 __getattr__ = door(__name__, _WHERE)

@@ -13,8 +13,10 @@ from wheatstone._version import __version__
 from wheatstone.figures import render_figure
 from wheatstone.studio._detail import run_document, verifications
 from wheatstone.studio._library import Library, file_of
+from wheatstone.studio._portable import MOST as DRAWN
+from wheatstone.studio._portable import portable_run
 from wheatstone.studio._problems import RESPONSES
-from wheatstone.studio._schema import About, Run, RunList, VerificationResult
+from wheatstone.studio._schema import About, Portable, Run, RunList, VerificationResult
 from wheatstone.studio._tables import MOST, edge_columns, ipc, named_table
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -62,6 +64,12 @@ def edges(request: Request, id: str, limit: Annotated[int, Query(ge=1, le=MOST)]
 def table(request: Request, id: str, name: str) -> Response:
     """A table of the run as an Arrow stream; the run's document lists them."""
     return Response(ipc(named_table(_library(request).find(id), name)), media_type=ARROW)
+
+
+@router.get("/runs/{id}/portable")
+def portable(request: Request, id: str, limit: Annotated[int, Query(ge=1, le=MOST)] = DRAWN) -> Portable:
+    """The run with all that is drawn of it in one document, for a page that is read without a server."""
+    return portable_run(_library(request).find(id), limit)
 
 
 @router.get(

@@ -186,6 +186,37 @@ class VerificationResult(_Frozen):
     prompts: list[PromptReadings]
 
 
+class CurvePoint(_Frozen):
+    """A circuit of a size, run."""
+
+    size: int
+    kind: str = Field(description="ranking: the strongest edges; random; …")
+    faithfulness: float
+
+
+class Portable(_Frozen):
+    """A circuit with all that is drawn of it, for a page that has no server: columns of edges, sorted by |score|."""
+
+    title: str
+    about: str = Field(description="where it comes from, in a sentence")
+    model: Model
+    prompts: list[Prompt]
+    spans: list[Span]
+    unit: str
+    sender: list[str]
+    receiver: list[str]
+    score: list[float]
+    effect: list[float | None] = Field(description="exact; null where it was not measured")
+    circuit: list[bool]
+    rank: list[int]
+    total: int = Field(description="edges of the model")
+    weight: float = Field(description="Σ |score| over all of them")
+    curve: list[CurvePoint]
+    faithfulness: float | None = Field(description="of the circuit; null where it was not measured")
+    n: int = Field(description="prompts it was measured on")
+    interval: Interval | None
+
+
 class About(_Frozen):
     """The server."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,9 +45,11 @@ def edge_columns(run: Path, limit: int = MOST) -> pa.Table:
     (senders, sending), (receivers, receiving) = (_coded(ranked, name) for name in ("sender", "receiver"))
     # One number for each pair of ends.
     code = sending * len(receivers) + receiving
+    with sound(run):
+        named = kept_edges(read_json(run, "circuit.json"))
     kept = {
         senders[sender] * len(receivers) + receivers[receiver]: effect
-        for (sender, receiver), effect in kept_edges(run).items()
+        for (sender, receiver), effect in named.items()
         if sender in senders and receiver in receivers
     }
     inside = np.isin(code, list(kept))
@@ -79,17 +81,20 @@ def _coded(table: pa.Table, name: str) -> tuple[dict[str, int], Int[np.ndarray, 
     )
 
 
-def kept_edges(run: Path) -> dict[tuple[str, str], float | None]:
-    """The circuit's edges, named as in the table of scores, with their exact effects."""
+def kept_edges(circuit: Mapping[str, Any], of: str = "effect") -> dict[tuple[str, str], float | None]:
+    """The edges of a circuit's document, named as in the table of scores, with their exact effects.
+
+    Args:
+        circuit: `circuit.json`.
+        of: `effect`, or `score`.
+    """
     kept: dict[tuple[str, str], float | None] = {}
-    with sound(run):
-        circuit = read_json(run, "circuit.json")
-        spans: dict[str, list[int]] = circuit.get("spans") or {}
-        for edge in circuit["edges"]:
-            at = edge.get("positions")
-            places = [name for name, of in spans.items() if at is None or (of and set(of) <= set(at))]
-            for sender in [f"{edge['from']}@{place}" for place in places] or [edge["from"]]:
-                kept[sender, edge["to"]] = edge.get("effect")
+    spans: Mapping[str, list[int]] = circuit.get("spans") or {}
+    for edge in circuit["edges"]:
+        at = edge.get("positions")
+        places = [name for name, where in spans.items() if at is None or (where and set(where) <= set(at))]
+        for sender in [f"{edge['from']}@{place}" for place in places] or [edge["from"]]:
+            kept[sender, edge["to"]] = edge.get(of)
     return kept
 
 

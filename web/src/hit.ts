@@ -1,0 +1,59 @@
+// What the pointer can hit: nodes, and points along edges while these can be told apart.
+import { type Quadtree, quadtree } from "d3-quadtree";
+import type { Edge } from "./graph";
+import { type Drawn, ends, type Layout, type Point, spanWords } from "./layout";
+import { inWords } from "./names";
+import type { Scene } from "./scene";
+import { count, signed } from "./words";
+
+interface Spot extends Point {
+  key: string;
+}
+
+/** Finds the key of what lies within so many pixels of a place, "" for nothing. The trees are made when it is first asked. */
+export function targetsOf(scene: Scene, edges: Edge[], layout: Layout): (x: number, y: number, near: number) => string {
+  let made: { nodes: Quadtree<Spot>; along: Quadtree<Spot> } | undefined;
+  return (x, y, near) => {
+    made ??= {
+      nodes: tree(scene.marks.filter((mark) => mark.shape !== "port")),
+      along: tree(edges.length > 600 ? [] : edges.flatMap((edge) => alongEdge(edge, ends(layout, edge)))),
+    };
+    return made.nodes.find(x, y, near)?.key ?? made.along.find(x, y, near * 0.6)?.key ?? "";
+  };
+}
+
+const tree = (spots: Spot[]): Quadtree<Spot> =>
+  quadtree(
+    spots,
+    (spot) => spot.x,
+    (spot) => spot.y,
+  );
+
+function alongEdge(edge: Edge, [from, to]: ReturnType<typeof ends>): Spot[] {
+  const bend = Math.max(6, Math.abs(to.y - from.y) * 0.42);
+  return Array.from({ length: 13 }, (_, i) => {
+    const t = (i + 1) / 14;
+    const s = 1 - t;
+    const x = s * s * s * from.x + 3 * s * s * t * from.x + 3 * s * t * t * to.x + t * t * t * to.x;
+    const y = s * s * s * from.y + 3 * s * s * t * (from.y - bend) + 3 * s * t * t * (to.y + bend) + t * t * t * to.y;
+    return { x, y, key: edge.key };
+  });
+}
+
+/** Where something that was hit stands. */
+export function placeOf(key: string, scene: Scene): [number, number] {
+  const mark = scene.marks.find((known) => known.key === key);
+  if (mark) return [mark.x, mark.y];
+  const stroke = scene.strokes.find((known) => known.key === key);
+  return stroke ? [(stroke.from.x + stroke.to.x) / 2, (stroke.from.y + stroke.to.y) / 2] : [0, 0];
+}
+
+/** What was hit: its name, then what is known of it. */
+export function hoverWords(key: string, edges: Edge[], run: Drawn): string[] {
+  const edge = edges.find((known) => known.key === key);
+  if (edge) return [`${edge.sender} → ${edge.receiver}`, edge.effect === null ? `score ${signed(edge.score)}, rank ${count(edge.rank)}` : `without it faithfulness falls by ${signed(edge.effect)}`];
+  const [node = "", span = ""] = key.split("@");
+  const out = edges.filter((known) => known.from.node === node && (!span || known.from.span === span));
+  const into = edges.filter((known) => known.into.includes(node));
+  return [node, inWords(key, (span) => spanWords(run, span)), `${count(into.length)} in, ${count(out.length)} out`];
+}
