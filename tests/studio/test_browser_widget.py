@@ -58,17 +58,17 @@ def test_the_slider_changes_the_map_and_says_what_was_measured(page: Page, noteb
 
 def test_the_pointer_and_the_list_explain(page: Page, notebook: Callable[..., None]) -> None:
     notebook(Circuit.load(EXAMPLES / "a-fact/circuit.json").show())
-    page.get_by_text("Connections").click()
-    rows = page.locator("ol button")
-    expect(rows).to_have_count(14)
-    rows.first.click()
-    expect(rows.first).to_have_attribute("aria-pressed", "true")
     box = page.locator("canvas").bounding_box()
     assert box
     # Where `layout.ts` puts the MLP of the last of 30 layers, beside 9 heads.
     x, y = 52 + (box["width"] - 86) * 10.5 / 11.5, box["height"] - 62 - (box["height"] - 106) * 29.8 / 30
     page.mouse.move(box["x"] + x, box["y"] + y)
     expect(page.locator(".hover")).to_contain_text("the MLP of layer 29")
+    page.get_by_text("Connections").click()
+    rows = page.locator("ol button")
+    expect(rows).to_have_count(14)
+    rows.first.click()
+    expect(rows.first).to_have_attribute("aria-pressed", "true")
 
 
 def test_tokens_stand_side_by_side_and_a_dark_notebook_is_dark(page: Page, notebook: Callable[..., None]) -> None:
