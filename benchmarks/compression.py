@@ -22,6 +22,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does
 
 import torch
 from compression_measure import sequences, training
+from compression_models import induction, models
 from compression_parts import coded, kinds, random_files, throughput
 from compression_tables import tables
 
@@ -49,7 +50,9 @@ def rows(part: str | None = None) -> list[Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--parts", default="sequences,throughput,training,random,kinds,coded", help="which to run")
+    parser.add_argument(
+        "--parts", default="sequences,throughput,training,random,kinds,induction,models,coded", help="which to run"
+    )
     parser.add_argument("--size", type=int, default=102_400, help="bytes of the books that are coded")
     parser.add_argument("--windows", type=int, default=2, help="windows drawn from each kind of text")
     parser.add_argument("--files", type=int, default=1000, help="random files")
@@ -63,13 +66,15 @@ def main() -> None:
         "training": ("0/", lambda: training(0)),
         "random": (f"tiny-llama/{options.files}", lambda: random_files(tiny(), options.files)),
         "kinds": ("smollm2-135m/", lambda: kinds(model, options.windows, {row["key"] for row in rows("kinds")})),
+        "models": ("", lambda: models(model, {row["key"] for row in rows("models")})),
+        "induction": ("smollm2-135m/", lambda: induction(model)),
         "coded": (f"{options.size}/", lambda: coded(model, options.size, {row["key"] for row in rows("coded")})),
     }
     for part in options.parts.split(","):
         if part not in parts:
             continue
         start, run = parts[part]
-        if part not in ("kinds", "coded") and any(row["key"].startswith(start) for row in rows(part)):
+        if part not in ("kinds", "models", "coded") and any(row["key"].startswith(start) for row in rows(part)):
             continue
         for row in run():
             with RESULTS.open("a", encoding="utf-8") as file:

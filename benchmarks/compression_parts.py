@@ -6,7 +6,7 @@ import copy
 import lzma
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,7 +22,7 @@ from wheatstone.compression._coder import Encoder
 from wheatstone.compression._lanes import Lanes, start_token
 from wheatstone.compression._mixing import Mixer
 from wheatstone.models import ResidualModel
-from wheatstone.texts import bundled_texts
+from wheatstone.texts import Document, bundled_texts
 
 Row = dict[str, Any]
 AHEAD = 64
@@ -97,13 +97,18 @@ def coded(model: ResidualModel, size: int, done: set[str]) -> Iterator[Row]:
         }
 
 
-def kinds(model: ResidualModel, windows: int, done: set[str]) -> Iterator[Row]:
-    """Bits of windows drawn at random from the bundled texts, by kind, with `overlap` tokens before those counted."""
-    alphabet, chunking = Alphabet(model.tokenizer, model.vocabulary), Chunking()
+def by_kind(texts: Iterable[Document]) -> dict[str, str]:
+    """All texts of each kind, one after the other."""
     groups: dict[str, str] = {}
-    for text in bundled_texts():
+    for text in texts:
         kind = text.kind if text.language == "en" else "other languages"
         groups[kind] = groups.get(kind, "") + text.text + "\n"
+    return groups
+
+
+def kinds(model: ResidualModel, windows: int, done: set[str]) -> Iterator[Row]:
+    """Bits of windows drawn at random from the bundled texts, by kind, with `overlap` tokens before those counted."""
+    alphabet, chunking, groups = Alphabet(model.tokenizer, model.vocabulary), Chunking(), by_kind(bundled_texts())
     for number in range(windows):
         for kind, whole in groups.items():
             key = f"{model.id}/{kind}/{number}"
