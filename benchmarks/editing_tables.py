@@ -35,7 +35,7 @@ def tables(found: Sequence[Line], methods: Sequence[str], layer: int) -> str:
     here = [line for line in found if line["layer"] == layer]
     for sequence in sorted({line["sequence"] for line in here}):
         rows = {name: [one for one in here if (one["method"], one["sequence"]) == (name, sequence)] for name in methods}
-        title = _title(sequence, max(map(len, rows.values())))
+        title = _title(sequence, max(map(len, rows.values()))) + f", in layer {layer}"
         parts += [f"\n### {title}\n", *_table({_name(name, of): of for name, of in rows.items() if of})]
     alone = [line for line in found if (line["method"], line["sequence"]) == (COMPARED, 1)]
     by_layer = {at: [line for line in alone if line["layer"] == at] for at in sorted({one["layer"] for one in alone})}

@@ -9,6 +9,7 @@ from tiny import make_tiny
 from wheatstone._errors import PromptError, RequestError
 from wheatstone.editing import Edit, EditRequest
 from wheatstone.editing._weights import down_projection
+from wheatstone.figures import comparison_chart, comparison_words
 from wheatstone.lenses import (
     CircuitSettings,
     ComparisonSettings,
@@ -54,6 +55,7 @@ def test_an_edit_of_nothing_keeps_every_edge_and_every_rank(kind: str, circuit: 
     request = EditRequest(prompt="w4 w2 w3", subject="w4", target=says(model, "w4 w2 w3"))
     settings = ComparisonSettings(circuit, counterfactual=unlike(model, request), subjects=NEIGHBOURS)
     found = compare_edit(model, written(model, request, 1, 0.0), settings)
+    assert found.circuit is not None
     assert {row.state for row in found.circuit.edges} == {"kept"}
     assert all(row.score_before == row.score_after for row in found.circuit.edges)
     assert circuit.goal or len(found.circuit.edges) == 30
@@ -68,6 +70,22 @@ def test_an_edit_of_nothing_keeps_every_edge_and_every_rank(kind: str, circuit: 
     assert [(row.at_subject, row.at_last, row.measured) for row in found.leak.rows] == [(0, 0, 0)] * 6
     assert summary["leak"]["changed"] == 0
     assert summary["leak"]["at_subject"] is None
+
+
+def test_an_edit_that_does_not_take_is_compared_without_circuits() -> None:
+    model = make_tiny("llama", torch.float32)
+    request = EditRequest(prompt="w4 w2 w3", subject="w4", target="w9")  # which w6 favours more than w4 does
+    settings = ComparisonSettings(CircuitSettings(edges=30), "w6", subjects=NEIGHBOURS)
+    found = compare_edit(model, written(model, request, 1, 0.0), settings)
+    assert found.circuit is None
+    assert "nothing to explain" in found.refused
+    assert sorted(found.tables) == ["edit_leak", "edit_lens", "edit_writers"]
+    summary = found.summary
+    said = comparison_words(summary)
+    assert said[0].startswith("The circuits could not be compared: expected a counterfactual that changes the answer")
+    assert "0 of 5 neighbours" in said[-1]
+    drawn = comparison_chart([row._asdict() for row in found.writers.lens], summary).to_dict(validate=True)
+    assert len(drawn["hconcat"]) == 1
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])

@@ -77,10 +77,11 @@ def render_edit(run: Path) -> list[Path]:
     if pictures:
         parts.append(PagePart("Where the fact is recalled", pictures=pictures))
     if summary["comparison"]:
-        rows = {name: pq.read_table(run / f"edit_{name}.parquet").to_pylist() for name in ("lens", "edges", "leak")}
+        there = ("lens", "leak", "edges") if summary["comparison"]["circuit"] else ("lens", "leak")
+        rows = {name: pq.read_table(run / f"edit_{name}.parquet").to_pylist() for name in there}
         drawn = Picture.of(comparison_chart(rows["lens"], summary["comparison"]))
         written += drawn.save(run / "figures", "comparison")
-        parts.append(comparison_part(summary["comparison"], rows["edges"], rows["leak"], drawn))
+        parts.append(comparison_part(summary["comparison"], rows.get("edges", []), rows["leak"], drawn))
     facts = {
         "method": summary["method"],
         "weights": ", ".join(f"{name} {shape}" for name, shape in summary["weights"].items()),

@@ -58,9 +58,12 @@ def comparison_chart(lens: Sequence[Row], summary: Mapping[str, Any]) -> Any:
         )
         .properties(width=440, height=260, title=_heading("Rank at the last token"))
     )
-    counts = summary["circuit"]
+    counts = summary["circuit"] or {}
     bars: list[Row] = [
-        {"of": of, "state": state, "count": counts[of][state]} for of in ("edges", "nodes") for state in _STATES
+        {"of": of, "state": state, "count": counts[of][state]}
+        for of in ("edges", "nodes")
+        if counts
+        for state in _STATES
     ]
     x = alt.X("state:N", sort=list(_STATES), axis=alt.Axis(title=None, labelAngle=0))
     y = alt.Y("count:Q", axis=alt.Axis(title=None, tickMinStep=1))
@@ -73,6 +76,7 @@ def comparison_chart(lens: Sequence[Row], summary: Mapping[str, Any]) -> Any:
             .encode(x, y, text=alt.Text("count:Q", format=",")),
         ).properties(width=120, height=260, title=_heading(f"{of.capitalize()} of the circuit"))
         for of in ("edges", "nodes")
+        if counts
     ]
     title = f"From {quoted(summary['old'])} to {quoted(summary['new'])}"
     subtitle = [f"One prompt beside {quoted(summary['counterfactual'])}; {summary['setting']}."]
@@ -95,12 +99,8 @@ def comparison_words(summary: Mapping[str, Any]) -> list[str]:
         summary: of the comparison.
     """
     circuit, writers, leak = summary["circuit"], summary["writers"], summary["leak"]
-    edges, nodes, reached = circuit["edges"], circuit["nodes"], circuit["faithfulness"]
     said = [
-        f"Circuit ({summary['setting']}; against {quoted(summary['distractor'])}): {edges['kept']} edges kept, "
-        f"{edges['gone']} gone, {edges['new']} new (chance keeps {decimal(circuit['kept_by_chance'], 1)}); nodes "
-        f"{nodes['kept']}, {nodes['gone']}, {nodes['new']}. Faithfulness {decimal(reached['before'])} before, "
-        f"{decimal(reached['after'])} after.",
+        _circuits(summary) if circuit else f"The circuits could not be compared: {summary['circuit_refused']}.",
         f"The edit adds {decimal(writers['direct_logit']['gain'])} to {quoted(summary['new'])}'s direct logit: "
         + "; ".join(f"{group} {decimal(value)}" for group, value in writers["gain"].items())
         + ". Over the old object's: "
@@ -123,12 +123,23 @@ def comparison_words(summary: Mapping[str, Any]) -> list[str]:
     return said
 
 
+def _circuits(summary: Mapping[str, Any]) -> str:
+    circuit = summary["circuit"]
+    edges, nodes, reached = circuit["edges"], circuit["nodes"], circuit["faithfulness"]
+    return (
+        f"Circuit ({summary['setting']}; against {quoted(summary['distractor'])}): {edges['kept']} edges kept, "
+        f"{edges['gone']} gone, {edges['new']} new (chance keeps {decimal(circuit['kept_by_chance'], 1)}); nodes "
+        f"{nodes['kept']}, {nodes['gone']}, {nodes['new']}. Faithfulness {decimal(reached['before'])} before, "
+        f"{decimal(reached['after'])} after."
+    )
+
+
 def comparison_part(summary: Mapping[str, Any], edges: Sequence[Row], leak: Sequence[Row], drawn: Picture) -> PagePart:
     """The section of an edit's page.
 
     Args:
         summary: of the comparison.
-        edges: of `edit_edges.parquet`.
+        edges: of `edit_edges.parquet`; none where circuits could not be compared.
         leak: of `edit_leak.parquet`.
         drawn: the picture.
     """
@@ -177,5 +188,5 @@ def comparison_part(summary: Mapping[str, Any], edges: Sequence[Row], leak: Sequ
         "What it did to the circuit",
         tuple(comparison_words(summary)),
         (PagePicture("comparison", drawn, _CAPTION),),
-        (changed, shares, neighbours),
+        (*([changed] if edges else []), shares, neighbours),
     )

@@ -150,9 +150,16 @@ def trace_lines_chart(rows: Sequence[Row], name: str, summary: Row) -> Any:
     colour = alt.Color(
         "site:N",
         scale=alt.Scale(domain=[_SITES[site] for site in there], range=[_COLOURS[site] for site in there]),
-        legend=alt.Legend(title="restored", orient="bottom", symbolType="stroke", symbolStrokeWidth=3, symbolSize=400),
+        legend=alt.Legend(
+            title="restored",
+            orient="bottom",
+            symbolType="stroke",
+            symbolStrokeWidth=3,
+            symbolSize=400,
+            symbolOpacity=1,
+        ),
     )
-    layers = max(row["layer"] for row in rows)
+    layers, window = max(row["layer"] for row in rows), summary["settings"]["window"]
     x = alt.X(
         "layer:Q",
         scale=alt.Scale(domain=[0, layers], nice=False),
@@ -170,8 +177,8 @@ def trace_lines_chart(rows: Sequence[Row], name: str, summary: Row) -> Any:
             chart = alt.layer(rule, *banded(here, x, "effect", axis, scale, colour, "effect"))
             panels.append(chart.properties(width=360, height=220, title=heading))
     subtitle = [
-        "Restored in a run with a blurred subject: the stream after a layer, or what the MLPs or attention layers of",
-        f"{count(summary['settings']['window'], 'layer')} write. Bands: 95% intervals over prompts.",
+        f"Put back in a run with a blurred subject. MLPs and attention: of {count(window, 'layer')} together.",
+        "Bands: 95% intervals over prompts. Dashed: from here on a window leaves layer 0 out.",
     ]
     return finished(alt.hconcat(*panels, spacing=44), f"What brings {name} back", subtitle, _described(drawn))
 

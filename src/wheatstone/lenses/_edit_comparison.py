@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from wheatstone._errors import PromptError
 from wheatstone._progress import Reporter, silent
 from wheatstone.editing import Edit
 from wheatstone.lenses._edit_circuit import CircuitChange, CircuitSettings, EdgeChange, circuit_change
@@ -42,22 +43,24 @@ class EditComparison:
     Args:
         question: what both are asked.
         settings: how they were compared.
-        circuit: the circuits.
+        circuit: the circuits; None where one of the two models leaves nothing to explain.
+        refused: why; empty where there are circuits.
         writers: the objects' ranks by layer and who writes them.
         leak: the neighbours; without rows but the edit's own where none are known.
     """
 
     question: EditQuestion
     settings: ComparisonSettings
-    circuit: CircuitChange
+    circuit: CircuitChange | None
     writers: WritersChange
     leak: Leak
+    refused: str = ""
 
     @property
     def tables(self) -> dict[str, Table]:
         """By name of the file."""
-        return {
-            "edit_edges": Table.of(EdgeChange, self.circuit.edges),
+        edges = {} if self.circuit is None else {"edit_edges": Table.of(EdgeChange, self.circuit.edges)}
+        return edges | {
             "edit_lens": Table.of(ObjectByLayer, self.writers.lens),
             "edit_writers": Table.of(WriterChange, self.writers.writers),
             "edit_leak": Table.of(LeakRow, self.leak.rows),
@@ -74,7 +77,8 @@ class EditComparison:
             "distractor": before.distractors[0],
             "setting": self.settings.circuit.words,
             "settings": asdict(self.settings) | {"subjects": list(self.settings.subjects)},
-            "circuit": self.circuit.summary,
+            "circuit": None if self.circuit is None else self.circuit.summary,
+            "circuit_refused": self.refused,
             "writers": self.writers.summary,
             "leak": self.leak.summary,
         }
@@ -85,6 +89,8 @@ def compare_edit(
 ) -> EditComparison:
     """Compares a model with itself edited, on the edit's first request.
 
+    An edit that hardly takes leaves the edited model nothing to explain; then the rest is compared without circuits.
+
     Args:
         model: the plain model, as the edit was made for; it is left so.
         edit: the edit.
@@ -92,7 +98,7 @@ def compare_edit(
         report: told how far it is.
 
     Raises:
-        PromptError: there is no counterfactual, or nothing to explain; see `edit_question` and `circuit_change`.
+        PromptError: there is no counterfactual; see `edit_question`.
     """
     settings = settings or ComparisonSettings()
     request = edit.requests[0]
@@ -100,10 +106,14 @@ def compare_edit(
     neighbours: Sequence[str] = settings.subjects or other_subjects(
         model, request, most=settings.neighbours, seed=settings.seed
     )
-    circuit = circuit_change(model, edit, question, settings.circuit, report=report)
+    circuit, refused = None, ""
+    try:
+        circuit = circuit_change(model, edit, question, settings.circuit, report=report)
+    except PromptError as error:
+        refused = str(error)
     report("comparing", 1, 3)
     writers = writers_change(model, edit, question)
     report("comparing", 2, 3)
     leaked = leak(model, edit, request, neighbours)
     report("comparing", 3, 3)
-    return EditComparison(question, settings, circuit, writers, leaked)
+    return EditComparison(question, settings, circuit, writers, leaked, refused)

@@ -119,8 +119,9 @@ class EditRun:
         if self.comparison is not None:
             for name, table in self.comparison.tables.items():
                 write_table(table, folder / f"{name}.parquet")
-            self.comparison.circuit.before.save(folder / "before.circuit.json")
-            self.comparison.circuit.after.save(folder / "after.circuit.json")
+            if (circuits := self.comparison.circuit) is not None:
+                circuits.before.save(folder / "before.circuit.json")
+                circuits.after.save(folder / "after.circuit.json")
         save_edit(self.edit, folder)
 
 
