@@ -16,12 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import uvicorn
 from playwright.sync_api import Page, expect
 
 from wheatstone.studio import Library, create_app
 from wheatstone.studio._app import BUILT
+from wheatstone.studio._jobs import Jobs
 from wheatstone.studio._library import EXAMPLES
+from wheatstone.studio._serve import Server
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 NEEDED = [
@@ -35,9 +36,9 @@ LAYERS, HEADS, EDGES = 100, 49, 20_000
 
 
 @contextmanager
-def served(library: Library) -> Generator[str, None, None]:
-    """The studio at a port of its own."""
-    server = uvicorn.Server(uvicorn.Config(create_app(library), port=0, log_level="error"))
+def served(library: Library, jobs: Jobs | None = None) -> Generator[str, None, None]:
+    """The studio at a port of its own. As it ends, it ends the jobs."""
+    server = Server(create_app(library, jobs=jobs))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
@@ -46,7 +47,7 @@ def served(library: Library) -> Generator[str, None, None]:
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(60)
 
 
 def write_large(folder: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,14 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis import Case
 
-from wheatstone.studio import create_app
+from wheatstone.studio import Library, create_app
+from wheatstone.studio._jobs import Jobs
+from wheatstone.studio._jobs_foreman import Bounds
 
 WEB = Path(__file__).parents[2] / "web"
-APP = create_app(built=Path("/nowhere"))
+# No room in the queue: what a request would start is no matter of its schema.
+JOBS = Jobs(Library(), Path(tempfile.mkdtemp()) / "jobs", Bounds(waiting=0))
+APP = create_app(jobs=JOBS, built=Path("/nowhere"))
 SCHEMA = schemathesis.openapi.from_dict(APP.openapi())
 SCHEMA.app = APP
 

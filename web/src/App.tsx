@@ -3,9 +3,13 @@ import { useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } f
 import { flushSync } from "react-dom";
 import { Compared } from "./Compared";
 import { Connections } from "./Connections";
+import { Work } from "./Discover";
 import { exportJson, exportPng, exportSvg } from "./exporting";
 import { type Edge, type EdgeList, compare, curveOf, edgeList, shownEdges, strongest } from "./graph";
 import { Help } from "./Help";
+import { Intervene } from "./Intervene";
+import { jobsInWords } from "./Jobs";
+import { useJobs } from "./jobs";
 import { Layers } from "./Layers";
 import { CircuitMap } from "./Map";
 import { Proof } from "./Proof";
@@ -29,16 +33,23 @@ const TABS: [View["tab"], string][] = [
   ["layers", "Layers"],
   ["proof", "Proof"],
   ["run", "Run"],
+  ["change", "Change"],
 ];
 
 export function App() {
   const view = useView();
   const [again, setAgain] = useState(0);
   const [help, setHelp] = useState(false);
+  const [working, setWorking] = useState(false);
+  const { jobs, ended } = useJobs();
   const [theme, setTheme] = useTheme();
-  const listed = useFetched(`runs ${again}`, fetchRuns);
-  const runs = valueOf(listed);
-  const first = runs?.runs.find((run) => !run.trouble)?.id ?? "";
+  const listed = useFetched(`runs ${again} ${ended}`, fetchRuns);
+  const before = useRef<RunList>(undefined); // a job's end must not take away what is looked at
+  const runs = valueOf(listed) ?? before.current;
+  const home = useRef("");
+  home.current ||= runs?.runs.find((run) => !run.trouble)?.id ?? "";
+  const first = home.current;
+  useEffect(() => void (before.current = runs), [runs]);
   const id = view.run || first;
   const loaded = useFetched(id && `${id} ${again}`, () => load(id));
   const other = useFetched(view.vs && `${view.vs} ${again}`, () => load(view.vs));
@@ -46,7 +57,7 @@ export function App() {
     forget();
     setAgain(again + 1);
   };
-  useKeys(view, () => setHelp(true));
+  useKeys(view, () => setHelp(true), () => setWorking(true));
   const error = listed.state === "failed" ? listed.error : loaded.state === "failed" ? loaded.error : null;
   return (
     <>
@@ -57,6 +68,14 @@ export function App() {
         <RunChoice label="Run" value={id} runs={runs} none="" choose={(run) => show({ run, sel: "", pins: [], prompt: 0 })} />
         <RunChoice label="Compare with" value={view.vs} runs={runs} none="nothing" choose={(vs) => show({ vs })} />
         <span className="spring" />
+        <button className="main" onClick={() => setWorking(true)} title="New circuit, and the jobs ( n )">
+          New
+        </button>
+        {jobsInWords(jobs) && (
+          <button className="jobs-now" onClick={() => setWorking(true)} data-testid="jobs-now">
+            {jobsInWords(jobs)}
+          </button>
+        )}
         <button onClick={reload} title="Read the list of runs again">
           Reload
         </button>
@@ -78,6 +97,16 @@ export function App() {
         <main className="waiting">{loaded.state === "waiting" && !error && <p role="status">Reading the run …</p>}</main>
       )}
       {help && <Help close={() => setHelp(false)} />}
+      {working && (
+        <Work
+          run={loaded.state === "here" ? loaded.value.run : undefined}
+          open={(run) => {
+            reload();
+            show({ run, sel: "", pins: [], prompt: 0 });
+          }}
+          close={() => setWorking(false)}
+        />
+      )}
     </>
   );
 }
@@ -143,6 +172,7 @@ function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Load
           {view.tab === "layers" && <Layers run={run} view={view} />}
           {view.tab === "proof" && <Proof run={run} verifications={verifications} />}
           {view.tab === "run" && <RunFacts run={run} />}
+          {view.tab === "change" && <Intervene run={run} view={view} />}
         </div>
       </aside>
     </main>
@@ -197,10 +227,10 @@ function Trouble({ error, reload }: { error: ApiError; reload: () => void }) {
   );
 }
 
-function useKeys(view: View, help: () => void): void {
+function useKeys(view: View, help: () => void, work: () => void): void {
   useEffect(() => {
     const pressed = (event: KeyboardEvent) => {
-      const typing = event.target instanceof HTMLInputElement && event.target.type === "search";
+      const typing = event.target instanceof HTMLInputElement && ["search", "text", "number"].includes(event.target.type);
       if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
       if (event.key === "Escape") {
         if (typing) (event.target as HTMLElement).blur();
@@ -215,11 +245,12 @@ function useKeys(view: View, help: () => void): void {
         document.getElementById("search")?.focus();
       } else if (event.key === "p") togglePin(view);
       else if (event.key === "?") help();
+      else if (event.key === "n") work();
       else if (tab) show({ tab });
     };
     addEventListener("keydown", pressed);
     return () => removeEventListener("keydown", pressed);
-  }, [view, help]);
+  }, [view, help, work]);
 }
 
 function useTheme(): [string, (theme: string) => void] {

@@ -6,7 +6,8 @@ const KEYS: [string, string][] = [
   ["p", "pin or unpin what is locked"],
   ["esc", "unlock; close this"],
   ["← →", "on the map: from node to node"],
-  ["1 2 3 4", "circuit, layers, proof, run"],
+  ["1 … 5", "circuit, layers, proof, run, change"],
+  ["n", "new circuit, and the jobs"],
   ["?", "this page"],
 ];
 

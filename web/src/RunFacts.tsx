@@ -1,4 +1,6 @@
 // What a run is: its prompts, how it was made, what it lacks, its figures.
+import { JobState, Said, useAsking } from "./Jobs";
+import { isActive, submit, useJobs } from "./jobs";
 import { Command } from "./Selection";
 import { circuitAddress, figureAddress, type Run } from "./server";
 import { count, token } from "./words";
@@ -62,6 +64,7 @@ export function RunFacts({ run }: { run: Run }) {
               {missing.what} {missing.command && <Command text={missing.command} />}
             </p>
           ))}
+          <MakeMissing run={run} />
         </>
       )}
       <h2>Files</h2>
@@ -82,6 +85,25 @@ export function RunFacts({ run }: { run: Run }) {
           </li>
         ))}
       </ul>
+    </div>
+  );
+}
+
+/** The missing sections, made here and now. */
+function MakeMissing({ run }: { run: Run }) {
+  const { busy, error, ask } = useAsking();
+  const { jobs } = useJobs();
+  const only = run.missing.flatMap(({ section }) => (section ? [section] : []));
+  const job = jobs.find(({ request }) => request.verb === "explain" && request.run === run.id);
+  if (run.example || !only.length) return null;
+  return (
+    <div className="go">
+      <button disabled={busy || (job && isActive(job))} onClick={() => void ask(() => submit({ verb: "explain", run: run.id, only }))}>
+        Make it here
+      </button>
+      {job && <JobState job={job} />}
+      {job?.last.state === "done" && <small>Reload shows it.</small>}
+      <Said error={error} />
     </div>
   );
 }

@@ -124,26 +124,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/runs/{id}/portable": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Portable
-         * @description The run with all that is drawn of it in one document, for a page that is read without a server.
-         */
-        get: operations["portable_api_v1_runs__id__portable_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/runs/{id}/figures/{name}.{format}": {
         parameters: {
             query?: never;
@@ -176,6 +156,134 @@ export interface paths {
          * @description The circuit's file, as the library and the command line read it.
          */
         get: operations["circuit_api_v1_runs__id__circuit_json_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tokens
+         * @description A prompt pair in tokens, and what stands against it, before it is asked for.
+         */
+        post: operations["tokens_api_v1_tokens_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Jobs
+         * @description All jobs that are remembered, the newest first.
+         */
+        get: operations["jobs_api_v1_jobs_get"];
+        put?: never;
+        /**
+         * Submit
+         * @description Puts a job into the queue.
+         */
+        post: operations["submit_api_v1_jobs_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Job
+         * @description A job and how far it is.
+         */
+        get: operations["job_api_v1_jobs__id__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Forget
+         * @description Takes a job that has ended off the list; what it made stays.
+         */
+        delete: operations["forget_api_v1_jobs__id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel
+         * @description Drops a job from the queue, or stops it; nothing half done remains.
+         */
+        post: operations["cancel_api_v1_jobs__id__cancel_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resume
+         * @description Starts a job once more that was interrupted, was cancelled or failed.
+         */
+        post: operations["resume_api_v1_jobs__id__resume_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Events
+         * @description What happened to the job and what happens, each event once and in order, until it has ended.
+         */
+        get: operations["events_api_v1_jobs__id__events_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -218,19 +326,169 @@ export interface components {
             empty: number;
         };
         /**
-         * CurvePoint
-         * @description A circuit of a size, run.
+         * Change
+         * @description What is done to one node as the model runs.
          */
-        CurvePoint: {
-            /** Size */
-            size: number;
+        Change: {
             /**
-             * Kind
-             * @description ranking: the strongest edges; random; …
+             * Node
+             * @description `a23.h4`, `m17`; `a23.h4@5` at one part of the prompt
              */
-            kind: string;
-            /** Faithfulness */
+            node: string;
+            /**
+             * How
+             * @description write nothing; write `factor` times as much; write what it writes on the counterfactual
+             * @enum {string}
+             */
+            how: "ablate" | "scale" | "patch";
+            /**
+             * Factor
+             * @default 1
+             */
+            factor: number;
+        };
+        /**
+         * Changed
+         * @description What interventions did to the next token of one prompt.
+         */
+        Changed: {
+            /** Prompt */
+            prompt: string;
+            /**
+             * Tokens
+             * @description answers, distractors, and the likeliest before and after
+             */
+            tokens: components["schemas"]["TokenChange"][];
+            /**
+             * Kl
+             * @description KL(before ‖ after), nats
+             */
+            kl: number;
+        };
+        /**
+         * Discover
+         * @description A new run: the circuit of a pair, proved and explained.
+         */
+        Discover: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            verb: "discover";
+            /**
+             * Model
+             * @description a bundled name, a Hugging Face id, a folder or a .gguf file
+             * @default smollm2-135m
+             */
+            model: string;
+            pair: components["schemas"]["Pair"];
+            /**
+             * Faithfulness
+             * @description share of the metric's change to keep
+             * @default 0.9
+             */
             faithfulness: number;
+            /**
+             * Method
+             * @default verified
+             * @enum {string}
+             */
+            method: "verified" | "re-ranked" | "eap-ig" | "eap";
+            /**
+             * Positions
+             * @description whether to tell edges apart by token
+             * @default
+             * @enum {string}
+             */
+            positions: "" | "each";
+        };
+        /**
+         * Draft
+         * @description A pair as it is being typed; what is empty is not judged.
+         */
+        Draft: {
+            /**
+             * Model
+             * @description a bundled name, a Hugging Face id, a folder or a .gguf file
+             * @default smollm2-135m
+             */
+            model: string;
+            /**
+             * Prompt
+             * @default
+             */
+            prompt: string;
+            /**
+             * Counterfactual
+             * @default
+             */
+            counterfactual: string;
+            /**
+             * Answer
+             * @default
+             */
+            answer: string;
+            /**
+             * Distractor
+             * @default
+             */
+            distractor: string;
+        };
+        /**
+         * DraftProblem
+         * @description What stands against a draft, and where.
+         */
+        DraftProblem: {
+            /**
+             * Field
+             * @enum {string}
+             */
+            field: "model" | "prompt" | "counterfactual" | "answer" | "distractor";
+            /** Said */
+            said: string;
+            /** Do */
+            do: string;
+        };
+        /**
+         * DraftTokens
+         * @description A draft in tokens, with what would be refused.
+         */
+        DraftTokens: {
+            /**
+             * Here
+             * @description whether the model's tokenizer is on this machine; otherwise nothing is known yet
+             */
+            here: boolean;
+            /**
+             * Prompt
+             * @default []
+             */
+            prompt: string[];
+            /**
+             * Counterfactual
+             * @default []
+             */
+            counterfactual: string[];
+            /**
+             * Answer
+             * @default []
+             */
+            answer: string[];
+            /**
+             * Distractor
+             * @default []
+             */
+            distractor: string[];
+            /**
+             * Problems
+             * @default []
+             */
+            problems: components["schemas"]["DraftProblem"][];
+            /**
+             * Notes
+             * @default []
+             */
+            notes: string[];
         };
         /**
          * Evaluation
@@ -249,6 +507,28 @@ export interface components {
             edges: number;
             /** Total Edges */
             total_edges: number;
+        };
+        /**
+         * Explain
+         * @description What parts of a run's circuit do; added to the run.
+         */
+        Explain: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            verb: "explain";
+            /**
+             * Run
+             * @description of the list of runs
+             */
+            run: string;
+            /**
+             * Only
+             * @description sections; empty for all that are quick
+             * @default []
+             */
+            only: string[];
         };
         /**
          * IntervalByCondition
@@ -305,6 +585,108 @@ export interface components {
             /** @default {} */
             hit_at_10: components["schemas"]["IntervalByCondition"];
         };
+        /**
+         * Intervene
+         * @description The next token of one of a run's prompts, with some nodes changed. Adds nothing to the run.
+         */
+        Intervene: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            verb: "intervene";
+            /**
+             * Run
+             * @description of the list of runs
+             */
+            run: string;
+            /**
+             * Prompt
+             * @description which of the run's
+             * @default 0
+             */
+            prompt: number;
+            /** Changes */
+            changes: components["schemas"]["Change"][];
+        };
+        /**
+         * Job
+         * @description A job and how far it is.
+         */
+        Job: {
+            /** Id */
+            id: string;
+            /** Title */
+            title: string;
+            /** Created */
+            created: string;
+            /** Request */
+            request: components["schemas"]["Discover"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Intervene"];
+            /**
+             * Ahead
+             * @description jobs that come before it
+             */
+            ahead: number;
+            last: components["schemas"]["JobEvent"];
+        };
+        /**
+         * JobEvent
+         * @description One thing that happened to a job.
+         */
+        JobEvent: {
+            /**
+             * Id
+             * @description from 1, without gaps
+             */
+            id: number;
+            /**
+             * At
+             * @description ISO 8601, UTC
+             */
+            at: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "queued" | "running" | "done" | "failed" | "cancelled" | "interrupted";
+            /**
+             * Stage
+             * @description what is being done
+             * @default
+             */
+            stage: string;
+            /**
+             * Done
+             * @default 0
+             */
+            done: number;
+            /**
+             * Total
+             * @description of this stage; none where it is not known
+             */
+            total?: number | null;
+            /** @description why it failed */
+            problem?: components["schemas"]["Problem"] | null;
+            /**
+             * Run
+             * @description the run that was made or added to
+             */
+            run?: string | null;
+            changed?: components["schemas"]["Changed"] | null;
+        };
+        /**
+         * JobList
+         * @description All jobs that are kept, the newest first.
+         */
+        JobList: {
+            /** Jobs */
+            jobs: components["schemas"]["Job"][];
+            /**
+             * Folder
+             * @description where new runs go
+             */
+            folder: string;
+        };
         JsonValue: unknown;
         /**
          * Missing
@@ -340,66 +722,52 @@ export interface components {
             dtype: string;
         };
         /**
-         * Portable
-         * @description A circuit with all that is drawn of it, for a page that has no server: columns of edges, sorted by |score|.
+         * Pair
+         * @description A prompt, one that differs from it in what matters, and what each should be continued with.
          */
-        Portable: {
+        Pair: {
+            /** Prompt */
+            prompt: string;
+            /** Counterfactual */
+            counterfactual: string;
+            /**
+             * Answer
+             * @description with its leading space
+             */
+            answer: string;
+            /**
+             * Distractor
+             * @description wrong; usually the counterfactual's answer
+             * @default
+             */
+            distractor: string;
+        };
+        /**
+         * Problem
+         * @description An error (RFC 9457): what was expected, what was got, what to do.
+         */
+        Problem: {
             /** Title */
             title: string;
+            /** Status */
+            status: number;
+            /** Detail */
+            detail: string;
             /**
-             * About
-             * @description where it comes from, in a sentence
+             * Expected
+             * @default
              */
-            about: string;
-            model: components["schemas"]["Model"];
-            /** Prompts */
-            prompts: components["schemas"]["Prompt"][];
-            /** Spans */
-            spans: components["schemas"]["Span"][];
-            /** Unit */
-            unit: string;
-            /** Sender */
-            sender: string[];
-            /** Receiver */
-            receiver: string[];
-            /** Score */
-            score: number[];
+            expected: string;
             /**
-             * Effect
-             * @description exact; null where it was not measured
+             * Got
+             * @default
              */
-            effect: (number | null)[];
-            /** Circuit */
-            circuit: boolean[];
-            /** Rank */
-            rank: number[];
+            got: string;
             /**
-             * Total
-             * @description edges of the model
+             * Do
+             * @default
              */
-            total: number;
-            /**
-             * Weight
-             * @description Σ |score| over all of them
-             */
-            weight: number;
-            /** Curve */
-            curve: components["schemas"]["CurvePoint"][];
-            /**
-             * Faithfulness
-             * @description of the circuit; null where it was not measured
-             */
-            faithfulness: number | null;
-            /**
-             * N
-             * @description prompts it was measured on
-             */
-            n: number;
-            /** Interval */
-            interval: [
-                number,
-                number
-            ] | null;
+            do: string;
         };
         /**
          * Prompt
@@ -607,6 +975,31 @@ export interface components {
             n: number | null;
         };
         /**
+         * TokenChange
+         * @description One next token, before and after.
+         */
+        TokenChange: {
+            /** Token */
+            token: string;
+            /**
+             * Role
+             * @default
+             * @enum {string}
+             */
+            role: "" | "answer" | "distractor";
+            /**
+             * Before
+             * @description probability
+             */
+            before: number;
+            /** After */
+            after: number;
+            /** Logit Before */
+            logit_before: number;
+            /** Logit After */
+            logit_after: number;
+        };
+        /**
          * VerificationResult
          * @description How the circuit holds on some prompts.
          */
@@ -634,31 +1027,28 @@ export interface components {
             prompts: components["schemas"]["PromptReadings"][];
         };
         /**
-         * Problem
-         * @description An error (RFC 9457): what was expected, what was got, what to do.
+         * Verify
+         * @description A run's circuit once more; the result is added to the run.
          */
-        Problem: {
-            /** Title */
-            title: string;
-            /** Status */
-            status: number;
-            /** Detail */
-            detail: string;
+        Verify: {
             /**
-             * Expected
-             * @default
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
              */
-            expected: string;
+            verb: "verify";
             /**
-             * Got
-             * @default
+             * Run
+             * @description of the list of runs
              */
-            got: string;
+            run: string;
             /**
-             * Do
-             * @default
+             * On
+             * @description its own prompts, its task's test split, or `pair`
+             * @default own
+             * @enum {string}
              */
-            do: string;
+            on: "own" | "test" | "given";
+            pair?: components["schemas"]["Pair"] | null;
         };
     };
     responses: never;
@@ -908,48 +1298,6 @@ export interface operations {
             };
         };
     };
-    portable_api_v1_runs__id__portable_get: {
-        parameters: {
-            query?: {
-                limit?: number;
-            };
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Portable"];
-                };
-            };
-            /** @description not there, or not readable */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description the request is wrong */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     figure_api_v1_runs__id__figures__name___format__get: {
         parameters: {
             query?: never;
@@ -1010,6 +1358,332 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description not there, or not readable */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the request is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    tokens_api_v1_tokens_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Draft"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DraftTokens"];
+                };
+            };
+            /** @description not there, or not readable */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the request is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    jobs_api_v1_jobs_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobList"];
+                };
+            };
+            /** @description not there, or not readable */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the request is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    submit_api_v1_jobs_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Discover"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Intervene"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description not there, or not readable */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the request is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    job_api_v1_jobs__id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description not there, or not readable */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the request is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    forget_api_v1_jobs__id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description not there, or not readable */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the request is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_api_v1_jobs__id__cancel_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description not there, or not readable */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the request is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resume_api_v1_jobs__id__resume_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description not there, or not readable */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the request is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    events_api_v1_jobs__id__events_get: {
+        parameters: {
+            query?: {
+                /** @description the last event that is known */
+                after?: number;
+            };
+            header?: {
+                /** @description the same, as a browser sends it when it comes back */
+                "last-event-id"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": unknown;
+                };
             };
             /** @description not there, or not readable */
             404: {

@@ -21,8 +21,8 @@ export class ApiError extends Error {
   }
 }
 
-async function request(path: string): Promise<Response> {
-  const response = await fetch(`api/v1/${path}`).catch(() => {
+export async function request(path: string, init?: RequestInit): Promise<Response> {
+  const response = await fetch(`api/v1/${path}`, init).catch(() => {
     throw new ApiError("The studio's server does not answer.", "Start `wheatstone studio` again, then reload this page.");
   });
   if (!response.ok) {

@@ -13,7 +13,7 @@ export interface View {
   sel: string;
   pins: string[];
   dir: "both" | "in" | "out";
-  tab: "circuit" | "layers" | "proof" | "run";
+  tab: "circuit" | "layers" | "proof" | "run" | "change";
   q: string;
   sort: "strength" | "layer" | "name";
   group: "none" | "layer" | "role" | "token";
@@ -39,7 +39,7 @@ const CHOICES: Partial<Record<keyof View, readonly string[]>> = {
   mode: ["circuit", "ranking"],
   map: ["layers", "tokens"],
   dir: ["both", "in", "out"],
-  tab: ["circuit", "layers", "proof", "run"],
+  tab: ["circuit", "layers", "proof", "run", "change"],
   sort: ["strength", "layer", "name"],
   group: ["none", "layer", "role", "token"],
 };

@@ -69,6 +69,10 @@ from wheatstone.lenses._mlp_neurons import MlpToLogits as MlpToLogits
 from wheatstone.lenses._mlp_neurons import NeuronOfMlp as NeuronOfMlp
 from wheatstone.lenses._mlp_neurons import mlps_to_logits as mlps_to_logits
 from wheatstone.lenses._mlp_neurons import strongest_neurons as strongest_neurons
+from wheatstone.lenses._next_token import NextToken as NextToken
+from wheatstone.lenses._next_token import NextTokenChange as NextTokenChange
+from wheatstone.lenses._next_token import NodeChange as NodeChange
+from wheatstone.lenses._next_token import next_token_change as next_token_change
 from wheatstone.lenses._readout import Readout as Readout
 from wheatstone.lenses._reappearance import Reappearance as Reappearance
 from wheatstone.lenses._reappearance import reappearance as reappearance
@@ -139,7 +143,10 @@ __all__ = [
     "Need",
     "NeuronAttribution",
     "NeuronOfMlp",
+    "NextToken",
+    "NextTokenChange",
     "NodeAttribution",
+    "NodeChange",
     "ObjectByLayer",
     "PromptAttribution",
     "Propagation",
@@ -188,6 +195,7 @@ __all__ = [
     "leak",
     "logit_lens",
     "mlps_to_logits",
+    "next_token_change",
     "reappearance",
     "recall",
     "role_ablations",

@@ -79,12 +79,45 @@ def _find(name: str | Path, revision: str | None, *, force: bool, thorough: bool
     if hub is not None and not path.exists() and path.suffix != ".gguf":
         revision = revision or hub["revision"]
         return _hub(hub["repo"], revision, force=force, thorough=thorough, report=report)
-    raise ModelError(
+    raise _none_of_these(name)
+
+
+def _none_of_these(name: str | Path) -> ModelError:
+    return ModelError(
         expected=f"a bundled name ({', '.join(KNOWN_MODELS)}), a Hugging Face id (org/name), a folder with "
         "config.json and safetensors, or a .gguf file",
         got=f"{str(name)!r}, which is none of these",
         do="run `wheatstone models` for the bundled ones",
     )
+
+
+def tokenizer_here(name: str) -> Path | None:
+    """The folder of a model's config and tokenizer, if they are on this machine; nothing is fetched or loaded.
+
+    Args:
+        name: as for `resolve_model`.
+
+    Returns:
+        None where they are not here, or only inside a `.gguf` file.
+
+    Raises:
+        ModelError: the name can be none of a model.
+    """
+    hub, path, known = _HUB_ID.fullmatch(name), Path(name).expanduser(), KNOWN_MODELS.get(name)
+    if known is not None:
+        folder = known.entry.folder
+    elif path.is_dir():
+        folder = path
+    elif path.is_file() and path.suffix == ".gguf":
+        return None
+    elif hub is not None and not path.exists() and path.suffix != ".gguf":
+        import huggingface_hub
+
+        cached = huggingface_hub.try_to_load_from_cache(hub["repo"], "tokenizer.json", revision=hub["revision"])
+        folder = Path(cached).parent if isinstance(cached, str) else path
+    else:
+        raise _none_of_these(name)
+    return folder if (folder / "tokenizer.json").is_file() and (folder / "config.json").is_file() else None
 
 
 def _folder(folder: Path, model_id: str, *, thorough: bool, report: Reporter) -> ModelFiles:

@@ -13,6 +13,7 @@ from wheatstone.runs._catalogue import catalogue_size as catalogue_size
 from wheatstone.runs._folder import add_file as add_file
 from wheatstone.runs._folder import add_text as add_text
 from wheatstone.runs._folder import check_free as check_free
+from wheatstone.runs._folder import clear_partial as clear_partial
 from wheatstone.runs._folder import damaged_files as damaged_files
 from wheatstone.runs._folder import new_part as new_part
 from wheatstone.runs._folder import new_run as new_run

@@ -55,7 +55,7 @@ def explain_run(
     folder: Path,
     settings: ExplainSettings,
     *,
-    model: str | None = None,
+    model: str | ResidualModel | None = None,
     device: str = "cpu",
     dtype: str = "float32",
     report: Reporter = silent,
@@ -68,7 +68,7 @@ def explain_run(
             the run has, and that are not made anew, are taken over. A section that was neither made nor taken over,
             for it takes minutes and was not named, has `unasked` in its JSON.
         settings: what to explain.
-        model: where the run's model is now; by default where it was.
+        model: the run's model, or where it is now; by default where it was.
         device: where to run.
         dtype: precision.
         report: told how far it is.
@@ -103,7 +103,7 @@ def material_of(
     run: Path,
     settings: ExplainSettings,
     *,
-    model: str | None = None,
+    model: str | ResidualModel | None = None,
     device: str = "cpu",
     dtype: str = "float32",
     report: Reporter = silent,
@@ -119,7 +119,9 @@ def material_of(
     circuit = Circuit.load(run / "circuit.json")
     task: dict[str, Any] = read_json(run, "task.json") if (run / "task.json").is_file() else {}
     pairs, split = _pairs(run, circuit, task, settings.split)
-    loaded = load_model(model or manifest["model"]["id"], device=device, dtype=dtype, report=report)
+    loaded = model
+    if not isinstance(loaded, ResidualModel):
+        loaded = load_model(loaded or manifest["model"]["id"], device=device, dtype=dtype, report=report)
     same_weights(loaded, circuit)
     pairs = pairs[: settings.most]
     return Material(

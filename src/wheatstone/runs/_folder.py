@@ -62,8 +62,7 @@ def new_run(out: Path, *, force: bool = False) -> Generator[Path, None, None]:
     check_free(out, force=force)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        for left in out.parent.glob(f".{glob.escape(out.name)}.partial-*"):  # a killed process could not clear it
-            shutil.rmtree(left, ignore_errors=True)
+        clear_partial(out)
         work = Path(tempfile.mkdtemp(prefix=f".{out.name}.partial-", dir=out.parent))
     except OSError as error:
         raise RunError(
@@ -106,8 +105,7 @@ def new_part(run: Path, name: str) -> Generator[Path, None, None]:
     """
     part = run / name
     try:
-        for left in run.glob(f".{name}.partial-*"):  # a killed process could not clear it
-            shutil.rmtree(left, ignore_errors=True)
+        clear_partial(part)
         work = Path(tempfile.mkdtemp(prefix=f".{name}.partial-", dir=run))
         try:
             made, old = work / "new", work / "old"
@@ -129,6 +127,12 @@ def new_part(run: Path, name: str) -> Generator[Path, None, None]:
             got=f"{part}: {error.strerror or error}",
             do="free some space; the run is as it was",
         ) from error
+
+
+def clear_partial(place: Path) -> None:
+    """Removes what a killed process left beside a run, or inside it beside a part."""
+    for left in place.parent.glob(f".{glob.escape(place.name)}.partial-*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def read_json(run: Path, name: str) -> Any:

@@ -9,6 +9,9 @@ from starlette.staticfiles import StaticFiles
 
 from wheatstone._version import __version__
 from wheatstone.studio._guard import LOOPBACK, Guard, Limits
+from wheatstone.studio._jobs import Jobs
+from wheatstone.studio._jobs_foreman import Bounds
+from wheatstone.studio._jobs_routes import router as jobs_router
 from wheatstone.studio._library import Library
 from wheatstone.studio._problems import add_handlers
 from wheatstone.studio._routes import router
@@ -21,6 +24,7 @@ BUILT = Path(__file__).with_name("app")
 def create_app(
     library: Library | None = None,
     *,
+    jobs: Jobs | None = None,
     hosts: tuple[str, ...] = LOOPBACK,
     token: str | None = None,
     limits: Limits | None = None,
@@ -30,6 +34,7 @@ def create_app(
 
     Args:
         library: the runs; by default those of the catalogue and the examples.
+        jobs: what runs them; by default the user's own queue.
         hosts: names the server may be called by; empty for any.
         token: that a browser has to show; None for none.
         limits: of one request.
@@ -42,8 +47,10 @@ def create_app(
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
     )
-    app.state.library = library or Library()
+    app.state.library = library = library or Library()
+    app.state.jobs = jobs or Jobs(library, bounds=Bounds(paths=token is None))
     app.include_router(router)
+    app.include_router(jobs_router)
     add_handlers(app)
     app.add_middleware(Guard, hosts=hosts, token=token, limits=limits)
     if (built / "index.html").is_file():

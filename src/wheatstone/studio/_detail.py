@@ -97,6 +97,6 @@ def _missing(run: Path) -> Iterator[schema.Missing]:
     for section, what in _WANTED.items():
         path = run / "explain" / f"{section}.json"
         if not path.is_file():
-            yield schema.Missing(what=what, command=f"wheatstone explain {run} --only {section}")
+            yield schema.Missing(what=what, command=f"wheatstone explain {run} --only {section}", section=section)
         elif lacking := read_json(run, f"explain/{section}.json").get("missing"):
             yield schema.Missing(what=f"{what}: it needs {lacking}", command="")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,17 @@ class Library:
 
     folders: tuple[Path, ...] = ()
     examples: Path = EXAMPLES
+
+    @property
+    def new_runs(self) -> Path:
+        """Where new runs go: the first of the given folders, else `runs` where the studio was started."""
+        return (self.folders[0] if self.folders else Path("runs")).absolute()
+
+    def free_folder(self, title: str) -> Path:
+        """A folder for a new run that is not there yet, named after what the run is about."""
+        words = "-".join(re.findall(r"[a-z0-9]+", title.lower()))[:60].strip("-") or "run"
+        names = (words if count == 1 else f"{words}-{count}" for count in itertools.count(1))
+        return next(path for path in map(self.new_runs.joinpath, names) if not path.exists())
 
     def runs(self) -> RunList:
         """All runs of `discover`, the user's newest first, then the examples."""

@@ -58,6 +58,16 @@ async def _wheatstone(_: Request, error: Exception) -> JSONResponse:
 async def _validation(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
+    field = str(first["loc"][-1])
+    if first["type"] == "string_too_long":
+        most, got = first["ctx"]["max_length"], f"{len(first['input']):,}"
+        return problem(
+            422,
+            "RequestError",
+            expected=f"at most {most:,} characters in {field}",
+            got=got,
+            do="shorten it, or use the command line",
+        )
     where = ".".join(map(str, first["loc"]))
     return problem(
         422,

@@ -88,6 +88,7 @@ class Missing(_Frozen):
 
     what: str
     command: str
+    section: str = Field(default="", description="of `explain`, where it would make it")
 
 
 class Run(_Frozen):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import shutil
 import socket
@@ -9,10 +10,12 @@ import webbrowser
 from collections.abc import Callable
 
 import uvicorn
+from fastapi import FastAPI
 
 from wheatstone._errors import RequestError
 from wheatstone.studio._app import BUILT, create_app
 from wheatstone.studio._guard import LOOPBACK
+from wheatstone.studio._jobs import Jobs
 from wheatstone.studio._library import Library
 
 
@@ -37,11 +40,28 @@ def serve(
     listening = _listen(host, port)
     named = f"[{host}]" if ":" in host else host
     address = f"http://{named}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
-    config = uvicorn.Config(create_app(library, hosts=hosts, token=token), log_level="warning", access_log=False)
+    app = create_app(library, hosts=hosts, token=token)
     say(address)
     if browser:  # it is already listened at: the browser waits for the answer
         webbrowser.open(address)
-    uvicorn.Server(config).run(sockets=[listening])
+    Server(app).run(sockets=[listening])
+
+
+class Server(uvicorn.Server):
+    """Uvicorn, which ends the jobs and those who follow them before it waits for its connections to end.
+
+    Args:
+        app: from `create_app`.
+        port: where no sockets are given to `run`.
+    """
+
+    def __init__(self, app: FastAPI, port: int = 0) -> None:
+        super().__init__(uvicorn.Config(app, port=port, log_level="warning", access_log=False))
+        self._jobs: Jobs = app.state.jobs
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await asyncio.to_thread(self._jobs.close)
+        await super().shutdown(sockets)
 
 
 def check_built() -> None:

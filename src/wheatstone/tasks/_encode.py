@@ -11,6 +11,7 @@ from torch import Tensor
 
 from wheatstone._errors import PromptError, RequestError
 from wheatstone.models import ResidualModel, Tokens
+from wheatstone.models._continuation import check_lengths, continued
 from wheatstone.tasks._pair import PromptPair
 from wheatstone.tasks._spans import token_spans
 
@@ -83,7 +84,7 @@ def encode(model: ResidualModel, pairs: Sequence[PromptPair]) -> Encoded:
     answers: list[list[int]] = []
     distractors: list[list[int]] = []
     for pair, ours, theirs in zip(pairs, clean, counterfactual, strict=True):
-        _check_lengths(model, ours, theirs)
+        check_lengths(model, ours, theirs)
         if ours == theirs:
             raise PromptError(
                 expected="a counterfactual that differs from its prompt",
@@ -116,41 +117,9 @@ def encode(model: ResidualModel, pairs: Sequence[PromptPair]) -> Encoded:
     )
 
 
-def _check_lengths(model: ResidualModel, clean: list[int], counterfactual: list[int]) -> None:
-    longest = max(len(clean), len(counterfactual))
-    if longest > model.context:
-        raise PromptError(
-            expected=f"prompts of at most {model.context} tokens, the context of {model.id}",
-            got=f"{longest} tokens",
-            do="shorten the prompt",
-        )
-    if not clean or not counterfactual:
-        raise PromptError(expected="prompts of at least one token", got="an empty prompt", do="write a prompt")
-    if len(clean) != len(counterfactual):
-        raise PromptError(
-            expected="prompt and counterfactual of the same token length",
-            got=f"{len(clean)} tokens {model.decode(clean)} and {len(counterfactual)} tokens "
-            f"{model.decode(counterfactual)}",
-            do="reword one of them so that the tokens line up",
-        )
-
-
 def _first_token(model: ResidualModel, pair: PromptPair, prompt: list[int], text: str, notes: list[str]) -> int:
     """First token of a continuation, as it follows the prompt."""
-    tokens = model.continuation(text)
-    follows = model.encode(pair.prompt + text)[len(prompt) :]
-    digits = text[0].isdigit() and pair.prompt[-1].isdigit()  # a number goes on without a space
-    glued = text[0].isalnum() and pair.prompt[-1].isalnum() and not digits
-    if glued or not tokens or not follows or follows[0] != tokens[0]:
-        spaced = " " + text.strip()
-        works = (
-            spaced != text and model.encode(pair.prompt + spaced)[len(prompt) :][:1] == model.continuation(spaced)[:1]
-        )
-        raise PromptError(
-            expected="an answer that continues the prompt with a token of its own",
-            got=f"{text!r} after {pair.prompt[-20:]!r}",
-            do=f"write it with its leading space: {spaced!r}" if works else "end the prompt at a word boundary",
-        )
+    tokens = continued(model, pair.prompt, prompt, text)
     if len(tokens) > 1:
         first = model.decode(tokens[:1])[0]
         notes.append(f"{text!r} is {len(tokens)} tokens; only the first, {first!r}, is scored")

@@ -1,0 +1,282 @@
+"""The jobs: asked for, in a queue, followed as they happen, remembered when the studio ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import threading
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from wheatstone._errors import RequestError, RunError
+from wheatstone._home import home
+from wheatstone.models._sources import tokenizer_here
+from wheatstone.runs import read_manifest
+from wheatstone.studio._jobs_foreman import Bounds, Foreman
+from wheatstone.studio._jobs_journal import KEPT, Asked, Journal, read_journals
+from wheatstone.studio._jobs_schema import Discover, Intervene, Job, JobEvent, JobList, JobRequest
+from wheatstone.studio._library import Library, title_of
+
+
+class Jobs:
+    """The jobs of one studio.
+
+    The first studio of a user owns the queue; another one beside it shows the jobs and starts none.
+
+    Args:
+        library: where runs are looked up and new ones go.
+        folder: of the jobs' files; by default in the cache folder.
+        bounds: of queue and jobs.
+    """
+
+    def __init__(self, library: Library, folder: Path | None = None, bounds: Bounds | None = None) -> None:
+        self._library, self._bounds, self._given = library, bounds or Bounds(), folder
+        self._journals: dict[str, Journal] = {}
+        self._changed = threading.Condition(threading.RLock())
+        self._listening: set[Callable[[], None]] = set()
+        self._foreman = Foreman(library, self._bounds, self._tell)
+        self._thread: threading.Thread | None = None
+        self._owns: FileLock | None = None
+        self._closing = False
+
+    def list(self) -> JobList:
+        """All jobs, the newest first."""
+        with self._changed:
+            self._open()
+            jobs = [self._job(journal) for journal in reversed(self._journals.values())]
+        return JobList(jobs=jobs, folder=str(self._library.new_runs))
+
+    def job(self, id: str) -> Job:
+        """One job.
+
+        Raises:
+            RunError: there is none of this name.
+        """
+        with self._changed:
+            return self._job(self._find(id))
+
+    def submit(self, request: JobRequest) -> Job:
+        """Puts a job at the end of the queue.
+
+        Raises:
+            RequestError: the queue is full, or another studio has it.
+            RunError: there is no such run.
+            ModelError: no such model.
+        """
+        title = self._checked(request)
+        with self._changed:
+            self._check_room()
+            created = datetime.now(UTC)
+            asked = Asked(
+                id=f"{created:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}",
+                title=title,
+                created=created.isoformat(),
+                request=request,
+            )
+            journal = Journal(self._folder / f"{asked.id}.jsonl", asked)
+            journal.begin()
+            self._journals[asked.id] = journal
+            self._tell(journal, "queued")
+            self._forget_old()
+            return self._job(journal)
+
+    def cancel(self, id: str) -> Job:
+        """Drops a job from the queue, or stops it; one that has ended stays as it is."""
+        with self._changed:
+            journal = self._find(id)
+            if not journal.ended:
+                self._mine()
+                if journal.last.state == "running":
+                    self._foreman.stop("cancelled")
+                else:
+                    self._tell(journal, "cancelled")
+            return self._job(journal)
+
+    def resume(self, id: str) -> Job:
+        """Puts a job that did not come to its end into the queue once more, as it was asked for.
+
+        Raises:
+            RequestError: it has not ended, or is done; or the queue is full.
+        """
+        with self._changed:
+            journal = self._find(id)
+            if journal.last.state not in ("interrupted", "cancelled", "failed"):
+                raise RequestError(
+                    expected="a job that ended early", got=f"one that is {journal.last.state}", do="ask for a new one"
+                )
+            self._check_room()
+            self._tell(journal, "queued")
+            return self._job(journal)
+
+    def forget(self, id: str) -> None:
+        """Takes a job that has ended off the list; what it made stays.
+
+        Raises:
+            RequestError: it has not ended.
+        """
+        with self._changed:
+            journal = self._find(id)
+            if not journal.ended:
+                raise RequestError(
+                    expected="a job that has ended", got=f"one that is {journal.last.state}", do="cancel it first"
+                )
+            self._mine()
+            self._journals.pop(id).path.unlink(missing_ok=True)
+
+    def follow(self, id: str, after: int = 0) -> AsyncIterator[JobEvent]:
+        """What happened to a job since an event, then what happens as it does, until the job or the studio ends.
+
+        Raises:
+            RunError: there is no job of this name.
+        """
+        with self._changed:
+            return self._events(self._find(id), after)
+
+    def close(self) -> None:
+        """Stops the job that runs and ends the worker; what has not ended is marked as interrupted."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+            if any(journal.last.state == "running" for journal in self._journals.values()):
+                self._foreman.stop("interrupted")
+        if self._thread:
+            self._thread.join()
+        with self._changed:
+            if self._owns:
+                self._interrupt("the studio was ended")
+                self._owns.release()
+                self._owns = None
+            self._wake()
+
+    async def _events(self, journal: Journal, after: int) -> AsyncIterator[JobEvent]:
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # a loop that has ended
+                loop.call_soon_threadsafe(woken.set)
+
+        self._listening.add(wake)
+        try:
+            while True:
+                woken.clear()
+                ended = journal.ended or self._closing
+                for event in journal.events[after:]:
+                    yield event
+                    after = event.id
+                if ended:
+                    return
+                await woken.wait()
+        finally:
+            self._listening.discard(wake)
+
+    def _tell(self, journal: Journal, state: str, **about: Any) -> None:
+        """Notes an event and wakes whoever waits for one."""
+        event = JobEvent.model_validate(
+            {"id": len(journal.events) + 1, "at": datetime.now(UTC).isoformat(), "state": state, **about}
+        )
+        with self._changed:
+            journal.add(event)
+            self._wake()
+            self._changed.notify_all()
+            if state == "queued" and not self._thread and not self._closing:
+                self._thread = threading.Thread(target=self._serve, name="wheatstone-jobs", daemon=True)
+                self._thread.start()
+
+    def _wake(self) -> None:
+        for wake in tuple(self._listening):
+            wake()
+
+    def _serve(self) -> None:
+        """The foreman's day: one job after the other; without any for long, the worker is let go."""
+        while not self._closing:
+            with self._changed:
+                queue = self._queue()
+                if not queue:
+                    woken = self._changed.wait(None if self._foreman.rests else self._bounds.idle)
+                    if not woken:
+                        self._foreman.let_go()
+                    continue
+                self._tell(queue[0], "running", stage="starting")
+            self._foreman.do(queue[0])
+        self._foreman.let_go()
+
+    def _checked(self, request: JobRequest) -> str:
+        """Refuses what can be refused before the queue; a title for the rest."""
+        if isinstance(request, Discover):
+            if not self._bounds.paths and Path(request.model).exists():
+                raise RequestError(
+                    expected="a model by its name", got="a path", do="open the studio on the machine it runs on"
+                )
+            tokenizer_here(request.model)
+            return f"{request.pair.prompt[:200]} →{request.pair.answer}"
+        run = self._library.find(request.run)
+        if request.run.startswith("example-") and not isinstance(request, Intervene):
+            raise RequestError(
+                expected="a run of your own", got="an example, which is read-only", do="discover its prompt anew"
+            )
+        return f"{request.verb}: {title_of(read_manifest(run))}"
+
+    def _queue(self) -> list[Journal]:
+        """Jobs that wait, the longest waiting first."""
+        waiting = [journal for journal in self._journals.values() if journal.last.state == "queued"]
+        return sorted(waiting, key=lambda journal: journal.last.at)
+
+    def _job(self, journal: Journal) -> Job:
+        before = [other for other in self._journals.values() if other.last.state == "running"] + self._queue()
+        ahead = before.index(journal) if journal.last.state == "queued" else 0
+        return Job(**dict(journal.asked), ahead=ahead, last=journal.last)
+
+    def _find(self, id: str) -> Journal:
+        self._open()
+        if id not in self._journals:
+            raise RunError(expected="a job of the list", got=repr(id), do="reload the list")
+        return self._journals[id]
+
+    def _check_room(self) -> None:
+        self._mine()
+        if len(self._queue()) >= self._bounds.waiting:
+            raise RequestError(
+                expected=f"at most {self._bounds.waiting} jobs that wait", got="one more", do="wait, or cancel one"
+            )
+
+    def _mine(self) -> None:
+        """Refuses to start anything where another studio has the queue."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._open()
+        if not self._owns:
+            raise RequestError(
+                expected="one studio at a time that runs jobs",
+                got="another that is open on this machine, or this one as it ends",
+                do="use that one, or end it",
+            )
+
+    @property
+    def _folder(self) -> Path:
+        return self._given or home() / "studio" / "jobs"
+
+    def _open(self) -> None:
+        """Reads the jobs there are; whoever comes first owns them, and marks what an earlier studio left."""
+        if self._owns or self._closing or not self._folder.is_dir():
+            return
+        lock = FileLock(self._folder / ".lock", thread_local=False)
+        with contextlib.suppress(Timeout):
+            lock.acquire(timeout=0)
+            self._owns = lock
+        self._journals = {journal.asked.id: journal for journal in read_journals(self._folder)}
+        if self._owns:
+            self._interrupt("the studio ended before it did")
+
+    def _interrupt(self, said: str) -> None:
+        for journal in self._journals.values():
+            if not journal.ended:
+                self._tell(journal, "interrupted", stage=said)
+
+    def _forget_old(self) -> None:
+        ended = [journal for journal in self._journals.values() if journal.ended]
+        for journal in ended[: max(0, len(self._journals) - KEPT)]:
+            self._journals.pop(journal.asked.id).path.unlink(missing_ok=True)

@@ -1,0 +1,153 @@
+"""Doing one job after the other in the worker's process: starting it, hearing it out, stopping it, burying it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from wheatstone._errors import RequestError
+from wheatstone.runs import clear_partial
+from wheatstone.studio._jobs_journal import Journal
+from wheatstone.studio._jobs_schema import Discover, Intervene
+from wheatstone.studio._jobs_worker import Ended, Order, Worker
+from wheatstone.studio._library import Library, identity
+from wheatstone.studio._schema import Problem
+
+Why = Literal["cancelled", "interrupted", "late"]
+"""Why a job is stopped: someone asked for it, the studio ends, or its time is over."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How much jobs may take.
+
+    Args:
+        waiting: jobs in the queue.
+        seconds: of one job.
+        idle: seconds for which the worker, and the model in it, is kept without a job.
+        patience: seconds a job has to stop before its process is killed.
+        paths: whether a model may be given by its path on this machine.
+    """
+
+    waiting: int = 20
+    seconds: float = 6 * 3600.0
+    idle: float = 600.0
+    patience: float = 15.0
+    paths: bool = True
+
+
+class Foreman:
+    """Has the worker, and knows the job it is at.
+
+    Args:
+        library: where runs are looked up and new ones go.
+        bounds: of a job.
+        tell: notes what happens: (journal, state, the rest of the event).
+    """
+
+    def __init__(self, library: Library, bounds: Bounds, tell: Callable[..., None]) -> None:
+        self._library, self._bounds, self._tell = library, bounds, tell
+        self._worker: Worker | None = None
+        self._stopped: tuple[Why, float] | None = None
+        self._current: str | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def rests(self) -> bool:
+        """Whether there is no worker."""
+        return self._worker is None
+
+    def do(self, journal: Journal) -> None:
+        """Does a job from its start to its end, whatever that is."""
+        try:
+            folder = self._folder_for(journal)
+            self._hear_out(journal, self._start(journal, folder), folder)
+        except RequestError as error:
+            self._fail(journal, f"expected {error.expected}; got {error.got}", error.do)
+        finally:
+            self._current = self._stopped = None
+
+    def stop(self, why: Why) -> None:
+        """Has the job that runs stopped as Ctrl-C would; by force where it does not stop."""
+        with self._lock:
+            if self._stopped is None:
+                self._stopped = (why, time.monotonic())
+                if self._worker and self._current:
+                    self._worker.send(self._current)
+
+    def let_go(self) -> int | None:
+        """Ends the worker, which gives its memory back; its exit code."""
+        with self._lock:
+            worker, self._worker = self._worker, None
+        return worker.end(self._bounds.patience) if worker else None
+
+    def _start(self, journal: Journal, folder: Path) -> Worker:
+        with self._lock:
+            worker = self._worker = self._worker or Worker()
+            self._current = journal.asked.id
+            worker.send(Order(journal.asked.id, journal.asked.request, folder))
+            if self._stopped:  # the word came before there was anyone to hear it
+                worker.send(journal.asked.id)
+        return worker
+
+    def _hear_out(self, journal: Journal, worker: Worker, folder: Path) -> None:
+        until = time.monotonic() + self._bounds.seconds
+        while True:
+            try:
+                heard = worker.hear(0.2)
+            except EOFError:
+                self._lost(journal, folder)
+                return
+            if isinstance(heard, Ended):
+                self._ended(journal, heard, folder)
+                return
+            if heard:
+                self._tell(journal, "running", **vars(heard))
+            now = time.monotonic()
+            if now > until:
+                self.stop("late")
+            if self._stopped and now > self._stopped[1] + self._bounds.patience:
+                worker.kill()
+
+    def _ended(self, journal: Journal, ended: Ended, folder: Path) -> None:
+        if ended.state == "cancelled":
+            self._was_stopped(journal)
+        elif ended.state == "done" and not isinstance(journal.asked.request, Intervene):
+            self._tell(journal, "done", run=identity(str(folder)))
+        else:
+            self._tell(journal, ended.state, **ended.about)
+
+    def _lost(self, journal: Journal, folder: Path) -> None:
+        """The worker died, and could not clear up."""
+        code = self.let_go()
+        for place in (folder, folder / "explain"):
+            clear_partial(place)
+        if self._stopped:
+            self._was_stopped(journal)
+            return
+        how = f"killed by signal {-code}" if code and code < 0 else f"ended with code {code}"
+        self._fail(
+            journal,
+            f"the worker's process is gone: {how}" + (", as happens when memory runs out" if code == -9 else ""),
+            "free some memory or ask for less, then resume it; the next job has a new process",
+        )
+
+    def _was_stopped(self, journal: Journal) -> None:
+        why = self._stopped[0] if self._stopped else "interrupted"
+        if why == "late":
+            self._fail(journal, f"it took longer than {self._bounds.seconds:,.0f} s", "ask for less, or use the shell")
+        else:
+            self._tell(journal, why)
+
+    def _fail(self, journal: Journal, said: str, do: str) -> None:
+        self._tell(journal, "failed", problem=Problem(title="ComputationError", status=500, detail=said, do=do))
+
+    def _folder_for(self, journal: Journal) -> Path:
+        request = journal.asked.request
+        if isinstance(request, Discover):
+            return self._library.free_folder(f"{request.pair.prompt}{request.pair.answer}")
+        return self._library.find(request.run)

@@ -1,0 +1,169 @@
+"""What can be asked for, and what is told of it: the jobs' part of the API's schema."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from wheatstone.studio._schema import Problem, _Frozen
+
+LONGEST = 5_000
+"""Characters of a prompt. A prompt of 5,000 is some 1,200 tokens; the command line takes longer ones."""
+Prompt = Annotated[str, Field(min_length=1, max_length=LONGEST)]
+ModelName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[\w./\\:@ -]+$",
+        description="a bundled name, a Hugging Face id, a folder or a .gguf file",
+    ),
+]
+RunName = Annotated[str, Field(min_length=1, max_length=100, description="of the list of runs")]
+
+
+class Pair(_Frozen):
+    """A prompt, one that differs from it in what matters, and what each should be continued with."""
+
+    prompt: Prompt
+    counterfactual: Prompt
+    answer: Annotated[str, Field(min_length=1, max_length=200, description="with its leading space")]
+    distractor: Annotated[str, Field(max_length=200, description="wrong; usually the counterfactual's answer")] = ""
+
+
+class Discover(_Frozen):
+    """A new run: the circuit of a pair, proved and explained."""
+
+    verb: Literal["discover"] = "discover"
+    model: ModelName = "smollm2-135m"
+    pair: Pair
+    faithfulness: Annotated[float, Field(gt=0, le=1, description="share of the metric's change to keep")] = 0.9
+    method: Literal["verified", "re-ranked", "eap-ig", "eap"] = "verified"
+    positions: Literal["", "each"] = Field(default="", description="whether to tell edges apart by token")
+
+
+class Verify(_Frozen):
+    """A run's circuit once more; the result is added to the run."""
+
+    verb: Literal["verify"] = "verify"
+    run: RunName
+    on: Literal["own", "test", "given"] = Field(
+        default="own", description="its own prompts, its task's test split, or `pair`"
+    )
+    pair: Pair | None = None
+
+
+class Explain(_Frozen):
+    """What parts of a run's circuit do; added to the run."""
+
+    verb: Literal["explain"] = "explain"
+    run: RunName
+    only: Annotated[
+        tuple[Annotated[str, Field(max_length=40)], ...],
+        Field(max_length=12, description="sections; empty for all that are quick"),
+    ] = ()
+
+
+class Change(_Frozen):
+    """What is done to one node as the model runs."""
+
+    node: Annotated[str, Field(max_length=60, description="`a23.h4`, `m17`; `a23.h4@5` at one part of the prompt")]
+    how: Literal["ablate", "scale", "patch"] = Field(
+        description="write nothing; write `factor` times as much; write what it writes on the counterfactual"
+    )
+    factor: Annotated[float, Field(ge=-100, le=100)] = 1.0
+
+
+class Intervene(_Frozen):
+    """The next token of one of a run's prompts, with some nodes changed. Adds nothing to the run."""
+
+    verb: Literal["intervene"] = "intervene"
+    run: RunName
+    prompt: Annotated[int, Field(ge=0, description="which of the run's")] = 0
+    changes: Annotated[list[Change], Field(min_length=1, max_length=50)]
+
+
+JobRequest = Annotated[Discover | Verify | Explain | Intervene, Field(discriminator="verb")]
+JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
+
+
+class TokenChange(_Frozen):
+    """One next token, before and after."""
+
+    token: str
+    role: Literal["", "answer", "distractor"] = ""
+    before: float = Field(description="probability")
+    after: float
+    logit_before: float
+    logit_after: float
+
+
+class Changed(_Frozen):
+    """What interventions did to the next token of one prompt."""
+
+    prompt: str
+    tokens: list[TokenChange] = Field(description="answers, distractors, and the likeliest before and after")
+    kl: float = Field(description="KL(before ‖ after), nats")
+
+
+class JobEvent(_Frozen):
+    """One thing that happened to a job."""
+
+    id: int = Field(description="from 1, without gaps")
+    at: str = Field(description="ISO 8601, UTC")
+    state: JobState
+    stage: str = Field(default="", description="what is being done")
+    done: float = 0
+    total: float | None = Field(default=None, description="of this stage; none where it is not known")
+    problem: Problem | None = Field(default=None, description="why it failed")
+    run: str | None = Field(default=None, description="the run that was made or added to")
+    changed: Changed | None = None
+
+
+class Job(_Frozen):
+    """A job and how far it is."""
+
+    id: str
+    title: str
+    created: str
+    request: JobRequest
+    ahead: int = Field(description="jobs that come before it")
+    last: JobEvent
+
+
+class JobList(_Frozen):
+    """All jobs that are kept, the newest first."""
+
+    jobs: list[Job]
+    folder: str = Field(description="where new runs go")
+
+
+class Draft(_Frozen):
+    """A pair as it is being typed; what is empty is not judged."""
+
+    model: ModelName = "smollm2-135m"
+    prompt: Annotated[str, Field(max_length=LONGEST)] = ""
+    counterfactual: Annotated[str, Field(max_length=LONGEST)] = ""
+    answer: Annotated[str, Field(max_length=200)] = ""
+    distractor: Annotated[str, Field(max_length=200)] = ""
+
+
+class DraftProblem(_Frozen):
+    """What stands against a draft, and where."""
+
+    field: Literal["model", "prompt", "counterfactual", "answer", "distractor"]
+    said: str
+    do: str
+
+
+class DraftTokens(_Frozen):
+    """A draft in tokens, with what would be refused."""
+
+    here: bool = Field(description="whether the model's tokenizer is on this machine; otherwise nothing is known yet")
+    prompt: tuple[str, ...] = ()
+    counterfactual: tuple[str, ...] = ()
+    answer: tuple[str, ...] = ()
+    distractor: tuple[str, ...] = ()
+    problems: tuple[DraftProblem, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,161 @@
+"""The work itself, as the verbs of the command line do it; in the worker's process alone, for it needs torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from wheatstone._errors import RequestError
+from wheatstone._progress import Reporter
+from wheatstone.circuits import Circuit
+from wheatstone.discovery import DiscoverySettings
+from wheatstone.figures import render_all, render_explanation, report_html
+from wheatstone.lenses import NodeChange, next_token_change
+from wheatstone.models import ResidualModel, load_model
+from wheatstone.runs import (
+    ExplainSettings,
+    add_file,
+    add_text,
+    catalogue_add,
+    check_free,
+    explain_run,
+    new_part,
+    new_run,
+    plan_discovery,
+    read_json,
+    run_discovery,
+    same_weights,
+)
+from wheatstone.studio._jobs_schema import (
+    Change,
+    Changed,
+    Discover,
+    Explain,
+    Intervene,
+    JobRequest,
+    Pair,
+    TokenChange,
+    Verify,
+)
+from wheatstone.tasks import PromptPair
+from wheatstone.verification import verify
+
+_SHOWN = ("lens", "attribution", "attention", "vocabulary")
+"""Sections of `explain` that the app shows; a new run has them at once."""
+
+
+class Work:
+    """Does one job after the other, and keeps the last model for the next."""
+
+    def __init__(self) -> None:
+        self._model: tuple[str, ResidualModel] | None = None
+
+    def do(self, request: JobRequest, folder: Path, report: Reporter) -> dict[str, Any]:
+        """Does a job.
+
+        Args:
+            request: what is asked for.
+            folder: of the run: to be made by `discover`, there already for the others.
+            report: told how far it is.
+
+        Returns:
+            What the job's last event holds beside its state.
+        """
+        report("starting", 0, None)
+        match request:
+            case Discover():
+                self._discover(request, folder, report)
+            case Verify():
+                self._verify(request, folder, report)
+            case Explain():
+                self._explain(request, folder, report)
+            case Intervene():
+                return {"changed": self._intervene(request, folder, report)}
+        return {}
+
+    def _load(self, name: str, report: Reporter) -> ResidualModel:
+        if self._model is None or self._model[0] != name:
+            self._model = None  # two would not always fit
+            self._model = (name, load_model(name, report=report))
+        return self._model[1]
+
+    def _circuit(self, run: Path, report: Reporter) -> tuple[Circuit, ResidualModel]:
+        circuit = Circuit.load(run / "circuit.json")
+        model = self._load(circuit.model.id, report)
+        same_weights(model, circuit)
+        return circuit, model
+
+    def _discover(self, asked: Discover, out: Path, report: Reporter) -> None:
+        settings = DiscoverySettings(
+            faithfulness=asked.faithfulness, method=asked.method, positions=asked.positions or None
+        )
+        settings.check()
+        check_free(out, force=False)
+        model, pairs = self._load(asked.model, report), [_pair(asked.pair)]
+        plan_discovery(model, pairs, settings, timed=False).check()
+        found = run_discovery(model, pairs, settings, report=report)
+        with new_run(out) as folder:
+            found.save(folder)
+            (folder / "explain").mkdir()
+            explain_run(folder, folder / "explain", ExplainSettings(_SHOWN), model=model, report=report)
+            (folder / "explain.html").write_text(render_explanation(folder, folder / "explain", report), "utf-8")
+            render_all(folder, report)
+        catalogue_add(out)
+
+    def _verify(self, asked: Verify, run: Path, report: Reporter) -> None:
+        circuit, model = self._circuit(run, report)
+        if asked.on == "given" and asked.pair is None:
+            raise RequestError(expected="a prompt pair", got="none", do="give one, or verify on its own prompts")
+        pairs, words = circuit.examples, "the prompts it was found on"
+        if asked.on == "given" and asked.pair:
+            pairs, words = (_pair(asked.pair),), "given prompts"
+        elif asked.on == "test":
+            pairs = tuple(PromptPair.model_validate(pair) for pair in read_json(run, "task.json")["pairs"]["test"])
+            words = "test"
+        result = verify(model, circuit, pairs, split=words, report=report)
+        if asked.on == "own":
+            add_file(run, "verification.json", result.to_dict())
+        else:
+            add_file(run, "held_out.json", [*read_json(run, "held_out.json"), result.to_dict()])
+        if (run / "report.html").exists():
+            add_text(run, "report.html", report_html(run))
+
+    def _explain(self, asked: Explain, run: Path, report: Reporter) -> None:
+        _, model = self._circuit(run, report)
+        with new_part(run, "explain") as folder:
+            explain_run(run, folder, ExplainSettings(asked.only), model=model, report=report)
+            page = render_explanation(run, folder, report)
+        add_text(run, "explain.html", page)
+
+    def _intervene(self, asked: Intervene, run: Path, report: Reporter) -> Changed:
+        circuit, model = self._circuit(run, report)
+        if asked.prompt >= len(circuit.examples):
+            raise RequestError(
+                expected=f"one of the run's {len(circuit.examples)} prompts",
+                got=f"number {asked.prompt}",
+                do="choose another",
+            )
+        pair = circuit.examples[asked.prompt]
+        places: dict[str, list[int]] = (read_json(run, "circuit.json").get("spans")) or {}
+        changes = [_change(change, places) for change in asked.changes]
+        found = next_token_change(model.like(circuit.model.graph), pair, changes)
+        tokens = [TokenChange(**row._asdict()) for row in found.tokens]
+        return Changed(prompt=pair.prompt, tokens=tokens, kl=found.kl)
+
+
+def _pair(pair: Pair) -> PromptPair:
+    return PromptPair(
+        prompt=pair.prompt,
+        counterfactual=pair.counterfactual,
+        answers=(pair.answer,),
+        distractors=(pair.distractor,) if pair.distractor else (),
+    )
+
+
+def _change(change: Change, places: dict[str, list[int]]) -> NodeChange:
+    node, _, place = change.node.partition("@")
+    if place and place not in places:
+        raise RequestError(
+            expected=f"a part of the prompts out of {', '.join(places) or 'none'}", got=repr(place), do="pin another"
+        )
+    return NodeChange(node, change.how, change.factor, tuple(places[place]) if place else None)
