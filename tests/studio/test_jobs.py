@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import time
 from collections.abc import Generator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -289,7 +288,7 @@ def test_what_a_server_that_was_killed_left_is_interrupted_and_can_be_resumed(
     journal.add(JobEvent(id=1, at=now, state="queued"))
     journal.add(JobEvent(id=2, at=now, state="running", stage="pruning", done=3, total=9))
     with journal.path.open("a") as file:
-        file.write('{"id": 3, "at": "20')  # cut short
+        file.write('\n{"id": 3, "at": "20')  # cut short
     (folder / "noise.jsonl").write_text("no job")
     jobs = Jobs(Library((tmp_path,)), folder)
     assert jobs.job("one").last.state == "interrupted"
@@ -299,13 +298,19 @@ def test_what_a_server_that_was_killed_left_is_interrupted_and_can_be_resumed(
     assert read.last.state == "interrupted"
 
 
-def test_ending_the_studio_stops_what_runs(jobs: Jobs, tmp_path: Path, discover: Discover) -> None:
+def test_ending_the_studio_stops_what_runs(tmp_path: Path, discover: Discover) -> None:
     """With a queue of its own, and so a second worker."""
     other = Jobs(Library((tmp_path,)), tmp_path / "jobs")
     first, second = other.submit(discover), other.submit(discover)
-    started = time.monotonic()
+
+    async def begun() -> None:
+        async for event in other.follow(first.id):
+            if event.stage == "starting the worker":
+                return
+
+    asyncio.run(asyncio.wait_for(begun(), 180))
     other.close()
-    assert time.monotonic() - started < 120
+    assert not any(path.name != "jobs" for path in tmp_path.iterdir())
     (one, two) = read_journals(tmp_path / "jobs")
     assert (one.asked.id, two.asked.id) == (first.id, second.id)
     assert (one.last.state, two.last.state) == ("interrupted", "interrupted")

@@ -10,10 +10,10 @@ const EXAMPLE = { prompt: "The official language of France is", counterfactual: 
 const EMPTY: Draft = { model: "smollm2-135m", prompt: "", counterfactual: "", answer: "", distractor: "" };
 type Method = "verified" | "re-ranked" | "eap-ig" | "eap";
 const METHODS: [Method, string][] = [
-  ["verified", "verified: every edge proved necessary (slow)"],
-  ["re-ranked", "re-ranked: exact search, no proof of each edge"],
-  ["eap-ig", "eap-ig: the ranking as it is"],
-  ["eap", "eap: the quickest ranking"],
+  ["verified", "verified: each edge proved"],
+  ["re-ranked", "re-ranked: quicker, no such proof"],
+  ["eap-ig", "eap-ig: the ranking alone"],
+  ["eap", "eap: the quickest"],
 ];
 /** The fields in the order they are filled in, with what goes below each. */
 const FIELDS: [keyof typeof EXAMPLE, string, string][] = [

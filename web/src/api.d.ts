@@ -697,6 +697,12 @@ export interface components {
             what: string;
             /** Command */
             command: string;
+            /**
+             * Section
+             * @description of `explain`, where it would make it
+             * @default
+             */
+            section: string;
         };
         /**
          * Model

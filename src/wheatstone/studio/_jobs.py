@@ -196,6 +196,8 @@ class Jobs:
         while not self._closing:
             with self._changed:
                 queue = self._queue()
+                if self._closing:  # since it was looked at
+                    break
                 if not queue:
                     woken = self._changed.wait(None if self._foreman.rests else self._bounds.idle)
                     if not woken:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,17 +51,17 @@ class Journal:
 
     def begin(self) -> None:
         """Writes the first line."""
-        self.path.write_text(self.asked.model_dump_json() + "\n", encoding="utf-8")
+        self.path.write_text(self.asked.model_dump_json(), encoding="utf-8")
 
     def add(self, event: JobEvent) -> None:
         """Notes an event, on disk first."""
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(event.model_dump_json(exclude_defaults=True) + "\n")
+            file.write("\n" + event.model_dump_json(exclude_defaults=True))  # a line cut short is left behind
         self.events.append(event)
 
 
 def read_journals(folder: Path) -> list[Journal]:
-    """The jobs that can be read, oldest first; a line that a crash cut short ends its file."""
+    """The jobs that can be read, oldest first; a line that a crash cut short is passed over."""
     found: list[Journal] = []
     for path in folder.glob("*.jsonl"):
         try:
@@ -69,10 +70,8 @@ def read_journals(folder: Path) -> list[Journal]:
         except (OSError, ValueError):
             continue
         for line in rest:
-            try:
+            with contextlib.suppress(ValidationError):
                 journal.events.append(JobEvent.model_validate_json(line))
-            except ValidationError:
-                break
         if journal.events:
             found.append(journal)
     return sorted(found, key=lambda journal: journal.asked.created)

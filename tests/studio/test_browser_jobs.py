@@ -1,0 +1,176 @@
+"""Starting work from the browser: a discovery on SmolLM2 watched to its end, one that is stopped, nodes changed."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from browser import AXE, NEEDED, ready, served
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from wheatstone.models._cache import ModelFiles
+from wheatstone.studio import Library
+
+pytestmark = NEEDED
+LONG = 240_000
+"""Milliseconds for what takes seconds on an idle machine."""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, smollm2_files: ModelFiles) -> Generator[Path, None, None]:
+    """A cache folder with SmolLM2 in it and nothing else."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "models").mkdir()
+    (home / "models" / "smollm2-135m").symlink_to(smollm2_files.folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WHEATSTONE_HOME", str(home))
+        yield home
+
+
+@pytest.fixture(scope="module")
+def address(runs: Path, home: Path) -> Generator[str, None, None]:
+    with served(Library((runs,))) as address:
+        yield address
+
+
+def field(page: Page, name: str) -> Locator:
+    return page.get_by_role("textbox", name=re.compile(f"^{name}"))
+
+
+def said(page: Page) -> Locator:
+    return page.locator(".new .said")
+
+
+def picture(page: Page, name: str, tmp_path: Path) -> None:
+    page.screenshot(path=Path(os.environ.get("STUDIO_PICTURES", tmp_path)) / f"{name}.png")
+
+
+@pytest.mark.real_weights
+def test_a_discovery_is_started_watched_and_opened(page: Page, address: str, tmp_path: Path, runs: Path) -> None:
+    ready(page, address, "?run=example-a-or-an")
+    page.keyboard.press("n")
+    page.get_by_role("button", name="Fill in an example").click()
+    expect(page.get_by_test_id("tokens-prompt")).to_contain_text("·France")
+    expect(page.get_by_test_id("tokens-answer")).to_contain_text("·French")
+    page.get_by_label("Method").select_option("eap")
+    page.get_by_label("Faithfulness").fill("0.3")
+    page.keyboard.press("Enter")
+    job = page.get_by_test_id("job").first
+    expect(job.get_by_role("progressbar")).to_be_visible()
+    expect(page.get_by_test_id("jobs-now")).not_to_be_empty()
+    expect(job.get_by_role("button", name=re.compile("^Open"))).to_be_visible(timeout=LONG)
+    picture(page, "studio-new", tmp_path)
+    job.get_by_role("button", name=re.compile("^Open")).click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("heading", level=2).first).to_have_text("The official language of France is")
+    expect(page.get_by_test_id("faithfulness")).to_contain_text(re.compile(r"\d\.\d"))
+    expect(page.get_by_role("combobox", name="Run", exact=True)).to_contain_text("The official language of France is")
+    assert [path.name for path in runs.iterdir()] == ["the-official-language-of-france-is-french"]
+
+
+@pytest.mark.real_weights
+def test_a_discovery_is_stopped_and_leaves_nothing(page: Page, address: str, runs: Path) -> None:
+    before = sorted(runs.iterdir())
+    ready(page, address, "?run=example-a-fact")
+    page.get_by_role("button", name="New", exact=True).click()
+    page.get_by_role("button", name="Fill in an example").click()
+    page.get_by_label("Faithfulness").fill("1")
+    page.get_by_role("button", name="Find its circuit").click()
+    job = page.get_by_test_id("job").first
+    job.get_by_role("button", name=re.compile("^Cancel")).click()
+    expect(job).to_contain_text("cancelled", timeout=LONG)
+    expect(job.get_by_role("button", name=re.compile("^Resume"))).to_be_visible()
+    job.get_by_role("button", name=re.compile("^Remove")).click()
+    expect(page.get_by_text("cancelled")).to_have_count(0)
+    assert sorted(runs.iterdir()) == before
+
+
+@pytest.mark.real_weights
+def test_without_its_head_the_language_is_less_french(page: Page, address: str, tmp_path: Path) -> None:
+    ready(page, address, "?run=example-a-fact&sel=a23.h4")
+    page.keyboard.press("5")
+    expect(page.get_by_label("What to do to a23.h4")).to_have_value("ablate")
+    page.get_by_role("button", name="Run", exact=True).click()
+    changed = page.get_by_test_id("changed")
+    expect(changed).to_contain_text("without a23.h4", timeout=LONG)
+    row = changed.get_by_role("row", name=re.compile("French"))
+    before, after = (float(text.rstrip("%")) for text in row.get_by_role("cell").all_inner_texts()[:2])
+    assert after < before
+    picture(page, "studio-change", tmp_path)
+    page.reload()  # what was found is kept with the jobs
+    expect(changed).to_contain_text("without a23.h4")
+
+
+def test_what_cannot_be_asked_is_said_before_it_is(page: Page, address: str) -> None:
+    ready(page, address, "?run=example-a-fact")
+    page.keyboard.press("n")
+    go = page.get_by_role("button", name="Find its circuit")
+    expect(go).to_be_disabled()
+    page.get_by_role("button", name="Fill in an example").click()
+    expect(go).to_be_enabled()
+    field(page, "Counterfactual").fill("The official language of the Netherlands is")
+    expect(said(page)).to_contain_text("the prompt has 6 tokens and the counterfactual")
+    expect(go).to_be_disabled()
+    field(page, "Counterfactual").fill("The official language of Japan is")
+    field(page, "Answer").fill("French")
+    expect(said(page)).to_contain_text("with its leading space: ' French'")
+    field(page, "Answer").fill(" French")
+    expect(said(page)).to_have_count(0)
+    field(page, "Prompt").fill("France " * 1429)
+    expect(said(page)).to_contain_text("at most 5,000 characters in prompt; got 10,003")
+    field(page, "Prompt").fill("The official language of France is")
+    field(page, "Model").fill("no-such-model")
+    expect(said(page)).to_contain_text("which is none of these")
+    field(page, "Model").fill("smollm2-135m")
+    expect(go).to_be_enabled()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: `make web`")
+@pytest.mark.parametrize("light", ["light", "dark"])
+def test_axe_finds_nothing_serious_where_work_is_asked_for(page: Page, address: str, light: str) -> None:
+    page.add_init_script(f"localStorage.setItem('theme', '{light}')")
+    ready(page, address, "?run=example-a-fact&sel=a23.h4&tab=change")
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+
+    def serious() -> list[str]:
+        found = page.evaluate("axe.run({ resultTypes: ['violations'] }).then(result => result.violations)")
+        return [
+            f"{one['id']}: {one['nodes'][0]['target']}" for one in found if one["impact"] in ("serious", "critical")
+        ]
+
+    assert serious() == []
+    page.keyboard.press("n")
+    page.get_by_role("button", name="Fill in an example").click()
+    expect(page.get_by_test_id("tokens-prompt")).to_be_visible()
+    assert serious() == []
+
+
+def test_a_server_that_is_started_again_says_what_was_interrupted(
+    browser: Browser, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").symlink_to(home / "models")
+    monkeypatch.setenv("WHEATSTONE_HOME", str(tmp_path))
+    page = browser.new_page()
+    page.set_default_timeout(20_000)
+    with served(Library((tmp_path / "runs",))) as address:
+        ready(page, address, "?run=example-a-fact")
+        page.keyboard.press("n")
+        page.get_by_role("button", name="Fill in an example").click()
+        page.get_by_role("button", name="Find its circuit").click()
+        expect(page.get_by_test_id("job").get_by_role("progressbar")).to_be_visible()
+    with served(Library((tmp_path / "runs",))) as address:
+        ready(page, address, "?run=example-a-fact")
+        page.keyboard.press("n")
+        expect(page.get_by_test_id("job")).to_contain_text("interrupted")
+        expect(page.get_by_role("button", name=re.compile("^Resume"))).to_be_visible()
+        page.close()
