@@ -32,6 +32,7 @@ NEEDED = [
 ]
 """Marks of every test that drives the browser."""
 expect.set_options(timeout=20_000)  # a busy machine is no failure
+AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
 LAYERS, HEADS, EDGES = 100, 49, 20_000
 
 

@@ -10,13 +10,11 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
-from browser import NEEDED, ready, rows, saved
+from browser import AXE, NEEDED, ready, rows, saved
 from playwright.sync_api import Browser, Page, expect
 
 from wheatstone.studio._library import EXAMPLES
 
-ROOT = Path(__file__).parents[2]
-AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
 pytestmark = NEEDED
 NAMES = sorted(path.name for path in EXAMPLES.iterdir())
 

@@ -95,7 +95,7 @@ def ended(jobs: Jobs, id: str) -> JobEvent:
     async def last() -> JobEvent:
         return [event async for event in jobs.follow(id)][-1]
 
-    return asyncio.run(asyncio.wait_for(last(), 180))
+    return asyncio.run(asyncio.wait_for(last(), 600))
 
 
 def test_a_discovery_becomes_a_run_that_other_jobs_add_to(
@@ -150,7 +150,7 @@ def test_fifty_clients_miss_no_event(
                 return seen
 
     async def all_of_them(address: str) -> tuple[list[list[int]], str]:
-        async with httpx.AsyncClient(base_url=address, timeout=180, limits=httpx.Limits(max_connections=60)) as client:
+        async with httpx.AsyncClient(base_url=address, timeout=600, limits=httpx.Limits(max_connections=60)) as client:
             id = (await client.post("api/v1/jobs", json=discover.model_dump())).json()["id"]
             each = [follow(client, f"api/v1/jobs/{id}/events", at % 2 == 1) for at in range(50)]
             return await asyncio.gather(*each), id
@@ -308,7 +308,7 @@ def test_ending_the_studio_stops_what_runs(tmp_path: Path, discover: Discover) -
             if event.stage == "starting the worker":
                 return
 
-    asyncio.run(asyncio.wait_for(begun(), 180))
+    asyncio.run(asyncio.wait_for(begun(), 600))
     other.close()
     assert not any(path.name != "jobs" for path in tmp_path.iterdir())
     (one, two) = read_journals(tmp_path / "jobs")

@@ -54,7 +54,11 @@ export function JobList({ open }: { open: (run: string) => void }) {
           <JobRow key={job.id} job={job} ask={ask} open={open} />
         ))}
       </ul>
-      {folder && <p className="note">New runs go to {folder}</p>}
+      {folder && (
+        <p className="note" title={folder}>
+          New runs go to the folder “{folder.split(/[\\/]/).at(-1)}”.
+        </p>
+      )}
     </section>
   );
 }

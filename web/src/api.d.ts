@@ -124,6 +124,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/{id}/portable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Portable
+         * @description The run with all that is drawn of it in one document, for a page that is read without a server.
+         */
+        get: operations["portable_api_v1_runs__id__portable_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs/{id}/figures/{name}.{format}": {
         parameters: {
             query?: never;
@@ -364,6 +384,21 @@ export interface components {
              * @description KL(before ‖ after), nats
              */
             kl: number;
+        };
+        /**
+         * CurvePoint
+         * @description A circuit of a size, run.
+         */
+        CurvePoint: {
+            /** Size */
+            size: number;
+            /**
+             * Kind
+             * @description ranking: the strongest edges; random; …
+             */
+            kind: string;
+            /** Faithfulness */
+            faithfulness: number;
         };
         /**
          * Discover
@@ -747,6 +782,68 @@ export interface components {
              * @default
              */
             distractor: string;
+        };
+        /**
+         * Portable
+         * @description A circuit with all that is drawn of it, for a page that has no server: columns of edges, sorted by |score|.
+         */
+        Portable: {
+            /** Title */
+            title: string;
+            /**
+             * About
+             * @description where it comes from, in a sentence
+             */
+            about: string;
+            model: components["schemas"]["Model"];
+            /** Prompts */
+            prompts: components["schemas"]["Prompt"][];
+            /** Spans */
+            spans: components["schemas"]["Span"][];
+            /** Unit */
+            unit: string;
+            /** Sender */
+            sender: string[];
+            /** Receiver */
+            receiver: string[];
+            /** Score */
+            score: number[];
+            /**
+             * Effect
+             * @description exact; null where it was not measured
+             */
+            effect: (number | null)[];
+            /** Circuit */
+            circuit: boolean[];
+            /** Rank */
+            rank: number[];
+            /**
+             * Total
+             * @description edges of the model
+             */
+            total: number;
+            /**
+             * Weight
+             * @description Σ |score| over all of them
+             */
+            weight: number;
+            /** Curve */
+            curve: components["schemas"]["CurvePoint"][];
+            /**
+             * Faithfulness
+             * @description of the circuit; null where it was not measured
+             */
+            faithfulness: number | null;
+            /**
+             * N
+             * @description prompts it was measured on
+             */
+            n: number;
+            /** Interval */
+            interval: [
+                number,
+                number
+            ] | null;
         };
         /**
          * Problem
@@ -1282,6 +1379,48 @@ export interface operations {
                 };
                 content: {
                     "application/vnd.apache.arrow.stream": string;
+                };
+            };
+            /** @description not there, or not readable */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the request is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    portable_api_v1_runs__id__portable_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Portable"];
                 };
             };
             /** @description not there, or not readable */

@@ -193,10 +193,10 @@ class Jobs:
 
     def _serve(self) -> None:
         """The foreman's day: one job after the other; without any for long, the worker is let go."""
-        while not self._closing:
+        while True:
             with self._changed:
                 queue = self._queue()
-                if self._closing:  # since it was looked at
+                if self._closing:
                     break
                 if not queue:
                     woken = self._changed.wait(None if self._foreman.rests else self._bounds.idle)
