@@ -22,3 +22,15 @@ def test_time_left_is_at_the_pace_so_far() -> None:
     clock[0] = 510.0
     progress.update(number, completed=2)
     assert _TimeLeft().render(task).plain == "0:00:10"
+
+
+def test_what_was_done_before_says_nothing_of_the_pace() -> None:
+    clock = [0.0]
+    progress = Progress(get_time=lambda: clock[0])
+    number = progress.add_task("pairs", total=100, begun=90)
+    (task,) = progress.tasks
+    progress.update(number, completed=90)
+    assert _TimeLeft().render(task).plain == "-:--:--"
+    clock[0] = 10.0
+    progress.update(number, completed=92)
+    assert _TimeLeft().render(task).plain == "0:00:40"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Annotated, Any
@@ -20,6 +20,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Table
 from rich.text import Text
 
 from wheatstone._progress import Reporter, silent
@@ -46,6 +47,13 @@ class Output:
         """Shows something to a person; without `markup`, brackets are brackets."""
         self.human.print(*parts, highlight=False, markup=markup)
 
+    def table(self, facts: Mapping[str, str]) -> None:
+        """Shows names beside what they stand for."""
+        table = Table(show_header=False, box=None)
+        for name, value in facts.items():
+            table.add_row(Text(name), Text(value))
+        self.print(table)
+
     def document(self, value: dict[str, Any] | list[Any]) -> None:
         """Prints the JSON document, where one was asked for."""
         if self.as_json:
@@ -71,9 +79,9 @@ class Output:
 
             def report(stage: str, done: float, total: float | None) -> None:
                 if stage not in tasks:
-                    tasks[stage] = progress.add_task(stage, total=total)
+                    tasks[stage] = progress.add_task(stage, total=total, begun=done)
                 elif done < reached[stage]:  # the stage begins again, for the next relation
-                    progress.reset(tasks[stage])
+                    progress.reset(tasks[stage], begun=done)
                 reached[stage] = done
                 progress.update(tasks[stage], completed=done, total=total)
 
@@ -81,12 +89,16 @@ class Output:
 
 
 class _TimeLeft(ProgressColumn):
-    """The time left at the pace so far; rich's own looks back 30 seconds, and a relation of a study takes minutes."""
+    """The time left at the pace so far; rich's own looks back 30 seconds, and a relation of a study takes minutes.
+
+    Work that goes on has `begun` with some of it done, which says nothing of the pace.
+    """
 
     max_refresh = 0.5
 
     def render(self, task: Task) -> Text:
         left = "-:--:--"
-        if task.total is not None and task.completed and task.elapsed is not None:
-            left = str(timedelta(seconds=int(task.elapsed * max(0.0, task.total / task.completed - 1))))
+        gained = task.completed - task.fields.get("begun", 0)
+        if task.total is not None and gained > 0 and task.elapsed is not None:
+            left = str(timedelta(seconds=int(task.elapsed * max(0.0, task.total - task.completed) / gained)))
         return Text(left, style="progress.remaining")

@@ -12,6 +12,8 @@ from rich.text import Text
 from wheatstone._errors import RequestError, RunError
 from wheatstone.cli._output import JsonOption, Output
 
+_HEADS = 8
+_GOES_ON = {"scan": "neuron scan"}
 runs_app = typer.Typer(name="runs", invoke_without_command=True)
 RunArgument = Annotated[Path, typer.Argument(help="Folder of the run.", metavar="RUN")]
 LimitOption = Annotated[
@@ -58,14 +60,24 @@ def list_(limit: LimitOption = None, as_json: JsonOption = False) -> None:
 
 @runs_app.command()
 def show(run: RunArgument, as_json: JsonOption = False) -> None:
-    """Show how a run was made and what it found."""
-    from wheatstone.runs import read_json, read_manifest
+    """Show how a run was made and what it found; of unfinished work, how far it is and how to go on."""
+    from wheatstone.runs import read_json, read_manifest, work_begun
 
+    output = Output(as_json)
+    if not (run / "manifest.json").is_file() and (begun := work_begun(run)):
+        _show_unfinished(run, begun, output)
+        return
     manifest = read_manifest(run)
     evaluation = read_json(run, "circuit.json").get("evaluation") if manifest["verb"] == "discover" else None
-    output = Output(as_json)
+    if manifest["verb"] == "sweep":
+        found = read_json(run, "sweep.json")
+        evaluation = {
+            "pairs": found["pairs"],
+            "failed": len(found["failed"]),
+            **{f"{size} {name}": found[name][size] for name in ("edges", "faithfulness") for size in found[name]},
+            "heads": ", ".join(f"{row['node']} {row['share']:.0%}" for row in found["heads"][:_HEADS]),
+        }
     output.document({"manifest": manifest, "evaluation": evaluation})
-    table = Table(show_header=False, box=None)
     facts = {
         "made": manifest["created"],
         "model": f"{manifest['model']['id']} ({manifest['model']['sha256'][:12]}…)",
@@ -75,9 +87,23 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
         "seconds": ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in manifest["timings"].items()),
         **{f"result: {name}": f"{value}" for name, value in (evaluation or {}).items()},
     }
-    for name, value in facts.items():
-        table.add_row(Text(name), Text(value))
-    output.print(table)
+    output.table(facts)
+
+
+def _show_unfinished(run: Path, begun: dict[str, Any], output: Output) -> None:
+    from wheatstone.runs import shards_done
+
+    count = shards_done(run)
+    done, total = count or (None, None)
+    output.document({"unfinished": begun["verb"], "identity": begun["identity"], "done": done, "total": total})
+    identity = begun["identity"]
+    facts = {
+        "unfinished": f"a {begun['verb']}" + (f", {done:,} of {total:,} done" if count else ""),
+        "model": f"{identity['model']['id']} ({identity['model']['sha256'][:12]}…)",
+        **{name: str(value) for name, value in identity["settings"].items()},
+        "to go on": f"the command it began with: wheatstone {_GOES_ON.get(begun['verb'], begun['verb'])} … --out {run}",
+    }
+    output.table(facts)
 
 
 @runs_app.command()
@@ -113,8 +139,11 @@ def check(
     every: Annotated[bool, typer.Option("--all", help="Check every run that is listed.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check that every file of a run, or of all listed runs, is as it was written. Exit code 1 if not."""
-    from wheatstone.runs import damaged_files, read_manifest
+    """Check that every file of a run, or of all listed runs, is as it was written. Exit code 1 if not.
+
+    Of unfinished work, what is done is checked; the same command makes again what is damaged.
+    """
+    from wheatstone.runs import damaged_files, damaged_shards, read_manifest, work_begun
 
     if (run is None) != every:
         raise RequestError(expected="RUN or --all", got="both" if every else "neither", do="give one of them")
@@ -122,8 +151,11 @@ def check(
     if run is None:
         _check_all(output)
         return
-    read_manifest(run)
-    damaged = damaged_files(run)
+    if not (run / "manifest.json").is_file() and work_begun(run):
+        damaged = damaged_shards(run)
+    else:
+        read_manifest(run)
+        damaged = damaged_files(run)
     output.document({"run": str(run), "damaged": damaged})
     output.print(_damage(damaged), markup=False)
     if damaged:

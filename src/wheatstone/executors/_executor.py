@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -63,7 +63,9 @@ class Done:
 class Executor(Protocol):
     """Who carries shards out."""
 
-    def run(self, model: ResidualModel, shards: Sequence[Shard], report: Reporter = silent) -> Iterator[Done]:
+    def run(
+        self, model: ResidualModel, shards: Sequence[Shard], report: Reporter = silent
+    ) -> Generator[Done, None, None]:
         """Yields what comes of each shard, in whatever order they end. Closed early, it stops all work.
 
         Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +22,9 @@ class LocalExecutor:
 
     threads: int | None = None
 
-    def run(self, model: ResidualModel, shards: Sequence[Shard], report: Reporter = silent) -> Iterator[Done]:
+    def run(
+        self, model: ResidualModel, shards: Sequence[Shard], report: Reporter = silent
+    ) -> Generator[Done, None, None]:
         """See `Executor`."""
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads or before)

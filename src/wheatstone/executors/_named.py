@@ -30,7 +30,7 @@ def executor_named(
         raise RequestError(
             expected=f"an executor out of {', '.join(EXECUTORS)}", got=repr(name), do="choose one of these"
         )
-    if min(workers or 1, threads or 1) < 1:
+    if any(number is not None and number < 1 for number in (workers, threads)):
         raise RequestError(
             expected="at least one worker, of at least one thread",
             got=f"--workers {workers}, --threads {threads}",

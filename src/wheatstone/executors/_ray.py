@@ -6,8 +6,9 @@ machine is lost goes to another, and a new actor is asked for, which Ray places 
 
 from __future__ import annotations
 
+import os
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,13 +50,17 @@ class RayExecutor:
     workers: int | None = None
     threads: int = 1
 
-    def run(self, model: ResidualModel, shards: Sequence[Shard], report: Reporter = silent) -> Iterator[Done]:
+    def run(
+        self, model: ResidualModel, shards: Sequence[Shard], report: Reporter = silent
+    ) -> Generator[Done, None, None]:
         """See `Executor`.
 
         Raises:
-            RequestError: Ray is not installed, or there is no cluster at the address.
+            RequestError: Ray is not installed, there is no cluster at the address, or no room for one actor in it.
             ComputationError: actors cannot start.
         """
+        if not shards:
+            return
         ray = _ray()
         ours = not ray.is_initialized()
         if ours:
@@ -66,12 +71,20 @@ class RayExecutor:
             if ours:
                 ray.shutdown()
 
-    def _run(self, ray: Any, model: ResidualModel, shards: Sequence[Shard], report: Reporter) -> Iterator[Done]:
+    def _run(
+        self, ray: Any, model: ResidualModel, shards: Sequence[Shard], report: Reporter
+    ) -> Generator[Done, None, None]:
         source, gpus = ModelSource.of(model), int(model.device.type == "cuda")
         kind = ray.remote(num_cpus=self.threads, num_gpus=gpus, max_restarts=0)(_Actor)
         there = ray.cluster_resources()
         room = int(there.get("GPU", 0)) if gpus else int(there.get("CPU", 1)) // self.threads
-        workers = min(self.workers or max(1, room), len(shards))
+        if not (self.workers or room):  # it would wait for ever; --workers may count on a cluster that grows
+            raise RequestError(
+                expected=f"a cluster with room for an actor of {self.threads} cores" + " and a GPU" * gpus,
+                got=f"one with {there.get('CPU', 0):.0f} cores and {there.get('GPU', 0):.0f} GPUs",
+                do="give fewer --threads, or --workers where the cluster grows by itself",
+            )
+        workers = min(self.workers or room, len(shards))
         queue, lost, failed = deque(shards), Counter[str](), 0
         waiting: dict[Any, tuple[Any, Shard | None]] = {}
         """What is awaited, of which actor: a shard, or its start."""
@@ -83,38 +96,42 @@ class RayExecutor:
 
         for _ in range(workers):
             begin()
-        while queue or any(shard is not None for _, shard in waiting.values()):
-            while queue and idle:
-                actor, shard = idle.pop(), queue.popleft()
-                waiting[actor.run.remote(shard)] = (actor, shard)
-            report("workers at work", sum(shard is not None for _, shard in waiting.values()), workers)
-            (first,), _ = ray.wait(list(waiting), num_returns=1)
-            actor, shard = waiting.pop(first)
-            try:
-                done = ray.get(first)
-            except ray.exceptions.RayTaskError as error:
-                raise error.cause from None
-            except ray.exceptions.RayActorError as error:
-                begin()
-                if shard is not None:
-                    lost[shard.name] += 1
-                    if lost[shard.name] < ATTEMPTS:
-                        queue.appendleft(shard)
-                    else:
-                        yield Done(shard.name, {}, LOST)
-                    continue
-                failed += 1
-                if failed == ATTEMPTS * workers:
-                    raise ComputationError(
-                        expected="actors that load the model",
-                        got=f"{failed} that ended as they began: {str(error).strip().splitlines()[-1]}",
-                        do="look at Ray's log; what is finished is kept, and started again this goes on",
-                    ) from error
-            else:
-                failed = 0
-                idle.append(actor)
-                if done is not None:
-                    yield done
+        try:
+            while queue or any(shard is not None for _, shard in waiting.values()):
+                while queue and idle:
+                    actor, shard = idle.pop(), queue.popleft()
+                    waiting[actor.run.remote(shard)] = (actor, shard)
+                report("workers at work", sum(shard is not None for _, shard in waiting.values()), workers)
+                (first,), _ = ray.wait(list(waiting), num_returns=1)
+                actor, shard = waiting.pop(first)
+                try:
+                    done = ray.get(first)
+                except ray.exceptions.RayTaskError as error:
+                    raise error.cause from None
+                except ray.exceptions.RayError as error:  # the actor, its machine, or what it gave back is lost
+                    begin()
+                    if shard is not None:
+                        lost[shard.name] += 1
+                        if lost[shard.name] < ATTEMPTS:
+                            queue.appendleft(shard)
+                        else:
+                            yield Done(shard.name, {}, LOST)
+                        continue
+                    failed += 1
+                    if failed == ATTEMPTS * workers:
+                        raise ComputationError(
+                            expected="actors that load the model",
+                            got=f"{failed} that ended as they began: {str(error).strip().splitlines()[-1]}",
+                            do="look at Ray's log; what is finished is kept, and started again this goes on",
+                        ) from error
+                else:
+                    failed = 0
+                    idle.append(actor)
+                    if done is not None:
+                        yield done
+        finally:
+            for actor in [*idle, *(actor for actor, _ in waiting.values())]:
+                ray.kill(actor)  # else they would finish what is in hand first
 
 
 def _ray() -> Any:
@@ -131,12 +148,13 @@ def _ray() -> Any:
 
 
 def _connect(ray: Any, address: str | None) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     alone = {} if address else {"include_dashboard": False}
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="warning", **alone)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+        ray.init(address=address or "local", log_to_driver=False, logging_level="warning", **alone)
+    except Exception as error:  # Ray has no class of its own for what goes wrong here
         raise RequestError(
             expected=f"a Ray cluster at {address or 'this machine'}",
-            got=str(error).strip().splitlines()[0],
+            got=f"{type(error).__name__}: {str(error).strip().splitlines()[0]}",
             do="start one (`ray start --head`), or use --executor processes",
         ) from error

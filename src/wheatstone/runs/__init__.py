@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from wheatstone.runs._probes import ProbeSettings as ProbeSettings
     from wheatstone.runs._probes import neuron_probes as neuron_probes
     from wheatstone.runs._probes import run_probes as run_probes
+    from wheatstone.runs._resumable import work_begun as work_begun
     from wheatstone.runs._scan import open_scan as open_scan
     from wheatstone.runs._scan import run_scan as run_scan
     from wheatstone.runs._scan_plan import plan_scan as plan_scan
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from wheatstone.runs._scan_read import Scan as Scan
     from wheatstone.runs._scan_read import ScannedNeuron as ScannedNeuron
     from wheatstone.runs._scan_settings import ScanSettings as ScanSettings
+    from wheatstone.runs._shards import damaged_shards as damaged_shards
     from wheatstone.runs._shards import run_shards as run_shards
     from wheatstone.runs._shards import shard_cost as shard_cost
     from wheatstone.runs._shards import shards_done as shards_done
@@ -108,6 +110,7 @@ __getattr__ = door(
         "run_scan": "wheatstone.runs._scan",
         "run_probes": "wheatstone.runs._probes",
         "open_sweep": "wheatstone.runs._sweep",
+        "damaged_shards": "wheatstone.runs._shards",
         "run_shards": "wheatstone.runs._shards",
         "run_study": "wheatstone.runs._study",
         "run_sweep": "wheatstone.runs._sweep",
@@ -116,5 +119,6 @@ __getattr__ = door(
         "SweepSettings": "wheatstone.runs._sweep_pair",
         "same_weights": "wheatstone.runs._weights",
         "study_so_far": "wheatstone.runs._study",
+        "work_begun": "wheatstone.runs._resumable",
     },
 )

@@ -40,6 +40,13 @@ def open_resumable(out: Path, settings: str, what: str, identity: dict[str, Any]
         )
 
 
+def work_begun(out: Path) -> dict[str, Any] | None:
+    """What unfinished work in a folder is: its `verb`, and the `identity` it began with; None where there is none."""
+    for path in out.glob("*-settings.json"):
+        return {"verb": path.name.removesuffix("-settings.json"), "identity": read_json(out, path.name)}
+    return None
+
+
 def _differences(there: Any, asked: dict[str, Any], before: str = "") -> list[str]:
     found: list[str] = []
     for key, value in asked.items():

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from wheatstone._errors import RunError
+from wheatstone._errors import ComputationError, RunError
 from wheatstone._progress import Reporter, silent
 from wheatstone._version import __version__
-from wheatstone.executors import Executor, Shard
+from wheatstone.executors import Done, Executor, Shard
 from wheatstone.models import ResidualModel
-from wheatstone.runs._folder import damaged_files, new_run, read_json, write_json
+from wheatstone.runs._folder import damaged_files, read_json, write_hashes, write_json
 
 _LIST, _ABOUT = "shards.json", "shard.json"
 
@@ -51,21 +53,41 @@ def run_shards(
     keys = {shard.name: shard_key(model, shard) for shard in shards}
     write_json(out / _LIST, {"folder": folder, "shards": keys})
     missing = [shard for shard in shards if not _is_done(out / folder / shard.name, keys[shard.name])]
+    before = len(shards) - len(missing)
     refused: dict[str, str] = {}
-    for count, done in enumerate(executor.run(model, missing, report)):
-        report(folder, len(shards) - len(missing) + count + 1, len(shards))
-        if done.refused is not None:
-            refused[done.shard] = done.refused
-            continue
-        there = out / folder / done.shard
-        shutil.rmtree(there, ignore_errors=True)  # damaged, or made of something else
-        with new_run(there) as work:
-            for name, content in done.files.items():
-                (work / name).parent.mkdir(parents=True, exist_ok=True)
-                (work / name).write_bytes(content)
-            cost = {"seconds": round(done.seconds, 3), "processor_seconds": round(done.processor_seconds, 3)}
-            write_json(work / _ABOUT, {"key": keys[done.shard]} | cost)
+    report(folder, before, len(shards))
+    with closing(executor.run(model, missing, report)) as results:
+        for count, done in enumerate(results, before + 1):
+            report(folder, count, len(shards))
+            if done.refused is None:
+                _put(out / folder / done.shard, keys[done.shard], done)
+            else:
+                refused[done.shard] = done.refused
     return refused
+
+
+def _put(there: Path, key: str, done: Done) -> None:
+    """Puts a shard in place, whole; there is one writer, so that one name will do for what is not whole yet."""
+    work = there.with_name(".partial")
+    shutil.rmtree(work, ignore_errors=True)  # a killed process could not clear it
+    try:
+        work.mkdir(parents=True)
+        for name, content in done.files.items():
+            (work / name).parent.mkdir(parents=True, exist_ok=True)
+            (work / name).write_bytes(content)
+        cost = {"seconds": round(done.seconds, 3), "processor_seconds": round(done.processor_seconds, 3)}
+        write_json(work / _ABOUT, {"key": key} | cost)
+        write_hashes(work)
+        shutil.rmtree(there, ignore_errors=True)  # damaged, or made of something else
+        os.replace(work, there)
+    except OSError as error:
+        raise ComputationError(
+            expected="room and permission to write the run",
+            got=f"{there}: {error.strerror or error}",
+            do="free some space; what is finished is kept, and the same command goes on from there",
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def shard_key(model: ResidualModel, shard: Shard) -> str:
@@ -90,6 +112,22 @@ def shards_done(out: Path) -> tuple[int, int] | None:
         return None
     listed: dict[str, Any] = read_json(out, _LIST)
     return sum((out / listed["folder"] / name).is_dir() for name in listed["shards"]), len(listed["shards"])
+
+
+def damaged_shards(out: Path) -> list[str]:
+    """Files of finished shards that are missing or not as they were written; the next start makes these shards again.
+
+    Raises:
+        RunError: the work has no shards.
+    """
+    listed: dict[str, Any] = read_json(out, _LIST)
+    folders = [Path(listed["folder"]) / name for name in listed["shards"]]
+    return [
+        (folder / name).as_posix()
+        for folder in folders
+        if (out / folder).is_dir()
+        for name in damaged_files(out / folder)
+    ]
 
 
 def _is_done(folder: Path, key: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,17 @@ class SweepSettings:
         """Refuses what can be refused before a model is loaded.
 
         Raises:
-            RequestError: no task, or a wrong setting.
+            RequestError: no task, two of one name, or a wrong setting.
         """
         if not self.tasks:
             raise RequestError(expected="a task to sweep", got="none", do="name one; `wheatstone tasks` lists them")
+        names = [Path(task).stem for task in self.tasks]
+        if twice := [task for task in self.tasks if names.count(Path(task).stem) > 1]:
+            raise RequestError(
+                expected="tasks of different names, which their pairs are called by",
+                got=", ".join(twice),
+                do="rename a file, or sweep them into two folders",
+            )
         self.discovery.check()
 
     def identity(self, model: ResidualModel) -> dict[str, Any]:
@@ -48,6 +56,9 @@ class SweepSettings:
             "wheatstone": __version__,
             "model": {"id": model.id, "sha256": model.sha256, "dtype": str(model.dtype).removeprefix("torch.")},
             "settings": asdict(self) | {"tasks": list(self.tasks)},
+            "files": {
+                task: hashlib.sha256(Path(task).read_bytes()).hexdigest() for task in self.tasks if Path(task).is_file()
+            },
         }
 
 
