@@ -16,6 +16,7 @@ import random
 import signal
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,8 @@ def command(model_folder: str, folder: Path) -> None:
     """The command, stopped by each signal at three points, and once more to its end."""
     words = ["wheatstone", "sweep", "--model", model_folder, "--task", str(folder / "pairs.jsonl"), "--known", "0"]
     draw = random.Random(0)
+    load_model(model_folder)  # imports what every one of them needs
+    import_module("pyarrow.parquet")
 
     def work(name: str, at: int = 0, stop: signal.Signals = signal.SIGKILL) -> None:
         counted = Counted(folder / name, at, stop)

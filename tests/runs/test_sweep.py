@@ -17,7 +17,6 @@ import stopped
 
 from wheatstone import Circuit, PromptError, RequestError, ResidualModel, RunError, load_model
 from wheatstone.cli import main
-from wheatstone.discovery import DiscoverySettings
 from wheatstone.executors import LocalExecutor
 from wheatstone.models._cache import ModelFiles
 from wheatstone.runs import SweepSettings, catalogue_add, damaged_files, run_sweep
@@ -87,8 +86,12 @@ def test_what_is_refused(model: ResidualModel, pairs: Path, tmp_path: Path) -> N
         run_sweep(model, asked(pairs), tmp_path)
     with alone_in(tmp_path / "sweep", "sweep"), pytest.raises(RunError, match=r"sweep, where one is running"):
         run_sweep(model, asked(pairs), tmp_path / "sweep")
+    records = [json.loads(line) for line in pairs.read_text().splitlines()]
+    for record in records:  # each now speaks for the other answer
+        record["prompt"], record["counterfactual"] = record["counterfactual"], record["prompt"]
+    pairs.write_text("\n".join(map(json.dumps, records)))
     with pytest.raises(PromptError, match="choose another task"):
-        run_sweep(model, asked(pairs, discovery=DiscoverySettings(method="eap-ig", faithfulness=5.0)), tmp_path / "s")
+        run_sweep(model, asked(pairs), tmp_path / "sweep")
     assert not (tmp_path / "sweep").exists()
 
 

@@ -7,6 +7,8 @@ machine is lost goes to another, and a new actor is asked for, which Ray places 
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections import Counter, deque
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -150,6 +152,7 @@ def _ray() -> Any:
 def _connect(ray: Any, address: str | None) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     alone = {} if address else {"include_dashboard": False}
+    terminated = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level="warning", **alone)
     except Exception as error:  # Ray has no class of its own for what goes wrong here
@@ -158,3 +161,5 @@ def _connect(ray: Any, address: str | None) -> None:
             got=f"{type(error).__name__}: {str(error).strip().splitlines()[0]}",
             do="start one (`ray start --head`), or use --executor processes",
         ) from error
+    if callable(terminated) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, terminated)  # Ray puts its own there, whose exit code says nothing

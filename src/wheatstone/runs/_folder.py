@@ -223,9 +223,10 @@ def _note_hashes(run: Path, name: str) -> None:
 
 def _noted_hashes(run: Path) -> dict[str, str] | None:
     try:
-        return json.loads((run / _HASHES).read_text(encoding="utf-8"))
+        noted = json.loads((run / _HASHES).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+    return noted if isinstance(noted, dict) else None
 
 
 def _hashes(run: Path) -> dict[str, str]:
