@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from threading import Event
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ import wheatstone as ws
 from wheatstone.compression import Chunking, Compressed, compress, decompress
 from wheatstone.compression._alphabet import Alphabet
 from wheatstone.compression._blocks import BlockCoder
+from wheatstone.compression._compress import _coder  # pyright: ignore[reportPrivateUsage]
 from wheatstone.models import ResidualModel
 
 SMALL = Chunking(window=8, overlap=3, lanes=3, stretch=10, block=100)
@@ -62,6 +64,20 @@ def test_any_bytes_come_back(worded: ResidualModel, data: bytes, mixing: bool) -
     assert restored(worded, code) == data
     assert done.bytes_in == len(data)
     assert done.bytes_out == len(code)
+
+
+def test_who_leaves_midway_waits_for_no_group(worded: ResidualModel) -> None:
+    begun = Event()
+    with ThreadPoolExecutor(1) as beside:
+        with _coder(worded, SMALL, mixing=False, threads=1) as coder:
+
+            def advance(_: int) -> None:
+                begun.set()
+                coder.stopped.wait(60)
+
+            running = beside.submit(coder.coded, b"w1 w2 w3 w4 " * 40, advance)
+            begun.wait(60)
+        assert isinstance(running.exception(timeout=60), CancelledError)
 
 
 def test_threads_change_nothing(worded: ResidualModel) -> None:

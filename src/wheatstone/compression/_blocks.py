@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Event
 
 import numpy as np
 import torch
@@ -37,6 +38,7 @@ class BlockCoder:
         chunking: how a block is cut up.
         mixing: whether an adaptive model is mixed in.
         pool: where groups are worked on, each on one thread.
+        stopped: once set, groups that are being worked on are given up at their next step.
     """
 
     model: ResidualModel
@@ -44,6 +46,7 @@ class BlockCoder:
     chunking: Chunking
     mixing: bool
     pool: ThreadPoolExecutor
+    stopped: Event = field(default_factory=Event)
 
     def encode(self, data: bytes, advance: Advance) -> tuple[Block, float]:
         """A block, and −Σ log₂ p of its symbols; the bytes as they are where coding gains nothing."""
@@ -106,6 +109,8 @@ class BlockCoder:
         lanes = Lanes(self.model, len(group), window=self.chunking.window, overlap=self.chunking.overlap)
         mixer = Mixer(tokens, len(group)) if self.mixing else None
         for step in range(len(group[0])):
+            if self.stopped.is_set():
+                raise CancelledError
             at = np.array([stretch[step] for stretch in group if len(stretch) > step])
             probabilities = lanes.probabilities().cpu().numpy()
             if mixer:

@@ -157,9 +157,11 @@ def estimate_seconds(model: ResidualModel, size: int, threads: int | None = None
 def _coder(model: ResidualModel, chunking: Chunking, mixing: bool, threads: int | None) -> Generator[BlockCoder]:
     before = torch.get_num_threads()
     pool = ThreadPoolExecutor(threads or os.cpu_count() or 1)
+    coder = BlockCoder(model, Alphabet(model.tokenizer, model.vocabulary), chunking, mixing, pool)
     try:
-        yield BlockCoder(model, Alphabet(model.tokenizer, model.vocabulary), chunking, mixing, pool)
+        yield coder
     finally:
+        coder.stopped.set()  # or leaving would wait for minutes until a group that nobody wants is done
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(before)
 
