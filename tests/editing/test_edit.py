@@ -75,6 +75,24 @@ def test_undone_to_the_very_bits_also_after_an_error_and_a_change_within(model: 
     assert weights_hash(model) == before
 
 
+def test_interrupted_while_it_is_put_in_place_nothing_of_it_stays(
+    model: ResidualModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_edit: Edit) -> str:
+        assert weights_hash(model) != before  # the weights are there already, their new hash is not
+        raise KeyboardInterrupt
+
+    model.sha256 = "a" * 64
+    before, edit = weights_hash(model), some_edit(model)
+    with monkeypatch.context() as patched:
+        patched.setattr(Edit, "sha256", property(interrupted))
+        with pytest.raises(KeyboardInterrupt):
+            edit.apply(model)
+    assert (weights_hash(model), model.sha256) == (before, "a" * 64)
+    with edit.applied(model):
+        assert weights_hash(model) != before
+
+
 def test_edits_on_edits_are_undone_last_first(model: ResidualModel) -> None:
     before = weights_hash(model)
     first = some_edit(model).apply(model)

@@ -157,7 +157,11 @@ class Applied:
         changed = {name: _added(weight.data, edit.deltas[name]) for name, weight in self._weights.items()}
         self._changed = changed
         self._stack = _STACKS.setdefault(model.module, [])
-        self._place()
+        try:
+            self._place()
+        except BaseException:  # Ctrl-C between two weights; nobody holds what could undo it yet
+            self.undo()
+            raise
 
     def _place(self) -> None:
         self._stack.append(self)
