@@ -35,25 +35,28 @@ class Alphabet:
 
     def symbols(self, data: bytes) -> list[int]:
         """Symbols that join to `data`."""
-        found: list[int] = []
-        for part in _NOT_UTF8.split(data.decode("utf-8", "surrogateescape")):
-            found += self._of_text(part.encode("utf-8", "surrogateescape"))
+        parts = _NOT_UTF8.split(data.decode("utf-8", "surrogateescape"))
+        texts, others = self._of_texts(parts[::2]), [part.encode("utf-8", "surrogateescape") for part in parts[1::2]]
+        found = texts[0]
+        for other, text in zip(others, texts[1:], strict=True):
+            found += self._byte_by_byte(other) + text
         return found
 
     def join(self, symbols: Sequence[int]) -> bytes:
         """The bytes that symbols stand for."""
         return b"".join([self._bytes[symbol] for symbol in symbols])
 
-    def _of_text(self, piece: bytes) -> list[int]:
-        try:
-            text = piece.decode("utf-8")
-        except UnicodeDecodeError:
-            return self._byte_by_byte(piece)
-        found = list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+    def _of_texts(self, texts: list[str]) -> list[list[int]]:
+        """Of each text; the tokenizer is called once for all, as binaries have thousands of texts of a few letters."""
+        rows = self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+        return [self._that_join(text, list(row)) for text, row in zip(texts, rows, strict=True)]
+
+    def _that_join(self, text: str, found: list[int]) -> list[int]:
+        piece = text.encode()
         if all(symbol < self.tokens for symbol in found) and self.join(found) == piece:
             return found
-        lines = piece.splitlines(keepends=True)
-        return [symbol for line in lines for symbol in self._of_text(line)] if lines[1:] else self._byte_by_byte(piece)
+        lines = [line.decode() for line in piece.splitlines(keepends=True)]
+        return [symbol for line in self._of_texts(lines) for symbol in line] if lines[1:] else self._byte_by_byte(piece)
 
     def _byte_by_byte(self, piece: bytes) -> list[int]:
         return [self._single[byte] for byte in piece]

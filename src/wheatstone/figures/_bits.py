@@ -9,6 +9,8 @@ _DARKEST = 16.0
 """Bits from which on a token is as dark as it gets; 16 is one in 65,536."""
 _DARKEST_WORTH = 8.0
 """Bits saved or lost from which on a token is as dark as it gets."""
+_LIGHT_TEXT_FROM = 0.8
+"""Of the darkest; white letters are the easier to read from there on, dark ones before."""
 _MOST = 20_000
 
 
@@ -21,7 +23,7 @@ def bits_page(found: Bits, model: str, name: str) -> str:
         name: of the text.
     """
     tokens = [
-        {"text": token, "bits": cost, "share": min(1.0, cost / _DARKEST), "dark": cost > 0.6 * _DARKEST}
+        {"text": token, "bits": cost, "share": min(1.0, cost / _DARKEST), "dark": cost > _LIGHT_TEXT_FROM * _DARKEST}
         for token, cost in zip(found.tokens[:_MOST], found.surprise[:_MOST], strict=True)
     ]
     return template("bits.html.jinja").render(found=found, model=model, name=name, tokens=tokens, darkest=_DARKEST)
@@ -45,7 +47,7 @@ def circuit_bits_page(found: CircuitBits, edges: int, model: str, name: str) -> 
             "alone": alone,
             "worth": worth,
             "share": min(1.0, abs(worth) / _DARKEST_WORTH),
-            "dark": worth > 0.6 * _DARKEST_WORTH,
+            "dark": worth > _LIGHT_TEXT_FROM * _DARKEST_WORTH,
         }
         for text, intact, ablated, alone, worth in columns
     ]
