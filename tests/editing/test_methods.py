@@ -207,5 +207,5 @@ def test_experts_are_not_edited() -> None:
     model = small_model()
     for block in model.blocks:
         block.family = replace(block.family, experts="down_proj")
-    with pytest.raises(ModelError, match="mixture of experts"):
+    with pytest.raises(ModelError, match="got a mixture of experts; use lora"):
         make_edit(model, news_for(model), FAST["ft-m"], layer=0)

@@ -86,6 +86,13 @@ def down_projection(model: ResidualModel, layer: int) -> Projection:
             got=str(layer),
             do="choose one of these",
         )
+    if not model.blocks[layer].dense:
+        dense = [str(block.index) for block in model.blocks if block.dense]
+        raise ModelError(
+            expected=f"an MLP with one last projection in layer {layer} to write into",
+            got="a mixture of experts",
+            do=f"choose a dense layer ({', '.join(dense)})" if dense else "use lora, which changes attention instead",
+        )
     module = model.blocks[layer].neurons_in
     name = next((name for name, found in model.module.named_modules() if found is module), None)
     weight = getattr(module, "weight", None)
