@@ -142,6 +142,9 @@ client = TestClient(create_app(Library((Path({str(runs_folder)!r}),))), base_url
 for run in client.get("/api/v1/runs").json()["runs"]:
     for part in ("", "/edges", "/verifications"):
         assert client.get(f"/api/v1/runs/{{run['id']}}{{part}}").status_code == 200
+draft = {{"model": "smollm2-135m", "prompt": "The official language of France is", "answer": " French"}}
+assert client.post("/api/v1/tokens", json=draft).status_code == 200
+assert client.get("/api/v1/jobs").json()["jobs"] == []
 assert "torch" not in sys.modules
 print(psutil.Process().memory_info().rss // 2**20)
 """

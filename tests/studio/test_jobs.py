@@ -84,7 +84,6 @@ def client(jobs: Jobs, runs: Path) -> TestClient:
 def idle(tmp_path: Path) -> Jobs:
     """A queue that nothing is taken from."""
     jobs = Jobs(Library((tmp_path,)), tmp_path / "jobs", Bounds(waiting=2))
-    jobs._foreman.do = lambda journal: None  # pyright: ignore[reportAttributeAccessIssue]
     jobs._serve = lambda: None  # pyright: ignore[reportAttributeAccessIssue]
     return jobs
 

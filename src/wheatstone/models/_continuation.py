@@ -15,7 +15,10 @@ from wheatstone._errors import PromptError
 class Tokenizing(Protocol):
     """What turns text into tokens as a model does: a `ResidualModel`, or its tokenizer alone."""
 
-    id: str
+    @property
+    def id(self) -> str:
+        """What it is called in results."""
+        ...
 
     @property
     def context(self) -> int:
