@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -115,11 +116,12 @@ class Noted:
             print("done", self.name, time.monotonic(), file=notes, flush=True)
 
 
-def facts(model: ResidualModel, count: int) -> list[PairShard]:
-    """So many of the facts that the model knows."""
+@cache
+def facts(model: ResidualModel) -> list[PairShard]:
+    """The facts that the model knows."""
     task = load_task(TASK, model, size=None, strict=False)
     pairs = [*task.train, *task.validation, *task.test]
-    return [PairShard(f"fact-{number:05}", pair, SETTINGS) for number, pair in enumerate(pairs[:count])]
+    return [PairShard(f"fact-{number:05}", pair, SETTINGS) for number, pair in enumerate(pairs)]
 
 
 def timed(model: ResidualModel, shards: Sequence[Any], executor: Executor) -> Line:
@@ -150,7 +152,7 @@ def timed(model: ResidualModel, shards: Sequence[Any], executor: Executor) -> Li
 def gain(model: ResidualModel, arguments: argparse.Namespace) -> Line:
     """One process on one core, and two on two: a part of the facts in turns, then all of them once."""
     cores = sorted(os.sched_getaffinity(0))[:2]
-    shards = facts(model, arguments.facts)
+    shards = facts(model)[: arguments.facts]
     rows: list[Line] = []
     for count in [arguments.part] * arguments.repeats + [len(shards)]:
         one = timed(model, [On(shard, (cores[0],)) for shard in shards[:count]], ProcessExecutor(1))
@@ -168,7 +170,7 @@ def _pace(found: Line, workers: int) -> float:
 
 def on_ray(model: ResidualModel, arguments: argparse.Namespace) -> Line:
     """Two processes and two actors, in turns."""
-    shards, rows = facts(model, 2 * arguments.part), list[Line]()
+    shards, rows = facts(model)[: 2 * arguments.part], list[Line]()
     for _ in range(arguments.repeats):
         processes, actors = timed(model, shards, ProcessExecutor(2)), timed(model, shards, RayExecutor(None, 2))
         rows.append({"processes": processes, "ray": actors, "ratio": processes["seconds"] / actors["seconds"]})
@@ -248,7 +250,7 @@ def memory(model: ResidualModel, arguments: argparse.Namespace) -> Line:
     found: Line = {}
     for dtype in ("bfloat16", "float32"):
         loaded = model if dtype == "float32" else load_model(model.id, dtype=dtype)
-        shards, peak = facts(loaded, 8), dict[int, Line]()
+        shards, peak = facts(model)[:8], dict[int, Line]()
         with tempfile.TemporaryDirectory() as folder:
 
             def look(*_: object, peak: dict[int, Line] = peak) -> None:

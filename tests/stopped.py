@@ -87,7 +87,7 @@ def points(model_folder: str, folder: Path) -> None:
 
 
 def command(model_folder: str, folder: Path) -> None:
-    """The command, stopped by each signal at three points, and once more to its end."""
+    """The command, stopped by each signal at two points, and once more to its end."""
     words = ["wheatstone", "sweep", "--model", model_folder, "--task", str(folder / "pairs.jsonl"), "--known", "0"]
     draw = random.Random(0)
     load_model(model_folder)  # imports what every one of them needs
@@ -107,7 +107,7 @@ def command(model_folder: str, folder: Path) -> None:
     ends: dict[str, list[int]] = {}
     for stop in STOPS:
         name = stop.name
-        for at in sorted(draw.randrange(1, every) for _ in range(3)):
+        for at in sorted(draw.randrange(1, every) for _ in range(2)):
             ends.setdefault(name, []).append(end_of(forked(lambda at=at, name=name, stop=stop: work(name, at, stop))))
         assert end_of(forked(lambda name=name: work(name))) == 0
         assert same_bytes(folder / name) == same_bytes(folder / "quiet"), name

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as parquet
 import pytest
@@ -17,8 +16,7 @@ import stopped
 
 from wheatstone import Circuit, PromptError, RequestError, ResidualModel, RunError, load_model
 from wheatstone.cli import main
-from wheatstone.executors import LocalExecutor
-from wheatstone.models._cache import ModelFiles
+from wheatstone.executors import LocalExecutor, ProcessExecutor
 from wheatstone.runs import SweepSettings, catalogue_add, damaged_files, run_sweep
 from wheatstone.runs._resumable import alone_in
 
@@ -34,7 +32,7 @@ def model(tiny_task: tuple[Path, Path]) -> ResidualModel:
 @pytest.fixture
 def pairs(tiny_task: tuple[Path, Path], tmp_path: Path) -> Path:
     """A file of six pairs that a test may change."""
-    return shutil.copy(tiny_task[1], tmp_path / "pairs.jsonl")
+    return Path(shutil.copy(tiny_task[1], tmp_path / "pairs.jsonl"))
 
 
 @pytest.fixture
@@ -52,8 +50,8 @@ def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     return run
 
 
-def asked(*tasks: object, **more: Any) -> SweepSettings:
-    return SweepSettings(tuple(map(str, tasks)), **{"known": None} | more)
+def asked(*tasks: object, size: int | None = None) -> SweepSettings:
+    return SweepSettings(tuple(map(str, tasks)), known=None, size=size)
 
 
 def test_a_sweep_and_its_files(model: ResidualModel, pairs: Path, tmp_path: Path) -> None:
@@ -142,14 +140,11 @@ def test_the_command_stopped_at_random_points(model: ResidualModel, pairs: Path,
     # A signal that arrives while something is cleared away may be too late to stop it.
     assert set(found["ends"]["SIGINT"]) <= {130, 0}
     assert set(found["ends"]["SIGTERM"]) <= {128 + signal.SIGTERM, 0}
-    assert found["ends"]["SIGKILL"] == [-signal.SIGKILL] * 3 or 0 in found["ends"]["SIGKILL"]
+    assert found["ends"]["SIGKILL"] == [-signal.SIGKILL] * 2 or 0 in found["ends"]["SIGKILL"]
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.real_weights
-def test_processes_find_what_one_finds(smollm2_files: ModelFiles, tmp_path: Path, shown: Shown) -> None:
-    words = ("sweep", "--task", "facts/us_state_capital", "--size", "3", "--model", smollm2_files.folder)
-    here = shown(*words, "--out", tmp_path / "here", "--threads", "1", "--json")
-    there = shown(*words, "--out", tmp_path / "there", "--executor", "processes", "--workers", "2", "--json")
-    assert (here[0], there[0]) == (0, 0)
+def test_processes_find_what_one_finds(model: ResidualModel, pairs: Path, tmp_path: Path) -> None:
+    for name, executor in (("here", LocalExecutor(1)), ("there", ProcessExecutor(2))):
+        run_sweep(model, asked(pairs), tmp_path / name, executor=executor)
     assert stopped.same_bytes(tmp_path / "here") == stopped.same_bytes(tmp_path / "there")

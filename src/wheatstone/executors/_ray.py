@@ -139,7 +139,6 @@ class RayExecutor:
 def _ray() -> Any:
     try:
         import ray
-        import ray.exceptions
     except ImportError as error:
         raise RequestError(
             expected="Ray, for --executor ray",
