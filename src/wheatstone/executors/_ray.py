@@ -153,7 +153,7 @@ def _connect(ray: Any, address: str | None) -> None:
     alone = {} if address else {"include_dashboard": False}
     terminated = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(address=address or "local", log_to_driver=False, logging_level="warning", **alone)
+        ray.init(address=address or "local", log_to_driver=False, logging_level="error", **alone)
     except Exception as error:  # Ray has no class of its own for what goes wrong here
         raise RequestError(
             expected=f"a Ray cluster at {address or 'this machine'}",
