@@ -7,7 +7,7 @@ APP := src/wheatstone/studio/app/index.html
 NPM := $(shell command -v npm)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint web types
+.PHONY: help demo test lint web types audit
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 8
@@ -29,6 +29,10 @@ lint: $(STAMP)  ## ruff, pyright, import-linter
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+audit: $(STAMP)  ## known vulnerabilities of the pinned dependencies (asks PyPI's advisory database, so not part of CI)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit --strict --skip-editable
 
 web: $(APP)  ## build the web app of `wheatstone studio` (needs Node.js 20 or newer)
 

@@ -113,7 +113,8 @@ def test_requests_that_cannot_be_met_leave_the_run_as_it_was(runs: tuple[Path, P
 
 
 def test_only_a_discovery_can_be_explained(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text(json.dumps({"format": "wheatstone.run/1", "verb": "study"}))
+    about = {"format": "wheatstone.run/1", "verb": "study", "created": "", "model": {"id": "m"}, "settings": {}}
+    (tmp_path / "manifest.json").write_text(json.dumps(about | {"prompts": []}))
     with pytest.raises(RunError, match="a run of `wheatstone discover`"):
         explained(tmp_path)
 

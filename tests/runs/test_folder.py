@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from wheatstone import ComputationError, RunError
-from wheatstone.runs import add_file, check_free, damaged_files, new_run, read_manifest
+from wheatstone.runs import add_file, check_free, damaged_files, new_run, read_json, read_manifest
 from wheatstone.runs._folder import FORMAT, add_text, write_json
 
 
@@ -48,7 +48,7 @@ def test_a_run_appears_whole_when_its_work_is_done(tmp_path: Path) -> None:
         assert not out.exists()
         assert folder.parent == out.parent
         write_json(folder / "manifest.json", {"format": FORMAT})
-    assert read_manifest(out) == {"format": FORMAT}
+    assert read_json(out, "manifest.json") == {"format": FORMAT}
     assert os.listdir(out.parent) == ["run"]
     assert out.stat().st_mode & 0o777 == 0o755
     assert damaged_files(out) == []
@@ -118,9 +118,9 @@ def test_a_run_is_replaced_only_by_force(tmp_path: Path) -> None:
     out = make_run(tmp_path / "run")
     with pytest.raises(RunError, match=r"already holds a run; choose another --out, or replace the run with --force"):
         make_run(out, "second")
-    assert read_manifest(out)["text"] == "first"
+    assert read_json(out, "manifest.json")["text"] == "first"
     make_run(out, "second", force=True)
-    assert read_manifest(out)["text"] == "second"
+    assert read_json(out, "manifest.json")["text"] == "second"
     assert os.listdir(tmp_path) == ["run"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
 
 from wheatstone._errors import CircuitError
+from wheatstone._json import load_json
 from wheatstone.circuits._circuit import Circuit, Edge, Evaluation, ModelInfo
 from wheatstone.models import Graph, Span, SpannedGraph, Split
 from wheatstone.tasks import PromptPair
@@ -17,6 +19,11 @@ from wheatstone.tasks import PromptPair
 FORMAT = "wheatstone.circuit/1"
 _DIGITS = 6
 """Decimal places of written numbers: below float32's noise in a logit, so that equal runs give equal bytes."""
+
+
+_MOST_NODES = 4_000_000
+_MOST_PLACES = 50_000_000
+"""Edges times spans: what reading a file may cost, whoever wrote it."""
 
 
 class _Strict(BaseModel):
@@ -45,6 +52,9 @@ class _Model(_Strict):
         layers = [split.layer for split in self.split or ()]
         if layers != sorted(set(layers)) or any(layer >= self.layers for layer in layers):
             raise ValueError("split should name layers of the model, each once and in order")
+        nodes = self.layers * (self.heads + 1) + sum(split.parts for split in self.split or ())
+        if nodes > _MOST_NODES or self.kv_groups > self.heads:
+            raise ValueError(f"no model has {nodes:,} nodes and {self.kv_groups:,} KV groups to {self.heads:,} heads")
         return self
 
 
@@ -133,6 +143,12 @@ class CircuitFile(_Strict):
             tuple(Split(**split.model_dump()) for split in self.model.split or ()),
         )
         spans = self._spans()
+        if len(spans) * len(self.edges) > _MOST_PLACES:
+            raise CircuitError(
+                expected=f"edges times spans to be at most {_MOST_PLACES:,}",
+                got=f"{len(self.edges):,} edges and {len(spans):,} spans",
+                do="keep fewer positions apart",
+            )
         if spans:
             graph = SpannedGraph.of(graph, spans)
         rows = [(edge, sender) for edge in self.edges for sender in _senders(edge, spans)]
@@ -140,7 +156,7 @@ class CircuitFile(_Strict):
         for edge in edges:
             graph.edge(*edge)
         if len(set(edges)) < len(edges):
-            twice = next(edge for edge in edges if edges.count(edge) > 1)
+            twice = Counter(edges).most_common(1)[0][0]
             raise CircuitError(expected="every edge once", got=f"{twice} twice", do="remove one of the two")
         scores, effects = [edge.score for edge, _ in rows], [edge.effect for edge, _ in rows]
         return Circuit(
@@ -174,7 +190,7 @@ class CircuitFile(_Strict):
     def read(cls, path: Path) -> CircuitFile:
         """Reads and checks a document."""
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = load_json(path)
         except (OSError, ValueError) as error:
             raise CircuitError(
                 expected="a circuit.json", got=f"{path}: {error}", do="check the path, or discover the circuit again"

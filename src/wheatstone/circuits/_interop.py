@@ -7,6 +7,7 @@ import re
 from xml.etree import ElementTree
 
 from wheatstone._errors import CircuitError
+from wheatstone._json import parse_json
 from wheatstone.circuits._circuit import Circuit, Edge, ModelInfo
 from wheatstone.models import Graph
 
@@ -73,7 +74,7 @@ def from_eap_json(text: str, model: ModelInfo, *, ablation: str = "counterfactua
     graph = model.graph
     scores: dict[tuple[int, int], float] = {}
     try:
-        document = json.loads(text)
+        document = parse_json(text)
         config, entries = document["cfg"], document["edges"].items()
         found = (config["n_layers"], config["n_heads"], bool(config["parallel_attn_mlp"]))
         kept = [(name.split("->"), float(info["score"])) for name, info in entries if info["in_graph"]]

@@ -18,6 +18,7 @@ from wheatstone.cli._export import export
 from wheatstone.cli._models import models_app
 from wheatstone.cli._neuron import neuron_app
 from wheatstone.cli._neuron_probe import probe
+from wheatstone.cli._output import plain
 from wheatstone.cli._path_patching import path_patching
 from wheatstone.cli._pull import pull
 from wheatstone.cli._runs import runs_app
@@ -72,10 +73,10 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except WheatstoneError as error:
-        print(f"wheatstone: {error}", file=sys.stderr)
+        print(plain(f"wheatstone: {error}"), file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:  # a file of a run that is gone, a full disk
-        print(f"wheatstone: {error}", file=sys.stderr)
+        print(plain(f"wheatstone: {error}"), file=sys.stderr)
         sys.exit(1)
     except typer.TyperException as error:
         if message := error.format_message():  # empty where the help was printed instead

@@ -66,9 +66,10 @@ def _write(run: Path, format: str, figure: str, path: Path) -> None:
         path.write_text(report_html(run), encoding="utf-8")
     else:
         from wheatstone.circuits import Circuit, to_eap_json, to_graphml
-        from wheatstone.runs import read_manifest
+        from wheatstone.runs import read_manifest, sound
 
         circuit = Circuit.load(run / "circuit.json")
-        d_model = read_manifest(run)["model"]["d_model"]
-        text = to_graphml(circuit) if format == "graphml" else to_eap_json(circuit, d_model=d_model)
+        with sound(run):
+            d_model = read_manifest(run)["model"]["d_model"]
+            text = to_graphml(circuit) if format == "graphml" else to_eap_json(circuit, d_model=d_model)
         path.write_text(text, encoding="utf-8")

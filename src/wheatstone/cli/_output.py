@@ -31,6 +31,13 @@ JsonOption = Annotated[
 ]
 
 
+def plain(text: str) -> str:
+    """A text from a file or an error in one line: no escape sequence reaches the terminal, no newline ends the line."""
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape", "surrogatepass").decode() for sign in text
+    )
+
+
 class Output:
     """The two streams of one verb.
 
@@ -45,13 +52,14 @@ class Output:
 
     def print(self, *parts: Any, markup: bool = True) -> None:
         """Shows something to a person; without `markup`, brackets are brackets."""
-        self.human.print(*parts, highlight=False, markup=markup)
+        shown = (part.replace("\x1b", "") if isinstance(part, str) else part for part in parts)  # from a file, perhaps
+        self.human.print(*shown, highlight=False, markup=markup)
 
     def table(self, facts: Mapping[str, str]) -> None:
         """Shows names beside what they stand for."""
         table = Table(show_header=False, box=None)
         for name, value in facts.items():
-            table.add_row(Text(name), Text(value))
+            table.add_row(Text(plain(name)), Text(plain(value)))
         self.print(table)
 
     def document(self, value: dict[str, Any] | list[Any]) -> None:

@@ -105,7 +105,7 @@ def task_split(run: Path, split: str) -> list[PromptPair]:
     Raises:
         RequestError: the run was not made from a task, or has no such split, or it is empty.
     """
-    from wheatstone.runs import read_json
+    from wheatstone.runs import read_json, sound
     from wheatstone.tasks import SPLITS, PromptPair
 
     if split not in SPLITS:
@@ -114,10 +114,11 @@ def task_split(run: Path, split: str) -> list[PromptPair]:
         raise RequestError(
             expected="a run of a task, which has splits", got=f"{run}, a run of given prompts", do="leave --split out"
         )
-    pairs = read_json(run, "task.json")["pairs"][split]
+    with sound(run):
+        pairs = [PromptPair.model_validate(pair) for pair in read_json(run, "task.json")["pairs"][split]]
     if not pairs:
         raise RequestError(expected=f"{split} pairs", got=f"{run}, whose task has none", do="choose another --split")
-    return [PromptPair.model_validate(pair) for pair in pairs]
+    return pairs
 
 
 def on_test(run: DiscoveryRun, task: Task, output: Output, report: Reporter) -> list[Verification]:

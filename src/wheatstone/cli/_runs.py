@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from wheatstone._errors import RequestError, RunError
-from wheatstone.cli._output import JsonOption, Output
+from wheatstone.cli._output import JsonOption, Output, plain
 
 _HEADS = 8
 _GOES_ON = {"scan": "neuron scan"}
@@ -52,7 +52,8 @@ def list_(limit: LimitOption = None, as_json: JsonOption = False) -> None:
         faithfulness = "" if entry.faithfulness is None else f"{entry.faithfulness:.3f}"
         folder = entry.path if entry.exists else f"{entry.path} (gone)"
         made = entry.created[:16].replace("T", " ")
-        table.add_row(*map(Text, (made, entry.task, entry.model, edges, faithfulness, folder)))
+        row = (made, entry.task, entry.model, edges, faithfulness, folder)
+        table.add_row(*(Text(plain(cell)) for cell in row))
     output.print(table)
     if (hidden := catalogue_size() - len(entries)) > 0:
         output.print(f"and {hidden:,} older; --limit 0 shows all")
@@ -61,48 +62,50 @@ def list_(limit: LimitOption = None, as_json: JsonOption = False) -> None:
 @runs_app.command()
 def show(run: RunArgument, as_json: JsonOption = False) -> None:
     """Show how a run was made and what it found; of unfinished work, how far it is and how to go on."""
-    from wheatstone.runs import read_json, read_manifest, work_begun
+    from wheatstone.runs import read_json, read_manifest, sound, work_begun
 
     output = Output(as_json)
     if not (run / "manifest.json").is_file() and (begun := work_begun(run)):
         _show_unfinished(run, begun, output)
         return
     manifest = read_manifest(run)
-    evaluation = read_json(run, "circuit.json").get("evaluation") if manifest["verb"] == "discover" else None
-    if manifest["verb"] == "sweep":
-        found = read_json(run, "sweep.json")
-        evaluation = {
-            "pairs": found["pairs"],
-            "failed": len(found["failed"]),
-            **{f"{size} {name}": found[name][size] for name in ("edges", "faithfulness") for size in found[name]},
-            "heads": ", ".join(f"{row['node']} {row['share']:.0%}" for row in found["heads"][:_HEADS]),
+    with sound(run):
+        evaluation = read_json(run, "circuit.json").get("evaluation") if manifest["verb"] == "discover" else None
+        if manifest["verb"] == "sweep":
+            found = read_json(run, "sweep.json")
+            evaluation = {
+                "pairs": found["pairs"],
+                "failed": len(found["failed"]),
+                **{f"{size} {name}": found[name][size] for name in ("edges", "faithfulness") for size in found[name]},
+                "heads": ", ".join(f"{row['node']} {row['share']:.0%}" for row in found["heads"][:_HEADS]),
+            }
+        facts = {
+            "made": manifest["created"],
+            "model": f"{manifest['model']['id']} ({manifest['model']['sha256'][:12]}…)",
+            **{name: str(value) for name, value in manifest["settings"].items()},
+            "seed": str(manifest["seed"]),
+            "circuits run": str(manifest["evaluations"]),
+            "seconds": ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in manifest["timings"].items()),
+            **{f"result: {name}": f"{value}" for name, value in (evaluation or {}).items()},
         }
     output.document({"manifest": manifest, "evaluation": evaluation})
-    facts = {
-        "made": manifest["created"],
-        "model": f"{manifest['model']['id']} ({manifest['model']['sha256'][:12]}…)",
-        **{name: str(value) for name, value in manifest["settings"].items()},
-        "seed": str(manifest["seed"]),
-        "circuits run": str(manifest["evaluations"]),
-        "seconds": ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in manifest["timings"].items()),
-        **{f"result: {name}": f"{value}" for name, value in (evaluation or {}).items()},
-    }
     output.table(facts)
 
 
 def _show_unfinished(run: Path, begun: dict[str, Any], output: Output) -> None:
-    from wheatstone.runs import shards_done
+    from wheatstone.runs import shards_done, sound
 
-    count = shards_done(run)
-    done, total = count or (None, None)
-    output.document({"unfinished": begun["verb"], "identity": begun["identity"], "done": done, "total": total})
-    identity = begun["identity"]
-    facts = {
-        "unfinished": f"a {begun['verb']}" + (f", {done:,} of {total:,} done" if count else ""),
-        "model": f"{identity['model']['id']} ({identity['model']['sha256'][:12]}…)",
-        **{name: str(value) for name, value in identity["settings"].items()},
-        "to go on": f"the command it began with: wheatstone {_GOES_ON.get(begun['verb'], begun['verb'])} … --out {run}",
-    }
+    with sound(run):
+        count = shards_done(run)
+        done, total = count or (None, None)
+        identity, verb = begun["identity"], _GOES_ON.get(begun["verb"], begun["verb"])
+        facts = {
+            "unfinished": f"a {begun['verb']}" + (f", {done:,} of {total:,} done" if count else ""),
+            "model": f"{identity['model']['id']} ({identity['model']['sha256'][:12]}…)",
+            **{name: str(value) for name, value in identity["settings"].items()},
+            "to go on": f"the command it began with: wheatstone {verb} … --out {run}",
+        }
+    output.document({"unfinished": begun["verb"], "identity": identity, "done": done, "total": total})
     output.table(facts)
 
 
@@ -114,7 +117,7 @@ def add(run: RunArgument, as_json: JsonOption = False) -> None:
     entry = catalogue_add(run)
     output = Output(as_json)
     output.document(vars(entry))
-    output.print(f"listed {entry.path}")
+    output.print(f"listed {entry.path}", markup=False)
 
 
 @runs_app.command()
@@ -130,7 +133,7 @@ def delete(run: RunArgument, as_json: JsonOption = False) -> None:
         catalogue_remove(run)
     output = Output(as_json)
     output.document({"deleted": str(run)})
-    output.print(f"deleted {run}")
+    output.print(f"deleted {run}", markup=False)
 
 
 @runs_app.command()

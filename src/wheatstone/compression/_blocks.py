@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from wheatstone._errors import ComputationError
+from wheatstone._errors import ComputationError, RequestError
 from wheatstone.compression._alphabet import Alphabet
 from wheatstone.compression._coder import Decoder, Encoder
 from wheatstone.compression._container import CODED, STORED, Block, Chunking
@@ -99,8 +99,18 @@ class BlockCoder:
 
             self._read(group, take, advance)
 
-        list(self.pool.map(restore, block.codes, groups_of(block.symbols, self.chunking)))
-        return self.alphabet.join(symbols.tolist())
+        groups = groups_of(block.symbols, self.chunking)
+        try:
+            if len(block.codes) != len(groups):
+                raise ValueError(f"{len(block.codes)} codes of {len(groups)} groups")
+            list(self.pool.map(restore, block.codes, groups))
+            return self.alphabet.join(symbols.tolist())
+        except (ValueError, LookupError, AssertionError, OverflowError) as error:  # a code that stands for nothing
+            raise RequestError(
+                expected="a file that `wheatstone compress` made",
+                got=f"a block that cannot be decoded ({error})",
+                do="decompress where it was compressed; if that was here, compress it again",
+            ) from error
 
     def _read(self, group: list[Stretch], exchange: Exchange, advance: Advance) -> None:
         """Goes through the lanes of a group side by side; encoder and decoder differ only in `exchange`."""

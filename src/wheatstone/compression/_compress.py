@@ -128,7 +128,7 @@ def decompress(
                 got=f"other last bits with {model.dtype} and torch {torch.__version__}",
                 do="decompress where it was compressed, or with that processor, --dtype and release",
             )
-        for block in read_blocks(source):
+        for block in read_blocks(source, header.chunking):
             out.write(coder.decode(block, _share(report, "decompressing", done, block.size, total)))
             done += block.size
             report("decompressing", done, total)

@@ -25,6 +25,8 @@ _BLOCK = struct.Struct("<BIIIB")
 _LENGTH = struct.Struct("<I")
 _TOTAL = struct.Struct("<Q")
 _DIGEST = 32
+# What a file may ask of its reader, whoever wrote it.
+_MOST_BLOCK, _MOST_LANES, _MOST_SYMBOLS = 1 << 26, 1024, 2
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,21 @@ class Header:
 
     @classmethod
     def read(cls, source: BufferedIOBase) -> Header:
-        """The header of a file that `open_checked` has seen."""
-        *numbers, mixing, sha256, arithmetic, length = _HEADER.unpack(source.read(_HEADER.size))
-        return cls(Chunking(*numbers), bool(mixing), sha256.hex(), arithmetic, source.read(length).decode())
+        """The header of a file that `open_checked` has seen.
+
+        Raises:
+            RequestError: it says what no header says: the checksum tells damage, not who wrote the file.
+        """
+        try:
+            *numbers, mixing, sha256, arithmetic, length = _HEADER.unpack(source.read(_HEADER.size))
+            chunking, model = Chunking(*numbers), source.read(length).decode()
+        except (struct.error, UnicodeDecodeError) as error:
+            raise _unsound(f"a header that cannot be read ({error})") from error
+        if not (0 < chunking.overlap < chunking.window and chunking.stretch and 0 < chunking.block <= _MOST_BLOCK):
+            raise _unsound(f"{chunking}")
+        if not 0 < chunking.lanes <= _MOST_LANES:
+            raise _unsound(f"{chunking.lanes} lanes")
+        return cls(chunking, bool(mixing), sha256.hex(), arithmetic, model)
 
 
 @dataclass(frozen=True)
@@ -133,12 +147,29 @@ class Writer:
         self.written += len(data)
 
 
-def read_blocks(source: BufferedIOBase) -> Generator[Block]:
-    """The blocks after the header, one at a time."""
-    while (kind := source.read(1)) != bytes([END]):
-        kind, size, crc, symbols, count = _BLOCK.unpack(kind + source.read(_BLOCK.size - 1))
-        codes = tuple(source.read(*_LENGTH.unpack(source.read(_LENGTH.size))) for _ in range(count))
-        yield Block(kind, size, crc, symbols, codes)
+def read_blocks(source: BufferedIOBase, chunking: Chunking) -> Generator[Block]:
+    """The blocks after the header, one at a time.
+
+    Raises:
+        RequestError: one says that it is larger than the header allows, or is cut off.
+    """
+    try:
+        while (kind := source.read(1)) != bytes([END]):
+            kind, size, crc, symbols, count = _BLOCK.unpack(kind + source.read(_BLOCK.size - 1))
+            if kind not in (CODED, STORED) or size > chunking.block or symbols > _MOST_SYMBOLS * size:
+                raise _unsound(f"a block of kind {kind}, {size:,} bytes and {symbols:,} symbols")
+            codes = tuple(source.read(*_LENGTH.unpack(source.read(_LENGTH.size))) for _ in range(count))
+            if kind == STORED and len(codes) != 1:
+                raise _unsound(f"a stored block in {len(codes)} parts")
+            yield Block(kind, size, crc, symbols, codes)
+    except struct.error as error:
+        raise _unsound(f"a block that is cut off ({error})") from error
+
+
+def _unsound(got: str) -> RequestError:
+    return RequestError(
+        expected="a file that `wheatstone compress` made", got=f"one with {got}", do="do not use what sent it"
+    )
 
 
 def open_checked(source: BufferedIOBase) -> int:

@@ -8,7 +8,6 @@ CounterFact (arXiv 2202.05262): `requested_rewrite` with prompt, subject, `targe
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from wheatstone._errors import PromptError
+from wheatstone._json import parse_json
 from wheatstone.editing._case import Case, Kind, Probe
 from wheatstone.editing._request import EditRequest
 
@@ -58,7 +58,7 @@ def _records(path: Path) -> list[Any]:
         if path.stat().st_size > _LARGEST:
             raise ValueError(f"{path.stat().st_size / 1e6:,.0f} MB, more than {_LARGEST / 1e6:.0f}")
         text = path.read_text(encoding="utf-8")
-        found: Any = json.loads(text) if text.lstrip().startswith("[") else [*map(json.loads, text.splitlines())]
+        found: Any = parse_json(text) if text.lstrip().startswith("[") else [*map(parse_json, text.splitlines())]
     except (OSError, ValueError) as error:
         raise PromptError(
             expected="a JSON or JSON Lines file in UTF-8", got=f"{path}: {error}", do="check the path and the file"

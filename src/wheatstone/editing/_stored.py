@@ -14,6 +14,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from wheatstone._errors import RunError
+from wheatstone._json import load_json
 from wheatstone.editing._delta import delta_of
 from wheatstone.editing._edit import Edit
 from wheatstone.editing._request import EditRequest
@@ -74,7 +75,7 @@ def load_edit(folder: Path) -> Edit:
         RunError: a file is missing, damaged or of another form.
     """
     try:
-        stored = _Stored.model_validate_json((folder / "edit.json").read_bytes())
+        stored = _Stored.model_validate(load_json(folder / "edit.json"))
         data = (folder / "edit.safetensors").read_bytes()
         if hashlib.sha256(data).hexdigest() != stored.tensors:
             raise ValueError("edit.safetensors is not the file that edit.json names")
@@ -96,7 +97,7 @@ def load_edit(folder: Path) -> Edit:
             keys=keys,
             notes=stored.notes,
         )
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else None
         said = f"{first['msg']} at {'.'.join(map(str, first['loc']))}" if first else str(error)
         raise RunError(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from wheatstone._errors import RunError
+from wheatstone._parquet import read_parquet
 from wheatstone.figures._edit_comparison import comparison_chart, comparison_part
 from wheatstone.figures._edit_trace import trace_chart
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
@@ -43,7 +42,7 @@ def render_edit(run: Path) -> list[Path]:
     request = summary["request"]
     if (run / "trace.parquet").is_file():
         title = f"Where {quoted(request['subject'])} is recalled"
-        drawn = Picture.of(trace_chart(pq.read_table(run / "trace.parquet").to_pylist(), title))
+        drawn = Picture.of(trace_chart(read_parquet(run / "trace.parquet").to_pylist(), title))
         pictures = (PagePicture("trace", drawn, _CAPTION),)
         written += drawn.save(run / "figures", "trace")
     answers = summary["answers"]
@@ -78,7 +77,7 @@ def render_edit(run: Path) -> list[Path]:
         parts.append(PagePart("Where the fact is recalled", pictures=pictures))
     if summary["comparison"]:
         there = ("lens", "leak", "edges") if summary["comparison"]["circuit"] else ("lens", "leak")
-        rows = {name: pq.read_table(run / f"edit_{name}.parquet").to_pylist() for name in there}
+        rows = {name: read_parquet(run / f"edit_{name}.parquet").to_pylist() for name in there}
         drawn = Picture.of(comparison_chart(rows["lens"], summary["comparison"]))
         written += drawn.save(run / "figures", "comparison")
         parts.append(comparison_part(summary["comparison"], rows.get("edges", []), rows["leak"], drawn))

@@ -15,6 +15,7 @@ from wheatstone.figures._load import RunData
 from wheatstone.figures._parts import PARTS
 from wheatstone.figures._report import Picture, page_scripts, script_hash, template, title_of
 from wheatstone.figures._words import decimal, probability
+from wheatstone.runs import sound
 
 _MOST_ROWS = 40
 """Rows of a table that are on the page; the file has all."""
@@ -35,8 +36,21 @@ def render_explanation(run: Path, folder: Path | None = None, report: Reporter =
     Raises:
         RunError: the run or its explanation cannot be read.
     """
-    data = RunData.load(run)
-    folder = folder or run / "explain"
+    with sound(run):
+        return _page(RunData.load(run), folder or run / "explain", report)
+
+
+def claims_of(run: Path, folder: Path | None = None) -> Iterator[tuple[str, Claim]]:
+    """Every sentence of an explanation with its section, in the order of the page: what the command prints."""
+    with sound(run):
+        sections = told(RunData.load(run), folder or run / "explain")
+        for name, part in PARTS.items():
+            if name in sections and "summary" in sections[name].about:
+                for claim in part.claims(sections[name]):
+                    yield name, claim
+
+
+def _page(data: RunData, folder: Path, report: Reporter) -> str:
     sections = told(data, folder)
     shown = [(name, sections[name]) for name in PARTS if name in sections and "summary" in sections[name].about]
     parts: list[dict[str, Any]] = []
@@ -68,15 +82,6 @@ def render_explanation(run: Path, folder: Path | None = None, report: Reporter =
         scripts=scripts,
         hashes=[script_hash(script) for script in scripts],
     )
-
-
-def claims_of(run: Path, folder: Path | None = None) -> Iterator[tuple[str, Claim]]:
-    """Every sentence of an explanation with its section, in the order of the page: what the command prints."""
-    sections = told(RunData.load(run), folder or run / "explain")
-    for name, part in PARTS.items():
-        if name in sections and "summary" in sections[name].about:
-            for claim in part.claims(sections[name]):
-                yield name, claim
 
 
 def _table(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow.parquet as pq
-
 from wheatstone._errors import RunError
+from wheatstone._json import load_json
+from wheatstone._parquet import read_parquet
 from wheatstone.figures._load import Row, RunData
 
 
@@ -72,12 +71,12 @@ class Told:
     @cached_property
     def tables(self) -> dict[str, list[Row]]:
         """All rows, by table."""
-        return {name: self._rows(name) for name in self.about["tables"]}
+        return {name: self._rows(name) for name in self.about["tables"] if name.isidentifier()}  # no path
 
     def _rows(self, name: str) -> list[Row]:
         path = self.folder / f"{name}.parquet"
         try:
-            return pq.read_table(path).to_pylist()
+            return read_parquet(path).to_pylist()
         except (OSError, ValueError) as error:
             raise RunError(
                 expected=f"a run folder with a readable {path.name}",
@@ -110,7 +109,7 @@ def told(run: RunData, folder: Path) -> dict[str, Told]:
     found: dict[str, Told] = {}
     for path in sorted(folder.glob("*.json")):
         try:
-            found[path.stem] = Told(run, folder, json.loads(path.read_text(encoding="utf-8")))
+            found[path.stem] = Told(run, folder, load_json(path))
         except (OSError, ValueError) as error:
             raise RunError(
                 expected=f"a readable {path.name}", got=f"{path}: {error}", do="make the explanation again"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from wheatstone._errors import RunError
+from wheatstone._json import load_json
+from wheatstone._parquet import read_parquet
 
 FORMAT = "wheatstone.run/1"
 Row = dict[str, Any]
@@ -169,7 +168,7 @@ class RunData:
         if not path.exists():
             return []
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            return load_json(path)
         except (OSError, ValueError) as error:
             raise _damaged(path, error) from error
 
@@ -211,7 +210,7 @@ class RunData:
     def _table(self, name: str) -> list[Row]:
         path = self.path / f"{name}.parquet"
         try:
-            return pq.read_table(path).to_pylist()
+            return read_parquet(path).to_pylist()
         except (OSError, ValueError) as error:
             raise _damaged(path, error) from error
 
@@ -219,7 +218,7 @@ class RunData:
 def _json(folder: Path, name: str) -> dict[str, Any]:
     path = folder / name
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return load_json(path)
     except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from wheatstone._errors import RunError
+from wheatstone._json import load_json
+from wheatstone._parquet import read_parquet
 
 
 def read_neuron_run(
@@ -27,10 +26,8 @@ def read_neuron_run(
         RunError: there is no such run, or a file of it is missing or damaged.
     """
     try:
-        manifest, found = (
-            json.loads((run / f"{name}.json").read_text(encoding="utf-8")) for name in ("manifest", summary)
-        )
-        return manifest, found, [pq.read_table(run / f"{name}.parquet").to_pylist() for name in tables]
+        manifest, found = (load_json(run / f"{name}.json") for name in ("manifest", summary))
+        return manifest, found, [read_parquet(run / f"{name}.parquet").to_pylist() for name in tables]
     except (OSError, ValueError) as error:
         raise RunError(
             expected=f"the folder of a run of `wheatstone neuron {verb}`",

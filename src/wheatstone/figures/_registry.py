@@ -12,6 +12,7 @@ from wheatstone.figures import _answer, _attention, _circuit, _curve
 from wheatstone.figures._load import RunData
 from wheatstone.figures._render import render
 from wheatstone.figures._report import Picture, compose
+from wheatstone.runs import sound
 
 FIGURES: dict[str, Callable[[RunData], Any]] = {
     "circuit": _circuit.chart,
@@ -36,7 +37,8 @@ def render_figure(run: Path, name: str, out: Path) -> None:
     """
     if name not in FIGURES:
         raise RequestError(expected=f"a figure out of {', '.join(FIGURES)}", got=repr(name), do="choose one of these")
-    render(FIGURES[name](RunData.load(run)), out)
+    with sound(run):
+        render(FIGURES[name](RunData.load(run)), out)
 
 
 def figure_svg(run: RunData, name: str) -> str:
@@ -50,8 +52,9 @@ def report_html(run: Path) -> str:
     Raises:
         RunError: the run cannot be read.
     """
-    data = RunData.load(run)
-    return compose(data, {name: Picture.of(draw(data)) for name, draw in FIGURES.items()})
+    with sound(run):
+        data = RunData.load(run)
+        return compose(data, {name: Picture.of(draw(data)) for name, draw in FIGURES.items()})
 
 
 def render_all(run: Path, report: Reporter = silent) -> list[Path]:

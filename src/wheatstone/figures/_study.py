@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import altair as alt
 
 from wheatstone._errors import RunError
+from wheatstone._json import load_json
 from wheatstone._progress import Reporter, silent
 from wheatstone.figures._load import Row
 from wheatstone.figures._report import Picture, template
@@ -125,7 +125,7 @@ def read_study(run: Path) -> dict[str, Any]:
         RunError: there is none.
     """
     try:
-        return json.loads((run / "study.json").read_text(encoding="utf-8"))
+        return load_json(run / "study.json")
     except (OSError, ValueError) as error:
         raise RunError(
             expected="the folder of a finished study", got=f"{run}: {error}", do="finish it with `wheatstone study`"

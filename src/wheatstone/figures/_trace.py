@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import altair as alt
-import pyarrow.parquet as pq
 
 from wheatstone._errors import RunError
+from wheatstone._parquet import read_parquet
 from wheatstone.figures._edit_trace import trace_chart
 from wheatstone.figures._layer_axis import banded
 from wheatstone.figures._load import Row
@@ -49,7 +49,7 @@ def render_trace(run: Path) -> list[Path]:
             expected="a run of `wheatstone trace`", got=f"one of {manifest['verb']}", do="give the folder of --out"
         )
     summary = read_json(run, "summary.json")
-    rows = pq.read_table(run / "trace.parquet").to_pylist()
+    rows = read_parquet(run / "trace.parquet").to_pylist()
     name = summary["task"]["name"]
     pictures = [
         PagePicture("trace", Picture.of(trace_chart(rows, f"Where {name} is recalled")), _MAPS),
@@ -63,7 +63,7 @@ def render_trace(run: Path) -> list[Path]:
         svg.write_text(picture.drawn.svg, encoding="utf-8")
         png.write_bytes(png_of(picture.drawn.svg))
         written += [svg, png]
-    prompts = pq.read_table(run / "prompts.parquet").to_pylist()
+    prompts = read_parquet(run / "prompts.parquet").to_pylist()
     columns = (("prompt", False), ("subject", False), ("answer", False), ("clean", True), ("blurred", True))
     table = PageTable(
         "Every prompt, with the probability of the model's own answer, clean and with the subject blurred.",

@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 
 from wheatstone._errors import ComputationError, ModelError
 from wheatstone._home import home
+from wheatstone._json import load_json
 from wheatstone._progress import Reporter
 from wheatstone.models._hashes import remembered_sha256
 
@@ -80,7 +81,7 @@ class CacheEntry:
             ModelError: a file is missing or not as recorded; it is named.
         """
         try:
-            manifest: Any = json.loads((self.folder / _MANIFEST).read_text("utf-8"))
+            manifest: Any = load_json(self.folder / _MANIFEST)
             files: dict[str, dict[str, Any]] = manifest["files"]
             weights: str = files[_WEIGHTS]["sha256"]
         except (OSError, ValueError, KeyError, TypeError):

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from wheatstone._json import load_json
 from wheatstone._progress import Reporter, silent
 
 _CHUNK = 1 << 24
@@ -59,7 +60,7 @@ def remembered_sha256(
 
 def _read(record: Path) -> dict[str, Any]:
     try:
-        value: Any = json.loads(record.read_text("utf-8"))
+        value: Any = load_json(record)
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from wheatstone._errors import ModelError
 from wheatstone._home import home
+from wheatstone._json import load_json
 from wheatstone._progress import Reporter, silent
 from wheatstone.models._cache import CacheEntry, ModelFiles
 from wheatstone.models._gguf import dequantise
@@ -178,7 +178,7 @@ def _require_causal(folder: Path) -> None:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        value: Any = json.loads(path.read_text("utf-8"))
+        value: Any = load_json(path)
     except ValueError as error:
         raise ModelError(expected=f"JSON in {path}", got=str(error), do="mend or replace the file") from error
     if not isinstance(value, dict):

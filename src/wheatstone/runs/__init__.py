@@ -3,8 +3,6 @@
 from typing import TYPE_CHECKING
 
 from wheatstone._lazy import door
-from wheatstone.runs._archive import export_run as export_run
-from wheatstone.runs._archive import import_run as import_run
 from wheatstone.runs._catalogue import CatalogueEntry as CatalogueEntry
 from wheatstone.runs._catalogue import catalogue_add as catalogue_add
 from wheatstone.runs._catalogue import catalogue_entries as catalogue_entries
@@ -24,9 +22,12 @@ from wheatstone.runs._remove import Prunable as Prunable
 from wheatstone.runs._remove import delete_run as delete_run
 from wheatstone.runs._remove import prunable as prunable
 from wheatstone.runs._remove import prune as prune
+from wheatstone.runs._sound import sound as sound
 
 if TYPE_CHECKING:
     from wheatstone.discovery import DiscoverySettings as DiscoverySettings
+    from wheatstone.runs._archive import export_run as export_run
+    from wheatstone.runs._archive import import_run as import_run
     from wheatstone.runs._discovery import DiscoveryRun as DiscoveryRun
     from wheatstone.runs._discovery import run_discovery as run_discovery
     from wheatstone.runs._edit import AnswerRow as AnswerRow
@@ -101,6 +102,8 @@ __getattr__ = door(
         "ProbeSettings": "wheatstone.runs._probes",
         "StudySettings": "wheatstone.runs._study_settings",
         "explain_run": "wheatstone.runs._explain",
+        "export_run": "wheatstone.runs._archive",
+        "import_run": "wheatstone.runs._archive",
         "neuron_probes": "wheatstone.runs._probes",
         "open_scan": "wheatstone.runs._scan",
         "open_study": "wheatstone.runs._study",

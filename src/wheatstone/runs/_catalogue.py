@@ -16,6 +16,7 @@ from pathlib import Path
 from wheatstone._errors import RunError
 from wheatstone._home import home
 from wheatstone.runs._folder import read_json, read_manifest
+from wheatstone.runs._sound import sound
 
 _SCHEMA = """
 create table if not exists runs (
@@ -92,17 +93,19 @@ def entry_of(run: Path) -> CatalogueEntry:
     """
     run = run.absolute()
     manifest = read_manifest(run)
-    # A study has a circuit for every relation, a screen of neurons has none.
-    evaluation = read_json(run, "circuit.json").get("evaluation") or {} if manifest["verb"] == "discover" else {}
-    return CatalogueEntry(
-        path=str(run),
-        verb=manifest["verb"],
-        model=manifest["model"]["id"],
-        task=manifest["settings"].get("task") or manifest["prompts"][0]["prompt"],
-        created=manifest["created"],
-        edges=evaluation.get("edges"),
-        faithfulness=evaluation.get("faithfulness"),
-    )
+    with sound(run):
+        # A study has a circuit for every relation, a screen of neurons has none.
+        evaluation = read_json(run, "circuit.json").get("evaluation") or {} if manifest["verb"] == "discover" else {}
+        edges, faithfulness = evaluation.get("edges"), evaluation.get("faithfulness")
+        return CatalogueEntry(
+            path=str(run),
+            verb=manifest["verb"],
+            model=manifest["model"]["id"],
+            task=manifest["settings"].get("task") or manifest["prompts"][0]["prompt"],
+            created=manifest["created"],
+            edges=None if edges is None else int(edges),
+            faithfulness=None if faithfulness is None else float(faithfulness),
+        )
 
 
 def catalogue_remove(*runs: Path) -> None:

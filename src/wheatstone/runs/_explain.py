@@ -6,7 +6,6 @@ Parquet file for each table. A section that the run has not what it takes for le
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from wheatstone._errors import RequestError, RunError
+from wheatstone._json import load_json
 from wheatstone._progress import Reporter, silent
 from wheatstone._version import __version__
 from wheatstone.circuits import Circuit, Experiment
@@ -96,7 +96,7 @@ def explain_run(
         _drop(folder, section.name)
         _explain(section, material, folder, named=bool(settings.only), report=report)
     report("sections", len(sections), len(sections))
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+    return {path.stem: load_json(path) for path in sorted(folder.glob("*.json"))}
 
 
 def material_of(
@@ -198,15 +198,16 @@ def _explain(section: Section, material: Material, folder: Path, *, named: bool,
 
 def _made(folder: Path, name: str) -> bool:
     path = folder / f"{name}.json"
-    return path.exists() and "summary" in json.loads(path.read_text(encoding="utf-8"))
+    return path.exists() and "summary" in load_json(path)
 
 
 def _drop(folder: Path, name: str) -> None:
     """Forgets what an earlier explanation said of a section."""
     path = folder / f"{name}.json"
     if path.exists():
-        for table in json.loads(path.read_text(encoding="utf-8")).get("tables", ()):
-            (folder / f"{table}.parquet").unlink(missing_ok=True)
+        for table in load_json(path).get("tables", ()):
+            if table.isidentifier():  # no path out of the folder
+                (folder / f"{table}.parquet").unlink(missing_ok=True)
         path.unlink()
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from wheatstone._errors import ComputationError, RunError
+from wheatstone._json import load_json
+from wheatstone.runs._sound import check_manifest
 
 FORMAT = "wheatstone.run/1"
 _HASHES = "files.json"
@@ -142,7 +144,7 @@ def read_json(run: Path, name: str) -> Any:
         RunError: it is missing or damaged.
     """
     try:
-        return json.loads((run / name).read_text(encoding="utf-8"))
+        return load_json(run / name)
     except (OSError, ValueError) as error:
         raise RunError(
             expected=f"a run folder with a {name}",
@@ -155,9 +157,9 @@ def read_manifest(run: Path) -> dict[str, Any]:
     """A run's manifest.
 
     Raises:
-        RunError: there is no run, or one of another format version.
+        RunError: there is no run, it is of another format version, or a field is not of its type.
     """
-    manifest = read_json(run, "manifest.json")
+    manifest: Any = read_json(run, "manifest.json")
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if found != FORMAT:
         raise RunError(
@@ -165,6 +167,7 @@ def read_manifest(run: Path) -> dict[str, Any]:
             got=f"{run} of format {found!r}",
             do="make the run again with this version of wheatstone",
         )
+    check_manifest(run, manifest)
     return manifest
 
 
@@ -223,7 +226,7 @@ def _note_hashes(run: Path, name: str) -> None:
 
 def _noted_hashes(run: Path) -> dict[str, str] | None:
     try:
-        noted = json.loads((run / _HASHES).read_text(encoding="utf-8"))
+        noted = load_json(run / _HASHES)
     except (OSError, ValueError):
         return None
     return noted if isinstance(noted, dict) else None

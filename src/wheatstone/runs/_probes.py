@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool
 
 from wheatstone._errors import RequestError, RunError
+from wheatstone._parquet import read_parquet
 from wheatstone._progress import Reporter, silent
 from wheatstone.lenses import Table
 from wheatstone.models import Neuron, ResidualModel
@@ -227,10 +228,10 @@ def neuron_probes(run: Path, neuron: Neuron) -> list[dict[str, Any]]:
         RunError: there is no such run.
     """
     try:
-        rows = pq.read_table(
+        rows = read_parquet(
             run / "neurons.parquet", filters=[("layer", "=", neuron.layer), ("index", "=", neuron.index)]
         ).to_pylist()
-        probes = pq.read_table(run / "probes.parquet", filters=[("layer", "=", neuron.layer)]).to_pylist()
+        probes = read_parquet(run / "probes.parquet", filters=[("layer", "=", neuron.layer)]).to_pylist()
     except (OSError, ValueError) as error:
         raise RunError(
             expected="the folder of a run of `wheatstone neuron probe`",

@@ -26,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from wheatstone._errors import RequestError, RunError
+from wheatstone._json import parse_json
 from wheatstone._progress import Reporter, silent
 from wheatstone._version import __version__
 from wheatstone.models import ResidualModel
@@ -197,7 +198,7 @@ class _Scanning:
             return _Progress()
         try:
             with safe_open(path, "pt") as saved:
-                at = _Progress(**json.loads(saved.metadata()["progress"]))
+                at = _Progress(**parse_json(saved.metadata()["progress"]))
                 arrays = {name: saved.get_tensor(name) for name in saved.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, TypeError, ValueError) as error:
             raise RunError(

@@ -19,6 +19,7 @@ from jaxtyping import Shaped
 from safetensors.torch import save_file
 from torch import Tensor
 
+from wheatstone._parquet import read_parquet
 from wheatstone.neurons import BINS, PLACE_BITS, LayerStatistics, NeuronScan, Window
 from wheatstone.texts import Document
 
@@ -111,7 +112,7 @@ def _moments(found: LayerStatistics) -> dict[str, Tensor]:
 def write_examples(run: Path, scan: NeuronScan, shards: int) -> None:
     """Writes the examples of all neurons, sorted by neuron."""
     files = [shard_path(run, "windows", number) for number in range(shards)]
-    documents = np.concatenate([pq.read_table(file, columns=["document"])[0].to_numpy() for file in files])
+    documents = np.concatenate([read_parquet(file, columns=["document"])[0].to_numpy() for file in files])
     with _whole(run / "examples.parquet") as partial, pq.ParquetWriter(partial, _EXAMPLES) as writer:
         for layer, found in scan.layers.items():
             neurons = found.arrays["moments"].shape[1]

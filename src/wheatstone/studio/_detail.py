@@ -11,10 +11,10 @@ from pydantic import TypeAdapter
 
 from wheatstone._errors import RunError
 from wheatstone.figures import FIGURES
-from wheatstone.runs import read_json, read_manifest
+from wheatstone.runs import read_json, read_manifest, sound
 from wheatstone.studio import _schema as schema
 from wheatstone.studio._library import file_of, title_of
-from wheatstone.studio._tables import BASIC, explained, sound
+from wheatstone.studio._tables import BASIC, explained
 
 _WANTED = {
     "lens": "the answer at every layer and position (logit lens)",

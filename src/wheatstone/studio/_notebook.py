@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from wheatstone._json import parse_json
 from wheatstone.circuits import Circuit
 from wheatstone.figures import RunData, figure_svg
 from wheatstone.studio import _schema as schema
@@ -78,5 +78,5 @@ def show(what: Circuit | str | Path) -> CircuitView:
     """
     if not isinstance(what, Circuit):
         return CircuitView(portable_run(Path(what).absolute()), RunData.load(what))
-    document = json.loads(what.to_json())
+    document = parse_json(what.to_json())
     return CircuitView(portable_circuit(document, int(what.model.graph.valid.sum())), RunData.of(document))

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from wheatstone.runs import sound
 from wheatstone.studio import _schema as schema
 from wheatstone.studio._detail import run_document, verifications
-from wheatstone.studio._tables import edge_columns, kept_edges, named_table, sound
+from wheatstone.studio._tables import edge_columns, kept_edges, named_table
 
 MOST = 2_500
 """Edges of the ranking at most: what the map draws."""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Int
-from pydantic import ValidationError
 
 from wheatstone._errors import RunError
-from wheatstone.runs import read_json
+from wheatstone._parquet import read_parquet
+from wheatstone.runs import read_json, sound
 from wheatstone.studio._library import file_of
 
 MOST = 20_000
@@ -125,23 +123,6 @@ def explained(run: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-@contextmanager
-def sound(run: Path) -> Generator[None, None, None]:
-    """Says of a run's document that is not of its format that the run is damaged.
-
-    Raises:
-        RunError: instead of the errors that reading it gives.
-    """
-    try:
-        yield
-    except (ValidationError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise RunError(
-            expected="a run as Wheatstone writes it",
-            got=f"{run}: {error!r}".replace("\n", " ")[:500],
-            do="check it with `wheatstone runs check`, or make it again",
-        ) from error
-
-
 def ipc(table: pa.Table) -> bytes:
     """A table as an Arrow IPC stream."""
     sink = io.BytesIO()
@@ -152,7 +133,7 @@ def ipc(table: pa.Table) -> bytes:
 
 def _read(path: Path) -> pa.Table:
     try:
-        return pq.read_table(path)
+        return read_parquet(path)
     except (OSError, ValueError) as error:
         raise RunError(
             expected=f"a readable {path.name}", got=f"{path}: {error}", do="make the run or its explanation again"

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from wheatstone._home import home
+from wheatstone._json import load_json
 from wheatstone._progress import Reporter, silent
 from wheatstone.models import ResidualModel
 from wheatstone.tasks._batches import length_batches
@@ -88,7 +89,7 @@ def _record(model: ResidualModel, pairs: Sequence[PromptPair]) -> Path | None:
 
 def _read(record: Path | None, count: int) -> list[Answered] | None:
     try:
-        rows = json.loads(record.read_text("utf-8")) if record else None
+        rows = load_json(record) if record else None
         found = [Answered(int(rank), bool(ahead)) for rank, ahead in rows or ()]
     except (OSError, ValueError, TypeError):
         return None

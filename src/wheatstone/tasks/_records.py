@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -10,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from wheatstone._json import parse_json
 from wheatstone.models import ResidualModel
 from wheatstone.tasks._counterfactuals import Fact
 from wheatstone.tasks._facts import Facts
@@ -138,7 +138,7 @@ def _pair(model: ResidualModel, row: Row) -> PromptPair:
             "counterfactual": str(_any(row, _COUNTERFACTUAL)),
             "answers": answers,
             "distractors": distractors,
-            "spans": json.loads(spans) if isinstance(spans, str) else spans,
+            "spans": parse_json(spans) if isinstance(spans, str) else spans,
         }
     )
 
@@ -163,14 +163,14 @@ def _any(row: Row, names: Sequence[str]) -> Any:
 
 def _texts(value: Any) -> tuple[str, ...]:
     if isinstance(value, str) and value.startswith("["):
-        value = json.loads(value)
+        value = parse_json(value)
     if isinstance(value, str):
         return (value,)
     return tuple(map(str, value or ()))
 
 
 def _ids(model: ResidualModel, value: Any) -> list[int]:
-    found = json.loads(value) if isinstance(value, str) else value
+    found = parse_json(value) if isinstance(value, str) else value
     ids = [int(each) for each in (found if isinstance(found, list) else [found])]
     vocabulary = model.vocabulary
     if any(not 0 <= each < vocabulary for each in ids):

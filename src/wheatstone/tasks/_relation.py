@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from wheatstone._errors import PromptError, RequestError
+from wheatstone._json import load_json
 from wheatstone.tasks._counterfactuals import Fact
 from wheatstone.tasks._problems import Problem
 from wheatstone.tasks._split import plain
@@ -129,7 +129,7 @@ def read_relation(path: Path) -> Relation:
                 got=f"{path}, {path.stat().st_size / 1e6:,.0f} MB",
                 do="write it as JSON Lines or CSV, which are read line by line",
             )
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
+        data: Any = load_json(path)
         record = _from_lre(data) if isinstance(data, dict) and "samples" in data else data
         relation = Relation.model_validate(record | {"file": str(path)} if isinstance(record, dict) else record)
     except ValidationError as error:

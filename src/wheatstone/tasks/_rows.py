@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wheatstone._errors import PromptError, RequestError
+from wheatstone._json import parse_json
 from wheatstone.tasks._problems import Problem
 
 MOST_ROWS = 10_000
@@ -121,7 +121,7 @@ def _jsonl(lines: Iterable[tuple[str, str]], problems: list[Problem]) -> Generat
         if not line.strip():
             continue
         try:
-            fields = json.loads(line)
+            fields = parse_json(line)
         except ValueError as error:
             problems.append(Problem(where, f"not JSON ({error})"))
             continue
