@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/licences.md"
 HEAD = """# Licences of what Wheatstone stands on
 
-Wheatstone is under [Apache-2.0](../LICENSE). These are the packages that `pyproject.toml` names, with the licence that
+Wheatstone is under Apache-2.0. These are the packages that `pyproject.toml` names, with the licence that
 each says of itself; what they ask for in turn is not listed. Written by `scripts/licences.py` and checked by a test.
 
 | package | licence | for |
