@@ -7,7 +7,7 @@ APP := src/wheatstone/studio/app/index.html
 NPM := $(shell command -v npm)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint web types audit
+.PHONY: help demo test lint web types audit docs
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 8
@@ -31,8 +31,12 @@ lint: $(STAMP)  ## ruff, pyright, import-linter
 	$(BIN)/lint-imports
 
 audit: $(STAMP)  ## known vulnerabilities of the pinned dependencies (asks PyPI's advisory database, so not part of CI)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pip-audit
 	$(BIN)/pip-audit --strict --skip-editable
+
+docs: $(STAMP)  ## the documentation as a site in site/; a link that leads nowhere fails
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 web: $(APP)  ## build the web app of `wheatstone studio` (needs Node.js 20 or newer)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +10,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from wheatstone._errors import ModelError
+from wheatstone._json import load_json
 from wheatstone.models._sources import tokenizer_here
 
 
@@ -56,7 +56,7 @@ def light_tokenizer(name: str) -> LightTokenizer | None:
 @lru_cache(maxsize=4)
 def _read(name: str, folder: Path, changed: int) -> LightTokenizer:
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = load_json(folder / "config.json")
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         tokenizer.no_truncation()
         tokenizer.no_padding()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from wheatstone._errors import RunError
+from wheatstone._errors import RunError, WheatstoneError
 
 
 @contextmanager
@@ -21,15 +21,9 @@ def sound(run: Path) -> Generator[None, None, None]:
     """
     try:
         yield
-    except (
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        ArithmeticError,
-        RuntimeError,
-        StopIteration,
-    ) as error:
+    except (WheatstoneError, OSError):
+        raise
+    except Exception as error:  # pyarrow's, altair's and jinja2's have no root in common
         raise RunError(
             expected="a run as Wheatstone writes it",
             got=f"{run}: {error!r}".replace("\n", " ")[:500],
