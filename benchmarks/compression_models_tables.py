@@ -37,7 +37,7 @@ def models(rows: Sequence[Row]) -> Iterator[str]:
     if len(rows) > 3:
         bits = [_mean(row) for row in rows]
         ranks = {
-            name: float(np.asarray(spearmanr(bits, [np.mean(row[task]) for row in rows]).statistic))
+            name: float(spearmanr(bits, [np.mean(row[task]) for row in rows])[0])  # pyright: ignore[reportArgumentType]
             for task, name in TASKS.items()
         }
         said = ", ".join(f"{rho:.2f} with {name}" for name, rho in ranks.items())
