@@ -4,22 +4,27 @@ import { flushSync } from "react-dom";
 import { Compared } from "./Compared";
 import { Connections } from "./Connections";
 import { Work } from "./Discover";
-import { exportJson, exportPng, exportSvg } from "./exporting";
+import { exportJson, exportNeuronpedia, exportPage, exportPng, exportSvg } from "./exporting";
 import { type Edge, type EdgeList, compare, curveOf, edgeList, shownEdges, strongest } from "./graph";
 import { Help } from "./Help";
 import { Intervene } from "./Intervene";
 import { jobsInWords } from "./Jobs";
 import { useJobs } from "./jobs";
 import { Layers } from "./Layers";
+import { useLabels } from "./labels";
 import { CircuitMap } from "./Map";
+import { Naming } from "./Naming";
 import { Proof } from "./Proof";
 import { RunFacts } from "./RunFacts";
 import type { Scene } from "./scene";
 import { PromptChoice, Selection, togglePin, useTable } from "./Selection";
 import { type ApiError, fetchEdges, fetchRun, fetchRuns, fetchVerifications, type Run, type RunList } from "./server";
 import { Size } from "./Size";
+import { gathered } from "./supernodes";
+import { Invitation, Tour } from "./Tour";
 import { forget, useFetched, valueOf } from "./use";
 import { show, useView, type View } from "./view";
+import { Views } from "./Views";
 
 type Loaded = { run: Run; list: EdgeList };
 
@@ -42,6 +47,7 @@ export function App() {
   const [help, setHelp] = useState(false);
   const [working, setWorking] = useState(false);
   const { jobs, ended } = useJobs();
+  const [tour, setTour] = useState(false);
   const [theme, setTheme] = useTheme();
   const listed = useFetched(`runs ${again} ${ended}`, fetchRuns);
   const before = useRef<RunList>(undefined); // a job's end must not take away what is looked at
@@ -84,6 +90,7 @@ export function App() {
           ?
         </button>
       </header>
+      <Invitation start={() => setTour(true)} />
       {error && <Trouble error={error} reload={reload} />}
       {other.state === "failed" && <Trouble error={other.error} reload={reload} />}
       {runs?.problems.map((problem) => (
@@ -96,7 +103,7 @@ export function App() {
       ) : (
         <main className="waiting">{loaded.state === "waiting" && !error && <p role="status">Reading the run …</p>}</main>
       )}
-      {help && <Help close={() => setHelp(false)} />}
+      {help && <Help close={() => setHelp(false)} tour={() => setTour(true)} />}
       {working && (
         <Work
           run={loaded.state === "here" ? loaded.value.run : undefined}
@@ -107,6 +114,7 @@ export function App() {
           close={() => setWorking(false)}
         />
       )}
+      {tour && <Tour end={() => setTour(false)} />}
     </>
   );
 }
@@ -119,14 +127,16 @@ function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Load
   const edges = useMemo<Edge[]>(() => (found ? strongest([...found.values()].map(({ edge }) => edge), view.mode) : mine), [found, mine]);
   const sides = useMemo(() => found && new Map([...found.values()].map(({ edge, side }) => [edge.key, side])), [found]);
   const used = useMemo(() => new Set(list.edges.filter((edge) => edge.circuit).map((edge) => edge.from.span)), [list]);
-  const later = useDeferredValue(edges); // the list may follow a drag, the map must not wait for it
+  const notes = useLabels(run);
+  const drawn = useMemo(() => (found ? edges : gathered(edges, notes.labels.supernodes, view.mode)), [found, edges, notes.labels, view.mode]);
+  const later = useDeferredValue(drawn); // the list may follow a drag, the map must not wait for it
   const curveRows = valueOf(useTable(run, "curve"));
   const curve = useMemo(() => curveOf(curveRows ?? []), [curveRows]);
   const verifications = valueOf(useFetched(`${run.id}/${run.created}/verifications`, () => fetchVerifications(run.id)));
   useEffect(() => {
     document.title = `${run.title} · Wheatstone studio`;
   }, [run]);
-  const shown = () => ({ run, edges, total: list.total, view, scene: scene.current!() });
+  const shown = () => ({ run, edges, total: list.total, view, labels: notes.labels, scene: scene.current!() });
   return (
     <main className="workplace">
       <div className="stage">
@@ -141,14 +151,21 @@ function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Load
             </button>
           </div>
           <span className="spring" />
+          <Views notes={notes} view={view} />
           <div className="choice" role="group" aria-label="Export this view">
             <button onClick={() => exportSvg(shown())}>SVG</button>
             <button onClick={() => void exportPng(shown())}>PNG</button>
             <button onClick={() => exportJson(shown())}>JSON</button>
+            <button onClick={() => exportNeuronpedia(shown())} title="A graph in Neuronpedia's and circuit-tracer's schema">
+              Neuronpedia
+            </button>
+            <button onClick={() => void exportPage(shown())} title="One page with the map, the list and the numbers, that works offline">
+              Page
+            </button>
           </div>
         </div>
         {found && other && <Compared titles={[run.title, other.run.title]} found={found} alike={run.model.layers === other.run.model.layers && run.model.heads === other.run.model.heads} />}
-        <CircuitMap run={run} edges={edges} total={list.total} used={used} view={view} sides={sides} light={theme} onScene={onScene} />
+        <CircuitMap run={run} edges={drawn} total={list.total} used={used} view={view} sides={sides} labels={notes.labels} light={theme} onScene={onScene} />
         <Size run={run} list={list} edges={mine} curve={curve} own={verifications?.[0]} view={view} />
       </div>
       <aside aria-label="About the circuit">
@@ -164,9 +181,10 @@ function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Load
             <>
               <div className="upper">
                 {view.sel && <PromptChoice run={run} view={view} />}
-                <Selection run={run} edges={edges} view={view} />
+                <Selection run={run} edges={drawn} view={view} />
+                <Naming run={run} notes={notes} view={view} />
               </div>
-              <Connections run={run} edges={later} view={view} />
+              <Connections run={run} edges={later} labels={notes.labels} view={view} />
             </>
           )}
           {view.tab === "layers" && <Layers run={run} view={view} />}

@@ -2,27 +2,32 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useMemo, useRef } from "react";
 import { type Edge, touches, weightOf } from "./graph";
+import { labelOf } from "./edits";
 import { spanWords } from "./layout";
-import type { Run } from "./server";
+import { plain } from "./names";
+import type { Labels, Run } from "./server";
+import { held } from "./supernodes";
 import { show, type View } from "./view";
-import { count, signed } from "./words";
+import { count, plural, signed } from "./words";
 
 interface Props {
   run: Run;
   /** The strongest first. */
   edges: Edge[];
+  labels: Labels;
   view: View;
 }
 
 type Item = { group: string; size: number } | Edge;
 
-const LAYER = (edge: Edge) => (edge.to.layer === Infinity ? "into the logits" : `into layer ${edge.to.layer}`);
-const ROLE: Record<string, string> = { input: "from the input", head: "from attention heads", mlp: "from MLPs" };
+const LAYER = (edge: Edge) => (edge.to.kind === "super" ? "into a supernode" : edge.to.layer === Infinity ? "into the logits" : `into layer ${edge.to.layer}`);
+const ROLE: Record<string, string> = { input: "from the input", head: "from attention heads", mlp: "from MLPs", super: "from supernodes" };
 
-export function Connections({ run, edges, view }: Props) {
+export function Connections({ run, edges, labels, view }: Props) {
+  const called = (edge: Edge) => [edge.from.node, edge.to.node].map((node) => labelOf(labels, node)).filter(Boolean).join(" → ");
   const holder = useRef<HTMLDivElement>(null);
   const items = useMemo(() => listed(run, edges, view), [run, edges, view.q, view.sort, view.group, view.sel, view.dir, view.mode]);
-  const rows = items.filter((item): item is Edge => "key" in item).length;
+  const rows = held(items.filter((item): item is Edge => "key" in item));
   const virtual = useVirtualizer({ count: items.length, getScrollElement: () => holder.current, estimateSize: () => 28, overscan: 12 });
   const node = view.sel && !view.sel.includes(">") ? view.sel : "";
   return (
@@ -58,7 +63,7 @@ export function Connections({ run, edges, view }: Props) {
         )}
       </div>
       <p className="note" role="status">
-        {count(rows)} of {count(edges.length)} connections{node ? ` of ${node}` : ""}
+        {count(rows)} of {count(held(edges))} connections{node ? ` of ${plain(node)}` : ""}
         <span className="right">{view.mode === "circuit" && edges[0]?.effect !== null ? "faithfulness lost without it" : "score (estimate)"}</span>
       </p>
       <div className="rows" ref={holder} tabIndex={-1}>
@@ -77,7 +82,9 @@ export function Connections({ run, edges, view }: Props) {
               <li key={row.key} style={style}>
                 <button aria-pressed={view.sel === item.key} className={view.pins.includes(item.key) ? "pinned" : ""} onClick={() => show({ sel: view.sel === item.key ? "" : item.key })}>
                   <span>
-                    {item.from.node} → {item.receiver}
+                    {plain(item.from.node)} → {plain(item.receiver)}
+                    {item.parts && <small> {plural(item.parts.length, "edge")}</small>}
+                    {called(item) && <small> {called(item)}</small>}
                     {item.from.span && <small> at {spanWords(run, item.from.span)}</small>}
                   </span>
                   <span className={weight < 0 ? "number negative" : "number"}>{signed(weight)}</span>
@@ -100,8 +107,8 @@ function listed(run: Run, edges: Edge[], view: View): Item[] {
       (!node || touches(edge, node, view.dir)) &&
       (!wanted || `${edge.sender} → ${edge.receiver} ${edge.from.span && spanWords(run, edge.from.span)}`.toLowerCase().includes(wanted)),
   );
-  const layer = (edge: Edge) => (edge.to.layer === Infinity ? 1e6 : edge.to.layer);
-  if (view.sort === "layer") found.sort((a, b) => layer(a) - layer(b) || a.from.layer - b.from.layer);
+  const layer = (edge: Edge) => (edge.to.layer === Infinity ? 1e6 : edge.to.layer || 0);
+  if (view.sort === "layer") found.sort((a, b) => layer(a) - layer(b) || (a.from.layer || 0) - (b.from.layer || 0));
   if (view.sort === "name") found.sort((a, b) => a.key.localeCompare(b.key, "en", { numeric: true }));
   if (view.group === "none") return found;
   const name = { layer: LAYER, role: (edge: Edge) => ROLE[edge.from.kind] ?? "", token: (edge: Edge) => (edge.from.span ? `at ${spanWords(run, edge.from.span)}` : "anywhere") }[view.group];

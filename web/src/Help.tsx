@@ -11,7 +11,7 @@ const KEYS: [string, string][] = [
   ["?", "this page"],
 ];
 
-export function Help({ close }: { close: () => void }) {
+export function Help({ close, tour }: { close: () => void; tour: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => dialog.current?.showModal(), []);
   return (
@@ -36,7 +36,10 @@ export function Help({ close }: { close: () => void }) {
         ))}
       </dl>
       <form method="dialog">
-        <button>Close</button>
+        <button>Close</button>{" "}
+        <button type="button" onClick={() => (dialog.current?.close(), tour())}>
+          Take the tour
+        </button>
       </form>
     </dialog>
   );

@@ -5,7 +5,7 @@ import { Command, PromptChoice, useTable } from "./Selection";
 import type { Row, Run } from "./server";
 import { valueOf } from "./use";
 import { show, type View } from "./view";
-import { count, percent, token } from "./words";
+import { count, percent, plural, token } from "./words";
 
 export function Layers({ run, view }: { run: Run; view: View }) {
   return (
@@ -102,6 +102,7 @@ function LensGrid({ run, view }: { run: Run; view: View }) {
     }
     return [...found].reverse();
   }, [rows, view.prompt]);
+  const read = useMemo(() => new Set((rows ?? []).map((row) => row.prompt)).size, [rows]);
   const missing = run.missing.find((lacking) => lacking.command.endsWith("lens"));
   if (missing)
     return (
@@ -109,12 +110,12 @@ function LensGrid({ run, view }: { run: Run; view: View }) {
         This run does not hold {missing.what}. {missing.command && <Command text={missing.command} />}
       </p>
     );
-  if (!grid.length) return rows ? <p className="note">The first four prompts alone are read at every position.</p> : null;
+  if (!grid.length) return rows ? <p className="note">What every place would say was read for the first {plural(read, "prompt")} of {run.prompts.length}; choose one of these.</p> : null;
   return (
     <figure className="lens">
       <figcaption>
         <h2>What every place would say</h2>
-        <p className="note">The likeliest next token after each layer, darker where it is surer. A click locks the layer's MLP.</p>
+        <p className="note">The likeliest next token after each layer, darker where it is surer. A click locks the layer's MLP.{read < run.prompts.length && ` Read for the first ${plural(read, "prompt")} of ${run.prompts.length}.`}</p>
       </figcaption>
       <div className="scroll" tabIndex={0} role="region" aria-label="Logit lens">
         <table>

@@ -4,10 +4,12 @@ import { zoom, zoomIdentity, type ZoomBehavior, type ZoomTransform } from "d3-zo
 import { useEffect, useMemo, useRef, useState } from "react";
 import type { Edge, Side } from "./graph";
 import { hoverWords, placeOf, targetsOf } from "./hit";
+import { labelOf } from "./edits";
 import { layoutOf } from "./layout";
 import { paint, palette, prepared } from "./paint";
 import { DRAWN, groundOf, over, type Scene, sceneOf } from "./scene";
-import type { Run } from "./server";
+import type { Labels, Run } from "./server";
+import { held, placed } from "./supernodes";
 import { show, type View } from "./view";
 import { plural } from "./words";
 
@@ -19,11 +21,12 @@ interface Props {
   used: Set<string>;
   view: View;
   sides: Map<string, Side> | null;
+  labels: Labels;
   light: string;
   onScene: (drawn: () => Scene) => void;
 }
 
-export function CircuitMap({ run, edges, total, used, view, sides, light, onScene }: Props) {
+export function CircuitMap({ run, edges, total, used, view, sides, labels, light, onScene }: Props) {
   const holder = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const zooming = useRef<ZoomBehavior<HTMLCanvasElement, unknown>>(null);
@@ -41,12 +44,13 @@ export function CircuitMap({ run, edges, total, used, view, sides, light, onScen
     return () => observer.disconnect();
   }, []);
 
-  const layout = useMemo(() => layoutOf(run, Math.max(size.width, 200), Math.max(size.height, 200), byToken ? used : null), [run, size, byToken, used]);
+  const model = useMemo(() => layoutOf(run, Math.max(size.width, 200), Math.max(size.height, 200), byToken ? used : null), [run, size, byToken, used]);
+  const layout = useMemo(() => placed(model, labels.supernodes), [model, labels]);
   const drawn = useMemo(() => (edges.length > DRAWN ? edges.slice(0, DRAWN) : edges), [edges]);
-  const ground = useMemo(() => groundOf(run, layout), [run, layout]);
+  const ground = useMemo(() => groundOf(run, model), [run, model]);
   const scene = useMemo(
-    () => sceneOf(layout, drawn, { mode: view.mode, sel: view.sel, hover, pins: view.pins, dir: view.dir, sides }),
-    [layout, drawn, view.mode, view.sel, view.pins, view.dir, hover, sides],
+    () => sceneOf(layout, drawn, { mode: view.mode, sel: view.sel, hover, pins: view.pins, dir: view.dir, sides, called: (node) => labelOf(labels, node) }),
+    [layout, drawn, view.mode, view.sel, view.pins, view.dir, hover, sides, labels],
   );
   useEffect(() => onScene(() => over(ground, scene)), [ground, scene, onScene]);
 
@@ -96,8 +100,8 @@ export function CircuitMap({ run, edges, total, used, view, sides, light, onScen
     const next = keys[(keys.indexOf(view.sel) + by + keys.length) % keys.length];
     if (next) show({ sel: next });
   };
-  const hidden = { nodes: hiddenNodes(run, drawn), edges: total - drawn.length };
-  const summary = `${plural(drawn.length, "edge")} shown; ${plural(hidden.nodes, "node")}, ${plural(hidden.edges, "edge")} hidden`;
+  const hidden = { nodes: hiddenNodes(run, drawn), edges: total - held(drawn) };
+  const summary = `${plural(held(drawn), "edge")} shown; ${plural(hidden.nodes, "node")}, ${plural(hidden.edges, "edge")} hidden`;
 
   return (
     <section className="map" aria-label="Map of the circuit">
@@ -140,7 +144,7 @@ export function CircuitMap({ run, edges, total, used, view, sides, light, onScen
 function hiddenNodes(run: Run, edges: Edge[]): number {
   const { layers, heads } = run.model;
   const every = (layers * (heads + 1) + 1) * Math.max(1, run.spans.length);
-  const shown = new Set(edges.map((edge) => edge.sender));
+  const shown = new Set(edges.flatMap((edge) => (edge.parts ?? [edge]).map((part) => part.sender)));
   return Math.max(0, every - shown.size);
 }
 

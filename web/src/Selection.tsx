@@ -2,11 +2,11 @@
 import { useMemo } from "react";
 import type { Edge } from "./graph";
 import { spanWords } from "./layout";
-import { inWords, parse } from "./names";
+import { inWords, parse, titled } from "./names";
 import { fetchRows, type Row, type Run } from "./server";
 import { useFetched, valueOf } from "./use";
 import { show, type View } from "./view";
-import { count, decimal, interval, signed, token } from "./words";
+import { count, decimal, interval, plural, signed, token } from "./words";
 
 interface Props {
   run: Run;
@@ -29,7 +29,7 @@ export function Selection({ run, edges, view }: Props) {
   return (
     <section className="selection" aria-label="Selection">
       <header>
-        <h2>{edge ? `${edge.sender} → ${edge.receiver}` : view.sel.includes(">") ? view.sel.replace(">", " → ") : view.sel}</h2>
+        <h2>{titled(view.sel)}</h2>
         <button aria-pressed={pinned} onClick={() => togglePin(view)} title="Keep it highlighted ( p )">
           {pinned ? "Unpin" : "Pin"}
         </button>
@@ -41,7 +41,7 @@ export function Selection({ run, edges, view }: Props) {
       {heads.map((head) => (
         <Attention key={head} run={run} head={head} prompt={view.prompt} />
       ))}
-      {parse(node).kind !== "input" && parse(node).kind !== "logits" && <Words run={run} node={node} prompt={view.prompt} />}
+      {["head", "mlp"].includes(parse(node).kind) && <Words run={run} node={node} prompt={view.prompt} />}
       <Pins view={view} />
     </section>
   );
@@ -60,7 +60,7 @@ function Pins({ view }: { view: View }) {
       Pinned:{" "}
       {view.pins.map((pin) => (
         <button key={pin} onClick={() => show({ sel: pin })}>
-          {pin.replace(">", " → ")}
+          {titled(pin)}
         </button>
       ))}
       <button className="quiet" onClick={() => show({ pins: [] })}>
@@ -78,6 +78,24 @@ const headsOf = (edge: Edge): string[] => {
 
 function EdgeFacts({ edge, run }: { edge: Edge; run: Run }) {
   const words = (span: string) => spanWords(run, span);
+  if (edge.parts)
+    return (
+      <>
+        <p>
+          {plural(edge.parts.length, "edge")} drawn as one; as wide as the sum of {edge.effect === null ? "their scores" : "their exact effects, which need not add up"}.
+        </p>
+        <dl>
+          {edge.parts.map((part) => (
+            <div key={part.key}>
+              <dt>
+                {part.sender} → {part.receiver}
+              </dt>
+              <dd>{part.effect === null ? `score ${signed(part.score, 4)}` : `${decimal(part.effect)} (exact)`}</dd>
+            </div>
+          ))}
+        </dl>
+      </>
+    );
   return (
     <>
       <p>

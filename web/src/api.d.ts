@@ -312,6 +312,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/{id}/labels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Labels
+         * @description Labels, supernodes and named views of a run; the ETag says which version.
+         */
+        get: operations["labels_api_v1_runs__id__labels_get"];
+        /**
+         * Put Labels
+         * @description Writes them, if they are still as the If-Match says that they were read.
+         */
+        put: operations["put_labels_api_v1_runs__id__labels_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -724,6 +748,43 @@ export interface components {
         };
         JsonValue: unknown;
         /**
+         * Label
+         * @description What a person calls a node.
+         */
+        Label: {
+            /** Node */
+            node: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * Labels
+         * @description What a person wrote on a run's map. A node has one label at most, and is in one supernode at most.
+         */
+        Labels: {
+            /**
+             * Format
+             * @default wheatstone.labels/1
+             * @constant
+             */
+            format: "wheatstone.labels/1";
+            /**
+             * Labels
+             * @default []
+             */
+            labels: components["schemas"]["Label"][];
+            /**
+             * Supernodes
+             * @default []
+             */
+            supernodes: components["schemas"]["Supernode"][];
+            /**
+             * Views
+             * @default []
+             */
+            views: components["schemas"]["NamedView"][];
+        };
+        /**
          * Missing
          * @description What the run does not hold, and the command that would make it.
          */
@@ -761,6 +822,19 @@ export interface components {
              * @default
              */
             dtype: string;
+        };
+        /**
+         * NamedView
+         * @description A view of the run, to come back to.
+         */
+        NamedView: {
+            /** Name */
+            name: string;
+            /**
+             * Query
+             * @description the address behind its question mark, without the run
+             */
+            query: string;
         };
         /**
          * Pair
@@ -844,6 +918,15 @@ export interface components {
                 number,
                 number
             ] | null;
+            /**
+             * @default {
+             *       "format": "wheatstone.labels/1",
+             *       "labels": [],
+             *       "supernodes": [],
+             *       "views": []
+             *     }
+             */
+            labels: components["schemas"]["Labels"];
         };
         /**
          * Problem
@@ -1051,6 +1134,16 @@ export interface components {
             name: string;
             /** Positions */
             positions: number[];
+        };
+        /**
+         * Supernode
+         * @description Nodes that are drawn as one.
+         */
+        Supernode: {
+            /** Name */
+            name: string;
+            /** Members */
+            members: string[];
         };
         /**
          * TableInfo
@@ -1841,6 +1934,119 @@ export interface operations {
             };
             /** @description the request is wrong */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    labels_api_v1_runs__id__labels_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Labels"];
+                };
+            };
+            /** @description not there, or not readable */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the request is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_labels_api_v1_runs__id__labels_put: {
+        parameters: {
+            query?: never;
+            header?: {
+                "if-match"?: string | null;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Labels"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Labels"];
+                };
+            };
+            /** @description an example is read-only */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not there, or not readable */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description changed since it was read */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the request is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description it was not said what was read */
+            428: {
                 headers: {
                     [name: string]: unknown;
                 };

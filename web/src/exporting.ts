@@ -2,7 +2,8 @@
 import type { Edge } from "./graph";
 import { paint, palette, svg } from "./paint";
 import type { Scene } from "./scene";
-import type { Run } from "./server";
+import { neuronpedia } from "./neuronpedia";
+import { fetchPortable, type Labels, type Run } from "./server";
 import type { View } from "./view";
 
 export interface Shown {
@@ -10,6 +11,7 @@ export interface Shown {
   edges: Edge[];
   total: number;
   view: View;
+  labels: Labels;
   scene: Scene;
 }
 
@@ -44,7 +46,7 @@ export async function exportPng(shown: Shown): Promise<void> {
 }
 
 export function exportJson(shown: Shown): void {
-  const { run, edges, total, view } = shown;
+  const { run, edges, total, view, labels } = shown;
   const document = {
     format: "wheatstone.view/1",
     run: { title: run.title, created: run.created, path: run.example ? null : run.path },
@@ -54,7 +56,32 @@ export function exportJson(shown: Shown): void {
     view,
     about: described(shown),
     total_edges: total,
+    labels: labels.labels,
+    supernodes: labels.supernodes,
     edges: edges.map((edge) => ({ from: edge.sender, to: edge.receiver, score: edge.score, effect: edge.effect, circuit: edge.circuit, rank: edge.rank })),
   };
   save(new Blob([JSON.stringify(document, null, 1)], { type: "application/json" }), named(shown, "json"));
+}
+
+export const exportNeuronpedia = (shown: Shown): void =>
+  save(new Blob([JSON.stringify(neuronpedia(shown.run, shown.edges, shown.view, shown.labels, described(shown)), null, 1)], { type: "application/json" }), named(shown, "neuronpedia.json"));
+
+/** A page with the circuit, its list and its numbers in it. It asks for nothing: its own policy forbids that. */
+export async function exportPage(shown: Shown): Promise<void> {
+  const [circuit, code] = await Promise.all([fetchPortable(shown.run.id), fetch("./widget.js").then((answer) => answer.text())]);
+  const { mode, n, map, sel, pins } = shown.view;
+  const inside = JSON.stringify({ circuit: { ...circuit, labels: shown.labels }, start: { mode, n, map, sel, pins } });
+  const page = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:">
+<title>${shown.run.title.replace(/&/g, "&amp;").replace(/</g, "&lt;")} · Wheatstone</title>
+<body style="margin: 0">
+<script type="application/json" id="wheatstone-circuit">${inside.replace(/</g, "\\u003c")}</script>
+<script type="module">${code.replace(/<\/(script)/gi, "<\\/$1")}</script>
+</body>
+</html>
+`;
+  save(new Blob([page], { type: "text/html" }), named(shown, "html"));
 }

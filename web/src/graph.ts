@@ -17,6 +17,8 @@ export interface Edge {
   into: string[];
   /** In the ranking by |score|, 1 the strongest. */
   rank: number;
+  /** The edges that were merged into this one, of a supernode. */
+  parts?: Edge[];
 }
 
 export interface EdgeList {

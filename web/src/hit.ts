@@ -2,9 +2,9 @@
 import { type Quadtree, quadtree } from "d3-quadtree";
 import type { Edge } from "./graph";
 import { type Drawn, ends, type Layout, type Point, spanWords } from "./layout";
-import { inWords } from "./names";
+import { inWords, plain } from "./names";
 import type { Scene } from "./scene";
-import { count, signed } from "./words";
+import { count, plural, signed } from "./words";
 
 interface Spot extends Point {
   key: string;
@@ -51,9 +51,10 @@ export function placeOf(key: string, scene: Scene): [number, number] {
 /** What was hit: its name, then what is known of it. */
 export function hoverWords(key: string, edges: Edge[], run: Drawn): string[] {
   const edge = edges.find((known) => known.key === key);
+  if (edge?.parts) return [`${plain(edge.sender)} → ${plain(edge.receiver)}`, `${plural(edge.parts.length, "edge")} together: ${signed(edge.score)}, the sum of their scores`];
   if (edge) return [`${edge.sender} → ${edge.receiver}`, edge.effect === null ? `score ${signed(edge.score)}, rank ${count(edge.rank)}` : `without it faithfulness falls by ${signed(edge.effect)}`];
   const [node = "", span = ""] = key.split("@");
   const out = edges.filter((known) => known.from.node === node && (!span || known.from.span === span));
   const into = edges.filter((known) => known.into.includes(node));
-  return [node, inWords(key, (span) => spanWords(run, span)), `${count(into.length)} in, ${count(out.length)} out`];
+  return [plain(node), inWords(key, (span) => spanWords(run, span)), `${count(into.length)} in, ${count(out.length)} out`];
 }

@@ -69,6 +69,7 @@ export function layoutOf(run: Drawn, width: number, height: number, used: Set<st
     const column = columns.find((known) => known.span === span) ?? columns[columns.length - 1]!;
     const middle = column.left + column.width / 2;
     switch (name.kind) {
+      case "super": // its members' middle, which only who has the labels knows
       case "input":
         return { x: middle, y: height - 27 };
       case "logits":

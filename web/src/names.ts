@@ -1,5 +1,5 @@
 // Names of nodes and channels, taken apart: `a14.h7@5`, `a14.g2<k>`, `m17`, `m29.n892`, `input`, `logits`.
-export type Kind = "input" | "logits" | "mlp" | "head" | "group";
+export type Kind = "input" | "logits" | "mlp" | "head" | "group" | "super";
 
 export interface Name {
   /** As it is written in the run. */
@@ -21,6 +21,12 @@ const known = new Map<string, Name>();
 export function parse(full: string): Name {
   const had = known.get(full);
   if (had) return had;
+  if (full.startsWith("*")) {
+    const [node = "", span = ""] = full.split("@");
+    const name: Name = { full, node, kind: "super", layer: NaN, index: 0, reads: "", span };
+    known.set(full, name);
+    return name;
+  }
   const match = PATTERN.exec(full);
   if (!match) throw new Error(`${full} is not the name of a node or channel`);
   const [, layer, kind, index, reads, mlp, part, end, span] = match;
@@ -37,6 +43,18 @@ export function parse(full: string): Name {
   return name;
 }
 
+/** How a supernode is written among the nodes. */
+export const together = (name: string): string => `*${name}`;
+
+/** A node or channel as it is read: a supernode by its own name. */
+export const plain = (full: string): string => (full.startsWith("*") ? `“${full.slice(1).replace(/@.*/, "")}”` : full);
+
+/** What is locked or pinned, as it is read: a node, or an edge by its two ends. */
+export function titled(key: string): string {
+  const [, from, to] = /^([^>]*)>(.*)$/.exec(key) ?? [];
+  return from !== undefined && to !== undefined ? `${plain(from)} → ${plain(to)}` : plain(key);
+}
+
 const READS = { "": "", q: "query of ", k: "keys of ", v: "values of " };
 
 /** A component in words. */
@@ -44,6 +62,8 @@ export function inWords(full: string, spans?: (span: string) => string): string 
   const name = parse(full);
   const at = name.span ? ` at ${spans ? spans(name.span) : name.span}` : "";
   switch (name.kind) {
+    case "super":
+      return `the supernode ${plain(name.node)}${at}`;
     case "input":
       return `the prompt's token embeddings${at}`;
     case "logits":

@@ -1,11 +1,14 @@
 // A circuit on a page of its own: a notebook's output, or a file that is opened without a network. The same map as the
 // app's, without the app: hover, a lock, the size slider, the list.
 import type { components } from "./api";
+import { labelOf } from "./edits";
 import { type Edge, edgeList, measuredWords, ranked, shownEdges, weightOf } from "./graph";
 import { hoverWords, placeOf, targetsOf } from "./hit";
 import { layoutOf, spanWords } from "./layout";
+import { plain } from "./names";
 import { paint, palette, prepared } from "./paint";
 import { DRAWN, groundOf, over, sceneOf } from "./scene";
+import { gathered, held, placed } from "./supernodes";
 import { count, decimal, interval, plural, signed } from "./words";
 
 export type Portable = components["schemas"]["Portable"];
@@ -56,7 +59,8 @@ export function draw(home: HTMLElement, circuit: Portable, start: Partial<Start>
   );
   home.append(page);
 
-  const shown = (): Edge[] => shownEdges(list, now.mode, now.n);
+  const { labels } = circuit;
+  const shown = (): Edge[] => gathered(shownEdges(list, now.mode, now.n), labels.supernodes, now.mode);
   const byToken = () => now.map === "tokens" && circuit.spans.length > 0;
 
   function change(patch: Partial<Start>): void {
@@ -71,17 +75,18 @@ export function draw(home: HTMLElement, circuit: Portable, start: Partial<Start>
     found.ariaPressed = String(now.mode === "circuit");
     ranking.ariaPressed = String(now.mode === "ranking");
     tokens.ariaPressed = String(byToken());
-    slider.value = String(Math.round((STEPS * Math.log(Math.max(1, edges.length))) / Math.log(Math.max(2, most))));
-    slider.ariaValueText = plural(edges.length, "edge");
-    size.textContent = `${plural(edges.length, "edge")} of ${count(circuit.total)}`;
+    slider.value = String(Math.round((STEPS * Math.log(Math.max(1, now.mode === "ranking" ? now.n : held(edges)))) / Math.log(Math.max(2, most))));
+    const many = now.mode === "ranking" ? now.n : list.edges.filter((edge) => edge.circuit).length;
+    slider.ariaValueText = plural(many, "edge");
+    size.textContent = `${plural(many, "edge")} of ${count(circuit.total)}`;
     faithfulness.textContent = now.mode === "ranking" ? measuredWords(circuit.curve, now.n).join("") : ofCircuit(circuit);
-    canvas.ariaLabel = `${byToken() ? "Layers by tokens" : "Layers by heads and MLPs"}: ${plural(edges.length, "edge")} shown. The list of connections says the same in words.`;
+    canvas.ariaLabel = `${byToken() ? "Layers by tokens" : "Layers by heads and MLPs"}: ${plural(held(edges), "edge")} shown. The list of connections says the same in words.`;
     rows.replaceChildren(...edges.slice(0, LISTED).map(row), ...(edges.length > LISTED ? [made("li", { textContent: `and ${count(edges.length - LISTED)} weaker ones` })] : []));
   }
 
   function row(edge: Edge): HTMLElement {
     const place = edge.from.span && ` at ${spanWords(circuit, edge.from.span)}`;
-    const button = made("button", { ariaPressed: String(now.sel === edge.key), onclick: () => change({ sel: now.sel === edge.key ? "" : edge.key }) }, `${edge.from.node} → ${edge.receiver}${place}`);
+    const button = made("button", { ariaPressed: String(now.sel === edge.key), onclick: () => change({ sel: now.sel === edge.key ? "" : edge.key }) }, `${plain(edge.from.node)} → ${plain(edge.receiver)}${place}`);
     return made("li", {}, button, made("span", { textContent: signed(weightOf(edge, now.mode)) }));
   }
 
@@ -91,9 +96,10 @@ export function draw(home: HTMLElement, circuit: Portable, start: Partial<Start>
     const height = Math.max(320, Math.round(Math.min(width * RATIO, 680)));
     Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
     const edges = shown().slice(0, DRAWN);
-    const layout = layoutOf(circuit, width, height, byToken() ? used : null);
-    const scene = sceneOf(layout, edges, { mode: now.mode, sel: now.sel, hover, pins: now.pins, dir: "both", sides: null });
-    paint(prepared(canvas, { width, height }), over(groundOf(circuit, layout), scene), palette(page));
+    const model = layoutOf(circuit, width, height, byToken() ? used : null);
+    const layout = placed(model, labels.supernodes);
+    const scene = sceneOf(layout, edges, { mode: now.mode, sel: now.sel, hover, pins: now.pins, dir: "both", sides: null, called: (node) => labelOf(labels, node) });
+    paint(prepared(canvas, { width, height }), over(groundOf(circuit, model), scene), palette(page));
     targets = targetsOf(scene, edges, layout);
     tip.hidden = !hover;
     if (!hover) return;

@@ -49,6 +49,8 @@ export interface Looks {
   pins: string[];
   dir: string;
   sides: Map<string, Side> | null;
+  /** What a person calls a node. */
+  called?: (node: string) => string;
 }
 
 /** Edges up to which they are curves; beyond, straight lines are as legible and a third of the work. */
@@ -69,7 +71,7 @@ export function sceneOf(layout: Layout, edges: Edge[], looks: Looks): Scene {
   const marks = new Map<string, Mark>();
   const mark = (key: string, at: Point, kind: string, weight: number, on: boolean) => {
     const port = kind === "port";
-    const small = Math.min(layout.row * 0.5, 9);
+    const small = Math.min(layout.row * 0.5, 9) * (kind === "super" ? 1.7 : 1);
     const size = port ? Math.min(small * 0.8, 5) : small * (0.55 + 0.5 * Math.sqrt(weight / strongest));
     const had = marks.get(key);
     const shape = port ? "port" : kind === "mlp" ? "square" : "disc";
@@ -79,7 +81,7 @@ export function sceneOf(layout: Layout, edges: Edge[], looks: Looks): Scene {
       key,
       shape,
       size: Math.max(size, had?.size ?? 0),
-      ink: chosen ? "accent" : "ink",
+      ink: chosen ? "accent" : kind === "super" ? "both" : "ink",
       ring: chosen,
       alpha: on || had?.alpha === 1 ? 1 : 0.25,
     });
@@ -113,7 +115,7 @@ export function sceneOf(layout: Layout, edges: Edge[], looks: Looks): Scene {
     bands: [],
     strokes: [...carried(edges, layout, marks), ...strokes],
     marks: [...marks.values()],
-    labels: nodeLabels([...marks.values()], curved ? LABELS : LABELS / 4),
+    labels: nodeLabels([...marks.values()], curved ? LABELS : LABELS / 4, looks.called ?? (() => "")),
   };
 }
 
@@ -209,13 +211,15 @@ function axis(run: Drawn, layout: Layout): Label[] {
 export const cut = (text: string, letters: number): string => (text.length <= letters ? text : `${text.slice(0, Math.max(1, Math.floor(letters) - 1))}…`);
 
 /** Names beside the nodes, the largest first; one that would cover another is left to its hover. */
-function nodeLabels(marks: Mark[], most: number): Label[] {
+function nodeLabels(marks: Mark[], most: number, called: (node: string) => string): Label[] {
   const taken: { left: number; right: number; y: number }[] = marks.map((mark) => ({ left: mark.x - mark.size, right: mark.x + mark.size, y: mark.y }));
   const placed: Label[] = [];
   const free = (left: number, right: number, y: number) => !taken.some((box) => left < box.right && right > box.left && Math.abs(box.y - y) < 11);
   for (const mark of [...marks].sort((a, b) => Number(b.ring) - Number(a.ring) || b.size - a.size).slice(0, most)) {
     if (mark.alpha < 1 && !mark.ring) continue;
-    const text = mark.shape === "port" ? parse(mark.key.replace(/@.*/, "")).reads : mark.key.replace(/@.*/, "");
+    const node = mark.key.replace(/@.*/, "");
+    const own = called(node);
+    const text = mark.shape === "port" ? parse(node).reads : own ? `${node}: ${cut(own, 28)}` : node.replace(/^\*/, "");
     const wide = text.length * 6.4;
     for (const left of [mark.x + mark.size + 3, mark.x - mark.size - 3 - wide]) {
       if (!free(left, left + wide, mark.y)) continue;

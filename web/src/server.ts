@@ -9,6 +9,8 @@ export type RunList = Schemas["RunList"];
 export type Run = Schemas["Run"];
 export type Verification = Schemas["VerificationResult"];
 export type ByCondition = Schemas["ByCondition"];
+export type Labels = Schemas["Labels"];
+export type Portable = Schemas["Portable"];
 export type Row = Record<string, unknown>;
 
 /** What the server, or the way to it, says went wrong. */
@@ -16,6 +18,7 @@ export class ApiError extends Error {
   constructor(
     readonly said: string,
     readonly advice: string,
+    readonly status = 0,
   ) {
     super(said);
   }
@@ -28,7 +31,7 @@ export async function request(path: string, init?: RequestInit): Promise<Respons
   if (!response.ok) {
     const problem: Partial<Schemas["Problem"]> = await response.json().catch(() => ({}));
     const said = problem.got ? `Expected ${problem.expected}; got ${problem.got}.` : (problem.detail ?? response.statusText);
-    throw new ApiError(said, problem.do ?? "");
+    throw new ApiError(said, problem.do ?? "", response.status);
   }
   return response;
 }
@@ -39,6 +42,16 @@ const run = (id: string) => `runs/${encodeURIComponent(id)}`;
 
 export const fetchRuns = () => json<RunList>("runs");
 export const fetchRun = (id: string) => json<Run>(run(id));
+export const fetchPortable = (id: string) => json<Portable>(`${run(id)}/portable`);
+export async function fetchLabels(id: string): Promise<{ labels: Labels; etag: string }> {
+  const response = await request(`${run(id)}/labels`);
+  return { labels: (await response.json()) as Labels, etag: response.headers.get("etag") ?? "" };
+}
+/** Saves them if they are still those that were read; gives their new entity tag. */
+export async function saveLabels(id: string, labels: Labels, etag: string): Promise<string> {
+  const headers = { "content-type": "application/json", "if-match": etag };
+  return (await request(`${run(id)}/labels`, { method: "PUT", headers, body: JSON.stringify(labels) })).headers.get("etag") ?? "";
+}
 export const fetchVerifications = (id: string) => json<Verification[]>(`${run(id)}/verifications`);
 export async function fetchEdges(id: string) {
   const table = await columns(`${run(id)}/edges`);

@@ -12,6 +12,7 @@ from wheatstone.studio._guard import LOOPBACK, Guard, Limits
 from wheatstone.studio._jobs import Jobs
 from wheatstone.studio._jobs_foreman import Bounds
 from wheatstone.studio._jobs_routes import router as jobs_router
+from wheatstone.studio._labels import router as labels
 from wheatstone.studio._library import Library
 from wheatstone.studio._problems import add_handlers
 from wheatstone.studio._routes import router
@@ -51,6 +52,7 @@ def create_app(
     app.state.jobs = jobs or Jobs(library, bounds=Bounds(paths=token is None))
     app.include_router(router)
     app.include_router(jobs_router)
+    app.include_router(labels)
     add_handlers(app)
     app.add_middleware(Guard, hosts=hosts, token=token, limits=limits)
     if (built / "index.html").is_file():

@@ -9,6 +9,7 @@ from typing import Any
 from wheatstone.runs import sound
 from wheatstone.studio import _schema as schema
 from wheatstone.studio._detail import run_document, verifications
+from wheatstone.studio._labels import read_labels
 from wheatstone.studio._tables import edge_columns, kept_edges, named_table
 
 MOST = 2_500
@@ -47,6 +48,7 @@ def portable_run(run: Path, limit: int = MOST) -> schema.Portable:
         faithfulness=measured.faithfulness,
         n=measured.n,
         interval=measured.ci95.faithfulness,
+        labels=read_labels(run),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -13,11 +14,15 @@ from wheatstone._errors import RequestError, RunError, WheatstoneError
 from wheatstone.studio._schema import Problem
 
 MEDIA_TYPE = "application/problem+json"
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"description": words, "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-    for status, words in {404: "not there, or not readable", 422: "the request is wrong"}.items()
-}
-"""For the OpenAPI schema."""
+
+
+def described(statuses: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
+    """Errors and when they come, for the OpenAPI schema."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": words, "content": content} for status, words in statuses.items()}
+
+
+RESPONSES = described({404: "not there, or not readable", 422: "the request is wrong"})
 
 
 def problem(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from collections import Counter
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 
 class _Frozen(BaseModel):
@@ -187,6 +190,58 @@ class VerificationResult(_Frozen):
     prompts: list[PromptReadings]
 
 
+Node = Annotated[str, Field(pattern=r"^(a\d{1,4}\.h\d{1,4}|m\d{1,4}(\.[ne]\d{1,7})?|input)$")]
+Short = Annotated[str, Field(min_length=1, max_length=80)]
+Name = Annotated[str, Field(pattern=r"^[^<>@|*\s]([^<>@|*]*[^<>@|*\s])?$", max_length=60)]
+"""Of a supernode; the signs that names of nodes and addresses of views are made with are not in it."""
+
+
+class _Written(_Frozen):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Label(_Written):
+    """What a person calls a node."""
+
+    node: Node
+    text: Short
+
+
+class Supernode(_Written):
+    """Nodes that are drawn as one."""
+
+    name: Name
+    members: list[Node] = Field(min_length=2, max_length=500)
+
+
+class NamedView(_Written):
+    """A view of the run, to come back to."""
+
+    name: Short
+    query: str = Field(max_length=4000, description="the address behind its question mark, without the run")
+
+
+class Labels(_Written):
+    """What a person wrote on a run's map. A node has one label at most, and is in one supernode at most."""
+
+    format: Literal["wheatstone.labels/1"] = "wheatstone.labels/1"
+    labels: list[Label] = Field(default=[], max_length=2000)
+    supernodes: list[Supernode] = Field(default=[], max_length=200)
+    views: list[NamedView] = Field(default=[], max_length=200)
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Labels:
+        for what, names in {
+            "label of a node": [label.node for label in self.labels],
+            "supernode": [supernode.name for supernode in self.supernodes],
+            "member of supernodes": [node for supernode in self.supernodes for node in supernode.members],
+            "view": [view.name for view in self.views],
+        }.items():
+            if twice := next((name for name, times in Counter(names).items() if times > 1), None):
+                raise ValueError(f"each {what} once; {twice} is there twice")
+        return self
+
+
 class CurvePoint(_Frozen):
     """A circuit of a size, run."""
 
@@ -216,6 +271,7 @@ class Portable(_Frozen):
     faithfulness: float | None = Field(description="of the circuit; null where it was not measured")
     n: int = Field(description="prompts it was measured on")
     interval: Interval | None
+    labels: Labels = Labels()
 
 
 class About(_Frozen):

@@ -1,0 +1,86 @@
+// What a person wrote on a run: kept in the run's folder, or in this browser for an example, which is read-only.
+import { useCallback, useEffect, useRef, useState } from "react";
+import type { Edit } from "./edits";
+import { ApiError, fetchLabels, type Labels, type Run, saveLabels } from "./server";
+
+export interface Notes {
+  labels: Labels;
+  /** What went wrong, in words; "" for nothing. */
+  trouble: string;
+  /** A change that is not saved, for another tab wrote first. */
+  waiting: Edit | null;
+  change: (edit: Edit) => void;
+  drop: () => void;
+}
+
+const NONE: Labels = { format: "wheatstone.labels/1", labels: [], supernodes: [], views: [] };
+const key = (run: Run) => `labels of ${run.id}`;
+
+function stored(run: Run): Labels {
+  try {
+    return { ...NONE, ...(JSON.parse(localStorage.getItem(key(run)) ?? "{}") as Partial<Labels>) };
+  } catch {
+    return NONE;
+  }
+}
+
+export function useLabels(run: Run): Notes {
+  const [labels, setLabels] = useState<Labels>(NONE);
+  const [trouble, setTrouble] = useState("");
+  const [waiting, setWaiting] = useState<Edit | null>(null);
+  const read = useRef({ labels: NONE, etag: "" });
+  const line = useRef<Promise<void>>(Promise.resolve()); // one save after the other
+
+  const fetched = useCallback(async () => {
+    read.current = await fetchLabels(run.id);
+    setLabels(read.current.labels);
+  }, [run.id]);
+
+  useEffect(() => {
+    setTrouble("");
+    setWaiting(null);
+    setLabels(NONE);
+    if (!run.example) {
+      line.current = fetched().catch((error: unknown) => setTrouble(words(error)));
+      return;
+    }
+    const reread = () => setLabels(stored(run));
+    reread();
+    addEventListener("storage", reread);
+    return () => removeEventListener("storage", reread);
+  }, [run.id]);
+
+  const change = (edit: Edit) => {
+    if (run.example) {
+      const next = edit(stored(run));
+      try {
+        localStorage.setItem(key(run), JSON.stringify(next));
+      } catch (error) {
+        setTrouble(words(error));
+      }
+      setLabels(next);
+      return;
+    }
+    line.current = line.current.then(async () => {
+      const next = edit(read.current.labels);
+      try {
+        read.current = { labels: next, etag: await saveLabels(run.id, next, read.current.etag) };
+        setLabels(next);
+        setWaiting(null);
+        setTrouble("");
+      } catch (error) {
+        setTrouble(words(error));
+        if (!(error instanceof ApiError) || error.status !== 412) return;
+        setWaiting(() => edit);
+        await fetched().catch((again: unknown) => setTrouble(words(again)));
+      }
+    });
+  };
+  const drop = () => {
+    setWaiting(null);
+    setTrouble("");
+  };
+  return { labels, trouble, waiting, change, drop };
+}
+
+const words = (error: unknown): string => (error instanceof ApiError ? `${error.said} ${error.advice}` : String(error));

@@ -1,0 +1,79 @@
+// A view as an attribution graph in the schema that Neuronpedia and circuit-tracer read. It knows features of transcoders;
+// ours are heads and MLPs, which have no feature page there: they are named in `clerp`.
+import { type Edge, moves, weightOf } from "./graph";
+import { labelOf } from "./edits";
+import { spanWords } from "./layout";
+import { inWords, parse } from "./names";
+import type { Labels, Run } from "./server";
+import type { View } from "./view";
+
+interface Node {
+  node_id: string;
+  feature: number;
+  layer: string;
+  ctx_idx: number;
+  feature_type: string;
+  jsNodeId: string;
+  clerp: string;
+}
+
+export function neuronpedia(run: Run, edges: Edge[], view: View, labels: Labels, about: string): object {
+  const prompt = run.prompts[0]!;
+  const { layers, heads } = run.model;
+  const place = (span: string): number => Math.max(...(run.spans.find((known) => known.name === span)?.positions ?? []), -1);
+  const at = (span: string): number => (place(span) >= 0 ? place(span) : prompt.last);
+  const nodes = new Map<string, Node>();
+  const links = new Map<string, number>();
+  const node = (component: string, ctx_idx: number): string => {
+    const name = parse(component);
+    // Rows as in circuit-tracer: embeddings, layers, and the logits one above the last.
+    const layer = name.kind === "input" ? "E" : name.kind === "logits" ? String(layers + 1) : String(name.layer);
+    const feature = name.kind === "head" ? name.index : name.kind === "mlp" ? heads + name.index : 0;
+    const node_id = `${layer}_${feature}_${ctx_idx}`;
+    const feature_type = { input: "embedding", logits: "logit", head: "attention head", mlp: "mlp" }[name.kind as "input"];
+    const called = labelOf(labels, component);
+    const clerp = name.kind === "logits" ? `Output “${prompt.answers[0] ?? ""}”${prompt.distractors[0] ? ` − “${prompt.distractors[0]}”` : ""}` : `${component}: ${called || inWords(component)}`;
+    nodes.set(node_id, { node_id, feature, layer, ctx_idx, feature_type, jsNodeId: `${layer}_${feature}-${ctx_idx}`, clerp });
+    return node_id;
+  };
+  const writers = Map.groupBy(edges, (edge) => edge.from.node);
+  for (const edge of edges) {
+    const here = at(edge.from.span);
+    const source = node(edge.from.node, here);
+    for (const reader of edge.into.length > 1 ? edge.into.filter((name) => writers.has(name)) : edge.into) {
+      // Keys and values are read wherever their head stands further on; all else stays in its place.
+      const places = edge.to.kind === "logits" ? [prompt.last] : moves(edge) ? [...new Set((writers.get(reader) ?? []).map((written) => at(written.from.span)))].filter((ctx) => ctx >= here) : [here];
+      for (const ctx of places.length ? places : [here]) {
+        const key = `${source} ${node(reader, ctx)}`;
+        links.set(key, (links.get(key) ?? 0) + weightOf(edge, view.mode));
+      }
+    }
+  }
+  const ids = (component: string): string[] => [...nodes.values()].filter((known) => known.clerp.startsWith(`${component}:`)).map((known) => known.node_id);
+  return {
+    metadata: {
+      slug: `${run.model.id}-${run.title}`.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, ""),
+      scan: run.model.id,
+      transcoder_list: [],
+      prompt_tokens: prompt.tokens,
+      prompt: prompt.prompt,
+      info: {
+        description: `${about} Nodes are attention heads and MLPs, not features.${run.spans.length ? ` Positions are those of ${run.spans.map((span) => spanWords(run, span.name)).join(", ")}.` : " Positions were not told apart: every node stands at the last token."} A link's weight is ${view.mode === "circuit" && edges[0]?.effect != null ? "the faithfulness lost without that edge" : "an estimated score"}, summed over a head's query, key and value inputs.`,
+        generator: { name: "Wheatstone", version: run.versions.wheatstone ?? "" },
+        create_time_ms: Date.parse(run.created),
+      },
+    },
+    qParams: {
+      pinnedIds: view.pins.filter((pin) => !pin.includes(">")).flatMap((pin) => ids(parse(pin).node)),
+      supernodes: labels.supernodes.map(({ name, members }) => [name, ...members.flatMap(ids)]).filter((known) => known.length > 2),
+      linkType: "both",
+      clickedId: (view.sel && !view.sel.includes(">") && ids(parse(view.sel).node)[0]) || "",
+      sg_pos: "",
+    },
+    nodes: [...nodes.values()],
+    links: [...links].map(([key, weight]) => {
+      const [source, target] = key.split(" ");
+      return { source, target, weight };
+    }),
+  };
+}
