@@ -28,7 +28,10 @@ FRANCE = [
 DISCOVER = {
     "a-fact": FRANCE,
     "a-fact-by-token": [*FRANCE, "--positions", "each", "--method", "re-ranked"],
-    "a-relation": ["--task", "facts/country_capital", "--size", "10"],
+    "a-relation": [
+        *("--task", "facts/country_capital", "--size", "12"),
+        *("--method", "re-ranked", "--faithfulness", "0.85"),
+    ],
     "indirect-object": ["--task", "ioi", "--size", "10", "--method", "re-ranked", "--faithfulness", "0.8"],
     "a-or-an": ["--task", "a-an", "--size", "16"],
 }
