@@ -16,7 +16,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from functools import cache
 from statistics import fmean
 from typing import Any
 
@@ -45,12 +44,12 @@ def compare(methods: Sequence[str]) -> None:
     model = load_model("smollm2-135m")
     known = {(line["method"], line["case"]) for line in lines(RESULTS)}
     cases = one_of_each(model)
-    for at, case in enumerate(cases):
+    for at, (case, _) in enumerate(cases):
         missing = [name for name in methods if (name, case.name) not in known]
         if not missing:
             continue
-        beside = {"neighbour": neighbours_of(model, case), "elsewhere": [plain_pair(model, cases[at - 1].request)]}
-        before = {pair.prompt: edges_of(model, pair) for pairs in beside.values() for pair in pairs if pair}
+        beside = {"neighbour": neighbours_of(model, case), "elsewhere": [cases[at - 1][1]]}
+        before = {pair.prompt: edges_of(model, pair) for pairs in beside.values() for pair in pairs}
         for method in missing:
             started = time.process_time()
             edit = make_edit(model, case.request, method, layer=LAYER)
@@ -61,7 +60,7 @@ def compare(methods: Sequence[str]) -> None:
             line["first"] = min((row.layer for row in ranks if row.rank == 1), default=None)
             with edit.applied(model):
                 line["kept_beside"] = {
-                    name: [jaccard(before[pair.prompt], edges_of(model, pair)) for pair in pairs if pair]
+                    name: [jaccard(before[pair.prompt], edges_of(model, pair)) for pair in pairs]
                     for name, pairs in beside.items()
                 }
             line["processor_seconds"] = round(time.process_time() - started, 1)
@@ -70,16 +69,15 @@ def compare(methods: Sequence[str]) -> None:
             print(method, case.name, f"{line['processor_seconds']} s", flush=True)
 
 
-def one_of_each(model: ResidualModel) -> list[Case]:
-    """The first case of each relation that has a counterfactual of its own length."""
-    found: dict[str, Case] = {}
+def one_of_each(model: ResidualModel) -> list[tuple[Case, PromptPair]]:
+    """The first case of each relation that has a counterfactual of its length, and what the plain model is asked."""
+    found: dict[str, tuple[Case, PromptPair]] = {}
     for case in by_turn(relation_cases(model, RELATIONS, 3)):
-        if case.group not in found and plain_pair(model, case.request):
-            found[case.group] = case
+        if case.group not in found and (pair := plain_pair(model, case.request)):
+            found[case.group] = case, pair
     return list(found.values())
 
 
-@cache
 def plain_pair(model: ResidualModel, request: EditRequest) -> PromptPair | None:
     """What the plain model is asked, answer and distractor both its own; None without a counterfactual."""
     try:
