@@ -9,7 +9,7 @@ from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter
 from wheatstone.circuits import Circuit
 from wheatstone.discovery import DiscoverySettings
-from wheatstone.figures import render_all, render_explanation, report_html
+from wheatstone.figures import render_explanation, report_html
 from wheatstone.lenses import NodeChange, next_token_change
 from wheatstone.models import ResidualModel, load_model
 from wheatstone.runs import (
@@ -94,12 +94,11 @@ class Work:
         model, pairs = self._load(asked.model, report), [_pair(asked.pair)]
         plan_discovery(model, pairs, settings, timed=False).check()
         found = run_discovery(model, pairs, settings, report=report)
+        # No figures and no report: the app draws what it shows, and `export` makes them when they are wanted.
         with new_run(out) as folder:
             found.save(folder)
             (folder / "explain").mkdir()
             explain_run(folder, folder / "explain", ExplainSettings(_SHOWN), model=model, report=report)
-            (folder / "explain.html").write_text(render_explanation(folder, folder / "explain", report), "utf-8")
-            render_all(folder, report)
         catalogue_add(out)
 
     def _verify(self, asked: Verify, run: Path, report: Reporter) -> None:
