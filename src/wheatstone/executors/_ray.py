@@ -91,6 +91,7 @@ class RayExecutor:
         waiting: dict[Any, tuple[Any, Shard | None]] = {}
         """What is awaited, of which actor: a shard, or its start."""
         idle: list[Any] = []
+        finished = deque[Done]()
 
         def begin() -> None:
             actor = kind.remote(source, self.threads)
@@ -99,10 +100,13 @@ class RayExecutor:
         for _ in range(workers):
             begin()
         try:
-            while queue or any(shard is not None for _, shard in waiting.values()):
+            while queue or finished or any(shard is not None for _, shard in waiting.values()):
                 while queue and idle:
                     actor, shard = idle.pop(), queue.popleft()
                     waiting[actor.run.remote(shard)] = (actor, shard)
+                if finished:  # now that no actor waits while it is written
+                    yield finished.popleft()
+                    continue
                 report("workers at work", sum(shard is not None for _, shard in waiting.values()), workers)
                 (first,), _ = ray.wait(list(waiting), num_returns=1)
                 actor, shard = waiting.pop(first)
@@ -117,7 +121,7 @@ class RayExecutor:
                         if lost[shard.name] < ATTEMPTS:
                             queue.appendleft(shard)
                         else:
-                            yield Done(shard.name, {}, LOST)
+                            finished.append(Done(shard.name, {}, LOST))
                         continue
                     failed += 1
                     if failed == ATTEMPTS * workers:
@@ -130,7 +134,7 @@ class RayExecutor:
                     failed = 0
                     idle.append(actor)
                     if done is not None:
-                        yield done
+                        finished.append(done)
         finally:
             for actor in [*idle, *(actor for actor, _ in waiting.values())]:
                 ray.kill(actor)  # else they would finish what is in hand first
