@@ -25,6 +25,7 @@ from wheatstone.editing._evaluate import score_rows as score_rows
 from wheatstone.editing._generation import continuations as continuations
 from wheatstone.editing._methods import METHODS as METHODS
 from wheatstone.editing._methods import make_edit as make_edit
+from wheatstone.editing._passes import Site as Site
 from wheatstone.editing._request import EditRequest as EditRequest
 from wheatstone.editing._statistics import KeyStatistics as KeyStatistics
 from wheatstone.editing._statistics import key_statistics as key_statistics
@@ -67,6 +68,7 @@ __all__ = [
     "LowRank",
     "Probe",
     "ScoreRow",
+    "Site",
     "Steering",
     "Trace",
     "TraceRow",

@@ -16,6 +16,7 @@ from wheatstone._progress import Reporter, silent
 from wheatstone.editing import (
     SITES,
     EditRequest,
+    Site,
     Trace,
     TraceRow,
     TracingSettings,
@@ -159,7 +160,7 @@ def run_trace(
         PromptError: a prompt has no subject.
     """
     settings.check(model.graph.layers)
-    chosen = [site for site in SITES if sites.count(site)]
+    chosen: list[Site] = [site for site in SITES if sites.count(site)]
     if not chosen or len(set(sites)) != len(chosen):
         raise RequestError(
             expected=f"sites out of {', '.join(SITES)}", got=", ".join(sites) or "none", do="choose some of these"
