@@ -276,7 +276,7 @@ def test_pictures_of_the_guide(
     """`STUDIO_PICTURES=docs/images` keeps them; otherwise they are only made."""
     page = browser.new_page(viewport={"width": width, "height": height})
     page.set_default_timeout(20_000)
-    page.add_init_script(f"localStorage.setItem('theme', '{'dark' if 'dark' in name else 'light'}')")
+    page.add_init_script(f"localStorage.tour = 'taken', localStorage.theme = '{'dark' if 'dark' in name else 'light'}'")
     ready(page, address, query)
     folder = Path(os.environ.get("STUDIO_PICTURES", tmp_path))
     page.wait_for_load_state("networkidle")
