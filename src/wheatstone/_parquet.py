@@ -26,7 +26,8 @@ def read_parquet(path: Path, *, columns: Sequence[str] | None = None, filters: A
     with readable():
         with pq.ParquetFile(path) as file:
             check_size(file)
-        table = pq.read_table(path, columns=columns, filters=filters, partitioning=None)
+        none: Any = None  # a folder's name is no column; pyarrow's types know only names of ways
+        table = pq.read_table(path, columns=columns, filters=filters, partitioning=none)
         table.validate(full=True)
     if lacking := sorted(set(columns or ()) - set(table.column_names)):
         raise ValueError(f"no column {', '.join(lacking)}")
