@@ -3,9 +3,9 @@
     python fuzz/fuzz_readers.py [--seconds 60] [--seed 0] [--only edit …] [--drawing]
     python fuzz/fuzz_readers.py --atheris -- [libFuzzer options, such as -max_total_time=60]
 
-The first is blind: it mutates one file of a finished run, or of another format, at random. `--atheris` lets coverage
-lead (PyPI `atheris`, Linux, not among the development dependencies) over the readers that are plain Python and take
-bytes: JSON, circuits, compressed files and archives. Exit code 1 if anything was found; the seed of each find is
+The first mutates one file of a finished run, or of another format, at random. `--atheris` lets libFuzzer draw the bytes
+(PyPI `atheris`, Linux, not among the development dependencies) for the readers that are plain Python and take bytes:
+JSON, circuits, compressed files and archives; these are not instrumented, so that coverage does not lead it. Exit code 1 if anything was found; the seed of each find is
 printed, and `--seed N --seconds 0` does it again.
 """
 

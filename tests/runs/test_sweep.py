@@ -148,3 +148,17 @@ def test_processes_find_what_one_finds(model: ResidualModel, pairs: Path, tmp_pa
     for name, executor in (("here", LocalExecutor(1)), ("there", ProcessExecutor(2))):
         run_sweep(model, asked(pairs), tmp_path / name, executor=executor)
     assert stopped.same_bytes(tmp_path / "here") == stopped.same_bytes(tmp_path / "there")
+
+
+def test_a_list_that_was_tampered_with_reaches_nothing_outside(
+    model: ResidualModel, pairs: Path, tmp_path: Path
+) -> None:
+    out, victim = tmp_path / "sweep", tmp_path / "letters"
+    run_sweep(model, SweepSettings((str(pairs),), known=None), out)
+    victim.mkdir()
+    (victim / "dear.txt").write_text("dear")
+    listed = json.loads((out / "pairs.json").read_text())
+    (out / "pairs.json").write_text(json.dumps({"../../letters": next(iter(listed.values()))}))
+    with pytest.raises(RunError, match=r"letters.*do not trust"):
+        run_sweep(model, SweepSettings((str(pairs),), known=None), out)
+    assert (victim / "dear.txt").read_text() == "dear"

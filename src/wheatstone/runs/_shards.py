@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from contextlib import closing
@@ -22,6 +23,7 @@ from wheatstone._version import __version__
 from wheatstone.executors import Done, Executor, Shard
 from wheatstone.models import ResidualModel
 from wheatstone.runs._folder import damaged_files, read_json, write_hashes, write_json
+from wheatstone.runs._sound import sound
 
 _LIST, _ABOUT = "shards.json", "shard.json"
 
@@ -48,8 +50,16 @@ def run_shards(
         Those that were refused, with the reason. They are tried again by the next start.
 
     Raises:
+        RunError: a name that is no folder's name, such as of a list that was tampered with.
         ComputationError: a file could not be written; what is finished stays.
     """
+    for shard in shards:
+        if re.search(r"^\.|^$|[/\\\0]", shard.name):
+            raise RunError(
+                expected="a folder's name for each piece of work",
+                got=repr(shard.name),
+                do="if you did not write this folder yourself, do not trust it; choose another --out",
+            )
     keys = {shard.name: shard_key(model, shard) for shard in shards}
     write_json(out / _LIST, {"folder": folder, "shards": keys})
     missing = [shard for shard in shards if not _is_done(out / folder / shard.name, keys[shard.name])]
@@ -101,17 +111,23 @@ def shard_key(model: ResidualModel, shard: Shard) -> str:
 
 
 def shard_cost(folder: Path) -> dict[str, float]:
-    """`seconds` and `processor_seconds` of a finished shard."""
-    about = read_json(folder, _ABOUT)
-    return {name: about[name] for name in ("seconds", "processor_seconds")}
+    """`seconds` and `processor_seconds` of a finished shard.
+
+    Raises:
+        RunError: its file is missing or damaged.
+    """
+    with sound(folder):
+        about = read_json(folder, _ABOUT)
+        return {name: float(about[name]) for name in ("seconds", "processor_seconds")}
 
 
 def shards_done(out: Path) -> tuple[int, int] | None:
     """How many shards of a folder are done, and how many there are; None where the work has no shards."""
     if not (out / _LIST).is_file():
         return None
-    listed: dict[str, Any] = read_json(out, _LIST)
-    return sum((out / listed["folder"] / name).is_dir() for name in listed["shards"]), len(listed["shards"])
+    with sound(out):
+        listed: dict[str, Any] = read_json(out, _LIST)
+        return sum((out / listed["folder"] / name).is_dir() for name in listed["shards"]), len(listed["shards"])
 
 
 def damaged_shards(out: Path) -> list[str]:
@@ -120,8 +136,9 @@ def damaged_shards(out: Path) -> list[str]:
     Raises:
         RunError: the work has no shards.
     """
-    listed: dict[str, Any] = read_json(out, _LIST)
-    folders = [Path(listed["folder"]) / name for name in listed["shards"]]
+    with sound(out):
+        listed: dict[str, Any] = read_json(out, _LIST)
+        folders = [Path(listed["folder"]) / name for name in listed["shards"]]
     return [
         (folder / name).as_posix()
         for folder in folders
