@@ -5,8 +5,8 @@
 
 The first mutates one file of a finished run, or of another format, at random. `--atheris` lets libFuzzer draw the bytes
 (PyPI `atheris`, Linux, not among the development dependencies) for the readers that are plain Python and take bytes:
-JSON, circuits, compressed files and archives; these are not instrumented, so that coverage does not lead it. Exit code 1 if anything was found; the seed of each find is
-printed, and `--seed N --seconds 0` does it again.
+JSON, circuits, compressed files and archives; these are not instrumented, so that coverage does not lead it. Exit code
+1 if anything was found; the seed of each find is printed, and `--seed N --seconds 0` does it again.
 """
 
 from __future__ import annotations
