@@ -77,7 +77,7 @@ def points(model_folder: str, folder: Path) -> None:
     assert end_of(forked(lambda: work("quiet"))) == 0
     every = int((folder / "quiet.seen").read_text())
     killed = 0
-    for number in range(8):
+    for number in range(4):
         name = f"killed{number}"
         for at in [draw.randrange(1, every) for _ in range(draw.randrange(1, 9))]:
             killed += end_of(forked(lambda name=name, at=at: work(name, at))) == -signal.SIGKILL

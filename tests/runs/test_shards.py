@@ -215,7 +215,7 @@ def test_killed_at_random_points_the_bytes_are_the_same(model: ResidualModel, tm
     assert (process.returncode, err) == (0, "")
     found = json.loads(out)
     assert found["operations"] > 12 * 5
-    assert found["killed"] > 8
+    assert found["killed"] > 4
 
 
 def test_whoever_began_the_work_is_stopped(model: ResidualModel, tmp_path: Path) -> None:

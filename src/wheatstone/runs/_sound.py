@@ -37,12 +37,20 @@ def check_manifest(run: Path, manifest: dict[str, Any]) -> None:
     Raises:
         RunError: a field is missing or of another type.
     """
-    required = {"verb": str, "created": str, "model": dict, "settings": dict, "prompts": list}
-    optional = {"versions": dict, "timings": dict, "notes": list, "seed": int, "evaluations": int, "title": str}
+    required = {"verb": str, "created": str, "model": dict, "settings": dict}
+    optional = {
+        "prompts": list,
+        "versions": dict,
+        "timings": dict,
+        "notes": list,
+        "seed": int,
+        "evaluations": int,
+        "title": str,
+    }
     wrong = [name for name, kind in required.items() if not isinstance(manifest.get(name), kind)]
     wrong += [name for name, kind in optional.items() if name in manifest and not isinstance(manifest[name], kind)]
     if not wrong:
-        model, prompts = manifest["model"], manifest["prompts"]
+        model, prompts = manifest["model"], manifest.get("prompts", [])
         texts = {"id", *({"sha256", "family", "dtype", "device"} & model.keys())}
         wrong += [f"model.{name}" for name in sorted(texts) if not isinstance(model.get(name), str)]
         if not all(isinstance(row, dict) and isinstance(row.get("prompt"), str) for row in prompts):

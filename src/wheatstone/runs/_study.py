@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -18,7 +17,8 @@ from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit
 from wheatstone.executors import Executor, LocalExecutor
 from wheatstone.models import ResidualModel
-from wheatstone.runs._folder import FORMAT, read_json, write_hashes, write_json
+from wheatstone.runs._folder import read_json, write_hashes, write_json
+from wheatstone.runs._manifest import manifest_without_prompts
 from wheatstone.runs._resumable import alone_in, open_resumable
 from wheatstone.runs._shards import run_shards, shard_cost
 from wheatstone.runs._study_find import gain_kept
@@ -179,14 +179,6 @@ def _manifest(
     model: ResidualModel, identity: dict[str, Any], document: dict[str, Any], seconds: dict[str, float]
 ) -> dict[str, Any]:
     rows = document["relations"]
-    return {
-        "format": FORMAT,
-        "verb": "study",
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        **identity,
-        "model": identity["model"] | {"family": model.family.name, "device": model.device.type},
-        "settings": identity["settings"] | {"task": f"{len(rows)} relations"},
-        "seed": identity["settings"]["seed"],
-        "evaluations": sum(row["evaluations"] for row in rows),
-        "timings": seconds,
-    }
+    settings = identity["settings"] | {"task": f"{len(rows)} relations"}
+    manifest = manifest_without_prompts(model, "study", settings, seed=settings["seed"], seconds=seconds)
+    return manifest | {"evaluations": sum(row["evaluations"] for row in rows)}
