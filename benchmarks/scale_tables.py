@@ -94,7 +94,7 @@ def tables(found: dict[str, Line]) -> str:
             f"{len(line['rows'])} points: {shapes} shapes of 4 to 16 layers and 2 to 16 heads, d_model 256; 1 or "
             f"4 prompts of 16 or 64 tokens. {_state(line)}",
         ]
-    return "\n\n".join(parts)
+    return "\n\n".join(parts).replace("|\n\n|", "|\n|")  # rows follow their heading
 
 
 def _state(line: Line) -> str:
