@@ -229,7 +229,7 @@ def _path(model: ResidualModel, layer: int, tokens: int) -> Path | None:
     """Nowhere for a model without a hash, such as one wrapped in memory."""
     if not model.sha256:
         return None
-    precision = str(model.dtype).removeprefix("torch.")
+    precision = model.precision
     return home() / "editing" / model.sha256 / f"keys-{layer}-{tokens}-{precision}.safetensors"
 
 

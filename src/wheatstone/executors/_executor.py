@@ -95,7 +95,7 @@ class ModelSource:
     @classmethod
     def of(cls, model: ResidualModel) -> ModelSource:
         """Of a loaded model."""
-        return cls(model.id, model.sha256, str(model.dtype).removeprefix("torch."), model.device.type)
+        return cls(model.id, model.sha256, model.precision, model.device.type)
 
     def load(self) -> ResidualModel:
         """Loads it; weights in their stored dtype are shared with other processes of the machine.

@@ -14,7 +14,6 @@ from wheatstone.figures._edit_trace import trace_chart
 from wheatstone.figures._layer_axis import banded
 from wheatstone.figures._load import Row
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
-from wheatstone.figures._render import png_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._theme import BLUE, ORANGE, SOFT, finished, of_rows
 from wheatstone.figures._words import count, decimal, percent, probability
@@ -55,14 +54,7 @@ def render_trace(run: Path) -> list[Path]:
         PagePicture("trace", Picture.of(trace_chart(rows, f"Where {name} is recalled")), _MAPS),
         PagePicture("trace-lines", Picture.of(trace_lines_chart(rows, name, summary)), _LINES),
     ]
-    folder = run / "figures"
-    folder.mkdir(exist_ok=True)
-    written: list[Path] = []
-    for picture in pictures:
-        svg, png = folder / f"{picture.name}.svg", folder / f"{picture.name}.png"
-        svg.write_text(picture.drawn.svg, encoding="utf-8")
-        png.write_bytes(png_of(picture.drawn.svg))
-        written += [svg, png]
+    written = [path for picture in pictures for path in picture.drawn.save(run / "figures", picture.name)]
     prompts = read_parquet(run / "prompts.parquet").to_pylist()
     columns = (("prompt", False), ("subject", False), ("answer", False), ("clean", True), ("blurred", True))
     table = PageTable(

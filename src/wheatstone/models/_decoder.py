@@ -81,6 +81,11 @@ class Decoder:
         return self.module.dtype
 
     @property
+    def precision(self) -> str:
+        """The same by the name that `load_model` takes."""
+        return str(self.dtype).removeprefix("torch.")
+
+    @property
     def d_model(self) -> int:
         """Width of the residual stream."""
         return int(self.module.config.get_text_config().hidden_size)

@@ -83,7 +83,7 @@ def manifest_without_prompts(
             "heads": model.graph.heads,
             "kv_groups": model.graph.kv_groups,
             "d_model": model.d_model,
-            "dtype": str(model.dtype).removeprefix("torch."),
+            "dtype": model.precision,
             "device": model.device.type,
         },
         "settings": dict(settings),

@@ -79,7 +79,7 @@ class ScanSettings:
                 "id": model.id,
                 "family": model.family.name,
                 "sha256": model.sha256,
-                "dtype": str(model.dtype).removeprefix("torch."),
+                "dtype": model.precision,
             },
             "settings": asdict(self) | {"texts": list(self.texts), "layers": list(self.which(model))},
         }

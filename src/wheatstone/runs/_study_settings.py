@@ -98,7 +98,7 @@ class StudySettings:
         """Everything that results depend on: a study goes on only in a folder where this is the same."""
         return {
             "wheatstone": __version__,
-            "model": {"id": model.id, "sha256": model.sha256, "dtype": str(model.dtype).removeprefix("torch.")},
+            "model": {"id": model.id, "sha256": model.sha256, "dtype": model.precision},
             "settings": asdict(self) | {"relations": list(self.relations)},
         }
 

@@ -54,7 +54,7 @@ class SweepSettings:
         """Everything that results depend on."""
         return {
             "wheatstone": __version__,
-            "model": {"id": model.id, "sha256": model.sha256, "dtype": str(model.dtype).removeprefix("torch.")},
+            "model": {"id": model.id, "sha256": model.sha256, "dtype": model.precision},
             "settings": asdict(self) | {"tasks": list(self.tasks)},
             "files": {
                 task: hashlib.sha256(Path(task).read_bytes()).hexdigest() for task in self.tasks if Path(task).is_file()
