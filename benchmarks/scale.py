@@ -4,7 +4,8 @@
     python benchmarks/scale.py --write        # the tables of docs/results/scale.md, of what was measured
 
 What is measured is added to docs/results/scale.jsonl, a line a part, and not measured again while it stands there.
-Idle, everything takes less than six minutes of two cores. Whatever is compared is measured in turns within one run.
+Idle, everything takes less than ten minutes of two cores; `gain` with `--part 10 --repeats 8` and `ray` with
+`--repeats 6`, as they stand in the page, twice that. Whatever is compared is measured in turns within one run.
 
 `gain`: the same facts by one process that may use one core, and by two on two cores. `ray`: by two processes and by two
 actors; the pace is that between the first and the last result, so that starting counts only where it is named.
