@@ -3,11 +3,13 @@
     python benchmarks/editing.py --methods r-rome ft-m --cases 7      # adds what is missing, a case a line
     python benchmarks/editing.py --sequence 10 --methods r-rome       # ten edits, one on another
     python benchmarks/editing.py --sequence 100 --cases 13 --judged 25 --methods r-rome
+    python benchmarks/editing.py --sequence 100 --cases 13 --judged 25 --methods memit alphaedit --together
     python benchmarks/editing.py --write                              # makes the tables of the lines there are
 
 Results lie in docs/results/editing.jsonl; a run that is stopped goes on where it was. A line takes 5 to 15 s of one
 core (statistics apart), so the whole table (8 methods, 56 cases) about 90 minutes; `--sequence` costs the same a case,
-with `--judged` half of that for those that are only edited. An edit of a sequence whose target is the present answer
+with `--judged` half of that for those that are only edited. With `--together` the facts of a sequence are one edit, as
+`memit` is meant to be used; its cost is shared out among them. An edit of a sequence whose target is the present answer
 already, because an earlier one spilt over, is not made: that is counted.
 """
 
@@ -95,23 +97,24 @@ def peak_memory() -> Generator[list[float]]:
 
 
 def made(
-    model: ResidualModel, method: str, case: Case, before: Sequence[Edit]
+    model: ResidualModel, method: str, cases: Sequence[Case], before: Sequence[Edit]
 ) -> tuple[Edit | Steering | None, dict[str, Any]]:
-    """An edit, and what it cost; none where earlier edits make the model say the target already."""
+    """An edit, and what it cost a case; none where earlier edits make the model say the target already."""
     wall, processor = time.perf_counter(), time.process_time()
     with peak_memory() as memory:
         if method == STEERING:
-            edit: Edit | Steering | None = steering_of(model, case)
+            edit: Edit | Steering | None = steering_of(model, cases[0])
         else:
+            requests = [case.request for case in cases]
             try:
-                edit = make_edit(model, case.request, method, layer=None if method == "lora" else LAYER, before=before)
+                edit = make_edit(model, requests, method, layer=None if method == "lora" else LAYER, before=before)
             except PromptError:
                 if not before:
                     raise
                 edit = None
     return edit, {
-        "seconds": round(time.perf_counter() - wall, 2),
-        "processor_seconds": round(time.process_time() - processor, 2),
+        "seconds": round((time.perf_counter() - wall) / len(cases), 2),
+        "processor_seconds": round((time.process_time() - processor) / len(cases), 2),
         "memory_mb": round(memory[0]),
     }
 
@@ -122,7 +125,8 @@ def run(
     cases: Sequence[Case],
     sequence: int,
     judged: int,
-    known: set[tuple[str, int, str]],
+    together: bool,
+    known: set[tuple[str, int, bool, str]],
 ) -> None:
     """Adds the lines that are missing: for each group of cases that are in place together, every method.
 
@@ -132,13 +136,16 @@ def run(
         cases: in order.
         sequence: how many are in place together.
         judged: of them, at most so many are judged, evenly spread over the sequence.
-        known: lines that are there: method, sequence, case.
+        together: whether they are one edit rather than one a case.
+        known: lines that are there: method, sequence, whether together, case.
     """
     for start in range(0, len(cases) - sequence + 1, sequence):
         group = cases[start : start + sequence]
         chosen = {at * sequence // judged for at in range(judged)} if judged < sequence else range(sequence)
         sample = [case for at, case in enumerate(group) if at in chosen]
-        missing = [name for name in methods if not all((name, sequence, case.name) in known for case in sample)]
+        missing = [
+            name for name in methods if any((name, sequence, together, case.name) not in known for case in sample)
+        ]
         baselines = [baseline_of(model, case) for case in sample] if missing else []
         for method in missing:
             if method != STEERING:
@@ -146,14 +153,16 @@ def run(
             with ExitStack() as applied:
                 edits: list[Edit] = []
                 costs: dict[str, dict[str, Any]] = {}
-                for case in group:
-                    edit, costs[case.name] = made(model, method, case, edits)
+                for part in [group] if together else [[case] for case in group]:
+                    edit, cost = made(model, method, part, edits)
+                    costs |= {case.name: cost for case in part}
                     if edit is not None:
                         applied.enter_context(edit.applied(model))
                     if isinstance(edit, Edit):
                         edits.append(edit)
                 evaluations = [evaluate(model, *one) for one in zip(sample, baselines, strict=True)]
             about = {"method": method, "sequence": sequence, "layer": LAYER, "edits": len(edits)}
+            about |= {"together": True} if together else {}
             rows = [
                 about | {"case": case.name, "group": case.group} | costs[case.name] | evaluation.document()
                 for case, evaluation in zip(sample, evaluations, strict=True)
@@ -172,6 +181,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=7, help="of each relation")
     parser.add_argument("--sequence", type=int, default=1, help="edits that are in place together")
     parser.add_argument("--judged", type=int, default=30, help="of a longer sequence, evenly spread")
+    parser.add_argument("--together", action="store_true", help="make the facts of a sequence one edit")
     parser.add_argument("--write", action="store_true", help="only write the table")
     options = parser.parse_args()
     if options.write:
@@ -180,8 +190,12 @@ def main() -> None:
     model = load_model("smollm2-135m")
     whole = weights_hash(model)
     cases = by_turn(relation_cases(model, options.relations, options.cases))
-    known = {(line["method"], line["sequence"], line["case"]) for line in lines(RESULTS) if line["layer"] == LAYER}
-    run(model, options.methods, cases, options.sequence, options.judged, known)
+    known = {
+        (line["method"], line["sequence"], line.get("together", False), line["case"])
+        for line in lines(RESULTS)
+        if line["layer"] == LAYER
+    }
+    run(model, options.methods, cases, options.sequence, options.judged, options.together, known)
     assert weights_hash(model) == whole, "an edit was not undone"
     print(tables(lines(RESULTS), [*METHODS, STEERING], LAYER))
 

@@ -33,9 +33,9 @@ def tables(found: Sequence[Line], methods: Sequence[str], layer: int) -> str:
     """A table for each length of sequence, all methods in one layer; and one method in every layer it was tried in."""
     parts: list[str] = []
     here = [line for line in found if line["layer"] == layer]
-    for sequence in sorted({line["sequence"] for line in here}):
-        rows = {name: [one for one in here if (one["method"], one["sequence"]) == (name, sequence)] for name in methods}
-        title = _title(sequence, max(map(len, rows.values()))) + f", in layer {layer}"
+    for kind in sorted({_kind(line) for line in here}):
+        rows = {name: [one for one in here if (one["method"], *_kind(one)) == (name, *kind)] for name in methods}
+        title = _title(*kind, max(map(len, rows.values()))) + f", in layer {layer}"
         parts += [f"\n### {title}\n", *_table({_name(name, of): of for name, of in rows.items() if of})]
     alone = [line for line in found if (line["method"], line["sequence"]) == (COMPARED, 1)]
     by_layer = {at: [line for line in alone if line["layer"] == at] for at in sorted({one["layer"] for one in alone})}
@@ -46,16 +46,23 @@ def tables(found: Sequence[Line], methods: Sequence[str], layer: int) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _title(sequence: int, judged: int) -> str:
+def _kind(line: Line) -> tuple[int, bool]:
+    """How many facts were changed, and whether by one edit."""
+    return line["sequence"], line.get("together", False)
+
+
+def _title(sequence: int, together: bool, judged: int) -> str:
     if sequence == 1:
         return "One edit at a time"
+    how = f"{sequence} facts in one edit" if together else f"{sequence} edits, one on another"
     which = "all judged" if judged >= sequence else f"{judged} of them, evenly spread, judged"
-    return f"{sequence} edits, one on another, {which} at the end"
+    return f"{how}, {which} at the end"
 
 
 def _name(method: str, rows: Sequence[Line]) -> str:
     """With how many of a sequence's edits were made, where an earlier one had made the model say a target already."""
-    short = min((row["edits"] for row in rows if row.get("edits", row["sequence"]) < row["sequence"]), default=None)
+    made = (row["sequence"] if row.get("together") else row.get("edits", row["sequence"]) for row in rows)
+    short = min((edits for edits, row in zip(made, rows, strict=True) if edits < row["sequence"]), default=None)
     return f"`{method}`" + ("" if short is None else f" (as few as {short} made)")
 
 

@@ -55,7 +55,7 @@ def trace(
     """Blur the subject, put back what the model had at one place, and see how far its answer returns.
 
     Every token from the subject on, every layer, over the facts of a task that the model knows; with intervals over
-    facts. Writes a run with tables, heat maps and a report. A fact takes 10 to 20 seconds of one core on SmolLM2-135M.
+    facts. Writes a run with tables, heat maps and a report. A fact takes about 20 seconds of one core on SmolLM2-135M.
     """
     if not task:
         raise RequestError(

@@ -97,9 +97,9 @@ def trace_words(summary: Row) -> list[str]:
         f"Over {count(summary['n'], 'prompt')} the model's answer has probability {decimal(clean['probability'])}"
         f"{_interval(*clean['ci95'])}, and {decimal(blurred['probability'])}{_interval(*blurred['ci95'])} with the "
         "subject blurred.",
-        "Restored, most brings back: "
+        "Restored, most of it is brought back by: "
         + "; ".join(
-            f"{_SITES[site]} at the token `{row['role']}`, layer {row['layer']}, {percent(row['effect'])}"
+            f"{_SITES[site]} at the token \u201c{row['role']}\u201d, layer {row['layer']}, {decimal(row['effect'])}"
             f"{_interval(row['low'], row['high'])}, n = {row['n']}"
             for site, row in summary["most"].items()
         )
