@@ -126,5 +126,5 @@ def test_by_ray_s_client(model: ResidualModel, cluster: Any, port: int, tiny_tas
 
 def test_what_is_refused(model: ResidualModel, cluster: Any, tmp_path: Path) -> None:
     assert list(RayExecutor(cluster.address).run(model, [])) == []
-    with pytest.raises(RequestError, match="got one with 1 cores and 0 GPUs; give fewer --threads"):
+    with pytest.raises(RequestError, match="got machines of at most 1 cores and 0 GPUs; give fewer --threads"):
         list(RayExecutor(cluster.address, threads=2).run(model, notes(tmp_path, 1)))

@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from collections import Counter, deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,8 +44,9 @@ class RayExecutor:
 
     Args:
         address: `auto`, `ray://host:port`, or that of a head; None starts Ray on this machine alone, for this work.
-        workers: actors; by default as many as the cluster has GPUs (with a model on CUDA) or cores for.
-        threads: of each actor's matrix products, and cores it asks for.
+        workers: actors; by default as many as the cluster's machines have GPUs (with a model on CUDA) and cores for.
+            Given with an address, they may be more: Ray starts those beyond as the cluster grows.
+        threads: of each actor's matrix products, and cores it asks for, all on one machine.
     """
 
     address: str | None = None
@@ -58,7 +59,8 @@ class RayExecutor:
         """See `Executor`.
 
         Raises:
-            RequestError: Ray is not installed, there is no cluster at the address, or no room for one actor in it.
+            RequestError: Ray is not installed, there is no cluster at the address, or no machine in it has room for an
+                actor.
             ComputationError: actors cannot start.
         """
         if not shards:
@@ -78,13 +80,16 @@ class RayExecutor:
     ) -> Generator[Done, None, None]:
         source, gpus = ModelSource.of(model), int(model.device.type == "cuda")
         kind = ray.remote(num_cpus=self.threads, num_gpus=gpus, max_restarts=0)(_Actor)
-        there = ray.cluster_resources()
-        room = int(there.get("GPU", 0)) if gpus else int(there.get("CPU", 1)) // self.threads
-        if not (self.workers or room):  # it would wait for ever; --workers may count on a cluster that grows
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        room = room_for_actors(nodes, self.threads, gpus)
+        grows = self.address is not None and self.workers is not None
+        if not (room or grows):  # it would wait for ever
             raise RequestError(
-                expected=f"a cluster with room for an actor of {self.threads} cores" + " and a GPU" * gpus,
-                got=f"one with {there.get('CPU', 0):.0f} cores and {there.get('GPU', 0):.0f} GPUs",
-                do="give fewer --threads, or --workers where the cluster grows by itself",
+                expected=f"a machine with room for an actor of {self.threads} cores" + " and a GPU" * gpus,
+                got="machines of at most {:g} cores and {:g} GPUs".format(
+                    *(max((node.get(kind, 0) for node in nodes), default=0) for kind in ("CPU", "GPU"))
+                ),
+                do="give fewer --threads, or --workers with --address where the cluster grows by itself",
             )
         workers = min(self.workers or room, len(shards))
         queue, lost, failed = deque(shards), Counter[str](), 0
@@ -138,6 +143,18 @@ class RayExecutor:
         finally:
             for actor in [*idle, *(actor for actor, _ in waiting.values())]:
                 ray.kill(actor)  # else they would finish what is in hand first
+
+
+def room_for_actors(nodes: Sequence[Mapping[str, float]], threads: int, gpus: int) -> int:
+    """How many actors a cluster has room for; none is ever spread over two machines.
+
+    Args:
+        nodes: `CPU` and `GPU` of each machine.
+        threads: cores that an actor asks for.
+        gpus: GPUs that it asks for, 0 or 1.
+    """
+    fit = (min(node.get("CPU", 0) // threads, node.get("GPU", 0) // gpus if gpus else float("inf")) for node in nodes)
+    return int(sum(fit))
 
 
 def _ray() -> Any:
