@@ -1,6 +1,6 @@
 """Spoils real files for as long as asked, and reports what a reader did with them but return or refuse.
 
-    python fuzz/fuzz_readers.py [--seconds 60] [--seed 0] [--only edit …] [--drawing]
+    python fuzz/fuzz_readers.py [--seconds 60] [--seed 0] [--only edit …] [--drawing] [--loading]
     python fuzz/fuzz_readers.py --atheris -- [libFuzzer options, such as -max_total_time=60]
 
 The first mutates one file of a finished run, or of another format, at random. `--atheris` lets libFuzzer draw the bytes
@@ -21,8 +21,9 @@ import traceback
 from pathlib import Path
 from random import Random
 
-from hostile import DRAWING, OF_A_RUN, OF_OTHERS, Reader, attempt, make_others, mend, spoil
+from hostile import DRAWING, LOADING, OF_A_RUN, OF_OTHERS, Reader, attempt, make_others, mend, spoil
 
+from wheatstone._home import home
 from wheatstone.studio._library import EXAMPLES
 
 SLOW = 10.0
@@ -98,11 +99,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", help="names of readers")
     parser.add_argument("--drawing", action="store_true", help="also the readers that draw, which are slow")
+    parser.add_argument("--loading", action="store_true", help="also those that load the run's model, SmolLM2-135M")
     parser.add_argument("--atheris", action="store_true")
     parser.add_argument("options", nargs="*", help="of libFuzzer")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as work:
-        os.environ["WHEATSTONE_HOME"] = str(Path(work) / "home")
+        own = Path(work) / "home"
+        own.mkdir()
+        if asked.loading:
+            (own / "models").symlink_to(home() / "models")
+        os.environ["WHEATSTONE_HOME"] = str(own)
         run, others = Path(work) / "runs" / "run", Path(work) / "others"
         shutil.copytree(EXAMPLES / "a-fact", run)
         others.mkdir()
@@ -111,6 +117,7 @@ def main() -> None:
             led(others, asked.options)
         of_run = [*OF_A_RUN, *(DRAWING if asked.drawing else ())]
         readers = [*((reader, run) for reader in of_run), *((reader, others) for reader in OF_OTHERS)]
+        readers += [(reader, others / "run") for reader in LOADING if asked.loading]
         wanted = [(reader, folder) for reader, folder in readers if not asked.only or reader.name in asked.only]
         sys.exit(bool(blind(wanted, asked.seconds, asked.seed)))
 

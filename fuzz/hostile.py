@@ -202,6 +202,7 @@ def _archive(folder: Path) -> None:
 
 _JSON = ("manifest.json", "circuit.json", "verification.json", "held_out.json", "files.json", "explain/lens.json")
 _PARQUET = ("edges.parquet", "curve.parquet", "lens.parquet", "explain/attribution_nodes.parquet")
+_TASK = ("manifest.json", "circuit.json", "task.json", "held_out.json", "verification.json")
 OF_A_RUN = (
     Reader("manifest", ("manifest.json",), read_manifest),
     Reader("catalogue", ("manifest.json", "circuit.json"), entry_of),
@@ -220,6 +221,12 @@ DRAWING = (
     Reader("report", (*_JSON[:4], *_PARQUET[1:3]), report_html),
 )
 """Slow: pictures are drawn."""
+LOADING = (
+    Reader("verify", ("manifest.json", "circuit.json"), lambda run: command("verify", run, "--draws", 1)),
+    Reader("verify --task", _TASK, lambda run: command("verify", run, "--split", "train", "--draws", 1, "--json")),
+    Reader("explain", (*_TASK[:3], "explain/lens.json"), lambda run: command("explain", run, "--only", "lens")),
+)
+"""These load the run's model, a run of a task."""
 OF_OTHERS = (
     Reader("edit", ("edit/edit.json", "edit/edit.safetensors"), lambda folder: load_edit(folder / "edit")),
     Reader("relation", ("relation.json",), lambda folder: read_relation(folder / "relation.json")),

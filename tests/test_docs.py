@@ -11,7 +11,7 @@ import typer
 
 import wheatstone
 from wheatstone.circuits import ABLATIONS
-from wheatstone.cli._app import app
+from wheatstone.cli._app import app_of
 from wheatstone.discovery import METHODS
 from wheatstone.figures import FIGURES
 from wheatstone.models._known import KNOWN_MODELS
@@ -69,7 +69,7 @@ def test_every_public_name_is_documented(name: str) -> None:
     assert re.search(rf"`(ws\.|wheatstone\.)?{name}`|\bws\.{name}\b", TEXT)
 
 
-@pytest.mark.parametrize("verb", _verbs(app))
+@pytest.mark.parametrize("verb", _verbs(app_of()))
 def test_every_verb_is_documented(verb: str) -> None:
     assert re.search(rf"(wheatstone |`){verb}[ `\n]", TEXT)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hostile import DRAWING, OF_A_RUN, OF_OTHERS, Reader, attempt, command, make_others, mend, spoil
+from hostile import DRAWING, LOADING, OF_A_RUN, OF_OTHERS, Reader, attempt, command, make_others, mend, spoil
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -42,6 +42,18 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def loadable(tiny_task: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a task on a tiny model, explained."""
+    run = tmp_path_factory.mktemp("loadable") / "run"
+    words = ("--task", tiny_task[1], "--known", 0, "--method", "eap", "--no-figures", "--out", run)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("WHEATSTONE_HOME", str(run.parent / "home"))
+        assert command("discover", "--model", tiny_task[0], *words) == 0
+        assert command("explain", run, "--only", "lens") == 0
+    return run
+
+
 def check(reader: Reader, folder: Path, seed: int) -> None:
     before = spoil(folder, reader, Random(seed))
     try:
@@ -62,6 +74,13 @@ def test_a_run_s_readers_return_or_refuse(reader: Reader, run: Path, seed: int) 
 @some(3)
 def test_what_draws_returns_or_refuses(reader: Reader, run: Path, seed: int) -> None:
     check(reader, run, seed)
+
+
+@pytest.mark.usefixtures("own_home")
+@given(reader=st.sampled_from(LOADING), seed=st.integers(0, 2**32))
+@some(6)
+def test_what_loads_the_model_returns_or_refuses(reader: Reader, loadable: Path, seed: int) -> None:
+    check(reader, loadable, seed)
 
 
 @given(reader=st.sampled_from(OF_OTHERS), seed=st.integers(0, 2**32))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.progress import Progress
 
-from wheatstone.cli._output import _TimeLeft
+from wheatstone.cli._time_left import TimeLeft
 
 
 def test_time_left_is_at_the_pace_so_far() -> None:
@@ -12,16 +12,16 @@ def test_time_left_is_at_the_pace_so_far() -> None:
     progress = Progress(get_time=lambda: clock[0])
     number = progress.add_task("relations", total=4)
     (task,) = progress.tasks
-    assert _TimeLeft().render(task).plain == "-:--:--"
+    assert TimeLeft().render(task).plain == "-:--:--"
     for seconds, done, left in ((60.0, 1, "0:03:00"), (300.0, 2, "0:05:00"), (400.0, 4, "0:00:00")):
         clock[0] = seconds
         progress.update(number, completed=done)
-        assert _TimeLeft().render(task).plain == left
+        assert TimeLeft().render(task).plain == left
     clock[0] = 500.0
     progress.reset(number)
     clock[0] = 510.0
     progress.update(number, completed=2)
-    assert _TimeLeft().render(task).plain == "0:00:10"
+    assert TimeLeft().render(task).plain == "0:00:10"
 
 
 def test_what_was_done_before_says_nothing_of_the_pace() -> None:
@@ -30,7 +30,7 @@ def test_what_was_done_before_says_nothing_of_the_pace() -> None:
     number = progress.add_task("pairs", total=100, begun=90)
     (task,) = progress.tasks
     progress.update(number, completed=90)
-    assert _TimeLeft().render(task).plain == "-:--:--"
+    assert TimeLeft().render(task).plain == "-:--:--"
     clock[0] = 10.0
     progress.update(number, completed=92)
-    assert _TimeLeft().render(task).plain == "0:00:40"
+    assert TimeLeft().render(task).plain == "0:00:40"

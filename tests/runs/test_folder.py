@@ -188,3 +188,13 @@ def test_other_manifests_are_refused(tmp_path: Path, manifest: str | None, messa
         (tmp_path / "manifest.json").write_text(manifest)
     with pytest.raises(RunError, match=message):
         read_manifest(tmp_path)
+
+
+def test_a_run_of_another_verb_is_refused_where_one_is_asked_for(tmp_path: Path) -> None:
+    manifest = {"format": FORMAT, "verb": "scan", "created": "", "model": {"id": "m"}, "settings": {}}
+    write_json(tmp_path / "manifest.json", manifest)
+    assert read_manifest(tmp_path) == read_manifest(tmp_path, "edit", "scan") == manifest
+    with pytest.raises(
+        RunError, match=r"a run of `wheatstone neuron screen` or `wheatstone edit`; got .*'neuron scan'"
+    ):
+        read_manifest(tmp_path, "neuron", "edit")

@@ -88,7 +88,7 @@ def test_what_is_refused(model: ResidualModel, pairs: Path, tmp_path: Path) -> N
     for record in records:  # each now speaks for the other answer
         record["prompt"], record["counterfactual"] = record["counterfactual"], record["prompt"]
     pairs.write_text("\n".join(map(json.dumps, records)))
-    with pytest.raises(PromptError, match="choose another task"):
+    with pytest.raises(PromptError, match=r"pairs-00001: .* \| pairs-00002: .*; choose another task"):
         run_sweep(model, asked(pairs), tmp_path / "sweep")
     assert not (tmp_path / "sweep").exists()
 

@@ -1,67 +1,78 @@
-"""The command's root: registers the verbs and turns errors into exit codes."""
+"""The command's root: finds the verb and turns errors into exit codes."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
-from types import FrameType
+from importlib import import_module
+from types import FrameType, ModuleType
+from typing import Annotated
 
 import typer
 
 from wheatstone._errors import WheatstoneError
-from wheatstone.cli._compress import bits, compress, decompress
-from wheatstone.cli._discover import discover
-from wheatstone.cli._edit import edit
-from wheatstone.cli._explain import explain
-from wheatstone.cli._export import export
-from wheatstone.cli._models import models_app
-from wheatstone.cli._neuron import neuron_app
-from wheatstone.cli._neuron_probe import probe
+from wheatstone._version import __version__
 from wheatstone.cli._output import plain
-from wheatstone.cli._path_patching import path_patching
-from wheatstone.cli._pull import pull
-from wheatstone.cli._runs import runs_app
-from wheatstone.cli._runs_archive import export as export_archive
-from wheatstone.cli._runs_archive import import_
-from wheatstone.cli._runs_prune import prune
-from wheatstone.cli._studio import studio
-from wheatstone.cli._study import study
-from wheatstone.cli._sweep import sweep
-from wheatstone.cli._tasks import tasks_app
-from wheatstone.cli._trace import trace
-from wheatstone.cli._verify import verify
+from wheatstone.cli._unasked import leave_unasked
 
-app = typer.Typer(
-    name="wheatstone",
-    help="Find the circuit inside a language model that recalls a fact or performs a task, and prove it.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-for verb in (
-    discover,
-    verify,
-    explain,
-    path_patching,
-    study,
-    sweep,
-    trace,
-    edit,
-    studio,
-    export,
-    pull,
-    compress,
-    decompress,
-    bits,
-):
-    app.command()(verb)
-neuron_app.command()(probe)
-runs_app.command("export")(export_archive)
-runs_app.command("import")(import_)
-runs_app.command()(prune)
-for group in (runs_app, models_app, tasks_app, neuron_app):
-    app.add_typer(group)
+_ABOUT = "Find the circuit inside a language model that recalls a fact or performs a task, and prove it."
+_VERBS = {
+    "discover": "_discover",
+    "verify": "_verify",
+    "explain": "_explain",
+    "path-patching": "_path_patching",
+    "study": "_study",
+    "sweep": "_sweep",
+    "trace": "_trace",
+    "edit": "_edit",
+    "studio": "_studio",
+    "export": "_export",
+    "pull": "_pull",
+    "compress": "_compress",
+    "decompress": "_compress",
+    "bits": "_compress",
+}
+"""The module of each verb; its function has the verb's name."""
+_GROUPS = {"runs": "_runs", "models": "_models", "tasks": "_tasks", "neuron": "_neuron"}
+"""Likewise of verbs that have verbs of their own, as NAME_app."""
+
+
+def app_of(asked: str | None = None) -> typer.Typer:
+    """The command, with the one verb that is asked for, so that it does not wait for the others.
+
+    Args:
+        asked: the first word; all verbs are there where it is none of them, for the help and for hints.
+    """
+    app = typer.Typer(name="wheatstone", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    app.callback(help=_ABOUT)(_root)
+    wanted = {asked} if asked in _VERBS.keys() | _GROUPS.keys() else {*_VERBS, *_GROUPS}
+    for verb in _VERBS:
+        if verb in wanted:
+            app.command()(getattr(_module(_VERBS[verb]), verb.replace("-", "_")))
+    for group in _GROUPS:
+        if group in wanted:
+            app.add_typer(getattr(_module(_GROUPS[group]), f"{group}_app"))
+    return app
+
+
+def _module(name: str) -> ModuleType:
+    return import_module(f"wheatstone.cli.{name}")
+
+
+def _version(wanted: bool) -> bool:
+    if wanted:
+        print(f"wheatstone {__version__}")
+        raise typer.Exit
+    return wanted
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    """What comes before the verb."""
 
 
 def main() -> None:
@@ -70,8 +81,9 @@ def main() -> None:
     # process wants a core; torch's OpenMP reads this when it is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     signal.signal(signal.SIGTERM, _terminated)
+    leave_unasked()
     try:
-        code = app(standalone_mode=False)
+        code = app_of(next(iter(sys.argv[1:]), None))(standalone_mode=False)
     except WheatstoneError as error:
         print(plain(f"wheatstone: {error}"), file=sys.stderr)
         sys.exit(error.exit_code)

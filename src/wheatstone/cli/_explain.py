@@ -47,21 +47,20 @@ def explain(
     the run's folder `explain`.
     """
     started = time.perf_counter()
-    from wheatstone.runs import add_text, new_part, read_manifest
+    from wheatstone.runs import read_manifest
 
-    read_manifest(run)
+    read_manifest(run, "discover")
     output = Output(as_json)
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.figures import claims_of, render_explanation
-        from wheatstone.runs import ExplainSettings, explain_run
+        from wheatstone.runs import ExplainSettings, add_explanation
 
         settings = ExplainSettings(tuple(only or ()), split, most, tuned_lens, seed)
-        with new_part(run, "explain") as folder:
-            report("starting", 1, 1)
-            found = explain_run(run, folder, settings, model=model, device=device, dtype=dtype, report=report)
-            page = render_explanation(run, folder, report)
-        add_text(run, "explain.html", page)
+        report("starting", 1, 1)
+        found = add_explanation(
+            run, settings, render_explanation, model=model, device=device, dtype=dtype, report=report
+        )
     missing = {name: section["missing"] for name, section in found.items() if "missing" in section}
     unasked = [name for name, section in found.items() if "unasked" in section]
     seconds = round(time.perf_counter() - started, 2)

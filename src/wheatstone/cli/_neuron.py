@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
+from wheatstone.cli._neuron_probe import probe
 from wheatstone.cli._neuron_scan import scan
 from wheatstone.cli._new_file import check_new, new_file
 from wheatstone.cli._options import (
@@ -282,3 +283,6 @@ def _table(rows: tuple[ConfirmedRow, ...], title: str) -> Table:
         cells = (f"{value:+.3f}" for value in (row.estimate, row.exact))
         table.add_row(row.neuron, *cells, interval, f"{row.exact_last:+.3f}", f"{row.mlp:+.3f}", share)
     return table
+
+
+neuron_app.command()(probe)  # last, as the help lists it

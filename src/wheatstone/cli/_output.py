@@ -5,23 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from functools import cached_property
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
-from rich.table import Table
-from rich.text import Text
 
 from wheatstone._progress import Reporter, silent
 
@@ -47,8 +34,20 @@ class Output:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self.stderr = Console(stderr=True)
-        self.human = self.stderr if as_json else Console()
+
+    @cached_property
+    def stderr(self) -> Any:
+        """rich's `Console`, loaded where it shows something: a list as JSON does not wait for it."""
+        from rich.console import Console
+
+        return Console(stderr=True)
+
+    @cached_property
+    def human(self) -> Any:
+        """Where people's text is shown."""
+        from rich.console import Console
+
+        return self.stderr if self.as_json else Console()
 
     def print(self, *parts: Any, markup: bool = True) -> None:
         """Shows something to a person; without `markup`, brackets are brackets."""
@@ -57,6 +56,9 @@ class Output:
 
     def table(self, facts: Mapping[str, str]) -> None:
         """Shows names beside what they stand for."""
+        from rich.table import Table
+        from rich.text import Text
+
         table = Table(show_header=False, box=None)
         for name, value in facts.items():
             table.add_row(Text(plain(name)), Text(plain(value)))
@@ -73,13 +75,17 @@ class Output:
         if not self.stderr.is_terminal:  # there rich would end with an empty line
             yield silent
             return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+        from wheatstone.cli._time_left import TimeLeft
+
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
-            _TimeLeft(),
+            TimeLeft(),
         )
         with Progress(*columns, console=self.stderr, transient=True) as progress:
             tasks: dict[str, TaskID] = {}
@@ -94,19 +100,3 @@ class Output:
                 progress.update(tasks[stage], completed=done, total=total)
 
             yield report
-
-
-class _TimeLeft(ProgressColumn):
-    """The time left at the pace so far; rich's own looks back 30 seconds, and a relation of a study takes minutes.
-
-    Work that goes on has `begun` with some of it done, which says nothing of the pace.
-    """
-
-    max_refresh = 0.5
-
-    def render(self, task: Task) -> Text:
-        left = "-:--:--"
-        gained = task.completed - task.fields.get("begun", 0)
-        if task.total is not None and gained > 0 and task.elapsed is not None:
-            left = str(timedelta(seconds=int(task.elapsed * max(0.0, task.total - task.completed) / gained)))
-        return Text(left, style="progress.remaining")

@@ -1,4 +1,4 @@
-"""`wheatstone runs`: the catalogue of runs; archives and pruning are in `_runs_archive` and `_runs_prune`."""
+"""`wheatstone runs`: the catalogue of runs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Annotated, Any, no_type_check
 
 import typer
-from rich.table import Column, Table
-from rich.text import Text
 
 from wheatstone._errors import RequestError, RunError
 from wheatstone.cli._output import JsonOption, Output, plain
+from wheatstone.cli._runs_archive import export, import_
+from wheatstone.cli._runs_prune import prune
 
 _HEADS = 8
-_GOES_ON = {"scan": "neuron scan"}
 runs_app = typer.Typer(name="runs", invoke_without_command=True)
 RunArgument = Annotated[Path, typer.Argument(help="Folder of the run.", metavar="RUN")]
 LimitOption = Annotated[
@@ -45,6 +44,9 @@ def list_(limit: LimitOption = None, as_json: JsonOption = False) -> None:
     if not entries:
         output.print("no runs yet; make one with `wheatstone discover`")
         return
+    from rich.table import Column, Table
+    from rich.text import Text
+
     numbers = (Column(name, justify="right") for name in ("edges", "faithful"))
     table = Table("made", "about", "model", *numbers, "folder", box=None)
     for entry in entries:
@@ -93,12 +95,12 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
 
 
 def _show_unfinished(run: Path, begun: dict[str, Any], output: Output) -> None:
-    from wheatstone.runs import shards_done, sound
+    from wheatstone.runs import command_of, shards_done, sound
 
     with sound(run):
         count = shards_done(run)
         done, total = count or (None, None)
-        identity, verb = begun["identity"], _GOES_ON.get(begun["verb"], begun["verb"])
+        identity, verb = begun["identity"], command_of(begun["verb"])
         facts = {
             "unfinished": f"a {begun['verb']}" + (f", {done:,} of {total:,} done" if count else ""),
             "model": f"{identity['model']['id']} ({identity['model']['sha256'][:12]}…)",
@@ -197,3 +199,9 @@ def _check_all(output: Output) -> None:
 
 def _damage(names: list[str]) -> str:
     return f"damaged or missing: {', '.join(names)}" if names else "every file is as it was written"
+
+
+# Last, as the help lists them.
+runs_app.command()(export)
+runs_app.command("import")(import_)
+runs_app.command()(prune)

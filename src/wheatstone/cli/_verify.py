@@ -55,24 +55,26 @@ def verify(
     The run of a task is scored on the task's test split. Otherwise, without prompts, a circuit is scored on those it
     was found on. The result is printed and added to the run.
     """
-    from wheatstone.runs import add_file, add_text, read_json, read_manifest
+    from wheatstone.runs import read_manifest
 
-    manifest = read_manifest(run)
+    manifest = read_manifest(run, "discover")
     given = any((prompt, counterfactual, answer, distractor, prompts))
     if given and (task or split):
         raise RequestError(expected="either prompts or a task's split", got="both", do="leave one of them out")
     others = pairs_of(None, prompt, counterfactual, answer, distractor, prompts) if given else None
     if not given and not task and (split or (run / "task.json").is_file()):
         others = task_split(run, split or "test")
-    held_out = read_json(run, "held_out.json") if others or task else []
     output = Output(as_json)
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.circuits import Circuit
+        from wheatstone.figures import report_html
         from wheatstone.models import load_model
-        from wheatstone.runs import same_weights
+        from wheatstone.runs import add_verification, held_out, same_weights
         from wheatstone.verification import verify as verified
 
+        if others or task:
+            held_out(run)  # refused before the work, not after it
         circuit = Circuit.load(run / "circuit.json")
         loaded = load_model(model or manifest["model"]["id"], device=device, dtype=dtype, report=report)
         same_weights(loaded, circuit)
@@ -93,13 +95,6 @@ def verify(
             words = "the prompts it was found on" if others is None else split or "test"
         pairs = circuit.examples if others is None else others
         result = verified(loaded, circuit, pairs, draws=draws, seed=seed, split=words, report=report)
-    if others is None:
-        add_file(run, "verification.json", result.to_dict())
-    else:
-        add_file(run, "held_out.json", [*held_out, result.to_dict()])
-    if (run / "report.html").exists():
-        from wheatstone.figures import report_html
-
-        add_text(run, "report.html", report_html(run))
+        add_verification(run, result, report_html, own=others is None)
     output.document(result.to_dict())
     output.print(verification_table(result))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wheatstone._errors import RunError
 from wheatstone._parquet import read_parquet
 from wheatstone.figures._edit_comparison import comparison_chart, comparison_part
 from wheatstone.figures._edit_trace import trace_chart
@@ -29,13 +28,7 @@ def render_edit(run: Path) -> list[Path]:
     Raises:
         RunError: there is no run of `wheatstone edit`.
     """
-    manifest = read_manifest(run)
-    if manifest["verb"] != "edit":
-        raise RunError(
-            expected="a run of `wheatstone edit`",
-            got=f"one of {manifest['verb']}",
-            do="give the folder that --out named",
-        )
+    manifest = read_manifest(run, "edit")
     summary = read_json(run, "summary.json")
     written: list[Path] = []
     pictures: tuple[PagePicture, ...] = ()

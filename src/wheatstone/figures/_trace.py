@@ -8,7 +8,6 @@ from typing import Any
 
 import altair as alt
 
-from wheatstone._errors import RunError
 from wheatstone._parquet import read_parquet
 from wheatstone.figures._edit_trace import trace_chart
 from wheatstone.figures._layer_axis import banded
@@ -42,11 +41,7 @@ def render_trace(run: Path) -> list[Path]:
     Raises:
         RunError: there is no run of `wheatstone trace`.
     """
-    manifest = read_manifest(run)
-    if manifest["verb"] != "trace":
-        raise RunError(
-            expected="a run of `wheatstone trace`", got=f"one of {manifest['verb']}", do="give the folder of --out"
-        )
+    manifest = read_manifest(run, "trace")
     summary = read_json(run, "summary.json")
     rows = read_parquet(run / "trace.parquet").to_pylist()
     name = summary["task"]["name"]

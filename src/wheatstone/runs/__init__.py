@@ -12,6 +12,7 @@ from wheatstone.runs._folder import add_file as add_file
 from wheatstone.runs._folder import add_text as add_text
 from wheatstone.runs._folder import check_free as check_free
 from wheatstone.runs._folder import clear_partial as clear_partial
+from wheatstone.runs._folder import command_of as command_of
 from wheatstone.runs._folder import damaged_files as damaged_files
 from wheatstone.runs._folder import new_part as new_part
 from wheatstone.runs._folder import new_run as new_run
@@ -26,6 +27,9 @@ from wheatstone.runs._sound import sound as sound
 
 if TYPE_CHECKING:
     from wheatstone.discovery import DiscoverySettings as DiscoverySettings
+    from wheatstone.runs._additions import add_explanation as add_explanation
+    from wheatstone.runs._additions import add_verification as add_verification
+    from wheatstone.runs._additions import held_out as held_out
     from wheatstone.runs._archive import export_run as export_run
     from wheatstone.runs._archive import import_run as import_run
     from wheatstone.runs._discovery import DiscoveryRun as DiscoveryRun
@@ -101,6 +105,9 @@ __getattr__ = door(
         "ProbeRun": "wheatstone.runs._probes",
         "ProbeSettings": "wheatstone.runs._probes",
         "StudySettings": "wheatstone.runs._study_settings",
+        "add_explanation": "wheatstone.runs._additions",
+        "add_verification": "wheatstone.runs._additions",
+        "held_out": "wheatstone.runs._additions",
         "explain_run": "wheatstone.runs._explain",
         "export_run": "wheatstone.runs._archive",
         "import_run": "wheatstone.runs._archive",

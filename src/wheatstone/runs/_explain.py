@@ -22,6 +22,7 @@ from wheatstone.circuits import Circuit, Experiment
 from wheatstone.lenses import Material, Section, sections_named
 from wheatstone.models import ResidualModel, load_model
 from wheatstone.runs._folder import read_json, read_manifest, write_json
+from wheatstone.runs._sound import sound
 from wheatstone.runs._tables import write_table
 from wheatstone.runs._weights import same_weights
 from wheatstone.tasks import SPLITS, PromptPair
@@ -88,6 +89,9 @@ def explain_run(
             raise _lacking(run, section, missing)
     earlier = run / "explain"
     if earlier.is_dir():
+        anew = {section.name for section in sections if settings.only or not section.dear}
+        for name in sorted({path.stem for path in earlier.glob("*.json")} - anew):
+            _check_kept(run, name)
         shutil.copytree(earlier, folder, dirs_exist_ok=True)
     for done, section in enumerate(sections):
         report("sections", done, len(sections))
@@ -96,7 +100,7 @@ def explain_run(
         _drop(folder, section.name)
         _explain(section, material, folder, named=bool(settings.only), report=report)
     report("sections", len(sections), len(sections))
-    return {path.stem: load_json(path) for path in sorted(folder.glob("*.json"))}
+    return {path.stem: _stored(folder, path.stem) for path in sorted(folder.glob("*.json"))}
 
 
 def material_of(
@@ -109,16 +113,12 @@ def material_of(
     report: Reporter = silent,
 ) -> Material:
     """The model, prompts and circuit of a run, as sections read them; arguments and errors as `explain_run`'s."""
-    manifest = read_manifest(run)
-    if manifest.get("verb") != "discover":
-        raise RunError(
-            expected="a run of `wheatstone discover`",
-            got=f"{run}, a run of {manifest.get('verb')!r}",
-            do="give the folder that discover's --out named",
-        )
+    manifest = read_manifest(run, "discover")
     circuit = Circuit.load(run / "circuit.json")
-    task: dict[str, Any] = read_json(run, "task.json") if (run / "task.json").is_file() else {}
-    pairs, split = _pairs(run, circuit, task, settings.split)
+    with sound(run):
+        task: dict[str, Any] = read_json(run, "task.json") if (run / "task.json").is_file() else {}
+        name = str(task.get("name", ""))
+        pairs, split = _pairs(run, circuit, task, settings.split)
     loaded = model
     if not isinstance(loaded, ResidualModel):
         loaded = load_model(loaded or manifest["model"]["id"], device=device, dtype=dtype, report=report)
@@ -127,7 +127,7 @@ def material_of(
     return Material(
         experiment=_experiment(loaded.like(circuit.model.graph), circuit, pairs),
         circuit=circuit,
-        task=task.get("name", ""),
+        task=name,
         about={name: value for name, value in task.items() if name != "pairs"},
         split=split,
         tuned_lens=settings.tuned_lens,
@@ -196,19 +196,36 @@ def _explain(section: Section, material: Material, folder: Path, *, named: bool,
     write_json(folder / f"{section.name}.json", about | {"seconds": round(time.perf_counter() - started, 2)})
 
 
+def _stored(folder: Path, name: str) -> dict[str, Any]:
+    """What an explanation's file says of a section; empty where it is missing or damaged."""
+    try:
+        found = load_json(folder / f"{name}.json")
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _check_kept(run: Path, name: str) -> None:
+    """Refuses to take over a section that cannot be read, before the others are made."""
+    if not _stored(run / "explain", name):
+        raise RunError(
+            expected="an explanation whose sections can be read",
+            got=f"{run}, whose explain/{name}.json cannot",
+            do=f"make it again with `wheatstone explain {run} --only {name}`",
+        )
+
+
 def _made(folder: Path, name: str) -> bool:
-    path = folder / f"{name}.json"
-    return path.exists() and "summary" in load_json(path)
+    return "summary" in _stored(folder, name)
 
 
 def _drop(folder: Path, name: str) -> None:
     """Forgets what an earlier explanation said of a section."""
-    path = folder / f"{name}.json"
-    if path.exists():
-        for table in load_json(path).get("tables", ()):
-            if table.isidentifier():  # no path out of the folder
-                (folder / f"{table}.parquet").unlink(missing_ok=True)
-        path.unlink()
+    tables = _stored(folder, name).get("tables")
+    for table in tables if isinstance(tables, dict) else ():
+        if table.isidentifier():  # no path out of the folder
+            (folder / f"{table}.parquet").unlink(missing_ok=True)
+    (folder / f"{name}.json").unlink(missing_ok=True)
 
 
 def _lacking(run: Path, section: Section, missing: str) -> RequestError:

@@ -153,11 +153,15 @@ def read_json(run: Path, name: str) -> Any:
         ) from error
 
 
-def read_manifest(run: Path) -> dict[str, Any]:
+def read_manifest(run: Path, *verbs: str) -> dict[str, Any]:
     """A run's manifest.
 
+    Args:
+        run: its folder.
+        verbs: those that may have made it; any by default.
+
     Raises:
-        RunError: there is no run, it is of another format version, or a field is not of its type.
+        RunError: there is no run, it is of another format version or verb, or a field is not of its type.
     """
     manifest: Any = read_json(run, "manifest.json")
     found = manifest.get("format") if isinstance(manifest, dict) else None
@@ -168,7 +172,18 @@ def read_manifest(run: Path) -> dict[str, Any]:
             do="make the run again with this version of wheatstone",
         )
     check_manifest(run, manifest)
+    if verbs and manifest["verb"] not in verbs:
+        raise RunError(
+            expected="a run of " + " or ".join(f"`wheatstone {command_of(verb)}`" for verb in verbs),
+            got=f"{run}, a run of {command_of(manifest['verb'])!r}",
+            do="give the folder of such a run; `wheatstone runs` lists what there is",
+        )
     return manifest
+
+
+def command_of(verb: str) -> str:
+    """The words of the command that a manifest's verb stands for."""
+    return {"neuron": "neuron screen", "scan": "neuron scan"}.get(verb, verb)
 
 
 def write_json(path: Path, value: Any) -> None:

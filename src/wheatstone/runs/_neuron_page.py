@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from wheatstone._errors import ModelError, RunError
+from wheatstone._errors import ModelError
 from wheatstone._progress import Reporter, silent
 from wheatstone._version import __version__
 from wheatstone.circuits import Experiment
@@ -98,7 +98,7 @@ def neuron_facts(
         "probes": None,
     }
     if probes is not None:
-        _check_weights(probes, read_manifest(probes), model)
+        _check_weights(probes, read_manifest(probes, "neuron probe"), model)
         facts["probes"] = neuron_probes(probes, neuron)
     if experiment is not None:
         facts["prompts"] = _on_prompts(experiment, neuron, token, report)
@@ -114,13 +114,7 @@ def experiment_of(run: Path, model: ResidualModel) -> Experiment:
         ModelError: the run was made with other weights.
         RunError: there is no run, or one without prompts.
     """
-    manifest = read_manifest(run)
-    if manifest["verb"] not in ("neuron", "discover"):
-        raise RunError(
-            expected="a run of `wheatstone neuron screen` or `discover`, which has prompts",
-            got=f"{run}, a run of {manifest['verb']!r}",
-            do="give the folder of such a run",
-        )
+    manifest = read_manifest(run, "neuron", "discover")
     _check_weights(run, manifest, model)
     pairs = [
         PromptPair.model_validate({name: pair[name] for name in PromptPair.model_fields if name in pair})

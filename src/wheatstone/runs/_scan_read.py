@@ -99,14 +99,7 @@ class Scan:
             raise RunError(
                 expected="a finished scan", got=f"{folder}, which is not", do="start it again: it goes on where it was"
             )
-        manifest = read_manifest(folder)
-        if manifest["verb"] != "scan":
-            raise RunError(
-                expected="a run of `wheatstone neuron scan`",
-                got=f"{folder}, a run of {manifest['verb']!r}",
-                do="give the folder of such a run",
-            )
-        return cls(folder, manifest)
+        return cls(folder, read_manifest(folder, "scan"))
 
     def check(self, model: ResidualModel) -> None:
         """Refuses another model than the scan is of.

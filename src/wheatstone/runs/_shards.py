@@ -12,12 +12,12 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from wheatstone._errors import ComputationError, RunError
+from wheatstone._errors import ComputationError, PromptError, RunError
 from wheatstone._progress import Reporter, silent
 from wheatstone._version import __version__
 from wheatstone.executors import Done, Executor, Shard
@@ -26,6 +26,7 @@ from wheatstone.runs._folder import damaged_files, read_json, write_hashes, writ
 from wheatstone.runs._sound import sound
 
 _LIST, _ABOUT = "shards.json", "shard.json"
+_REASONS = 3
 
 
 def run_shards(
@@ -74,6 +75,29 @@ def run_shards(
             else:
                 refused[done.shard] = done.refused
     return refused
+
+
+def some_done(out: Path, shards: Sequence[Shard], refused: Mapping[str, str], *, expected: str, do: str) -> list[str]:
+    """Names of the shards that are done. Where there is none the folder goes, for it would never become a run.
+
+    Args:
+        out: of the run.
+        shards: all of the work.
+        refused: what `run_shards` gave.
+        expected: what one shard would have been enough of, for the error.
+        do: what to do about it.
+
+    Raises:
+        PromptError: not one is done.
+    """
+    if done := [shard.name for shard in shards if shard.name not in refused]:
+        return done
+    shutil.rmtree(out)
+    reasons: dict[str, str] = {}
+    for name, why in refused.items():
+        reasons.setdefault(why, f"{name}: {why}")
+    shown = [*list(reasons.values())[:_REASONS], *([f"{len(reasons) - _REASONS} more"] * (len(reasons) > _REASONS))]
+    raise PromptError(expected=expected, got=" | ".join(shown), do=do)
 
 
 def _put(there: Path, key: str, done: Done) -> None:

@@ -6,13 +6,12 @@ is done, each a shard, put in place whole. `study.json`, `manifest.json` and `fi
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from wheatstone._errors import PromptError, RunError
+from wheatstone._errors import RunError
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit
 from wheatstone.executors import Executor, LocalExecutor
@@ -20,7 +19,7 @@ from wheatstone.models import ResidualModel
 from wheatstone.runs._folder import read_json, write_hashes, write_json
 from wheatstone.runs._manifest import manifest_without_prompts
 from wheatstone.runs._resumable import alone_in, open_resumable
-from wheatstone.runs._shards import run_shards, shard_cost
+from wheatstone.runs._shards import run_shards, shard_cost, some_done
 from wheatstone.runs._study_find import gain_kept
 from wheatstone.runs._study_overlap import overlap
 from wheatstone.runs._study_relation import RelationShard
@@ -84,15 +83,8 @@ def _run(
     open_study(out, identity)
     shards = [RelationShard(relation, settings) for relation in settings.relations]
     failed = run_shards(model, shards, out, "relations", executor, report)
-    names = [shard.name for shard in shards]
-    finished = [name for name in names if name not in failed]
-    if not finished:
-        shutil.rmtree(out)
-        raise PromptError(
-            expected=f"a relation that {model.id} can be studied on",
-            got=" | ".join(f"{name}: {why}" for name, why in failed.items()),
-            do="choose other relations or a larger model",
-        )
+    expected = f"a relation that {model.id} can be studied on"
+    finished = some_done(out, shards, failed, expected=expected, do="choose other relations or a larger model")
     document = identity | _summary(out, finished, failed)
     write_json(out / "study.json", document)
     seconds = {name: shard_cost(out / "relations" / name)["seconds"] for name in finished}

@@ -10,14 +10,12 @@ chance, and a node that is in most circuits (the input, the first MLPs) may serv
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from wheatstone._errors import PromptError
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit
 from wheatstone.executors import Executor, LocalExecutor
@@ -26,7 +24,7 @@ from wheatstone.models import ResidualModel
 from wheatstone.runs._folder import read_json, write_hashes, write_json
 from wheatstone.runs._manifest import manifest_without_prompts
 from wheatstone.runs._resumable import alone_in, open_resumable
-from wheatstone.runs._shards import run_shards, shard_cost
+from wheatstone.runs._shards import run_shards, shard_cost, some_done
 from wheatstone.runs._sweep_pair import PairShard, SweepSettings
 from wheatstone.runs._tables import write_table
 from wheatstone.tasks import SPLITS, PromptPair, load_task
@@ -106,14 +104,8 @@ def run_sweep(
             for name, pair in read_json(out, _PAIRS).items()
         ]
         failed = run_shards(model, shards, out, "pairs", executor or LocalExecutor(), report)
-        done = [shard.name for shard in shards if shard.name not in failed]
-        if not done:
-            shutil.rmtree(out)
-            raise PromptError(
-                expected=f"a pair that {model.id} has a circuit for",
-                got=" | ".join(sorted(set(failed.values()))[:3]),
-                do="choose another task",
-            )
+        expected = f"a pair that {model.id} has a circuit for"
+        done = some_done(out, shards, failed, expected=expected, do="choose another task")
         document = identity | _summary(out, done, failed)
         write_json(out / "sweep.json", document)
         seconds = {"pairs": sum(shard_cost(out / "pairs" / name)["seconds"] for name in done)}

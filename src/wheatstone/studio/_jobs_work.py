@@ -14,12 +14,11 @@ from wheatstone.lenses import NodeChange, next_token_change
 from wheatstone.models import ResidualModel, load_model
 from wheatstone.runs import (
     ExplainSettings,
-    add_file,
-    add_text,
+    add_explanation,
+    add_verification,
     catalogue_add,
     check_free,
     explain_run,
-    new_part,
     new_run,
     plan_discovery,
     read_json,
@@ -112,19 +111,11 @@ class Work:
             pairs = tuple(PromptPair.model_validate(pair) for pair in read_json(run, "task.json")["pairs"]["test"])
             words = "test"
         result = verify(model, circuit, pairs, split=words, report=report)
-        if asked.on == "own":
-            add_file(run, "verification.json", result.to_dict())
-        else:
-            add_file(run, "held_out.json", [*read_json(run, "held_out.json"), result.to_dict()])
-        if (run / "report.html").exists():
-            add_text(run, "report.html", report_html(run))
+        add_verification(run, result, report_html, own=asked.on == "own")
 
     def _explain(self, asked: Explain, run: Path, report: Reporter) -> None:
         _, model = self._circuit(run, report)
-        with new_part(run, "explain") as folder:
-            explain_run(run, folder, ExplainSettings(asked.only), model=model, report=report)
-            page = render_explanation(run, folder, report)
-        add_text(run, "explain.html", page)
+        add_explanation(run, ExplainSettings(asked.only), render_explanation, model=model, report=report)
 
     def _intervene(self, asked: Intervene, run: Path, report: Reporter) -> Changed:
         circuit, model = self._circuit(run, report)

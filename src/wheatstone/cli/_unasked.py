@@ -1,0 +1,25 @@
+"""Options that are not given, at no cost.
+
+typer loads pydantic (a tenth of a second) to check the value of an option, also where there is none: of `--help`, in
+every command. A list of runs should not wait for that.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typer.core import TyperOption
+
+_checked = TyperOption.process_value
+
+
+def _process_value(self: TyperOption, ctx: Any, value: Any) -> Any:
+    """As typer's, which gives None for None where an option may be left out."""
+    if value is not None or self.required or self.multiple:
+        return _checked(self, ctx, value)
+    return None if self.callback is None else self.callback(ctx, self, None)
+
+
+def leave_unasked() -> None:
+    """From now on, options that are not given are not checked."""
+    TyperOption.process_value = _process_value

@@ -1,0 +1,84 @@
+"""What is added to a finished run later, with the page that shows it: a verification, an explanation.
+
+How a page is made is handed in, for pages are made of run folders, a room above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from wheatstone._errors import RunError
+from wheatstone._progress import Reporter, silent
+from wheatstone.models import ResidualModel
+from wheatstone.runs._explain import ExplainSettings, explain_run
+from wheatstone.runs._folder import add_file, add_text, new_part, read_json
+from wheatstone.verification import Verification
+
+
+def add_verification(run: Path, found: Verification, page: Callable[[Path], str], *, own: bool) -> None:
+    """Adds a verification to a run, and makes its report anew where it has one.
+
+    Args:
+        run: folder of the run.
+        found: how its circuit holds.
+        page: makes `report.html` of the run.
+        own: whether that is on the run's own prompts, which replaces what it says of them; on others it joins them.
+
+    Raises:
+        RunError: see `held_out`.
+    """
+    if own:
+        add_file(run, "verification.json", found.to_dict())
+    else:
+        add_file(run, "held_out.json", [*held_out(run), found.to_dict()])
+    if (run / "report.html").exists():
+        add_text(run, "report.html", page(run))
+
+
+def held_out(run: Path) -> list[Any]:
+    """A run's verifications on other prompts than its own.
+
+    Raises:
+        RunError: `held_out.json` is missing or damaged.
+    """
+    found = read_json(run, "held_out.json")
+    if not isinstance(found, list):
+        raise RunError(
+            expected="a list of verifications in held_out.json",
+            got=f"{run}, which has none",
+            do="check it with `wheatstone runs check`, or discover the circuit again",
+        )
+    return found
+
+
+def add_explanation(
+    run: Path,
+    settings: ExplainSettings,
+    page: Callable[[Path, Path, Reporter], str],
+    *,
+    model: str | ResidualModel | None = None,
+    device: str = "cpu",
+    dtype: str = "float32",
+    report: Reporter = silent,
+) -> dict[str, dict[str, Any]]:
+    """Explains a run and adds what is found, as the folder `explain` and the page `explain.html`.
+
+    Args:
+        run: folder of the run.
+        settings: what to explain.
+        page: makes `explain.html` of the run and of the folder that will be its `explain`.
+        model: the run's model, or where it is now; by default where it was.
+        device: where to run.
+        dtype: precision.
+        report: told how far it is.
+
+    Returns:
+        See `explain_run`, whose errors it has too.
+    """
+    with new_part(run, "explain") as folder:
+        found = explain_run(run, folder, settings, model=model, device=device, dtype=dtype, report=report)
+        text = page(run, folder, report)
+    add_text(run, "explain.html", text)
+    return found

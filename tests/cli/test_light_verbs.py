@@ -1,0 +1,56 @@
+"""What only looks at the catalogue, or says how it is used, does not wait for what computes or draws."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = {
+    "accelerate",
+    "altair",
+    "fastapi",
+    "jinja2",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "ray",
+    "scipy",
+    "sklearn",
+    "torch",
+    "transformers",
+}
+CODE = """
+import contextlib, io, json, sys
+from wheatstone.cli import main
+loaded = {}
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["wheatstone", *words.split()]
+    with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.suppress(SystemExit):
+        main()
+    assert shown.getvalue(), words
+    loaded[words] = sorted(sys.modules)
+print(json.dumps(loaded))
+"""
+
+
+@pytest.mark.usefixtures("own_home")
+def test_what_is_loaded(tmp_path: Path) -> None:
+    """One after the other in one process, so that each has what those before it loaded."""
+    asked = ["runs --json", "--version", "runs", "models", "models --json", "runs --help", "--help"]
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, json.dumps(asked)], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    loaded = {words: set(modules) for words, modules in json.loads(done.stdout).items()}
+    assert list(loaded) == asked
+    for words, modules in loaded.items():
+        assert not modules & HEAVY, words
+    listed = loaded["runs --json"]
+    assert "rich" not in listed
+    assert {"wheatstone.cli._runs", "wheatstone.runs._catalogue"} <= listed
+    assert not listed & {"wheatstone.cli._discover", "wheatstone.cli._neuron", "wheatstone.cli._models"}
+    assert "wheatstone.cli._discover" in loaded["--help"]
