@@ -1,11 +1,11 @@
 """The compressor measured, and bits as a measure, on SmolLM2-135M and on small models made here.
 
-    python benchmarks/compression.py [--parts coded,throughput,…] [--size 102400] [--windows 2] [--write]
+    python benchmarks/compression.py [--parts coded,…] [--text books] [--size 102400] [--windows 10] [--write]
 
 Rows lie in docs/results/compression.jsonl as they come; a part whose rows are there is not run again, so that a run
 that was stopped goes on. `--write` puts the tables into docs/results/compression.md and the picture into docs/images,
 without running anything where `--parts none` is given. `--parts coded --size 1000000` takes some half an hour of one
-idle core; everything else minutes.
+idle core for each `--text`, `models` five minutes a form; everything else minutes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does
 import torch
 from compression_measure import sequences, training
 from compression_models import induction, models
-from compression_parts import coded, kinds, random_files, throughput
+from compression_parts import coded, kinds, throughput
+from compression_round_trips import commands, random_files, texts
 from compression_tables import tables
 
 import wheatstone as ws
@@ -51,30 +52,39 @@ def rows(part: str | None = None) -> list[Row]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--parts", default="sequences,throughput,training,random,kinds,induction,models,coded", help="which to run"
+        "--parts",
+        default="sequences,throughput,training,random,texts,commands,kinds,induction,models,coded",
+        help="which to run",
     )
-    parser.add_argument("--size", type=int, default=102_400, help="bytes of the books that are coded")
-    parser.add_argument("--windows", type=int, default=2, help="windows drawn from each kind of text")
+    parser.add_argument("--text", choices=("books", "docs"), default="books", help="what is coded")
+    parser.add_argument("--size", type=int, default=102_400, help="its first bytes")
+    parser.add_argument("--windows", type=int, default=10, help="windows drawn from each kind of text")
     parser.add_argument("--files", type=int, default=1000, help="random files")
     parser.add_argument("--write", action="store_true", help="write docs/results/compression.md and its picture")
     options = parser.parse_args()
     torch.set_num_threads(1)
+
+    def done(part: str) -> set[str]:
+        return {row["key"] for row in rows(part)}
+
     model = ws.load_model("smollm2-135m")
     parts: dict[str, tuple[str, Callable[[], Iterator[Row]]]] = {
         "sequences": ("smollm2-135m/", lambda: sequences(model)),
         "throughput": ("16/", lambda: throughput(model, 16, 8)),
         "training": ("0/", lambda: training(0)),
         "random": (f"tiny-llama/{options.files}", lambda: random_files(tiny(), options.files)),
-        "kinds": ("smollm2-135m/", lambda: kinds(model, options.windows, {row["key"] for row in rows("kinds")})),
-        "models": ("", lambda: models(model, {row["key"] for row in rows("models")})),
+        "texts": ("tiny-llama/", lambda: texts(tiny(), model)),
+        "commands": ("", lambda: commands("smollm2-135m", 8, done("commands"))),
+        "kinds": ("", lambda: kinds(model, options.windows, done("kinds"))),
+        "models": ("", lambda: models(model, done("models"))),
         "induction": ("smollm2-135m/", lambda: induction(model)),
-        "coded": (f"{options.size}/", lambda: coded(model, options.size, {row["key"] for row in rows("coded")})),
+        "coded": ("", lambda: coded(model, options.text, options.size, done("coded"))),
     }
     for part in options.parts.split(","):
         if part not in parts:
             continue
         start, run = parts[part]
-        if part not in ("kinds", "models", "coded") and any(row["key"].startswith(start) for row in rows(part)):
+        if start and any(key.startswith(start) for key in done(part)):  # the others leave out what is there themselves
             continue
         for row in run():
             with RESULTS.open("a", encoding="utf-8") as file:

@@ -7,7 +7,6 @@ import lzma
 import random
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from transformers import DynamicCache
 from wheatstone.compression import Chunking
 from wheatstone.compression._alphabet import Alphabet
 from wheatstone.compression._bits import beside
-from wheatstone.compression._blocks import BlockCoder, groups_of
+from wheatstone.compression._blocks import groups_of
 from wheatstone.compression._coder import Encoder
 from wheatstone.compression._lanes import Lanes, start_token
 from wheatstone.compression._mixing import Mixer
@@ -29,9 +28,10 @@ AHEAD = 64
 """Tokens read at once where all of them are known."""
 
 
-def english(size: int) -> bytes:
-    """The first bytes of the four bundled books, one after the other."""
-    return "".join(text.text for text in bundled_texts() if text.name.startswith("books/")).encode()[:size]
+def english(name: str, size: int) -> bytes:
+    """The first bytes of the four bundled books (`books`), or of the English documentation (`docs`), end to end."""
+    texts = (text for text in bundled_texts() if text.language == "en")
+    return "".join(text.text for text in texts if text.name.startswith(f"{name}/")).encode()[:size]
 
 
 def ahead(model: ResidualModel, symbols: np.ndarray, chunking: Chunking) -> Iterator[np.ndarray]:
@@ -60,14 +60,14 @@ def ahead(model: ResidualModel, symbols: np.ndarray, chunking: Chunking) -> Iter
         done = last
 
 
-def coded(model: ResidualModel, size: int, done: set[str]) -> Iterator[Row]:
-    """The coder and the mixer over the first bytes of the books, cut into lanes as `compress` does."""
-    data, chunking = english(size), Chunking()
+def coded(model: ResidualModel, text: str, size: int, done: set[str]) -> Iterator[Row]:
+    """The coder and the mixer over the first bytes of a text, cut into lanes as `compress` does."""
+    data, chunking = english(text, size), Chunking()
     alphabet = Alphabet(model.tokenizer, model.vocabulary)
     symbols = np.array(alphabet.symbols(data), np.int32)
     general = beside(data)
     for number, group in enumerate(groups_of(len(symbols), chunking)):
-        if f"{size}/{number}" in done:
+        if f"{text}/{size}/{number}" in done:
             continue
         started, lanes = time.process_time(), len(group)
         steps = len(group[0])
@@ -84,7 +84,7 @@ def coded(model: ResidualModel, size: int, done: set[str]) -> Iterator[Row]:
             mixed.put(now, mixer.mix(np.ascontiguousarray(probabilities))[: len(there)])
             mixer.learn(now)
         yield {
-            "key": f"{size}/{number}",
+            "key": f"{text}/{size}/{number}",
             "bytes": sum(len(alphabet.join(symbols[at].tolist())) for at in group),
             "symbols": int(sum(len(at) for at in group)),
             "lanes": lanes,
@@ -180,25 +180,3 @@ def throughput(model: ResidualModel, lanes: int, repeats: int) -> Iterator[Row]:
                 "mixing_s": c,
                 "reread_s": reread,
             }
-
-
-def random_files(model: ResidualModel, files: int) -> Iterator[Row]:
-    """Random files of 0 to 4 kB of all byte values through the model and back, coded even where storing is smaller."""
-    chunking = Chunking(window=16, overlap=4, lanes=256, stretch=8)
-    draw, wrong, symbols, started = random.Random(0), 0, 0, time.process_time()
-    with ThreadPoolExecutor(1) as pool:
-        alphabet = Alphabet(model.tokenizer, model.vocabulary)
-        coders = [BlockCoder(model, alphabet, chunking, mixing, pool) for mixing in (False, True)]
-        for number in range(files):
-            data = draw.randbytes(draw.randrange(4097))
-            block = coders[number % 2].coded(data, lambda _: None)[0]
-            wrong += coders[number % 2].decode(block, lambda _: None) != data
-            symbols += block.symbols
-    yield {
-        "key": f"{model.id}/{files}",
-        "model": model.id,
-        "files": files,
-        "wrong": wrong,
-        "symbols": symbols,
-        "cpu_s": time.process_time() - started,
-    }

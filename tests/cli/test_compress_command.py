@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import resource
 import signal
+import subprocess
 import threading
 import time
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +20,7 @@ from commands import Cli, Refused
 
 import wheatstone as ws
 from wheatstone.circuits import Circuit, ModelInfo
+from wheatstone.compression import Chunking, compress
 
 
 @pytest.fixture
@@ -74,26 +79,60 @@ def test_bits_with_a_circuit_ablated(cli: Cli, refused: Refused, model: str, tmp
     page = tmp_path / "page.html"
     said = ("bits", "w1 w2 w3", "--model", model, "--ablate", tmp_path, "--counterfactual", "w4 w5 w6")
     found = cli(*said, "--out", page, "--json").document
+    assert found["first"] == "w1"
     assert [row["token"] for row in found["tokens"]] == ["w2", "w3"]
     assert found["worth"] == pytest.approx(found["bits"]["ablated"] - found["bits"]["intact"])
     assert f"{len(edges[edges])} edges" in page.read_text(encoding="utf-8")
+    assert ">w1</span>" in page.read_text(encoding="utf-8")
     assert "as many tokens" in refused(*said[:-1], "w4")
     assert "--ablate RUN" in refused("bits", "w1", "--model", model, "--counterfactual", "w2")
 
 
-def test_a_full_disk_leaves_nothing(cli: Cli, model: str, tmp_path: Path) -> None:
-    data, folder = tmp_path / "in.txt", tmp_path / "full"
-    data.write_bytes(random.Random(0).randbytes(4000))  # stored as it is: more than may be written
-    folder.mkdir()
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, before[1]))
+@contextmanager
+def no_room(folder: Path) -> Generator[None]:
+    """A disk of 4 kB, really full when that much is written."""
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4k", "none", str(folder)], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small disk needs privileges")
     try:
-        done = cli("compress", data, "--out", folder / "out", "--model", model)
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@contextmanager
+def small_files(_: Path) -> Generator[None]:
+    """No file may grow beyond 512 bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (512, before[1]))
+    try:
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(("verb", "size", "lack"), [("compress", 700, small_files), ("decompress", 6000, no_room)])
+def test_a_full_disk_is_said_and_nothing_left(
+    cli: Cli, model: str, tmp_path: Path, verb: str, size: int, lack: Callable[[Path], AbstractContextManager[None]]
+) -> None:
+    data, folder = random.Random(0).randbytes(size), tmp_path / "full"  # stored as it is: more than may be written
+    folder.mkdir()
+    source = tmp_path / "in"
+    with source.open("wb") as file:
+        if verb == "compress":
+            file.write(data)
+        else:
+            many = Chunking(window=16, overlap=4, lanes=256, stretch=8)
+            compress(ws.load_model(model), io.BytesIO(data), file, chunking=many)
+    with lack(folder):
+        done = cli(verb, source, "--out", folder / "out", "--model", model)
+        assert list(folder.iterdir()) == []
     assert done.code == 1, done
-    assert "File too large" in done.err.splitlines()[-1]
-    assert list(folder.iterdir()) == []
+    said = done.err.splitlines()[-1]
+    assert f"expected room to write {folder / 'out'}; got" in said
+    assert "free some space, or choose another --out" in said
 
 
 def test_ctrl_c_leaves_nothing(cli: Cli, model: str, tmp_path: Path) -> None:

@@ -195,6 +195,7 @@ def _print_worth(
             partial.write_text(circuit_bits_page(found, len(circuit), loaded.id, name), encoding="utf-8")
     output.document({"edges": len(circuit), **found.to_dict()})
     output.print(f"{'intact':>8} {'ablated':>8} {'alone':>8} {'worth':>8}  token")
+    output.print(" ".join(["       -"] * 4) + f"  {found.first!r}", markup=False)
     for token, *bits in zip(found.tokens, found.intact, found.ablated, found.alone, found.worth, strict=True):
         output.print(" ".join(f"{value:8.2f}" for value in bits) + f"  {token!r}", markup=False)
     output.print(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from wheatstone._errors import RunError
+from wheatstone._errors import ComputationError, RunError
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def check_new(path: Path, *, force: bool) -> None:
@@ -32,6 +35,7 @@ def new_file(path: Path, *, force: bool) -> Generator[Path, None, None]:
 
     Raises:
         RunError: see `check_new`, or nothing can be written there.
+        ComputationError: there is no room for it.
     """
     check_new(path, force=force)
     try:
@@ -42,5 +46,12 @@ def new_file(path: Path, *, force: bool) -> Generator[Path, None, None]:
         ) from error
     with folder as work:
         partial = Path(work) / path.name
-        yield partial
-        partial.replace(path)
+        try:
+            yield partial
+            partial.replace(path)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            raise ComputationError(
+                expected=f"room to write {path}", got=str(error.strerror), do="free some space, or choose another --out"
+            ) from error

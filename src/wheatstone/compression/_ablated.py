@@ -19,13 +19,15 @@ class CircuitBits:
     """What the tokens of a text cost a model, by which edges carry the text.
 
     Args:
-        tokens: of the text, without its first, which nothing stands before.
+        first: token of the text, which nothing stands before: it has no price.
+        tokens: of the text, those after it.
         intact: bits of each token, of the model as it is.
         ablated: the circuit's edges ablated, all others kept.
         alone: the circuit's edges kept, all others ablated.
         ablation: what an ablated edge carries: `counterfactual` or `mean`.
     """
 
+    first: str
     tokens: tuple[str, ...]
     intact: tuple[float, ...]
     ablated: tuple[float, ...]
@@ -43,6 +45,7 @@ class CircuitBits:
         names = ("token", "intact", "ablated", "alone", "worth")
         return {
             "ablation": self.ablation,
+            "first": self.first,
             "bits": {"intact": sum(self.intact), "ablated": sum(self.ablated), "alone": sum(self.alone)},
             "worth": sum(self.worth),
             "tokens": [dict(zip(names, row, strict=True)) for row in columns],
@@ -108,8 +111,10 @@ def circuit_bits(
     intact = model.forward(tokens, all_positions=True).logits
     logits = [model.forward_circuit(tokens, written, one[None], all_positions=True).logits[0] for one in keep]
     ablated, alone = (_costs(tokens, found) for found in logits)
+    first, *others = model.decode(tokens.ids[0].tolist())
     return CircuitBits(
-        tuple(model.decode(tokens.ids[0, 1:].tolist())),
+        first,
+        tuple(others),
         _costs(tokens, intact),
         ablated,
         alone,

@@ -174,7 +174,8 @@ def _fingerprint(coder: BlockCoder) -> bytes:
         lanes, digest = Lanes(coder.model, coder.chunking.lanes, window=_PROBE, overlap=2), hashlib.sha256()
         for step in range(_PROBE + 1):
             digest.update(lanes.probabilities().cpu().numpy().tobytes())
-            lanes.see(torch.arange(step, step + coder.chunking.lanes, device=coder.model.device))
+            seen = torch.arange(step, step + coder.chunking.lanes, device=coder.model.device)
+            lanes.see(seen % coder.model.vocabulary)
         return digest.digest()[:8]
 
     return coder.pool.submit(probe).result()
