@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from induction import InductionModel, train_induction
 from prompts import FRANCE
 from tiny import explainable_pairs, make_tiny
@@ -27,6 +28,12 @@ from wheatstone.discovery import Discovery, discover_in
 from wheatstone.models import ResidualModel, load_model
 from wheatstone.models._cache import ModelFiles
 from wheatstone.models._sources import resolve_model
+
+# How long an example takes says how busy the machine is.
+settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

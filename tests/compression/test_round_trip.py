@@ -8,7 +8,7 @@ from threading import Event
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import make_tiny
 from tokenizers import Tokenizer
@@ -57,7 +57,7 @@ def restored(model: ResidualModel, code: bytes, threads: int | None = None) -> b
     return out.getvalue()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(data=st.one_of(st.binary(max_size=400), st.text(max_size=200).map(str.encode)), mixing=st.booleans())
 def test_any_bytes_come_back(worded: ResidualModel, data: bytes, mixing: bool) -> None:
     code, done = coded(worded, data, mixing=mixing)
@@ -122,7 +122,7 @@ def test_another_model_is_refused(worded: ResidualModel) -> None:
     assert out.getvalue() == b""
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15)
 @given(data=st.binary(max_size=300), mixing=st.booleans())
 def test_bytes_that_would_be_stored_come_back_from_their_code_too(
     worded: ResidualModel, data: bytes, mixing: bool

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from slow import SlowRun
 from torch import Tensor
@@ -14,7 +14,7 @@ from wheatstone.models import ResidualModel, Tokens
 
 CLEAN = [[3, 1, 4, 1, 5], [9, 2, 6], [5, 3, 5, 8, 9, 7, 9]]
 OTHER = [[3, 2, 4, 1, 5], [9, 8, 6], [5, 3, 0, 8, 1, 7, 9]]
-GENTLE = settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+GENTLE = settings(max_examples=12)
 
 
 def nodes_of(model: ResidualModel, prompts: list[list[int]]) -> Tensor:
