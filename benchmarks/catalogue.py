@@ -5,8 +5,9 @@
 Prints one JSON document. Works in a temporary folder with a catalogue of its own.
 
 `list`: that many runs, each a folder with its manifest, are listed by the library (all of them, and whether each
-folder is still there), and by `wheatstone runs` and `wheatstone runs --json` as processes of their own; the median of
-several, beside what the command takes with an empty list. `write`: so many processes each add runs, one transaction at
+folder is still there), and by `wheatstone runs` and `wheatstone runs --json` as processes of their own; the median and
+mean of ten, the mean's 95% interval by Student's t, and the processor's time, beside what the command takes with an
+empty list and what Python takes to start. `write`: so many processes each add runs, one transaction at
 a time, and look at the list now and then; every run that a process was told was listed must be in the list at the end,
 and SQLite's integrity check must say ok.
 """
@@ -27,11 +28,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from scipy.stats import t
+
 from wheatstone.runs import catalogue_entries
 from wheatstone.runs._catalogue import _database, entry_of
 from wheatstone.runs._folder import FORMAT
 
-REPEATS = 5
+REPEATS = 10
 COMMAND = [sys.executable, "-c", "from wheatstone.cli import main; main()", "runs"]
 # Each process makes its runs' folders as it goes; it prints the ones that were listed.
 WRITER = """
@@ -65,14 +68,24 @@ def make_run(folder: Path, number: int) -> Path:
     return folder
 
 
-def median_ms(do: Callable[[], object]) -> float:
-    """Median wall-clock time, in milliseconds."""
+def times_ms(do: Callable[[], object]) -> dict[str, Any]:
+    """What it takes in milliseconds: by the clock, and of the processor, here and in processes that it began."""
     taken: list[float] = []
+    begun = os.times()
     for _ in range(REPEATS):
         started = time.perf_counter()
         do()
         taken.append((time.perf_counter() - started) * 1000)
-    return round(statistics.median(taken), 1)
+    processor = sum(os.times()[:4]) - sum(begun[:4])
+    mean = statistics.fmean(taken)
+    half = float(t.ppf(0.975, REPEATS - 1)) * statistics.stdev(taken) / REPEATS**0.5
+    return {
+        "median": round(statistics.median(taken), 1),
+        "mean": round(mean, 1),
+        "ci95": [round(mean - half, 1), round(mean + half, 1)],
+        "processor": round(processor * 1000 / REPEATS, 1),
+        "n": REPEATS,
+    }
 
 
 def command(*words: str) -> Callable[[], object]:
@@ -82,18 +95,19 @@ def command(*words: str) -> Callable[[], object]:
 
 def measure_list(folder: Path, runs: int) -> dict[str, Any]:
     """Times of lists of so many runs."""
-    empty = median_ms(command())
+    empty = times_ms(command())
     entries = [entry_of(make_run(folder / str(number), number)) for number in range(runs)]
     with _database() as database:  # at once, to be quick; `measure_write` adds them one by one
         rows = [tuple(vars(entry).values()) for entry in entries]
         database.executemany("insert into runs values (?, ?, ?, ?, ?, ?, ?)", rows)
     return {
         "runs": runs,
-        "library_ms": median_ms(lambda: [entry.exists for entry in catalogue_entries()]),
-        "library_newest_50_ms": median_ms(lambda: [entry.exists for entry in catalogue_entries(50)]),
-        "command_ms": median_ms(command()),
-        "command_json_ms": median_ms(command("--json")),
+        "library_ms": times_ms(lambda: [entry.exists for entry in catalogue_entries()]),
+        "library_newest_50_ms": times_ms(lambda: [entry.exists for entry in catalogue_entries(50)]),
+        "command_ms": times_ms(command()),
+        "command_json_ms": times_ms(command("--json")),
         "command_empty_ms": empty,
+        "python_ms": times_ms(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True)),
     }
 
 
@@ -134,13 +148,13 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=60)
     asked = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="catalogue-"))
+    folder, load = Path(tempfile.mkdtemp(prefix="catalogue-")), os.getloadavg()[0]
     os.environ["WHEATSTONE_HOME"] = str(folder / "home")
     try:
         found = {
             "list": measure_list(folder / "runs", asked.runs),
             "write": measure_write(folder, asked.processes, asked.seconds),
-            "load_average": round(os.getloadavg()[0], 1),
+            "load_average": {"before": round(load, 1), "after": round(os.getloadavg()[0], 1)},
         }
     finally:
         shutil.rmtree(folder)

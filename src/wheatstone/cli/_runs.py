@@ -33,7 +33,7 @@ def runs(context: typer.Context, limit: LimitOption = None, as_json: JsonOption 
 @runs_app.command("list")
 def list_(limit: LimitOption = None, as_json: JsonOption = False) -> None:
     """List the runs, newest first."""
-    from wheatstone.runs import catalogue_entries, catalogue_size
+    from wheatstone.runs import catalogue_entries, catalogue_size, command_of
 
     output = Output(as_json)
     most = (0 if as_json else _SHOWN) if limit is None else limit
@@ -48,13 +48,13 @@ def list_(limit: LimitOption = None, as_json: JsonOption = False) -> None:
     from rich.text import Text
 
     numbers = (Column(name, justify="right") for name in ("edges", "faithful"))
-    table = Table("made", "about", "model", *numbers, "folder", box=None)
+    table = Table("made", "by", "about", "model", *numbers, Column("folder", overflow="fold"), box=None)
     for entry in entries:
         edges = "" if entry.edges is None else f"{entry.edges:,}"
         faithfulness = "" if entry.faithfulness is None else f"{entry.faithfulness:.3f}"
         folder = entry.path if entry.exists else f"{entry.path} (gone)"
         made = entry.created[:16].replace("T", " ")
-        row = (made, entry.task, entry.model, edges, faithfulness, folder)
+        row = (made, command_of(entry.verb), entry.task, entry.model, edges, faithfulness, folder)
         table.add_row(*(Text(plain(cell)) for cell in row))
     output.print(table)
     if (hidden := catalogue_size() - len(entries)) > 0:
@@ -64,7 +64,7 @@ def list_(limit: LimitOption = None, as_json: JsonOption = False) -> None:
 @runs_app.command()
 def show(run: RunArgument, as_json: JsonOption = False) -> None:
     """Show how a run was made and what it found; of unfinished work, how far it is and how to go on."""
-    from wheatstone.runs import read_json, read_manifest, sound, work_begun
+    from wheatstone.runs import command_of, read_json, read_manifest, sound, work_begun
 
     output = Output(as_json)
     if not (run / "manifest.json").is_file() and (begun := work_begun(run)):
@@ -82,9 +82,9 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
                 "heads": ", ".join(f"{row['node']} {row['share']:.0%}" for row in found["heads"][:_HEADS]),
             }
         facts = {
-            "made": manifest["created"],
+            "made": f"{manifest['created']} by wheatstone {command_of(manifest['verb'])}",
             "model": f"{manifest['model']['id']} ({manifest['model']['sha256'][:12]}…)",
-            **{name: str(value) for name, value in manifest["settings"].items()},
+            **{name: str(value) for name, value in manifest["settings"].items() if value is not None},
             "seed": str(manifest["seed"]),
             "circuits run": str(manifest["evaluations"]),
             "seconds": ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in manifest["timings"].items()),

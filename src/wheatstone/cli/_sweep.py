@@ -30,7 +30,8 @@ def sweep(
         list[str] | None,
         typer.Option(
             "--task",
-            help="Bundled task (see `wheatstone tasks`) or file; may be repeated, or several with commas between.",
+            help="Bundled task (see `wheatstone tasks`) or file, at least one; may be repeated, or several with commas "
+            "between.",
             metavar="TASK",
         ),
     ] = None,
