@@ -30,9 +30,9 @@ lint: $(STAMP)  ## ruff, pyright, import-linter
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-audit: $(STAMP)  ## known vulnerabilities of the pinned dependencies (asks PyPI's advisory database, so not part of CI)
+audit: $(STAMP)  ## known vulnerabilities of the pinned dependencies (asks PyPI itself, so not part of CI)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pip-audit
-	$(BIN)/pip-audit --skip-editable
+	$(BIN)/python scripts/audit.py
 
 docs: $(STAMP)  ## the documentation as a site in site/; a link that leads nowhere fails
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
