@@ -5,9 +5,10 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import type { Edge, Side } from "./graph";
 import { hoverWords, placeOf, targetsOf } from "./hit";
 import { labelOf } from "./edits";
+import { painter, stamp } from "./kept";
 import { layoutOf } from "./layout";
 import { paint, palette, prepared } from "./paint";
-import { DRAWN, groundOf, over, type Scene, sceneOf } from "./scene";
+import { DRAWN, groundOf, over, type Scene, scenes } from "./scene";
 import type { Labels, Run } from "./server";
 import { held, placed } from "./supernodes";
 import { show, type View } from "./view";
@@ -30,6 +31,7 @@ export function CircuitMap({ run, edges, total, used, view, sides, labels, light
   const holder = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const zooming = useRef<ZoomBehavior<HTMLCanvasElement, unknown>>(null);
+  const [paintOver] = useState(painter);
   const [size, setSize] = useState({ width: 0, height: 0 });
   const [transform, setTransform] = useState<ZoomTransform>(zoomIdentity);
   const [hover, setHover] = useState("");
@@ -46,12 +48,19 @@ export function CircuitMap({ run, edges, total, used, view, sides, labels, light
 
   const model = useMemo(() => layoutOf(run, Math.max(size.width, 200), Math.max(size.height, 200), byToken ? used : null), [run, size, byToken, used]);
   const layout = useMemo(() => placed(model, labels.supernodes), [model, labels]);
-  const drawn = useMemo(() => (edges.length > DRAWN ? edges.slice(0, DRAWN) : edges), [edges]);
+  const before = useRef<Edge[]>([]);
+  const drawn = useMemo(() => {
+    const now = edges.slice(0, DRAWN);
+    // Beyond what is drawn the slider changes nothing here.
+    if (now.length !== before.current.length || now.some((edge, i) => edge !== before.current[i])) before.current = now;
+    return before.current;
+  }, [edges]);
   const ground = useMemo(() => groundOf(run, model), [run, model]);
-  const scene = useMemo(
-    () => sceneOf(layout, drawn, { mode: view.mode, sel: view.sel, hover, pins: view.pins, dir: view.dir, sides, called: (node) => labelOf(labels, node) }),
-    [layout, drawn, view.mode, view.sel, view.pins, view.dir, hover, sides, labels],
+  const sceneFor = useMemo(
+    () => scenes(layout, { mode: view.mode, sel: view.sel, hover, pins: view.pins, dir: view.dir, sides, called: (node) => labelOf(labels, node) }),
+    [layout, view.mode, view.sel, view.pins, view.dir, hover, sides, labels],
   );
+  const scene = useMemo(() => sceneFor(drawn), [sceneFor, drawn]);
   useEffect(() => onScene(() => over(ground, scene)), [ground, scene, onScene]);
 
   // What the pointer can hit: nodes, and points along edges while these can be told apart. Made when it first moves.
@@ -68,11 +77,8 @@ export function CircuitMap({ run, edges, total, used, view, sides, labels, light
   useEffect(() => {
     if (!size.width) return;
     const context = prepared(canvas.current!, size, transform);
-    context.save();
-    context.resetTransform();
-    context.drawImage(under, 0, 0);
-    context.restore();
-    paint(context, scene, palette());
+    stamp(context, under);
+    paintOver(context, scene, { size, transform, colours: palette() });
   }, [scene, under, size, transform]);
 
   useEffect(() => {

@@ -1,5 +1,5 @@
 // A scene on a canvas, and as SVG.
-import type { Ink, Scene, Stroke } from "./scene";
+import type { Ink, Label, Mark, Scene, Stroke } from "./scene";
 
 export type Palette = Record<Ink, string>;
 
@@ -30,15 +30,18 @@ const bend = (stroke: Stroke): number => Math.max(6, Math.abs(stroke.to.y - stro
 export function paint(context: CanvasRenderingContext2D, scene: Scene, colours: Palette): void {
   context.fillStyle = colours.faint;
   for (const band of scene.bands) context.fillRect(band.x, band.y, band.width, band.height);
-  // One path for all lines that look alike: a thousand strokes are a thousand times slower than one.
-  const alike = new Map<string, Stroke[]>();
-  for (const stroke of scene.strokes) {
-    const key = scene.strokes.length > 400 ? `${stroke.ink}${stroke.dashed}${Math.round(2 * stroke.width)}${stroke.alpha.toFixed(1)}` : `${alike.size}`;
-    const group = alike.get(key);
-    if (group) group.push(stroke);
-    else alike.set(key, [stroke]);
-  }
-  context.lineCap = "round";
+  paintStrokes(context, scene.strokes, colours);
+  paintMarks(context, scene.marks, colours);
+  paintLabels(context, scene.labels, colours);
+}
+
+/** Strokes beyond which those that look alike are one path: a thousand strokes are a thousand times slower than one. */
+const MANY = 400;
+
+/** Paints some strokes of a scene, which has so many in all. */
+export function paintStrokes(context: CanvasRenderingContext2D, strokes: Stroke[], colours: Palette, all = strokes.length): void {
+  const alike = Map.groupBy(strokes, (stroke, i) => (all > MANY ? `${stroke.ink}${stroke.dashed}${Math.round(2 * stroke.width)}${Math.round(10 * stroke.alpha)}` : i));
+  context.lineCap = all > MANY ? "butt" : "round";
   for (const group of alike.values()) {
     const first = group[0]!;
     context.beginPath();
@@ -49,12 +52,15 @@ export function paint(context: CanvasRenderingContext2D, scene: Scene, colours: 
     }
     context.globalAlpha = first.alpha;
     context.strokeStyle = colours[first.ink];
-    context.lineWidth = scene.strokes.length > 400 ? Math.max(0.5, Math.round(2 * first.width) / 2) : first.width;
+    context.lineWidth = all > MANY ? Math.max(0.5, Math.round(2 * first.width) / 2) : first.width;
     context.setLineDash(first.dashed ? [6, 5] : []);
     context.stroke();
   }
   context.setLineDash([]);
-  for (const marks of Map.groupBy(scene.marks, (mark) => `${mark.shape} ${mark.ink} ${mark.ring} ${mark.alpha}`).values()) {
+}
+
+export function paintMarks(context: CanvasRenderingContext2D, all: Mark[], colours: Palette): void {
+  for (const marks of Map.groupBy(all, (mark) => `${mark.shape} ${mark.ink} ${mark.ring} ${mark.alpha}`).values()) {
     const { alpha, shape, ink, ring } = marks[0]!;
     context.globalAlpha = alpha;
     context.beginPath();
@@ -73,9 +79,12 @@ export function paint(context: CanvasRenderingContext2D, scene: Scene, colours: 
       context.stroke();
     }
   }
+}
+
+export function paintLabels(context: CanvasRenderingContext2D, labels: Label[], colours: Palette): void {
   context.globalAlpha = 1;
   context.textBaseline = "middle";
-  for (const label of scene.labels) {
+  for (const label of labels) {
     context.font = `${label.bold ? "bold " : ""}${label.size}px ${FONT}`;
     context.textAlign = label.align;
     context.lineJoin = "round";

@@ -7,7 +7,7 @@ import { hoverWords, placeOf, targetsOf } from "./hit";
 import { layoutOf, spanWords } from "./layout";
 import { plain } from "./names";
 import { paint, palette, prepared } from "./paint";
-import { DRAWN, groundOf, over, sceneOf } from "./scene";
+import { DRAWN, groundOf, over, scenes } from "./scene";
 import { gathered, held, placed } from "./supernodes";
 import { count, decimal, interval, plural, signed } from "./words";
 
@@ -98,7 +98,7 @@ export function draw(home: HTMLElement, circuit: Portable, start: Partial<Start>
     const edges = shown().slice(0, DRAWN);
     const model = layoutOf(circuit, width, height, byToken() ? used : null);
     const layout = placed(model, labels.supernodes);
-    const scene = sceneOf(layout, edges, { mode: now.mode, sel: now.sel, hover, pins: now.pins, dir: "both", sides: null, called: (node) => labelOf(labels, node) });
+    const scene = scenes(layout, { mode: now.mode, sel: now.sel, hover, pins: now.pins, dir: "both", sides: null, called: (node) => labelOf(labels, node) })(edges);
     paint(prepared(canvas, { width, height }), over(groundOf(circuit, model), scene), palette(page));
     targets = targetsOf(scene, edges, layout);
     tip.hidden = !hover;

@@ -53,7 +53,7 @@ export interface Looks {
   called?: (node: string) => string;
 }
 
-/** Edges up to which they are curves; beyond, straight lines are as legible and a third of the work. */
+/** Edges up to which they are curves, dashed where they hinder; beyond, straight whole lines are as legible and a quarter of the work. */
 const CURVED = 600;
 /** Edges that are drawn at most, the strongest: more would be one blot. The map says how many it hides. */
 export const DRAWN = 2500;
@@ -61,8 +61,24 @@ const LABELS = 120;
 
 const sideInk: Record<Side, Ink> = { a: "blue", b: "orange", both: "both" };
 
-export function sceneOf(layout: Layout, edges: Edge[], looks: Looks): Scene {
-  const strongest = Math.max(...[...edges.slice(0, 1), ...edges.slice(-1)].map((edge) => Math.abs(weightOf(edge, looks.mode))), 1e-9);
+interface Known {
+  scale: string;
+  strokes: Map<string, Stroke>;
+  marks: Map<string, Mark>;
+}
+
+/** Draws edges in one look. What looks as it did is the same stroke or mark: whoever painted it need not again. */
+export function scenes(layout: Layout, looks: Looks): (edges: Edge[]) => Scene {
+  let known: Known = { scale: "", strokes: new Map(), marks: new Map() };
+  return (edges) => {
+    const strongest = Math.max(...[...edges.slice(0, 1), ...edges.slice(-1)].map((edge) => Math.abs(weightOf(edge, looks.mode))), 1e-9);
+    const scale = `${strongest} ${edges.length <= CURVED}`;
+    if (scale !== known.scale) known = { scale, strokes: new Map(), marks: new Map() };
+    return sceneOf(layout, edges, looks, strongest, known);
+  };
+}
+
+function sceneOf(layout: Layout, edges: Edge[], looks: Looks, strongest: number, known: Known): Scene {
   const picked = [looks.hover || looks.sel, ...looks.pins].filter(Boolean);
   const lit = (edge: Edge) => !picked.length || picked.some((sel) => touches(edge, sel, looks.hover && sel === looks.hover ? "both" : looks.dir));
   const curved = edges.length <= CURVED;
@@ -70,44 +86,46 @@ export function sceneOf(layout: Layout, edges: Edge[], looks: Looks): Scene {
   const strokes: Stroke[] = [];
   const marks = new Map<string, Mark>();
   const mark = (key: string, at: Point, kind: string, weight: number, on: boolean) => {
+    const had = marks.get(key);
+    if (had && (had.alpha === 1 || !on)) return; // its strongest edge came first
     const port = kind === "port";
     const small = Math.min(layout.row * 0.5, 9) * (kind === "super" ? 1.7 : 1);
-    const size = port ? Math.min(small * 0.8, 5) : small * (0.55 + 0.5 * Math.sqrt(weight / strongest));
-    const had = marks.get(key);
-    const shape = port ? "port" : kind === "mlp" ? "square" : "disc";
+    const size = had?.size ?? (port ? Math.min(small * 0.8, 5) : small * (0.55 + 0.5 * Math.sqrt(weight / strongest)));
+    const alpha = on ? 1 : 0.25;
     const chosen = looks.sel === key || looks.pins.includes(key);
-    marks.set(key, {
-      ...at,
-      key,
-      shape,
-      size: Math.max(size, had?.size ?? 0),
-      ink: chosen ? "accent" : kind === "super" ? "both" : "ink",
-      ring: chosen,
-      alpha: on || had?.alpha === 1 ? 1 : 0.25,
-    });
+    const before = known.marks.get(key);
+    const same = before?.size === size && before.alpha === alpha;
+    const now: Mark = same ? before : { ...at, key, shape: port ? "port" : kind === "mlp" ? "square" : "disc", size, ink: chosen ? "accent" : kind === "super" ? "both" : "ink", ring: chosen, alpha };
+    known.marks.set(key, now);
+    marks.set(key, now);
   };
-  // The weakest first, so that the strongest lie on top.
-  for (let i = edges.length - 1; i >= 0; i--) {
-    const edge = edges[i]!;
+  const drawn = (edge: Edge, weight: number, on: boolean): Stroke => {
     const [from, to] = ends(layout, edge);
-    const weight = weightOf(edge, looks.mode);
     const share = Math.abs(weight) / strongest;
-    const on = lit(edge);
     const side = looks.sides?.get(edge.key);
-    strokes.push({
+    return {
       from,
       to,
       curved,
       key: edge.key,
       width: looks.sel === edge.key ? Math.max(3, thin + wide * share) : thin + wide * share,
       ink: side ? sideInk[side] : weight >= 0 ? "blue" : "orange",
-      dashed: side ? side === "b" : weight < 0,
+      dashed: curved && (side ? side === "b" : weight < 0),
       alpha: on ? (curved ? 0.35 : 0.15) + 0.5 * Math.min(1, share * (curved ? 4 : 1)) : 0.09,
-    });
+    };
+  };
+  for (const edge of edges) {
+    const weight = weightOf(edge, looks.mode);
+    const on = lit(edge);
+    const stroke = known.strokes.get(edge.key) ?? drawn(edge, weight, on);
+    known.strokes.set(edge.key, stroke);
+    strokes.push(stroke);
     const span = edge.from.span;
-    mark(nodeKey(edge.from.node, span), from, edge.from.kind, Math.abs(weight), on);
-    mark(moves(edge) ? endKey(edge) : nodeKey(edge.to.node, span), to, moves(edge) ? "port" : edge.to.kind, Math.abs(weight), on);
+    mark(nodeKey(edge.from.node, span), stroke.from, edge.from.kind, Math.abs(weight), on);
+    mark(moves(edge) ? endKey(edge) : nodeKey(edge.to.node, span), stroke.to, moves(edge) ? "port" : edge.to.kind, Math.abs(weight), on);
   }
+  // The weakest first, so that the strongest lie on top.
+  strokes.reverse();
   strokes.sort((a, b) => a.alpha - b.alpha);
   return {
     width: layout.width,
