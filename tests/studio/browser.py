@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Page, expect
@@ -33,7 +34,7 @@ NEEDED = [
 """Marks of every test that drives the browser."""
 expect.set_options(timeout=20_000)  # a busy machine is no failure
 AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
-LAYERS, HEADS, EDGES = 100, 49, 20_000
+LAYERS, HEADS, EDGES, TOKENS = 100, 49, 20_000, 60
 
 
 @contextmanager
@@ -52,7 +53,7 @@ def served(library: Library, jobs: Jobs | None = None) -> Generator[str, None, N
 
 
 def write_large(folder: Path) -> Path:
-    """A run of 5,000 nodes and 20,000 edges, drawn at random: for how fast it is shown, not what it says."""
+    """A run of 5,000 nodes, 20,000 edges and 60 tokens, drawn at random: for how it is shown, not what it says."""
     shutil.copytree(EXAMPLES / "a-fact", folder)
     draw = np.random.default_rng(0)
     nodes = [f"a{layer}.h{head}" for layer in range(LAYERS) for head in range(HEADS)] + [
@@ -73,6 +74,12 @@ def write_large(folder: Path) -> Path:
         }
     )
     pq.write_table(table, folder / "edges.parquet")
+    words = [f" w{at}" for at in range(TOKENS)]
+    lens = pq.read_table(folder / "explain/lens_by_position.parquet")
+    first = lens.filter(pc.field("position") == 0)
+    at = lens.schema.get_field_index("position")
+    by_token = [first.set_column(at, "position", pa.array([place] * len(first))) for place in range(TOKENS)]
+    pq.write_table(pa.concat_tables(by_token), folder / "explain/lens_by_position.parquet")
     for name in ("manifest.json", "circuit.json"):
         document = json.loads((folder / name).read_text(encoding="utf-8"))
         document["model"] |= {"layers": LAYERS, "heads": HEADS, "kv_groups": HEADS}
@@ -81,6 +88,7 @@ def write_large(folder: Path) -> Path:
             document["edges"] = [{"from": a, "to": b, "score": 1.0, "effect": 0.1} for a, b in pairs[:10]]
         else:
             document["title"] = "5,000 nodes and 20,000 edges"
+            document["prompts"][0] |= {"tokens": words, "counterfactual_tokens": words, "last": TOKENS - 1}
         (folder / name).write_text(json.dumps(document), encoding="utf-8")
     return folder
 

@@ -187,6 +187,19 @@ def test_tokens_stand_side_by_side_where_positions_were_told_apart(page: Page, a
     expect(page.locator(".rows li.group").first).to_contain_text("at France")
 
 
+def test_a_long_prompt_is_read_some_tokens_at_a_time(page: Page, address: str, large: str) -> None:
+    ready(page, address, f"{large}100&tab=layers")
+    heads = page.locator(".lens thead th")
+    expect(heads).to_have_text([f"·w{at}" for at in range(48, 60)])  # the last, where the answer comes from
+    page.get_by_role("button", name="Earlier tokens").click()
+    expect(page.locator(".lens .pages")).to_contain_text("Tokens 25 to 48 of 60")
+    expect(heads).to_have_text([f"·w{at}" for at in range(24, 48)])
+    expect(page.locator(".lens tbody tr").first.locator("td")).to_have_count(24)
+    page.get_by_role("button", name="Earlier tokens").click()
+    expect(page.get_by_role("button", name="Earlier tokens")).to_be_disabled()
+    expect(heads.first).to_have_text("·w0")
+
+
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: `make web`")
 @pytest.mark.parametrize("light", ["light", "dark"])
 def test_axe_finds_nothing_serious(page: Page, address: str, light: str) -> None:
@@ -224,12 +237,12 @@ APART = """async (addresses) => {
     const [a, b] = await Promise.all(addresses.map(async (address) => {
         const picture = Object.assign(new Image(), { src: address });
         await picture.decode();
-        const canvas = Object.assign(document.createElement("canvas"), { width: picture.width, height: picture.height });
-        const context = canvas.getContext("2d");
+        const context = new OffscreenCanvas(picture.width, picture.height).getContext("2d");
         context.drawImage(picture, 0, 0);
-        return context.getImageData(0, 0, canvas.width, canvas.height).data;
+        return context.getImageData(0, 0, picture.width, picture.height).data;
     }));
-    return [a.filter((part) => part).length / a.length, a.reduce((most, part, i) => Math.max(most, Math.abs(part - b[i])), 0)];
+    const apart = a.map((part, i) => Math.abs(part - b[i]));
+    return [a.filter((part) => part).length / a.length, apart.reduce((most, by) => Math.max(most, by))];
 }"""
 """Of two pictures: how much of the first is inked, and by how much they differ where they differ most."""
 DRAG = """async ([from, to, frames]) => {

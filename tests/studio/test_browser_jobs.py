@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 from collections.abc import Generator
 from pathlib import Path
 
@@ -11,8 +13,12 @@ import pytest
 from browser import AXE, NEEDED, ready, served
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from wheatstone.models import load_model
 from wheatstone.models._cache import ModelFiles
+from wheatstone.runs import DiscoverySettings, add_file, new_run, run_discovery
 from wheatstone.studio import Library
+from wheatstone.studio._library import identity
+from wheatstone.tasks import PromptPair
 
 pytestmark = NEEDED
 LONG = 600_000
@@ -109,6 +115,30 @@ def test_without_its_head_the_language_is_less_french(page: Page, address: str, 
     picture(page, "studio-change", tmp_path)
     page.reload()  # what was found is kept with the jobs
     expect(changed).to_contain_text("without a23.h4")
+
+
+def test_the_test_split_is_asked_for_where_the_proof_is(
+    page: Page, address: str, runs: Path, tiny_task: tuple[Path, Path]
+) -> None:
+    records = [json.loads(line) for line in tiny_task[1].read_text(encoding="utf-8").splitlines()]
+    pairs = [
+        PromptPair.model_validate({name: record[name] for name in PromptPair.model_fields if name in record})
+        for record in records
+    ]
+    model = load_model(str(tiny_task[0]))
+    found = run_discovery(model, pairs[:2], DiscoverySettings(method="eap", faithfulness=0.5))
+    with new_run(runs / "tiny") as folder:
+        found.save(folder)
+        add_file(folder, "task.json", {"pairs": {"test": [pair.model_dump() for pair in pairs[3:]]}})
+    try:
+        ready(page, address, f"?run={identity(str(runs / 'tiny'))}&tab=proof")
+        proof = page.locator(".proof")
+        expect(proof).to_contain_text("n = 2 prompts")
+        page.get_by_role("button", name="Verify on the test split (3 pairs)").click()
+        page.get_by_role("button", name="test split", exact=True).click(timeout=LONG)
+        expect(proof).to_contain_text("n = 3 prompts")
+    finally:
+        shutil.rmtree(runs / "tiny")
 
 
 def test_what_cannot_be_asked_is_said_before_it_is(page: Page, address: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ GRAPH = _object(
     {
         "metadata": _object(
             {"slug": TEXT, "scan": TEXT, "transcoder_list": _all(TEXT), "prompt_tokens": _all(TEXT), "prompt": TEXT},
+            schema_version={"const": 1},
             info=_object({}, description=TEXT, create_time_ms=NUMBER, generator=_object({}, name=TEXT, version=TEXT)),
         ),
         "qParams": _object(
@@ -52,7 +55,9 @@ GRAPH = _object(
                     "feature_type": TEXT,
                     "jsNodeId": TEXT,
                     "clerp": TEXT,
-                }
+                },
+                token_prob=NUMBER,
+                is_target_logit={"type": "boolean"},
             )
         ),
         "links": _all(_object({"source": TEXT, "target": TEXT, "weight": NUMBER})),
@@ -97,6 +102,27 @@ def test_nodes_are_put_together_labelled_and_kept(page: Page, address: str, mine
     ready(page, address, f"{query}&sel=*late  readers")
     page.get_by_role("button", name="Take apart").click()
     expect(rows(page)).to_have_count(14)
+
+
+def test_supernodes_are_drawn_in_a_comparison(page: Page, address: str, mine: Path) -> None:
+    members = ["m23", "m29", "a29.h2"]
+    (mine / "labels.json").write_text(
+        json.dumps({"format": "wheatstone.labels/1", "supernodes": [{"name": "late", "members": members}]})
+    )
+    ready(page, address, f"?run={identity(str(mine))}&vs=example-a-or-an")
+    edges = [
+        {(edge["from"], edge["to"]) for edge in json.loads((EXAMPLES / name / "circuit.json").read_text())["edges"]}
+        for name in ("a-fact", "a-or-an")
+    ]
+    sides = [any(sender in members and receiver == "logits" for sender, receiver in side) for side in edges]
+    row = rows(page).filter(has_text="“late” → logits")
+    expect(row).to_have_count(1)
+    side = {(True, True): "both", (True, False): "blue", (False, True): "orange"}[sides[0], sides[1]]
+    ink = page.evaluate(f"getComputedStyle(document.documentElement).getPropertyValue('--{side}').trim()")
+    drawing = ElementTree.fromstring(saved(page, "SVG"))
+    lines = drawing.iter("{http://www.w3.org/2000/svg}path")
+    assert [path.get("stroke") for path in lines if path.get("data-edge") == "*late>logits"] == [ink]
+    expect(page.locator(".compared")).to_contain_text(f"{len(edges[0] & edges[1]) / len(edges[0] | edges[1]):.2f}")
 
 
 def test_two_tabs_are_told_and_nothing_is_lost(page: Page, browser: Browser, address: str, mine: Path) -> None:
@@ -168,10 +194,19 @@ def test_a_view_is_a_graph_that_neuronpedia_reads(page: Page, address: str, name
     assert nodes[graph["qParams"]["clickedId"]]["clerp"].startswith("a23.h4:")
     assert all(nodes[link["source"]]["ctx_idx"] <= nodes[link["target"]]["ctx_idx"] for link in graph["links"])
     assert max(node["ctx_idx"] for node in graph["nodes"]) == len(graph["metadata"]["prompt_tokens"]) - 1
+    # What its viewer takes out of the words and numbers, beyond its schema.
+    (logits,) = (node["node_id"] for node in graph["nodes"] if node["feature_type"] == "logit")
+    said = re.fullmatch(r'Output " French" rather than " Japanese" \(p=([\d.]+)\)', nodes[logits]["clerp"])
+    assert said
+    verified = json.loads((EXAMPLES / name / "verification.json").read_text(encoding="utf-8"))
+    assert float(said[1]) == pytest.approx(verified["prompts"][0]["model"]["probability"], abs=6e-4)
+    assert nodes["23_4_5"]["feature"] == (23 + 4) * (23 + 4 + 1) // 2 + 4  # Cantor's pair of layer and index
+    # It calls an "embedding" by the token at its place.
+    kinds = {node["feature_type"] for node in graph["nodes"] if node["layer"] == "E"}
+    assert kinds <= {"embedding" if name == "a-fact-by-token" else "token embeddings"}
     if name == "a-fact":
         circuit = json.loads((EXAMPLES / name / "circuit.json").read_text(encoding="utf-8"))["edges"]
         into = sum(edge["effect"] for edge in circuit if edge["to"] == "logits")
-        (logits,) = (node["node_id"] for node in graph["nodes"] if node["feature_type"] == "logit")
         assert sum(link["weight"] for link in graph["links"] if link["target"] == logits) == pytest.approx(into)
 
 

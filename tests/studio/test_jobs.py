@@ -19,12 +19,12 @@ from browser import served
 from starlette.testclient import TestClient
 
 from wheatstone._errors import RequestError
-from wheatstone.runs import damaged_files
+from wheatstone.runs import add_file, damaged_files
 from wheatstone.studio import Library, create_app
 from wheatstone.studio._jobs import Jobs
 from wheatstone.studio._jobs_foreman import Bounds
 from wheatstone.studio._jobs_journal import Asked, Journal, read_journals
-from wheatstone.studio._jobs_schema import Change, Discover, Explain, Intervene, JobEvent, Pair
+from wheatstone.studio._jobs_schema import Change, Discover, Explain, Intervene, JobEvent, Pair, Verify
 from wheatstone.studio._library import EXAMPLES, identity
 
 ADDRESS = "http://127.0.0.1:8765"
@@ -119,6 +119,21 @@ def test_a_discovery_becomes_a_run_that_other_jobs_add_to(
     assert ends[3].changed
     assert ends[3].changed.tokens[0].role == "answer"
     assert damaged_files(Path(run["path"])) == []
+
+
+def test_the_test_split_of_a_task_is_verified(
+    client: TestClient, jobs: Jobs, made: str, tiny_task: tuple[Path, Path]
+) -> None:
+    run = client.get(f"/api/v1/runs/{made}").json()
+    assert run["test_pairs"] == 0
+    records = [json.loads(line) for line in tiny_task[1].read_text().splitlines()]
+    named = ("prompt", "counterfactual", "answers", "distractors")
+    pairs = [{name: record[name] for name in named} for record in records if record["split"] == "test"]
+    add_file(Path(run["path"]), "task.json", {"pairs": {"test": pairs}})
+    assert client.get(f"/api/v1/runs/{made}").json()["test_pairs"] == len(pairs)
+    assert ended(jobs, jobs.submit(Verify(run=made, on="test")).id).state == "done"
+    found = client.get(f"/api/v1/runs/{made}/verifications").json()
+    assert [known["n"] for known in found if known["split"] == "test"] == [len(pairs)]
 
 
 def test_fifty_clients_miss_no_event(

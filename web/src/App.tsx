@@ -5,7 +5,7 @@ import { Compared } from "./Compared";
 import { Connections } from "./Connections";
 import { Work } from "./Discover";
 import { exportJson, exportNeuronpedia, exportPage, exportPng, exportSvg } from "./exporting";
-import { type Edge, type EdgeList, compare, curveOf, edgeList, shownEdges, strongest } from "./graph";
+import { type Edge, type EdgeList, compare, curveOf, edgeList, edgesOf, shownEdges } from "./graph";
 import { Help } from "./Help";
 import { Intervene } from "./Intervene";
 import { jobsInWords } from "./Jobs";
@@ -18,7 +18,7 @@ import { Proof } from "./Proof";
 import { RunFacts } from "./RunFacts";
 import type { Scene } from "./scene";
 import { PromptChoice, Selection, togglePin, useTable } from "./Selection";
-import { type ApiError, fetchEdges, fetchRun, fetchRuns, fetchVerifications, type Run, type RunList } from "./server";
+import { type ApiError, fetchEdges, fetchRun, fetchRuns, fetchVerifications, type Run, type RunList, type Verification } from "./server";
 import { Size } from "./Size";
 import { gathered } from "./supernodes";
 import { Invitation, Tour } from "./Tour";
@@ -123,20 +123,32 @@ function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Load
   const scene = useRef<() => Scene>(null);
   const onScene = useCallback((drawn: () => Scene) => void (scene.current = drawn), []);
   const mine = useMemo(() => shownEdges(list, view.mode, view.n), [list, view.mode, view.n]);
-  const found = useMemo(() => (other ? compare(mine, shownEdges(other.list, view.mode, view.n)) : null), [mine, other, view.mode, view.n]);
-  const edges = useMemo<Edge[]>(() => (found ? strongest([...found.values()].map(({ edge }) => edge), view.mode) : mine), [found, mine]);
-  const sides = useMemo(() => found && new Map([...found.values()].map(({ edge, side }) => [edge.key, side])), [found]);
+  const theirs = useMemo(() => (other ? shownEdges(other.list, view.mode, view.n) : null), [other, view.mode, view.n]);
+  const found = useMemo(() => theirs && compare(mine, theirs), [mine, theirs]);
+  const edges = useMemo<Edge[]>(() => (found ? edgesOf(found, view.mode) : mine), [found, mine]);
   const used = useMemo(() => new Set(list.edges.filter((edge) => edge.circuit).map((edge) => edge.from.span)), [list]);
   const notes = useLabels(run);
-  const drawn = useMemo(() => (found ? edges : gathered(edges, notes.labels.supernodes, view.mode)), [found, edges, notes.labels, view.mode]);
+  const { supernodes } = notes.labels;
+  // A supernode's merged edge is in a run where any of its edges is, and has that run's numbers.
+  const merged = useMemo(
+    () => (theirs && supernodes.length ? compare(gathered(mine, supernodes, view.mode, edges), gathered(theirs, supernodes, view.mode, edges)) : found),
+    [theirs, found, edges, supernodes],
+  );
+  const sides = useMemo(() => merged && new Map([...merged.values()].map(({ edge, side }) => [edge.key, side])), [merged]);
+  const drawn = useMemo(() => (merged ? edgesOf(merged, view.mode) : gathered(edges, supernodes, view.mode)), [merged, edges, supernodes, view.mode]);
   const later = useDeferredValue(drawn); // the list may follow a drag, the map must not wait for it
   const curveRows = valueOf(useTable(run, "curve"));
   const curve = useMemo(() => curveOf(curveRows ?? []), [curveRows]);
-  const verifications = valueOf(useFetched(`${run.id}/${run.created}/verifications`, () => fetchVerifications(run.id)));
+  const { jobs } = useJobs();
+  const added = jobs.filter((job) => job.request.verb === "verify" && job.request.run === run.id && job.last.state === "done").length;
+  const verified = useFetched(`${run.id}/${run.created}/verifications ${added}`, () => fetchVerifications(run.id));
+  const known = useRef<{ run: string; all: Verification[] }>(undefined); // shown until the new ones are here
+  if (verified.state === "here") known.current = { run: run.id, all: verified.value };
+  const verifications = known.current?.run === run.id ? known.current.all : undefined;
   useEffect(() => {
     document.title = `${run.title} · Wheatstone studio`;
   }, [run]);
-  const shown = () => ({ run, edges, total: list.total, view, labels: notes.labels, scene: scene.current!() });
+  const shown = () => ({ run, edges, total: list.total, view, labels: notes.labels, scene: scene.current!(), probability: verifications?.[0]?.prompts[0]?.model.probability ?? NaN });
   return (
     <main className="workplace">
       <div className="stage">
@@ -188,7 +200,7 @@ function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Load
             </>
           )}
           {view.tab === "layers" && <Layers run={run} view={view} />}
-          {view.tab === "proof" && <Proof run={run} verifications={verifications} />}
+          {view.tab === "proof" && <Proof run={run} verifications={verifications} error={verified.state === "failed" ? verified.error : null} />}
           {view.tab === "run" && <RunFacts run={run} />}
           {view.tab === "change" && <Intervene run={run} view={view} />}
         </div>

@@ -1,10 +1,10 @@
 // Two runs on one map: what only one has, what both have.
-import type { Edge, Side } from "./graph";
+import type { Found } from "./graph";
 import { count } from "./words";
 
 interface Props {
   titles: [string, string];
-  found: Map<string, { edge: Edge; side: Side }>;
+  found: Found;
   alike: boolean;
 }
 

@@ -1,6 +1,6 @@
 // What the machine is asked to do: the queue with its progress, and what can be done with each job.
 import { useState } from "react";
-import { cancel, drop, isActive, type Job, resume, useJobs } from "./jobs";
+import { cancel, drop, isActive, type Job, type JobRequest, resume, submit, useJobs } from "./jobs";
 import { ApiError } from "./server";
 import { plural } from "./words";
 
@@ -30,6 +30,24 @@ export function Said({ error }: { error: ApiError | null }) {
     <p className="said" role="alert">
       {error.said} {error.advice && <b>{error.advice[0]!.toUpperCase() + error.advice.slice(1)}.</b>}
     </p>
+  );
+}
+
+/** A button that asks for a job, and how the last such job stands. */
+export function AskFor({ asked, words, done }: { asked: JobRequest; words: string; done?: string }) {
+  const { busy, error, ask } = useAsking();
+  const { jobs } = useJobs();
+  const same = (request: object) => Object.entries(asked).every(([key, value]) => JSON.stringify((request as Record<string, unknown>)[key]) === JSON.stringify(value));
+  const job = jobs.find(({ request }) => same(request));
+  return (
+    <div className="go">
+      <button disabled={busy || (job && isActive(job))} onClick={() => void ask(() => submit(asked))}>
+        {words}
+      </button>
+      {job && <JobState job={job} />}
+      {done && job?.last.state === "done" && <small>{done}</small>}
+      <Said error={error ?? (job?.last.problem ? saidOf(job.last.problem) : null)} />
+    </div>
   );
 }
 
@@ -95,14 +113,14 @@ function JobRow({ job, ask, open }: { job: Job; ask: (what: () => Promise<unknow
           </button>
         )}
       </div>
-      {last.problem && <Said error={new ApiError(sentence(last.problem), last.problem.do)} />}
+      {last.problem && <Said error={saidOf(last.problem)} />}
     </li>
   );
 }
 
-const sentence = (problem: NonNullable<Job["last"]["problem"]>): string => {
+const saidOf = (problem: NonNullable<Job["last"]["problem"]>): ApiError => {
   const said = problem.got ? `Expected ${problem.expected}; got ${problem.got}` : problem.detail;
-  return `${said[0]?.toUpperCase() ?? ""}${said.slice(1)}.`;
+  return new ApiError(`${said[0]?.toUpperCase() ?? ""}${said.slice(1)}.`, problem.do);
 };
 
 /** Where a job stands: in words, and as a bar where it runs. */

@@ -1,6 +1,7 @@
 // The answer layer by layer: its rank at the last token, and what every place would say so far.
 import { useMemo } from "react";
 import { parse } from "./names";
+import { usePages } from "./Pages";
 import { Command, PromptChoice, useTable } from "./Selection";
 import type { Row, Run } from "./server";
 import { valueOf } from "./use";
@@ -103,6 +104,7 @@ function LensGrid({ run, view }: { run: Run; view: View }) {
     return [...found].reverse();
   }, [rows, view.prompt]);
   const read = useMemo(() => new Set((rows ?? []).map((row) => row.prompt)).size, [rows]);
+  const { from, to, turn } = usePages(tokens.length);
   const missing = run.missing.find((lacking) => lacking.command.endsWith("lens"));
   if (missing)
     return (
@@ -117,12 +119,13 @@ function LensGrid({ run, view }: { run: Run; view: View }) {
         <h2>What every place would say</h2>
         <p className="note">The likeliest next token after each layer, darker where it is surer. A click locks the layer's MLP.{read < run.prompts.length && ` Read for the first ${plural(read, "prompt")} of ${run.prompts.length}.`}</p>
       </figcaption>
+      {turn}
       <div className="scroll" tabIndex={0} role="region" aria-label="Logit lens">
         <table>
           <thead>
             <tr>
               <td />
-              {tokens.map((text, i) => (
+              {tokens.slice(from, to).map((text, i) => (
                 <th key={i} scope="col">
                   {token(text)}
                 </th>
@@ -136,6 +139,7 @@ function LensGrid({ run, view }: { run: Run; view: View }) {
                   <button onClick={() => show({ sel: after })}>{after}</button>
                 </th>
                 {cells
+                  .filter((cell) => Number(cell.position) >= from && Number(cell.position) < to)
                   .sort((a, b) => Number(a.position) - Number(b.position))
                   .map((cell) => {
                     const top = (cell.tops as Iterable<string>)[Symbol.iterator]().next().value ?? "";

@@ -1,6 +1,7 @@
 // How the circuit holds: beside the model, what is left without it, random circuits and nothing; with n and intervals.
 import { useState } from "react";
-import type { ByCondition, Run, Verification } from "./server";
+import { AskFor, Said } from "./Jobs";
+import type { ApiError, ByCondition, Run, Verification } from "./server";
 import { decimal, interval, percent, plural, token } from "./words";
 
 const CONDITIONS = ["model", "circuit", "complement", "random", "empty"] as const;
@@ -12,10 +13,17 @@ const WORDS: Record<(typeof CONDITIONS)[number], string> = {
   empty: "nothing kept",
 };
 /** Long names of prompts, short. */
-const SPLITS: Record<string, string> = { "the prompts it was found on": "its own prompts", "prompt and counterfactual swapped": "swapped" };
+const SPLITS: Record<string, string> = { "the prompts it was found on": "its own prompts", "prompt and counterfactual swapped": "swapped", test: "test split" };
 
-export function Proof({ run, verifications }: { run: Run; verifications: Verification[] | undefined }) {
+interface Props {
+  run: Run;
+  verifications: Verification[] | undefined;
+  error: ApiError | null;
+}
+
+export function Proof({ run, verifications, error }: Props) {
   const [chosen, choose] = useState(0);
+  if (error) return <Said error={error} />;
   if (!verifications) return <p className="note">Reading the verification …</p>;
   const result = verifications[Math.min(chosen, verifications.length - 1)];
   if (!result) return <p className="note">This run was not verified. Run <code>wheatstone verify {run.path}</code>.</p>;
@@ -78,6 +86,9 @@ export function Proof({ run, verifications }: { run: Run; verifications: Verific
           </tbody>
         </table>
       </div>
+      {run.test_pairs > 0 && !run.example && !verifications.some((known) => known.split === "test") && (
+        <AskFor asked={{ verb: "verify", run: run.id, on: "test" }} words={`Verify on the test split (${plural(run.test_pairs, "pair")})`} />
+      )}
       <details open={result.n <= 3}>
         <summary>Prompt by prompt ({result.prompts.length})</summary>
         <div className="scroll" tabIndex={0} role="region" aria-label="Prompts">

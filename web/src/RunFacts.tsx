@@ -1,12 +1,12 @@
 // What a run is: its prompts, how it was made, what it lacks, its figures.
-import { JobState, Said, useAsking } from "./Jobs";
-import { isActive, submit, useJobs } from "./jobs";
+import { AskFor } from "./Jobs";
 import { Command } from "./Selection";
 import { circuitAddress, figureAddress, type Run } from "./server";
 import { count, token } from "./words";
 
 export function RunFacts({ run }: { run: Run }) {
   const seconds = Object.values(run.timings).reduce((sum, taken) => sum + taken, 0);
+  const made = run.missing.flatMap(({ section }) => (section ? [section] : []));
   const facts: [string, string][] = [
     ["model", `${run.model.id}, ${run.model.layers} layers of ${run.model.heads} heads; weights ${run.model.sha256.slice(0, 12)}…`],
     ["method", `${String(run.settings.method)}, goal ${String(run.settings.goal ?? "sufficient")} at ${String(run.settings.faithfulness)}`],
@@ -64,7 +64,7 @@ export function RunFacts({ run }: { run: Run }) {
               {missing.what} {missing.command && <Command text={missing.command} />}
             </p>
           ))}
-          <MakeMissing run={run} />
+          {!run.example && made.length > 0 && <AskFor asked={{ verb: "explain", run: run.id, only: made }} words="Make it here" done="Reload shows it." />}
         </>
       )}
       <h2>Files</h2>
@@ -85,25 +85,6 @@ export function RunFacts({ run }: { run: Run }) {
           </li>
         ))}
       </ul>
-    </div>
-  );
-}
-
-/** The missing sections, made here and now. */
-function MakeMissing({ run }: { run: Run }) {
-  const { busy, error, ask } = useAsking();
-  const { jobs } = useJobs();
-  const only = run.missing.flatMap(({ section }) => (section ? [section] : []));
-  const job = jobs.find(({ request }) => request.verb === "explain" && request.run === run.id);
-  if (run.example || !only.length) return null;
-  return (
-    <div className="go">
-      <button disabled={busy || (job && isActive(job))} onClick={() => void ask(() => submit({ verb: "explain", run: run.id, only }))}>
-        Make it here
-      </button>
-      {job && <JobState job={job} />}
-      {job?.last.state === "done" && <small>Reload shows it.</small>}
-      <Said error={error} />
     </div>
   );
 }

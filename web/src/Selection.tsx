@@ -3,6 +3,7 @@ import { useMemo } from "react";
 import type { Edge } from "./graph";
 import { spanWords } from "./layout";
 import { inWords, parse, titled } from "./names";
+import { usePages } from "./Pages";
 import { fetchRows, type Row, type Run } from "./server";
 import { useFetched, valueOf } from "./use";
 import { show, type View } from "./view";
@@ -138,12 +139,15 @@ export function useTable(run: Run, name: string) {
   return useFetched<Row[]>(there ? `${run.id}/${run.created}/${name}` : "", () => fetchRows(run.id, name));
 }
 
+const between = ({ from, to }: { from: number; to: number }): number[] => Array.from({ length: to - from }, (_, i) => from + i);
+
 function Attention({ run, head, prompt }: { run: Run; head: string; prompt: number }) {
   const rows = valueOf(useTable(run, "attention"));
   const taken = valueOf(useTable(run, "attention_tokens"));
   const mine = useMemo(() => rows?.filter((row) => row.head === head && row.prompt === prompt) ?? [], [rows, head, prompt]);
   const takes = taken?.filter((row) => row.head === head && row.prompt === prompt) ?? [];
   const tokens = run.prompts[prompt]?.tokens ?? [];
+  const [queries, keys] = [usePages(tokens.length, "Rows"), usePages(tokens.length, "Columns")];
   if (!mine.length && !takes.length)
     return (
       <p className="note">
@@ -151,29 +155,32 @@ function Attention({ run, head, prompt }: { run: Run; head: string; prompt: numb
       </p>
     );
   const weight = new Map(mine.map((row) => [`${row.query},${row.key}`, row.weight as number]));
+  const columns = between(keys);
   return (
     <figure className="attention" data-testid={`attention-${head}`}>
       <figcaption>
         Where {head} looks{takes.length ? "; from the last token, what it takes towards the answer" : ""}
       </figcaption>
+      {keys.turn}
+      {mine.length > 0 && queries.turn}
       <div className="scroll" tabIndex={0} role="region" aria-label={`Attention of ${head}`}>
         <table>
           <thead>
             <tr>
               <td />
-              {tokens.map((text, key) => (
+              {columns.map((key) => (
                 <th key={key} scope="col">
-                  {token(text)}
+                  {token(tokens[key]!)}
                 </th>
               ))}
             </tr>
           </thead>
           <tbody>
             {mine.length > 0 &&
-              tokens.map((text, query) => (
+              between(queries).map((query) => (
                 <tr key={query}>
-                  <th scope="row">{token(text)}</th>
-                  {tokens.map((_, key) => {
+                  <th scope="row">{token(tokens[query]!)}</th>
+                  {columns.map((key) => {
                     const value = weight.get(`${query},${key}`);
                     return (
                       <td key={key} style={value === undefined ? {} : { background: `color-mix(in srgb, var(--blue) ${Math.round(45 * value)}%, var(--paper))` }}>
@@ -186,7 +193,7 @@ function Attention({ run, head, prompt }: { run: Run; head: string; prompt: numb
             {takes.length > 0 && (
               <tr className="takes">
                 <th scope="row">takes (logits)</th>
-                {tokens.map((_, key) => (
+                {columns.map((key) => (
                   <td key={key}>{signed((takes.find((row) => row.key === key)?.toward as number | undefined) ?? 0, 2)}</td>
                 ))}
               </tr>

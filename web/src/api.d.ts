@@ -1070,6 +1070,11 @@ export interface components {
             tables: components["schemas"]["TableInfo"][];
             /** Missing */
             missing: components["schemas"]["Missing"][];
+            /**
+             * Test Pairs
+             * @description in its task's test split
+             */
+            test_pairs: number;
             /** Figures */
             figures: string[];
         };

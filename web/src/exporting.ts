@@ -13,6 +13,8 @@ export interface Shown {
   view: View;
   labels: Labels;
   scene: Scene;
+  /** Of the first prompt's answer in the whole model. */
+  probability: number;
 }
 
 const named = (shown: Shown, ending: string) => `${shown.run.title.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "")}.${ending}`;
@@ -64,7 +66,7 @@ export function exportJson(shown: Shown): void {
 }
 
 export const exportNeuronpedia = (shown: Shown): void =>
-  save(new Blob([JSON.stringify(neuronpedia(shown.run, shown.edges, shown.view, shown.labels, described(shown)), null, 1)], { type: "application/json" }), named(shown, "neuronpedia.json"));
+  save(new Blob([JSON.stringify(neuronpedia(shown.run, shown.edges, shown.view, shown.labels, described(shown), shown.probability), null, 1)], { type: "application/json" }), named(shown, "neuronpedia.json"));
 
 /** A page with the circuit, its list and its numbers in it. It asks for nothing: its own policy forbids that. */
 export async function exportPage(shown: Shown): Promise<void> {

@@ -109,11 +109,16 @@ export function touches(edge: Edge, sel: string, dir: string): boolean {
 
 export type Side = "a" | "b" | "both";
 
+export type Found = Map<string, { edge: Edge; side: Side }>;
+
+/** The edges of two circuits together. */
+export const edgesOf = (found: Found, mode: string): Edge[] => strongest([...found.values()].map(({ edge }) => edge), mode);
+
 /** Which of two circuits each edge is in. Positions are compared only where both runs tell them apart. */
-export function compare(a: Edge[], b: Edge[]): Map<string, { edge: Edge; side: Side }> {
+export function compare(a: Edge[], b: Edge[]): Found {
   const spanned = a.some((edge) => edge.from.span) && b.some((edge) => edge.from.span);
   const key = (edge: Edge) => (spanned ? edge.key : edge.key.replace(/@[^>]*/, ""));
-  const found = new Map<string, { edge: Edge; side: Side }>();
+  const found: Found = new Map();
   for (const edge of a) found.set(key(edge), { edge, side: "a" });
   for (const edge of b) {
     const ours = found.get(key(edge));

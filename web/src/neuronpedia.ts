@@ -15,9 +15,15 @@ interface Node {
   feature_type: string;
   jsNodeId: string;
   clerp: string;
+  token_prob?: number;
+  is_target_logit?: boolean;
 }
 
-export function neuronpedia(run: Run, edges: Edge[], view: View, labels: Labels, about: string): object {
+/** The pair of two numbers as one (Cantor's): how the schema's version 1 writes layer and index in `feature`. */
+const paired = (layer: number, index: number): number => ((layer + index) * (layer + index + 1)) / 2 + index;
+
+/** The probability is the answer's in the whole model, NaN where it was not measured. */
+export function neuronpedia(run: Run, edges: Edge[], view: View, labels: Labels, about: string, probability: number): object {
   const prompt = run.prompts[0]!;
   const { layers, heads } = run.model;
   const place = (span: string): number => Math.max(...(run.spans.find((known) => known.name === span)?.positions ?? []), -1);
@@ -28,12 +34,17 @@ export function neuronpedia(run: Run, edges: Edge[], view: View, labels: Labels,
     const name = parse(component);
     // Rows as in circuit-tracer: embeddings, layers, and the logits one above the last.
     const layer = name.kind === "input" ? "E" : name.kind === "logits" ? String(layers + 1) : String(name.layer);
-    const feature = name.kind === "head" ? name.index : name.kind === "mlp" ? heads + name.index : 0;
-    const node_id = `${layer}_${feature}_${ctx_idx}`;
-    const feature_type = { input: "embedding", logits: "logit", head: "attention head", mlp: "mlp" }[name.kind as "input"];
+    const index = name.kind === "head" ? name.index : name.kind === "mlp" ? heads + name.index : 0;
+    const feature = name.layer >= 0 && name.layer < layers ? paired(name.layer, index) : index;
+    const node_id = `${layer}_${index}_${ctx_idx}`;
+    // The viewer calls an "embedding" by the token at its place, which is right only where places are told apart.
+    const feature_type = { input: run.spans.length ? "embedding" : "token embeddings", logits: "logit", head: "attention head", mlp: "mlp" }[name.kind as "input"];
     const called = labelOf(labels, component);
-    const clerp = name.kind === "logits" ? `Output “${prompt.answers[0] ?? ""}”${prompt.distractors[0] ? ` − “${prompt.distractors[0]}”` : ""}` : `${component}: ${called || inWords(component)}`;
-    nodes.set(node_id, { node_id, feature, layer, ctx_idx, feature_type, jsNodeId: `${layer}_${feature}-${ctx_idx}`, clerp });
+    // A logit's probability is read out of its words, and a viewer stops where there is none.
+    const against = prompt.distractors[0] ? ` rather than "${prompt.distractors[0]}"` : "";
+    const clerp = name.kind === "logits" ? `Output "${prompt.answers[0] ?? ""}"${against} (p=${probability.toFixed(3)})` : `${component}: ${called || inWords(component)}`;
+    const target = name.kind === "logits" ? { token_prob: probability || 0, is_target_logit: true } : {};
+    nodes.set(node_id, { node_id, feature, layer, ctx_idx, feature_type, jsNodeId: `${layer}_${index}-${ctx_idx}`, clerp, ...target });
     return node_id;
   };
   const writers = Map.groupBy(edges, (edge) => edge.from.node);
@@ -54,6 +65,7 @@ export function neuronpedia(run: Run, edges: Edge[], view: View, labels: Labels,
     metadata: {
       slug: `${run.model.id}-${run.title}`.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, ""),
       scan: run.model.id,
+      schema_version: 1,
       transcoder_list: [],
       prompt_tokens: prompt.tokens,
       prompt: prompt.prompt,

@@ -6,10 +6,11 @@ import type { Labels } from "./server";
 
 type Supernodes = Labels["supernodes"];
 
-export function gathered(edges: Edge[], supernodes: Supernodes, mode: string): Edge[] {
+/** The edges of a view, which may be some of those that are drawn together. */
+export function gathered(edges: Edge[], supernodes: Supernodes, mode: string, drawn = edges): Edge[] {
   if (!supernodes.length) return edges;
   const home = new Map(supernodes.flatMap(({ name, members }) => members.map((node) => [node, together(name)] as const)));
-  const writers = new Set(edges.map((edge) => edge.from.node));
+  const writers = new Set(drawn.map((edge) => edge.from.node));
   const alone: Edge[] = [];
   const merged = new Map<string, Edge>();
   for (const edge of edges) {

@@ -55,6 +55,7 @@ def run_document(run: Path, id: str) -> schema.Run:
                 "spans": [{"name": name, "positions": at} for name, at in (circuit.get("spans") or {}).items()],
                 "tables": [vars(table) for table in _tables(run, tables)],
                 "missing": list(_missing(run)),
+                "test_pairs": len(read_json(run, "task.json")["pairs"]["test"]) if (run / "task.json").is_file() else 0,
                 "figures": list(FIGURES),
             }
         )

@@ -115,6 +115,7 @@ class Run(_Frozen):
     spans: list[Span] = Field(description="empty where positions were not told apart")
     tables: list[TableInfo]
     missing: list[Missing]
+    test_pairs: int = Field(description="in its task's test split")
     figures: list[str]
 
 
