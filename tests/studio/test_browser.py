@@ -206,16 +206,27 @@ def test_axe_finds_nothing_serious(page: Page, address: str, light: str) -> None
     page.add_init_script(f"localStorage.setItem('theme', '{light}')")
     ready(page, address, "?run=example-a-fact&sel=a23.h4&vs=example-a-or-an")
     page.evaluate(AXE.read_text(encoding="utf-8"))
-    for tab in ("Circuit", "Layers", "Proof", "Run"):
-        page.get_by_role("tab", name=tab).click()
-        expect(page.locator("aside")).not_to_contain_text("Reading")
+
+    def serious() -> list[tuple[str, list[str]]]:
         found = page.evaluate("axe.run({ resultTypes: ['violations'] }).then(result => result.violations)")
-        serious = [
+        return [
             (one["id"], [node["target"] for node in one["nodes"]])
             for one in found
             if one["impact"] in ("serious", "critical")
         ]
-        assert serious == [], tab
+
+    for tab in ("Circuit", "Layers", "Proof", "Run"):
+        page.get_by_role("tab", name=tab).click()
+        expect(page.locator("aside")).not_to_contain_text("Reading")
+        assert serious() == [], tab
+    page.get_by_text("Views", exact=True).click()
+    page.get_by_label("Name this view").fill("the head")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Open the head")).to_be_visible()
+    assert serious() == [], "views"
+    page.get_by_role("button", name="Take the tour").click()
+    expect(page.get_by_role("dialog")).to_contain_text("1 of 6")
+    assert serious() == [], "tour"
 
 
 def test_a_run_deleted_while_open_and_a_damaged_one_are_said(page: Page, address: str, folder: Path) -> None:

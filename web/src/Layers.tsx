@@ -48,6 +48,7 @@ function RankCurve({ run, view }: { run: Run; view: View }) {
   const lines = useMemo(() => linesOf(rows ?? [], view.prompt), [rows, view.prompt]);
   const worst = Math.max(10, ...lines.flatMap((line) => line.points.map((point) => point.rank)));
   const layers = run.model.layers;
+  const every = 5 * Math.ceil(layers / 50);
   const x = (layer: number) => LEFT + ((WIDTH - LEFT - 8) * layer) / layers;
   const y = (rank: number) => 10 + ((HEIGHT - BOTTOM - 14) * Math.log(rank)) / Math.log(worst);
   const selected = view.sel && !view.sel.includes(">") ? parse(view.sel).layer : NaN;
@@ -75,7 +76,7 @@ function RankCurve({ run, view }: { run: Run; view: View }) {
         {lines.map((line) => (
           <path key={`${line.run} ${line.kind}`} className={`${line.kind} ${line.run}`} d={line.points.sort((a, b) => a.layer - b.layer).map((point, i) => `${i ? "L" : "M"}${x(point.layer)} ${y(point.rank)}`).join("")} />
         ))}
-        {Array.from({ length: Math.floor(layers / 5) + 1 }, (_, i) => i * 5).map((layer) => (
+        {Array.from({ length: Math.floor(layers / every) + 1 }, (_, i) => i * every).map((layer) => (
           <text key={layer} x={x(layer)} y={HEIGHT - 14} textAnchor="middle">
             {layer}
           </text>
