@@ -1,7 +1,8 @@
 """Options that are not given, at no cost.
 
 typer loads pydantic (a tenth of a second) to check the value of an option, also where there is none: of `--help`, in
-every command. A list of runs should not wait for that.
+every command. A list of runs should not wait for that. typer has no setting for it, so this reaches into it: where a
+later release has no such method, options are checked as it does.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 from typer.core import TyperOption
 
-_checked = TyperOption.process_value
+_checked: Any = getattr(TyperOption, "process_value", None)
 
 
 def _process_value(self: TyperOption, ctx: Any, value: Any) -> Any:
@@ -22,4 +23,5 @@ def _process_value(self: TyperOption, ctx: Any, value: Any) -> Any:
 
 def leave_unasked() -> None:
     """From now on, options that are not given are not checked."""
-    TyperOption.process_value = _process_value
+    if _checked is not None:
+        TyperOption.process_value = _process_value
