@@ -4,6 +4,7 @@
     python benchmarks/editing.py --sequence 10 --methods r-rome       # ten edits, one on another
     python benchmarks/editing.py --sequence 100 --cases 13 --judged 25 --methods r-rome
     python benchmarks/editing.py --sequence 100 --cases 13 --judged 25 --methods memit alphaedit --together
+    python benchmarks/editing.py --costs                               # of statistics from nothing, of an edit
     python benchmarks/editing.py --write                              # makes the tables of the lines there are
 
 Results lie in docs/results/editing.jsonl; a run that is stopped goes on where it was. A line takes 5 to 15 s of one
@@ -22,6 +23,7 @@ import threading
 import time
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
+from tempfile import TemporaryDirectory
 from typing import Any
 
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
@@ -173,6 +175,18 @@ def run(
             print(method, sequence, group[0].name, f"{seconds:.1f} s", flush=True)
 
 
+def costs(model: ResidualModel, case: Case, methods: Sequence[str]) -> None:
+    """Prints seconds of the clock for key statistics of which nothing is kept yet, then for an edit by each method."""
+    with TemporaryDirectory() as home:
+        os.environ["WHEATSTONE_HOME"] = home
+        for layers in ([LAYER], range(LAYER - 2, LAYER + 1)):
+            started = time.perf_counter()
+            key_statistics(model, layers)
+            print(f"key statistics of layers {[*layers]}: {time.perf_counter() - started:.1f} s", flush=True)
+        for method in methods:
+            print(method, *(f"{made(model, method, [case], [])[1]['seconds']:.1f} s" for _ in range(3)), flush=True)
+
+
 def main() -> None:
     """Adds lines, or writes the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -182,12 +196,16 @@ def main() -> None:
     parser.add_argument("--sequence", type=int, default=1, help="edits that are in place together")
     parser.add_argument("--judged", type=int, default=30, help="of a longer sequence, evenly spread")
     parser.add_argument("--together", action="store_true", help="make the facts of a sequence one edit")
+    parser.add_argument("--costs", action="store_true", help="only time statistics and edits, on an idle machine")
     parser.add_argument("--write", action="store_true", help="only write the table")
     options = parser.parse_args()
     if options.write:
         write_part("table", tables(lines(RESULTS), [*METHODS, STEERING], LAYER))
         return
     model = load_model("smollm2-135m")
+    if options.costs:
+        costs(model, relation_cases(model, RELATIONS, 1)[0], options.methods)
+        return
     whole = weights_hash(model)
     cases = by_turn(relation_cases(model, options.relations, options.cases))
     known = {

@@ -3,7 +3,7 @@
     python benchmarks/editing_circuits.py            # compares what is missing, an edit a line, then writes
     python benchmarks/editing_circuits.py --write    # only writes
 
-One case of each relation of benchmarks/editing.py, edited by r-rome and by ft-m in the layer of the other tables: who
+One case of each relation of benchmarks/editing.py, edited by four methods in the layer of the other tables: who
 writes the new object, whether the heads that moved the old one move it, which edges stay, what leaks to neighbours, and
 how far the circuits of two neighbours and of another relation's fact change. Results lie in
 docs/results/editing-circuits.jsonl; a run that is stopped goes on where it was. A line takes 20 to 30 s of one core.
@@ -33,7 +33,7 @@ from wheatstone.lenses import ComparisonSettings, compare_edit, edit_question
 from wheatstone.models import ResidualModel, load_model
 from wheatstone.tasks import PromptPair
 
-METHODS = ("r-rome", "ft-m")
+METHODS = ("r-rome", "memit", "ft-m", "ft-l")
 EDGES, NEIGHBOURS, LEAK = 200, 2, 12
 RESULTS = PAGE.with_name("editing-circuits.jsonl")
 _GROUPS = ("edited MLPs", "later heads", "later MLPs", "the rest")
