@@ -1,5 +1,6 @@
 # Everything a person or CI runs. `make help` lists it.
 PYTHON ?= python3
+PYTHONS ?= python3.11 python3.12 python3.13
 BIN := .venv/bin
 STAMP := .venv/installed
 # The web app, built into the package; without npm everything but it works, and its tests say so.
@@ -7,7 +8,7 @@ APP := src/wheatstone/studio/app/index.html
 NPM := $(shell command -v npm)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint web types audit docs
+.PHONY: help demo test lint web types audit docs release
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 8
@@ -37,6 +38,9 @@ audit: $(STAMP)  ## known vulnerabilities of the pinned dependencies (asks PyPI 
 docs: $(STAMP)  ## the documentation as a site in site/; a link that leads nowhere fails
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+release: $(STAMP)  ## the wheel on each of PYTHONS, a circuit found with each, and every extra (some GB a Python)
+	scripts/smoke --full $(PYTHONS)
 
 web: $(APP)  ## build the web app of `wheatstone studio` (needs Node.js 20 or newer)
 
