@@ -22,6 +22,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does
 
 import torch
 from compression_measure import sequences, training
+from compression_mixers import mixers
 from compression_models import induction, models
 from compression_parts import coded, kinds, throughput
 from compression_round_trips import commands, random_files, texts
@@ -53,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--parts",
-        default="sequences,throughput,training,random,texts,commands,kinds,induction,models,coded",
+        default="sequences,throughput,training,random,texts,commands,kinds,mixers,induction,models,coded",
         help="which to run",
     )
     parser.add_argument("--text", choices=("books", "docs"), default="books", help="what is coded")
@@ -74,7 +75,8 @@ def main() -> None:
         "training": ("0/", lambda: training(0)),
         "random": (f"tiny-llama/{options.files}", lambda: random_files(tiny(), options.files)),
         "texts": ("tiny-llama/", lambda: texts(tiny(), model)),
-        "commands": ("", lambda: commands("smollm2-135m", 8, done("commands"))),
+        "mixers": ("", lambda: mixers(model, done("mixers"))),
+        "commands": ("", lambda: commands("smollm2-135m", 5, done("commands"))),
         "kinds": ("", lambda: kinds(model, options.windows, done("kinds"))),
         "models": ("", lambda: models(model, done("models"))),
         "induction": ("smollm2-135m/", lambda: induction(model)),

@@ -32,6 +32,7 @@ def tables(rows: Sequence[Row], docs: Path) -> None:
     of = {part: [row for row in rows if row["part"] == part] for part in {row["part"] for row in rows}}
     parts = {
         "coded": coded,
+        "mixers": mixers,
         "throughput": throughput,
         "random": random_files,
         "texts": texts,
@@ -88,6 +89,25 @@ def _goals(text: str, parts: Sequence[Row], plain: int, mixed: int, xz: int) -> 
     )
     last = " The last is verse." if text == "books" else ""
     return f"Of the goals, {kept}.\nBits a byte of the parts in order, in brackets with mixing: {each}.{last}\n"
+
+
+def mixers(rows: Sequence[Row]) -> Iterator[str]:
+    """What each idea for the mixer gains."""
+    bits = [row["bits"] for row in rows]
+    names = [name for name in bits[0] if name not in ("the model", "as it is")]
+    gains = {name: [1 - one[name] / one["as it is"] for one in bits] for name in names}
+    here = "; ".join(f"{row['symbols']:,} tokens of {TEXTS[row['key'].split('/')[0]]}" for row in rows)
+    mixing = " and ".join(f"{1 - one['as it is'] / one['the model']:.1%}" for one in bits)
+    yield "## What would mix better\n"
+    yield (
+        f"Ideas of paq8, cmix and their like, each added to the mixer (benchmarks/compression_mixers.py): how many fewer bits than with the\n"
+        f"mixer as it is, which itself saves {mixing}. The first {rows[0]['bytes']:,} bytes of each text: {here}.\n"
+    )
+    yield "| idea | " + " | ".join(row["key"].split("/")[0] for row in rows) + " |\n|---|" + "---|" * len(rows)
+    for name, gain in gains.items():
+        yield f"| {name} | " + " | ".join(f"{one:+.2%}" for one in gain) + " |"
+    best = max(gain for name in gains for gain in gains[name])
+    yield f"\nThe most is {best:.2%}; {'too little for its code, so that none is in the library' if best < 0.01 else 'worth having'}. No interval: one piece of each text.\n"
 
 
 def throughput(rows: Sequence[Row]) -> Iterator[str]:

@@ -41,8 +41,9 @@ def compress(
 ) -> None:
     """Compress any file by a language model's predictions of its next token, without loss.
 
-    Some 150 to 300 tokens a second on two cores. To restore it, the same model is needed, on a machine that computes
-    alike (`decompress` says so before it writes).
+    Slow: with SmolLM2 some 60 tokens, 240 bytes of English, a second on each core, and less where a file is short. To
+    restore it takes as long and needs the same model, on a machine that computes alike (`decompress` says so before
+    it writes).
     """
     output = Output(as_json)
     _readable(source)
@@ -65,7 +66,8 @@ def compress(
             done = run(loaded, opened, target, mixing=mixing, threads=threads, report=report)
     ratio = done.bytes_in / done.bytes_out
     output.document({**vars(done), "out": str(out), "bits_per_byte": 8 / ratio if done.bytes_in else None})
-    output.print(f"{done.bytes_in:,} bytes to {done.bytes_out:,} ({ratio:.2f} times smaller): {out}", markup=False)
+    gain = f"{ratio:.2f} times smaller" if ratio > 1 else "no smaller: too short, or nothing that the model foresees"
+    output.print(f"{done.bytes_in:,} bytes to {done.bytes_out:,} ({gain}): {out}", markup=False)
 
 
 def decompress(
@@ -197,7 +199,7 @@ def _print_worth(
     output.print(f"{'intact':>8} {'ablated':>8} {'alone':>8} {'worth':>8}  token")
     output.print(" ".join(["       -"] * 4) + f"  {found.first!r}", markup=False)
     for token, *bits in zip(found.tokens, found.intact, found.ablated, found.alone, found.worth, strict=True):
-        output.print(" ".join(f"{value:8.2f}" for value in bits) + f"  {token!r}", markup=False)
+        output.print(" ".join(f"{value:z8.2f}" for value in bits) + f"  {token!r}", markup=False)
     output.print(
         f"{len(circuit)} edges ({found.ablation} ablation) are worth {sum(found.worth):,.1f} bits of this text: "
         f"{sum(found.ablated):,.1f} without them, {sum(found.intact):,.1f} with.",
