@@ -107,7 +107,7 @@ def mixers(rows: Sequence[Row]) -> Iterator[str]:
     for name, gain in gains.items():
         yield f"| {name} | " + " | ".join(f"{one:+.2%}" for one in gain) + " |"
     best = max(gain for name in gains for gain in gains[name])
-    yield f"\nThe most is {best:.2%}; {'too little for its code, so that none is in the library' if best < 0.01 else 'worth having'}. No interval: one piece of each text.\n"
+    yield f"\nThe most is {best:.2%}; {'too little for its code, so that none is in the library' if best < 0.01 else 'worth having'}. No interval: one piece\nof each text, and its beginning, where little has been said before; what a megabyte would say of repeats is not measured.\n"
 
 
 def throughput(rows: Sequence[Row]) -> Iterator[str]:
