@@ -118,7 +118,7 @@ function LensGrid({ run, view }: { run: Run; view: View }) {
     <figure className="lens">
       <figcaption>
         <h2>What every place would say</h2>
-        <p className="note">The likeliest next token after each layer, darker where it is surer. A click locks the layer's MLP.{read < run.prompts.length && ` Read for the first ${plural(read, "prompt")} of ${run.prompts.length}.`}</p>
+        <p className="note">The likeliest next token after each layer, bluer where it is surer. A click locks the layer's MLP.{read < run.prompts.length && ` Read for the first ${plural(read, "prompt")} of ${run.prompts.length}.`}</p>
       </figcaption>
       {turn}
       <div className="scroll" tabIndex={0} role="region" aria-label="Logit lens">
