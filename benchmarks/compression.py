@@ -51,7 +51,7 @@ def rows(part: str | None = None) -> list[Row]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
         "--parts",
         default="sequences,throughput,training,random,texts,commands,kinds,mixers,induction,models,coded",
