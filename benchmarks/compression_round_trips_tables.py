@@ -34,8 +34,8 @@ def texts(rows: Sequence[Row]) -> Iterator[str]:
 def commands(rows: Sequence[Row]) -> Iterator[str]:
     """Files through the real commands."""
     yield (
-        f"Through `wheatstone compress --threads 1` and `decompress` with SmolLM2, the bundled text `{COMMANDS}` and\n"
-        "random files. Seconds of the whole command, the model's loading included, on a core that other work shared.\n"
+        f"Through `wheatstone compress --threads 1` and `decompress` with SmolLM2, the bundled text\n"
+        f"`{COMMANDS}`{' and random files' if len(rows) > 1 else ''}. Seconds of the whole command, the model's loading included, on a core that other work shared.\n"
     )
     yield "| file | bytes | compressed | compress, s | decompress, s | came back |\n|---|---|---|---|---|---|"
     for row in sorted(rows, key=lambda row: -row["bytes"]):
