@@ -4,7 +4,7 @@
     python benchmarks/editing.py --sequence 10 --methods r-rome       # ten edits, one on another
     python benchmarks/editing.py --sequence 100 --cases 13 --judged 25 --methods r-rome
     python benchmarks/editing.py --sequence 100 --cases 13 --judged 25 --methods memit alphaedit --together
-    python benchmarks/editing.py --costs                               # of statistics from nothing, of an edit
+    python benchmarks/editing.py --costs                              # of statistics from nothing, of an edit
     python benchmarks/editing.py --write                              # makes the tables of the lines there are
 
 Results lie in docs/results/editing.jsonl; a run that is stopped goes on where it was. A line takes 5 to 15 s of one

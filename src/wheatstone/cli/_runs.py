@@ -148,7 +148,7 @@ def check(
 
     Of unfinished work, what is done is checked; the same command makes again what is damaged.
     """
-    from wheatstone.runs import damaged_files, damaged_shards, read_manifest, work_begun
+    from wheatstone.runs import damaged_files, read_manifest, work_begun
 
     if (run is None) != every:
         raise RequestError(expected="RUN or --all", got="both" if every else "neither", do="give one of them")
@@ -157,6 +157,8 @@ def check(
         _check_all(output)
         return
     if not (run / "manifest.json").is_file() and work_begun(run):
+        from wheatstone.runs import damaged_shards  # loads torch
+
         damaged = damaged_shards(run)
     else:
         read_manifest(run)

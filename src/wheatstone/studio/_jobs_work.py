@@ -24,6 +24,7 @@ from wheatstone.runs import (
     read_json,
     run_discovery,
     same_weights,
+    sound,
 )
 from wheatstone.studio._jobs_schema import (
     Change,
@@ -108,7 +109,8 @@ class Work:
         if asked.on == "given" and asked.pair:
             pairs, words = (_pair(asked.pair),), "given prompts"
         elif asked.on == "test":
-            pairs = tuple(PromptPair.model_validate(pair) for pair in read_json(run, "task.json")["pairs"]["test"])
+            with sound(run):
+                pairs = tuple(PromptPair.model_validate(pair) for pair in read_json(run, "task.json")["pairs"]["test"])
             words = "test"
         result = verify(model, circuit, pairs, split=words, report=report)
         add_verification(run, result, report_html, own=asked.on == "own")
