@@ -6,6 +6,7 @@ below. What can be drawn again from the rest is left out, and scores are rounded
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import subprocess
@@ -59,6 +60,7 @@ def make(name: str) -> None:
         trim(run, TITLES[name])
         shutil.rmtree(EXAMPLES / name, ignore_errors=True)
         shutil.copytree(run, EXAMPLES / name)
+        subprocess.run([*COMMAND, "runs", "delete", str(run)], check=True)
     size = sum(path.stat().st_size for path in (EXAMPLES / name).rglob("*") if path.is_file())
     print(f"{name}: {size / 1000:.0f} kB")
 
@@ -83,5 +85,10 @@ def trim(run: Path, title: str) -> None:
 
 
 if __name__ == "__main__":
-    for asked in sys.argv[1:] or DISCOVER:
+    parser = argparse.ArgumentParser(description="Makes the studio's example runs and puts them in place.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(DISCOVER)}; all by default")
+    names = parser.parse_args().names
+    if unknown := set(names) - set(DISCOVER):
+        parser.error(f"no such example: {', '.join(sorted(unknown))}")
+    for asked in names or DISCOVER:
         make(asked)

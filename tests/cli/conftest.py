@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -48,14 +49,20 @@ def refused(cli: Cli) -> Refused:
 
 @pytest.fixture(scope="session")
 def france_run(smollm2_files: ModelFiles, tmp_path_factory: pytest.TempPathFactory) -> RealRun:
-    """The official language of France, discovered by a process of its own. To be read only."""
+    """The official language of France, discovered by a process of its own. To be read only.
+
+    It is listed in a catalogue that is not the user's; the model is.
+    """
     folder = tmp_path_factory.mktemp("real") / "france"
+    home = tmp_path_factory.mktemp("home")
+    (home / "models").symlink_to(smollm2_files.folder.parent)
     done = subprocess.run(
         [*MAIN, "discover", *FRANCE_WORDS, "--out", str(folder), "--json"],
         capture_output=True,
         text=True,
         check=False,
         timeout=300,
+        env={**os.environ, "WHEATSTONE_HOME": str(home)},
     )
     assert done.returncode == 0, done.stderr
     return RealRun(folder, json.loads(done.stdout), done.stderr)

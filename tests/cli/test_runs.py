@@ -45,6 +45,14 @@ def test_the_life_of_a_run(own_run: Path, cli: Cli, refused: Refused) -> None:
     assert "which is not there; list the runs" in refused("runs", "delete", own_run)
 
 
+def test_a_folder_beneath_this_one_is_named_from_here(own_run: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli("runs", "add", own_run)
+    monkeypatch.setenv("COLUMNS", "400")
+    assert cli("runs", "list").out.split()[-1] == str(own_run)
+    monkeypatch.chdir(own_run.parent)
+    assert cli("runs", "list").out.split()[-1] == own_run.name
+
+
 def test_a_run_that_is_gone_is_shown_so_and_can_be_unlisted(own_run: Path, cli: Cli) -> None:
     cli("runs", "add", own_run)
     own_run.rename(own_run.with_name("elsewhere"))

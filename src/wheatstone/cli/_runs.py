@@ -52,13 +52,19 @@ def list_(limit: LimitOption = None, as_json: JsonOption = False) -> None:
     for entry in entries:
         edges = "" if entry.edges is None else f"{entry.edges:,}"
         faithfulness = "" if entry.faithfulness is None else f"{entry.faithfulness:.3f}"
-        folder = entry.path if entry.exists else f"{entry.path} (gone)"
+        folder = _from_here(entry.path) + ("" if entry.exists else " (gone)")
         made = entry.created[:16].replace("T", " ")
         row = (made, command_of(entry.verb), entry.task, entry.model, edges, faithfulness, folder)
         table.add_row(*(Text(plain(cell)) for cell in row))
     output.print(table)
     if (hidden := catalogue_size() - len(entries)) > 0:
         output.print(f"and {hidden:,} older; --limit 0 shows all")
+
+
+def _from_here(path: str) -> str:
+    """A folder as a command here may name it: short where it lies beneath this one."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 @runs_app.command()
