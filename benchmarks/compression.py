@@ -24,7 +24,7 @@ import torch
 from compression_measure import sequences, training
 from compression_mixers import mixers
 from compression_models import induction, models
-from compression_parts import coded, kinds, throughput
+from compression_parts import coded, contexts, kinds, throughput
 from compression_round_trips import commands, random_files, texts
 from compression_tables import tables
 
@@ -54,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
         "--parts",
-        default="sequences,throughput,training,random,texts,commands,kinds,mixers,induction,models,coded",
+        default="sequences,throughput,training,random,texts,commands,kinds,mixers,contexts,induction,models,coded",
         help="which to run",
     )
     parser.add_argument("--text", choices=("books", "docs"), default="books", help="what is coded")
@@ -76,6 +76,7 @@ def main() -> None:
         "random": (f"tiny-llama/{options.files}", lambda: random_files(tiny(), options.files)),
         "texts": ("tiny-llama/", lambda: texts(tiny(), model)),
         "mixers": ("", lambda: mixers(model, done("mixers"))),
+        "contexts": ("", lambda: contexts(model, options.text, done("contexts"))),
         "commands": ("", lambda: commands("smollm2-135m", 5, done("commands"))),
         "kinds": ("", lambda: kinds(model, options.windows, done("kinds"))),
         "models": ("", lambda: models(model, done("models"))),

@@ -97,6 +97,42 @@ def coded(model: ResidualModel, text: str, size: int, done: set[str]) -> Iterato
         }
 
 
+def contexts(model: ResidualModel, text: str, done: set[str]) -> Iterator[Row]:
+    """Bits a token of pieces spread over a text's first megabyte, by how far the model looks back."""
+    symbols = np.array(Alphabet(model.tokenizer, model.vocabulary).symbols(english(text, 1_000_000)), np.int64)
+    firsts = [int(share * len(symbols)) for share in (0.05, 0.2, 0.4, 0.55, 0.75, 0.9)]
+    for window, overlap in ((1024, 256), (1024, 512), (2048, 512), (2048, 1024), (4096, 2048)):
+        if (key := f"{text}/{window}/{overlap}") in done:
+            continue
+        pieces = [_costs(model, symbols[first : first + 5120], Chunking(window, overlap)) for first in firsts]
+        yield {
+            "key": key,
+            "window": window,
+            "overlap": overlap,
+            "steady": [float(piece[2048:].mean()) for piece in pieces],
+            "start": [float(piece[:256].mean()) for piece in pieces],
+        }
+
+
+def _costs(model: ResidualModel, symbols: np.ndarray, chunking: Chunking) -> np.ndarray:
+    """Bits of each token, read a window at a time."""
+    read = np.concatenate([[start_token(model)], symbols[:-1]])
+    costs, done = np.zeros(len(symbols)), 0
+    while done < len(symbols):
+        at = max(0, done - chunking.overlap + 1)
+        last = min(len(symbols), at + chunking.window)
+        with torch.inference_mode():
+            logits = model.module(
+                torch.from_numpy(read[None, at:last]), use_cache=False, logits_to_keep=last - done
+            ).logits
+            nats = torch.nn.functional.cross_entropy(
+                logits[0].float(), torch.from_numpy(symbols[done:last]), reduction="none"
+            )
+        costs[done:last] = nats.numpy() / np.log(2)
+        done = last
+    return costs
+
+
 def by_kind(texts: Iterable[Document]) -> dict[str, str]:
     """All texts of each kind, one after the other."""
     groups: dict[str, str] = {}

@@ -33,6 +33,7 @@ def tables(rows: Sequence[Row], docs: Path) -> None:
     parts = {
         "coded": coded,
         "mixers": mixers,
+        "contexts": contexts,
         "throughput": throughput,
         "random": random_files,
         "texts": texts,
@@ -108,6 +109,32 @@ def mixers(rows: Sequence[Row]) -> Iterator[str]:
         yield f"| {name} | " + " | ".join(f"{one:+.2%}" for one in gain) + " |"
     best = max(gain for name in gains for gain in gains[name])
     yield f"\nThe most is {best:.2%}; {'too little for its code, so that none is in the library' if best < 0.01 else 'worth having'}. No interval: one piece\nof each text, and its beginning, where little has been said before; what a megabyte would say of repeats is not measured.\n"
+
+
+def contexts(rows: Sequence[Row]) -> Iterator[str]:
+    """What looking further back gains."""
+    text = rows[0]["key"].split("/")[0]
+    before = np.array(rows[0]["steady"])
+    yield "## How far to look back\n"
+    yield (
+        f"{len(before)} pieces of 5,120 tokens, spread over the first megabyte of {TEXTS[text]}; bits a token of those after the\n"
+        "first 2,048. Keys and values are those of 16 lanes, in float32.\n"
+    )
+    yield "| window | read again | bits a token | change | 95% interval | keys and values, MB |\n|---|---|---|---|---|---|"
+    for row in rows:
+        steady = np.array(row["steady"])
+        change, low, high = steady.mean() / before.mean() - 1, *_interval(steady / before - 1, np.mean)
+        size = row["window"] * 16 * 30 * 2 * 3 * 64 * 4 / 1e6
+        told = ("", "") if row is rows[0] else (f"{change:+.1%}", f"{low:+.1%} to {high:+.1%}")
+        yield f"| {row['window']:,} | {row['overlap']:,} | {steady.mean():.3f} | {' | '.join(told)} | {size:,.0f} |"
+    start = float(np.mean(rows[0]["start"]))
+    excess = 48 * 256 * (start - before.mean()) / (258_000 * before.mean())
+    yield (
+        f"\nThe first row is what `compress` does: each thread keeps so much, and a longer cache is slower at every step. The first 256\n"
+        f"tokens of a lane, with little before them, cost {start:.2f} bits each; in the 48 lanes of a megabyte that is {excess:.1%} of all bits.\n"
+        "Longer lanes and the longest window together would gain about as much as that megabyte lacks for its goal, for four times the\n"
+        "memory; a smaller gain for less memory was not thought worth slower steps.\n"
+    )
 
 
 def throughput(rows: Sequence[Row]) -> Iterator[str]:
