@@ -124,6 +124,33 @@ def test_by_ray_s_client(model: ResidualModel, cluster: Any, port: int, tiny_tas
     assert found == by_name(list(LocalExecutor(1).run(model, shards)))
 
 
+@pytest.mark.parametrize(
+    ("error", "tries", "told"),
+    [
+        (ConnectionAbortedError("from the server:\nTraceback\nRuntimeError: no server"), 3, "RuntimeError: no server;"),
+        (AssertionError(), 1, "got AssertionError:; start one"),
+    ],
+)
+def test_no_connection_leaves_nothing_half_connected(
+    model: ResidualModel, cluster: Any, tmp_path: Path, error: Exception, tries: int, told: str
+) -> None:
+    """The client's server is asked again, for Ray loses it at times; then the head's own address still serves."""
+    from ray.util.client.worker import Worker
+
+    asked: list[str] = []
+
+    def refuse(*_: Any, **__: Any) -> None:
+        asked.append("once")
+        raise error
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Worker, "__init__", refuse)
+        with pytest.raises(RequestError, match=told):
+            list(RayExecutor("ray://127.0.0.1:1").run(model, notes(tmp_path / "none", 1)))
+    assert len(asked) == tries
+    assert [done.shard for done in RayExecutor(cluster.address).run(model, notes(tmp_path / "one", 1))] == ["n0"]
+
+
 def test_what_is_refused(model: ResidualModel, cluster: Any, tmp_path: Path) -> None:
     assert list(RayExecutor(cluster.address).run(model, [])) == []
     with pytest.raises(RequestError, match="got machines of at most 1 cores and 0 GPUs; give fewer --threads"):

@@ -68,7 +68,7 @@ class RayExecutor:
         ray = _ray()
         ours = not ray.is_initialized()
         if ours:
-            _connect(ray, self.address)
+            _connect(ray, self.address, report)
         try:
             yield from self._run(ray, model, shards, report)
         finally:
@@ -169,17 +169,24 @@ def _ray() -> Any:
     return ray
 
 
-def _connect(ray: Any, address: str | None) -> None:
+def _connect(ray: Any, address: str | None, report: Reporter) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     alone = {} if address else {"include_dashboard": False}
     terminated = signal.getsignal(signal.SIGTERM)
-    try:
-        ray.init(address=address or "local", log_to_driver=False, logging_level="error", **alone)
-    except Exception as error:  # Ray has no class of its own for what goes wrong here
-        raise RequestError(
-            expected=f"a Ray cluster at {address or 'this machine'}",
-            got=f"{type(error).__name__}: {str(error).strip().splitlines()[0]}",
-            do="start one (`ray start --head`), or use --executor processes",
-        ) from error
+    report("connecting to Ray", 0, None)
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            ray.init(address=address or "local", log_to_driver=False, logging_level="error", **alone)
+            break
+        except Exception as error:  # Ray has no class of its own for what goes wrong here
+            ray.shutdown()  # else it stays half connected, and refuses every other address
+            if isinstance(error, ConnectionAbortedError) and attempt < ATTEMPTS:
+                continue  # at times the process that a head begins for a client dies as it is forked
+            raise RequestError(
+                expected=f"a Ray cluster at {address or 'this machine'}",
+                got=" ".join([f"{type(error).__name__}:", *str(error).strip().splitlines()[-1:]]),
+                do="start one (`ray start --head`), or use --executor processes",
+            ) from error
+    report("connecting to Ray", 1, 1)
     if callable(terminated) and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, terminated)  # Ray puts its own there, whose exit code says nothing
