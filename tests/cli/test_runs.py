@@ -53,6 +53,17 @@ def test_a_folder_beneath_this_one_is_named_from_here(own_run: Path, cli: Cli, m
     assert cli("runs", "list").out.split()[-1] == own_run.name
 
 
+def test_runs_are_listed_from_a_folder_that_is_gone(
+    own_run: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("runs", "add", own_run)
+    monkeypatch.setenv("COLUMNS", "400")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert cli("runs", "list").out.split()[-1] == str(own_run)
+
+
 def test_a_run_that_is_gone_is_shown_so_and_can_be_unlisted(own_run: Path, cli: Cli) -> None:
     cli("runs", "add", own_run)
     own_run.rename(own_run.with_name("elsewhere"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, no_type_check
 
@@ -49,10 +50,11 @@ def list_(limit: LimitOption = None, as_json: JsonOption = False) -> None:
 
     numbers = (Column(name, justify="right") for name in ("edges", "faithful"))
     table = Table("made", "by", "about", "model", *numbers, Column("folder", overflow="fold"), box=None)
+    below_here = _below_here()
     for entry in entries:
         edges = "" if entry.edges is None else f"{entry.edges:,}"
         faithfulness = "" if entry.faithfulness is None else f"{entry.faithfulness:.3f}"
-        folder = _from_here(entry.path) + ("" if entry.exists else " (gone)")
+        folder = entry.path.removeprefix(below_here) + ("" if entry.exists else " (gone)")
         made = entry.created[:16].replace("T", " ")
         row = (made, command_of(entry.verb), entry.task, entry.model, edges, faithfulness, folder)
         table.add_row(*(Text(plain(cell)) for cell in row))
@@ -61,10 +63,12 @@ def list_(limit: LimitOption = None, as_json: JsonOption = False) -> None:
         output.print(f"and {hidden:,} older; --limit 0 shows all")
 
 
-def _from_here(path: str) -> str:
-    """A folder as a command here may name it: short where it lies beneath this one."""
-    here = Path.cwd()
-    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+def _below_here() -> str:
+    """How paths beneath this folder begin; a command here need not say that part. Nothing where the folder is gone."""
+    try:
+        return os.path.join(os.getcwd(), "")
+    except FileNotFoundError:
+        return ""
 
 
 @runs_app.command()
