@@ -1,4 +1,4 @@
-"""The compressor measured, and bits as a measure, on SmolLM2-135M and on small models made here.
+"""The compressor measured, and bits as a measure, on SmolLM2-135M-Instruct (Q4_1) and on small models made here.
 
     python benchmarks/compression.py [--parts coded,…] [--text books] [--size 102400] [--windows 10] [--write]
 

@@ -19,7 +19,7 @@ from wheatstone.figures import render
 from wheatstone.figures._theme import BLUE, ORANGE, SOFT, finished, of_rows
 
 Row = dict[str, Any]
-HEADER = """# Compression, and bits as a measure, on SmolLM2-135M
+HEADER = """# Compression, and bits as a measure, on SmolLM2-135M-Instruct (Q4_1)
 
 Made by `python benchmarks/compression.py --write` from the rows in compression.jsonl. One thread of a machine with two
 cores that other work shared; times are processor seconds, which shared caches lengthen for both sides of a ratio.

@@ -1,4 +1,4 @@
-"""Speed and memory of discovery on SmolLM2-135M, as ratios within one process.
+"""Speed and memory of discovery on SmolLM2-135M-Instruct (Q4_1), as ratios within one process.
 
     python benchmarks/discovery.py [--repeats 15] [--write]
 
@@ -154,7 +154,8 @@ def main() -> None:
     print(f"\n{text}")
     if options.write:
         out = Path(__file__).parent.parent / "docs" / "results" / "discovery.md"
-        head = "# Discovery on SmolLM2-135M: time and memory\n\nMade by `python benchmarks/discovery.py --write`.\n\n"
+        title = "# Discovery on SmolLM2-135M-Instruct (Q4_1): time and memory"
+        head = f"{title}\n\nMade by `python benchmarks/discovery.py --write`.\n\n"
         out.write_text(head + text + "\n", encoding="utf-8")
 
 

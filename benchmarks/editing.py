@@ -1,4 +1,4 @@
-"""Every editor side by side on SmolLM2-135M: the table of docs/results/editing.md.
+"""Every editor side by side on SmolLM2-135M-Instruct (Q4_1): the table of docs/results/editing.md.
 
     python benchmarks/editing.py --methods r-rome ft-m --cases 7      # adds what is missing, a case a line
     python benchmarks/editing.py --sequence 10 --methods r-rome       # ten edits, one on another

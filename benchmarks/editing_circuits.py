@@ -1,4 +1,4 @@
-"""What edits do to circuits on SmolLM2-135M: a part of docs/results/editing.md.
+"""What edits do to circuits on SmolLM2-135M-Instruct (Q4_1): a part of docs/results/editing.md.
 
     python benchmarks/editing_circuits.py            # compares what is missing, an edit a line, then writes
     python benchmarks/editing_circuits.py --write    # only writes

@@ -1,4 +1,4 @@
-"""Where SmolLM2-135M recalls facts, by causal tracing: a part of docs/results/editing.md and its picture.
+"""Where SmolLM2 recalls facts, by causal tracing: a part of docs/results/editing.md and its picture.
 
     python benchmarks/editing_tracing.py            # traces what is missing, a fact a line, then writes
     python benchmarks/editing_tracing.py --write    # only writes

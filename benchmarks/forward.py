@@ -1,4 +1,4 @@
-"""Speed and memory of the factored forward pass on SmolLM2-135M, against transformers in the same process.
+"""Speed and memory of the factored forward pass on SmolLM2, against transformers in the same process.
 
     python benchmarks/forward.py [--repeats 11] [--write]
 
@@ -123,7 +123,7 @@ def main() -> None:
     )
     text = "\n".join(
         [
-            "# The factored forward pass on SmolLM2-135M: time and memory",
+            "# The factored forward pass on SmolLM2-135M-Instruct (Q4_1): time and memory",
             "",
             "Made by `python benchmarks/forward.py --write`.",
             "",

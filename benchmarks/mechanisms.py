@@ -1,4 +1,4 @@
-"""What SmolLM2-135M's circuits do, part by part: competition, IOI, greater-than, hallucination, context, hops.
+"""What SmolLM2's circuits do, part by part: competition, IOI, greater-than, hallucination, context, hops.
 
     python benchmarks/mechanisms.py [--parts competition ladder ioi years …] [--write]
 
@@ -68,7 +68,7 @@ def main() -> None:
 
 def page(kept: dict[str, list[str]]) -> str:
     head = [
-        "# What circuits do, measured on SmolLM2-135M",
+        "# What circuits do, measured on SmolLM2-135M-Instruct (Q4_1)",
         "",
         "Made by `python benchmarks/mechanisms.py --write`; float32, counterfactual ablation. "
         "[What it comes to](mechanisms-in-words.md) says in words what these tables show and what they do not.",

@@ -1,4 +1,4 @@
-"""Speed of the exact methods on SmolLM2-135M, as ratios within one process and one thread.
+"""Speed of the exact methods on SmolLM2-135M-Instruct (Q4_1), as ratios within one process and one thread.
 
     python benchmarks/methods.py [--threshold 0.5] [--batches 10]
 

@@ -1,4 +1,4 @@
-"""Neurons of SmolLM2-135M: which say " an", which belong to one token, and how many of those hold up in text.
+"""Neurons of SmolLM2: which say " an", which belong to one token, and how many of those hold up in text.
 
     python benchmarks/neurons.py [--write] [--pairs FILE] [--parts corpus,scan --scan FOLDER]
 

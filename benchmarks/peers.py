@@ -7,8 +7,8 @@ Every tool runs in a process of its own with one thread, on the same weights, pr
 of a ratio alternate, so that a busy machine slows both. Time is that of the whole call, by the clock and in processor
 seconds, which a busy machine changes less; peak memory is what the call takes above the loaded model. auto-circuit
 1.0.1 and transformer-lens 4.3 come from PyPI; EAP-IG's own code is measured if a checkout is given. `--write` puts the
-tables into docs/results/peers.md, those of parts that were not asked for from their last run. All of it takes some
-fifteen minutes on a machine with nothing else to do.
+tables into docs/results/peers.md, those of parts that were not asked for from their last run. All of it takes about
+half an hour on an idle machine.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from pathlib import Path
 
 import torch
 from peers import agree, environments, measure
-from peers.process import Driver
+from peers.process import KEEP_MEMORY, Driver
 from peers.subjects import folder, france
 
 from wheatstone._home import home
 
 PARTS = ("scores", "speed", "edges", "search")
-INTRODUCTION = """# Beside other tools: agreement and cost
+INTRODUCTION = """# Compared with other tools: agreement and cost
 
 Made by `python benchmarks/peers.py --write`, which also makes an environment for each peer (`--setup`). `circuitkit`
 0.2 is left out, for its licence (LSAL 1.2, section 1A) asks an organisation for a written permission or acknowledgement
@@ -47,20 +47,21 @@ class Tools:
     def __init__(self, cache: Path, checkout: Path | None) -> None:
         self.cache, self.checkout = cache, checkout
 
-    def ours(self, place: Path) -> Driver:
-        return Driver("wheatstone", sys.executable, "drive_wheatstone.py", (str(place),), self.cache / "logs")
+    def ours(self, place: Path, *, best: bool = False) -> Driver:
+        return self._driver("wheatstone", sys.executable, (str(place),), best)
 
-    def auto_circuit(self, place: Path) -> Driver:
-        python = environments.TL3.python(self.cache)
-        return Driver("auto-circuit", python, "drive_auto_circuit.py", (str(place),), self.cache / "logs")
+    def auto_circuit(self, place: Path, *, best: bool = False) -> Driver:
+        return self._driver("auto-circuit", environments.TL3.python(self.cache), (str(place),), best)
 
-    def transformer_lens(self, place: Path) -> Driver:
-        python = environments.TL4.python(self.cache)
-        return Driver("transformer-lens", python, "drive_transformer_lens.py", (str(place),), self.cache / "logs")
+    def transformer_lens(self, place: Path, *, best: bool = False) -> Driver:
+        return self._driver("transformer-lens", environments.TL4.python(self.cache), (str(place),), best)
 
-    def eap_ig(self, place: Path) -> Driver:
-        python, arguments = environments.TL3.python(self.cache), (str(place), str(self.checkout))
-        return Driver("EAP-IG", python, "drive_eap_ig.py", arguments, self.cache / "logs")
+    def eap_ig(self, place: Path, *, best: bool = False) -> Driver:
+        return self._driver("EAP-IG", environments.TL3.python(self.cache), (str(place), str(self.checkout)), best)
+
+    def _driver(self, name: str, python: Path | str, arguments: tuple[str, ...], best: bool) -> Driver:
+        script = f"drive_{name.lower().replace('-', '_')}.py"
+        return Driver(name, python, script, arguments, self.cache / "logs", KEEP_MEMORY if best else {})
 
 
 def main() -> None:
@@ -87,9 +88,7 @@ def main() -> None:
     tools = Tools(cache, options.eap_ig and options.eap_ig.absolute())
     parts: dict[str, Callable[[], str]] = {
         "scores": lambda: agree.table(tools, lambda name: folder(cache, name), options.reference),
-        "speed": lambda: measure.scores(
-            tools, folder(cache, "shape"), folder(cache, "shape-mha"), options.repeats, options.rows, rows
-        ),
+        "speed": lambda: measure.scores(tools, lambda name: folder(cache, name), options.repeats, options.rows, rows),
         "edges": lambda: measure.edges(tools, folder(cache, "shape"), options.repeats),
         "search": lambda: measure.search(tools, france(cache), options.repeats),
     }
@@ -98,11 +97,11 @@ def main() -> None:
             f"{platform.machine()}, {os.cpu_count()} cores, one thread a process, torch {torch.__version__}, float32"
         )
         if part == "speed":
-            machine += "; n, and the load before, beside each row; median [least, most]"
+            machine += "; median [least, most] of the repeats; load is that before the row"
         else:
             machine += f", load {os.getloadavg()[0]:.1f} at the start"
         if part in ("edges", "search"):
-            machine += f"; n = {options.repeats}, median [least, most]"
+            machine += f"; {options.repeats} repeats, median [least, most]"
         kept[part].parent.mkdir(parents=True, exist_ok=True)
         kept[part].write_text(f"{parts[part]()}\n\n{machine}.\n", encoding="utf-8")
     text = "\n".join([INTRODUCTION, *(place.read_text(encoding="utf-8") for place in kept.values() if place.exists())])

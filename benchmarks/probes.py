@@ -1,4 +1,4 @@
-"""Sparse probes of SmolLM2-135M: every bundled concept, every layer; and superposition where it is known.
+"""Sparse probes of SmolLM2: every bundled concept, every layer; and superposition where it is known.
 
     python benchmarks/probes.py [--write] [--run FOLDER]
 
@@ -72,7 +72,7 @@ def about(data: ProbeData) -> list[str]:
     timings = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in data.manifest["timings"].items())
     refused = "; ".join(f"{name}: {why}" for name, why in data.summary["refused"].items())
     return [
-        "# Sparse probes of SmolLM2-135M",
+        "# Sparse probes of SmolLM2-135M-Instruct (Q4_1)",
         "",
         "Made by `python benchmarks/probes.py --write`, which probes as "
         f"`wheatstone neuron probe --concept all --most {MOST}` does: {len(data.concepts)} concepts, all "

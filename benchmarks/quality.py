@@ -272,7 +272,8 @@ def page(results: list[Result]) -> str:
             "",
             "Made by `python benchmarks/quality.py --write`, row by row (`--tasks`, `--methods`, `--seeds`), "
             "from [quality.jsonl](quality.jsonl); four prompts of two relations: [here](quality-four-prompts.md). "
-            f"SmolLM2-135M, {platform.machine()}, {torch.get_num_threads()} thread, float32, counterfactual ablation, "
+            f"SmolLM2-135M-Instruct (Q4_1), {platform.machine()}, {torch.get_num_threads()} thread, float32, "
+            "counterfactual ablation, "
             f"each task's own metric, up to {max(r.test for r in results)} test prompts on other subjects. Mean "
             "over seeds [lowest, highest]; one number where there is one seed. As `eap-ig`: Spearman's correlation of "
             "|score| over all edges, where it was asked for. Circuits: run to find the order and the circuit at 0.9.",

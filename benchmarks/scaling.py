@@ -1,4 +1,4 @@
-"""How cost grows: `eap-ig` with prompts and tokens, exactly ablated edges with edges, on SmolLM2-135M.
+"""How cost grows: `eap-ig` with prompts and tokens, exactly ablated edges with edges, on SmolLM2-135M-Instruct (Q4_1).
 
     python benchmarks/scaling.py [--repeats 1] [--write]
 
@@ -136,7 +136,7 @@ def main() -> None:
         f"{'' if options.largest > max(TOKENS + EDGES) else f' Sizes above {options.largest} were left out.'}"
     )
     text = [
-        "# How cost grows on SmolLM2-135M",
+        "# How cost grows on SmolLM2-135M-Instruct (Q4_1)",
         "",
         "Made by `python benchmarks/scaling.py --write`. A slope of 1 is growth in proportion; "
         "intervals are 95%, of the fit.",

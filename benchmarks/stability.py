@@ -111,8 +111,9 @@ def main() -> None:
     text = [
         "# Stability of circuits",
         "",
-        f"Made by `python benchmarks/stability.py {' '.join(sys.argv[1:])}`. SmolLM2-135M, {platform.machine()}, "
-        f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, float32, counterfactual ablation, logit "
+        f"Made by `python benchmarks/stability.py {' '.join(sys.argv[1:])}`. "
+        f"SmolLM2-135M-Instruct (Q4_1), {platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} "
+        "threads, float32, counterfactual ablation, logit "
         f"difference. Jaccard overlap of two circuits, mean over all pairs of {options.samples} bootstrap samples "
         "[5% and 95% quantile of the pairs].",
         "",

@@ -1,4 +1,4 @@
-"""The standing examples on SmolLM2-135M: what verified search finds for each.
+"""The standing examples on SmolLM2-135M-Instruct (Q4_1): what verified search finds for each.
 
     python benchmarks/standing.py [--write]
 
@@ -62,7 +62,8 @@ def main() -> None:
         print(lines[-1], flush=True)
     if options.write:
         head = (
-            "# The standing examples on SmolLM2-135M\n\nMade by `python benchmarks/standing.py --write`; "
+            "# The standing examples on SmolLM2-135M-Instruct (Q4_1)\n\n"
+            "Made by `python benchmarks/standing.py --write`; "
             f"{os.cpu_count()} cores, float32, counterfactual ablation, logit difference, goal 0.9, n = 1 prompt each "
             "(so no interval): what these circuits do on other prompts is another question.\n\n"
         )

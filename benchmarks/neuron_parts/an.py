@@ -51,7 +51,7 @@ def an_neurons(model: ResidualModel) -> list[str]:
     prompts = (experiment.encoded.clean, experiment.encoded.counterfactual)
     set_to = torch.stack([doses(model, best.neuron, tokens, list(named.values()))[:, 0, an] for tokens in prompts], 1)
     lines = [
-        "# Neurons of SmolLM2-135M",
+        "# Neurons of SmolLM2-135M-Instruct (Q4_1)",
         "",
         f"Made by `python benchmarks/neurons.py --write`: {os.cpu_count()} cores, "
         f"{torch.get_num_threads()} thread(s), float32. Processor time stands beside wall-clock time, as the "

@@ -25,22 +25,22 @@ EAP-IG's scores are smaller by the number of prompts: its metric is a mean over 
 divided by the batch again. Its steps are k/m for k = 0 … m − 1, so that the corrupt input is among them and
 the clean one is not; the paper (section 3) and Wheatstone take k = 1 … m. The row "at the paper's points"
 exchanges the one for the other with EAP-IG's own scores. transformer-lens takes the gradient on the corrupt
-prompt: beside it stands Wheatstone's EAP with prompt and counterfactual exchanged. auto-circuit's
+prompt: it is compared with Wheatstone's EAP with prompt and counterfactual exchanged. auto-circuit's
 `mask_gradient` at mask 0 is EAP; its integrated version moves all edges' masks together instead of the
 input and adds the gradients up: another definition, shown beside EAP-IG only to say how far apart they are.
 A KV group's score is the sum over the copies that a peer keeps for its query heads; for an edge that is really
-ablated there is no such sum, so that row stands only where every head has its own keys and values."""
+ablated there is no such sum, so that row is given only where every head has its own keys and values."""
 
 
 class Starts(Protocol):
-    """Starts each tool on a subject."""
+    """Starts each tool on a subject; `best` with glibc's `malloc` set to keep large blocks."""
 
     checkout: Path | None
 
-    def ours(self, place: Path) -> Driver: ...
-    def auto_circuit(self, place: Path) -> Driver: ...
-    def transformer_lens(self, place: Path) -> Driver: ...
-    def eap_ig(self, place: Path) -> Driver: ...
+    def ours(self, place: Path, *, best: bool = False) -> Driver: ...
+    def auto_circuit(self, place: Path, *, best: bool = False) -> Driver: ...
+    def transformer_lens(self, place: Path, *, best: bool = False) -> Driver: ...
+    def eap_ig(self, place: Path, *, best: bool = False) -> Driver: ...
 
 
 def table(tools: Starts, place_of: Callable[[str], Path], reference: Path | None = None) -> str:

@@ -2,7 +2,9 @@
 
     python drive_eap_ig.py MODEL_FOLDER PATH_OF_THE_CHECKOUT
 
-Its score matrices are made on `cuda` by name; here they are made on the CPU. Scores come back by its own edge names.
+Its score matrices are created on `cuda` by name; here they are created on the CPU. As shipped it also computes the
+gradient of every weight, which nothing reads; `frozen` turns that off, with the same scores. Scores come back by its
+own edge names.
 """
 
 from __future__ import annotations
@@ -51,7 +53,16 @@ pairs = json.loads((Path(folder) / "pairs.json").read_text())
 ids = model.to_tokens([pair["clean"] for pair in pairs], prepend_bos=True, padding_side="right")
 assert ids.tolist() == [pair["clean_ids"] for pair in pairs], "EAP-IG reads other tokens"
 labels = torch.tensor([[pair["answer_id"], pair["distractor_id"]] for pair in pairs])
-batch = [([pair["clean"] for pair in pairs], [pair["corrupt"] for pair in pairs], labels)]
+
+
+def batches(size: int) -> list[Any]:
+    """The prompts as its data loader gives them."""
+    rows = [pairs[first : first + size] for first in range(0, len(pairs), size)]
+    texts = [[[pair[side] for pair in part] for side in ("clean", "corrupt")] for part in rows]
+    return [(*both, labels[at * size : (at + 1) * size]) for at, both in enumerate(texts)]
+
+
+batch = batches(len(pairs))
 
 
 def logit_diff(logits: Any, clean: Any, lengths: Any, labels: Any, mean: bool = True, loss: bool = False) -> Any:
@@ -62,13 +73,27 @@ def logit_diff(logits: Any, clean: Any, lengths: Any, labels: Any, mean: bool = 
     return value.mean() if mean else value
 
 
-def gradient(method: str, steps: int = 1, scores: bool = False) -> Any:
-    """`attribute` of its library."""
+def gradient(method: str, steps: int = 1, scores: bool = False, frozen: bool = False, size: int | None = None) -> Any:
+    """`attribute` of its library.
+
+    Args:
+        frozen: without gradients of weights. Without integration steps the embedding keeps its own, because the
+            backward pass has to start somewhere.
+        size: prompts in a batch; all by default.
+    """
     graph = Graph.from_model(model)
+    model.requires_grad_(not frozen)
+    model.embed.requires_grad_(not frozen or method == "EAP")
 
     def work() -> None:
         attribution.attribute(
-            model, graph, batch, partial(logit_diff, loss=True, mean=True), method, ig_steps=steps, quiet=True
+            model,
+            graph,
+            batches(size or len(pairs)),
+            partial(logit_diff, loss=True, mean=True),
+            method,
+            ig_steps=steps,
+            quiet=True,
         )
 
     def describe(_: None) -> dict[str, Any]:

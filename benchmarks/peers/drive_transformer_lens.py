@@ -26,8 +26,14 @@ clean, corrupt = (torch.tensor([pair[side] for pair in pairs]) for side in ("cle
 answers = [(pair["answer_id"], pair["distractor_id"]) for pair in pairs]
 
 
-def eap(scores: bool = False) -> Any:
-    """`attribution_patch` of every pair: its metric is not told which pair it sees, so they are run one by one."""
+def eap(scores: bool = False, frozen: bool = False) -> Any:
+    """`attribution_patch` of every pair, one by one, because its metric does not know which pair it sees.
+
+    Args:
+        frozen: without gradients of weights, except the embedding's, where the backward pass starts.
+    """
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not frozen or "embed_tokens" in name)
 
     def work() -> list[Any]:
         return [

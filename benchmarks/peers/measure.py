@@ -3,29 +3,67 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from peers.agree import STEPS, Starts
 from peers.process import Driver
+from peers.subjects import SUBJECTS, subject_of
 
 Answer = dict[str, Any]
-Job = tuple[str, str, dict[str, Any]]
-"""The words for the table, the driver's job, its options."""
-ROWS = ("auto-circuit-eap", "auto-circuit-eap-ig", "eap-ig-eap", "eap-ig", "transformer-lens-eap")
-"""Of the table of scores."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One pair of jobs to be measured.
+
+    Args:
+        tool: the peer, a method of `Starts`.
+        subject: whose weights and prompts.
+        ours: our job.
+        theirs: the peer's job.
+        words: what the peer's job is.
+        options: of the peer's job.
+    """
+
+    tool: str
+    subject: str
+    ours: str
+    theirs: str
+    words: str
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+_STEPS = {"steps": STEPS}
+COMPARISONS = {
+    "auto-circuit-eap": Comparison("auto_circuit", "shape", "eap", "eap", "auto-circuit, mask gradient at 0"),
+    "auto-circuit-eap-ig": Comparison(
+        "auto_circuit", "shape", "eap-ig", "mask-ig", f"auto-circuit, mask gradient at {STEPS} values", _STEPS
+    ),
+    "eap-ig-eap": Comparison("eap_ig", "shape", "eap", "eap", "EAP-IG, EAP"),
+    "eap-ig": Comparison("eap_ig", "shape", "eap-ig", "eap-ig", f"EAP-IG, {STEPS} steps", _STEPS),
+    "gpt2-8": Comparison("eap_ig", "shape-gpt2-8", "eap-ig", "eap-ig", f"EAP-IG, {STEPS} steps", _STEPS),
+    "gpt2-32": Comparison(
+        "eap_ig", "shape-gpt2-32", "eap-ig", "eap-ig", f"EAP-IG, {STEPS} steps, batches of 8", {**_STEPS, "size": 8}
+    ),
+    "transformer-lens-eap": Comparison("transformer_lens", "shape-mha", "eap", "eap", "transformer-lens 4.3"),
+}
+"""The table of scores. Each is measured with the peer as shipped, and with the peer at its best."""
+ROWS = tuple(f"{name}{kind}" for name in COMPARISONS for kind in ("", "-best"))
+AS_SHIPPED_FROZEN = {"auto_circuit"}
+"""Peers whose own documentation turns the gradients of weights off."""
 SAMPLE = 8
 BATCHES = 4
 THRESHOLDS = (0.5, 0.2, 0.1)
 """Of ACDC on the France pair, in logits: the first keeps about as many edges as the verified search does."""
 KEYS = ("seconds", "cpu", "peak_mb")
 HEAD = [
-    "| ours | peer's | n | load | ours, s | peer's, s | ours, CPU s | peer's, CPU s | times faster | in CPU s "
-    "| ours, MB | peer's, MB | ours / peer's |",
-    "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+    "| model | pairs | ours | peer's | peer | repeats | load | ours, s | peer's, s | ours, CPU s | peer's, CPU s "
+    "| times faster | in CPU s | ours, MB | peer's, MB | ours / peer's |",
+    "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
 ]
 
 
@@ -49,7 +87,7 @@ def alternate(ours: Ask, theirs: Ask, repeats: int) -> tuple[list[Answer], list[
     return [a for a, _ in answers], [b for _, b in answers]
 
 
-def row(ours: Ask, theirs: Ask, repeats: int) -> str:
+def row(ours: Ask, theirs: Ask, beginning: str, repeats: int) -> str:
     """One line of the table."""
     load = os.getloadavg()[0]
     a, b = alternate(ours, theirs, repeats)
@@ -57,8 +95,8 @@ def row(ours: Ask, theirs: Ask, repeats: int) -> str:
     ours_s, ours_cpu, ours_mb = (median(answer[key] for answer in a) for key in KEYS)
     their_s, their_cpu, their_mb = (median(answer[key] for answer in b) for key in KEYS)
     line = (
-        f"| {ours.words} | {theirs.words} | {repeats} | {load:.0f} "
-        f"| {ours_s:.2f} | {their_s:.1f} | {ours_cpu:.2f} | {their_cpu:.1f} | {spread(wall)} | {spread(busy)} "
+        f"| {beginning} | {repeats} | {load:.0f} "
+        f"| {ours_s:.2f} | {their_s:.2f} | {ours_cpu:.2f} | {their_cpu:.2f} | {spread(wall)} | {spread(busy)} "
         f"| {ours_mb:.0f} | {their_mb:.0f} | {ours_mb / their_mb:.2f} |"
     )
     print(line, flush=True)
@@ -70,43 +108,54 @@ def spread(values: list[float]) -> str:
     return f"{median(values):.1f} [{min(values):.1f}, {max(values):.1f}]"
 
 
-def scores(tools: Starts, grouped: Path, alone: Path, repeats: int, wanted: Sequence[str] | None, kept: Path) -> str:
-    """Gradient scores of every edge: 4 pairs x 13 tokens on SmolLM2's shape.
+def scores(
+    tools: Starts, place_of: Callable[[str], Path], repeats: int, wanted: Sequence[str] | None, kept: Path
+) -> str:
+    """Gradient scores of every edge, on random weights.
 
     Args:
         tools: starts each tool.
-        grouped: folder of the model, with 3 KV groups.
-        alone: folder of one where every head is a group.
+        place_of: a subject's folder.
         repeats: alternations.
-        wanted: rows to measure now, all by default; others stand as they were measured last.
+        wanted: rows to measure now, all by default; the others keep their last measurement.
         kept: folder where rows are kept.
     """
     kept.mkdir(parents=True, exist_ok=True)
-    steps = {"steps": STEPS}
-    eap, ig = ("`eap`", "eap", {}), (f"`eap-ig`, {STEPS} steps", "eap-ig", steps)
-    rows: dict[str, tuple[Driver, Driver, Job, Job]] = {}
-    ours, auto_circuit, eap_ig = tools.ours(grouped), tools.auto_circuit(grouped), tools.eap_ig(grouped)
-    words = f"auto-circuit, mask gradient at {STEPS} values"
-    rows["auto-circuit-eap"] = ours, auto_circuit, eap, ("auto-circuit, mask gradient at 0", "eap", {})
-    rows["auto-circuit-eap-ig"] = ours, auto_circuit, ig, (words, "mask-ig", steps)
-    if tools.checkout:
-        rows["eap-ig-eap"] = ours, eap_ig, eap, ("EAP-IG, EAP", "eap", {})
-        rows["eap-ig"] = ours, eap_ig, ig, (f"EAP-IG, {STEPS} steps", "eap-ig", steps)
-    words = "transformer-lens 4.3, edge attribution, 9 KV groups"
-    lens = tools.transformer_lens(alone)
-    rows["transformer-lens-eap"] = tools.ours(alone), lens, ("`eap`, 9 KV groups", "eap", {}), (words, "eap", {})
-    for name in rows if wanted is None else wanted:
-        left, right, a, b = rows[name]
-        with left as first, right as second:
-            line = row(Ask(first, *a), Ask(second, *b), repeats)
+    for name in ROWS if wanted is None else wanted:
+        compared, best = COMPARISONS[name.removesuffix("-best")], name.endswith("-best")
+        if compared.tool == "eap_ig" and not tools.checkout:
+            continue
+        subject = subject_of(compared.subject)
+        ours = _STEPS if compared.ours == "eap-ig" else {}
+        theirs = {**compared.options, **({"frozen": True} if best and compared.tool not in AS_SHIPPED_FROZEN else {})}
+        words = f"`{compared.ours}`" + (f", {STEPS} steps" if ours else "")
+        kind = "at its best" if best else "as shipped"
+        beginning = f"{subject.short} | {subject.prompts} | {words} | {compared.words} | {kind}"
+        place = place_of(compared.subject)
+        with tools.ours(place, best=best) as first, getattr(tools, compared.tool)(place, best=best) as second:
+            line = row(
+                Ask(first, words, compared.ours, ours),
+                Ask(second, compared.words, compared.theirs, theirs),
+                beginning,
+                repeats,
+            )
         (kept / f"{name}.md").write_text(line + "\n", encoding="utf-8")
     lines = [place.read_text(encoding="utf-8").strip() for name in ROWS if (place := kept / f"{name}.md").exists()]
-    title = "## Scoring every edge\n\nRandom weights of SmolLM2-135M's shape, 4 pairs of 13 tokens."
-    goals = (
-        "Goals: `eap-ig` at least 3 times faster than the fastest peer and 8 times than auto-circuit, at no more than "
-        "half of the leanest peer's memory. transformer-lens has one step only and refuses grouped-query attention."
+    abouts = "; ".join(
+        f"*{subject.short}*: {subject.about}" for subject in SUBJECTS if subject.name.startswith("shape")
     )
-    return "\n".join([title, "", *HEAD, *lines, "", goals])
+    return "\n".join(["## Scoring every edge", "", f"Random weights. {abouts}.", "", *HEAD, *lines, "", NOTES])
+
+
+NOTES = """*As shipped*: the peer as its own documentation runs it. *At its best*: without gradients of weights, which
+these peers compute and nothing reads (the scores are the same; auto-circuit's documentation turns them off itself),
+and with glibc's `malloc` set to keep large blocks, in the peer's process and in ours. The factor to read is the second.
+A pair is a prompt with its counterfactual; a repeat is one alternation of the two tools. Peak memory is what the call
+takes above the loaded model: the peer's grows with its batch, ours with all pairs up to a budget of a third of the free
+memory, because all steps of all pairs run together.
+
+Goals: `eap-ig` at least 3 times faster than the fastest peer and 8 times than auto-circuit, at no more than half of the
+leanest peer's memory. transformer-lens has one step only and refuses grouped-query attention."""
 
 
 def edges(tools: Starts, place: Path, repeats: int) -> str:
@@ -156,7 +205,7 @@ def search(tools: Starts, place: Path, repeats: int) -> str:
         [
             "## The whole search",
             "",
-            "SmolLM2-135M, the official language of France (one pair).",
+            "SmolLM2-135M-Instruct (Q4_1), the official language of France (one pair).",
             "",
             "| | CPU seconds | how |",
             "|---|---|---|",

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,8 @@ PINNED = {
     "HF_HUB_OFFLINE": "1",
     "WANDB_MODE": "disabled",
 }
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 34), "MALLOC_TOP_PAD_": "0"}
+"""Without these, glibc's `malloc` returns each large block to the system and asks for it again, page by page."""
 
 
 @dataclass
@@ -31,6 +34,7 @@ class Driver:
         script: `drive_*.py` beside this file.
         arguments: of the script, the model's folder first.
         logs: folder for what it prints.
+        environment: variables of the process, besides those of every driver.
     """
 
     name: str
@@ -38,6 +42,7 @@ class Driver:
     script: str
     arguments: tuple[str, ...]
     logs: Path
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
     process: subprocess.Popen[str] | None = field(default=None, init=False)
     answers: TextIO | None = field(default=None, init=False)
 
@@ -51,7 +56,7 @@ class Driver:
                 stdout=log,
                 stderr=log,
                 text=True,
-                env=os.environ | PINNED | {"ANSWERS": str(writing)},
+                env={**os.environ, **PINNED, **self.environment, "ANSWERS": str(writing)},
                 pass_fds=(writing,),
             )
         os.close(writing)

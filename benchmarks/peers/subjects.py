@@ -38,6 +38,8 @@ SMOLLM2: dict[str, Any] = {
     "tie_word_embeddings": True,
     "rope_parameters": {"rope_type": "default", "rope_theta": 100_000.0},
 }
+GPT2: dict[str, Any] = {"vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_layer": 12, "n_head": 12}
+TINY_GPT2: dict[str, Any] = {"vocab_size": WORDS + 2, "n_positions": 32, "n_embd": 16, "n_layer": 3, "n_head": 4}
 TINY: dict[str, Any] = {
     "vocab_size": WORDS + 2,
     "hidden_size": 16,
@@ -54,13 +56,15 @@ class Subject:
 
     Args:
         name: also the folder's name; it may not contain `llama`, by which transformer-lens guesses an architecture.
-        about: for the table.
+        short: in a column of a table.
+        about: what it is, for the text.
         prompts: how many pairs.
         tokens: of each prompt, with the one that begins every text.
         spread: standard deviation of the weights; 0 leaves them as transformers draws them.
     """
 
     name: str
+    short: str
     about: str
     prompts: int = 4
     tokens: int = 13
@@ -69,17 +73,12 @@ class Subject:
     def module(self) -> PreTrainedModel:
         """The random model."""
         torch.manual_seed(0)
-        if self.name == "tiny-gpt2":
+        if "gpt2" in self.name:
             # n_ctx: no longer in transformers, but in the published file, and transformer-lens 3.8 reads it.
-            shape: dict[str, Any] = {
-                "vocab_size": WORDS + 2,
-                "n_positions": 32,
-                "n_ctx": 32,
-                "n_embd": 16,
-                "n_layer": 3,
-                "n_head": 4,
-            }
-            module: PreTrainedModel = GPT2LMHeadModel(GPT2Config(**shape, bos_token_id=WORDS, eos_token_id=WORDS))
+            shape = GPT2 if self.name.startswith("shape") else TINY_GPT2
+            module: PreTrainedModel = GPT2LMHeadModel(
+                GPT2Config(**shape, n_ctx=shape["n_positions"], bos_token_id=WORDS, eos_token_id=WORDS)
+            )
         else:
             shape = (SMOLLM2 if self.name.startswith("shape") else TINY) | {"max_position_embeddings": 512}
             if self.name.endswith("-mha"):
@@ -93,11 +92,18 @@ class Subject:
 
 
 SUBJECTS = (
-    Subject("shape", "random weights of SmolLM2-135M's shape (30 layers, 9 heads, 3 KV groups)"),
-    Subject("shape-mha", "the same with 9 KV groups, as transformer-lens 4 refuses grouped-query attention"),
-    Subject("tiny-grouped", "3 layers, 4 heads, 2 KV groups, rotary", spread=0.4),
-    Subject("tiny-gpt2", "3 layers, 4 heads, gpt2", spread=0.4),
+    Subject("shape", "SmolLM2's shape", "30 layers, 9 heads, 3 KV groups, 134 million weights, pairs of 13 tokens"),
+    Subject("shape-mha", "SmolLM2's, 9 groups", "9 KV groups, as transformer-lens 4 refuses grouped-query attention"),
+    Subject("shape-gpt2-8", "GPT-2's shape", "12 layers, 12 heads, 124 million weights, pairs of 12 tokens", 8, 12),
+    Subject("shape-gpt2-32", "GPT-2's shape", "the same with more pairs", 32, 12),
+    Subject("tiny-grouped", "tiny-grouped", "3 layers, 4 heads, 2 KV groups, rotary", spread=0.4),
+    Subject("tiny-gpt2", "tiny-gpt2", "3 layers, 4 heads, gpt2", spread=0.4),
 )
+
+
+def subject_of(name: str) -> Subject:
+    """A subject by its name."""
+    return next(subject for subject in SUBJECTS if subject.name == name)
 
 
 def folder(root: Path, name: str) -> Path:
@@ -105,7 +111,7 @@ def folder(root: Path, name: str) -> Path:
     place = root / "subjects" / name
     if (place / "pairs.json").exists():
         return place
-    subject = next(subject for subject in SUBJECTS if subject.name == name)
+    subject = subject_of(name)
     subject.module().save_pretrained(place)
     _tokenizer().save_pretrained(place)
     _write_pairs(place, ws.load_model(str(place)), _random_pairs(ws.load_model(str(place)), subject))
@@ -113,7 +119,7 @@ def folder(root: Path, name: str) -> Path:
 
 
 def france(root: Path) -> Path:
-    """SmolLM2-135M as a plain folder with one pair, the official language of France."""
+    """SmolLM2-135M-Instruct (Q4_1) as a plain folder with one pair, the official language of France."""
     place = root / "subjects" / "france"
     if not (place / "pairs.json").exists():
         model = ws.load_model("smollm2-135m")

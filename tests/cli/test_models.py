@@ -25,6 +25,7 @@ def test_models_lists_the_known_ones(
     shown = capsys.readouterr()
     assert "smollm2-135m" in shown.out
     assert "Apache-2.0" in shown.out
+    assert "SmolLM2-135M-Instruct, quantised to 4 bits (Q4_1)" in " ".join(shown.out.split())
     assert run("models", "--json", monkeypatch=monkeypatch) == 0
     document = json.loads(capsys.readouterr().out)
     (model,) = document["models"]

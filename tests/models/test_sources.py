@@ -148,6 +148,7 @@ def test_a_gguf_is_converted_once(tiny_gguf: Path, own_home: Path) -> None:
     assert resolve_model(tiny_gguf) == files
     assert (files.folder / "model.safetensors").stat().st_mtime_ns == written
     assert json.loads((files.folder / "manifest.json").read_text())["source"]["kind"] == "gguf"
+    assert files.title == f"{tiny_gguf.name}, F32, expanded to float32"
 
 
 @pytest.mark.parametrize("content", [b"hello", b"", b"GGUF", b"GGUF\x03\0\0\0" + b"\xff" * 64])
@@ -178,6 +179,8 @@ def known(tiny_gguf: Path, tmp_path: Path, own_home: Path, monkeypatch: pytest.M
         family="llama",
         license="Apache-2.0",
         wheel="tiny-model==1.0",
+        title="a tiny model",
+        original="nobody/tiny",
         member="tiny_model/tiny.gguf",
         sha256=hashlib.sha256(tiny_gguf.read_bytes()).hexdigest(),
         bytes_needed=1_000_000,

@@ -8,7 +8,7 @@ export function RunFacts({ run }: { run: Run }) {
   const seconds = Object.values(run.timings).reduce((sum, taken) => sum + taken, 0);
   const made = run.missing.flatMap(({ section }) => (section ? [section] : []));
   const facts: [string, string][] = [
-    ["model", `${run.model.id}, ${run.model.layers} layers of ${run.model.heads} heads; weights ${run.model.sha256.slice(0, 12)}…`],
+    ["model", `${run.model.id}${run.model.title ? ` (${run.model.title})` : ""}, ${run.model.layers} layers of ${run.model.heads} heads; weights ${run.model.sha256.slice(0, 12)}…`],
     ["method", `${String(run.settings.method)}, goal ${String(run.settings.goal ?? "sufficient")} at ${String(run.settings.faithfulness)}`],
     ["ablation, metric", `${String(run.settings.ablation)}; ${String(run.settings.metric)}${run.unit ? ` in ${run.unit}` : ""}`],
     ["circuits run", `${count(run.evaluations)}, in ${count(seconds)} s`],

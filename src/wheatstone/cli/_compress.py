@@ -143,7 +143,7 @@ def bits(
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.compression import bits as run
-        from wheatstone.models import load_model
+        from wheatstone.models import load_model, shown_name
 
         loaded = load_model(model, device=device, dtype=dtype, report=report)
         report("starting", 1, 1)
@@ -152,7 +152,8 @@ def bits(
         from wheatstone.figures import bits_page
 
         with new_file(out, force=force) as partial:
-            partial.write_text(bits_page(found, loaded.id, name), encoding="utf-8")
+            shown = shown_name({"id": loaded.id, "title": loaded.title})
+            partial.write_text(bits_page(found, shown, name), encoding="utf-8")
     output.document(found.to_dict())
     output.print(
         f"{found.total:,.1f} bits: {found.per_byte:.3f} a byte of {found.bytes:,}, "
@@ -182,7 +183,7 @@ def _print_worth(
         report("starting", 0, None)
         from wheatstone.circuits import Circuit
         from wheatstone.compression import circuit_bits
-        from wheatstone.models import load_model
+        from wheatstone.models import load_model, shown_name
         from wheatstone.runs import same_weights
 
         circuit = Circuit.load(ablate / "circuit.json" if ablate.is_dir() else ablate)
@@ -194,7 +195,8 @@ def _print_worth(
         from wheatstone.figures import circuit_bits_page
 
         with new_file(out, force=force) as partial:
-            partial.write_text(circuit_bits_page(found, len(circuit), loaded.id, name), encoding="utf-8")
+            shown = shown_name({"id": loaded.id, "title": loaded.title})
+            partial.write_text(circuit_bits_page(found, len(circuit), shown, name), encoding="utf-8")
     output.document({"edges": len(circuit), **found.to_dict()})
     output.print(f"{'intact':>8} {'ablated':>8} {'alone':>8} {'worth':>8}  token")
     output.print(" ".join(["       -"] * 4) + f"  {found.first!r}", markup=False)

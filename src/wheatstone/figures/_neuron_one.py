@@ -18,6 +18,7 @@ from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._theme import BLUE, INK, PAPER, finished, of_rows
 from wheatstone.figures._words import clipped, count, decimal, percent, probability, quoted, visible
+from wheatstone.models import shown_name
 
 _MARKED = 5
 _READINGS = {
@@ -42,7 +43,7 @@ def neuron_page(facts: Mapping[str, Any]) -> str:
     model = facts["model"]
     made = {
         "made": facts["created"],
-        "model": f"{model['id']}, family {model['family']}; {model['neurons']:,} neurons in this layer",
+        "model": f"{shown_name(model)}, family {model['family']}; {model['neurons']:,} neurons in this layer",
         "weights (SHA-256)": model["sha256"] or "unknown",
         "version": facts["wheatstone"],
     }

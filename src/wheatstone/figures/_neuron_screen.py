@@ -9,6 +9,7 @@ from wheatstone.figures._neuron_patching import NEURON_FIGURES, ScreenData
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._words import clipped, count, decimal, percent, quoted
+from wheatstone.models import shown_name
 
 _ROWS = 30
 _CAPTIONS = {
@@ -118,7 +119,7 @@ def _page(run: ScreenData, pictures: dict[str, PagePicture]) -> str:
     settings = {name: str(value) for name, value in manifest["settings"].items() if value != ""}
     facts = {
         "made": manifest["created"],
-        "model": f"{manifest['model']['id']}, family {manifest['model']['family']}",
+        "model": f"{shown_name(manifest['model'])}, family {manifest['model']['family']}",
         "weights (SHA-256)": manifest["model"]["sha256"] or "unknown",
         **settings,
         "patched runs": f"{manifest['evaluations']:,}",

@@ -11,6 +11,7 @@ from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
 from wheatstone.figures._probes import PROBE_FIGURES, ProbeData, describe_interference
 from wheatstone.figures._report import Picture
 from wheatstone.figures._words import clipped, count, decimal, percent
+from wheatstone.models import shown_name
 
 _CAPTIONS = {
     "sizes": "A curve that is high from the start is a concept that one neuron tells; one that rises is spread over "
@@ -93,7 +94,7 @@ def _page(run: ProbeData, pictures: Mapping[str, PagePicture]) -> str:
     settings = {name: str(value) for name, value in manifest["settings"].items() if value not in ("", [])}
     facts = {
         "made": manifest["created"],
-        "model": f"{manifest['model']['id']}, family {manifest['model']['family']}",
+        "model": f"{shown_name(manifest['model'])}, family {manifest['model']['family']}",
         "weights (SHA-256)": manifest["model"]["sha256"] or "unknown",
         **settings,
         "tokens run": f"{summary['tokens']:,}",

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from wheatstone.figures import _words as words
 from wheatstone.figures._load import RunData
 from wheatstone.figures._render import png_of, spec_of, svg_of
+from wheatstone.models import shown_name
 
 _ROWS = ("model", "circuit", "complement", "random", "empty")
 _MEANS = {
@@ -197,5 +198,6 @@ def template(name: str) -> Any:
         decimal=words.decimal,
         probability=words.probability,
         quoted=words.quoted,
+        shown_name=shown_name,
     )
     return environment.get_template(name)

@@ -16,6 +16,7 @@ from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._theme import BLUE, ORANGE, SOFT, finished, of_rows
 from wheatstone.figures._words import count, decimal, percent, probability
+from wheatstone.models import shown_name
 from wheatstone.runs import read_json, read_manifest
 
 _SITES = {"state": "residual stream", "mlp": "MLPs", "attention": "attention"}
@@ -69,7 +70,7 @@ def render_trace(run: Path) -> list[Path]:
     ]
     settings = summary["settings"]
     facts = {
-        "model": f"{manifest['model']['id']} ({manifest['model']['sha256'][:12]})",
+        "model": f"{shown_name(manifest['model'])}, weights {manifest['model']['sha256'][:12]}",
         "noise": f"{settings['noise']:g}\u03c3, {count(settings['draws'], 'draw')}, seed {settings['seed']}",
         "window": count(settings["window"], "layer"),
         "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items()),

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from wheatstone.models._interventions import KnockOutAttention as KnockOutAttention
     from wheatstone.models._interventions import Replace as Replace
     from wheatstone.models._interventions import Scale as Scale
+    from wheatstone.models._known import shown_name as shown_name
+    from wheatstone.models._known import title_of_model as title_of_model
     from wheatstone.models._load import PrecisionWarning as PrecisionWarning
     from wheatstone.models._load import load_model as load_model
     from wheatstone.models._memory import MemoryWarning as MemoryWarning
@@ -64,6 +66,8 @@ _WHERE = {
     "check_parity": "wheatstone.models._parity",
     "load_model": "wheatstone.models._load",
     "memory_budget": "wheatstone.models._memory",
+    "shown_name": "wheatstone.models._known",
+    "title_of_model": "wheatstone.models._known",
     "wrap_model": "wheatstone.models._wrap",
 }
 __all__ = sorted(_WHERE)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -38,11 +38,13 @@ class ModelFiles:
         id: the name that finds it again.
         folder: holds config, tokenizer and safetensors.
         sha256: identifies the weights: of the safetensors file, or of the sorted shard hashes.
+        title: what the weights are where `id` does not say it, such as a quantised file; otherwise empty.
     """
 
     id: str
     folder: Path
     sha256: str
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,13 @@ class CacheEntry:
         id: the name a user knows the model by.
         key: the folder's name below `home()/models`.
         repair: what to do when a file is bad, as an imperative.
+        title: what the weights are, where `id` does not say it; otherwise what the build recorded as the title.
     """
 
     id: str
     key: str
     repair: str
+    title: str = ""
 
     @property
     def folder(self) -> Path:
@@ -84,7 +88,8 @@ class CacheEntry:
             manifest: Any = load_json(self.folder / _MANIFEST)
             files: dict[str, dict[str, Any]] = manifest["files"]
             weights: str = files[_WEIGHTS]["sha256"]
-        except (OSError, ValueError, KeyError, TypeError):
+            title = self.title or str(manifest.get("source", {}).get("title", ""))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise self._broken(_MANIFEST, f"a readable {FORMAT} manifest", "none") from None
         for name, entry in files.items():
             path = self.folder / name
@@ -97,7 +102,7 @@ class CacheEntry:
         for name, entry in files.items():
             if hashes[name] != entry["sha256"]:
                 raise self._broken(name, f"SHA-256 {entry['sha256'][:12]}…", f"{hashes[name][:12]}…")
-        return ModelFiles(self.id, self.folder, weights)
+        return ModelFiles(self.id, self.folder, weights, title)
 
     def make(self, build: Callable[[Path, Path], dict[str, Any]], *, force: bool, report: Reporter) -> ModelFiles:
         """Builds the model unless it is here. Safe to kill, to repeat and to run in several processes.

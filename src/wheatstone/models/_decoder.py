@@ -34,6 +34,7 @@ class Decoder:
         tokenizer: its tokenizer.
         id: what the model is called in results.
         sha256: hash of its weights, for results; empty where unknown.
+        title: what the weights are where `id` does not say it, such as a quantised checkpoint; otherwise empty.
 
     Raises:
         ModelError: the family is not supported, or the checkpoint is not wired as its family.
@@ -42,11 +43,12 @@ class Decoder:
     """
 
     def __init__(
-        self, module: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, id: str, sha256: str = ""
+        self, module: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, id: str, sha256: str = "", title: str = ""
     ) -> None:
         config = module.config.get_text_config()
         self.id = id
         self.sha256 = sha256
+        self.title = title
         self.family = known_family(module.config.model_type, id).variant(config)
         self.module = module.eval().requires_grad_(False)
         self.tokenizer = tokenizer

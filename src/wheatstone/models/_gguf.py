@@ -6,6 +6,7 @@ times for SmolLM2-135M), which is most of the time it takes. Inside `_parsed_onc
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -23,13 +24,16 @@ from wheatstone.models._quiet import quiet
 _SINGLE_DIGITS = {"codeshell", "command-r", "exaone", "minerva-7b", "refact", "smollm", "starcoder"}
 
 
-def dequantise(path: Path, out: Path, report: Reporter) -> None:
+def dequantise(path: Path, out: Path, report: Reporter) -> str:
     """Writes the model in `path` into the folder `out`, as `save_pretrained` would.
 
     Args:
         path: a `.gguf` file of a decoder-only language model.
         out: an empty folder.
-        report: told the tensors done.
+        report: progress callback, in tensors.
+
+    Returns:
+        How most weights of the file are stored, such as `Q4_1` or `F16`.
 
     Raises:
         ModelError: not a GGUF file, damaged, or of an architecture transformers does not read.
@@ -44,10 +48,10 @@ def dequantise(path: Path, out: Path, report: Reporter) -> None:
     with quiet():
         try:
             with _parsed_once(report):
-                model, tokenizer = _read(path, out, report)
+                model, tokenizer, stored = _read(path, out, report)
         except WheatstoneError:
             raise
-        except Exception as error:  # What a damaged file makes the readers raise is anyone's guess.
+        except Exception as error:  # A damaged file can make the readers raise anything.
             raise ModelError(
                 expected="a GGUF file that transformers reads",
                 got=f"{path}: {type(error).__name__}: {str(error).partition(chr(10))[0]}",
@@ -55,9 +59,10 @@ def dequantise(path: Path, out: Path, report: Reporter) -> None:
             ) from error
         report("write safetensors", 0, None)
         _write(model, tokenizer, out)
+    return stored
 
 
-def _read(path: Path, out: Path, report: Reporter) -> tuple[Any, Any]:
+def _read(path: Path, out: Path, report: Reporter) -> tuple[Any, Any, str]:
     import gguf
     import torch
     from tokenizers import pre_tokenizers
@@ -66,7 +71,10 @@ def _read(path: Path, out: Path, report: Reporter) -> tuple[Any, Any]:
     where: dict[str, Any] = {"gguf_file": path.name, "local_files_only": True}
     report("read the GGUF file", 0, None)
     reader = gguf.GGUFReader(path)
-    require_space(out, 4 * sum(int(tensor.n_elements) for tensor in reader.tensors))
+    weights: Counter[str] = Counter()
+    for tensor in reader.tensors:
+        weights[tensor.tensor_type.name] += int(tensor.n_elements)
+    require_space(out, 4 * weights.total())
     config = AutoConfig.from_pretrained(path.parent, **where)
     model = AutoModelForCausalLM.from_pretrained(path.parent, config=config, dtype=torch.float32, **where)
     tokenizer = AutoTokenizer.from_pretrained(path.parent, **where)
@@ -75,7 +83,7 @@ def _read(path: Path, out: Path, report: Reporter) -> tuple[Any, Any]:
         tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
         )
-    return model, tokenizer
+    return model, tokenizer, max(weights, key=weights.__getitem__)
 
 
 def _write(model: Any, tokenizer: Any, out: Path) -> None:

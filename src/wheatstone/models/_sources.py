@@ -194,8 +194,8 @@ def _gguf(path: Path, *, force: bool, thorough: bool, report: Reporter) -> Model
         return entry.open(thorough=thorough, report=report)
 
     def build(work: Path, out: Path) -> dict[str, Any]:
-        dequantise(path, out, report)
-        return {"kind": "gguf", "file": path.name, "sha256": sha256}
+        title = f"{path.name}, {dequantise(path, out, report)}, expanded to float32"
+        return {"kind": "gguf", "file": path.name, "sha256": sha256, "title": title}
 
     return entry.make(build, force=force, report=report)
 

@@ -77,6 +77,7 @@ def manifest_without_prompts(
         },
         "model": {
             "id": model.id,
+            "title": model.title,
             "family": model.family.name,
             "sha256": model.sha256,
             "layers": model.graph.layers,

@@ -86,6 +86,7 @@ def neuron_facts(
         "congruence": tokens,
         "model": {
             "id": model.id,
+            "title": model.title,
             "family": model.family.name,
             "sha256": model.sha256,
             "layers": model.graph.layers,

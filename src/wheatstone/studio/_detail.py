@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from wheatstone._errors import RunError
 from wheatstone.figures import FIGURES
+from wheatstone.models import title_of_model
 from wheatstone.runs import read_json, read_manifest, sound
 from wheatstone.studio import _schema as schema
 from wheatstone.studio._library import file_of, title_of
@@ -42,7 +43,7 @@ def run_document(run: Path, id: str) -> schema.Run:
                 "example": id.startswith("example-"),
                 "path": str(run),
                 "created": manifest["created"],
-                "model": manifest["model"],
+                "model": {**manifest["model"], "title": title_of_model(manifest["model"])},
                 "settings": manifest["settings"],
                 "unit": manifest["settings"].get("unit", ""),
                 "seed": manifest["seed"],

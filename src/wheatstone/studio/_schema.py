@@ -50,6 +50,7 @@ class Model(_Frozen):
     """The model a run is about."""
 
     id: str
+    title: str = Field("", description="what the weights are where `id` does not say it, such as a quantised file")
     family: str
     sha256: str
     layers: int
