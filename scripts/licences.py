@@ -1,4 +1,6 @@
-"""Writes docs/licences.md: the licence of every package that Wheatstone asks for by name, from installed metadata.
+"""Writes docs/licences.md: the licence of every package that Wheatstone depends on by name.
+
+Python packages are read from installed metadata, those bundled into the web app from `web/package-lock.json`.
 
     .venv/bin/python scripts/licences.py [--check]
 
@@ -8,6 +10,7 @@ what would be written.
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import tomllib
@@ -16,10 +19,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/licences.md"
-HEAD = """# Licences of what Wheatstone stands on
+LOCK = ROOT / "web/package-lock.json"
+HEAD = """# Licences of dependencies
 
-Wheatstone is under Apache-2.0. These are the packages that `pyproject.toml` names, with the licence that
-each says of itself; what they ask for in turn is not listed. Written by `scripts/licences.py` and checked by a test.
+Wheatstone is under Apache-2.0. These are the packages that `pyproject.toml` names, with the licence that each declares;
+their own dependencies are not listed. Written by `scripts/licences.py` and checked by a test.
 
 | package | licence | for |
 |---|---|---|
@@ -54,6 +58,27 @@ def licence_of(name: str) -> str | None:
     return said or ", ".join(classified) or "not said in its metadata"
 
 
+WEB_HEAD = """
+## In the web app
+
+The studio's web app, which is part of the wheel, contains these packages of the npm registry. Their licence texts are in
+`wheatstone/studio/app/licences.txt`.
+
+| package | licence |
+|---|---|
+"""
+
+
+def bundled() -> dict[str, str]:
+    """The npm packages that the web app contains, their dependencies included, with their licences."""
+    packages = json.loads(LOCK.read_text(encoding="utf-8"))["packages"]
+    return {
+        path.rpartition("node_modules/")[2]: str(about.get("license", "not said in its metadata"))
+        for path, about in sorted(packages.items())
+        if path and not about.get("dev") and not about.get("optional")
+    }
+
+
 def page() -> str:
     """The page as it should be."""
     there = dict(re.findall(r"^\| `([^`]+)` \| ([^|]+) \|", PAGE.read_text("utf-8"), re.M)) if PAGE.is_file() else {}
@@ -61,7 +86,8 @@ def page() -> str:
         f"| `{name}` | {licence_of(name) or there.get(name, 'not looked up')} | {groups} |"
         for name, groups in asked_for().items()
     ]
-    return HEAD + "\n".join(rows) + "\n"
+    web = [f"| `{name}` | {licence} |" for name, licence in bundled().items()]
+    return HEAD + "\n".join(rows) + "\n" + WEB_HEAD + "\n".join(web) + "\n"
 
 
 def main() -> None:

@@ -807,6 +807,12 @@ export interface components {
         Model: {
             /** Id */
             id: string;
+            /**
+             * Title
+             * @description what the weights are where `id` does not say it, such as a quantised file
+             * @default
+             */
+            title: string;
             /** Family */
             family: string;
             /** Sha256 */

@@ -132,7 +132,7 @@ def discover(
     figures: Annotated[bool, typer.Option(help="Draw the figures and the HTML report.")] = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Find the smallest circuit that alone gives the model's answer, prove it, and write it down as a run.
+    """Find a small circuit that alone gives the model's answer, prove it, and write it down as a run.
 
     A task's circuit is found on its training split and proved on its test split, whose subjects it has not seen.
     The run holds the circuit, every edge's score, the size-faithfulness curve, the verification, the answer's rank
