@@ -8,7 +8,7 @@ APP := src/wheatstone/studio/app/index.html
 NPM := $(shell command -v npm)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint web types audit docs release
+.PHONY: help demo test examples lint web types audit docs release
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 8
@@ -24,6 +24,9 @@ test: $(STAMP)  ## the whole test suite (pulls SmolLM2-135M once)
 	@if test -f $(APP) || { test -n "$(NPM)" && npm view react version >/dev/null 2>&1; }; then $(MAKE) --no-print-directory web; \
 	else echo "the web app is not built, for there is no npm or no registry; the tests that need it are skipped"; fi
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope
+
+examples: $(STAMP)  ## every example of every page, one after the other (some ten minutes)
+	$(BIN)/python -m pytest tests/examples
 
 lint: $(STAMP)  ## ruff, pyright, import-linter
 	$(BIN)/ruff check
