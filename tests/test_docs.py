@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,21 @@ def _anchors(page: Path) -> set[str]:
 def test_python_examples_compile(page: Path) -> None:
     for example in _python(page.read_text(encoding="utf-8")):
         compile(example, _id(page), "exec")
+
+
+def test_the_page_of_commands_is_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts/commands.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs/results").glob("*.md")), ids=_id)
+def test_every_results_page_is_in_the_index_and_names_its_model(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert page.name == "index.md" or f"]({page.name})" in (ROOT / "docs/results/index.md").read_text(encoding="utf-8")
+    # SmolLM2's shape alone, with random weights, is called so.
+    assert not re.search(r"SmolLM2-135M(?!-Instruct|'s shape)", text)
 
 
 @pytest.mark.real_weights

@@ -1,0 +1,80 @@
+"""Writes docs/commands.md: every command with its arguments, options and defaults, from the commands themselves.
+
+    .venv/bin/python scripts/commands.py [--check]
+
+`--check` writes nothing, and exits with 1 where the page is not what would be written.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from wheatstone.cli._app import app_of
+
+PAGE = Path(__file__).parents[1] / "docs/commands.md"
+HEAD = """# Commands
+
+Every command and option, as `wheatstone COMMAND --help` shows them. Written by `scripts/commands.py` and checked by a
+test. Exit codes: 0 done, 1 failed midway, 2 the request is wrong, 130 interrupted, 143 ended by SIGTERM.
+"""
+EVERYWHERE = {"help"}
+
+
+def commands(of: Any, before: str) -> Iterator[tuple[str, Any]]:
+    """Every command below a group, with the words that call it."""
+    for name, command in sorted(of.commands.items()):
+        words = f"{before} {name}"
+        yield words, command
+        if hasattr(command, "commands"):
+            yield from commands(command, words)
+
+
+def section(words: str, command: Any) -> str:
+    """One command's part of the page."""
+    usage = [words, *(_metavar(each) for each in command.params if each.param_type_name == "argument"), "[OPTIONS]"]
+    rows = [_row(each) for each in command.params if each.name not in EVERYWHERE and not each.hidden]
+    text = inspect.cleandoc(command.help or "").replace("\f", "")
+    table = ["| | meaning | default |", "|---|---|---|", *rows] if rows else []
+    return "\n".join([f"## {words}", "", f"    {' '.join(usage)}", "", text, "", *table, ""])
+
+
+def _metavar(parameter: Any) -> str:
+    return parameter.metavar or str(parameter.name).upper()
+
+
+def _row(parameter: Any) -> str:
+    argument = parameter.param_type_name == "argument"
+    names = [_metavar(parameter)] if argument else [*parameter.opts, *parameter.secondary_opts]
+    default = "" if parameter.default in (None, False, ()) else f"`{parameter.default}`"
+    cells = [
+        ", ".join(f"`{name}`" for name in names),
+        " ".join(str(parameter.help or "").split()),
+        "required" if parameter.required else default,
+    ]
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def page() -> str:
+    """The page as it should be."""
+    root = typer.main.get_command(app_of())
+    return "\n".join([HEAD, *(section(words, command) for words, command in commands(root, "wheatstone"))])
+
+
+def main() -> None:
+    """Writes or checks."""
+    wanted = page()
+    if "--check" not in sys.argv[1:]:
+        PAGE.write_text(wanted, encoding="utf-8")
+    elif PAGE.read_text(encoding="utf-8") != wanted:
+        print("docs/commands.md is not what scripts/commands.py writes; run it")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
