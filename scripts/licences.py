@@ -61,7 +61,7 @@ def licence_of(name: str) -> str | None:
 WEB_HEAD = """
 ## In the web app
 
-The studio's web app, which is part of the wheel, contains these packages of the npm registry. Their licence texts are in
+The web app of the studio, which is part of the wheel, contains these npm packages. Their licence texts are in
 `wheatstone/studio/app/licences.txt`.
 
 | package | licence |
