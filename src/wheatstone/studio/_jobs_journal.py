@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from wheatstone._text import lines_of
 from wheatstone.studio._jobs_schema import JobEvent, JobRequest
 
 KEPT = 50
@@ -65,7 +66,7 @@ def read_journals(folder: Path) -> list[Journal]:
     found: list[Journal] = []
     for path in folder.glob("*.jsonl"):
         try:
-            first, *rest = path.read_text(encoding="utf-8").splitlines()
+            first, *rest = lines_of(path.read_text(encoding="utf-8"))
             journal = Journal(path, Asked.model_validate_json(first))
         except (OSError, ValueError):
             continue
