@@ -27,9 +27,25 @@ def test_this_machine_s_own_names_are_let_in(client: TestClient, host: str) -> N
     assert client.get(LIST, headers={"host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:9999", "http://localhost:8765"])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://127.0.0.1:9999", "http://localhost:8765", "http://["]
+)
 def test_another_page_is_refused(client: TestClient, origin: str) -> None:
     assert client.get(LIST, headers={"origin": origin}).status_code == 403
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "x"])
+@pytest.mark.parametrize("path", [LIST, "/api/v1/runs/example-a-fact/figures/circuit.svg", "/assets/index.js"])
+def test_what_another_site_embeds_is_refused(client: TestClient, site: str, path: str) -> None:
+    headers = {"sec-fetch-site": site, "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}
+    assert client.get(path, headers=headers).status_code == 403
+
+
+def test_a_link_from_another_site_opens_the_first_page_alone(client: TestClient) -> None:
+    headers = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    assert client.get("/?run=example-a-fact", headers=headers).status_code != 403
+    assert client.get(LIST, headers=headers).status_code == 403
+    assert client.get(LIST, headers={"sec-fetch-site": "same-origin"}).status_code == 200
 
 
 def test_a_page_of_this_server_is_let_in(client: TestClient) -> None:
@@ -81,6 +97,12 @@ def test_a_token_is_asked_for_and_becomes_a_cookie(tmp_path: Path) -> None:
     assert "HttpOnly" in first.headers["set-cookie"]
     assert "SameSite=strict" in first.headers["set-cookie"]
     assert stranger.get(LIST).status_code == 200
+
+
+def test_the_token_leads_to_no_other_host(tmp_path: Path) -> None:
+    stranger = TestClient(create_app(built=tmp_path, hosts=(), token="correct"), base_url="http://192.168.0.5:8765")
+    first = stranger.get("http://192.168.0.5:8765//evil.example/?token=correct", follow_redirects=False)
+    assert first.headers["location"] == "/evil.example/"
 
 
 @pytest.mark.parametrize("path", ["/api/v1/runs/..%2f..%2fetc", "/api/v1/runs/%2e%2e", "/../../etc/passwd", "/%00"])

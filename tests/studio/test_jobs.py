@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import shutil
@@ -272,6 +273,67 @@ def test_the_queue_is_bounded(idle: Jobs, discover: Discover) -> None:
         idle.submit(discover)
     idle.cancel(first.id)
     assert idle.submit(discover).last.state == "queued"
+
+
+def test_a_stopped_job_can_be_resumed_by_the_same_worker(jobs: Jobs, discover: Discover) -> None:
+    job = jobs.submit(discover)
+    jobs.cancel(job.id)
+    assert ended(jobs, job.id).state == "cancelled"
+    jobs.resume(job.id)
+    assert ended(jobs, job.id).state == "done"
+
+
+def test_events_that_cannot_be_saved_stop_no_job(
+    jobs: Jobs, client: TestClient, discover: Discover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(journal: Journal) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "save", full)
+        job = jobs.submit(discover)
+        assert ended(jobs, job.id).state == "done"
+        assert "No space left" in client.get("/api/v1/about").json()["trouble"]
+    again = jobs.submit(discover)
+    assert ended(jobs, again.id).state == "done"
+    assert client.get("/api/v1/about").json()["trouble"] == ""
+
+
+def test_a_job_that_cannot_be_saved_is_refused(
+    client: TestClient, discover: Discover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    response = client.post("/api/v1/jobs", json=discover.model_dump())
+    assert response.status_code == 500
+    assert "free some space" in response.json()["do"]
+
+
+def test_a_line_separator_in_a_prompt_is_no_end_of_a_line(tmp_path: Path, discover: Discover) -> None:
+    odd = discover.model_copy(update={"pair": discover.pair.model_copy(update={"prompt": "a\u2028b\x85c"})})
+    now = datetime.now(UTC).isoformat()
+    journal = Journal(tmp_path / "one.jsonl", Asked(id="one", title="one", created=now, request=odd))
+    journal.begin()
+    journal.add(JobEvent(id=1, at=now, state="queued"))
+    (read,) = read_journals(tmp_path)
+    assert read.asked == journal.asked
+
+
+def test_lines_that_could_not_be_written_are_written_with_the_next(tmp_path: Path, discover: Discover) -> None:
+    now = datetime.now(UTC).isoformat()
+    journal = Journal(tmp_path / "one.jsonl", Asked(id="one", title="one", created=now, request=discover))
+    journal.begin()
+    journal.path.chmod(0o400)
+    path, journal.path = journal.path, tmp_path  # no file: it cannot be opened
+    with pytest.raises(OSError, match="directory"):
+        journal.add(JobEvent(id=1, at=now, state="queued"))
+    journal.path = path
+    path.chmod(0o600)
+    journal.add(JobEvent(id=2, at=now, state="running"))
+    (read,) = read_journals(tmp_path)
+    assert [event.id for event in read.events] == [1, 2]
 
 
 def test_a_path_is_no_model_where_others_may_ask(tmp_path: Path, discover: Discover) -> None:

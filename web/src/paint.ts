@@ -1,5 +1,6 @@
 // A scene on a canvas, and as SVG.
 import type { Ink, Label, Mark, Scene, Stroke } from "./scene";
+import { shown } from "./words";
 
 export type Palette = Record<Ink, string>;
 
@@ -96,7 +97,7 @@ export function paintLabels(context: CanvasRenderingContext2D, labels: Label[], 
   }
 }
 
-const escaped = (text: string): string => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
+const escaped = (text: string): string => shown(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
 const number = (value: number): string => String(Math.round(value * 100) / 100);
 
 export function svg(scene: Scene, colours: Palette, title: string, description: string): string {

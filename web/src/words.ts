@@ -5,5 +5,8 @@ export const decimal = (value: number, digits = 3): string => value.toFixed(digi
 export const signed = (value: number, digits = 3): string => (value > 0 ? "+" : "") + decimal(value, digits);
 export const percent = (value: number): string => (value > 0 && value < 0.001 ? "< 0.1%" : `${(100 * value).toFixed(value < 0.1 ? 1 : 0)}%`);
 export const interval = (bounds: [number, number] | null | undefined, digits = 2): string => (bounds ? `${decimal(bounds[0], digits)} to ${decimal(bounds[1], digits)}` : "");
+/** Control characters as escapes: an SVG or XML file that holds one cannot be opened. */
+export const shown = (text: string): string =>
+  text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, (sign) => `\\x${sign.charCodeAt(0).toString(16).padStart(2, "0")}`);
 /** A token as it is read: its leading space as a dot, a line break as a sign. */
-export const token = (text: string): string => text.replace(/^ /, "·").replace(/\n/g, "↵");
+export const token = (text: string): string => shown(text.replace(/^ /, "·").replace(/\n/g, "↵"));

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from wheatstone._errors import CircuitError
 from wheatstone._json import parse_json
+from wheatstone._text import shown
 from wheatstone.circuits._circuit import Circuit, Edge, ModelInfo
 from wheatstone.models import Graph
 
@@ -121,7 +122,7 @@ def to_graphml(circuit: Circuit) -> str:
     root = ElementTree.Element("graphml", xmlns=_GRAPHML)
     for name, kind in (("channel", "string"), ("score", "double"), ("effect", "double")):
         ElementTree.SubElement(root, "key", {"id": name, "for": "edge", "attr.name": name, "attr.type": kind})
-    graph = ElementTree.SubElement(root, "graph", id=circuit.task or "circuit", edgedefault="directed")
+    graph = ElementTree.SubElement(root, "graph", id=shown(circuit.task) or "circuit", edgedefault="directed")
     ends = [(edge.sender, edge.receiver.split("<")[0]) for edge in circuit.edges]
     for name in dict.fromkeys(end for pair in ends for end in pair):
         ElementTree.SubElement(graph, "node", id=name)

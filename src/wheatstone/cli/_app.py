@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 
 from wheatstone._errors import WheatstoneError
+from wheatstone._text import shown
 from wheatstone._version import __version__
-from wheatstone.cli._output import plain
 from wheatstone.cli._unasked import leave_unasked
 
 _ABOUT = "Find the circuit inside a language model that recalls a fact or performs a task, and prove it."
@@ -85,14 +85,14 @@ def main() -> None:
     try:
         code = app_of(next(iter(sys.argv[1:]), None))(standalone_mode=False)
     except WheatstoneError as error:
-        print(plain(f"wheatstone: {error}"), file=sys.stderr)
+        print(shown(f"wheatstone: {error}"), file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:  # a file of a run that is gone, a full disk
-        print(plain(f"wheatstone: {error}"), file=sys.stderr)
+        print(shown(f"wheatstone: {error}"), file=sys.stderr)
         sys.exit(1)
     except typer.TyperException as error:
         if message := error.format_message():  # empty where the help was printed instead
-            print(f"wheatstone: {message}", file=sys.stderr)
+            print(shown(f"wheatstone: {message}"), file=sys.stderr)
         sys.exit(2)
     if code == 130:  # what typer makes of Ctrl-C
         print("wheatstone: interrupted; nothing unfinished was left behind", file=sys.stderr)

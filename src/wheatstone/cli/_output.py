@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Annotated, Any
@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from wheatstone._progress import Reporter, silent
+from wheatstone._text import shown
 
 JsonOption = Annotated[
     bool,
@@ -18,11 +19,17 @@ JsonOption = Annotated[
 ]
 
 
-def plain(text: str) -> str:
-    """A text from a file or an error in one line: no escape sequence reaches the terminal, no newline ends the line."""
-    return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape", "surrogatepass").decode() for sign in text
-    )
+def _console(*, stderr: bool = False) -> Any:
+    """rich's `Console`, to which no text from a prompt or a file can send a control sequence."""
+    from rich.console import Console
+
+    class Guarded(Console):
+        def render(self, *given: Any) -> Iterator[Any]:
+            for segment in super().render(*given):
+                own = segment.control or segment.text.isprintable()
+                yield segment if own else segment._replace(text=shown(segment.text, keep="\n"))
+
+    return Guarded(stderr=stderr)
 
 
 class Output:
@@ -38,21 +45,16 @@ class Output:
     @cached_property
     def stderr(self) -> Any:
         """rich's `Console`, loaded where it shows something: a list as JSON does not wait for it."""
-        from rich.console import Console
-
-        return Console(stderr=True)
+        return _console(stderr=True)
 
     @cached_property
     def human(self) -> Any:
         """Where people's text is shown."""
-        from rich.console import Console
-
-        return self.stderr if self.as_json else Console()
+        return self.stderr if self.as_json else _console()
 
     def print(self, *parts: Any, markup: bool = True) -> None:
         """Shows something to a person; without `markup`, brackets are brackets."""
-        shown = (part.replace("\x1b", "") if isinstance(part, str) else part for part in parts)  # from a file, perhaps
-        self.human.print(*shown, highlight=False, markup=markup)
+        self.human.print(*parts, highlight=False, markup=markup)
 
     def table(self, facts: Mapping[str, str]) -> None:
         """Shows names beside what they stand for."""
@@ -61,7 +63,7 @@ class Output:
 
         table = Table(show_header=False, box=None)
         for name, value in facts.items():
-            table.add_row(Text(plain(name)), Text(plain(value)))
+            table.add_row(Text(shown(name)), Text(shown(value)))
         self.print(table)
 
     def document(self, value: dict[str, Any] | list[Any]) -> None:

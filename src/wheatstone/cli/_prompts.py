@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheatstone._errors import PromptError, RequestError
+from wheatstone._text import lines_of
 from wheatstone.cli._options import template_of
 from wheatstone.cli._output import Output
 
@@ -141,7 +142,7 @@ def _read(file: Path) -> list[PromptPair]:
     from wheatstone.tasks import PromptPair
 
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = lines_of(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise PromptError(
             expected="a JSON Lines file in UTF-8", got=f"{file}: {error}", do="check the path and the encoding"

@@ -9,7 +9,8 @@ from typing import Annotated, Any, no_type_check
 import typer
 
 from wheatstone._errors import RequestError, RunError
-from wheatstone.cli._output import JsonOption, Output, plain
+from wheatstone._text import shown
+from wheatstone.cli._output import JsonOption, Output
 from wheatstone.cli._runs_archive import export, import_
 from wheatstone.cli._runs_prune import prune
 
@@ -57,7 +58,7 @@ def list_(limit: LimitOption = None, as_json: JsonOption = False) -> None:
         folder = entry.path.removeprefix(below_here) + ("" if entry.exists else " (gone)")
         made = entry.created[:16].replace("T", " ")
         row = (made, command_of(entry.verb), entry.task, entry.model, edges, faithfulness, folder)
-        table.add_row(*(Text(plain(cell)) for cell in row))
+        table.add_row(*(Text(shown(cell)) for cell in row))
     output.print(table)
     if (hidden := catalogue_size() - len(entries)) > 0:
         output.print(f"and {hidden:,} older; --limit 0 shows all")

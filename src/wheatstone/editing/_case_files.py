@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from wheatstone._errors import PromptError
 from wheatstone._json import parse_json
+from wheatstone._text import lines_of
 from wheatstone.editing._case import Case, Kind, Probe
 from wheatstone.editing._request import EditRequest
 
@@ -58,7 +59,11 @@ def _records(path: Path) -> list[Any]:
         if path.stat().st_size > _LARGEST:
             raise ValueError(f"{path.stat().st_size / 1e6:,.0f} MB, more than {_LARGEST / 1e6:.0f}")
         text = path.read_text(encoding="utf-8")
-        found: Any = parse_json(text) if text.lstrip().startswith("[") else [*map(parse_json, text.splitlines())]
+        found: Any = (
+            parse_json(text)
+            if text.lstrip().startswith("[")
+            else [parse_json(line) for line in lines_of(text) if line.strip()]
+        )
     except (OSError, ValueError) as error:
         raise PromptError(
             expected="a JSON or JSON Lines file in UTF-8", got=f"{path}: {error}", do="check the path and the file"

@@ -8,6 +8,7 @@ from typing import Any
 import vl_convert
 
 from wheatstone._errors import RequestError
+from wheatstone._text import shown
 
 SUFFIXES = (".svg", ".png", ".html")
 _SCALE = 2.0
@@ -36,7 +37,16 @@ def render(chart: Any, path: Path) -> None:
 
 def spec_of(chart: Any) -> dict[str, Any]:
     """A chart as Vega-Lite; not validated, which takes as long as drawing it and is done in the tests."""
-    return chart.to_dict(validate=False)
+    return _readable(chart.to_dict(validate=False))
+
+
+def _readable(part: Any) -> Any:
+    """A specification without characters at which the renderer stops the whole process."""
+    if isinstance(part, str):
+        return part if part.isprintable() else shown(part, keep="\n\t")
+    if isinstance(part, dict):
+        return {_readable(name): _readable(value) for name, value in part.items()}
+    return [_readable(value) for value in part] if isinstance(part, list | tuple) else part
 
 
 def svg_of(spec: dict[str, Any]) -> str:

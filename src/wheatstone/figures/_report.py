@@ -13,6 +13,7 @@ from typing import Any
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from wheatstone._text import shown
 from wheatstone.figures import _words as words
 from wheatstone.figures._load import RunData
 from wheatstone.figures._render import png_of, spec_of, svg_of
@@ -191,6 +192,7 @@ def template(name: str) -> Any:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: shown(value, keep="\n\t") if type(value) is str else value,
     )
     environment.filters.update(
         visible=words.visible,

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wheatstone._errors import RequestError
+from wheatstone._text import lines_of
 from wheatstone.texts import Skipped
 
 
@@ -119,7 +120,7 @@ def concepts_in(texts: Sequence[LabelledText]) -> tuple[str, ...]:
 
 def _records(path: Path) -> list[_Record]:
     try:
-        lines = path.read_bytes().decode("utf-8").splitlines()
+        lines = lines_of(path.read_bytes().decode("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(
             expected="a UTF-8 file of JSON Lines", got=f"{path}: {error}", do="name a file that can be read"

@@ -8,6 +8,8 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from wheatstone._version import __version__
+from wheatstone.studio._crowd import Crowd, Doorman
+from wheatstone.studio._drawing import Drawings
 from wheatstone.studio._guard import LOOPBACK, Guard, Limits
 from wheatstone.studio._jobs import Jobs
 from wheatstone.studio._jobs_foreman import Bounds
@@ -29,6 +31,7 @@ def create_app(
     hosts: tuple[str, ...] = LOOPBACK,
     token: str | None = None,
     limits: Limits | None = None,
+    crowd: Crowd | None = None,
     built: Path = BUILT,
 ) -> FastAPI:
     """The studio as an ASGI app.
@@ -39,6 +42,7 @@ def create_app(
         hosts: names the server may be called by; empty for any.
         token: that a browser has to show; None for none.
         limits: of one request.
+        crowd: how many requests at once.
         built: the web app's files; without them only the API is served.
     """
     app = FastAPI(
@@ -50,10 +54,12 @@ def create_app(
     )
     app.state.library = library = library or Library()
     app.state.jobs = jobs or Jobs(library, bounds=Bounds(paths=token is None))
+    app.state.drawings = Drawings()
     app.include_router(router)
     app.include_router(jobs_router)
     app.include_router(labels)
     add_handlers(app)
+    app.add_middleware(Doorman, crowd=crowd)
     app.add_middleware(Guard, hosts=hosts, token=token, limits=limits)
     if (built / "index.html").is_file():
         app.mount("/", StaticFiles(directory=built, html=True), name="app")

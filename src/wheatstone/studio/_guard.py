@@ -1,4 +1,4 @@
-"""What stands before the app: which addresses may be asked for, from which pages, how much and for how long.
+"""Checks every request before the app: which addresses may be asked for, from which pages, how much, how long.
 
 A page on another site can send requests to 127.0.0.1, and by DNS rebinding even read the answers. So the Host must be
 this server's own, and a request that a page makes must come from a page of this server.
@@ -107,11 +107,13 @@ class Guard:
             return problem(
                 421, "RequestError", expected=f"a request to {self.hosts[0]}", got=f"one to {host!r}", do="use that"
             )
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
-            return problem(
-                403, "RequestError", expected="a request from this server's own page", got=f"{origin!r}", do="use it"
-            )
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
+        if origin is not None and _netloc(origin) != host:
+            return _foreign(repr(origin))
+        # A browser says where a request comes from, an image's too. From elsewhere only the first page may be opened.
+        followed = scope["path"] == "/" and scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate"
+        if site not in ("same-origin", "none") and not followed:
+            return _foreign(f"one that is {site[:40]!r}")
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > self.limits.body:
             return self._too_large()
@@ -122,7 +124,7 @@ class Guard:
         token = self.token or ""
         asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
         if asked and _same(asked, token):
-            response = RedirectResponse(scope["path"], 303)
+            response = RedirectResponse("/" + scope["path"].lstrip("/\\"), 303)  # `//host` would be another host
             response.set_cookie(_COOKIE, token, httponly=True, samesite="strict")
             return response
         cookie = SimpleCookie(headers.get("cookie", "")).get(_COOKIE)
@@ -162,6 +164,18 @@ class Guard:
 
 def _same(given: str, token: str) -> bool:
     return hmac.compare_digest(given.encode(), token.encode())
+
+
+def _foreign(got: str) -> Response:
+    return problem(403, "RequestError", expected="a request from this server's own page", got=got, do="use it")
+
+
+def _netloc(origin: str) -> str | None:
+    """Host and port of an Origin header; None where it is no address."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _name(host: str) -> str:

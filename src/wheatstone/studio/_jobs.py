@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from wheatstone._errors import RequestError, RunError
+from wheatstone._errors import ComputationError, RequestError, RunError
 from wheatstone._home import home
 from wheatstone.models._sources import tokenizer_here
 from wheatstone.runs import read_manifest
@@ -21,6 +21,7 @@ from wheatstone.studio._jobs_foreman import Bounds, Foreman
 from wheatstone.studio._jobs_journal import KEPT, Asked, Journal, read_journals
 from wheatstone.studio._jobs_schema import Discover, Intervene, Job, JobEvent, JobList, JobRequest
 from wheatstone.studio._library import Library, title_of
+from wheatstone.studio._schema import Problem
 
 
 class Jobs:
@@ -43,6 +44,12 @@ class Jobs:
         self._thread: threading.Thread | None = None
         self._owns: FileLock | None = None
         self._closing = False
+        self._trouble = ""
+
+    @property
+    def trouble(self) -> str:
+        """What keeps jobs from being saved or done; empty where nothing does."""
+        return self._trouble
 
     def list(self) -> JobList:
         """All jobs, the newest first."""
@@ -65,6 +72,7 @@ class Jobs:
 
         Raises:
             RequestError: the queue is full, or another studio has it.
+            ComputationError: the job could not be saved.
             RunError: there is no such run.
             ModelError: no such model.
         """
@@ -79,7 +87,14 @@ class Jobs:
                 request=request,
             )
             journal = Journal(self._folder / f"{asked.id}.jsonl", asked)
-            journal.begin()
+            try:
+                journal.begin()
+            except OSError as error:
+                raise ComputationError(
+                    expected="room and permission to save the job",
+                    got=f"{journal.path}: {error.strerror or error}",
+                    do="free some space, or set WHEATSTONE_HOME to another folder, then ask again",
+                ) from error
             self._journals[asked.id] = journal
             self._tell(journal, "queued")
             self._forget_old()
@@ -180,7 +195,11 @@ class Jobs:
             {"id": len(journal.events) + 1, "at": datetime.now(UTC).isoformat(), "state": state, **about}
         )
         with self._changed:
-            journal.add(event)
+            try:
+                journal.add(event)
+                self._trouble = ""
+            except OSError as error:  # the job goes on; what could not be written is written with the next event
+                self._trouble = f"events of jobs could not be saved in {journal.path}: {error.strerror or error}"
             self._wake()
             self._changed.notify_all()
             if state == "queued" and not self._thread and not self._closing:
@@ -204,7 +223,13 @@ class Jobs:
                         self._foreman.let_go()
                     continue
                 self._tell(queue[0], "running", stage="starting")
-            self._foreman.do(queue[0])
+            try:
+                self._foreman.do(queue[0])
+            except Exception as error:  # the jobs after it are still to be done
+                self._foreman.let_go()
+                said = f"{type(error).__name__}: {error}"[:1000]
+                problem = Problem(title="ComputationError", status=500, detail=said, do="resume it")
+                self._tell(queue[0], "failed", problem=problem)
         self._foreman.let_go()
 
     def _checked(self, request: JobRequest) -> str:

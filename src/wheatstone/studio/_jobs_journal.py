@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from wheatstone._text import lines_of
 from wheatstone.studio._jobs_schema import JobEvent, JobRequest
 
 KEPT = 50
@@ -38,10 +41,12 @@ class Journal:
     path: Path
     asked: Asked
     events: list[JobEvent] = field(default_factory=list)
+    unsaved: list[str] = field(default_factory=list[str])
+    """Events that could not be written yet, as lines; they are written before the next one."""
 
     @property
     def last(self) -> JobEvent:
-        """Where the job stands."""
+        """The newest event."""
         return self.events[-1]
 
     @property
@@ -50,14 +55,39 @@ class Journal:
         return self.last.state not in ("queued", "running")
 
     def begin(self) -> None:
-        """Writes the first line."""
-        self.path.write_text(self.asked.model_dump_json(), encoding="utf-8")
+        """Writes the first line.
+
+        Raises:
+            OSError: it could not be written; nothing is left.
+        """
+        try:
+            self.path.write_text(self.asked.model_dump_json(), encoding="utf-8")
+        except OSError:
+            self.path.unlink(missing_ok=True)
+            raise
 
     def add(self, event: JobEvent) -> None:
-        """Notes an event, on disk first."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write("\n" + event.model_dump_json(exclude_defaults=True))  # a line cut short is left behind
+        """Notes an event and writes it. What cannot be written is kept until it can.
+
+        Raises:
+            OSError: it could not be written; it is noted all the same.
+        """
         self.events.append(event)
+        self.unsaved.append(event.model_dump_json(exclude_defaults=True))
+        self.save()
+
+    def save(self) -> None:
+        """Writes what could not be written before.
+
+        Raises:
+            OSError: it still cannot.
+        """
+        with self.path.open("ab", buffering=0) as file:
+            while self.unsaved:
+                line = f"\n{self.unsaved[0]}".encode()  # the newline first, so that a line cut short is left behind
+                if file.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                del self.unsaved[0]
 
 
 def read_journals(folder: Path) -> list[Journal]:
@@ -65,7 +95,7 @@ def read_journals(folder: Path) -> list[Journal]:
     found: list[Journal] = []
     for path in folder.glob("*.jsonl"):
         try:
-            first, *rest = path.read_text(encoding="utf-8").splitlines()
+            first, *rest = lines_of(path.read_text(encoding="utf-8"))
             journal = Journal(path, Asked.model_validate_json(first))
         except (OSError, ValueError):
             continue

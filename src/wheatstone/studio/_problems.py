@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from wheatstone._errors import RequestError, RunError, WheatstoneError
 from wheatstone.studio._schema import Problem
 
 MEDIA_TYPE = "application/problem+json"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 def described(statuses: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
@@ -89,5 +91,14 @@ async def _http(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _file(_: Request, error: Exception) -> JSONResponse:
-    """A file that was there when it was looked for, and then was not."""
+    """A file that was there when it was looked for and then was not; or one that cannot be written."""
+    assert isinstance(error, OSError)
+    if error.errno in _FULL:
+        return problem(
+            507,
+            "ComputationError",
+            expected="room and permission to write",
+            got=f"{error.filename or 'a file'}: {error.strerror}",
+            do="free some space or change the folder's permissions, then repeat",
+        )
     return problem(404, "RunError", expected="a run that can be read", got=str(error), do="reload the list of runs")

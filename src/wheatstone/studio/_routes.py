@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
 from wheatstone._version import __version__
-from wheatstone.figures import render_figure
 from wheatstone.studio._detail import run_document, verifications
 from wheatstone.studio._library import Library, file_of
 from wheatstone.studio._portable import MOST as DRAWN
@@ -32,8 +30,9 @@ def _library(request: Request) -> Library:
 
 @router.get("/about")
 def about(request: Request) -> About:
-    """The server's version and where it looks."""
-    return About(version=__version__, folders=[str(folder) for folder in _library(request).folders])
+    """The server's version, where it looks, and whether its jobs can be saved."""
+    folders = [str(folder) for folder in _library(request).folders]
+    return About(version=__version__, folders=folders, trouble=request.app.state.jobs.trouble)
 
 
 @router.get("/runs")
@@ -77,16 +76,13 @@ def portable(request: Request, id: str, limit: Annotated[int, Query(ge=1, le=MOS
     response_class=Response,
     responses={200: {"content": {"image/svg+xml": {}, "image/png": {}}}},
 )
-def figure(
+async def figure(
     request: Request, id: str, name: Literal["circuit", "curve", "answer", "attention"], format: Literal["svg", "png"]
 ) -> Response:
     """A figure of the run, drawn for paper."""
-    folder = _library(request).find(id)
-    with tempfile.TemporaryDirectory() as work:
-        path = Path(work) / f"{name}.{format}"
-        render_figure(folder, name, path)
-        kind = "image/svg+xml" if format == "svg" else "image/png"
-        return Response(path.read_bytes(), media_type=kind)
+    folder = await run_in_threadpool(_library(request).find, id)
+    drawn = await request.app.state.drawings.figure(folder, name, format)
+    return Response(drawn, media_type="image/svg+xml" if format == "svg" else "image/png")
 
 
 @router.get("/runs/{id}/circuit.json", response_class=FileResponse)

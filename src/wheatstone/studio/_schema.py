@@ -280,7 +280,8 @@ class About(_Frozen):
     """The server."""
 
     version: str
-    folders: list[str] = Field(description="folders of runs beside the catalogue")
+    folders: list[str] = Field(description="folders of runs besides the catalogue")
+    trouble: str = Field("", description="what keeps jobs from being saved or done; empty where nothing does")
 
 
 class Problem(_Frozen):

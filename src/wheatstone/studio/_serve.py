@@ -14,9 +14,11 @@ from fastapi import FastAPI
 
 from wheatstone._errors import RequestError
 from wheatstone.studio._app import BUILT, create_app
+from wheatstone.studio._drawing import Drawings
 from wheatstone.studio._guard import LOOPBACK
 from wheatstone.studio._jobs import Jobs
 from wheatstone.studio._library import Library
+from wheatstone.studio._protocol import PromptProtocol
 
 
 def serve(
@@ -56,11 +58,13 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: FastAPI, port: int = 0) -> None:
-        super().__init__(uvicorn.Config(app, port=port, log_level="warning", access_log=False))
+        super().__init__(uvicorn.Config(app, port=port, log_level="warning", access_log=False, http=PromptProtocol))
         self._jobs: Jobs = app.state.jobs
+        self._drawings: Drawings = app.state.drawings
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await asyncio.to_thread(self._jobs.close)
+        await asyncio.to_thread(self._drawings.close)
         await super().shutdown(sockets)
 
 

@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from wheatstone._errors import RequestError
+from wheatstone._text import lines_of
 
 BUNDLED = "bundled"
 
@@ -55,7 +56,7 @@ def bundled_texts() -> tuple[Document, ...]:
     When this misleads: they are old and public. A model has probably seen them in training.
     """
     data = files("wheatstone.texts").joinpath("data/texts.jsonl.xz").read_bytes()
-    rows = (json.loads(line) for line in lzma.decompress(data).decode().splitlines())
+    rows = (json.loads(line) for line in lines_of(lzma.decompress(data).decode()) if line)
     return tuple(Document(row["name"], row["text"], row["kind"], row["language"]) for row in rows)
 
 
