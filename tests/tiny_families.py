@@ -26,12 +26,23 @@ _COMMON = {
     "eos_token_id": None,
 }
 _SLIDING = {"layer_types": ["sliding_attention", "full_attention", "sliding_attention"], "sliding_window": 5}
+_LONGROPE = {
+    "rope_type": "longrope",
+    "original_max_position_embeddings": 6,
+    "short_factor": [1.0, 1.1, 1.2, 1.3],
+    "long_factor": [2.0, 3.0, 5.0, 9.0],
+}
+"""Frequencies of heads of 8 dimensions: one set for up to 6 tokens, another above."""
 _GPT = {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64, "n_inner": 20}
 _EXPERTS = {"num_experts": 4, "num_local_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
 
 FAMILY_CONFIGS: dict[str, dict[str, Any]] = {
     "llama": {},
     "llama-biased": {"attention_bias": True, "mlp_bias": True},
+    "llama-dynamic": {
+        "max_position_embeddings": 6,
+        "rope_parameters": {"rope_type": "dynamic", "factor": 4.0, "rope_theta": 10000.0},
+    },
     "gpt2": {**_GPT, "num_key_value_heads": None},
     "gpt2-by-layer": {**_GPT, "num_key_value_heads": None, "scale_attn_by_inverse_layer_idx": True},
     "gptj": {**_GPT, "rotary_dim": 4, "num_key_value_heads": None},
@@ -46,12 +57,24 @@ FAMILY_CONFIGS: dict[str, dict[str, Any]] = {
     "gemma": {"head_dim": 8},
     "gemma2": {"head_dim": 8, "query_pre_attn_scalar": 7, **_SLIDING},
     "gemma3_text": {"head_dim": 8, "query_pre_attn_scalar": 7, "final_logit_softcapping": 20.0, **_SLIDING},
+    "gemma3_text-longrope": {
+        "head_dim": 8,
+        **_SLIDING,
+        "rope_parameters": {
+            "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
+            "full_attention": {**_LONGROPE, "rope_theta": 1e6},
+        },
+    },
     "gemma3": {
         "vision_config": {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
     },
     "phi": {},
     "phi-normed": {"qk_layernorm": True},
     "phi3": {"sliding_window": 5},
+    "phi3-longrope": {
+        "original_max_position_embeddings": 6,
+        "rope_parameters": {**_LONGROPE, "rope_theta": 10000.0},
+    },
     "olmo": {"clip_qkv": 0.8},
     "olmo2": {},
     "olmo3": _SLIDING,

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import make_tiny
+from tiny_families import tiny_family
 from tokenizers import Tokenizer
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
@@ -22,6 +23,7 @@ from wheatstone.compression import Chunking, Compressed, compress, decompress
 from wheatstone.compression._alphabet import Alphabet
 from wheatstone.compression._blocks import BlockCoder
 from wheatstone.compression._compress import _coder  # pyright: ignore[reportPrivateUsage]
+from wheatstone.compression._container import Header, open_checked
 from wheatstone.models import ResidualModel
 
 SMALL = Chunking(window=8, overlap=3, lanes=3, stretch=10, block=100)
@@ -85,6 +87,18 @@ def test_threads_change_nothing(worded: ResidualModel) -> None:
     one, two = (coded(worded, data, threads=threads)[0] for threads in (1, 2))
     assert one == two
     assert restored(worded, one, threads=3) == data
+
+
+@pytest.mark.parametrize("case", ["gpt2", "phi3-longrope", "llama-dynamic"])
+def test_the_window_is_no_longer_than_what_the_model_reads_in_one_way(case: str) -> None:
+    """gpt2 has 64 positions; the rotary tables of the others switch after 6 tokens. The default window has 1,024."""
+    model = tiny_family(case)
+    data = " ".join(f"w{index % 40}" for index in range(30)).encode()
+    code, _ = coded(model, data, chunking=Chunking(lanes=2, stretch=20))
+    assert restored(model, code) == data
+    source = io.BytesIO(code)
+    open_checked(source)
+    assert Header.read(source).chunking.window == model.causal_context
 
 
 def test_bytes_that_are_not_text_are_stored_where_coding_gains_nothing(worded: ResidualModel) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from small import shared_model, small_model
+from tiny_families import tiny_family
 
 from wheatstone._errors import PromptError, RequestError
 from wheatstone.editing import (
@@ -27,6 +28,7 @@ from wheatstone.editing._evaluate import CONTINUED, ProbeScore, held_out_loss
 from wheatstone.editing._fine_tuning import FineTuning
 from wheatstone.editing._generation import continuations, ngram_entropy, says
 from wheatstone.models import ResidualModel
+from wheatstone.runs._edit import _looked
 
 CASE = Case.of(
     "hand",
@@ -48,6 +50,15 @@ def test_greedy_continuations_are_those_of_each_prompt_alone() -> None:
         for token in found:
             assert int(model.module(torch.tensor([ids])).logits[0, -1].argmax()) == token
             ids.append(token)
+
+
+def test_ties_count_against_a_rank() -> None:
+    """A model that writes nothing prefers no token: none of the 48 is first."""
+    model = tiny_family("llama")
+    for parameter in model.module.parameters():
+        parameter.data.zero_()
+    ((_, likely, rank, _),) = _looked(model, ("w1 w2",), 5)
+    assert (likely, rank) == (pytest.approx(1 / 48), 48)
 
 
 def test_what_a_text_says() -> None:

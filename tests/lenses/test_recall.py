@@ -63,10 +63,13 @@ def test_extraction_is_the_top_token_of_a_sublayer_s_own_write(material: Materia
 
 
 def test_words_above_others_by_hand() -> None:
-    """Of four words two are known: ranked 3 and 1 they stand above the others in three of four comparisons."""
-    ranks = torch.tensor([[[3, 0, 1, 2]], [[0, 2, 1, 3]]])
+    """Of four words two are known: ranked 3 and 1 they are above the others in three of four comparisons.
+
+    Where all four are equal, each has the mean rank 1.5, and neither side is above.
+    """
+    ranks = torch.tensor([[[3.0, 0.0, 1.0, 2.0]], [[0.0, 2.0, 1.0, 3.0]], [[1.5] * 4]])
     above = _above(ranks, torch.tensor([10, 20, 30, 40]), [frozenset({10, 30, 99})])
-    assert above.tolist() == [[0.75], [0.0]]
+    assert above.tolist() == [[0.75], [0.0], [0.5]]
 
 
 def test_subjects_without_facts_have_no_enrichment(found: Explanation) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +212,79 @@ def test_a_family_described_wrongly_is_refused(
     monkeypatch.setitem(FAMILIES, name, wrong)
     with pytest.raises(ModelError):
         check_wiring(tiny_family(case))
+
+
+def zero_heads(model: ResidualModel, layer: int, heads: Sequence[int]) -> None:
+    """Sets everything that heads read and write to zero, and their groups with them."""
+    block = model.blocks[layer]
+    for head in heads:
+        block.output_weight.data[head] = 0
+        for parts in (block.qkv_weights, block._qkv_biases or ()):
+            for part, row in zip(parts, (head, model.graph.group_of(head), model.graph.group_of(head)), strict=False):
+                part.data[row] = 0
+
+
+def zero(*parts: nn.Module) -> None:
+    for part in parts:
+        for parameter in part.parameters():
+            parameter.data.zero_()
+
+
+def heads_alike(model: ResidualModel) -> None:
+    for rows in (model.blocks[0].output_weight, *model.blocks[0].qkv_weights):
+        rows.data[:] = rows.data[:1].clone()
+
+
+def embeddings_alike(model: ResidualModel) -> None:
+    weight = model.module.get_input_embeddings().weight
+    assert isinstance(weight, Tensor)
+    weight.data.fill_(0.5)
+
+
+DEGENERATE: dict[str, Callable[[ResidualModel], None]] = {
+    "last head of layer 0 is zero": lambda model: zero_heads(model, 0, [model.graph.heads - 1]),
+    "all heads of layer 0 are zero": lambda model: zero_heads(model, 0, range(model.graph.heads)),
+    "heads are alike": heads_alike,
+    "attention of layer 0 is zero, its norms too": lambda model: zero(model.blocks[0].attention),
+    "all attention is zero": lambda model: zero(*(block.attention for block in model.blocks)),
+    "an MLP is zero": lambda model: zero(model.blocks[0].mlp),
+    "a layer is pruned": lambda model: zero(model.blocks[1].layer),
+    "embeddings are alike": embeddings_alike,
+    "everything is zero": lambda model: zero(model.module),
+}
+"""Models of little use and sound wiring."""
+
+
+@pytest.mark.parametrize("what", DEGENERATE)
+@pytest.mark.parametrize("case", ["llama-biased", "gpt2", "gpt_neox", "qwen3", "olmo2", "phi3", "gemma2", "mixtral"])
+def test_a_degenerate_model_of_sound_wiring_passes(case: str, what: str) -> None:
+    model = tiny_family(case)
+    DEGENERATE[what](model)
+    assert check_wiring(model).passed
+
+
+@pytest.mark.parametrize("what", [None, *DEGENERATE])
+@pytest.mark.parametrize(
+    ("case", "mistake"),
+    [
+        ("gpt_neox-sequential", {"interleaved": False}),
+        ("opt", {"qkv": ("k_proj", "q_proj", "v_proj")}),
+        ("opt", {"qkv": ("v_proj", "k_proj", "q_proj")}),
+        ("opt", {"qkv": ("q_proj", "v_proj", "k_proj")}),
+        ("llama", {"qkv": ("q_proj", "v_proj", "k_proj")}),
+    ],
+)
+def test_queries_keys_and_values_mixed_up_are_refused_whatever_the_weights(
+    case: str, mistake: dict[str, object], what: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = case.partition("-")[0]
+    wrong = dataclasses.replace(FAMILIES[name], variants=(), **mistake)  # pyright: ignore[reportArgumentType]
+    monkeypatch.setitem(FAMILIES, name, wrong)
+    model = tiny_family(case)
+    if what is not None:
+        DEGENERATE[what](model)
+    with pytest.raises(ModelError, match=r"each head's (query|key|value) in tiny-.*correct the family's qkv"):
+        check_wiring(model)
 
 
 def test_an_unknown_family_is_refused_with_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:

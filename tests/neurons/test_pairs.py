@@ -91,6 +91,7 @@ def test_z_is_that_of_all_shuffles() -> None:
     products = torch.stack([token @ neuron[list(order)] for order in orders])
     expected = (11 - products.mean()) / products.std(correction=0)
     assert shuffled_z(11.0, token, neuron) == pytest.approx(float(expected))
+    assert shuffled_z(0.0, token, torch.zeros(3)) == 0
 
 
 @pytest.fixture
@@ -126,3 +127,52 @@ def test_memory_does_not_grow_with_the_vocabulary(peak: Callable[[], int]) -> No
     assert found.entries == 102_400_000  # 410 MB, were it there as a whole
     assert len(found.best) == 3
     assert peak() - started < 120
+
+
+def _by_definition(entries: torch.Tensor) -> set[tuple[str, int, int, float]]:
+    """(neuron, token, sign, score): the first of equal entries is a row's or a column's largest."""
+    found: set[tuple[str, int, int, float]] = set()
+    for sign in (1, -1):
+        rows = (sign * entries).tolist()
+        columns = list(map(list, zip(*rows, strict=True)))
+        for token, row in enumerate(rows):
+            neuron = row.index(max(row))
+            if columns[neuron].index(max(columns[neuron])) == token:
+                gaps = [one[0] - one[1] for one in (sorted(row)[::-1], sorted(columns[neuron])[::-1])]
+                found.add((f"m{neuron // 24}.n{neuron % 24}", token, sign, gaps[0] * gaps[1]))
+    return found
+
+
+def _of_whole_numbers(seed: int, largest: int) -> Congruence:
+    """A model whose congruences are small whole numbers: exact, and equal to many others all over the matrix."""
+    model, draw = make_tiny("llama", torch.float32), torch.Generator().manual_seed(seed)
+    for weight in (model.module.get_input_embeddings().weight, *(b.neurons_in.weight for b in model.blocks)):
+        assert isinstance(weight, torch.Tensor)
+        numbers = torch.randint(-largest, largest + 1, weight.shape, generator=draw)
+        weight.data = torch.where(torch.rand(weight.shape, generator=draw) < 0.3, numbers, 0).to(weight.dtype)
+    return Congruence(model, "embedding")
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 4), st.integers(1, 50), st.integers(1, 30))
+def test_equal_entries_are_counted_by_where_they_are(seed: int, largest: int, tokens: int, neurons: int) -> None:
+    """Values repeat, in pairs and elsewhere: a value does not say which entry it is."""
+    congruence = _of_whole_numbers(seed, largest)
+    expected = _by_definition(congruence.tokens @ torch.cat([congruence.directions(layer) for layer in range(3)]).T)
+    found = exclusive_pairs(congruence, top=1000, tile=(tokens, neurons))
+    assert {(pair.neuron, pair.token, pair.sign, pair.score) for pair in found.best} == expected
+    assert found.mutual == len(found.best) == len(expected)
+
+
+def test_pairs_of_one_value_are_all_counted() -> None:
+    """Three pairs of congruence 9. By value they were one."""
+    congruence = _of_whole_numbers(0, 1)
+    with torch.no_grad():
+        for layer in range(3):
+            congruence.model.blocks[layer].neurons_in.get_parameter("weight")[:, 5] = 9 * torch.eye(16)[layer]
+            congruence.tokens[10 + layer] = torch.eye(16)[layer]
+            congruence.tokens[torch.arange(40) != 10 + layer, layer] = 0
+    found = exclusive_pairs(congruence, top=1000)
+    planted = {(f"m{layer}.n5", 10 + layer, 1) for layer in range(3)}
+    assert planted < {_name(pair) for pair in found.best}
+    assert found.mutual == len(found.best)

@@ -71,6 +71,12 @@ def test_threshold_by_hand() -> None:
     assert fit_threshold(z, np.array([True, False, True, True])) == (1.0, -0.5)  # all yes has the best F1
 
 
+def test_a_threshold_between_neighbouring_numbers_parts_them() -> None:
+    z = np.array([1.0, np.nextafter(1.0, 2.0)])
+    sign, threshold = fit_threshold(z, np.array([False, True]))
+    assert (sign * z > threshold).tolist() == [False, True]
+
+
 def test_scores_are_scikit_learn_s() -> None:
     draw = np.random.default_rng(0)
     decisions = draw.normal(size=200).round(1)  # with ties
@@ -126,6 +132,11 @@ def test_discoveries_are_the_planted_neurons() -> None:
 
 def test_explained_by_hand() -> None:
     assert explained(np.array([5.0, 1.0, 4.0, 3.0]), np.array([True, True, False, True]), top=2) == 0.5
+    # One is above; of the three equal ones that share two places, one has the concept: (1 + 2 · 1/3) / 3.
+    for order in ([0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 0, 4, 1, 3]):
+        values = np.array([5.0, 0.0, 0.0, 0.0, -1.0])[order]
+        labels = np.array([True, True, False, False, True])[order]
+        assert explained(values, labels, top=3) == pytest.approx((1 + 2 / 3) / 3)
 
 
 def test_a_whole_concept(tmp_path: Path) -> None:

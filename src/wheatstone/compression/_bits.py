@@ -103,7 +103,7 @@ def bits(
 
     Source: Delétang et al. 2024, Language Modeling Is Compression (arXiv 2309.10668), section 3.
     """
-    window = min(window, model.context)
+    window = min(window, model.causal_context)
     overlap = window // 4 if overlap is None else overlap
     if not 0 < overlap < window:
         raise RequestError(

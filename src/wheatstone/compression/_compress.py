@@ -62,7 +62,7 @@ def compress(
         source: what to compress.
         out: where to write.
         mixing: mix in what the text itself has shown so far (`Mixer`); smaller, a little slower.
-        chunking: how text is cut up.
+        chunking: how text is cut up; the window is no longer than the model's `causal_context`.
         threads: groups of lanes that are worked on at once; as many as there are cores by default.
         report: told of bytes done.
 
@@ -72,7 +72,7 @@ def compress(
 
     Source: Delétang et al. 2024, Language Modeling Is Compression (arXiv 2309.10668), section 2.
     """
-    started, chunking = time.perf_counter(), chunking or Chunking()
+    started, chunking = time.perf_counter(), (chunking or Chunking()).within(model.causal_context)
     total = source.seek(0, 2)
     source.seek(0)
     with _coder(model, chunking, mixing, threads) as coder:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Generator
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from io import BufferedIOBase
 
 from wheatstone._errors import RequestError
@@ -46,6 +46,10 @@ class Chunking:
     lanes: int = 16
     stretch: int = 4096
     block: int = 1 << 20
+
+    def within(self, most: int) -> Chunking:
+        """The same with a window of at most `most` tokens, a quarter of them read again."""
+        return self if self.window <= most else replace(self, window=most, overlap=max(1, most // 4))
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,8 @@ def _samples(model: ResidualModel) -> torch.Tensor:
         do_sample=True, max_new_tokens=min(SAMPLED, model.context - 1), pad_token_id=start, eos_token_id=None, top_k=0
     )
     first = torch.full((SAMPLES, 1), start, device=model.device)
-    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
+    devices = [model.device] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), model.rotary.alone():
         torch.manual_seed(0)
         generate: Any = model.module.generate
         drawn = generate(first, generation_config=config, attention_mask=torch.ones_like(first))

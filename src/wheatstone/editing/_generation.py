@@ -1,4 +1,4 @@
-"""What a model says when nobody holds its hand: greedy continuations, and how repetitive they are."""
+"""Free-running generation: greedy continuations, and how repetitive they are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from wheatstone.models import ResidualModel
 
 
 def continuations(model: ResidualModel, prompts: Sequence[str], length: int) -> list[list[int]]:
-    """Greedy continuations of so many tokens, or of as many as the model reads.
+    """Greedy continuations of `length` tokens, or of as many as fit in the model's context after the prompt.
+
+    Each prompt is continued as it would be alone: prompts are generated together only where that makes no difference.
 
     Args:
         model: the model.
@@ -23,15 +25,26 @@ def continuations(model: ResidualModel, prompts: Sequence[str], length: int) -> 
         length: tokens of each continuation.
     """
     rows = [model.encode(prompt) for prompt in prompts]
+    groups: dict[tuple[int, int], list[int]] = {}
+    for number, row in enumerate(rows):
+        new = max(1, min(length, model.context - len(row)))
+        switched = model.rotary.last is not None and len(row) + new > model.rotary.last
+        groups.setdefault((new, len(row) if switched else 0), []).append(number)
+    found: dict[int, list[int]] = {}
+    for (new, _), numbers in groups.items():
+        found |= zip(numbers, _generated(model, [rows[number] for number in numbers], new), strict=True)
+    return [found[number] for number in range(len(rows))]
+
+
+def _generated(model: ResidualModel, rows: Sequence[list[int]], new: int) -> list[list[int]]:
+    """Continuations of `new` tokens. Where rotary tables depend on the length, all rows have one length."""
     width = max(map(len, rows))
     ids = torch.tensor([[0] * (width - len(row)) + row for row in rows], device=model.device)
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=model.device)
-    config = GenerationConfig(
-        max_new_tokens=max(1, min(length, model.context - width)), do_sample=False, pad_token_id=0, eos_token_id=None
-    )
+    config = GenerationConfig(max_new_tokens=new, do_sample=False, pad_token_id=0, eos_token_id=None)
     generate: Any = model.module.generate
-    found = generate(ids, attention_mask=mask, generation_config=config)
-    return found[:, width:].tolist()
+    with model.rotary.alone():
+        return generate(ids, attention_mask=mask, generation_config=config)[:, width:].tolist()
 
 
 def says(text: str, answers: Sequence[str], others: Sequence[str] = ()) -> bool:

@@ -57,7 +57,7 @@ def train(
     loss, step = float("inf"), 0
     for step in range(steps + 1):
         report("training (steps)", step, steps)
-        with torch.enable_grad():
+        with torch.enable_grad(), model.rotary.alone(tokens.lengths):
             logits = functional_call(model.module, dict(weights()), (tokens.ids,), inputs).logits
             missing = torch.nn.functional.cross_entropy(logits.float().transpose(1, 2), wanted)
             loss = float(missing.detach())

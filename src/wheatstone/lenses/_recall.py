@@ -19,8 +19,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from scipy.stats import rankdata
 from torch import Tensor
 
 from wheatstone._progress import Reporter
@@ -158,7 +160,8 @@ def _enrichment(material: Material) -> Iterator[Enrichment]:
     words = torch.tensor(sorted(known_tokens(model)))
     parts = [model.unembed(rows) for rows in streams.flatten(0, 1).split(_ROWS)]
     tops = torch.cat([logits.topk(_TOP).indices for logits in parts]).unflatten(0, streams.shape[:2]).tolist()
-    order = torch.cat([logits[:, words.to(logits.device)].argsort(-1).argsort(-1).cpu() for logits in parts])
+    known_logits = [logits[:, words.to(logits.device)].float().cpu() for logits in parts]
+    order = torch.from_numpy(np.concatenate([rankdata(logits, axis=-1) - 1 for logits in known_logits]))
     above = _above(order.unflatten(0, streams.shape[:2]), words, [sets[prompt] for prompt in known])
     others = [sets[known[(at + 1) % len(known)]] - sets[prompt] for at, prompt in enumerate(known)]
     for layer, promoted in enumerate(tops):
@@ -175,9 +178,9 @@ def _enrichment(material: Material) -> Iterator[Enrichment]:
 
 
 def _above(
-    ranks: Int[Tensor, "depth subject word"], words: Int[Tensor, " word"], sets: list[frozenset[int]]
+    ranks: Float[Tensor, "depth subject word"], words: Int[Tensor, " word"], sets: list[frozenset[int]]
 ) -> Float[Tensor, "depth subject"]:
-    """AUROC of each subject's words among all, from their ranks (0 for the least promoted)."""
+    """AUROC of each subject's words among all, from their ranks (0 for the least promoted, equal ones the mean)."""
     own = torch.stack([torch.isin(words, torch.tensor(sorted(tokens))) for tokens in sets]).double()
     few, all_words = own.sum(-1), len(words)
     summed = (ranks * own).sum(-1)

@@ -16,6 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from wheatstone._errors import ModelError
 from wheatstone.models._block import Block, replaced_forward
 from wheatstone.models._graph import Graph
+from wheatstone.models._rotary import RotarySwitch
 from wheatstone.models._tokens import Tokens
 from wheatstone.models.families import known_family
 
@@ -65,6 +66,8 @@ class Decoder:
                 got=str(error),
                 do="correct the family's names; docs/guides/add-a-family.md says what each means",
             ) from error
+        self.rotary = RotarySwitch(module)
+        """Gives prompts of a batch the rotary tables they have alone, where tables depend on the length."""
         self.graph = Graph(len(layers), heads, groups, self.family.parallel, self.family.coupled_heads)
 
     @property
@@ -102,6 +105,15 @@ class Decoder:
         """Most tokens a prompt may have."""
         return int(self.module.config.get_text_config().max_position_embeddings)
 
+    @property
+    def causal_context(self) -> int:
+        """Most tokens of a text whose numbers do not depend on how the text goes on.
+
+        The context, or less where rotary tables change with the length: above the switch, a longer text rotates its
+        first tokens differently too.
+        """
+        return self.context if self.rotary.last is None else min(self.context, self.rotary.last)
+
     def encode(self, text: str) -> list[int]:
         """Tokenises a prompt as the model's tokenizer does by default, its own BOS rule included."""
         return list(self.tokenizer(text)["input_ids"])
@@ -122,6 +134,8 @@ class Decoder:
         self, tokens: Tokens, layer: LayerForward, *, all_positions: bool = False
     ) -> Float[Tensor, "batch vocab"] | Float[Tensor, "batch pos vocab"]:
         """Runs the model with every decoder layer replaced by `layer`.
+
+        Prompts padded together get the numbers they get alone, also where rotary tables depend on the length.
 
         Args:
             tokens: the prompts.
@@ -149,7 +163,7 @@ class Decoder:
             with block.present():
                 return layer(index, x, call)
 
-        with self._swapped(arrived):
+        with self._swapped(arrived), self.rotary.alone(tokens.lengths):
             logits = self.module(tokens.ids, use_cache=False, logits_to_keep=unembedded).logits
         if not logits.detach().sum(dtype=torch.float32).isfinite():
             raise ModelError(
@@ -185,7 +199,8 @@ class Decoder:
         embeddings = (self.module.get_input_embeddings(), "in the embedding")
         handles = [part.register_forward_hook(look(where)) for part, where in (embeddings, *parts)]
         try:
-            logits = self.module(tokens.ids, use_cache=False).logits
+            with self.rotary.alone(tokens.lengths):
+                logits = self.module(tokens.ids, use_cache=False).logits
         finally:
             for handle in handles:
                 handle.remove()
@@ -231,7 +246,7 @@ class Decoder:
     def unembed(self, stream: Float[Tensor, "n d_model"]) -> Float[Tensor, "n vocab"]:
         """Logits of residual streams: the model's own final norm, unembedding, and whatever it does to logits."""
         one_token_each = torch.zeros(len(stream), 1, dtype=torch.long, device=self.device)
-        with self._swapped(lambda _index, _x, _call: stream[:, None]):
+        with self._swapped(lambda _index, _x, _call: stream[:, None]), self.rotary.alone():
             return self.module(one_token_each, use_cache=False).logits[:, 0]
 
     @torch.no_grad()

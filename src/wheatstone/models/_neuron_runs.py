@@ -107,7 +107,8 @@ def stream_neurons(
         return forward
 
     opened = {layer: model.blocks[layer].neurons_in for layer in layers}
-    with replaced_forward({module: reading(layer, module.forward) for layer, module in opened.items()}):
+    readers = {module: reading(layer, module.forward) for layer, module in opened.items()}
+    with replaced_forward(readers), model.rotary.alone(tokens.lengths):
         logits = model.module(tokens.ids, use_cache=False, logits_to_keep=1).logits
     if not logits.sum(dtype=torch.float32).isfinite():
         raise ModelError(

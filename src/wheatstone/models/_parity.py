@@ -83,7 +83,8 @@ def parity(model: ResidualModel, ids: Sequence[int], counterfactual: Sequence[in
     recorded = model.forward(clean, all_positions=True).logits.float()
     ablated = model.forward(other, cache=True).nodes
     assert ablated is not None
-    expected, corrupt = (model.module(tokens.ids, use_cache=False).logits.float() for tokens in (clean, other))
+    with model.rotary.alone():
+        expected, corrupt = (model.module(tokens.ids, use_cache=False).logits.float() for tokens in (clean, other))
     whole = torch.from_numpy(model.graph.valid)
     full, empty = model.forward_circuit(clean, ablated, torch.stack([whole, torch.zeros_like(whole)])).logits.float()
     difference = (recorded - expected).abs()

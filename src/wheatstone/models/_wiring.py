@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from wheatstone._errors import ModelError
-from wheatstone.models._block import QKV
+from wheatstone.models._block import QKV, Block
 from wheatstone.models._norm import Norm
 from wheatstone.models._parity import TOLERANCE, Parity, parity
 from wheatstone.models._residual import ResidualModel
@@ -60,41 +60,63 @@ def _check_heads(model: ResidualModel, tokens: Tokens) -> None:
     """Turns round one query, key and value at a time: each must move what attention makes of its own head, alone.
 
     Parity cannot see this: with one input for all channels, cutting a fused projection up wrongly and putting it
-    together again changes nothing. To a norm across heads a turned vector is as long as before.
+    together again changes nothing. Attention is given drawn queries, keys and values, so that nothing depends on the
+    checkpoint's weights, whose heads may be zero or alike. A norm of queries and keys with a weight of zero may still
+    silence a head: its queries and keys then move nothing, and the next head is asked. To a norm across heads a turned
+    vector is as long as before.
     """
-    graph = model.graph
-    head, group = graph.heads - 1, graph.kv_groups - 1
-    of_group = torch.tensor([graph.group_of(h) == group for h in range(graph.heads)])
-    alone = torch.arange(graph.heads) == head
+    heads, draw = model.graph.heads, torch.Generator().manual_seed(0)
+    seen: set[str] = set()
 
     def layer(index: int, x: Tensor, call: dict[str, Any]) -> Tensor:
-        if index > 0:
-            return x
-        block = model.blocks[0]
-        qkv = block.qkv(block.attention_norm(x))
-        before = block.attend(qkv, call)
-
-        def moved(kind: int, row: int, position: int) -> Tensor:
-            """Which heads change, [pos, head]."""
-            parts = [part.clone() for part in qkv]
-            parts[kind][:, position, row] *= -1
-            change = (block.attend(QKV(*parts), call) - before).unflatten(-1, (graph.heads, -1))
-            return (change[0].abs().amax(-1) > 1e-6 * before.abs().max()).cpu()
-
-        # The first position sees itself alone: only its value matters there.
-        query, key, value = moved(0, head, -1), moved(1, group, 0), moved(2, group, 0)
-        promised = {
-            "query": not query[:-1].any() and query[-1].equal(alone),
-            "key": not key[0].any() and key.any(0).equal(of_group),
-            "value": value[0].equal(of_group) and value.any(0).equal(of_group),
-        }
-        for name, kept in promised.items():
-            if not kept:
-                raise ModelError(
-                    expected=f"each head's {name} in {model.id} where family {model.family.name} says",
-                    got=f"another part of attention, where the last head's {name} should be",
-                    do="correct the family's qkv or interleaved",
-                )
+        block = model.blocks[index]
+        shapes = block.qkv(block.attention_norm(x))
+        qkv = QKV(*(torch.randn(part.shape, generator=draw).to(part) for part in shapes))
+        for head in reversed(range(heads)):
+            if not {"query", "key"} <= seen:
+                seen.update(_moving(model, block, qkv, call, head))
         return x
 
     model.run(tokens, layer)
+    if len(seen) == 2:  # one of query and key moves attention in no layer, while the other does
+        (silent,) = {"query", "key"} - seen
+        raise _miswired(model, silent, "a part that attention does not read")
+
+
+def _moving(model: ResidualModel, block: Block, qkv: QKV, call: dict[str, Any], head: int) -> set[str]:
+    """Which of a head's query, key and value move attention; its value always does.
+
+    Raises:
+        ModelError: one of them moves what is not its own.
+    """
+    graph, before = model.graph, block.attend(qkv, call)
+    group = graph.group_of(head)
+    alone = torch.arange(graph.heads) == head
+    of_group = torch.tensor([graph.group_of(h) == group for h in range(graph.heads)])
+
+    def moved(kind: int, row: int, position: int) -> Tensor:
+        """Which heads change, [pos, head]."""
+        parts = [part.clone() for part in qkv]
+        parts[kind][:, position, row] *= -1
+        change = (block.attend(QKV(*parts), call) - before).unflatten(-1, (graph.heads, -1))
+        return (change[0].abs().amax(-1) > 1e-6 * before.abs().max()).cpu()
+
+    # The first position sees itself alone: only its value matters there.
+    query, key, value = moved(0, head, -1), moved(1, group, 0), moved(2, group, 0)
+    promised = {
+        "query": not query[:-1].any() and (query[-1].equal(alone) or not query.any()),
+        "key": not key[0].any() and (key.any(0).equal(of_group) or not key.any()),
+        "value": value[0].equal(of_group) and value.any(0).equal(of_group),
+    }
+    for name, kept in promised.items():
+        if not kept:
+            raise _miswired(model, name, f"another part of attention, in layer {block.index}")
+    return {name for name, moves in (("query", query), ("key", key), ("value", value)) if moves.any()}
+
+
+def _miswired(model: ResidualModel, name: str, got: str) -> ModelError:
+    return ModelError(
+        expected=f"each head's {name} in {model.id} where family {model.family.name} says",
+        got=got,
+        do="correct the family's qkv or interleaved",
+    )

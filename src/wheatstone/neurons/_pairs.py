@@ -1,17 +1,18 @@
 """Mutually exclusive pairs: a neuron and a token of which each is the other's most congruent of all.
 
 With c the congruence of every neuron with every token (`Congruence`), t and n are a pair where c[t, n] is the largest
-entry of both its row and its column. How exclusive they are is
+entry of both its row and its column. Of equal entries the first in a row or column counts as its largest, so each token
+and each neuron is in one pair of a sign at most. How exclusive a pair is:
 
     score = (c[t, n] − second largest of row t) · (c[t, n] − second largest of column n)
 
 and the same for the most negative entries, with c's sign turned (sign −1).
 
-c has vocab x neurons entries and is never there as a whole. One pass over tiles keeps the largest entry of every row
-and column, and the second largest of its tiles' largest. A pair's entry is the largest of its row and of its column,
-so pairs are where the two agree; and another tile's largest is at most the second of its row, so the gaps to it bound
-the score from above. Pairs are then looked at in the order of these bounds, whole rows and columns again in tiles,
-until no bound that is left reaches the scores that were found.
+c has vocab x neurons entries and is never in memory as a whole. One pass over tiles keeps the place of the largest
+entry of every row and column: t and n are a pair where these places are each other's. The pass also keeps the second
+largest of the tiles' largest. It is at most the second largest of the row, so the gaps to it bound the score from
+above. A second pass measures the pairs, those with the largest bounds first, until no bound that is left reaches the
+scores that were found.
 
 How large would an entry be by chance? If the entries of w_n were shuffled over the residual stream's dimensions, its
 congruence with t would have mean d · mean(u) · mean(w) and variance Σ(u − ū)² Σ(w − w̄)² / (d − 1), over all d!
@@ -32,9 +33,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from wheatstone._progress import Reporter, silent
@@ -79,8 +79,8 @@ class Pairs:
 
     Args:
         best: the most exclusive pairs, in that order.
-        mutual: how many pairs there are in all, with any score.
-        entries: of c: how many a pair was chosen from.
+        mutual: how many pairs there are in all, with any score; `best` holds them all where `top` is as large.
+        entries: how many entries c has.
     """
 
     best: tuple[Pair, ...]
@@ -100,11 +100,11 @@ def exclusive_pairs(
 
     Args:
         congruence: model and reading.
-        top: how many.
+        top: at most this many.
         tile: tokens and neurons looked at together; changes memory and time, not what is found.
         shuffled: seed of a shuffle of every neuron's entries: the null, in which no pair means anything. Which shuffle
             it is depends on the tile.
-        report: told how far it is.
+        report: progress callback.
 
     Memory: a tile, a layer's neurons, and the extremes of vocab + neurons; not vocab x neurons.
     """
@@ -122,7 +122,7 @@ def exclusive_pairs(
 
 
 class _Candidate(NamedTuple):
-    """What may be a pair, and the most its score can be."""
+    """A pair, and the most its score can be."""
 
     bound: float
     sign: int
@@ -155,23 +155,22 @@ class _Search:
         self.report(stage, self.neurons, self.neurons)
 
     def candidates(self) -> list[_Candidate]:
-        """Pairs of both signs, those whose score may be largest first."""
+        """All pairs of both signs, those whose score may be largest first."""
         rows, columns = (_Largest(count, self.tokens.device, self.wide) for count in (self.vocab, self.neurons))
         step = self.tile[0]
 
         def use(first: int, directions: Tensor) -> None:
-            neurons = slice(first, first + len(directions))
             for start in range(0, self.vocab, step):
                 entries = self.tokens[start : start + step].to(self.wide) @ directions.T
-                tokens = slice(start, start + len(entries))
-                rows.add(tokens, entries.amax(1), entries.amin(1).neg())
-                columns.add(neurons, entries.amax(0), entries.amin(0).neg())
+                rows.add(entries, start, first)
+                columns.add(entries.T, first, start)
 
         self._each(use, "looking for pairs")
         found: list[_Candidate] = []
         for at, sign in enumerate((1, -1)):
-            ours, theirs = rows.first[at].cpu().numpy(), columns.first[at].cpu().numpy()
-            _, tokens, neurons = np.intersect1d(ours, theirs, return_indices=True)
+            chosen = rows.index[at]
+            tokens = (columns.index[at][chosen] == torch.arange(self.vocab, device=chosen.device)).nonzero()[:, 0]
+            neurons = chosen[tokens]
             bounds = rows.gap(at)[tokens] * columns.gap(at)[neurons]
             found += [
                 _Candidate(bound, sign, token, neuron)
@@ -180,16 +179,17 @@ class _Search:
         return sorted(found, key=lambda candidate: -candidate.bound)
 
     def pairs(self, candidates: Sequence[_Candidate]) -> list[Pair]:
-        """Those candidates that are pairs, by their whole rows and columns."""
+        """Pairs with their gaps, by their whole rows and columns."""
         signs = torch.tensor([candidate.sign for candidate in candidates], device=self.tokens.device)[:, None]
+        tokens = torch.tensor([candidate.token for candidate in candidates])
         neurons = torch.tensor([candidate.neuron for candidate in candidates])
-        chosen = self.tokens[[candidate.token for candidate in candidates]].to(self.wide) * signs
+        chosen = self.tokens[tokens.to(self.tokens.device)].to(self.wide) * signs
         directions = torch.empty_like(chosen)
-        by_token, by_neuron = _Best(len(candidates)), _Best(len(candidates))
+        of_token, of_neuron = _Rivals(neurons), _Rivals(tokens)
 
         def use(first: int, tile: Tensor) -> None:
             for start in range(0, len(chosen), self.tile[0]):
-                by_token.add(chosen[start : start + self.tile[0]] @ tile.T, start, first)
+                of_token.add(chosen[start : start + self.tile[0]] @ tile.T, start, first)
             mine = (neurons >= first) & (neurons < first + len(tile))
             directions[mine] = tile[neurons[mine] - first]
 
@@ -198,72 +198,94 @@ class _Search:
         for first in range(0, self.vocab, self.tile[0]):
             rows = self.tokens[first : first + self.tile[0]].to(self.wide)
             for start in range(0, len(directions), self.tile[1]):
-                by_neuron.add(directions[start : start + self.tile[1]] @ rows.T, start, first)
-        found: list[Pair] = []
-        for at, candidate in enumerate(candidates):
-            if (int(by_neuron.index[at]), int(by_token.index[at])) != (candidate.token, candidate.neuron):
-                continue  # two entries that happen to be equal
-            value, token_gap, neuron_gap = float(by_token.first[at]), float(by_token.gap[at]), float(by_neuron.gap[at])
-            found.append(
-                Pair(
-                    neuron=str(self._names[candidate.neuron]),
-                    token=candidate.token,
-                    text=self.congruence.model.decode([candidate.token])[0],
-                    sign=candidate.sign,
-                    congruence=candidate.sign * value,
-                    token_gap=token_gap,
-                    neuron_gap=neuron_gap,
-                    score=token_gap * neuron_gap,
-                    z=shuffled_z(value, self.tokens[candidate.token], directions[at]),
-                )
+                of_neuron.add(directions[start : start + self.tile[1]] @ rows.T, start, first)
+        return [
+            Pair(
+                neuron=str(self._names[candidate.neuron]),
+                token=candidate.token,
+                text=self.congruence.model.decode([candidate.token])[0],
+                sign=candidate.sign,
+                congruence=candidate.sign * value,
+                token_gap=token_gap,
+                neuron_gap=neuron_gap,
+                score=token_gap * neuron_gap,
+                z=shuffled_z(value, self.tokens[candidate.token], direction),
             )
-        return found
+            for candidate, value, token_gap, neuron_gap, direction in zip(
+                candidates,
+                of_token.own.tolist(),
+                of_token.gap.tolist(),
+                of_neuron.gap.tolist(),
+                directions,
+                strict=True,
+            )
+        ]
 
 
 class _Largest:
-    """The largest entry of every row (or column), and the second largest of what its tiles gave; of c and of −c."""
+    """Where the largest entry of every row is, and by how much it may be ahead; of c and of −c.
+
+    Give columns as the rows of the transposed tile.
+    """
 
     def __init__(self, rows: int, device: torch.device, dtype: torch.dtype) -> None:
         self.first, self.second = torch.full((2, 2, rows), -torch.inf, device=device, dtype=dtype)
-
-    def add(self, rows: slice, *largest: Float[Tensor, " row"]) -> None:
-        """Takes in the largest entries of a tile, of c and of −c."""
-        for at, most in enumerate(largest):
-            first, second = self.first[at, rows], self.second[at, rows]
-            torch.maximum(second, torch.minimum(first, most), out=second)
-            torch.maximum(first, most, out=first)
-
-    def gap(self, at: int) -> Float[np.ndarray, " row"]:
-        """Between the two."""
-        return (self.first[at] - self.second[at]).double().cpu().numpy()
-
-
-class _Best:
-    """The two largest entries of each of some rows, seen tile by tile."""
-
-    def __init__(self, rows: int) -> None:
-        self.first, self.second = torch.full((2, rows), -torch.inf, dtype=torch.float64)
-        self.index = torch.zeros(rows, dtype=torch.long)
-
-    @property
-    def gap(self) -> Tensor:
-        return self.first - self.second
+        self.index = torch.zeros(2, rows, dtype=torch.long, device=device)
 
     def add(self, entries: Float[Tensor, "row column"], row: int, column: int) -> None:
-        """Takes a tile in.
+        """Takes a tile in. Tiles of a row come in the order of its columns.
+
+        Args:
+            entries: of c.
+            row: where its rows begin.
+            column: where its columns begin.
+        """
+        rows = slice(row, row + len(entries))
+        for at, largest in enumerate((entries.amax(1), entries.amin(1).neg())):
+            first, second = self.first[at, rows], self.second[at, rows]
+            new = (largest > first).nonzero()[:, 0]  # an equal entry that came before stays
+            if len(new):  # few after the first tiles: cheaper than looking for the place in all rows
+                own = entries[new]
+                self.index[at, rows][new] = column + (own if at == 0 else -own).argmax(1)
+            torch.maximum(second, torch.minimum(first, largest), out=second)
+            torch.maximum(first, largest, out=first)
+
+    def gap(self, at: int) -> Float[Tensor, " row"]:
+        """At least what the largest entry is ahead of the second."""
+        return self.first[at].double() - self.second[at].double()
+
+
+class _Rivals:
+    """An entry of each of some rows and the largest other one, seen tile by tile.
+
+    Args:
+        place: the column of each row's entry.
+    """
+
+    def __init__(self, place: Int[Tensor, " row"]) -> None:
+        self.place = place
+        self.own, self.other = torch.full((2, len(place)), -torch.inf, dtype=torch.float64)
+
+    @property
+    def gap(self) -> Float[Tensor, " row"]:
+        """How far the entry is ahead; 0 where another equals it, up to rounding."""
+        return (self.own - self.other).clamp_min(0)
+
+    def add(self, entries: Float[Tensor, "row column"], row: int, column: int) -> None:
+        """Takes a tile in, and changes it.
 
         Args:
             entries: its entries.
             row: where its rows begin.
             column: where its columns begin.
         """
-        at = slice(row, row + len(entries))
-        values, places = entries.topk(min(2, entries.shape[1]))
-        values, places = values.double().cpu(), places.cpu() + column
-        better = values[:, 0] > self.first[at]
-        self.index[at] = torch.where(better, places[:, 0], self.index[at])
-        every = torch.cat((self.first[at, None], self.second[at, None], values), dim=1)
-        self.first[at], self.second[at] = every.topk(2).values.unbind(1)
+        rows = slice(row, row + len(entries))
+        place = self.place[rows] - column
+        at = ((place >= 0) & (place < entries.shape[1])).nonzero()[:, 0]
+        own = at.to(entries.device), place[at].to(entries.device)
+        self.own[rows][at] = entries[own].double().cpu()
+        entries[own] = -torch.inf
+        self.other[rows] = torch.maximum(self.other[rows], entries.amax(1).double().cpu())
 
 
 def shuffled_z(value: float, token: Float[Tensor, " d"], direction: Float[Tensor, " d"]) -> float:
@@ -273,8 +295,11 @@ def shuffled_z(value: float, token: Float[Tensor, " d"], direction: Float[Tensor
         value: the product.
         token: the one.
         direction: the other, in any order.
+
+    Returns:
+        z; 0 where all shuffles have one product, as those of a neuron that writes nothing.
     """
     token, direction = token.double().cpu(), direction.double().cpu()
     mean = len(token) * token.mean() * direction.mean()
     spread = (token - token.mean()).square().sum() * (direction - direction.mean()).square().sum() / (len(token) - 1)
-    return float((value - mean) / spread.sqrt())
+    return float((value - mean) / spread.sqrt()) if spread > 0 else 0.0

@@ -148,4 +148,5 @@ def fit_threshold(z: Float[np.ndarray, " row"], y: Bool[np.ndarray, " row"]) -> 
     ends = np.r_[values[1:] < values[:-1], True]  # a threshold cannot part equal values
     best = int(np.where(ends, f1s, -1).argmax())
     after = values[best + 1] if best + 1 < len(values) else values[best] - 1
-    return sign, float((values[best] + after) / 2)
+    middle = float((values[best] + after) / 2)
+    return sign, middle if middle < values[best] else float(after)  # between neighbouring floats there is none

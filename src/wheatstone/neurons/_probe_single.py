@@ -106,12 +106,17 @@ def exchanged(
 def explained(activations: Float[np.ndarray, " row"], labels: Bool[np.ndarray, " row"], *, top: int = 50) -> float:
     """Share of a neuron's strongest activations that have the concept.
 
+    Of activations that equal the weakest of these, each counts in part: none is chosen by where it is in the rows.
+
     Args:
         activations: of the neuron; times −1 for a neuron that stands for the concept by negative ones.
         labels: whether the concept is there.
         top: how many are the strongest.
     """
-    return float(labels[np.argsort(-activations, kind="stable")[:top]].mean())
+    top = min(top, len(activations))
+    last = np.sort(activations)[-top]
+    above, level = activations > last, activations == last
+    return float((labels[above].sum() + (top - above.sum()) * labels[level].mean()) / top)
 
 
 def _auroc(ranks: Float[np.ndarray, "row neuron"], y: Bool[np.ndarray, " row"]) -> Float[np.ndarray, " neuron"]:

@@ -172,6 +172,6 @@ def _looked(model: ResidualModel, prompts: tuple[str, ...], target: int) -> list
     """Of each prompt: the most likely token, the target's probability and rank, and the continuation."""
     logits = model.forward(model.tokens(prompts)).logits
     likely = logits.softmax(-1)[:, target].tolist()
-    ranks = (1 + (logits > logits[:, target : target + 1]).sum(-1)).tolist()
+    ranks = (logits >= logits[:, target : target + 1]).sum(-1).tolist()  # ties count against it, as everywhere
     said = [str(model.tokenizer.decode(tokens)) for tokens in continuations(model, prompts, _SAID)]
     return list(zip(model.decode(logits.argmax(-1).tolist()), likely, ranks, said, strict=True))
