@@ -80,10 +80,10 @@ def test_a_graph_alone_is_a_run(
     studio = TestClient(create_app(Library((run.parent,), examples=tmp_path / "none")), base_url="http://127.0.0.1")
     (summary,) = studio.get("/api/v1/runs").json()["runs"]
     assert (summary["title"], summary["edges"], summary["trouble"]) == ("ioi-graph", 3, None)
-    for part in ("", "/edges", "/verifications", "/tables/lens", "/tables/curve", "/figures/circuit.svg"):
+    for part in ("", "/edges", "/verifications", "/tables/lens", "/tables/curve", "/portable", "/figures/circuit.svg"):
         answer = studio.get(f"/api/v1/runs/{summary['id']}{part}")
         assert answer.status_code == 200, (part, answer.text)
-    assert studio.get(f"/api/v1/runs/{summary['id']}/figures/answer.svg").status_code == 400
+    assert studio.get(f"/api/v1/runs/{summary['id']}/figures/answer.svg").status_code == 422
 
     proof = cli("verify", run, "--prompts", pairs, "--json").document
     assert proof["n"] == 2
@@ -111,6 +111,13 @@ def test_a_graph_with_prompts_is_verified(cli: Cli, file: Path, pairs: Path, tin
     copied = cli("import", run / "circuit.json", "--out", second, "--json").document
     assert copied["verification"]["faithfulness"] == pytest.approx(document["verification"]["faithfulness"], abs=1e-6)
     assert Circuit.load(second / "circuit.json").ablation == "zero"
+
+    bare = json.loads((run / "circuit.json").read_text())
+    bare["edges"] = [{"from": edge["from"], "to": edge["to"]} for edge in bare["edges"]]
+    (tmp_path / "bare.json").write_text(json.dumps(bare))
+    shown = cli("import", tmp_path / "bare.json", "--out", tmp_path / "third", "--json")  # draws a curve of no scores
+    assert shown.code == 0, shown.err
+    assert shown.document["verification"]["faithfulness"] == pytest.approx(again["faithfulness"], abs=1e-6)
 
 
 @pytest.mark.usefixtures("own_home")
