@@ -45,8 +45,12 @@ def read_bounded(path: Path, largest: int = LARGEST) -> bytes:
     return data
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
     """The document in a text, or in bytes of UTF-8.
+
+    Args:
+        text: the text.
+        finite: refuse `NaN` and `Infinity`, which are not JSON but which Python writes; otherwise they become floats.
 
     Raises:
         ValueError: it is not JSON, or goes beyond a bound.
@@ -54,7 +58,7 @@ def parse_json(text: str | bytes) -> Any:
     if isinstance(text, bytes):
         text = text.decode("utf-8")
     try:
-        value = json.loads(text, parse_constant=_refused, parse_float=_finite, parse_int=_whole)
+        value = json.loads(text, parse_constant=_refused if finite else float, parse_float=_finite, parse_int=_whole)
     except RecursionError:
         raise ValueError(f"nested more than {DEEPEST} deep") from None
     _check_depth(value)

@@ -152,13 +152,15 @@ def test_what_is_no_file_of_records_is_refused(tiny: ResidualModel, tmp_path: Pa
     with pytest.raises(PromptError, match=r"a Parquet file; got .*pairs\.parquet"):
         loaded(tmp_path / "pairs.parquet", tiny)
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(RequestError, match=r"a file \(\.json, \.jsonl, \.csv, \.parquet\)"):
+    with pytest.raises(PromptError, match=r"notes\.txt, which has no record"):
         loaded(tmp_path / "notes.txt", tiny)
+    with pytest.raises(RequestError, match=r"a bundled task .* or a file of JSON"):
+        loaded(tmp_path / "missing.csv", tiny)
     (tmp_path / "empty.jsonl").write_text("")
-    with pytest.raises(PromptError, match="none of 0 subjects has a usable pair"):
+    with pytest.raises(PromptError, match=r"empty\.jsonl, which has no record"):
         loaded(tmp_path / "empty.jsonl", tiny)
     bad = jsonl(tmp_path, [{"prompt": "w1", "counterfactual": "w2"}], "bad.jsonl")
-    with pytest.raises(PromptError, match=r"has a usable pair; .*bad\.jsonl line 1: no answer"):
+    with pytest.raises(PromptError, match=r"bad\.jsonl with the columns 'prompt', 'counterfactual': no answer"):
         loaded(bad, tiny, strict=False)
     with pytest.raises(RequestError, match="'someone/something' without the package"):
         load_task("someone/something", tiny)
@@ -187,5 +189,7 @@ def test_eap_tables_of_token_ids_and_of_years(smollm2: ResidualModel, tmp_path: 
     (pair,) = (pair for pair in every(load_task(years, smollm2, known=None)) if "1745" in pair.prompt)
     assert (pair.answers, pair.distractors) == (tuple("56789"), tuple("0123"))
     path.write_text("clean,corrupted,correct_idx,incorrect_idx\nw,x,99999999,1\n")
-    with pytest.raises(PromptError, match=r"capitals\.csv line 2: a token id outside 0 to"):
+    with pytest.raises(
+        PromptError, match=r"capitals\.csv line 2: token id 99999999 is beyond .*another tokenizer's ids"
+    ):
         load_task(path, smollm2, known=None)

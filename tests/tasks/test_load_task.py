@@ -114,9 +114,10 @@ def test_lre_files_load_with_their_zero_shot_templates_first(tiny: ResidualModel
 @pytest.mark.parametrize(
     ("value", "got"),
     [
-        ("{", "JSONDecodeError"),
-        ({"name": "a"}, "Field required at kind"),
-        ([1], "Input should be"),
+        ("{", "line 1 column 2"),
+        ({"name": "a", "facts": []}, "the keys 'name', 'facts': Field required at kind"),
+        ([1], "record 1: not a record"),
+        ({"name": "a"}, "the column 'name': neither a counterfactual nor a subject"),
         (relation(TEN, templates=["none"]), "'none'"),
         (relation(TEN, templates=[]), "no template"),
         ({"name": "a", "samples": []}, "prompt_templates"),

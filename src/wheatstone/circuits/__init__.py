@@ -6,6 +6,8 @@ from wheatstone.circuits._circuit import Evaluation as Evaluation
 from wheatstone.circuits._circuit import ModelInfo as ModelInfo
 from wheatstone.circuits._experiment import ABLATIONS as ABLATIONS
 from wheatstone.circuits._experiment import Experiment as Experiment
+from wheatstone.circuits._foreign import Imported as Imported
+from wheatstone.circuits._foreign import open_foreign as open_foreign
 from wheatstone.circuits._interop import from_eap_json as from_eap_json
 from wheatstone.circuits._interop import to_eap_json as to_eap_json
 from wheatstone.circuits._interop import to_graphml as to_graphml
@@ -18,9 +20,11 @@ __all__ = [
     "Edge",
     "Evaluation",
     "Experiment",
+    "Imported",
     "ModelInfo",
     "exchanged_heads",
     "from_eap_json",
+    "open_foreign",
     "random_circuits",
     "to_eap_json",
     "to_graphml",

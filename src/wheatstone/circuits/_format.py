@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
 
@@ -195,22 +195,34 @@ class CircuitFile(_Strict):
             raise CircuitError(
                 expected="a circuit.json", got=f"{path}: {error}", do="check the path, or discover the circuit again"
             ) from error
+        return cls.of_document(data, str(path))
+
+    @classmethod
+    def of_document(cls, data: Any, where: str) -> CircuitFile:
+        """Checks a document.
+
+        Args:
+            data: the document.
+            where: what to call it in an error.
+        """
         found = data.get("format") if isinstance(data, dict) else None
         if found != FORMAT:
+            keys = f" with the keys {', '.join(map(repr, list(data)[:20]))}" if isinstance(data, dict) else ""
             raise CircuitError(
                 expected=f"a circuit of format {FORMAT}",
-                got=f"{path} of format {found!r}",
-                do="discover the circuit again with this version of wheatstone",
+                got=f"{where} of format {found!r}{keys}",
+                do="discover the circuit again with this version of wheatstone; "
+                "a circuit of another tool is read by `wheatstone import`",
             )
         try:
             return cls.model_validate(data)
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
+            at = ".".join(str(part) for part in first["loc"])
             raise CircuitError(
                 expected=f"a document of format {FORMAT}",
-                got=f"{path}: {first['msg']} at {where}",
-                do="mend the file, or discover the circuit again",
+                got=f"{where}: {first['msg']} at {at}",
+                do="correct the file, or discover the circuit again",
             ) from error
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Mapping
+from typing import Any
 from xml.etree import ElementTree
 
 from wheatstone._errors import CircuitError
@@ -72,19 +75,25 @@ def from_eap_json(text: str, model: ModelInfo, *, ablation: str = "counterfactua
     When this misleads: where only some heads of a group keep an edge, the circuit here has more than the file's, for
     the model has one key and value a group. Nodes and neurons that the file leaves out are not: only its edges count.
     """
-    graph = model.graph
-    scores: dict[tuple[int, int], float] = {}
     try:
-        document = parse_json(text)
-        config, entries = document["cfg"], document["edges"].items()
+        document = parse_json(text, finite=False)
+    except ValueError as error:
+        raise _not_eap(str(error)) from error
+    return from_eap_document(document, model, ablation=ablation, metric=metric)
+
+
+def from_eap_document(
+    document: Any, model: ModelInfo, *, ablation: str = "counterfactual", metric: str = ""
+) -> Circuit:
+    """As `from_eap_json`, of a document that is read already."""
+    graph = model.graph
+    try:
+        config = document["cfg"]
         found = (config["n_layers"], config["n_heads"], bool(config["parallel_attn_mlp"]))
-        kept = [(name.split("->"), float(info["score"])) for name, info in entries if info["in_graph"]]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CircuitError(
-            expected="JSON of EAP-IG's Graph.to_json: cfg, nodes, edges",
-            got=f"{type(error).__name__}: {error}",
-            do="write it with EAP-IG's Graph.to_json",
-        ) from error
+        kept = {name: info["score"] for name, info in document["edges"].items() if info["in_graph"]}
+    except (KeyError, TypeError, AttributeError) as error:
+        keys = f" with the keys {', '.join(map(repr, list(document)[:20]))}" if isinstance(document, dict) else ""
+        raise _not_eap(f"{type(error).__name__}: {error}{keys}") from error
     if found != (graph.layers, graph.heads, graph.parallel):
         raise CircuitError(
             expected=f"a circuit of {graph.layers} layers and {graph.heads} heads"
@@ -92,13 +101,38 @@ def from_eap_json(text: str, model: ModelInfo, *, ablation: str = "counterfactua
             got=f"{found[0]} layers, {found[1]} heads{', in parallel' if found[2] else ''}",
             do="give the model the circuit was found in",
         )
-    for ends, score in kept:
-        edge = graph.edge(ends[0], _own_name(graph, ends[-1]))
-        scores[edge] = max(scores.get(edge, 0.0), score, key=abs)
+    scores = _in_graph(kept, graph)
     ordered = sorted(scores)
     edges = tuple(Edge(graph.nodes[node], graph.channels[channel]) for channel, node in ordered)
     about = tuple(scores[edge] for edge in ordered)
     return Circuit(model, edges, ablation=ablation, metric=metric, scores=about)
+
+
+def eap_scores(document: Any, graph: Graph) -> dict[Edge, float]:
+    """Scores of all edges that EAP-IG's document lists, in a circuit or not; see `from_eap_json` for KV groups."""
+    scores = _in_graph({name: info.get("score", 0.0) for name, info in document["edges"].items()}, graph)
+    return {Edge(graph.nodes[node], graph.channels[channel]): scores[channel, node] for channel, node in sorted(scores)}
+
+
+def _in_graph(named: Mapping[str, Any], graph: Graph) -> dict[tuple[int, int], float]:
+    """Scores by position in the graph; of a KV group the largest by size."""
+    scores: dict[tuple[int, int], float] = {}
+    for name, score in named.items():
+        sender, arrow, receiver = name.partition("->")
+        if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score) or not arrow:
+            raise _not_eap(f"the edge {name[:60]!r} with the score {str(score)[:20]!r}")
+        edge = graph.edge(sender, _own_name(graph, receiver))
+        scores[edge] = max(scores.get(edge, 0.0), float(score), key=abs)
+    return scores
+
+
+def _not_eap(got: str) -> CircuitError:
+    return CircuitError(
+        expected="JSON of EAP-IG's Graph.to_json: cfg (n_layers, n_heads, parallel_attn_mlp), nodes, and edges with a "
+        "score and in_graph",
+        got=got,
+        do="write it with EAP-IG's Graph.to_json",
+    )
 
 
 def _own_name(graph: Graph, receiver: str) -> str:

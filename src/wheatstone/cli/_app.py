@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 from importlib import import_module
 from types import FrameType, ModuleType
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from wheatstone._errors import WheatstoneError
+from wheatstone._errors import ComputationError, RequestError, WheatstoneError
 from wheatstone._text import shown
 from wheatstone._version import __version__
+from wheatstone.cli._home_paths import expand_in, expanding
 from wheatstone.cli._unasked import leave_unasked
 
 _ABOUT = "Find the circuit inside a language model that recalls a fact or performs a task, and prove it."
@@ -28,12 +30,15 @@ _VERBS = {
     "edit": "_edit",
     "studio": "_studio",
     "export": "_export",
+    "import": "_import",
     "pull": "_pull",
     "compress": "_compress",
     "decompress": "_compress",
     "bits": "_compress",
 }
 """The module of each verb; its function has the verb's name."""
+_FUNCTIONS = {"import": "import_"}
+"""Functions of verbs whose names are words of Python."""
 _GROUPS = {"runs": "_runs", "models": "_models", "tasks": "_tasks", "neuron": "_neuron"}
 """Likewise of verbs that have verbs of their own, as NAME_app."""
 
@@ -49,10 +54,11 @@ def app_of(asked: str | None = None) -> typer.Typer:
     wanted = {asked} if asked in _VERBS.keys() | _GROUPS.keys() else {*_VERBS, *_GROUPS}
     for verb in _VERBS:
         if verb in wanted:
-            app.command()(getattr(_module(_VERBS[verb]), verb.replace("-", "_")))
+            function = getattr(_module(_VERBS[verb]), _FUNCTIONS.get(verb, verb.replace("-", "_")))
+            app.command(verb)(expanding(function))
     for group in _GROUPS:
         if group in wanted:
-            app.add_typer(getattr(_module(_GROUPS[group]), f"{group}_app"))
+            app.add_typer(expand_in(getattr(_module(_GROUPS[group]), f"{group}_app")))
     return app
 
 
@@ -85,18 +91,36 @@ def main() -> None:
     try:
         code = app_of(next(iter(sys.argv[1:]), None))(standalone_mode=False)
     except WheatstoneError as error:
-        print(shown(f"wheatstone: {error}"), file=sys.stderr)
-        sys.exit(error.exit_code)
+        _fail(error)
     except OSError as error:  # a file of a run that is gone, a full disk
-        print(shown(f"wheatstone: {error}"), file=sys.stderr)
-        sys.exit(1)
+        _fail(
+            ComputationError(
+                expected="files that can be read and written", got=str(error), do="check the path and the disk"
+            )
+        )
     except typer.TyperException as error:
-        if message := error.format_message():  # empty where the help was printed instead
-            print(shown(f"wheatstone: {message}"), file=sys.stderr)
-        sys.exit(2)
+        message = error.format_message()
+        if not message:  # the help was printed instead
+            sys.exit(2)
+        verb = next((word for word in sys.argv[1:] if word in _VERBS.keys() | _GROUPS.keys()), None)
+        command = f"wheatstone {verb}" if verb else "wheatstone"
+        _fail(
+            RequestError(expected=f"words that `{command}` knows", got=message, do=f"see `{command} --help`"),
+        )
     if code == 130:  # what typer makes of Ctrl-C
         print("wheatstone: interrupted; nothing unfinished was left behind", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(error: WheatstoneError) -> NoReturn:
+    """Ends with an error's exit code, after the error in one line: for people, or with `--json` as an object."""
+    if "--json" in sys.argv[1:]:
+        parts = {"expected": error.expected, "got": error.got, "do": error.do}
+        line = json.dumps({"format": "wheatstone.error/1", "kind": type(error).__name__, **parts}, ensure_ascii=False)
+    else:
+        line = shown(f"wheatstone: {error}")
+    print(line, file=sys.stderr)
+    sys.exit(error.exit_code)
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:

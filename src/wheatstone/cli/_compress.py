@@ -132,7 +132,7 @@ def bits(
     if counterfactual is not None and ablate is None:
         raise RequestError(expected="--ablate RUN with --counterfactual", got="none", do="name a run")
     output = Output(as_json)
-    path = Path(source)
+    path = Path(source).expanduser()
     is_file = len(os.fsencode(source)) < 4096 and path.is_file()
     data = path.read_bytes() if is_file else os.fsencode(source)
     name = path.name if is_file else source

@@ -47,9 +47,9 @@ def explain(
     the run's folder `explain`.
     """
     started = time.perf_counter()
-    from wheatstone.runs import read_manifest
+    from wheatstone.runs import CIRCUITS, read_manifest
 
-    read_manifest(run, "discover")
+    read_manifest(run, *CIRCUITS)
     output = Output(as_json)
     with output.progress() as report:
         report("starting", 0, None)

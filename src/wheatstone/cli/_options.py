@@ -42,7 +42,10 @@ DistractorOption = Annotated[
 ]
 PromptsOption = Annotated[
     Path | None,
-    typer.Option("--prompts", help="Instead: a JSON Lines file of {prompt, counterfactual, answers, distractors}."),
+    typer.Option(
+        "--prompts",
+        help="Instead: a file of pairs (JSON, JSON Lines, a table or Parquet): prompt, counterfactual, answers.",
+    ),
 ]
 TaskOption = Annotated[
     str | None,
@@ -50,7 +53,10 @@ TaskOption = Annotated[
 ]
 TemplateOption = Annotated[
     str | None,
-    typer.Option("--template", help="Of a relation: which of its templates, from 0, or a text with {subject}."),
+    typer.Option(
+        "--template",
+        help="Of facts: which of a relation's templates, from 0, or a text with {subject}, {} or [X] … [Y].",
+    ),
 ]
 KnownOption = Annotated[
     int,

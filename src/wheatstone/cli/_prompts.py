@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheatstone._errors import PromptError, RequestError
-from wheatstone._text import lines_of
 from wheatstone.cli._options import template_of
 from wheatstone.cli._output import Output
 
@@ -54,7 +53,7 @@ def pairs_of(
     distractors: list[str] | None,
     file: Path | None,
 ) -> list[PromptPair]:
-    """The prompt pairs of the options `--prompt … --distractor`, or of a JSON Lines file of records.
+    """The prompt pairs of the options `--prompt … --distractor`, or of a file of records.
 
     None where a task was named instead.
 
@@ -74,7 +73,9 @@ def pairs_of(
                 got="both",
                 do="leave one of them out",
             )
-        return _read(file)
+        from wheatstone.tasks import read_pairs
+
+        return read_pairs(file)
     if not all(given):
         names = ("--prompt", "--counterfactual", "--answer")
         missing = [name for name, value in zip(names, given, strict=True) if not value]
@@ -134,33 +135,3 @@ def on_test(run: DiscoveryRun, task: Task, output: Output, report: Reporter) -> 
     except PromptError as error:  # the circuit that was found is not to be lost for it
         output.print(f"not scored on the test split: {error}", markup=False)
         return []
-
-
-def _read(file: Path) -> list[PromptPair]:
-    from pydantic import ValidationError
-
-    from wheatstone.tasks import PromptPair
-
-    try:
-        lines = lines_of(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise PromptError(
-            expected="a JSON Lines file in UTF-8", got=f"{file}: {error}", do="check the path and the encoding"
-        ) from error
-    pairs: list[PromptPair] = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                pairs.append(PromptPair.model_validate_json(line))
-            except ValidationError as error:
-                first = error.errors()[0]
-                raise PromptError(
-                    expected="records {prompt, counterfactual, answers, distractors}",
-                    got=f"{file} line {number}: {first['msg']} {'.'.join(map(str, first['loc']))}".rstrip(),
-                    do="mend the line",
-                ) from error
-    if not pairs:
-        raise PromptError(
-            expected="at least one record", got=f"{file}, which has none", do="write a prompt pair a line"
-        )
-    return pairs

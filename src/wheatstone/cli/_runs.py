@@ -76,7 +76,7 @@ def _below_here() -> str:
 def show(run: RunArgument, as_json: JsonOption = False) -> None:
     """Show how a run was made and what it found; of unfinished work, how far it is and how to go on."""
     from wheatstone.models import shown_name
-    from wheatstone.runs import command_of, read_json, read_manifest, sound, work_begun
+    from wheatstone.runs import CIRCUITS, command_of, read_json, read_manifest, sound, work_begun
 
     output = Output(as_json)
     if not (run / "manifest.json").is_file() and (begun := work_begun(run)):
@@ -84,7 +84,7 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
         return
     manifest = read_manifest(run)
     with sound(run):
-        evaluation = read_json(run, "circuit.json").get("evaluation") if manifest["verb"] == "discover" else None
+        evaluation = read_json(run, "circuit.json").get("evaluation") if manifest["verb"] in CIRCUITS else None
         if manifest["verb"] == "sweep":
             found = read_json(run, "sweep.json")
             evaluation = {

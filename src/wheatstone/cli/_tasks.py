@@ -19,8 +19,8 @@ tasks_app = typer.Typer(name="tasks", invoke_without_command=True)
 def tasks(context: typer.Context, as_json: JsonOption = False) -> None:
     """List the bundled tasks with their sizes.
 
-    Besides these, --task takes a file: JSON of a relation (ours or LRE's), or JSON Lines, CSV or Parquet of pairs or
-    facts. icl-K/RELATION gives K demonstrations.
+    Besides these, --task takes a file: JSON of a relation (ours or LRE's), or pairs or facts as JSON, JSON Lines, a
+    table (commas, semicolons or tabs) or Parquet. icl-K/RELATION gives K demonstrations.
     """
     if context.invoked_subcommand is not None:
         return

@@ -55,15 +55,21 @@ def verify(
     The run of a task is scored on the task's test split. Otherwise, without prompts, a circuit is scored on those it
     was found on. The result is printed and added to the run.
     """
-    from wheatstone.runs import read_manifest
+    from wheatstone.runs import CIRCUITS, read_manifest
 
-    manifest = read_manifest(run, "discover")
+    manifest = read_manifest(run, *CIRCUITS)
     given = any((prompt, counterfactual, answer, distractor, prompts))
     if given and (task or split):
         raise RequestError(expected="either prompts or a task's split", got="both", do="leave one of them out")
     others = pairs_of(None, prompt, counterfactual, answer, distractor, prompts) if given else None
     if not given and not task and (split or (run / "task.json").is_file()):
         others = task_split(run, split or "test")
+    if not given and not task and others is None and not manifest["prompts"]:
+        raise RequestError(
+            expected="prompts to score the circuit on",
+            got=f"{run}, a circuit that was imported without any",
+            do="give --prompt, --counterfactual and --answer, or --prompts or --task",
+        )
     output = Output(as_json)
     with output.progress() as report:
         report("starting", 0, None)

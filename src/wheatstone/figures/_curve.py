@@ -26,9 +26,10 @@ def chart(run: RunData) -> alt.LayerChart:
     ranked = sorted((row for row in run.curve if row["kind"] == "ranking"), key=lambda row: row["size"])
     without = sorted((row for row in run.curve if row["kind"] == "complement"), key=lambda row: row["size"])
     random = _spread([row for row in run.curve if row["kind"] == "random"])
-    size, target = len(run.edges), float(run.manifest["settings"]["faithfulness"])
+    # A circuit that was imported was not searched for at any target.
+    size, target = len(run.edges), run.manifest["settings"].get("faithfulness")
     sizes = [size, *(row["size"] for row in run.curve)]
-    values = [run.faithfulness, target, 0.0, 1.0, *(row["faithfulness"] for row in run.curve)]
+    values = [run.faithfulness, target or 0.0, 0.0, 1.0, *(row["faithfulness"] for row in run.curve)]
     x = alt.X(
         "size:Q",
         scale=alt.Scale(type="log", domain=[max(1, min(sizes)), max(sizes)]),
@@ -60,10 +61,11 @@ def chart(run: RunData) -> alt.LayerChart:
     middles = base.mark_point(filled=True, size=26, opacity=1).encode(x, y, key, tooltip=tooltip)
     found: list[Row] = [{"size": size, "faithfulness": run.faithfulness, "target": target}]
     at = of_rows(found)
-    goal = at.mark_rule(strokeDash=[5, 4], color=INK).encode(goal_at)
-    goal_label = at.mark_text(align="right", dy=-7, color=INK, text=f"target {percent(target)}").encode(
-        goal_at, x=alt.value(_WIDTH)
-    )
+    goal: list[alt.Chart] = []
+    if target is not None:
+        label_of_goal = at.mark_text(align="right", dy=-7, color=INK, text=f"target {percent(float(target))}")
+        goal.append(at.mark_rule(strokeDash=[5, 4], color=INK).encode(goal_at))
+        goal.append(label_of_goal.encode(goal_at, x=alt.value(_WIDTH)))
     star = at.mark_point(shape="diamond", filled=True, size=190, fill=INK, stroke="white", opacity=1).encode(x, y)
     # Up and to the left of the circuit the picture is free: the curve rises to the right.
     room = size > max(sizes) ** 0.4
@@ -76,15 +78,16 @@ def chart(run: RunData) -> alt.LayerChart:
         color=INK,
         text=f"this circuit: {count(size, 'edge')}, {percent(run.faithfulness)}",
     ).encode(x, y)
-    picture = alt.layer(band, middle, middles, rest, goal, goal_label, line, dots, star, label)
+    picture = alt.layer(band, middle, middles, rest, *goal, line, dots, star, label)
     draws = max((row["draws"] for row in random), default=0)
     subtitle = [
         f"Faithfulness: 100% = the whole model's {comparison(run)}; 0% = the model with every edge ablated.",
         "Blue: the first edges of the ranking alone. Orange: the model with these ablated instead.",
         f"Grey: as many edges drawn at random ({draws} draws a size; band: lowest to highest).",
-        f"The diamond is the circuit after the exact search ({sample(run)}).",
+        f"The diamond is the {'circuit after the exact search' if goal else 'imported circuit'} ({sample(run)}).",
     ]
-    title = f"{count(size, 'edge')} of {run.total_edges:,} are enough for {percent(run.faithfulness)} faithfulness"
+    enough = "are enough for" if goal else "reach"
+    title = f"{count(size, 'edge')} of {run.total_edges:,} {enough} {percent(run.faithfulness)} faithfulness"
     return finished(picture.properties(width=_WIDTH, height=_HEIGHT), title, subtitle, describe(run))
 
 

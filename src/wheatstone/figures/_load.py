@@ -125,7 +125,10 @@ class RunData:
                 got=f"{manifest.get('format')!r} in {folder / 'manifest.json'}",
                 do="make the run again with this version",
             )
-        return cls(folder, manifest, _json(folder, "circuit.json"), _json(folder, "verification.json"))
+        # A circuit that was imported without prompts was never run.
+        unproven = manifest.get("verb") == "import" and not (folder / "verification.json").exists()
+        verification = {} if unproven else _json(folder, "verification.json")
+        return cls(folder, manifest, _json(folder, "circuit.json"), verification)
 
     @classmethod
     def of(cls, circuit: Mapping[str, Any]) -> RunData:

@@ -38,12 +38,31 @@ def render_figure(run: Path, name: str, out: Path) -> None:
     if name not in FIGURES:
         raise RequestError(expected=f"a figure out of {', '.join(FIGURES)}", got=repr(name), do="choose one of these")
     with sound(run):
-        render(FIGURES[name](RunData.load(run)), out)
+        render(_chart(RunData.load(run), name), out)
 
 
 def figure_svg(run: RunData, name: str) -> str:
-    """One picture as SVG."""
-    return Picture.of(FIGURES[name](run)).svg
+    """One picture as SVG.
+
+    Raises:
+        RequestError: the run has no prompts, which all pictures but the circuit's own show.
+    """
+    return Picture.of(_chart(run, name)).svg
+
+
+def _chart(run: RunData, name: str) -> Any:
+    if name != "circuit":
+        _require_prompts(run, f"the figure {name}")
+    return FIGURES[name](run)
+
+
+def _require_prompts(run: RunData, what: str) -> None:
+    if not run.manifest["prompts"]:
+        raise RequestError(
+            expected=f"a run with prompts, for {what}",
+            got=f"{run.path}, a circuit that was imported without any",
+            do="import it again with --prompts or --task",
+        )
 
 
 def report_html(run: Path) -> str:
@@ -54,11 +73,14 @@ def report_html(run: Path) -> str:
     """
     with sound(run):
         data = RunData.load(run)
+        _require_prompts(data, "a report")
         return compose(data, {name: Picture.of(draw(data)) for name, draw in FIGURES.items()})
 
 
 def render_all(run: Path, report: Reporter = silent) -> list[Path]:
     """Writes `figures/NAME.svg` and `figures/NAME.png` of every picture, and `report.html`, into a run folder.
+
+    Of a circuit that was imported without prompts there is one picture, its own, and no report.
 
     Returns:
         The files written.
@@ -69,6 +91,8 @@ def render_all(run: Path, report: Reporter = silent) -> list[Path]:
     data = RunData.load(run)
     pictures: dict[str, Picture] = {}
     written: list[Path] = []
+    if not data.manifest["prompts"]:
+        return Picture.of(FIGURES["circuit"](data)).save(run / "figures", "circuit")
     for done, (name, draw) in enumerate(FIGURES.items()):
         report("drawing", done, len(FIGURES) + 1)
         picture = pictures[name] = Picture.of(draw(data))

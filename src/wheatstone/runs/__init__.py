@@ -8,6 +8,7 @@ from wheatstone.runs._catalogue import catalogue_add as catalogue_add
 from wheatstone.runs._catalogue import catalogue_entries as catalogue_entries
 from wheatstone.runs._catalogue import catalogue_remove as catalogue_remove
 from wheatstone.runs._catalogue import catalogue_size as catalogue_size
+from wheatstone.runs._folder import CIRCUITS as CIRCUITS
 from wheatstone.runs._folder import add_file as add_file
 from wheatstone.runs._folder import add_text as add_text
 from wheatstone.runs._folder import check_free as check_free
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from wheatstone.runs._edit import run_edit as run_edit
     from wheatstone.runs._explain import ExplainSettings as ExplainSettings
     from wheatstone.runs._explain import explain_run as explain_run
+    from wheatstone.runs._import import ImportedRun as ImportedRun
+    from wheatstone.runs._import import run_import as run_import
     from wheatstone.runs._neuron_page import experiment_of as experiment_of
     from wheatstone.runs._neuron_page import neuron_facts as neuron_facts
     from wheatstone.runs._neurons import ConfirmedRow as ConfirmedRow
@@ -111,6 +114,8 @@ __getattr__ = door(
         "explain_run": "wheatstone.runs._explain",
         "export_run": "wheatstone.runs._archive",
         "import_run": "wheatstone.runs._archive",
+        "ImportedRun": "wheatstone.runs._import",
+        "run_import": "wheatstone.runs._import",
         "neuron_probes": "wheatstone.runs._probes",
         "open_scan": "wheatstone.runs._scan",
         "open_study": "wheatstone.runs._study",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from wheatstone._errors import RunError
 from wheatstone._home import home
-from wheatstone.runs._folder import read_json, read_manifest
+from wheatstone.runs._folder import CIRCUITS, read_json, read_manifest
 from wheatstone.runs._sound import sound
 
 _SCHEMA = """
@@ -95,8 +95,10 @@ def entry_of(run: Path) -> CatalogueEntry:
     manifest = read_manifest(run)
     with sound(run):
         # A study has a circuit for every relation, a screen of neurons has none.
-        evaluation = read_json(run, "circuit.json").get("evaluation") or {} if manifest["verb"] == "discover" else {}
-        edges, faithfulness = evaluation.get("edges"), evaluation.get("faithfulness")
+        circuit = read_json(run, "circuit.json") if manifest["verb"] in CIRCUITS else {}
+        evaluation = circuit.get("evaluation") or {}
+        edges = evaluation.get("edges", len(circuit["edges"]) if circuit else None)
+        faithfulness = evaluation.get("faithfulness")
         return CatalogueEntry(
             path=str(run),
             verb=manifest["verb"],

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wheatstone._progress import Reporter, silent
-from wheatstone.circuits import Experiment
+from wheatstone.circuits import Circuit, Experiment
 from wheatstone.discovery import Discovery, DiscoverySettings, EdgeScores, Stability, discover_in
 from wheatstone.lenses import AttentionRow, LensRow, answer_by_layer, head_attention
 from wheatstone.models import ResidualModel
@@ -53,13 +53,13 @@ class DiscoveryRun:
         _write_rows(folder / "curve.parquet", [asdict(point) for point in self.discovery.curve])
         _write_rows(folder / "trace.parquet", [asdict(step) for step in self.discovery.trace])
         _write_rows(folder / "lens.parquet", [row._asdict() for row in self.lens])
-        columns = {name: pa.array([], kind) for name, kind in _ATTENTION.items()}
+        columns = {name: pa.array([], kind) for name, kind in ATTENTION.items()}
         rows = [row._asdict() for row in self.attention]
-        table = pa.Table.from_pylist(rows, pa.schema(list(_ATTENTION.items()))) if rows else pa.table(columns)
+        table = pa.Table.from_pylist(rows, pa.schema(list(ATTENTION.items()))) if rows else pa.table(columns)
         pq.write_table(table, folder / "attention.parquet")
 
 
-_ATTENTION = {
+ATTENTION = {
     "prompt": pa.int64(),
     "head": pa.string(),
     "query": pa.int64(),
@@ -104,7 +104,7 @@ def run_discovery(
         )
     verified = time.perf_counter()
     lens = answer_by_layer(experiment, keep)
-    attention = head_attention(experiment, _strongest_heads(found))
+    attention = head_attention(experiment, strongest_heads(found.circuit))
     read = time.perf_counter()
     seconds = found.seconds | {"verify": verified - started, "read": read - verified}
     return DiscoveryRun(
@@ -112,11 +112,10 @@ def run_discovery(
     )
 
 
-def _strongest_heads(found: Discovery) -> list[str]:
-    """Heads of the circuit by the summed |effect| (|score| where effects were not measured) of their edges."""
+def strongest_heads(circuit: Circuit) -> list[str]:
+    """Heads of a circuit by the summed |effect| (|score| where effects were not measured) of their edges."""
     weight: dict[str, float] = {}
-    circuit = found.circuit
-    for edge, effect in zip(circuit.edges, circuit.effects or circuit.scores or (), strict=True):
+    for edge, effect in zip(circuit.edges, circuit.effects or circuit.scores or (0.0,) * len(circuit), strict=True):
         head = edge.sender.partition("@")[0]  # wherever in the prompt it is read
         if ".h" in head:
             weight[head] = weight.get(head, 0.0) + abs(effect)

@@ -21,7 +21,7 @@ from wheatstone._version import __version__
 from wheatstone.circuits import Circuit, Experiment
 from wheatstone.lenses import Material, Section, sections_named
 from wheatstone.models import ResidualModel, load_model
-from wheatstone.runs._folder import read_json, read_manifest, write_json
+from wheatstone.runs._folder import CIRCUITS, read_json, read_manifest, write_json
 from wheatstone.runs._sound import sound
 from wheatstone.runs._tables import write_table
 from wheatstone.runs._weights import same_weights
@@ -113,7 +113,7 @@ def material_of(
     report: Reporter = silent,
 ) -> Material:
     """The model, prompts and circuit of a run, as sections read them; arguments and errors as `explain_run`'s."""
-    manifest = read_manifest(run, "discover")
+    manifest = read_manifest(run, *CIRCUITS)
     circuit = Circuit.load(run / "circuit.json")
     with sound(run):
         task: dict[str, Any] = read_json(run, "task.json") if (run / "task.json").is_file() else {}
@@ -143,6 +143,12 @@ def _pairs(run: Path, circuit: Circuit, task: dict[str, Any], split: str | None)
                 expected="a run of a task, which has splits",
                 got=f"{run}, a run of given prompts",
                 do="leave --split out",
+            )
+        if not circuit.examples:
+            raise RequestError(
+                expected="a run with prompts, which the sections read",
+                got=f"{run}, a circuit that was imported without any",
+                do="import it again with --prompts or --task",
             )
         return circuit.examples, "the prompts it was found on"
     wanted = SPLITS if split in (None, ALL) else (split,)

@@ -19,6 +19,8 @@ from wheatstone.runs._sound import check_manifest
 
 FORMAT = "wheatstone.run/1"
 _HASHES = "files.json"
+CIRCUITS = ("discover", "import")
+"""Verbs whose runs hold one circuit."""
 
 
 def check_free(out: Path, *, force: bool) -> None:

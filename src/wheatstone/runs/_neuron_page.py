@@ -25,7 +25,7 @@ from wheatstone.neurons import (
     neurons_of_token,
     observe,
 )
-from wheatstone.runs._folder import read_manifest
+from wheatstone.runs._folder import CIRCUITS, read_manifest
 from wheatstone.runs._neuron_corpus import corpus_facts
 from wheatstone.runs._neurons import dose_rows
 from wheatstone.runs._probes import neuron_probes
@@ -115,8 +115,14 @@ def experiment_of(run: Path, model: ResidualModel) -> Experiment:
         ModelError: the run was made with other weights.
         RunError: there is no run, or one without prompts.
     """
-    manifest = read_manifest(run, "neuron", "discover")
+    manifest = read_manifest(run, "neuron", *CIRCUITS)
     _check_weights(run, manifest, model)
+    if not manifest["prompts"]:
+        raise RunError(
+            expected="a run with prompts",
+            got=f"{run}, a circuit that was imported without any",
+            do="give another run, or import it again with --prompts or --task",
+        )
     pairs = [
         PromptPair.model_validate({name: pair[name] for name in PromptPair.model_fields if name in pair})
         for pair in manifest["prompts"]

@@ -70,7 +70,9 @@ def verifications(run: Path) -> list[schema.VerificationResult]:
     """
     held_out = read_json(run, "held_out.json") if (run / "held_out.json").is_file() else []
     with sound(run):
-        return _VERIFICATIONS.validate_python([read_json(run, "verification.json"), *held_out])
+        # A circuit that was imported without prompts has none of its own.
+        own = [read_json(run, "verification.json")] if (run / "verification.json").is_file() else []
+        return _VERIFICATIONS.validate_python([*own, *held_out])
 
 
 def _tables(run: Path, explained: dict[str, dict[str, Any]]) -> Iterator[schema.TableInfo]:

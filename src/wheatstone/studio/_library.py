@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wheatstone._errors import RunError
-from wheatstone.runs import catalogue_entries, read_json, read_manifest
+from wheatstone.runs import CIRCUITS, catalogue_entries, read_json, read_manifest
 from wheatstone.studio._schema import RunList, RunSummary
 
 EXAMPLES = Path(__file__).with_name("examples")
@@ -50,7 +50,7 @@ class Library:
         except RunError as error:  # the examples and the folders are still there to be seen
             entries, problems = [], [str(error)]
         for entry in entries:
-            if entry.verb == "discover":
+            if entry.verb in CIRCUITS:
                 trouble = None if entry.exists else "the folder is gone"
                 found[entry.path] = RunSummary(
                     id=identity(entry.path),
@@ -128,15 +128,16 @@ def _summary(path: Path, id: str, *, example: bool) -> RunSummary | None:
     common: dict[str, Any] = {"id": id, "path": str(path), "example": example}
     try:
         manifest = read_manifest(path)
-        if manifest["verb"] != "discover":
+        if manifest["verb"] not in CIRCUITS:
             return None
-        evaluation = read_json(path, "circuit.json").get("evaluation") or {}
+        circuit = read_json(path, "circuit.json")
+        evaluation = circuit.get("evaluation") or {}
         return RunSummary(
             **common,
             title=title_of(manifest),
             model=manifest["model"]["id"],
             created=manifest["created"],
-            edges=evaluation.get("edges"),
+            edges=evaluation.get("edges", len(circuit["edges"])),
             faithfulness=evaluation.get("faithfulness"),
         )
     except (RunError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:

@@ -18,6 +18,7 @@ from wheatstone.tasks._pair import PromptPair as PromptPair
 from wheatstone.tasks._problems import Problem as Problem
 from wheatstone.tasks._ranks import answer_ranks as answer_ranks
 from wheatstone.tasks._ranks import hits as hits
+from wheatstone.tasks._records import read_pairs as read_pairs
 from wheatstone.tasks._relation import Relation as Relation
 from wheatstone.tasks._relation import bundled_relation as bundled_relation
 from wheatstone.tasks._relation import bundled_relations as bundled_relations
@@ -55,5 +56,6 @@ __all__ = [
     "length_batches",
     "load_task",
     "metric_named",
+    "read_pairs",
     "token_span",
 ]

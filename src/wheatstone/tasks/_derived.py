@@ -18,7 +18,7 @@ from wheatstone.tasks._split import plain
 
 SHOTS = 5
 """Demonstrations of `icl/RELATION`; `icl-2/RELATION` has two."""
-_QUESTION = "Q: {subject}\nA:"
+QUESTION = "Q: {subject}\nA:"
 PHRASES: Mapping[str, str] = MappingProxyType(
     {
         "city_country": "the country where the city of {subject} is located",
@@ -65,8 +65,8 @@ class Demonstrated:
 
 def demonstrated(relation: Relation, name: str, shots: int, problems: list[Problem]) -> Demonstrated:
     """A relation as questions after `shots` answered ones."""
-    facts = relation.asked(_QUESTION, problems)
-    about = _about(relation, name, f"{relation.description} After {shots} demonstrations.", (_QUESTION,), len(facts))
+    facts = relation.asked(QUESTION, problems)
+    about = _about(relation, name, f"{relation.description} After {shots} demonstrations.", (QUESTION,), len(facts))
     return Demonstrated(about, tuple(facts), shots)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 
@@ -11,6 +12,7 @@ from wheatstone.models import ResidualModel
 from wheatstone.tasks._counterfactuals import Fact, with_counterfactuals
 from wheatstone.tasks._problems import Problem
 from wheatstone.tasks._source import About, Draft
+from wheatstone.tasks._templates import with_subject
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,9 @@ def template_of(templates: tuple[str, ...], template: int | str, name: str) -> s
     Raises:
         RequestError: there is none.
     """
-    if isinstance(template, str) and template.count("{subject}") == 1:
-        return template
+    if isinstance(template, str):
+        with suppress(ValueError):
+            return with_subject(template)
     if isinstance(template, str) or not 0 <= template < len(templates):
         raise RequestError(
             expected=f"a template of {name}, 0 to {len(templates) - 1}, or a text with {{subject}} once",

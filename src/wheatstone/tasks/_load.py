@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 from wheatstone._errors import RequestError
+from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.models import ResidualModel
 from wheatstone.tasks._bundled import bundled_task, facts_of
 from wheatstone.tasks._known import KNOWN_RANK
 from wheatstone.tasks._problems import Problem
-from wheatstone.tasks._records import records
-from wheatstone.tasks._relation import read_relation
-from wheatstone.tasks._rows import ENDINGS, hub_rows, read_rows, sampled
+from wheatstone.tasks._records import no_record, records
+from wheatstone.tasks._relation import is_relation, relation_of
+from wheatstone.tasks._rows import FORMATS, content_of, hub_rows, read_rows, sampled
 from wheatstone.tasks._source import Source
 from wheatstone.tasks._task import Task, make_task
+from wheatstone.tasks._templates import with_subject
 
 
 def load_task(
-    source: str | Path,
+    source: StrPath,
     model: ResidualModel,
     *,
     seed: int = 0,
@@ -35,16 +38,18 @@ def load_task(
     same split, of the same token length, with another answer.
 
     Args:
-        source: a bundled name (`facts/country_capital`, `ioi`; see `bundled_tasks`); a file: JSON of a relation, ours
-            or LRE's, or pairs or facts as JSON Lines, CSV (also EAP's) or Parquet, see `tasks._records`; or the id of
-            a Hugging Face dataset, where the package `datasets` is installed.
+        source: a bundled name (`facts/country_capital`, `ioi`; see `bundled_tasks`); a file, whose content says what it
+            is: a relation, ours or LRE's, in JSON, or pairs or facts as JSON, JSON Lines, a table with commas,
+            semicolons or tabs, or Parquet, under the names of columns in `tasks._fields`; or the id of a Hugging Face
+            dataset, where the package `datasets` is installed. `~` is expanded.
         model: whose tokenizer aligns the pairs, and whose knowledge is asked.
         seed: of splits, counterfactuals and whatever is generated.
         known: keep pairs with an answer among this many top tokens and above every distractor; None keeps all.
-        template: of a relation: which of its templates, from 0, or one of your own with `{subject}`.
+        template: of a relation: which of its templates, from 0, or one of your own with `{subject}`; `{}` and
+            `[X] … [Y]` are understood too.
         size: most pairs, all splits together; None for all there are (100 of what is generated).
         strict: refuse, with a list, where a record cannot be used; otherwise leave it out and list it in `skipped`.
-        report: told how far it is.
+        report: progress callback.
 
     Raises:
         RequestError: no such task or template.
@@ -61,23 +66,39 @@ def load_task(
 
 
 def _source(
-    source: str | Path, model: ResidualModel, template: int | str, problems: list[Problem], seed: int
+    source: StrPath, model: ResidualModel, template: int | str, problems: list[Problem], seed: int
 ) -> tuple[Source, list[str]]:
-    path, name = Path(source), str(source)
-    found = None if isinstance(source, Path) else bundled_task(name, template, problems)
+    name, notes = os.fspath(source), list[str]()
+    path = Path(name).expanduser()
+    found = bundled_task(name, template, problems) if isinstance(source, str) else None
     if found is not None:
-        return found, []
-    if path.is_file() and path.suffix == ".json":
-        return facts_of(read_relation(path), name, template, problems), []
-    if path.is_file() and path.suffix in ENDINGS:
-        rows, total = read_rows(path, problems, seed=seed)
-    elif not path.exists() and re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        return found, notes
+    if path.exists():
+        content = content_of(path)
+        if is_relation(content.document):
+            return facts_of(relation_of(content.document, path), name, template, problems), notes
+        rows, total = read_rows(content, problems, seed=seed)
+        if not rows:
+            raise no_record(path, problems)
+    elif re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         rows, total = sampled(hub_rows(name), seed)
     else:
         raise RequestError(
-            expected=f"a bundled task (facts/country_capital, ioi, …) or a file (.json, {', '.join(ENDINGS)})",
-            got=repr(name),
-            do="list the bundled ones with `wheatstone tasks`",
+            expected=f"a bundled task (facts/country_capital, ioi, …) or a file of {FORMATS}",
+            got=f"{name!r}, which is neither",
+            do="list the bundled ones with `wheatstone tasks`, or check the path",
         )
-    notes = [f"an even sample of {len(rows):,} of {total:,} records"] if len(rows) < total else []
-    return records(model, name, rows, template, problems), notes
+    if len(rows) < total:
+        notes.append(f"an even sample of {len(rows):,} of {total:,} records")
+    if isinstance(template, str):
+        template = _with_subject(template)
+    return records(model, name, rows, template, problems, notes), notes
+
+
+def _with_subject(template: str) -> str:
+    try:
+        return with_subject(template)
+    except ValueError as error:
+        raise RequestError(
+            expected="a template with {subject} once", got=repr(template), do=str(error).rpartition("; ")[2]
+        ) from error

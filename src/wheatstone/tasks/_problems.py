@@ -16,7 +16,7 @@ class Problem:
 
     Args:
         where: file and line, or the prompt of a record that no file holds.
-        what: the matter, in words.
+        what: what is wrong, and what to do.
     """
 
     where: str
@@ -43,5 +43,5 @@ def refuse(problems: Sequence[Problem], name: str) -> None:
     raise PromptError(
         expected=f"records of {name} that can all be used",
         got=f"{len(problems):,} that cannot: {listed(problems)}",
-        do="mend them, or leave them out (strict=False, --skip-bad)",
+        do="correct them, or leave them out (strict=False, --skip-bad)",
     )

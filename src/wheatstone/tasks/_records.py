@@ -1,38 +1,32 @@
-"""Rows as tasks: prompt pairs, EAP's pairs with token ids, or facts whose counterfactuals are still to be made."""
+"""Rows as tasks: prompt pairs, pairs with token ids, or facts whose counterfactuals are still to be made."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any
+from unicodedata import east_asian_width
 
 from pydantic import ValidationError
 
+from wheatstone._errors import PromptError
 from wheatstone._json import parse_json
+from wheatstone._path import StrPath
 from wheatstone.models import ResidualModel
+from wheatstone.tasks import _fields as fields
 from wheatstone.tasks._counterfactuals import Fact
+from wheatstone.tasks._derived import QUESTION, SHOTS, Demonstrated
 from wheatstone.tasks._facts import Facts
+from wheatstone.tasks._ids import Ids
 from wheatstone.tasks._pair import PromptPair
-from wheatstone.tasks._problems import Problem
+from wheatstone.tasks._problems import Problem, listed, refuse
 from wheatstone.tasks._relation import spaced
-from wheatstone.tasks._rows import Row
+from wheatstone.tasks._rows import Row, content_of, read_rows
 from wheatstone.tasks._source import About, Draft
 from wheatstone.tasks._split import SPLITS, plain
-from wheatstone.tasks.generators import year_answers
-
-_PROMPT = ("prompt", "clean")
-_COUNTERFACTUAL = ("counterfactual", "corrupted")
-_ANSWERS = ("answers", "answer", "object", "target")
-_DISTRACTORS = ("distractors", "distractor")
-_ANSWER_IDS = ("correct_idx", "answers_idx", "country_idx", "clean_answer_idx", "target_idx")
-_DISTRACTOR_IDS = (
-    "incorrect_idx",
-    "corrupted_answers_idx",
-    "corrupted_country_idx",
-    "corrupted_answer_idx",
-    "foil_idx",
-)
+from wheatstone.tasks._templates import with_subject
 
 
 @dataclass(frozen=True)
@@ -60,16 +54,54 @@ class Pairs:
         return [draft for key, draft in self.drafts_by_key if key in subjects]
 
 
+def read_pairs(path: StrPath) -> list[PromptPair]:
+    """Prompt pairs of a file, in its order, with their answers as texts.
+
+    Args:
+        path: of a file in a format that `load_task` reads.
+
+    Raises:
+        PromptError: the file cannot be read, or a record is not a pair.
+    """
+    path = Path(path)
+    problems = list[Problem]()
+    rows, _ = read_rows(content_of(path), problems)
+    rows = [Row(row.where, fields.flat(row.fields)) for row in rows]
+    fields.check_columns(str(path), rows)
+    pairs: list[PromptPair] = []
+    for row in rows:
+        try:
+            pairs.append(_pair(None, row))
+        except ValueError as error:
+            problems.append(Problem(row.where, _words(error)))
+    if not pairs:
+        raise no_record(path, problems)
+    refuse(problems, str(path))
+    return pairs
+
+
+def no_record(path: Path, problems: Sequence[Problem]) -> PromptError:
+    """Says of a file that it has no record that can be used."""
+    return PromptError(
+        expected=f"at least one record ({fields.UNDERSTOOD})",
+        got=f"{path}, which has no record" + (f" that can be used: {listed(problems)}" if problems else ""),
+        do="write one as docs/tasks.md shows",
+    )
+
+
 def records(
-    model: ResidualModel, name: str, rows: Sequence[Row], template: int | str, problems: list[Problem]
-) -> Pairs | Facts:
+    model: ResidualModel,
+    name: str,
+    rows: Sequence[Row],
+    template: int | str,
+    problems: list[Problem],
+    notes: list[str],
+) -> Pairs | Facts | Demonstrated:
     """Pairs where the rows have counterfactuals, else facts.
 
-    Columns of pairs: `prompt` or `clean`; `counterfactual` or `corrupted`; `answers` or `answer`; `distractors` or
-    `distractor`; optional `spans`, `subject`, `split`. EAP's files have token ids instead of texts (`correct_idx` and
-    `incorrect_idx`, `country_idx` and `corrupted_country_idx`, …); a `correct_idx` alone, below 100, is a
-    greater-than file's year. Columns of facts: `subject`, `answers` (or `answer`, `object`), and `prompt` with the
-    subject in it, unless a template is given.
+    The names of columns are in `tasks._fields`. A `label` or a lone `correct_idx` below 100 after a prompt that ends
+    in digits is a greater-than file's year. Facts need a prompt with the subject in it, or a template; those of
+    `input` and `output` alone are asked after demonstrations, as the function vectors' data set is.
 
     Args:
         model: whose tokens ids are.
@@ -77,22 +109,30 @@ def records(
         rows: as read.
         template: a text with `{subject}` for facts without a prompt.
         problems: rows that cannot be used are added here.
+        notes: what a reader of results should know is added here.
 
-    When this misleads: token ids mean what they should only in the tokenizer that the file was made for.
+    Raises:
+        PromptError: no row has the columns of a record, or the token ids are another tokenizer's.
+
+    When this misleads: token ids mean what they should only in the tokenizer that the file was made for. Ids that
+    happen to be words in this model's are not noticed; a note says what they are.
     """
+    rows = [Row(row.where, fields.flat(row.fields)) for row in rows]
+    fields.check_columns(name, rows)
+    ids, bare = Ids(model), all(_is_bare(row, template) for row in rows)
     made: list[tuple[Row, PromptPair | Fact]] = []
     for row in rows:
         try:
-            made.append((row, _pair(model, row) if _any(row, _COUNTERFACTUAL) else _fact(row, template)))
-        except (ValidationError, ValueError) as error:
-            first = error.errors()[0] if isinstance(error, ValidationError) else None
-            text = f"{first['msg']} {'.'.join(map(str, first['loc']))}".rstrip() if first else str(error)
-            problems.append(Problem(row.where, text))
+            made.append((row, _record(ids, row, QUESTION if bare else template)))
+        except ValueError as error:
+            problems.append(Problem(row.where, _words(error)))
+    ids.check(name)
+    notes += ids.notes()
     facts, pairs = list[Fact](), dict[PromptPair, tuple[str, Draft]]()
     places: dict[str, dict[str, str]] = {}
     seen: dict[tuple[str, str], str] = {}
     for row, one in made:
-        subject = str(row.fields.get("subject") or (one.subject if isinstance(one, Fact) else one.prompt))
+        subject = one.subject if isinstance(one, Fact) else str(fields.optional_of(row, ("subject",)) or one.prompt)
         before = seen.setdefault((plain(subject), one.prompt), row.where)
         if before != row.where:
             problems.append(Problem(row.where, f"a duplicate of {before}"))
@@ -109,6 +149,9 @@ def records(
                     Problem(row.where, f"subject {subject!r} in two splits, see {next(iter(others.values()))}")
                 )
     about = About(name=name, kind="prompts", description=f"Records of {name}.", size=len(rows))
+    if not pairs and bare and facts:
+        notes.append(f"the records name no template: they are asked as {QUESTION!r} after {SHOTS} demonstrations")
+        return Demonstrated(about, tuple(facts), SHOTS)
     if not pairs:
         return Facts(about, tuple(facts))
     problems.extend(Problem(fact.where, "a fact among pairs: no counterfactual") for fact in facts)
@@ -119,23 +162,29 @@ def records(
     return Pairs(about, tuple(pairs.values()), named if whole else None)
 
 
-def _pair(model: ResidualModel, row: Row) -> PromptPair:
-    prompt = str(_any(row, _PROMPT) or "")
-    answers, distractors = _texts(_any(row, _ANSWERS)), _texts(_any(row, _DISTRACTORS))
-    if not answers and (right := _any(row, _ANSWER_IDS)) is not None:
-        wrong = _any(row, _DISTRACTOR_IDS)
-        ids = _ids(model, right)
-        if wrong is None and len(ids) == 1 and ids[0] < 100:
-            answers, distractors = year_answers(model, prompt, ids[0])
-        else:
-            answers, distractors = (tuple(model.decode(found)) for found in (ids, _ids(model, wrong or [])))
-    if not answers:
-        raise ValueError(f"no answer: none of {', '.join((*_ANSWERS, *_ANSWER_IDS))}")
-    spans = row.fields.get("spans") or {}
+def _record(ids: Ids, row: Row, template: int | str) -> PromptPair | Fact:
+    """A row as a pair, or as a fact.
+
+    Raises:
+        ValueError: what is wrong with it, and what to do.
+    """
+    if lacking := fields.lacking(row):
+        raise ValueError(f"{lacking} among {fields.found(row.fields)}; rename them as docs/tasks.md shows")
+    if fields.column_of(row, fields.COUNTERFACTUAL) is not None:
+        return _pair(ids, row)
+    return _fact(row, template)
+
+
+def _pair(ids: Ids | None, row: Row) -> PromptPair:
+    prompt, counterfactual = fields.text_of(row, fields.PROMPT), fields.text_of(row, fields.COUNTERFACTUAL)
+    if prompt is None or counterfactual is None:
+        raise ValueError(f"no pair among {fields.found(row.fields)}; facts are given as a task (--task)")
+    answers, distractors = _answers(ids, row, prompt)
+    spans = fields.optional_of(row, ("spans",)) or {}
     return PromptPair.model_validate(
         {
             "prompt": prompt,
-            "counterfactual": str(_any(row, _COUNTERFACTUAL)),
+            "counterfactual": counterfactual,
             "answers": answers,
             "distractors": distractors,
             "spans": parse_json(spans) if isinstance(spans, str) else spans,
@@ -143,36 +192,66 @@ def _pair(model: ResidualModel, row: Row) -> PromptPair:
     )
 
 
+def _answers(ids: Ids | None, row: Row, prompt: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Right and wrong continuations: as texts, else as token ids or as a year."""
+    right, wrong = (fields.column_of(row, names) for names in (fields.ANSWERS, fields.DISTRACTORS))
+    if right is not None and (value := fields.optional_of(row, (right,))) is not None:
+        other = None if wrong is None else fields.optional_of(row, (wrong,))
+        return _joined(prompt, right, value), () if other is None else _joined(prompt, str(wrong), other)
+    for names in (fields.ANSWER_IDS, fields.LABEL):
+        name = fields.column_of(row, names)
+        if name is None or (value := fields.optional_of(row, (name,))) is None:
+            continue
+        if name in fields.LABEL and isinstance(value, str) and not _is_numeric(value):
+            return _joined(prompt, name, value), ()
+        if ids is None:
+            raise ValueError(
+                f"{name!r} holds token ids, which a model's tokenizer must read; give the file with --task"
+            )
+        return ids.texts(row, name, value, prompt)
+    fields.value_of(row, (*fields.ANSWERS, *fields.ANSWER_IDS, *fields.LABEL))  # says which cell is empty
+    raise ValueError(f"no answer among {fields.found(row.fields)}; name it `answers`")
+
+
+def _joined(prompt: str, name: str, value: Any) -> tuple[str, ...]:
+    """Answers as texts; a bare number, which cannot carry a space of its own, gets one after a word."""
+    after_word = prompt[-1:].isalpha() and east_asian_width(prompt[-1]) not in "WF"
+    return tuple(f" {text}" if after_word and text.isdecimal() else text for text in fields.texts(name, value))
+
+
+def _is_numeric(text: str) -> bool:
+    return text.strip().lstrip("[").rstrip("]").replace(",", "").replace(".", "").replace(" ", "").isdecimal()
+
+
 def _fact(row: Row, template: int | str) -> Fact:
-    subject, answers, prompt = row.fields.get("subject"), _texts(_any(row, _ANSWERS)), _any(row, _PROMPT)
-    if not isinstance(subject, str) or not subject.strip() or not answers:
-        raise ValueError("neither a pair with a counterfactual nor a fact with a subject and an answer")
+    column = fields.column_of(row, fields.ANSWERS)
+    assert column is not None  # see `fields.lacking`
+    subject = fields.text_of(row, fields.SUBJECT) or ""
+    answers = spaced(fields.texts(column, fields.value_of(row, (column,))))
     if isinstance(template, str):
-        return Fact(subject, template, spaced(answers), row.where)
+        return Fact(subject, with_subject(template), answers, row.where)
+    prompt, given = fields.optional_of(row, fields.PROMPT), fields.optional_of(row, fields.TEMPLATE)
+    for text in (prompt, given):
+        if isinstance(text, str) and any(place in text for place in ("{}", "{subject}", "[X]")):
+            return Fact(subject, with_subject(text), answers, row.where)
     if not isinstance(prompt, str):
-        raise ValueError("no prompt, and no template with {subject} was given")
+        raise ValueError(
+            "no prompt and no template; give one with {subject}, such as --template 'The … of {subject} is'"
+        )
     if subject not in prompt:
-        raise ValueError(f"subject {subject!r} is not in its prompt {prompt!r}")
-    return Fact(subject, prompt.replace(subject, "{subject}", 1), spaced(answers), row.where)
+        raise ValueError(f"subject {subject!r} is not in its prompt {prompt!r}; give a --template with {{subject}}")
+    return Fact(subject, prompt.replace(subject, "{subject}", 1), answers, row.where)
 
 
-def _any(row: Row, names: Sequence[str]) -> Any:
-    """The first of these columns that the row has."""
-    return next((row.fields[name] for name in names if row.fields.get(name) not in (None, "")), None)
+def _is_bare(row: Row, template: int | str) -> bool:
+    """Whether a record is an `input` with its `output` and nothing says how to ask for it."""
+    asked = (*fields.PROMPT, *fields.TEMPLATE, *fields.COUNTERFACTUAL)
+    return not isinstance(template, str) and "input" in row.fields and fields.column_of(row, asked) is None
 
 
-def _texts(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str) and value.startswith("["):
-        value = parse_json(value)
-    if isinstance(value, str):
-        return (value,)
-    return tuple(map(str, value or ()))
-
-
-def _ids(model: ResidualModel, value: Any) -> list[int]:
-    found = parse_json(value) if isinstance(value, str) else value
-    ids = [int(each) for each in (found if isinstance(found, list) else [found])]
-    vocabulary = model.vocabulary
-    if any(not 0 <= each < vocabulary for each in ids):
-        raise ValueError(f"a token id outside 0 to {vocabulary - 1}, in {ids}")
-    return ids
+def _words(error: ValueError) -> str:
+    """What is wrong with a record."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{first['msg']} {'.'.join(map(str, first['loc']))}".rstrip()
+    return str(error)

@@ -10,13 +10,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from wheatstone._errors import PromptError, RequestError
-from wheatstone._json import load_json
 from wheatstone.tasks._counterfactuals import Fact
 from wheatstone.tasks._problems import Problem
+from wheatstone.tasks._rows import content_of
 from wheatstone.tasks._split import plain
-
-_LARGEST = 50_000_000
-"""Bytes of a JSON file that are read; larger sets of facts belong in JSON Lines, which is read line by line."""
 
 
 class RelationFact(BaseModel):
@@ -122,33 +119,35 @@ def read_relation(path: Path) -> Relation:
     Raises:
         PromptError: it cannot be read, is too large, or has another form.
     """
+    return relation_of(content_of(path).document, path)
+
+
+def is_relation(document: Any) -> bool:
+    """Whether a JSON document is meant as a relation, whole or not."""
+    return isinstance(document, dict) and bool(document.keys() & {"templates", "facts", "prompt_templates", "samples"})
+
+
+def relation_of(document: Any, path: Path) -> Relation:
+    """A relation out of a JSON document.
+
+    Args:
+        document: the document.
+        path: the file it was read from.
+
+    Raises:
+        PromptError: it has another form.
+    """
+    keys = f"the keys {', '.join(map(repr, list(document)[:20]))}" if isinstance(document, dict) else "no JSON object"
     try:
-        if path.stat().st_size > _LARGEST:
-            raise PromptError(
-                expected=f"a JSON file of at most {_LARGEST / 1e6:.0f} MB",
-                got=f"{path}, {path.stat().st_size / 1e6:,.0f} MB",
-                do="write it as JSON Lines or CSV, which are read line by line",
-            )
-        data: Any = load_json(path)
-        record = _from_lre(data) if isinstance(data, dict) and "samples" in data else data
-        relation = Relation.model_validate(record | {"file": str(path)} if isinstance(record, dict) else record)
-    except ValidationError as error:
-        first = error.errors()[0]
+        record = _from_lre(document) if "samples" in document else document
+        relation = Relation.model_validate(record | {"file": str(path)})
+    except (ValidationError, KeyError, TypeError, AttributeError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else None
+        said = f"{first['msg']} at {'.'.join(map(str, first['loc']))}" if first else f"{type(error).__name__}: {error}"
         raise PromptError(
             expected="a relation {name, kind, templates, facts} or LRE's {name, prompt_templates, samples}",
-            got=f"{path}: {first['msg']} at {'.'.join(map(str, first['loc']))}",
-            do="mend the file",
-        ) from error
-    except UnicodeDecodeError as error:  # its own words would show the whole file
-        line = error.object[: error.start].count(b"\n") + 1
-        raise PromptError(
-            expected="a JSON file of a relation in UTF-8",
-            got=f"{path} line {line}: byte 0x{error.object[error.start]:02x}",
-            do="save it as UTF-8",
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:  # LRE's parts missing or of another type
-        raise PromptError(
-            expected="a JSON file of a relation in UTF-8", got=f"{path}: {error!r}", do="mend the file"
+            got=f"{path} with {keys}: {said}",
+            do="write the file as docs/tasks.md shows",
         ) from error
     lacking = [text for text in relation.templates if text.count("{subject}") != 1]
     lacking += [text for text in relation.reverse_templates if text.count("{object}") != 1]
@@ -156,7 +155,7 @@ def read_relation(path: Path) -> Relation:
         raise PromptError(
             expected="templates with {subject} once ({object} once in reverse_templates)",
             got=f"{path}: {lacking[0]!r}" if lacking else f"{path}: no template",
-            do="mend the templates",
+            do="correct the templates",
         )
     return relation
 

@@ -168,7 +168,7 @@ def make_task(
     if not any(made.values()):
         raise PromptError(
             expected=f"prompts of {about.name} that {model.id} can be asked" + (" and knows" if every else ""),
-            got=(str(result) if result else f"none of {subjects:,} subjects has a usable pair")
+            got=(str(result) if result else "; ".join([f"none of {subjects:,} subjects has a usable pair", *notes]))
             + (f"; {listed(wrong)}" if wrong else ""),
             do="choose another task, template or model" + (", or known=None (--known 0)" if every else ""),
         )
@@ -191,7 +191,7 @@ def _checked(model: ResidualModel, drafts: Sequence[Draft], problems: list[Probl
         try:
             encode(model, [draft.pair])
         except PromptError as error:
-            problems.append(Problem(draft.where, f"expected {error.expected}; got {error.got}"))
+            problems.append(Problem(draft.where, str(error)))
         else:
             good[draft.pair] = None
     return list(good)

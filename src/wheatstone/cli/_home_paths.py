@@ -1,0 +1,38 @@
+"""`~` in the paths of a command: what a shell expands only at the beginning of a word (`--out=~/run` is not)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, wraps
+from pathlib import Path
+from typing import Any
+
+import typer
+
+
+def expanding(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """A verb with `~` expanded in every path it is given. Text, such as a prompt, is left as it is."""
+
+    @wraps(verb)
+    def run(*words: Any, **options: Any) -> Any:
+        return verb(*map(_expanded, words), **{name: _expanded(value) for name, value in options.items()})
+
+    return run
+
+
+@cache
+def expand_in(group: typer.Typer) -> typer.Typer:
+    """The same for every verb of a group."""
+    for command in group.registered_commands:
+        if command.callback is not None:
+            command.callback = expanding(command.callback)
+    for inner in group.registered_groups:
+        if inner.typer_instance is not None:
+            expand_in(inner.typer_instance)
+    return group
+
+
+def _expanded(value: Any) -> Any:
+    if isinstance(value, Path):
+        return value.expanduser()
+    return [_expanded(each) for each in value] if isinstance(value, list) else value

@@ -1,0 +1,157 @@
+"""`wheatstone import FILE --out RUN`: a circuit of another tool as a run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wheatstone._errors import RequestError
+from wheatstone.cli._options import (
+    AnswerOption,
+    CounterfactualOption,
+    DeviceOption,
+    DistractorOption,
+    DtypeOption,
+    KnownOption,
+    PromptOption,
+    PromptsOption,
+    SeedOption,
+    SizeOption,
+    SkipBadOption,
+    TaskOption,
+    TemplateOption,
+)
+from wheatstone.cli._output import JsonOption, Output
+from wheatstone.cli._prompts import named_task, pairs_of
+from wheatstone.cli._tables import edge_table, verification_table
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="JSON of EAP-IG's Graph.to_json, or a circuit.json.", metavar="FILE")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run to write.")],
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="The model the circuit was found in; by default the one the file names."),
+    ] = None,
+    prompt: PromptOption = None,
+    counterfactual: CounterfactualOption = None,
+    answer: AnswerOption = None,
+    distractor: DistractorOption = None,
+    prompts: PromptsOption = None,
+    task: TaskOption = None,
+    template: TemplateOption = None,
+    known: KnownOption = 10,
+    size: SizeOption = 50,
+    skip_bad: SkipBadOption = False,
+    ablation: Annotated[
+        str,
+        typer.Option(
+            "--ablation",
+            help="Of an EAP-IG file: what edges outside the circuit carry: counterfactual, mean or zero.",
+        ),
+    ] = "counterfactual",
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            "--metric",
+            help="Of an EAP-IG file: logit_diff, prob_diff or kl; by default the task's, or logit_diff.",
+        ),
+    ] = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = "float32",
+    force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
+    figures: Annotated[bool, typer.Option(help="Draw the figures and, with prompts, the HTML report.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Read a circuit that EAP-IG or Wheatstone wrote, check that it fits the model, and write it down as a run.
+
+    With prompts or a task, the circuit is run on them and verified as `discover` does; otherwise the run holds the
+    circuit alone, and `verify RUN` with prompts adds a verification. An edge into one head's key or value becomes an
+    edge into its group of heads, which share one key and value in the model.
+    """
+    started = time.perf_counter()
+    from wheatstone.circuits import open_foreign
+    from wheatstone.runs import catalogue_add, check_free, new_run
+
+    check_free(out, force=force)
+    given = bool(prompt or counterfactual or answer or distractor or prompts)
+    pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts) if given or task else []
+    _check(ablation, metric)
+    form, document = open_foreign(file)
+    name = model or form.model(document)
+    if not name:
+        raise RequestError(
+            expected="--model, the model the circuit was found in",
+            got=f"none, and {file} names none",
+            do="add --model",
+        )
+    output = Output(as_json)
+    with output.progress() as report:
+        report("starting", 0, None)
+        from wheatstone.figures import render_all
+        from wheatstone.models import load_model
+        from wheatstone.runs import add_file, run_import
+
+        loaded = load_model(name, device=device, dtype=dtype, report=report)
+        report("starting", 1, 1)
+        asked = named_task(
+            task, loaded, seed=seed, known=known, size=size, template=template, skip_bad=skip_bad, report=report
+        )
+        assert form.read is not None  # see `open_foreign`
+        measured = metric or (asked.metric if asked else "logit_diff")
+        run = run_import(
+            loaded,
+            form.read(document, loaded, ablation, measured),
+            source=file.stem,
+            pairs=asked.train if asked else pairs,
+            test=asked.test if asked else (),
+            task=asked.name if asked else "",
+            seed=seed,
+            report=report,
+        )
+        with new_run(out, force=force) as folder:
+            run.save(folder)
+            if asked:
+                add_file(folder, "task.json", asked.to_json())
+            if figures:
+                render_all(folder, report)
+    catalogue_add(out)
+    proofs = [proof for proof in (run.verification, *run.held_out) if proof]
+    output.document(
+        {
+            "format": "wheatstone.import/1",
+            "run": str(out),
+            "from": form.name,
+            "model": loaded.id,
+            "edges": len(run.circuit),
+            "scored_edges": len(run.scores),
+            "evaluation": vars(run.circuit.evaluation) if run.circuit.evaluation else None,
+            "verification": run.verification.to_dict() if run.verification else None,
+            "held_out": [proof.to_dict() for proof in run.held_out],
+            "report": str(out / "report.html") if figures and run.verification else None,
+            "seconds": round(time.perf_counter() - started, 2),
+        }
+    )
+    output.print(f"{len(run.circuit):,} of {loaded.graph.edges:,} edges of {loaded.id}, from {form.name}", markup=False)
+    output.print(edge_table(run.circuit))
+    for proof in proofs:
+        output.print(verification_table(proof))
+    if not proofs:
+        output.print(f"not run on any prompt; verify it with: wheatstone verify {out} --prompts FILE", markup=False)
+    output.print(f"run      {out}", markup=False)
+
+
+def _check(ablation: str, metric: str | None) -> None:
+    """Refuses unknown names before any model is loaded."""
+    from wheatstone.circuits import ABLATIONS
+    from wheatstone.tasks import METRICS
+
+    for option, value, known in (("--ablation", ablation, ABLATIONS), ("--metric", metric, METRICS)):
+        if value is not None and value not in known:
+            raise RequestError(
+                expected=f"{option} out of {', '.join(known)}", got=repr(value), do="choose one of these"
+            )
