@@ -14,8 +14,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wheatstone._errors import PromptError, RequestError
-from wheatstone.circuits._positions import spans_of
-from wheatstone.models import CircuitState, ResidualModel, Span, SpannedGraph, memory_budget
+from wheatstone.circuits._circuit import Circuit
+from wheatstone.circuits._positions import check_cover, spans_in, spans_of
+from wheatstone.models import CircuitState, Graph, ResidualModel, Span, SpannedGraph, memory_budget
 from wheatstone.tasks import Encoded, PromptPair, Targets, encode, metric_named
 
 Ablation = Literal["counterfactual", "mean", "zero"]
@@ -35,7 +36,8 @@ class Experiment:
         metric: `logit_diff` (logits), `prob_diff` (probability) or `kl` (nats).
         reference: pairs that `mean` averages over, such as a task's training split; the pairs themselves by default.
         positions: tell edges apart by where in the prompt they carry something: at the prompts' named `spans`, at
-            `each` token, or at given spans. All prompts must be aligned. By default an edge is one, wherever.
+            `each` token, or at given spans, which must divide these prompts. All prompts must be aligned. By default
+            an edge is kept or ablated at all positions together.
         memory: bytes that a batch of circuits may take; default a third of what is free now.
 
     Raises:
@@ -60,8 +62,9 @@ class Experiment:
                 expected=f"an ablation out of {', '.join(ABLATIONS)}", got=repr(ablation), do="choose one of these"
             )
         self.encoded: Encoded = encode(model, pairs)
-        self.positions = positions
-        self.spans = spans_of(self.encoded, positions) if isinstance(positions, str) else positions or ()
+        self.spans = spans_of(self.encoded, positions) if isinstance(positions, str) else tuple(positions or ())
+        if self.spans:
+            check_cover(self.spans, self.encoded)
         self.model, self.graph = model, SpannedGraph.of(model.graph, self.spans) if self.spans else model.graph
         self.metric = metric_named(metric, self.encoded)
         self.ablation = ablation
@@ -83,6 +86,32 @@ class Experiment:
         self.corrupt_logits = self.logits(torch.zeros(1, *self.graph.valid.shape, dtype=torch.bool))[0]
         self.corrupt: Float[Tensor, " batch"] = self.metric(self.corrupt_logits, self.targets)
         self._check_gap()
+
+    @classmethod
+    def of(cls, circuit: Circuit, model: ResidualModel, pairs: Sequence[PromptPair]) -> Experiment:
+        """The experiment that a circuit was found in, on other prompts.
+
+        Ablation and metric are the circuit's, a mean is that of its examples, and where its edges are told apart by
+        position its spans are looked up in the prompts: those with names where the prompts have the parts of these
+        names, token positions where the prompts are laid out as its examples.
+
+        Args:
+            circuit: the circuit.
+            model: its model, whose MLPs are then split as the circuit's were.
+            pairs: the prompts.
+
+        Raises:
+            PromptError: see `Experiment`; or one of the circuit's spans has no certain place in the prompts.
+        """
+        model = model.like(circuit.model.graph)
+        return cls(
+            model,
+            pairs,
+            ablation=circuit.ablation,
+            metric=circuit.metric,
+            reference=circuit.examples or None,
+            positions=_spans_of(circuit, model, pairs) if circuit.spans else None,
+        )
 
     def _ablated(self, clean: Tensor) -> Tensor:
         """What every node writes along an ablated edge."""
@@ -120,16 +149,37 @@ class Experiment:
             )
 
     def on(self, pairs: Sequence[PromptPair]) -> Experiment:
-        """The same experiment on other prompts; a mean stays that of the present reference."""
+        """The same experiment on other prompts; a mean stays that of the present reference.
+
+        Spans are looked up in the other prompts, in the same order: a mask of this experiment fits the other.
+
+        Raises:
+            PromptError: see `Experiment`; or a span has no certain place in the other prompts.
+        """
         return Experiment(
             self.model,
             pairs,
             ablation=self.ablation,
             metric=self.metric.name,
             reference=self.reference,
-            positions=self.positions,
+            positions=spans_in(self.spans, self.encoded, encode(self.model, pairs)) if self.spans else None,
             memory=self.memory,
         )
+
+    @property
+    def whole_graph(self) -> Graph:
+        """The model's graph, for measures that read nodes at all positions together.
+
+        Raises:
+            RequestError: edges are told apart by position.
+        """
+        if self.spans:
+            raise RequestError(
+                expected="an experiment whose edges are kept at all positions together",
+                got=f"one with the spans {', '.join(span.name for span in self.spans)}",
+                do="leave positions out",
+            )
+        return self.graph
 
     def values_of(self, logits: Float[Tensor, "*many batch vocab"]) -> Float[Tensor, "*many batch"]:
         """The metric of each prompt."""
@@ -187,3 +237,9 @@ class Experiment:
         )
         scale = (self.clean.mean() - self.corrupt.mean()) * self.encoded.clean.batch
         return gradients / scale
+
+
+def _spans_of(circuit: Circuit, model: ResidualModel, pairs: Sequence[PromptPair]) -> tuple[Span, ...]:
+    """A circuit's spans at their places in some prompts."""
+    found_on = encode(model, circuit.examples) if circuit.examples else None
+    return spans_in(circuit.spans, found_on, encode(model, pairs))

@@ -235,18 +235,20 @@ def _placed(sender: str, spans: Sequence[Span]) -> tuple[str, tuple[int, ...] | 
 def _senders(edge: _Edge, spans: Sequence[Span]) -> list[str]:
     """An edge's sender at each span it is kept at: all of them where it names no positions.
 
+    The span that takes the tokens of no other has no positions of its own, and an edge kept there has an empty list.
+
     Raises:
-        CircuitError: it is kept at part of a span.
+        CircuitError: it is kept at part of a span, or at no span.
     """
-    if not spans:
-        return [edge.sender]
-    wanted = None if edge.positions is None else set(edge.positions)
-    kept = [span for span in spans if wanted is None or (span.positions and wanted.issuperset(span.positions))]
-    if wanted is not None and wanted != {position for span in kept for position in span.positions}:
+    if edge.positions is None:
+        return [f"{edge.sender}@{span.name}" for span in spans] or [edge.sender]
+    wanted = set(edge.positions)
+    kept = [span for span in spans if (wanted.issuperset(span.positions) if span.positions else not wanted)]
+    if not kept or wanted != {position for span in kept for position in span.positions}:
         raise CircuitError(
             expected="an edge kept at whole spans",
             got=f"{edge.sender} -> {edge.receiver} at positions {sorted(wanted)}",
-            do="mend its positions, or the spans",
+            do="correct its positions, or the spans",
         )
     return [f"{edge.sender}@{span.name}" for span in kept]
 

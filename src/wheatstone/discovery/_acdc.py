@@ -87,7 +87,8 @@ def acdc(experiment: Experiment, threshold: float, *, keep: str = "abs", report:
         The circuit and how it was found.
 
     Raises:
-        RequestError: a threshold that is not above 0, or another `keep`.
+        RequestError: a threshold that is not above 0, another `keep`, or an experiment whose edges are told apart by
+            position.
 
     When this misleads: changes below τ add up, so τ bounds no faithfulness, and the same τ means another circuit under
     another metric. Which of two edges that back each other up survives depends on the order. `signed` circuits can
@@ -109,7 +110,7 @@ class _Acdc:
 
     def __init__(self, experiment: Experiment, threshold: float, signed: bool, report: Reporter) -> None:
         self.experiment, self.threshold, self.signed, self.report = experiment, threshold, signed, report
-        self.graph = experiment.graph
+        self.graph = experiment.whole_graph
         self.worse = 1 if experiment.metric.name == "kl" else -1
         """Which way the metric goes when a circuit gets worse."""
         self.started = experiment.evaluations

@@ -100,7 +100,8 @@ def node_scores(
         Scores on the CPU.
 
     Raises:
-        RequestError: no such method or direction, or denoising under another ablation.
+        RequestError: no such method or direction, denoising under another ablation, or an experiment whose edges are
+            told apart by position.
 
     When this misleads: `attribution` is a slope, and a softmax of attention that saturates or a metric at its
     optimum (`kl` on the clean run) has none: confirm what matters with `exact`. Noising misses what backup heads
@@ -116,14 +117,12 @@ def node_scores(
             got=f"the ablation {experiment.ablation}",
             do="use noising, or the counterfactual ablation",
         )
-    encoded = experiment.encoded
+    graph, encoded = experiment.whole_graph, experiment.encoded
     tokens = encoded.clean if direction == "noising" else encoded.counterfactual
     if method == "attribution":
         at_positions = _attribution(experiment, tokens)
-        return NodeScores(
-            experiment.graph, at_positions.sum(-1), at_positions if positions else None, method, direction
-        )
-    every = list(range(len(experiment.graph.nodes)))
+        return NodeScores(graph, at_positions.sum(-1), at_positions if positions else None, method, direction)
+    every = list(range(len(graph.nodes)))
     values = _exact(experiment, tokens, [(node, None) for node in every], report)
     alone: Tensor | None = None
     if positions:
@@ -131,7 +130,7 @@ def node_scores(
         alone = _exact(experiment, tokens, [(node, at) for node in every for at in range(width)], report)
         alone = alone.unflatten(0, (-1, width)).movedim(1, 2)
         alone = alone * (torch.arange(width) < tokens.lengths.cpu()[:, None])
-    return NodeScores(experiment.graph, values, alone, method, direction)
+    return NodeScores(graph, values, alone, method, direction)
 
 
 def _attribution(experiment: Experiment, tokens: Tokens) -> Float[Tensor, "node batch pos"]:

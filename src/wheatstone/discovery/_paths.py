@@ -83,13 +83,14 @@ def path_patching(
 
     Raises:
         CircuitError: no such node or channel.
-        RequestError: a sender that comes after every receiver, no receiver, or another way through.
+        RequestError: a sender that comes after every receiver, no receiver, another way through, or an experiment whose
+            edges are told apart by position.
 
     When this misleads: paths through other heads are left out on purpose, so effects of all senders neither add up
     to the whole nor show what a sender does by way of another head. Under `zero` and `mean` MLPs between read a
     stream that no prompt has.
     """
-    graph = experiment.graph
+    graph = experiment.whole_graph
     if through not in get_args(Through):
         raise RequestError(expected="a way through out of mlps, direct", got=repr(through), do="choose one of these")
     if not receivers:

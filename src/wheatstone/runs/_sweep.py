@@ -144,7 +144,9 @@ def _summary(out: Path, done: Sequence[str], failed: dict[str, str]) -> dict[str
     """Writes the tables, and says what stands in them."""
     results = [(name, read_json(out / "pairs" / name, "result.json")) for name in done]
     rows = [PairRow(name, *(result[field] for field in PairRow._fields[1:])) for name, result in results]
-    counted = Counter(node for name in done for node in Circuit.load(out / "pairs" / name / "circuit.json").nodes)
+    # Whole nodes: a token position of one prompt is another place in the next.
+    circuits = (Circuit.load(out / "pairs" / name / "circuit.json") for name in done)
+    counted = Counter(node for circuit in circuits for node in _whole_nodes(circuit))
     nodes = [NodeRow(node, count, count / len(done)) for node, count in counted.most_common()]
     write_table(Table.of(PairRow, rows), out / "pairs.parquet")
     write_table(Table.of(NodeRow, nodes), out / "nodes.parquet")
@@ -159,3 +161,8 @@ def _summary(out: Path, done: Sequence[str], failed: dict[str, str]) -> dict[str
 
 def _spread(values: Sequence[float]) -> dict[str, float]:
     return {"least": min(values), "median": median(values), "most": max(values)}
+
+
+def _whole_nodes(circuit: Circuit) -> dict[str, None]:
+    """The nodes that write along a kept edge at any position, in order of computation."""
+    return dict.fromkeys(node.partition("@")[0] for node in circuit.nodes)

@@ -11,7 +11,7 @@ from wheatstone.circuits import Circuit
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.figures import render_explanation, report_html
 from wheatstone.lenses import NodeChange, next_token_change
-from wheatstone.models import ResidualModel, load_model
+from wheatstone.models import ResidualModel, load_model, span_positions
 from wheatstone.runs import (
     ExplainSettings,
     add_explanation,
@@ -128,7 +128,9 @@ class Work:
                 do="choose another",
             )
         pair = circuit.examples[asked.prompt]
-        places: dict[str, list[int]] = (read_json(run, "circuit.json").get("spans")) or {}
+        width = model.tokens([pair.prompt]).width
+        names = [span.name for span in circuit.spans]
+        places = dict(zip(names, span_positions(circuit.spans, width), strict=False))
         changes = [_change(change, places) for change in asked.changes]
         found = next_token_change(model.like(circuit.model.graph), pair, changes)
         tokens = [TokenChange(**row._asdict()) for row in found.tokens]

@@ -90,7 +90,7 @@ def kept_edges(circuit: Mapping[str, Any], of: str = "effect") -> dict[tuple[str
     spans: Mapping[str, list[int]] = circuit.get("spans") or {}
     for edge in circuit["edges"]:
         at = edge.get("positions")
-        places = [name for name, where in spans.items() if at is None or (where and set(where) <= set(at))]
+        places = [name for name, where in spans.items() if at is None or (set(where) <= set(at) if where else not at)]
         for sender in [f"{edge['from']}@{place}" for place in places] or [edge["from"]]:
             kept[sender, edge["to"]] = edge.get(of)
     return kept

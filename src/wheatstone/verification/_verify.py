@@ -13,7 +13,7 @@ from torch import Tensor
 
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit, Experiment, random_circuits
-from wheatstone.models import ResidualModel, SpannedGraph
+from wheatstone.models import ResidualModel
 from wheatstone.tasks import METRICS, PromptPair, answer_ranks, gather
 from wheatstone.verification._interval import mean_interval, ratio_interval
 
@@ -111,23 +111,15 @@ def verify(
 
     Raises:
         CircuitError: the circuit names nodes the model lacks.
-        PromptError: the prompts cannot be compared, or leave nothing to explain.
+        PromptError: the prompts cannot be compared, or leave nothing to explain; or the circuit's edges are told apart
+            by position and one of its spans has no certain place in the prompts.
 
     When this misleads: evenly drawn random circuits rarely join input and logits at all, so they are close to the
     empty circuit; beating them is necessary, not impressive. An interval over few prompts says nothing about
     prompts of another form.
     """
-    model = model.like(circuit.model.graph)
-    graph = SpannedGraph.of(model.graph, circuit.spans) if circuit.spans else model.graph
-    keep = circuit.mask(graph)
-    experiment = Experiment(
-        model,
-        pairs,
-        ablation=circuit.ablation,
-        metric=circuit.metric,
-        reference=circuit.examples or None,
-        positions=circuit.spans or None,
-    )
+    experiment = Experiment.of(circuit, model, pairs)
+    keep = circuit.mask(experiment.graph)
     return verify_in(experiment, keep, draws=draws, seed=seed, split=split, report=report)
 
 
