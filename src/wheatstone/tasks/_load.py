@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.models import ResidualModel
 from wheatstone.tasks._bundled import bundled_task, facts_of
+from wheatstone.tasks._facts import Facts
+from wheatstone.tasks._files import files_of
 from wheatstone.tasks._known import KNOWN_RANK
 from wheatstone.tasks._problems import Problem
 from wheatstone.tasks._records import records
@@ -35,9 +38,10 @@ def load_task(
     same split, of the same token length, with another answer.
 
     Args:
-        source: a bundled name (`facts/country_capital`, `ioi`; see `bundled_tasks`); a file: JSON of a relation, ours
-            or LRE's, or pairs or facts as JSON Lines, CSV (also EAP's) or Parquet, see `tasks._records`; or the id of
-            a Hugging Face dataset, where the package `datasets` is installed.
+        source: a bundled name (`facts/country_capital`, `ioi`; see `bundled_tasks`), in which a relation may also be
+            the path of its JSON file (`reversed/mine.json`, `icl-3/mine.json`); a file: JSON of a relation, ours or
+            LRE's, or pairs or facts as JSON Lines, CSV (also EAP's) or Parquet, see `tasks._records`; or the id of a
+            Hugging Face dataset, where the package `datasets` is installed.
         model: whose tokenizer aligns the pairs, and whose knowledge is asked.
         seed: of splits, counterfactuals and whatever is generated.
         known: keep pairs with an answer among this many top tokens and above every distractor; None keeps all.
@@ -55,9 +59,31 @@ def load_task(
     """
     problems: list[Problem] = []
     found, notes = _source(source, model, template, problems, seed)
-    return make_task(
+    made = make_task(
         found, model, problems, seed=seed, known=known, size=size, strict=strict, notes=notes, report=report
     )
+    return replace(made, files=files_of(str(source)))
+
+
+def load_facts(source: str, model: ResidualModel, *, template: int | str = 0, seed: int = 0) -> Facts:
+    """The facts of a relation, before any of them is paired, filtered or split.
+
+    Args:
+        source: `facts/RELATION`, or a relation's JSON file.
+        model: whose tokens ids in a file are.
+        template: which of the relation's templates, from 0, or one of your own with `{subject}`.
+        seed: of a sample, where there are too many.
+
+    Raises:
+        RequestError: no such task or template, or it is made of something else than facts.
+        PromptError: the file cannot be read.
+    """
+    found, _ = _source(source, model, template, [], seed)
+    if not isinstance(found, Facts):
+        raise RequestError(
+            expected="facts of a relation", got=f"{source}, made of something else", do="name a relation"
+        )
+    return found
 
 
 def _source(
