@@ -36,7 +36,9 @@ from wheatstone.lenses import (
 from wheatstone.runs._tables import write_table
 
 BETWEEN = (1.0, 0.5, 1.5)
-HEAD = IoiHead("a3.h1", "logits", 9, *BETWEEN, 0.1, True, 0.2, "last", "IO", 0.7, 0.6, 0.8, 0.1, "name mover")
+HEAD = IoiHead(
+    "a3.h1", "logits", 9, 2.0, 1.5, 2.5, 0.1, True, 0.2, "last", "IO", 0.7, 0.6, 0.8, 0.1, "name mover", 8, *BETWEEN
+)
 ODD = HEAD._replace(head="a4.h0", role="", site="S2")
 FACTS = [
     WrongFact("Of a", "a", "Lima", " L", " P", " Po a", 0.4, 2, 2, 3, "a1.h0"),
@@ -78,7 +80,7 @@ VERDICTS = [
     Verdict("own_drop", "circuits", 6, 0.7, 0.5, 0.9, 0.6, None),
     Verdict("own_drop", "copies", 6, 0.8, 0.6, 1.0, 0.6, None),
 ]
-KEPT = Kept(10, 100, 0.1, 0.9, 0.7, 1.1, 0.0, -0.1, 0.1, 5, 0.13, 0.01)
+KEPT = Kept(10, 100, 0.1, 0.6, 0.4, 0.8, 0.0, -0.1, 0.1, 5, 0.13, 0.01, 12, 11, True, 0.9)
 
 
 def dicts(rows: list[Any]) -> list[dict[str, Any]]:
@@ -89,6 +91,7 @@ MADE: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
     "ioi": (
         {
             "n": 9,
+            "held_n": 8,
             "clean": 3.0,
             "classes": {role: dicts([HEAD]) if role == "name mover" else [] for role in IOI_CLASSES},
             "unclassed": dicts([ODD]),
@@ -102,6 +105,8 @@ MADE: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "mlp": MlpToLogits("m3", 9, *BETWEEN, 0.1)._asdict(),
             "kept": KEPT._asdict(),
             "metric": "prob_diff",
+            "metric_value": 0.52,
+            "n": 40,
         },
         {
             "greater_than_years": [YearCell(start, year, 1, 0.01) for start in (5, 7) for year in range(100)],
@@ -173,14 +178,17 @@ MADE: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
 }
 SAID = {
     "ioi": [
-        "Name mover heads look at the indirect object and write its name: a3.h1 (1.00, 95% 0.50 to 1.50).",
+        "Name mover heads look at the indirect object and write its name: a3.h1 (1.00, 95% 0.50 to 1.50). Logits on 8 "
+        "prompts other than those that chose them.",
         "This model shows no negative name mover, no S-inhibition",
         "fit no class of the paper: a4.h0 (1.00, looks most at S2 with 70%).",
     ],
     "years": [
-        "97% of the probability is on later years: probability difference 0.94 (95% 0.90 to 0.96), on 9 prompts.",
-        "Its 10 strongest neurons alone keep 90% (95% 70% to 110%) of what that MLP does, out of 100; as many random "
-        "ones keep 0%. Patching the MLP takes 13%",
+        "97% of the probability is on later years, both digits read (9 prompts); that of later years less that of the "
+        "others is 0.94 (95% 0.90 to 0.96). The run's metric is another number: the probability difference of the "
+        "first token alone, 0.52 on 40 prompts.",
+        "Its 10 strongest neurons out of 100 alone keep 60% (95% 40% to 80%) of what that MLP does on 12 prompts (90% "
+        "on the 11 that chose them); as many random ones keep 0%. Patching the MLP takes 13%",
         "on each form: “lasted” 97% (95% 90% to 100%).",
     ],
     "wrong": [

@@ -22,7 +22,7 @@ from wheatstone.lenses import (
     role_ablations,
     roles_of,
 )
-from wheatstone.lenses._head_roles import ROLES, _mixtures, _relation_writers
+from wheatstone.lenses._head_roles import ROLES, _Measured, _mixtures, _relation_writers
 from wheatstone.lenses._role_numbers import role_attention, role_writing
 from wheatstone.lenses._roles import FACT, IOI, REPEATED
 from wheatstone.models import KnockOut, Replace
@@ -53,8 +53,32 @@ def test_the_planted_heads_are_found_and_no_others(planted: Explanation, inducti
     }
     assert given == {"induction": copying, "duplicate-token": (), "previous-token": previous}
     for row in rows:
-        assert row.attention_low > row.attention_null
-        assert not row.given or row.direct_null is None or row.direct_low > row.direct_null
+        assert row.attention_low is not None
+        assert row.n == 15
+        assert not row.confirmed or row.attention_low > row.attention_null
+        assert row.confirmed or not row.given
+
+
+def test_the_numbers_are_of_prompts_that_chose_no_role(planted: Explanation, induction: InductionModel) -> None:
+    """Every other prompt chooses; what is printed is what the others alone give."""
+    others = material_of(Experiment(induction.model, [spanned(pair) for pair in induction.pairs(30)][1::2]))
+    assert (planted.summary["held_out"], planted.summary["chosen_on"], planted.summary["n"]) == (True, 15, 15)
+    graph = others.experiment.graph
+    for row in map(HeadRole._make, planted.tables["head_roles"].rows):
+        role = next(role for role in REPEATED if role.name == row.role)
+        layer, head = map(int, row.head[1:].split(".h"))
+        look = role_attention(others, role)
+        assert (row.attention, row.attention_null) == pytest.approx(
+            (look.row(layer * graph.heads + head)[0], look.null), abs=1e-6
+        )
+        (costs,) = ablation_effects(others, role, [row.head], silent)
+        assert row.ablation == pytest.approx(float(costs.double().mean()), abs=1e-4)
+
+
+def test_few_prompts_are_not_halved_and_the_method_says_so(induction: InductionModel) -> None:
+    found = head_roles(material_of(Experiment(induction.model, [spanned(pair) for pair in induction.pairs(7)])), silent)
+    assert found.summary["held_out"] is False
+    assert "chosen and measured on the same 7 prompts" in found.method
 
 
 def test_without_the_planted_heads_the_copying_is_gone(planted: Explanation) -> None:
@@ -109,7 +133,7 @@ def test_a_place_that_reaches_the_query_ends_before_it(material: Material) -> No
 def test_heads_that_write_the_relation_s_answers_from_elsewhere(material: Material) -> None:
     look, write = role_attention(material, FACT[0]), role_writing(material, FACT[0])
     sure = dataclasses.replace(write, values=write.values.abs() + 1, null=0.5)
-    rows = list(_relation_writers(material, [0, 5, 11], look, sure))
+    rows = list(_relation_writers(material, [0, 5, 11], sure, _Measured(look, sure, {})))
     assert [row.direct for row in rows] == sorted((row.direct for row in rows), reverse=True)
     assert {row.head for row in rows} == {"a0.h0", "a1.h1", "a2.h3"}
     for row in rows:
@@ -118,7 +142,8 @@ def test_heads_that_write_the_relation_s_answers_from_elsewhere(material: Materi
         first = material.patterns[layer, range(3), head, last, 0].mean()
         assert row.first == pytest.approx(float(first), abs=1e-6)
         assert row.attention == pytest.approx(float(look.values[4 * layer + head].mean()), abs=1e-6)
-    assert list(_relation_writers(material, [0], look, dataclasses.replace(sure, null=1e9))) == []
+    weak = dataclasses.replace(sure, null=1e9)
+    assert list(_relation_writers(material, [0], weak, _Measured(look, sure, {}))) == []
 
 
 def test_random_heads_are_others_and_as_many(material: Material) -> None:
@@ -132,7 +157,7 @@ def test_random_heads_are_others_and_as_many(material: Material) -> None:
 
 def test_a_mixture_is_a_mover_and_a_relation_head() -> None:
     number = (0.5, 0.4, 0.6, 0.1)
-    mover = HeadRole("mover", "a1.h0", True, 3, *number, *number, *number, True)
+    mover = HeadRole("mover", "a1.h0", True, 3, *number, *number, *number, True, True)
     other = mover._replace(head="a1.h1", role="relation")
     assert list(_mixtures([mover, other])) == []
     both = list(_mixtures([mover, other._replace(head="a1.h0")]))

@@ -38,6 +38,7 @@ def asked(indirect: int, subject: int) -> PromptPair:
 
 
 PAIRS = [asked(1, 2), asked(3, 14), asked(5, 16), asked(17, 8), asked(9, 1)]
+OTHERS = [PAIRS[0], PAIRS[1], PAIRS[2], PAIRS[4]]
 
 
 def test_strong_and_even_effects_stand_out_and_one_of_changing_sign_does_not() -> None:
@@ -88,13 +89,28 @@ def test_rows_are_path_effects_and_attention() -> None:
     assert found.receivers["logits"] == ("logits",)
     assert found.clean == pytest.approx(float(experiment.clean.mean()))
     attention = model.attention(experiment.encoded.clean)
+    # The first token of a prompt is no place: attention rests on it, unless every place is there.
     places = {"IO": 0, "S1": 2, "S1+1": 3, "S2": 4}
     for row in rows:
         seen = attention[int(row.head[1]), :, int(row.head[-1]), 5].mean(0)
         assert row.attention == pytest.approx(float(seen[places[row.site]]), abs=1e-6)
         assert row.attention == pytest.approx(float(seen[list(places.values())].max()), abs=1e-6)
-        assert row.even == pytest.approx(1 / 6)
     assert {row.role for row in found.rows} <= {"", *IOI_CLASSES}
+    assert found.held_n == 0
+    assert all(row.held_effect is None for row in found.rows)
+
+
+def test_effects_are_measured_again_on_other_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_tiny("llama", torch.float32)
+    monkeypatch.setattr(
+        "wheatstone.lenses._ioi.chance_bars", lambda effects, seed: (0 * effects[:, 0], effects[:, 0] > -9)
+    )
+    found = ioi_heads(model, PAIRS, held_out=OTHERS)
+    others = Experiment(model, three_other_names(model, OTHERS, seed=0))
+    rows = [row for row in found.rows if row.step == "logits"]
+    effects = path_patching(others, [row.head for row in rows]).values.double()
+    assert [row.held_effect for row in rows] == pytest.approx(effects.mean(1).tolist(), abs=1e-6)
+    assert (found.n, found.held_n, {row.held_n for row in rows}) == (5, 4, {4})
 
 
 def test_prompts_that_lack_something_are_refused(tiny: ResidualModel) -> None:

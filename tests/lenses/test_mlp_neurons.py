@@ -53,3 +53,28 @@ def test_one_neuron_alone_is_the_mlp_with_all_others_replaced(tiny_experiment: E
 def test_more_neurons_than_there_are(tiny_experiment: Experiment) -> None:
     with pytest.raises(RequestError, match="1 to 24 neurons"):
         strongest_neurons(tiny_experiment, 0, count=25)
+
+
+def test_neurons_are_chosen_on_some_prompts_and_measured_on_others(tiny_experiment: Experiment) -> None:
+    """With one half all is the other's own; what the first half gives is kept apart."""
+    pairs = tiny_experiment.encoded.pairs
+    chosen, others = (tiny_experiment.on(part) for part in (pairs[:2], pairs[2:]))
+    rows, kept = strongest_neurons(chosen, 1, held_out=others, count=3, draws=2)
+    trained, flattered = strongest_neurons(chosen, 1, count=3, draws=2)
+    assert [row.neuron for row in rows] == [row.neuron for row in trained]
+    assert (kept.n, kept.chosen_on, kept.held_out) == (1, 2, True)
+    assert (flattered.n, flattered.held_out, flattered.chosen_kept) == (2, False, flattered.kept)
+    assert kept.chosen_kept == pytest.approx(flattered.kept, abs=1e-9)
+    split = others.model.split({1: "neurons"})
+    experiment = Experiment(split, pairs[2:])
+    keep = torch.from_numpy(experiment.graph.valid).clone()
+    for name in (row.neuron for row in rows):
+        place = experiment.graph.node_index[name]
+        alone = keep.clone()
+        alone[:, place] = False
+        lost = float((others.clean - experiment.values(alone[None])[0]).mean())
+        assert next(row.effect for row in rows if row.neuron == name) == pytest.approx(lost, abs=1e-9)
+    names = {row.neuron for row in rows}
+    keep[:, [experiment.graph.node_index[n] for n in experiment.graph.nodes if n[:3] == "m1." and n not in names]] = 0
+    lost = float((others.clean - experiment.values(keep[None])[0]).mean())
+    assert kept.kept == pytest.approx(1 - lost / kept.mlp, abs=1e-8)

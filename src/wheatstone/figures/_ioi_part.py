@@ -10,17 +10,10 @@ from wheatstone.figures._attribution_part import interval
 from wheatstone.figures._dots import dot, dots
 from wheatstone.figures._explained import Claim, Exhibit, Part, Told
 from wheatstone.figures._load import Row
+from wheatstone.figures._roles_part import DOES
 from wheatstone.figures._theme import BLUE, ORANGE, finished
 from wheatstone.figures._words import count, decimal, percent
 
-_DOES = {
-    "name mover": "look at the indirect object and write its name",
-    "negative name mover": "look at the indirect object and write against its name",
-    "S-inhibition": "look at the second mention of the subject and steer the name movers' queries away from it",
-    "duplicate-token": "look from the second mention back at the first and tell the S-inhibition heads",
-    "induction": "look from the second mention at the word after the first and tell the S-inhibition heads",
-    "previous-token": "look from the word after the first mention at the mention, which is where induction heads look",
-}
 _SHOWN = 5
 """Heads of a class that are drawn."""
 
@@ -31,16 +24,13 @@ def claims(told: Told) -> list[Claim]:
     said: list[Claim] = []
     for role, rows in found["classes"].items():
         if rows:
-            heads = ", ".join(
-                f"{row['head']} ({decimal(row['effect'])}{interval(row['effect_low'], row['effect_high'])})"
-                for row in rows[:3]
-            )
+            heads = ", ".join(_effect(row) for row in rows[:3])
             more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
             title = role[0].upper() + role[1:]
-            brief = f"{title} heads {_DOES[role]}: {', '.join(row['head'] for row in rows[:3])}{more}."
+            brief = f"{title} heads {DOES[role]}: {', '.join(row['head'] for row in rows[:3])}{more}."
             said.append(
                 Claim(
-                    f"{title} heads {_DOES[role]}: {heads}{more}.",
+                    f"{title} heads {DOES[role]}: {heads}{more}. {_on(found)}",
                     "ioi_heads",
                     role in ("name mover", "S-inhibition"),
                     brief,
@@ -50,11 +40,31 @@ def claims(told: Told) -> list[Claim]:
         said.append(Claim(f"This model shows no {', no '.join(none)} heads on these prompts.", "ioi_heads"))
     if found["unclassed"]:
         heads = ", ".join(
-            f"{row['head']} ({decimal(row['effect'])}, looks most at {row['site']} with {percent(row['attention'])})"
+            f"{row['head']} ({decimal(_held(row)['effect'])}, looks most at {row['site']} with "
+            f"{percent(row['attention'])})"
             for row in found["unclassed"][:4]
         )
         said.append(Claim(f"Heads that write to the answer but fit no class of the paper: {heads}.", "ioi_heads"))
     return said
+
+
+def _held(row: Any) -> Row:
+    """The row with its effect on the prompts that did not choose it, where it has one."""
+    if row.get("held_effect") is None:
+        return row
+    return row | {f"effect{end}": row[f"held_effect{end}"] for end in ("", "_low", "_high")}
+
+
+def _effect(row: Any) -> str:
+    held = _held(row)
+    return f"{row['head']} ({decimal(held['effect'])}{interval(held['effect_low'], held['effect_high'])})"
+
+
+def _on(found: Any) -> str:
+    held, n = found.get("held_n", 0), count(found["n"], "prompt")
+    if held:
+        return f"Logits on {count(held, 'prompt')} other than those that chose them."
+    return f"Logits on the {n} that chose them."
 
 
 def exhibits(told: Told) -> list[Exhibit]:
@@ -80,7 +90,7 @@ def _chart(told: Told) -> Any:
         for row in rows[:_SHOWN]:
             label = f"{role} · {row['head']} · {row['query']} → {row['site']}"
             kind = "helps" if row["effect"] > 0 else "hinders"
-            effects.append(dot(label, row, "effect", kind))
+            effects.append(dot(label, _held(row), "effect", kind))
             looks.append(dot(label, row, "attention", kind))
     colours = {"helps": BLUE, "hinders": ORANGE}
     picture = alt.hconcat(
@@ -89,8 +99,8 @@ def _chart(told: Told) -> Any:
         spacing=22,
     ).resolve_scale(color="shared")
     subtitle = [
-        f"{count(told.summary['n'], 'prompt')}, mean logit difference {decimal(told.summary['clean'])}; lines: "
-        "bootstrap 95% intervals.",
+        f"{_on(told.summary)} Classes chosen on {count(told.summary['n'], 'prompt')}, mean logit difference "
+        f"{decimal(told.summary['clean'])}; lines: 95% intervals.",
         f"At most the {_SHOWN} strongest heads of a class; the table has all.",
     ]
     said = " ".join(claim.text for claim in claims(told))

@@ -1,4 +1,4 @@
-"""Head roles on the page: each head's three numbers beside their nulls, and each role's heads ablated together."""
+"""Head roles on the page: each head's three numbers with their nulls, and each role's heads ablated together."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ _NUMBERS = {
     "direct": "direct effect (logits)",
     "ablation": "ablation effect",
 }
-_DOES = {
+DOES = {
     "mover": "look at the subject and write the answer",
     "relation": "look at the relation's words and write what such relations end in",
     "mixture": "do both",
     "name mover": "look at the indirect object and write its name",
     "negative name mover": "look at the indirect object and write against its name",
-    "S-inhibition": "look at the repeated name and keep it from being the answer",
-    "duplicate-token": "look back at an earlier occurrence of the same token",
-    "previous-token": "look at the token before",
-    "induction": "look at what followed the last time",
+    "S-inhibition": "look at the second mention of the subject and steer the name movers' queries away from it",
+    "duplicate-token": "look from a token back at its earlier occurrence",
+    "induction": "look from a token at what followed its earlier occurrence",
+    "previous-token": "look from a token at the one before it",
 }
+"""What the heads of each role do, in every section."""
 
 
 def claims(told: Told) -> list[Claim]:
@@ -41,8 +42,8 @@ def claims(told: Told) -> list[Claim]:
         if rows:
             heads = ", ".join(_named(row) for row in rows[:4])
             more = f" and {len(rows) - 4} more" if len(rows) > 4 else ""
-            text = f"{_title(role)} heads, which {_DOES[role]}: {heads}{more}."
-            brief = f"{_title(role)} heads, which {_DOES[role]}: {', '.join(row['head'] for row in rows[:4])}{more}."
+            text = f"{_title(role)} heads, which {DOES[role]}: {heads}{more} ({_on(told, rows)})."
+            brief = f"{_title(role)} heads, which {DOES[role]}: {', '.join(row['head'] for row in rows[:4])}{more}."
             said.append(Claim(text, "head_roles", role in ("mover", "relation", "name mover", "induction"), brief))
     if none := [role for role, rows in found.items() if not rows]:
         said.append(Claim(f"No head passes all tests for: {', '.join(none)}.", "head_roles"))
@@ -61,15 +62,23 @@ def claims(told: Told) -> list[Claim]:
     for role, rows in by_role.items():
         before, after, random = (rows.get(name) for name in ("nothing", "its heads", "as many random heads"))
         if before and after:
-            beside = f"; without as many random heads {_metric(random)}" if random else ""
+            others = f"; without as many random heads {_metric(random)}" if random else ""
             text = (
                 f"Without its {count(after['heads'], 'head')} of the role {role} the {after['measure']} goes "
-                f"from {decimal(before['value'])} to {_metric(after)}{beside}."
+                f"from {decimal(before['value'])} to {_metric(after)}{others} ({_on(told, [after])})."
             )
-            left = f"on {percent(after['hit_at_1'])} of prompts instead of {percent(before['hit_at_1'])}"
+            left = f"on {percent(after['hit_at_1'])} of {after['n']} prompts instead of {percent(before['hit_at_1'])}"
             brief = f"Without the {role} heads the answer comes first {left}."
             said.append(Claim(text, "role_ablations", told.n > 1 and after["hit_at_1"] < before["hit_at_1"], brief))
     return said
+
+
+def _on(told: Told, rows: list[Any]) -> str:
+    """On which prompts numbers were measured."""
+    n = count(rows[0]["n"], "prompt")
+    if told.summary.get("held_out"):
+        return f"{n} on which no role was chosen"
+    return f"{n}, the same on which roles were chosen"
 
 
 def _title(role: str) -> str:
@@ -80,7 +89,8 @@ def _named(row: Any) -> str:
     numbers = (
         f"attention {percent(row['attention'])}, direct {decimal(row['direct'])}, ablation {decimal(row['ablation'])}"
     )
-    return f"{row['head']} ({numbers})"
+    again = "" if row.get("confirmed", True) else ", does not pass again"
+    return f"{row['head']} ({numbers}{again})"
 
 
 def _metric(row: Any) -> str:
@@ -96,8 +106,10 @@ def exhibits(told: Told) -> list[Exhibit]:
             "roles",
             _chart(told),
             "One row for each head that looks where a role asks. The point is the mean over prompts, the line its 95% "
-            "interval, the grey tick what chance reaches (the 99th percentile of the null). A label is given, and the "
-            "row is blue, only if every number that the role asks for lies beyond its tick.",
+            "interval, the grey tick what chance reaches (the 99th percentile of the null). A row is blue if the head "
+            "has the role: every number that the role asks for, those with a tick, lay beyond its null on the prompts "
+            "that roles were chosen on. The numbers drawn are of other prompts, where there are enough. Roles of "
+            "indirect object identification are given by the effect along their path, in the section ioi.",
         )
     ]
 
@@ -125,7 +137,7 @@ def _chart(told: Told) -> Any:
     picture = alt.hconcat(*panels, spacing=22).resolve_scale(color="shared")
     left_out = f" The first {_MOST} of {len(rows)}." if len(rows) > _MOST else ""
     subtitle = [
-        f"{count(told.n, 'prompt')}; ablation in {told.summary['unit']} of {told.summary['metric']}, of relation heads "
+        f"{_on(told, [rows[0]])}; ablation in {told.summary['unit']} of {told.summary['metric']}, of relation heads "
         f"in nats.{left_out}",
         "Grey tick: the 99th percentile of the null; none where the role does not ask for the number.",
     ]

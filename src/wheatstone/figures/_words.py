@@ -39,6 +39,20 @@ def percent(share: float) -> str:
     return f"{share * 100:.{digits}f}%".replace("-", "−")
 
 
+def meaningful(share: float) -> bool:
+    """Whether a share of a whole can be told as one: between nothing and all.
+
+    Parts that pull against each other may each exceed their sum: "−789% and 883%" of it says nothing.
+    """
+    return 0 <= share <= 1
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A number with its sign, as something that is added: `+1.20`, `−0.31`, `0.00`."""
+    text = decimal(value, digits)
+    return f"+{text}" if value > 0 and float(f"{value:.{digits}f}") else text
+
+
 def decimal(value: float, digits: int = 2) -> str:
     """A number with a proper minus sign; never `−0.00`."""
     text = f"{value:.{digits}f}"

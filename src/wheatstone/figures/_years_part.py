@@ -10,44 +10,44 @@ from wheatstone.figures._dots import dot, dots, span
 from wheatstone.figures._explained import Claim, Exhibit, Part, Told
 from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, finished, of_rows
-from wheatstone.figures._words import METRICS, count, decimal, percent
+from wheatstone.figures._words import METRICS, count, decimal, meaningful, percent, signed
 
 _MLPS = 6
 _GREY = "#8a96a3"
 
 
 def claims(told: Told) -> list[Claim]:
-    """How surely later years are foreseen, how sharply, who carries it, and whether the circuit carries over."""
-    sums, mlp, kept = told.summary["sums"], told.summary["mlp"], told.summary["kept"]
+    """How surely later years are predicted, how sharply, what carries it, and whether the circuit carries over."""
+    sums, mlp = told.summary["sums"], told.summary["mlp"]
     text = (
-        f"After a span that begins in the year YY, {percent(sums['later'])} of the probability is on later years: "
-        f"probability difference {decimal(sums['difference'])}{span(sums, 'difference', decimal)}"
+        f"After a span that begins in the year YY, {percent(sums['later'])} of the probability is on later years, both "
+        f"digits read ({count(sums['n'], 'prompt')}); that of later years less that of the others is "
+        f"{decimal(sums['difference'])}{span(sums, 'difference', decimal)}."
     )
-    brief = f"After a span that begins in a year, {percent(sums['later'])} of the probability is on later years."
+    if "metric_value" in told.summary:
+        name = METRICS.get(told.summary["metric"], told.summary["metric"])
+        text += (
+            f" The run's metric is another number: the {name} of the first token alone, "
+            f"{decimal(told.summary['metric_value'])} on {count(told.summary['n'], 'prompt')}."
+        )
+    brief = (
+        f"After a span that begins in a year, {percent(sums['later'])} of the probability is on later years "
+        f"({count(sums['n'], 'prompt')})."
+    )
     said = [
-        Claim(f"{text}, on {count(sums['n'], 'prompt')}.", "greater_than_years", True, brief),
+        Claim(text, "greater_than_years", True, brief),
         Claim(
             f"The cutoff is sharp by {decimal(sums['sharpness'])}{span(sums, 'sharpness', decimal)}: the year after "
-            "the start is that much likelier than the year before it.",
+            f"the start is that much likelier than the year before it ({count(sums['n'], 'prompt')}).",
             "greater_than_years",
         ),
         Claim(
-            f"Of the MLPs, {mlp['mlp']} does most straight to the logits: {percent(mlp['share'])} of the metric's "
-            "difference between prompt and counterfactual.",
+            f"Of the MLPs, {mlp['mlp']} does most straight to the logits: {signed(mlp['effect'], 3)}"
+            f"{span(mlp, 'effect', decimal)} of the metric{_share(mlp['share'])} ({count(mlp['n'], 'prompt')}).",
             "mlps_to_logits",
             True,
         ),
-        Claim(
-            f"Its {kept['neurons']} strongest neurons alone keep {percent(kept['kept'])}"
-            f"{span(kept, 'kept', percent)} of what that MLP does, out of {kept['of']:,}; as many random ones keep "
-            f"{percent(kept['random'])}. Patching the MLP takes {percent(kept['task_lost_with_mlp'])} of the task's "
-            "difference, so that no one MLP carries it all."
-            if kept["task_lost_with_mlp"] < 0.5
-            else f"Its {kept['neurons']} strongest neurons alone keep {percent(kept['kept'])}"
-            f"{span(kept, 'kept', percent)} of what that MLP does, out of {kept['of']:,}; as many random ones keep "
-            f"{percent(kept['random'])}.",
-            "neurons_of_mlp",
-        ),
+        Claim(_kept(told.summary["kept"]), "neurons_of_mlp"),
     ]
     forms = [row for row in told.tables["greater_than_forms"] if row["faithfulness"] is not None]
     if forms:
@@ -59,6 +59,29 @@ def claims(told: Told) -> list[Claim]:
 
 
 _FORMS = "greater_than_forms"
+
+
+def _share(share: float) -> str:
+    return f", {percent(share)} of its difference between prompt and counterfactual" if meaningful(share) else ""
+
+
+def _kept(kept: Any) -> str:
+    """What the strongest neurons keep of their MLP, on the prompts that did not choose them."""
+    held = kept.get("held_out", False)
+    on = f" on {count(kept['n'], 'prompt')}" if "n" in kept else ""
+    chosen = f" ({percent(kept['chosen_kept'])} on the {kept['chosen_on']} that chose them)" if held else ""
+    same = "" if held else ", the same that chose them"
+    text = (
+        f"Its {kept['neurons']} strongest neurons out of {kept['of']:,} alone keep {percent(kept['kept'])}"
+        f"{span(kept, 'kept', percent)} of what that MLP does{on}{same}{chosen}; as many random ones keep "
+        f"{percent(kept['random'])}."
+    )
+    if kept["task_lost_with_mlp"] >= 0.5:
+        return text
+    return (
+        f"{text} Patching the MLP takes {percent(kept['task_lost_with_mlp'])} of the task's difference, so that no one "
+        "MLP carries it all."
+    )
 
 
 def exhibits(told: Told) -> list[Exhibit]:
@@ -74,7 +97,8 @@ def exhibits(told: Told) -> list[Exhibit]:
         Exhibit(
             "years_parts",
             _parts(told),
-            "Left: what each MLP writes straight to the logits. Middle: the strongest neurons of the first of them. "
+            "Left: what each MLP writes straight to the logits. Middle: the strongest neurons of one of them. Both are "
+            "measured on prompts that did not choose them, where there are enough. "
             "Right: how much of the model's behaviour the run's circuit keeps on other sentences (1 is all); grey, "
             "copies of the circuit between other heads. In the form less-than an earlier year is right.",
         ),
@@ -88,7 +112,7 @@ def _matrix(told: Told) -> Any:
         of_rows(cells)
         .mark_rect()
         .encode(
-            x=alt.X("year:O", axis=alt.Axis(title="year foreseen", values=list(range(0, 100, 10)), labelAngle=0)),
+            x=alt.X("year:O", axis=alt.Axis(title="year predicted", values=list(range(0, 100, 10)), labelAngle=0)),
             y=alt.Y("start:O", axis=alt.Axis(title="year in which the span begins", labelOverlap=True)),
             color=alt.Color(
                 "probability:Q",
@@ -100,7 +124,7 @@ def _matrix(told: Told) -> Any:
         .properties(width=560, height=300)
     )
     subtitle = [f"{count(sums['n'], 'prompt')}; prompts that begin in one year are averaged. Last two digits of years."]
-    return finished(heat, "Which years the model foresees", subtitle, " ".join(c.text for c in claims(told)[:2]))
+    return finished(heat, "Which years the model predicts", subtitle, " ".join(c.text for c in claims(told)[:2]))
 
 
 def _parts(told: Told) -> Any:
@@ -123,8 +147,8 @@ def _parts(told: Told) -> Any:
         panels.append(dots(forms, "faithfulness", colours=colours, width=190, heading="the circuit on other forms"))
     picture = alt.hconcat(*panels, spacing=22).resolve_scale(color="independent")
     n = told.tables["mlps_to_logits"][0]["n"]
-    subtitle = [f"{count(n, 'prompt')}, and as many of each form; lines: bootstrap 95% intervals."]
+    subtitle = [f"{count(n, 'prompt')}, and as many of each form; lines: 95% intervals."]
     return finished(picture, "Who carries greater-than", subtitle, " ".join(c.text for c in claims(told)[2:]))
 
 
-PART = Part("Which years the model foresees", claims, exhibits)
+PART = Part("Which years the model predicts", claims, exhibits)

@@ -1,13 +1,14 @@
-"""Greater-than as its paper tells it: which years a model foresees, and whether one circuit serves other prompts too.
+"""Greater-than as its paper describes it: which years a model predicts, and whether one circuit serves other prompts.
 
 For a span that begins in the year YY of a century, let p(y) be the probability of its last two digits y, whole:
 teacher-forced over as many tokens as the tokenizer writes them with.
 
-    probability difference   Σ_{y > YY} p(y) − Σ_{y ≤ YY} p(y)
+    two-digit difference     Σ_{y > YY} p(y) − Σ_{y ≤ YY} p(y)
     cutoff sharpness         p(YY + 1) − p(YY − 1)
 
-Where years are written digit by digit, a circuit is measured by the tens digit alone (see the task), the matrix has
-both digits.
+The paper calls the first the probability difference. Here that name is the metric `prob_diff`, which circuits are
+measured by: of a prompt's first token alone. Where years are written digit by digit that is the tens digit (see the
+task), and a year of the same decade counts on neither side, so the two differ on the same prompts.
 
 Source: Hanna, Liu and Variengien 2023 (arXiv 2305.00586), sections 2 and 5.
 """
@@ -63,7 +64,7 @@ class YearSums(NamedTuple):
         n: prompts.
         mass: probability of any two digits.
         later: of later years alone.
-        difference: probability difference.
+        difference: two-digit difference.
         sharpness: cutoff sharpness.
     """
 
@@ -137,7 +138,7 @@ def year_cells(found: Float[Tensor, "prompt year"], starts: Sequence[int]) -> li
 
 
 class YearForm(NamedTuple):
-    """One circuit on one form of prompts, by probability difference: a row of greater_than_forms.parquet.
+    """One circuit on one form of prompts, by `prob_diff` of the first token: a row of greater_than_forms.parquet.
 
     Args:
         form: its name.
@@ -224,8 +225,8 @@ def year_forms(
         interval, *_ = mean_intervals(values, seed)
         clean, corrupt, alone, *copies = values.mean(1).tolist()
         gap = clean - corrupt
-        told = abs(gap) >= _LEAST
-        between = ratio_interval(values[2], values[0], values[1], seed) if told else None
+        shown = abs(gap) >= _LEAST
+        between = ratio_interval(values[2], values[0], values[1], seed) if shown else None
         low, high = between or (None, None)
         rows.append(
             YearForm(
@@ -235,10 +236,10 @@ def year_forms(
                 *interval,
                 corrupt,
                 alone,
-                (alone - corrupt) / gap if told else None,
+                (alone - corrupt) / gap if shown else None,
                 low,
                 high,
-                float(np.mean(copies) - corrupt) / gap if told else None,
+                float(np.mean(copies) - corrupt) / gap if shown else None,
             )
         )
     report("prompt forms", len(forms), len(forms))

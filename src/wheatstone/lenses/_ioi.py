@@ -1,4 +1,4 @@
-"""Indirect object identification as its paper tells it: which heads act on which, by path patching, where they look.
+"""Indirect object identification as its paper describes it: which heads act on which, by path patching, and where.
 
     1  head → logits                            name movers (+) and negative name movers (−): last token → IO
     2  head → the name movers' queries          S-inhibition: last token → S2
@@ -8,12 +8,13 @@
 Directly or through MLPs; heads between are frozen. The counterfactual has three other names (p_ABC), so that every
 name's cue is gone. Keys and values belong to KV groups: what reaches a head's values reaches its group's.
 
-In each step the heads with the largest EAP scores of their edges to the receivers are really patched. A head has a
-class if its effect stands out and it looks where the class looks. An effect stands out if it exceeds what
-the strongest head would show by chance: the sign of each prompt is drawn 2000 times, the same for all heads, and the
-95th percentile of the largest |mean| over heads is the bar. From the strongest head down, each that exceeds its bar is
-taken out of the next one's. A head looks at the named token that it attends to most, if the interval over prompts of
-what that is beyond an even share lies above 0.
+The classes are the roles of `_roles.IOI`. In each step the heads with the largest EAP scores of their edges to the
+receivers are patched. A head has a class if its effect stands out, with the class's sign, and it looks where the class
+looks. An effect stands out if it exceeds what the strongest head would show by chance: the sign of each prompt is drawn
+2000 times, the same for all heads, and the 95th percentile of the largest |mean| over heads is the bar. From the
+strongest head down, each that exceeds its bar is taken out of the next one's. Where a head looks is `looks_at`, the
+attention that every role is tested by: its interval lies beyond the 99th percentile of all heads on random tokens, and
+no other named token gets more.
 
 Sources: Wang et al. 2022 (arXiv 2211.00593), sections 3.1 to 3.3; Westfall and Young 1993, Resampling-Based Multiple
 Testing, section 2.3, for the step-down bars, which err with one head in twenty sets of heads.
@@ -26,7 +27,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -35,6 +35,8 @@ from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
 from wheatstone.discovery import EdgeScores, attribute, path_patching
 from wheatstone.lenses._ioi_names import three_other_names
+from wheatstone.lenses._role_numbers import RoleNumber, looks_at
+from wheatstone.lenses._roles import IOI
 from wheatstone.models import Graph, ResidualModel
 from wheatstone.tasks import PromptPair
 from wheatstone.verification import mean_intervals
@@ -44,7 +46,7 @@ _SCREENED = 40
 """Heads that are patched in a step."""
 _MOST = 4
 """Heads of a class, the strongest, whose inputs are patched in the next step."""
-IOI_CLASSES = ("name mover", "negative name mover", "S-inhibition", "duplicate-token", "induction", "previous-token")
+IOI_CLASSES = tuple(role.name for role in IOI)
 
 
 class _Step(NamedTuple):
@@ -52,18 +54,16 @@ class _Step(NamedTuple):
 
     name: str
     query: str
-    looks: Mapping[str, str]
-    """Class by the token that is looked at."""
     receiver: str
     """The channel that is patched of the heads of class `of`."""
     of: str
 
 
 _STEPS = (
-    _Step("logits", "last", {"IO": "name mover"}, "logits", ""),
-    _Step("name movers' queries", "last", {"S2": "S-inhibition"}, "q", "name mover"),
-    _Step("S-inhibition values", "S2", {"S1": "duplicate-token", "S1+1": "induction"}, "v", "S-inhibition"),
-    _Step("induction keys", "S1+1", {"S1": "previous-token"}, "k", "induction"),
+    _Step("logits", "last", "logits", ""),
+    _Step("name movers' queries", "last", "q", "name mover"),
+    _Step("S-inhibition values", "S2", "v", "S-inhibition"),
+    _Step("induction keys", "S1+1", "k", "induction"),
 )
 _SITES = ("IO", "S1", "S1+1", "S2")
 
@@ -74,15 +74,18 @@ class IoiHead(NamedTuple):
     Args:
         head: such as `a14.h7`.
         step: what it is patched into.
-        effect: logits by which the answer falls along these paths, mean over prompts; negative hinders it.
+        n: prompts that the classes were chosen on.
+        effect: logits by which the answer falls along these paths, mean over these prompts; negative hinders it.
         bar: |effect| that had to be exceeded to stand out.
         stands_out: whether it was, and every stronger head's too.
         share: effect by the model's logit difference.
         query: token that looks.
         site: the named token it attends to most.
         attention: to that token.
-        even: attention an even spread would give it.
+        attention_null: what its interval must lie beyond.
         role: its class, or empty.
+        held_n: other prompts, on which the effect of a head that stands out is measured again; 0 where there are none.
+        held_effect: the effect there; None for a head that does not stand out.
     """
 
     head: str
@@ -99,8 +102,12 @@ class IoiHead(NamedTuple):
     attention: float
     attention_low: float | None
     attention_high: float | None
-    even: float
+    attention_null: float
     role: str
+    held_n: int = 0
+    held_effect: float | None = None
+    held_effect_low: float | None = None
+    held_effect_high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -108,13 +115,15 @@ class IoiHeads:
     """The head classes of a model.
 
     Args:
-        n: prompts.
-        clean: the model's logit difference, mean over prompts.
+        n: prompts that they were chosen on.
+        held_n: other prompts, on which their effects are measured again.
+        clean: the model's logit difference, mean over the prompts that they were chosen on.
         rows: heads in each step that was reached, strongest first.
         receivers: of each step, the channels that were patched; empty where no head came before.
     """
 
     n: int
+    held_n: int
     clean: float
     rows: tuple[IoiHead, ...]
     receivers: Mapping[str, tuple[str, ...]]
@@ -123,17 +132,31 @@ class IoiHeads:
         """Heads of a class, strongest first."""
         return tuple(row.head for row in self.rows if row.role == role)
 
+    def held(self, role: str, head: str) -> float | None:
+        """The end of the interval of a head's held-out effect that is nearer to 0; None where it reaches 0."""
+        for row in self.rows:
+            low, high = row.held_effect_low, row.held_effect_high
+            if (row.role, row.head) == (role, head) and low is not None and high is not None and low * high > 0:
+                return min(low, high, key=abs)
+        return None
+
 
 def ioi_heads(
-    model: ResidualModel, pairs: Sequence[PromptPair], *, seed: int = 0, report: Reporter = silent
+    model: ResidualModel,
+    pairs: Sequence[PromptPair],
+    *,
+    held_out: Sequence[PromptPair] = (),
+    seed: int = 0,
+    report: Reporter = silent,
 ) -> IoiHeads:
     """Finds the classes of heads that identify the indirect object.
 
     Args:
         model: the model.
-        pairs: of the task `ioi` or `ioi-swapped`, with their spans; the counterfactuals are made anew.
-        seed: of the counterfactuals' names, the sign draws and the bootstrap.
-        report: told how far it is.
+        pairs: of the task `ioi` or `ioi-swapped`, with their spans; new counterfactuals are made for them.
+        held_out: other prompts of the task, on which the effects of the heads that stand out are measured again.
+        seed: of the counterfactuals' names, the sign draws, the null of attention and the intervals.
+        report: progress callback.
 
     Raises:
         RequestError: prompts without the spans IO, S1, S1+1 and S2, or a single prompt.
@@ -142,14 +165,18 @@ def ioi_heads(
     When this misleads: a step reads the inputs of the classes before it, the four strongest heads of each: a class
     that was missed is not followed. What acts by way of other heads is shown by no step. A head of two classes gets
     one in each step. Backup heads, which act only where others are ablated, are not seen; nor are heads whose direct
-    edges a gradient shows as weak, though they may act through MLPs.
+    edges a gradient shows as weak, though they may act through MLPs. The effects on `pairs` are those that chose the
+    heads, and too large for it: quote the held-out ones.
     """
     if len(pairs) < 2:
         raise RequestError(expected="several prompts, for intervals", got=str(len(pairs)), do="give more prompts")
     experiment = Experiment(model, three_other_names(model, pairs, seed))
+    others = Experiment(model, three_other_names(model, held_out, seed)) if held_out else None
     for name in _SITES:
         experiment.encoded.span(name)
-    attention, scores = model.attention(experiment.encoded.clean), attribute(experiment, method="eap")
+    patterns = model.attention(experiment.encoded.clean)
+    looks = {query: _looks(experiment, patterns, query, seed) for query in {step.query for step in _STEPS}}
+    scores = attribute(experiment, method="eap")
     rows: list[IoiHead] = []
     receivers: dict[str, tuple[str, ...]] = {}
     for done, step in enumerate(_STEPS):
@@ -163,9 +190,11 @@ def ioi_heads(
         if not senders:
             continue
         effects = path_patching(experiment, senders, ends).values.double().numpy()
-        rows += _rows(experiment, attention, step, senders, effects, seed)
+        found = _rows(experiment, looks[step.query], step, senders, effects, seed)
+        rows += found if others is None else _again(others, ends, found, seed)
     report("head classes", len(_STEPS), len(_STEPS))
-    return IoiHeads(len(experiment.encoded.pairs), float(experiment.clean.mean()), tuple(rows), receivers)
+    n, held_n = len(experiment.encoded.pairs), 0 if others is None else len(others.encoded.pairs)
+    return IoiHeads(n, held_n, float(experiment.clean.mean()), tuple(rows), receivers)
 
 
 def channel_of(graph: Graph, head: str, kind: str) -> str:
@@ -204,49 +233,54 @@ def chance_bars(effects: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]
     return bars[back], over[back]
 
 
+def _looks(
+    experiment: Experiment, patterns: Float[Tensor, "layer batch head query key"], query: str, seed: int
+) -> dict[str, RoleNumber]:
+    """Attention of every head from one named token to each of the others."""
+    spans = experiment.encoded.spans
+    at = spans[query][:, 1] - 1
+    return {site: looks_at(patterns, at, spans[site], seed) for site in _SITES if site != query}
+
+
 def _rows(
     experiment: Experiment,
-    attention: Float[Tensor, "layer batch head query key"],
+    looks: Mapping[str, RoleNumber],
     step: _Step,
     senders: Sequence[str],
     effects: np.ndarray,
     seed: int,
 ) -> list[IoiHead]:
-    spans, n = experiment.encoded.spans, effects.shape[1]
-    every, query = torch.arange(n), spans[step.query][:, 1].cpu() - 1
-    sites = [site for site in _SITES if site != step.query]
-    keys = torch.stack([spans[site][:, 1].cpu() - 1 for site in sites])
-    even = 1 / (query + 1).double()
     bars, over = chance_bars(effects, seed)
-    at = mean_intervals(effects, seed)
+    heads, clean = experiment.graph.heads, float(experiment.clean.mean())
     rows: list[IoiHead] = []
-    for sender, values, (low, high), bar, stands_out in zip(senders, effects, at, bars, over, strict=True):
-        layer, _, head = sender[1:].partition(".h")
-        seen = attention[int(layer), every, int(head)].cpu().double()[every[None], query, keys]
-        most = int(seen.mean(1).argmax())
-        ((more, _), (seen_low, seen_high)) = mean_intervals(torch.stack([seen[most] - even, seen[most]]).numpy(), seed)
-        effect = float(values.mean())
-        role = step.looks.get(sites[most], "") if stands_out and more is not None and more > 0 else ""
-        if role and effect < 0:
-            role = f"negative {role}" if step.name == "logits" else ""
+    for sender, values, at, bar, stands_out in zip(
+        senders, effects, mean_intervals(effects, seed), bars, over, strict=True
+    ):
+        layer, _, number = sender[1:].partition(".h")
+        head, effect = int(layer) * heads + int(number), float(values.mean())
+        site = max(looks, key=lambda site: float(looks[site].values[head].mean()))
+        role = next(
+            (role.name for role in IOI if (role.into, role.key) == (step.name, site) and role.ablation * effect > 0), ""
+        )
+        given = role if stands_out and looks[site].counts(head) else ""
+        about = (float(bar), bool(stands_out), effect / clean, step.query, site)
         rows.append(
             IoiHead(
-                sender,
-                step.name,
-                n,
-                effect,
-                low,
-                high,
-                float(bar),
-                bool(stands_out),
-                effect / float(experiment.clean.mean()),
-                step.query,
-                sites[most],
-                float(seen[most].mean()),
-                seen_low,
-                seen_high,
-                float(even.mean()),
-                role,
+                sender, step.name, len(values), effect, *at, *about, *looks[site].row(head), looks[site].null, given
             )
         )
     return sorted(rows, key=lambda row: -abs(row.effect))
+
+
+def _again(experiment: Experiment, ends: Sequence[str], rows: Sequence[IoiHead], seed: int) -> list[IoiHead]:
+    """The rows, those that stand out with their effects on other prompts."""
+    senders = [row.head for row in rows if row.stands_out]
+    n = len(experiment.encoded.pairs)
+    if not senders:
+        return [row._replace(held_n=n) for row in rows]
+    effects = path_patching(experiment, senders, ends).values.double().numpy()
+    held = {
+        head: (float(values.mean()), *at)
+        for head, values, at in zip(senders, effects, mean_intervals(effects, seed), strict=True)
+    }
+    return [IoiHead(*row[:16], n, *held.get(row.head, (None, None, None))) for row in rows]

@@ -6,6 +6,8 @@ neurons are patched:
 
     kept = 1 − effect(all others) / effect(all)
 
+Neurons that were chosen for their effect on some prompts keep too much there: measure them on others (`held_out`).
+
 Source: Hanna, Liu and Variengien 2023 (arXiv 2305.00586), sections 3 and 4, on greater-than; any task will do.
 """
 
@@ -66,6 +68,7 @@ class NeuronOfMlp(NamedTuple):
 
     Args:
         neuron: such as `m23.n41`.
+        n: prompts that it was measured on.
         effect: metric lost when it alone is patched from the counterfactual, exact, mean over prompts.
         share: of its MLP's effect.
     """
@@ -91,6 +94,10 @@ class Kept(NamedTuple):
         draws: how many.
         task_lost_with_mlp: share of the whole metric's difference that patching the MLP takes.
         task_lost_with_others: the same of patching all its neurons but the strongest.
+        n: prompts that all this was measured on.
+        chosen_on: prompts that the neurons were chosen on.
+        held_out: whether these are others.
+        chosen_kept: `kept` on the prompts that the neurons were chosen on.
     """
 
     neurons: int
@@ -105,20 +112,33 @@ class Kept(NamedTuple):
     draws: int
     task_lost_with_mlp: float
     task_lost_with_others: float
+    n: int
+    chosen_on: int
+    held_out: bool
+    chosen_kept: float
 
 
 def strongest_neurons(
-    experiment: Experiment, layer: int, *, count: int = 10, draws: int = 10, seed: int = 0, report: Reporter = silent
+    experiment: Experiment,
+    layer: int,
+    *,
+    held_out: Experiment | None = None,
+    count: int = 10,
+    draws: int = 10,
+    seed: int = 0,
+    report: Reporter = silent,
 ) -> tuple[list[NeuronOfMlp], Kept]:
     """The neurons of one MLP that carry the metric, and how much of it they keep alone.
 
     Args:
-        experiment: model, prompts and metric, under the counterfactual ablation.
+        experiment: model, prompts and metric, under the counterfactual ablation: neurons are chosen on these prompts.
         layer: of the MLP.
+        held_out: the same on other prompts, which everything that is returned but `chosen_kept` is measured on; the
+            prompts that choose by default, which flatters.
         count: neurons wanted, at least 1.
         draws: random sets of as many neurons to compare with.
-        seed: of the sets and the bootstrap.
-        report: told how far it is.
+        seed: of the sets and the intervals.
+        report: progress callback.
 
     Raises:
         RequestError: another ablation, or no such number of neurons.
@@ -128,7 +148,7 @@ def strongest_neurons(
     among the ones that are patched. Effects of single neurons do not add up.
     """
     patching = Patching(experiment, "noising")
-    block, graph = experiment.model.blocks[layer], experiment.graph
+    block = experiment.model.blocks[layer]
     if not 0 < count <= block.neurons:
         raise RequestError(expected=f"1 to {block.neurons} neurons", got=str(count), do="ask for fewer")
     screen = screen_neurons(patching, top=0, report=report)
@@ -137,45 +157,45 @@ def strongest_neurons(
     tried = [screen.neurons[mine[place]] for place in sorted(order)]
     exact = neuron_effects(patching, tried, report=report).double()
     best = exact.mean(-1).abs().argsort(descending=True, stable=True)[:count].tolist()
+    neurons = [tried[place] for place in best]
+    generator = torch.Generator().manual_seed(seed)
+    random = [torch.randperm(block.neurons, generator=generator)[:count].tolist() for _ in range(draws)]
+    sets = [[neuron.index for neuron in neurons], *random]
+    measured = patching if held_out is None else Patching(held_out, "noising")
+    effects = exact[best] if held_out is None else neuron_effects(measured, neurons, report=report).double()
+    whole, *others = _without_others(measured, layer, sets, report)
+    chosen = kept = [float(1 - effect.mean() / whole.mean()) for effect in others]
+    if held_out is not None:
+        there, alone = _without_others(patching, layer, sets[:1], report)
+        chosen = [float(1 - alone.mean() / there.mean())]
+    parts = [of.numpy() for of in (whole - others[0], whole, torch.zeros_like(whole))]
+    low, high = ratio_interval(parts[0], parts[1], parts[2], seed) or (None, None)
+    rows = [
+        NeuronOfMlp(str(neuron), len(values), float(values.mean()), *interval, float(values.mean() / whole.mean()))
+        for neuron, values, interval in zip(neurons, effects, mean_intervals(effects.numpy(), seed), strict=True)
+    ]
+    lost = [float(effect.mean()) / measured.gap for effect in (whole, others[0])]
+    by_chance = (float(np.mean(kept[1:])), min(kept[1:]), max(kept[1:]), draws)
+    about = (effects.shape[1], exact.shape[1], held_out is not None, chosen[0])
+    return rows, Kept(
+        count, block.neurons, float(whole.mean()), kept[0], low, high, *by_chance, lost[0], lost[1], *about
+    )
+
+
+def _without_others(
+    patching: Patching, layer: int, sets: list[list[int]], report: Reporter
+) -> Float[Tensor, "run batch"]:
+    """Metric lost with all neurons of an MLP patched, then with all but each of some sets."""
+    block, node = patching.experiment.model.blocks[layer], patching.experiment.graph.mlp_nodes(layer).start
     own, other = patching.neurons.activations[layer], patching.other_neurons.activations[layer]
     with block.present():
         wrote = block.mlp_of_neurons(own)
-    chosen = [[tried[place].index for place in best]]
-    generator = torch.Generator().manual_seed(seed)
-    chosen += [torch.randperm(block.neurons, generator=generator)[:count].tolist() for _ in range(draws)]
 
-    def without_others(index: int) -> Float[Tensor, "batch pos d_model"]:
-        """All neurons patched in the first run, all but the chosen ones in the others."""
+    def change(index: int) -> Float[Tensor, "batch pos d_model"]:
         patched = other.clone()
         if index:
-            patched[..., chosen[index - 1]] = own[..., chosen[index - 1]]
+            patched[..., sets[index - 1]] = own[..., sets[index - 1]]
         with block.present():
             return (block.mlp_of_neurons(patched) - wrote) * patching.at(None)[..., None]
 
-    node = graph.mlp_nodes(layer).start
-    whole, *others = patching.effects(
-        [node] * (len(chosen) + 1), without_others, stage="patching an MLP", report=report
-    ).double()
-    kept = [float(1 - effect.mean() / whole.mean()) for effect in others]
-    parts = [of.numpy() for of in (whole - others[0], whole, torch.zeros_like(whole))]
-    low, high = ratio_interval(parts[0], parts[1], parts[2], seed) or (None, None)
-    intervals = mean_intervals(exact[best].numpy(), seed)
-    rows = [
-        NeuronOfMlp(str(tried[place]), exact.shape[1], effect, *interval, effect / float(whole.mean()))
-        for place, effect, interval in zip(best, exact[best].mean(-1).tolist(), intervals, strict=True)
-    ]
-    lost = [float(effect.mean()) / patching.gap for effect in (whole, others[0])]
-    random = kept[1:]
-    return rows, Kept(
-        count,
-        block.neurons,
-        float(whole.mean()),
-        kept[0],
-        low,
-        high,
-        float(np.mean(random)),
-        min(random),
-        max(random),
-        draws,
-        *lost,
-    )
+    return patching.effects([node] * (len(sets) + 1), change, stage="patching an MLP", report=report).double()

@@ -1,4 +1,4 @@
-"""A role's attention and direct effect of every head, each with the null it must lie beyond."""
+"""A role's attention and direct effect of every head, each with the null that it must exceed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wheatstone.lenses._attributes import known_tokens
@@ -30,6 +30,7 @@ class RoleNumber:
         values: of every prompt.
         null: what it must lie beyond, signed.
         sign: the side on which it counts.
+        seed: of the intervals.
     """
 
     values: Float[Tensor, "head batch"]
@@ -37,29 +38,48 @@ class RoleNumber:
     sign: int
     seed: int
 
-    def row(self, head: int) -> tuple[float, float, float]:
+    def row(self, head: int) -> tuple[float, float | None, float | None]:
         """Mean and interval."""
         values = self.values[head].double().cpu()
         ((low, high),) = mean_intervals(values.numpy()[None], self.seed)
-        assert low is not None
-        assert high is not None
         return float(values.mean()), low, high
 
     def counts(self, head: int) -> bool:
-        """Whether the interval lies beyond the null."""
+        """Whether the interval lies beyond the null; without an interval, no."""
         _, low, high = self.row(head)
+        if low is None or high is None:
+            return False
         return low > self.null if self.sign > 0 else high < self.null
 
 
 def head_names(material: Material) -> list[str]:
+    """All heads, in order."""
     graph = material.experiment.graph
     return [f"a{layer}.h{head}" for layer in range(graph.layers) for head in range(graph.heads)]
 
 
 def role_attention(material: Material, role: Role) -> RoleNumber:
-    encoded, every = material.experiment.encoded, range(material.n)
-    query, place = encoded.spans[role.query][:, 1] - 1, encoded.spans[role.key]
-    weights = material.patterns.movedim(1, 2).flatten(0, 1)[:, every, query]
+    """Attention from the role's query to its place, of every head."""
+    spans = material.experiment.encoded.spans
+    return looks_at(material.patterns, spans[role.query][:, 1] - 1, spans[role.key], material.seed)
+
+
+def looks_at(
+    patterns: Float[Tensor, "layer batch head query key"],
+    query: Int[Tensor, " batch"],
+    place: Int[Tensor, "batch 2"],
+    seed: int,
+) -> RoleNumber:
+    """Attention of every head from one token to a place, and what all heads give to as many random tokens.
+
+    Args:
+        patterns: attention weights of all heads.
+        query: the position that looks, in each prompt.
+        place: positions [first, end) that are looked at. The first token is no part of them, nor is the query, where
+            every prompt has others left.
+        seed: of the random places and the intervals.
+    """
+    weights = patterns.movedim(1, 2).flatten(0, 1)[:, range(len(query)), query]
     positions = torch.arange(weights.shape[-1], device=weights.device)
     inside = (positions >= place[:, :1]) & (positions < place[:, 1:])
     seen = positions <= query[:, None]
@@ -67,22 +87,23 @@ def role_attention(material: Material, role: Role) -> RoleNumber:
         if bool((inside & seen & other).any(-1).all()):
             inside, seen = inside & other, seen & other
     inside = inside & seen
-    null = torch.stack([(weights * shuffled).sum(-1).mean(-1) for shuffled in _shuffles(material, inside, seen)])
+    null = torch.stack([(weights * shuffled).sum(-1).mean(-1) for shuffled in _shuffles(inside, seen, seed)])
     threshold = float(np.percentile(null.double().cpu().numpy(), PERCENT))
-    return RoleNumber((weights * inside).sum(-1), threshold, 1, material.seed)
+    return RoleNumber((weights * inside).sum(-1), threshold, 1, seed)
 
 
 def _shuffles(
-    material: Material, inside: Bool[Tensor, "batch key"], seen: Bool[Tensor, "batch key"]
+    inside: Bool[Tensor, "batch key"], seen: Bool[Tensor, "batch key"], seed: int
 ) -> Iterator[Bool[Tensor, "batch key"]]:
     """As many random places in each prompt as the role's."""
-    draw = torch.Generator().manual_seed(material.seed)
+    draw = torch.Generator().manual_seed(seed)
     for _ in range(SHUFFLES):
         noise = torch.rand(inside.shape, generator=draw).to(inside.device).masked_fill(~seen, -1)
         yield noise.argsort(-1, descending=True).argsort(-1) < inside.sum(-1, keepdim=True)
 
 
 def role_writing(material: Material, role: Role) -> RoleNumber:
+    """What every head writes directly towards what the role is for."""
     graph, sign = material.experiment.graph, role.direct or 1
     heads = torch.cat([material.last_nodes[graph.head_nodes(layer)] for layer in range(graph.layers)])
     if role.writes == "relation":

@@ -1,4 +1,7 @@
-"""What heads can be for: from where a head of each role looks, at what, and what it then does to the answer.
+"""What heads can be for: the one definition of each role, which every section that names a role uses.
+
+A role says from where a head looks, at what, and along which path it then acts on the answer. A head has the role if
+its attention to that place lies beyond the null of `_role_numbers.looks_at` and its effect along that path counts.
 
 Sources: mover, relation and mixture heads, Yao et al. 2024 (arXiv 2405.17969), section 4.1; the roles of indirect
 object identification, Wang et al. 2022 (arXiv 2211.00593), section 3; previous-token and induction heads, Elhage et al.
@@ -22,7 +25,9 @@ class Role:
         query: the span from whose last token the head looks.
         key: the span that it looks at.
         direct: sign of its direct effect, 0 where the role asks for none: it acts through later heads.
-        ablation: sign of what ablating it costs the metric.
+        ablation: sign of its effect along its path: what taking it out costs the metric.
+        into: the path along which its effect is tested. `answer`: all paths, by exact ablation of the head. The other
+            values are steps of `_ioi`: `logits`, or inputs of another role's heads, by path patching.
         writes: what it is for. `answer`: its direct effect is on the answer against the distractor, and it is ablated
             as the run does, at a cost to the metric. `relation`: its direct effect is on the relation's answers (those
             of the other prompts) against the mean of all tokens; as the counterfactual prompt has the same relation,
@@ -35,6 +40,7 @@ class Role:
     direct: Literal[-1, 0, 1]
     ablation: Literal[-1, 1] = 1
     writes: Literal["answer", "relation"] = "answer"
+    into: str = "answer"
 
     @property
     def ablated(self) -> tuple[str, str]:
@@ -46,15 +52,20 @@ class Role:
         """The spans that every prompt must have."""
         return {self.query, self.key}
 
+    @property
+    def by_path(self) -> bool:
+        """Whether its effect is tested along one path, see `_ioi`, and not by ablating the head as a whole."""
+        return self.into != "answer"
+
 
 FACT = (Role("mover", "last", "subject", 1), Role("relation", "last", "relation", 1, writes="relation"))
 IOI = (
-    Role("name mover", "last", "IO", 1),
-    Role("negative name mover", "last", "IO", -1, -1),
-    Role("S-inhibition", "last", "S2", 0),
-    Role("induction", "S2", "S1+1", 0),
-    Role("duplicate-token", "S2", "S1", 0),
-    Role("previous-token", "S1+1", "S1", 0),
+    Role("name mover", "last", "IO", 0, into="logits"),
+    Role("negative name mover", "last", "IO", 0, -1, into="logits"),
+    Role("S-inhibition", "last", "S2", 0, into="name movers' queries"),
+    Role("duplicate-token", "S2", "S1", 0, into="S-inhibition values"),
+    Role("induction", "S2", "S1+1", 0, into="S-inhibition values"),
+    Role("previous-token", "S1+1", "S1", 0, into="induction keys"),
 )
 REPEATED = (
     Role("induction", "last", "subject", 0),

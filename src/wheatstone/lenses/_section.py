@@ -8,7 +8,7 @@ section says what it needs, and a need says what is missing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,32 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from wheatstone._errors import PromptError
 from wheatstone._progress import Reporter
 from wheatstone.circuits import Circuit, Experiment
 from wheatstone.lenses._readout import Readout
+
+LEAST_HALF = 4
+"""Prompts that each half must have; with fewer, numbers are of the prompts that chose what they are about."""
+
+
+def halves_of(n: int) -> tuple[range, range] | None:
+    """Every other prompt to choose on, and the others to measure on; None where there are too few.
+
+    A number of the strongest of many is too large on the prompts that chose it. It is measured on others.
+
+    Args:
+        n: prompts.
+    """
+    return None if n < 2 * LEAST_HALF else (range(0, n, 2), range(1, n, 2))
+
+
+def measured_on(n: int) -> str:
+    """On which prompts numbers are measured that were chosen as `halves_of` says, in words for a method."""
+    halves = halves_of(n)
+    if halves is None:
+        return f"chosen and measured on the same {n} prompts, for there are fewer than {2 * LEAST_HALF}"
+    return f"chosen on {len(halves[0])} prompts and measured on the other {len(halves[1])}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +70,27 @@ class Material:
     def n(self) -> int:
         """How many prompts there are."""
         return len(self.experiment.encoded.pairs)
+
+    @cached_property
+    def halves(self) -> tuple[Material, Material] | None:
+        """The prompts to choose on and those to measure on, see `halves_of`.
+
+        None also where one half alone has nothing to explain.
+        """
+        halves, pairs = halves_of(self.n), self.experiment.encoded.pairs
+        if halves is None:
+            return None
+        try:
+            first, second = (
+                replace(self, experiment=self.experiment.on([pairs[at] for at in half])) for half in halves
+            )
+        except PromptError:
+            return None
+        return first, second
+
+    def first(self, most: int) -> Material:
+        """The same on its first prompts, at most `most` of them."""
+        return replace(self, experiment=self.experiment.on(self.experiment.encoded.pairs[:most]))
 
     @cached_property
     def last_nodes(self) -> Float[Tensor, "node batch d_model"]:

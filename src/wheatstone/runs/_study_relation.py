@@ -15,7 +15,7 @@ from wheatstone.models import ResidualModel
 from wheatstone.runs._folder import write_json
 from wheatstone.runs._study_find import find
 from wheatstone.runs._study_settings import ENOUGH, FEWEST, StudySettings, name_of, task_of
-from wheatstone.tasks import SPLITS, Task, bundled_relation, bundled_relations, hits, load_task
+from wheatstone.tasks import SPLITS, Task, hits, load_task, relation_named, relations_in
 from wheatstone.verification import Verification, verify_in
 
 
@@ -138,7 +138,8 @@ def _transfer(
 ) -> dict[str, Any]:
     """The same circuit on the test facts under the other templates, and asked the other way round."""
     others = {f"template {number}": (task_of(relation), number) for number in (1, 2)[: len(task.about.templates) - 1]}
-    if relation in bundled_relations() and bundled_relation(relation).reverse_templates:
+    given = relations_in(task_of(relation))
+    if given is not None and relation_named(given.relations[0]).reverse_templates:
         others["reversed"] = (f"reversed/{relation}", 0)
     found: dict[str, Any] = {}
     for name, (source, template) in others.items():

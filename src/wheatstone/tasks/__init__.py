@@ -1,13 +1,22 @@
 """Tasks: prompts with their counterfactuals and answers, split for proof, as tokens, and what is measured on them."""
 
 from wheatstone.tasks._batches import length_batches as length_batches
+from wheatstone.tasks._bundled import Relations as Relations
 from wheatstone.tasks._bundled import bundled_tasks as bundled_tasks
+from wheatstone.tasks._bundled import relations_in as relations_in
+from wheatstone.tasks._counterfactuals import Fact as Fact
+from wheatstone.tasks._counterfactuals import with_counterfactuals as with_counterfactuals
 from wheatstone.tasks._derived import PHRASES as PHRASES
 from wheatstone.tasks._encode import Encoded as Encoded
 from wheatstone.tasks._encode import encode as encode
+from wheatstone.tasks._facts import Facts as Facts
+from wheatstone.tasks._files import files_of as files_of
+from wheatstone.tasks._files import missing_file as missing_file
+from wheatstone.tasks._files import task_now as task_now
 from wheatstone.tasks._known import KNOWN_RANK as KNOWN_RANK
 from wheatstone.tasks._known import Answered as Answered
 from wheatstone.tasks._known import answered as answered
+from wheatstone.tasks._load import load_facts as load_facts
 from wheatstone.tasks._load import load_task as load_task
 from wheatstone.tasks._metrics import METRICS as METRICS
 from wheatstone.tasks._metrics import Metric as Metric
@@ -22,6 +31,7 @@ from wheatstone.tasks._records import read_pairs as read_pairs
 from wheatstone.tasks._relation import Relation as Relation
 from wheatstone.tasks._relation import bundled_relation as bundled_relation
 from wheatstone.tasks._relation import bundled_relations as bundled_relations
+from wheatstone.tasks._relation import relation_named as relation_named
 from wheatstone.tasks._source import About as About
 from wheatstone.tasks._spans import token_span as token_span
 from wheatstone.tasks._split import FRACTIONS as FRACTIONS
@@ -38,11 +48,14 @@ __all__ = [
     "About",
     "Answered",
     "Encoded",
+    "Fact",
+    "Facts",
     "Known",
     "Metric",
     "Problem",
     "PromptPair",
     "Relation",
+    "Relations",
     "Targets",
     "Task",
     "answer_ranks",
@@ -51,11 +64,18 @@ __all__ = [
     "bundled_relations",
     "bundled_tasks",
     "encode",
+    "files_of",
     "gather",
     "hits",
     "length_batches",
+    "load_facts",
     "load_task",
     "metric_named",
+    "missing_file",
     "read_pairs",
+    "relation_named",
+    "relations_in",
+    "task_now",
     "token_span",
+    "with_counterfactuals",
 ]

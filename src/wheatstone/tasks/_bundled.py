@@ -1,19 +1,55 @@
-"""The bundled tasks by name: `ioi`, `facts/R`, `reversed/R`, `icl/R`, `two-hop/R+R`, and the generated ones."""
+"""Tasks by name: `ioi`, `facts/R`, `reversed/R`, `icl/R`, `two-hop/R+R`, and the generated ones.
+
+R is a bundled relation, or the path of a relation's JSON file.
+"""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import NamedTuple
 
 from wheatstone._errors import RequestError
-from wheatstone.tasks._derived import PHRASES, SHOTS, demonstrated, reversed_facts, two_hops
+from wheatstone.tasks._derived import PHRASES, QUESTION, SHOTS, demonstrated, reversed_facts, two_hops
 from wheatstone.tasks._facts import Facts, template_of
 from wheatstone.tasks._problems import Problem
-from wheatstone.tasks._relation import Relation, bundled_relation, bundled_relations
+from wheatstone.tasks._relation import Relation, bundled_relation, bundled_relations, relation_named
 from wheatstone.tasks._source import About, Source
 from wheatstone.tasks.generators import GENERATORS
 
 _LEAST = 10
 """Facts that two relations must share for their chain to be listed."""
+
+
+class Relations(NamedTuple):
+    """What a task's name says about its relations.
+
+    Args:
+        room: `facts`, `reversed`, `icl` or `two-hop`.
+        relations: bundled names or files, in the order of the hops.
+        shots: demonstrations before each question.
+    """
+
+    room: str
+    relations: tuple[str, ...]
+    shots: int = 0
+
+
+def relations_in(task: str) -> Relations | None:
+    """The relations that a task asks about, by its name alone; None for tasks that are made from none.
+
+    Args:
+        task: as `load_task` takes it; a JSON file counts as a relation.
+    """
+    found = re.fullmatch(r"(facts|reversed|two-hop|icl(?:-(\d+))?)/(.+)", task)
+    if found is None or Path(task).is_file():
+        return Relations("facts", (task,)) if task.endswith(".json") else None
+    room, shots, of = found.groups()
+    if room == "two-hop":
+        return Relations(room, tuple(of.split("+", 1)))
+    if room in ("facts", "reversed"):
+        return Relations(room, (of,))
+    return Relations("icl", (of,), SHOTS if shots is None else int(shots))
 
 
 def bundled_task(name: str, template: int | str, problems: list[Problem]) -> Source | None:
@@ -28,27 +64,26 @@ def bundled_task(name: str, template: int | str, problems: list[Problem]) -> Sou
                 expected=f"no template: {name} draws from all its forms", got=repr(template), do="leave it out"
             )
         return GENERATORS[name]
-    found = re.fullmatch(r"(facts|reversed|two-hop|icl(?:-(\d+))?)/(.+)", name)
-    if found is None:
+    found = relations_in(name)
+    if found is None or found.relations == (name,):
         return None
-    room, shots, of = found.groups()
-    if room == "facts":
-        return facts_of(bundled_relation(of), name, template, problems)
-    if room == "reversed":
-        relation = bundled_relation(of)
+    relation = relation_named(found.relations[0])
+    if found.room == "facts":
+        return facts_of(relation, name, template, problems)
+    if found.room == "reversed":
         templates = tuple(text.replace("{object}", "{subject}") for text in relation.reverse_templates)
         if not templates:
             raise RequestError(
-                expected=f"a relation with reverse templates out of {', '.join(_reversible())}",
-                got=repr(of),
-                do="choose one of these",
+                expected=f"a relation with reverse_templates: a file that has them, or {', '.join(_reversible())}",
+                got=repr(relation.name),
+                do="choose one of these, or add reverse_templates to the file",
             )
         return reversed_facts(relation, name, template_of(templates, template, name), problems)
-    if room == "two-hop":
-        first, _, second = of.partition("+")
-        outer = bundled_relation(second)
-        return two_hops(bundled_relation(first), outer, name, template_of(outer.templates, template, name), problems)
-    return demonstrated(bundled_relation(of), name, SHOTS if shots is None else int(shots), problems)
+    if found.room == "two-hop":
+        outer = relation_named(found.relations[1] if len(found.relations) == 2 else "")
+        return two_hops(relation, outer, name, template_of(outer.templates, template, name), problems)
+    question = template_of((QUESTION, *relation.templates), template, name)
+    return demonstrated(relation, name, found.shots, question, problems)
 
 
 def bundled_tasks() -> tuple[About, ...]:

@@ -19,6 +19,7 @@ from wheatstone.tasks._split import plain
 SHOTS = 5
 """Demonstrations of `icl/RELATION`; `icl-2/RELATION` has two."""
 QUESTION = "Q: {subject}\nA:"
+"""The form of `icl/RELATION` with template 0. It does not say what is asked: only the demonstrations do."""
 PHRASES: Mapping[str, str] = MappingProxyType(
     {
         "city_country": "the country where the city of {subject} is located",
@@ -28,7 +29,7 @@ PHRASES: Mapping[str, str] = MappingProxyType(
         "company_country": "the country where {subject} is based",
     }
 )
-"""How the first relation of two hops is said inside the second's template."""
+"""How the first relation of two hops is said inside the second's template; a file says it as its `phrase`."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,11 @@ class Demonstrated:
         return [Draft(pair, fact.where) for fact, pair in with_counterfactuals(model, shown, draw)[0]]
 
 
-def demonstrated(relation: Relation, name: str, shots: int, problems: list[Problem]) -> Demonstrated:
-    """A relation as questions after `shots` answered ones."""
-    facts = relation.asked(QUESTION, problems)
-    about = _about(relation, name, f"{relation.description} After {shots} demonstrations.", (QUESTION,), len(facts))
+def demonstrated(relation: Relation, name: str, shots: int, question: str, problems: list[Problem]) -> Demonstrated:
+    """A relation as questions after `shots` answered ones, all in the form of `question`."""
+    facts = relation.asked(question, problems)
+    forms = (QUESTION, *relation.templates)
+    about = _about(relation, name, f"{relation.description} After {shots} demonstrations.", forms, len(facts))
     return Demonstrated(about, tuple(facts), shots)
 
 
@@ -106,7 +108,7 @@ def two_hops(first: Relation, second: Relation, name: str, template: str, proble
     A fact whose answer stands in its own prompt is left out: it could be copied.
 
     Args:
-        first: one of `PHRASES`.
+        first: one that says its `phrase`, or one of `PHRASES`.
         second: whose subjects are the first's answers.
         name: of the task.
         template: of the second relation.
@@ -115,12 +117,15 @@ def two_hops(first: Relation, second: Relation, name: str, template: str, proble
     Raises:
         RequestError: the first has no phrase, or the two do not meet.
     """
-    if first.name not in PHRASES:
+    phrase = first.phrase or PHRASES.get(first.name, "")
+    if phrase.count("{subject}") != 1:
         raise RequestError(
-            expected=f"a first relation out of {', '.join(PHRASES)}", got=repr(first.name), do="choose one of these"
+            expected=f"a first relation with a phrase: a file that has one with {{subject}}, or {', '.join(PHRASES)}",
+            got=repr(first.name),
+            do="choose one of these, or add a phrase to the file",
         )
     answers = {plain(fact.subject): fact.answers for fact in second.asked("{subject}", problems)}
-    whole = template.replace("{subject}", PHRASES[first.name])
+    whole = template.replace("{subject}", phrase)
     facts = tuple(
         replace(fact, template=whole, answers=answers[middle])
         for fact in first.asked("{subject}", problems)
@@ -133,7 +138,7 @@ def two_hops(first: Relation, second: Relation, name: str, template: str, proble
             got=f"{second.name}, which knows none of it",
             do="list the pairs that meet: `wheatstone tasks`",
         )
-    texts = tuple(text.replace("{subject}", PHRASES[first.name]) for text in second.templates)
+    texts = tuple(text.replace("{subject}", phrase) for text in second.templates)
     about = _about(first, name, f"{second.description} Asked by way of {first.name}.", texts, len(facts))
     return Facts(replace(about, provenance=(*first.provenance, *second.provenance)), facts)
 

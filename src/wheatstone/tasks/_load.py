@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from wheatstone._errors import RequestError
@@ -11,6 +12,8 @@ from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.models import ResidualModel
 from wheatstone.tasks._bundled import bundled_task, facts_of
+from wheatstone.tasks._facts import Facts
+from wheatstone.tasks._files import files_of
 from wheatstone.tasks._known import KNOWN_RANK
 from wheatstone.tasks._problems import Problem
 from wheatstone.tasks._records import no_record, records
@@ -38,10 +41,11 @@ def load_task(
     same split, of the same token length, with another answer.
 
     Args:
-        source: a bundled name (`facts/country_capital`, `ioi`; see `bundled_tasks`); a file, whose content says what it
-            is: a relation, ours or LRE's, in JSON, or pairs or facts as JSON, JSON Lines, a table with commas,
-            semicolons or tabs, or Parquet, under the names of columns in `tasks._fields`; or the id of a Hugging Face
-            dataset, where the package `datasets` is installed. `~` is expanded.
+        source: a bundled name (`facts/country_capital`, `ioi`; see `bundled_tasks`), in which a relation may also be
+            the path of its JSON file (`reversed/mine.json`, `icl-3/mine.json`); a file, whose content says what it is: a
+            relation, ours or LRE's, in JSON, or pairs or facts as JSON, JSON Lines, a table with commas, semicolons or
+            tabs, or Parquet, under the names of columns in `tasks._fields`; or the id of a Hugging Face dataset, where
+            the package `datasets` is installed. `~` is expanded.
         model: whose tokenizer aligns the pairs, and whose knowledge is asked.
         seed: of splits, counterfactuals and whatever is generated.
         known: keep pairs with an answer among this many top tokens and above every distractor; None keeps all.
@@ -60,9 +64,31 @@ def load_task(
     """
     problems: list[Problem] = []
     found, notes = _source(source, model, template, problems, seed)
-    return make_task(
+    made = make_task(
         found, model, problems, seed=seed, known=known, size=size, strict=strict, notes=notes, report=report
     )
+    return replace(made, files=files_of(str(source)))
+
+
+def load_facts(source: str, model: ResidualModel, *, template: int | str = 0, seed: int = 0) -> Facts:
+    """The facts of a relation, before any of them is paired, filtered or split.
+
+    Args:
+        source: `facts/RELATION`, or a relation's JSON file.
+        model: whose tokens ids in a file are.
+        template: which of the relation's templates, from 0, or one of your own with `{subject}`.
+        seed: of a sample, where there are too many.
+
+    Raises:
+        RequestError: no such task or template, or it is made of something else than facts.
+        PromptError: the file cannot be read.
+    """
+    found, _ = _source(source, model, template, [], seed)
+    if not isinstance(found, Facts):
+        raise RequestError(
+            expected="facts of a relation", got=f"{source}, made of something else", do="name a relation"
+        )
+    return found
 
 
 def _source(

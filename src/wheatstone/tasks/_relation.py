@@ -45,6 +45,8 @@ class Relation(BaseModel):
         description: one sentence.
         templates: prompts with `{subject}`, which the answer follows.
         reverse_templates: prompts with `{object}`, which the subject follows; may be empty.
+        phrase: with `{subject}`, how the relation is said inside another's prompt as the first of two hops; may be
+            empty.
         facts: the facts.
         sources: where they come from.
         licence: of the collection.
@@ -59,6 +61,7 @@ class Relation(BaseModel):
     description: str = ""
     templates: tuple[str, ...]
     reverse_templates: tuple[str, ...] = ()
+    phrase: str = ""
     facts: tuple[RelationFact, ...]
     sources: tuple[Origin, ...] = ()
     licence: str = ""
@@ -108,9 +111,27 @@ def bundled_relation(name: str) -> Relation:
     there = bundled_relations()
     if name not in there:
         raise RequestError(
-            expected=f"a bundled relation out of {', '.join(there)}", got=repr(name), do="list them: `wheatstone tasks`"
+            expected=f"a relation's .json file, or a bundled relation out of {', '.join(there)}",
+            got=repr(name),
+            do="list the bundled ones: `wheatstone tasks`",
         )
     return read_relation(there[name])
+
+
+def relation_named(name: str) -> Relation:
+    """A bundled relation, or one in a JSON file.
+
+    Args:
+        name: of a bundled relation, or a path that ends in `.json`.
+
+    Raises:
+        RequestError: there is none.
+        PromptError: the file cannot be read as a relation.
+    """
+    path = Path(name)
+    if path.suffix == ".json" and path.is_file():
+        return read_relation(path)
+    return bundled_relation(name)
 
 
 def read_relation(path: Path) -> Relation:

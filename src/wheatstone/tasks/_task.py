@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from random import Random
 from typing import Any
 
@@ -51,6 +51,7 @@ class Task:
         known: what the known-fact filter left; None where it was not used.
         skipped: records that could not be used.
         notes: what a reader of results should know.
+        files: the user's own files that it is made from, see `files_of`.
     """
 
     about: About
@@ -61,6 +62,7 @@ class Task:
     known: Known | None = None
     skipped: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    files: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
 
     @property
     def name(self) -> str:
@@ -105,6 +107,7 @@ class Task:
             "known": None if self.known is None else asdict(self.known),
             "skipped": [str(problem) for problem in self.skipped],
             "notes": list(self.notes),
+            "files": {name: dict(file) for name, file in self.files.items()},
             "sha256": self.sha256,
         }
 
