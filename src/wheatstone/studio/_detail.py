@@ -11,9 +11,9 @@ from pydantic import TypeAdapter
 
 from wheatstone._errors import RunError
 from wheatstone.figures import FIGURES
-from wheatstone.runs import read_json, read_manifest, sound
+from wheatstone.runs import read_json, read_manifest, sound, title_of
 from wheatstone.studio import _schema as schema
-from wheatstone.studio._library import file_of, title_of
+from wheatstone.studio._library import file_of
 from wheatstone.studio._tables import BASIC, explained
 
 _WANTED = {

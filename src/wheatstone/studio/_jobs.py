@@ -16,11 +16,11 @@ from filelock import FileLock, Timeout
 from wheatstone._errors import RequestError, RunError
 from wheatstone._home import home
 from wheatstone.models._sources import tokenizer_here
-from wheatstone.runs import read_manifest
+from wheatstone.runs import read_manifest, title_of
 from wheatstone.studio._jobs_foreman import Bounds, Foreman
 from wheatstone.studio._jobs_journal import KEPT, Asked, Journal, read_journals
 from wheatstone.studio._jobs_schema import Discover, Intervene, Job, JobEvent, JobList, JobRequest
-from wheatstone.studio._library import Library, title_of
+from wheatstone.studio._library import Library
 
 
 class Jobs:
