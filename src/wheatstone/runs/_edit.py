@@ -145,7 +145,8 @@ def run_edit(
     """
     started = time.perf_counter()
     own = _target(model, request)
-    if settings.allow_weak is False and own.answer.rank == 1:
+    # A target that is the whole present answer is refused by `make_edit`, in words of its own.
+    if settings.allow_weak is False and own.answer.rank == 1 and own.answer.tokens > 1:
         raise PromptError(
             expected="a target whose first token, which is scored, is not the model's first choice already",
             got=f"{own.answer} with {chance(own.answer.probability)}",

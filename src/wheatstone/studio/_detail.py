@@ -49,6 +49,7 @@ def run_document(run: Path, id: str) -> schema.Run:
                 "versions": manifest["versions"],
                 "prompts": manifest["prompts"],
                 "notes": manifest["notes"],
+                "model_answers": manifest.get("model_answers"),
                 "evaluations": manifest["evaluations"],
                 "timings": manifest["timings"],
                 "evaluation": circuit.get("evaluation"),
