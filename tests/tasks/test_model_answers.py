@@ -177,6 +177,23 @@ def test_an_experiment_records_refuses_or_allows(tiny_experiment: Experiment) ->
     assert allowed.on([swapped]).allow_weak
 
 
+def test_a_small_change_is_refused_unless_it_is_allowed(tiny: ResidualModel) -> None:
+    """The counterfactual keeps between half and all of a positive metric, as "so bad … so" may."""
+    clean, corrupt = (tiny.forward(tiny.tokens([text])).logits[0] for text in (PROMPT, "w9 w2 w3"))
+    answer = int(clean.argmax())
+    kept = (corrupt[answer] - corrupt) / (clean[answer] - clean)
+    kept[answer] = torch.nan
+    distractor = int(((kept > 0.55) & (kept < 0.95)).nonzero()[0])
+    small = pair(answer, distractor)
+    with pytest.raises(PromptError, match=r"at least halves logit_diff.*or allow a small change \(--allow-weak\)"):
+        Experiment(tiny, [small], allow_weak=False)
+    allowed = Experiment(tiny, [small], allow_weak=True)
+    (warning,) = allowed.model_answers.warnings
+    assert warning.startswith(f"Fully ablated, the model keeps {float(kept[distractor]):.0%} of the logit_diff")
+    whole = torch.from_numpy(allowed.graph.valid)
+    assert allowed.faithfulness(torch.stack([whole, ~whole & whole])) == pytest.approx([1, 0], abs=1e-3)
+
+
 def test_numbers_for_json_are_finite(tiny_experiment: Experiment) -> None:
     found = tiny_experiment.model_answers
     row = found.to_dict()["prompts"][0]
