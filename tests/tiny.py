@@ -12,7 +12,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from wheatstone.models import ResidualModel
-from wheatstone.tasks import PromptPair
+from wheatstone.tasks import KNOWN_RANK, PromptPair
 
 WORDS = [f"w{index}" for index in range(40)]
 
@@ -71,11 +71,15 @@ def make_tiny(kind: str, dtype: torch.dtype, *, layers: int = 3, heads: int = 4)
 
 
 def explainable_pairs(model: ResidualModel, prompts: Sequence[tuple[str, str]]) -> list[PromptPair]:
-    """Pairs on which even a random model changes its answer: answer and distractor are read off its logits."""
+    """Pairs that even a random model answers, and answers otherwise after the counterfactual.
+
+    Answer and distractor are read off its logits; the answer is among its likeliest tokens.
+    """
     pairs: list[PromptPair] = []
     for prompt, counterfactual in prompts:
         clean, corrupt = (model.forward(model.tokens([text])).logits[0] for text in (prompt, counterfactual))
         gap = torch.minimum(clean[:, None] - clean, corrupt - corrupt[:, None])
+        gap[clean.argsort()[:-KNOWN_RANK]] = -torch.inf  # an answer that the model itself gives
         answer, distractor = divmod(int(gap.argmax()), len(clean))
         pairs.append(
             PromptPair(

@@ -53,7 +53,8 @@ def test_two_processes_find_the_same_circuit_to_the_byte(
 
 
 def tiny_words(folder: Path) -> list[object]:
-    return ["--model", folder, *pair_words("a a b", "b b b", " a", " c"), "--faithfulness", 0.7]
+    """A random model, which ranks its answer 12th of 32 tokens."""
+    return ["--model", folder, *pair_words("a a b", "b b b", " a", " c"), "--faithfulness", 0.7, "--allow-weak"]
 
 
 def test_the_same_seed_writes_the_same_bytes(own_home: Path, tiny_folder: Path, cli: Cli, tmp_path: Path) -> None:
@@ -88,7 +89,7 @@ def test_prompts_of_a_file(own_home: Path, tiny_folder: Path, cli: Cli, refused:
         {"prompt": "a c b", "counterfactual": "b b b", "answers": [" a"], "distractors": [" c"]},
     ]
     file.write_text("\n".join(map(json.dumps, records)) + "\n\n")
-    words = ("--model", tiny_folder, "--faithfulness", 0.5, "--no-figures", "--out", out)
+    words = ("--model", tiny_folder, "--faithfulness", 0.5, "--no-figures", "--allow-weak", "--out", out)
     document = cli("discover", *words, "--prompts", file, "--json").document
     assert document["verification"]["n"] == 2
     assert [verification["n"] for verification in document["held_out"]] == [2]

@@ -14,7 +14,7 @@ PAIR = PromptPair(prompt="a a b", counterfactual="b b b", answers=(" a",), distr
 
 
 def words(folder: Path) -> list[object]:
-    return ["path-patching", "--model", folder, *pair_words("a a b", "b b b", " a", " c")]
+    return ["path-patching", "--model", folder, *pair_words("a a b", "b b b", " a", " c"), "--allow-weak"]
 
 
 @pytest.mark.usefixtures("own_home")

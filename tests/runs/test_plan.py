@@ -35,7 +35,7 @@ def test_what_cannot_fit_is_refused_with_both_numbers(smollm2: ResidualModel) ->
 
 def options(model: Path | str, *more: str) -> list[str]:
     prompts = ["--prompt", "a b c", "--counterfactual", "a c c", "--answer", " b", "--distractor", " c"]
-    return ["wheatstone", "discover", "--model", str(model), *prompts, *more]
+    return ["wheatstone", "discover", "--model", str(model), *prompts, "--allow-weak", *more]
 
 
 def run(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:

@@ -167,6 +167,33 @@ def test_what_cannot_be_asked_is_said_before_it_is(page: Page, address: str) -> 
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+def test_the_form_shows_what_the_model_says_and_the_title_of_a_weak_run_says_so(
+    page: Page, address: str, runs: Path, tiny_task: tuple[Path, Path]
+) -> None:
+    record = json.loads(tiny_task[1].read_text().splitlines()[0])
+    ready(page, address, "?run=example-a-fact")
+    page.keyboard.press("n")
+    field(page, "Model").fill(str(tiny_task[0]))
+    texts = {"Prompt": record["prompt"], "Counterfactual": record["counterfactual"]}
+    for name, text in (texts | {"Answer": record["distractors"][0], "Distractor": record["answers"][0]}).items():
+        field(page, name).fill(text)
+    page.get_by_role("button", name="What does the model say?").click()
+    answers = page.get_by_test_id("model-answers")
+    expect(answers).to_contain_text("The model itself prefers the distractor", timeout=LONG)
+    expect(answers).to_contain_text("first choice")
+    field(page, "Method").select_option("eap")
+    field(page, "Faithfulness").fill("0.3")
+    page.get_by_role("button", name="Find its circuit").click()
+    expect(page.get_by_test_id("job").first).to_contain_text("or allow weak answers", timeout=LONG, ignore_case=True)
+    page.get_by_label("allow a weak answer").check()
+    page.get_by_role("button", name="Find its circuit").click()
+    job = page.get_by_test_id("job").first
+    expect(job.get_by_role("button", name=re.compile("^Open"))).to_be_visible(timeout=LONG)
+    job.get_by_role("button", name=re.compile("^Open")).click()
+    expect(page.get_by_role("heading", level=2).first).to_have_text(f"{record['prompt']} (weak answer)")
+    expect(page.locator(".weak").first).to_contain_text("explains a preference between two tokens")
+
+
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: `make web`")
 @pytest.mark.parametrize("light", ["light", "dark"])
 def test_axe_finds_nothing_serious_where_work_is_asked_for(page: Page, address: str, light: str) -> None:

@@ -25,7 +25,7 @@ from wheatstone.studio import Library, create_app
 from wheatstone.studio._jobs import Jobs
 from wheatstone.studio._jobs_foreman import Bounds
 from wheatstone.studio._jobs_journal import Asked, Journal, read_journals
-from wheatstone.studio._jobs_schema import Change, Discover, Explain, Intervene, JobEvent, Pair, Verify
+from wheatstone.studio._jobs_schema import Ask, Change, Discover, Explain, Intervene, JobEvent, Pair, Verify
 from wheatstone.studio._library import EXAMPLES, identity
 
 ADDRESS = "http://127.0.0.1:8765"
@@ -230,6 +230,40 @@ def test_what_cannot_be_done_fails_with_its_reason(jobs: Jobs, discover: Discove
     assert last.state == "failed"
     assert last.problem
     assert last.problem.expected == "a counterfactual that differs from its prompt"
+
+
+def test_what_the_model_says_is_asked_before_and_refused_where_it_is_no_answer(
+    client: TestClient, jobs: Jobs, discover: Discover, pair: Pair
+) -> None:
+    listed = {run["id"] for run in client.get("/api/v1/runs").json()["runs"]}
+    asked = client.post("/api/v1/jobs", json=Ask(model=discover.model, pair=pair).model_dump())
+    assert asked.status_code == 202
+    said = ended(jobs, asked.json()["id"])
+    assert (said.state, said.run) == ("done", None)
+    assert said.answers
+    assert (said.answers.weak, said.answers.warnings, said.answers.needs_allow_weak) == (0, [], False)
+    (row,) = said.answers.prompts
+    assert (row.answer.text, row.answer.tokens) == (pair.answer, 1)
+    assert row.answer.rank <= 10
+    assert row.clean is not None
+    assert row.ablated is not None
+    assert row.clean > row.ablated
+
+    weak = pair.model_copy(update={"answer": pair.distractor, "distractor": pair.answer})
+    said = ended(jobs, jobs.submit(Ask(model=discover.model, pair=weak)).id)
+    assert said.answers
+    assert said.answers.needs_allow_weak
+    last = ended(jobs, jobs.submit(discover.model_copy(update={"pair": weak})).id)
+    assert last.state == "failed"
+    assert last.problem
+    assert "the model itself prefers the distractor" in last.problem.got
+    assert {run["id"] for run in client.get("/api/v1/runs").json()["runs"]} == listed
+    last = ended(jobs, jobs.submit(discover.model_copy(update={"pair": weak, "allow_weak": True})).id)
+    assert last.state == "done", last
+    run = client.get(f"/api/v1/runs/{last.run}").json()
+    assert run["title"] == f"{pair.prompt} (weak answer)"
+    assert run["model_answers"]["weak"] == 1
+    assert "preference between two tokens" in run["model_answers"]["warnings"][0]
 
 
 @pytest.mark.parametrize(

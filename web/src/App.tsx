@@ -13,6 +13,7 @@ import { useJobs } from "./jobs";
 import { Layers } from "./Layers";
 import { useLabels } from "./labels";
 import { CircuitMap } from "./Map";
+import { Warnings } from "./ModelAnswers";
 import { Naming } from "./Naming";
 import { Proof } from "./Proof";
 import { RunFacts } from "./RunFacts";
@@ -176,6 +177,7 @@ function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Load
             </button>
           </div>
         </div>
+        <Warnings answers={run.model_answers} />
         {found && other && <Compared titles={[run.title, other.run.title]} found={found} alike={run.model.layers === other.run.model.layers && run.model.heads === other.run.model.heads} />}
         <CircuitMap run={run} edges={drawn} total={list.total} used={used} view={view} sides={sides} labels={notes.labels} light={theme} onScene={onScene} />
         <Size run={run} list={list} edges={mine} curve={curve} own={verifications?.[0]} view={view} />

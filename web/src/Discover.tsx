@@ -1,7 +1,8 @@
 // A new circuit: the prompt pair with its tokens as it is typed, what stands against it, and how to look.
 import { useEffect, useId, useRef, useState } from "react";
-import { JobList, Said, useAsking } from "./Jobs";
-import { type Draft, draftTokens, type DraftTokens, submit } from "./jobs";
+import { JobList, JobState, Said, useAsking } from "./Jobs";
+import { type Draft, draftTokens, type DraftTokens, isActive, submit, useJobs } from "./jobs";
+import { ModelAnswers } from "./ModelAnswers";
 import type { Run } from "./server";
 import { type Fetched, useFetched, valueOf } from "./use";
 import { token } from "./words";
@@ -50,6 +51,8 @@ function Form({ run }: { run: Run | undefined }) {
   const [faithfulness, setFaithfulness] = useState("0.9");
   const [method, setMethod] = useState<Method>("verified");
   const [positions, setPositions] = useState(false);
+  const [allowWeak, setAllowWeak] = useState(false);
+  const { jobs } = useJobs();
   const { busy, error, ask } = useAsking();
   const known = useTokens(draft);
   const tokens = valueOf(known);
@@ -57,13 +60,16 @@ function Form({ run }: { run: Run | undefined }) {
   const complete = Boolean(draft.prompt && draft.counterfactual && draft.answer);
   const wrong = known.state === "failed" || Boolean(tokens?.problems?.length);
   const pair = { prompt: draft.prompt, counterfactual: draft.counterfactual, answer: draft.answer, distractor: draft.distractor };
+  const pairOf = (request: object) => JSON.stringify([(request as { model?: string }).model, (request as { pair?: object }).pair]);
+  const question = { verb: "ask" as const, model: draft.model, pair };
+  const asked = jobs.find((job) => job.request.verb === "ask" && pairOf(job.request) === pairOf(question));
   return (
     <form
       className="new"
       aria-label="New circuit"
       onSubmit={(event) => {
         event.preventDefault();
-        void ask(() => submit({ verb: "discover", model: draft.model, pair, faithfulness: Number(faithfulness), method, positions: positions ? "each" : "" }));
+        void ask(() => submit({ verb: "discover", model: draft.model, pair, faithfulness: Number(faithfulness), method, positions: positions ? "each" : "", allow_weak: allowWeak }));
       }}
     >
       <header>
@@ -100,6 +106,9 @@ function Form({ run }: { run: Run | undefined }) {
         <label className="check">
           <input type="checkbox" checked={positions} onChange={(event) => setPositions(event.target.checked)} /> tell tokens apart
         </label>
+        <label className="check" title="Continue where the model itself does not give the answer, or where ablation takes away less than half of the metric. The run says so.">
+          <input type="checkbox" checked={allowWeak} onChange={(event) => setAllowWeak(event.target.checked)} /> allow a weak answer
+        </label>
       </div>
       <Problems names={["model"]} tokens={tokens} />
       {tokens?.notes?.map((note) => (
@@ -109,12 +118,17 @@ function Form({ run }: { run: Run | undefined }) {
       ))}
       {known.state === "failed" && <Said error={known.error} />}
       <Said error={error} />
+      {asked?.last.answers && <ModelAnswers answers={asked.last.answers} />}
       <div className="go">
         <button className="main" disabled={!complete || wrong || busy}>
           Find its circuit
         </button>
+        <button type="button" disabled={!complete || wrong || busy || (asked && isActive(asked))} title="The answer's rank and probability in the model, its first choice, and the tokens that are scored" onClick={() => void ask(() => submit(question))}>
+          What does the model say?
+        </button>
+        {asked && isActive(asked) && <JobState job={asked} />}
         {run && !run.example && (
-          <button type="button" disabled={!complete || wrong || busy} title={`Run the circuit of “${run.title}” on this pair, and add the result to its proof`} onClick={() => void ask(() => submit({ verb: "verify", run: run.id, on: "given", pair }))}>
+          <button type="button" disabled={!complete || wrong || busy} title={`Run the circuit of “${run.title}” on this pair, and add the result to its proof`} onClick={() => void ask(() => submit({ verb: "verify", run: run.id, on: "given", pair, allow_weak: allowWeak }))}>
             Test the open circuit on it
           </button>
         )}

@@ -103,7 +103,7 @@ function JobRow({ job, ask, open }: { job: Job; ask: (what: () => Promise<unknow
           </button>
         )}
         {["failed", "interrupted", "cancelled"].includes(last.state) && (
-          <button aria-label={`Resume ${job.title}`} onClick={() => ask(() => resume(job))}>
+          <button aria-label={`${last.state === "failed" ? "Try again" : "Resume"} ${job.title}`} onClick={() => ask(() => resume(job))}>
             {last.state === "failed" ? "Try again" : "Resume"}
           </button>
         )}

@@ -87,7 +87,7 @@ export function Proof({ run, verifications, error }: Props) {
         </table>
       </div>
       {run.test_pairs > 0 && !run.example && !verifications.some((known) => known.split === "test") && (
-        <AskFor asked={{ verb: "verify", run: run.id, on: "test" }} words={`Verify on the test split (${plural(run.test_pairs, "pair")})`} />
+        <AskFor asked={{ verb: "verify", run: run.id, on: "test", allow_weak: false }} words={`Verify on the test split (${plural(run.test_pairs, "pair")})`} />
       )}
       <details open={result.n <= 3}>
         <summary>Prompt by prompt ({result.prompts.length})</summary>

@@ -1,5 +1,6 @@
 // What a run is: its prompts, how it was made, what it lacks, its figures.
 import { AskFor } from "./Jobs";
+import { ModelAnswers } from "./ModelAnswers";
 import { Command } from "./Selection";
 import { circuitAddress, figureAddress, type Run } from "./server";
 import { count, token } from "./words";
@@ -42,6 +43,12 @@ export function RunFacts({ run }: { run: Run }) {
         ))}
       </ul>
       {run.prompts.length > 12 && <p className="note">and {run.prompts.length - 12} more</p>}
+      {run.model_answers && (
+        <>
+          <h2>What the model itself says</h2>
+          <ModelAnswers answers={run.model_answers} />
+        </>
+      )}
       <h2>How it was made</h2>
       <dl>
         {facts.map(([name, words]) => (

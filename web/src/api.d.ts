@@ -354,6 +354,24 @@ export interface components {
             folders: string[];
         };
         /**
+         * Ask
+         * @description What the model itself says of a pair, as a discovery checks it first. Makes nothing.
+         */
+        Ask: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            verb: "ask";
+            /**
+             * Model
+             * @description a bundled name, a Hugging Face id, a folder or a .gguf file
+             * @default smollm2-135m
+             */
+            model: string;
+            pair: components["schemas"]["Pair"];
+        };
+        /**
          * ByCondition
          * @description A mean over prompts under each condition.
          */
@@ -460,6 +478,12 @@ export interface components {
              * @enum {string}
              */
             positions: "" | "each";
+            /**
+             * Allow Weak
+             * @description continue where the model itself does not give the answer, or ablation changes little
+             * @default false
+             */
+            allow_weak: boolean;
         };
         /**
          * Draft
@@ -680,7 +704,7 @@ export interface components {
             /** Created */
             created: string;
             /** Request */
-            request: components["schemas"]["Discover"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Intervene"];
+            request: components["schemas"]["Discover"] | components["schemas"]["Ask"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Intervene"];
             /**
              * Ahead
              * @description jobs that come before it
@@ -732,6 +756,8 @@ export interface components {
              */
             run?: string | null;
             changed?: components["schemas"]["Changed"] | null;
+            /** @description what the model itself says */
+            answers?: components["schemas"]["ModelAnswers"] | null;
         };
         /**
          * JobList
@@ -828,6 +854,71 @@ export interface components {
              * @default
              */
             dtype: string;
+        };
+        /**
+         * ModelAnswer
+         * @description What the model itself says after one prompt.
+         */
+        ModelAnswer: {
+            /** Prompt */
+            prompt: string;
+            /** @description the best-placed answer */
+            answer: components["schemas"]["ScoredToken"];
+            /** @description the best-placed distractor */
+            distractor: components["schemas"]["ScoredToken"] | null;
+            /** @description the model's first choice */
+            first: components["schemas"]["ScoredToken"];
+            /**
+             * Clean
+             * @description the metric of the model
+             */
+            clean: number | null;
+            /**
+             * Ablated
+             * @description the metric with everything ablated
+             */
+            ablated: number | null;
+            /**
+             * Weak
+             * @description whether the model itself does not give the answer
+             */
+            weak: boolean;
+        };
+        /**
+         * ModelAnswers
+         * @description What the model itself says, and how far it is an answer.
+         */
+        ModelAnswers: {
+            /**
+             * N
+             * @description prompts
+             */
+            n: number;
+            /** Summary */
+            summary: string;
+            /** Warnings */
+            warnings: string[];
+            /**
+             * Rule
+             * @description when a prompt is not weak
+             */
+            rule: string;
+            /**
+             * Weak
+             * @description prompts whose answer the model itself does not give
+             */
+            weak: number;
+            /**
+             * Needs Allow Weak
+             * @description whether a discovery is refused unless weak answers are allowed
+             */
+            needs_allow_weak: boolean;
+            /** Metric */
+            metric: string;
+            /** Unit */
+            unit: string;
+            /** Prompts */
+            prompts: components["schemas"]["ModelAnswer"][];
         };
         /**
          * NamedView
@@ -1054,6 +1145,8 @@ export interface components {
             prompts: components["schemas"]["Prompt"][];
             /** Notes */
             notes: string[];
+            /** @description null in runs of earlier versions */
+            model_answers?: components["schemas"]["ModelAnswers"] | null;
             /**
              * Evaluations
              * @description circuits that were run to find it
@@ -1135,6 +1228,36 @@ export interface components {
              * @description why it cannot be opened
              */
             trouble?: string | null;
+        };
+        /**
+         * ScoredToken
+         * @description The token by which a continuation is scored: its first.
+         */
+        ScoredToken: {
+            /**
+             * Text
+             * @description the continuation as it was given
+             */
+            text: string;
+            /**
+             * Tokens
+             * @description of the continuation
+             */
+            tokens: number;
+            /**
+             * Token
+             * @description the first of them
+             */
+            token: string;
+            /** Id */
+            id: number;
+            /**
+             * Rank
+             * @description among all tokens; 1 is the likeliest
+             */
+            rank: number;
+            /** Probability */
+            probability: number;
         };
         /**
          * Span
@@ -1256,6 +1379,12 @@ export interface components {
              */
             on: "own" | "test" | "given";
             pair?: components["schemas"]["Pair"] | null;
+            /**
+             * Allow Weak
+             * @description of `pair`, as in a discovery
+             * @default false
+             */
+            allow_weak: boolean;
         };
     };
     responses: never;
@@ -1717,7 +1846,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Discover"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Intervene"];
+                "application/json": components["schemas"]["Discover"] | components["schemas"]["Ask"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Intervene"];
             };
         };
         responses: {

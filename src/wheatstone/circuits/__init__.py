@@ -11,11 +11,13 @@ from wheatstone.circuits._foreign import open_foreign as open_foreign
 from wheatstone.circuits._interop import from_eap_json as from_eap_json
 from wheatstone.circuits._interop import to_eap_json as to_eap_json
 from wheatstone.circuits._interop import to_graphml as to_graphml
+from wheatstone.circuits._positions import POSITIONS as POSITIONS
 from wheatstone.circuits._random import exchanged_heads as exchanged_heads
 from wheatstone.circuits._random import random_circuits as random_circuits
 
 __all__ = [
     "ABLATIONS",
+    "POSITIONS",
     "Circuit",
     "Edge",
     "Evaluation",

@@ -7,6 +7,7 @@ found with.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Literal, get_args
 
 import torch
@@ -17,7 +18,16 @@ from wheatstone._errors import PromptError, RequestError
 from wheatstone.circuits._circuit import Circuit
 from wheatstone.circuits._positions import check_cover, spans_in, spans_of
 from wheatstone.models import CircuitState, Graph, ResidualModel, Span, SpannedGraph, memory_budget
-from wheatstone.tasks import Encoded, PromptPair, Targets, encode, metric_named
+from wheatstone.tasks import (
+    Encoded,
+    ModelAnswers,
+    PromptPair,
+    Targets,
+    answers_in,
+    encode,
+    metric_named,
+    weak_change,
+)
 
 Ablation = Literal["counterfactual", "mean", "zero"]
 ABLATIONS: tuple[str, ...] = get_args(Ablation)
@@ -39,10 +49,13 @@ class Experiment:
             `each` token, or at given spans, which must divide these prompts. All prompts must be aligned. By default
             an edge is kept or ablated at all positions together.
         memory: bytes that a batch of circuits may take; default a third of what is free now.
+        allow_weak: what to do about prompts that leave little to explain. None refuses a counterfactual that keeps more
+            than half of the metric, and records in `model_answers` which answers the model itself does not give; False
+            also refuses prompts most of whose answers the model does not give; True refuses neither, as long as
+            ablation changes the metric at all.
 
     Raises:
-        PromptError: the prompts cannot be compared, see `encode`; or the ablated model answers much as the
-            model does, so that there is nothing to explain.
+        PromptError: the prompts cannot be compared, see `encode`; or they leave nothing to explain, see `allow_weak`.
         RequestError: no such metric or ablation.
     """
 
@@ -56,6 +69,7 @@ class Experiment:
         reference: Sequence[PromptPair] | None = None,
         positions: str | tuple[Span, ...] | None = None,
         memory: int | None = None,
+        allow_weak: bool | None = None,
     ) -> None:
         if ablation not in ABLATIONS:
             raise RequestError(
@@ -70,6 +84,7 @@ class Experiment:
         self.ablation = ablation
         self.reference = tuple(pairs if reference is None else reference)
         self.memory = memory_budget(model.device) if memory is None else memory
+        self.allow_weak = allow_weak
         self.evaluations = 0
         """How many circuits have been run, each on all prompts."""
 
@@ -85,10 +100,12 @@ class Experiment:
         self.clean: Float[Tensor, " batch"] = self.metric(clean.logits, self.targets)
         self.corrupt_logits = self.logits(torch.zeros(1, *self.graph.valid.shape, dtype=torch.bool))[0]
         self.corrupt: Float[Tensor, " batch"] = self.metric(self.corrupt_logits, self.targets)
-        self._check_gap()
+        self.check_weak(allow_weak)
 
     @classmethod
-    def of(cls, circuit: Circuit, model: ResidualModel, pairs: Sequence[PromptPair]) -> Experiment:
+    def of(
+        cls, circuit: Circuit, model: ResidualModel, pairs: Sequence[PromptPair], *, allow_weak: bool | None = None
+    ) -> Experiment:
         """The experiment that a circuit was found in, on other prompts.
 
         Ablation and metric are the circuit's, a mean is that of its examples, and where its edges are told apart by
@@ -99,6 +116,7 @@ class Experiment:
             circuit: the circuit.
             model: its model, whose MLPs are then split as the circuit's were.
             pairs: the prompts.
+            allow_weak: what to do about prompts that leave little to explain, see `Experiment`.
 
         Raises:
             PromptError: see `Experiment`; or one of the circuit's spans has no certain place in the prompts.
@@ -111,6 +129,7 @@ class Experiment:
             metric=circuit.metric,
             reference=circuit.examples or None,
             positions=_spans_of(circuit, model, pairs) if circuit.spans else None,
+            allow_weak=allow_weak,
         )
 
     def _ablated(self, clean: Tensor) -> Tensor:
@@ -137,21 +156,52 @@ class Experiment:
         ahead = (clean[:, :, :start] - self.ablated[:, :, :start]).abs().amax() if start else 0
         return 0 if ahead > 1e-3 * clean.abs().amax() else start
 
-    def _check_gap(self) -> None:
+    @cached_property
+    def model_answers(self) -> ModelAnswers:
+        """What the model itself says at the prompts: the tokens that are scored, their ranks, the first choices."""
+        return answers_in(
+            self.model,
+            self.encoded,
+            self.clean_logits,
+            metric=self.metric,
+            clean=self.clean,
+            ablated=self.corrupt,
+        )
+
+    def check_weak(self, allow_weak: bool | None) -> None:
+        """Refuses prompts that leave nothing to explain, as the argument of that name says.
+
+        Raises:
+            PromptError: they do.
+        """
+        if allow_weak is False:
+            self.model_answers.check()
         clean, corrupt = float(self.clean.mean()), float(self.corrupt.mean())
-        same = abs(corrupt) < 0.01 if self.metric.name == "kl" else corrupt > clean / 2 or clean <= corrupt
-        if same:
+        if abs(clean - corrupt) <= self._rounding(clean, corrupt):
+            raise PromptError(
+                expected=f"a counterfactual that changes {self.metric.name}",
+                got=f"{clean:.3g} on the prompt and {corrupt:.3g} {self.metric.unit} ablated: rounding apart, the same",
+                do="choose a counterfactual with another answer",
+            )
+        if not allow_weak and weak_change(self.metric.name, clean, corrupt):
             raise PromptError(
                 expected=f"a counterfactual that changes the answer (at least halves {self.metric.name})",
                 got=f"{self.metric.name} {clean:.3f} on the prompt and {corrupt:.3f} {self.metric.unit} ablated, "
                 "so there is nothing to explain",
-                do="choose a counterfactual with another answer, or check the answer and the distractor",
+                do="choose a counterfactual with another answer, check the answer and the distractor, or allow a small "
+                "change (--allow-weak)",
             )
+
+    def _rounding(self, clean: float, corrupt: float) -> float:
+        """How far two equal metrics may differ: 16 roundings of a number of their size (of one nat for `kl`)."""
+        size = 1.0 if self.metric.name == "kl" else max(abs(clean), abs(corrupt))
+        return 16 * torch.finfo(self.clean_logits.dtype).eps * size
 
     def on(self, pairs: Sequence[PromptPair]) -> Experiment:
         """The same experiment on other prompts; a mean stays that of the present reference.
 
-        Spans are looked up in the other prompts, in the same order: a mask of this experiment fits the other.
+        Spans are looked up in the other prompts, in the same order: a mask of this experiment fits the other. Weak
+        answers of the other prompts are recorded, not refused.
 
         Raises:
             PromptError: see `Experiment`; or a span has no certain place in the other prompts.
@@ -164,6 +214,7 @@ class Experiment:
             reference=self.reference,
             positions=spans_in(self.spans, self.encoded, encode(self.model, pairs)) if self.spans else None,
             memory=self.memory,
+            allow_weak=True if self.allow_weak else None,
         )
 
     @property

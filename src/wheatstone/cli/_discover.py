@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wheatstone._errors import RequestError
+from wheatstone.cli._answers import answers_table, print_answers
 from wheatstone.cli._discovered import document, told
 from wheatstone.cli._options import (
+    AllowWeakOption,
     AnswerOption,
     CounterfactualOption,
     DeviceOption,
@@ -29,6 +32,11 @@ from wheatstone.cli._options import (
 )
 from wheatstone.cli._output import JsonOption, Output
 from wheatstone.cli._prompts import named_task, on_test, pairs_of
+
+if TYPE_CHECKING:
+    from wheatstone.models import ResidualModel
+    from wheatstone.runs import DiscoverySettings, Plan
+    from wheatstone.tasks import PromptPair
 
 
 def discover(
@@ -118,13 +126,19 @@ def discover(
             "--experts-of", help="Layer whose routed MLP is split into its experts; may be repeated.", metavar="LAYER"
         ),
     ] = None,
+    allow_weak: AllowWeakOption = False,
     revision: Annotated[str | None, typer.Option("--revision", help="Of a Hugging Face model.")] = None,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what it would take: edges, memory, time. Writes nothing.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Check the request as a real run does, show the answers' ranks in the model, and estimate memory and "
+            "time. Writes nothing.",
+        ),
     ] = False,
     force_memory: Annotated[
         bool, typer.Option("--force-memory", help="Go on where the estimate says that memory will not do.")
@@ -167,6 +181,7 @@ def discover(
             ablation=ablation,
             metric=metric or "logit_diff",
             seed=seed,
+            allow_weak=allow_weak,
         )
         settings.check()
         loaded = load_model(model, revision=revision, device=device, dtype=dtype, report=report)
@@ -188,13 +203,11 @@ def discover(
             settings.check()
         pairs = found.train if found else pairs
         plan = plan_discovery(loaded, pairs, settings, timed=dry_run)
-        if dry_run:
-            output.document(plan.to_dict())
-            output.print(plan.text())
+        if dry_run or out is None:
+            _dry_run(output, plan, settings, loaded, pairs, force_memory=force_memory)
+            return
         if not force_memory:
             plan.check()
-        if dry_run or out is None:
-            return
         run = run_discovery(loaded, pairs, settings, report=report)
         if found:
             run = replace(run, held_out=(*run.held_out, *on_test(run, found, output, report)))
@@ -208,6 +221,7 @@ def discover(
     seconds = time.perf_counter() - started
     about = {"run": str(out), "report": _report(out, figures), "seconds": round(seconds, 2)}
     output.document(document(run) | about | ({"task": found.to_dict()} if found else {}))
+    print_answers(output, run.experiment.model_answers)
     for part in told(run, seconds):
         output.print(part)
     for note in found.notes if found else ():
@@ -216,6 +230,32 @@ def discover(
         output.print(f"left out: {problem}", markup=False)
     if figures:
         output.print(f"report   {_report(out, figures)}\npictures {out / 'figures'}")
+
+
+def _dry_run(
+    output: Output,
+    plan: Plan,
+    settings: DiscoverySettings,
+    model: ResidualModel,
+    pairs: Sequence[PromptPair],
+    *,
+    force_memory: bool,
+) -> None:
+    """Shows what a run would take and what the model itself says, then refuses what a real run would refuse."""
+    experiment = None
+    if plan.fits or force_memory:
+        experiment = replace(settings, allow_weak=True).experiment(model, pairs)
+    answers = None if experiment is None else experiment.model_answers
+    output.document(plan.to_dict() | {"model_answers": None if answers is None else answers.to_dict()})
+    if answers is not None:
+        output.print(answers_table(answers))
+        print_answers(output, answers)
+        output.print()
+    output.print(plan.text())
+    if experiment is None:
+        plan.check()
+    else:
+        experiment.check_weak(settings.allow_weak)
 
 
 def _report(out: Path, figures: bool) -> str | None:

@@ -20,6 +20,7 @@ def document(run: DiscoveryRun) -> dict[str, Any]:
     return {
         "method": run.settings.method,
         "goal": run.settings.goal,
+        "model_answers": run.experiment.model_answers.to_dict(),
         "evaluation": vars(found.circuit.evaluation),
         "ranked_edges": found.ranked,
         "evaluations": found.evaluations,

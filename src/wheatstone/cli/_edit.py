@@ -10,7 +10,7 @@ import typer
 from rich.table import Column, Table
 
 from wheatstone._errors import PromptError, RequestError
-from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption
+from wheatstone.cli._options import AllowWeakOption, DeviceOption, DtypeOption, ModelOption
 from wheatstone.cli._output import JsonOption, Output
 
 
@@ -62,6 +62,7 @@ def edit(
             help="With --compare: take the smallest circuits that reach it instead; 0.9 of a search by default.",
         ),
     ] = None,
+    allow_weak: AllowWeakOption = False,
     out: Annotated[
         Path | None,
         typer.Option("--out", "--save", help="Folder of the run to write, the edit in it; nothing by default."),
@@ -117,10 +118,17 @@ def edit(
             ) from error
         loaded = load_model(model, device=device, dtype=dtype, report=report)
         report("starting", 1, 1)
-        circuit = CircuitSettings(method=circuit_method, edges=edges, faithfulness=faithfulness)
+        circuit = CircuitSettings(
+            method=circuit_method, edges=edges, faithfulness=faithfulness, allow_weak=allow_weak or None
+        )
         compared = ComparisonSettings(circuit, counterfactual=counterfactual, subjects=tuple(neighbour or ()))
         settings = EditSettings(
-            method=method, layer=layer, trace=trace, also=tuple(also or ()), compare=compared if compare else None
+            method=method,
+            layer=layer,
+            trace=trace,
+            also=tuple(also or ()),
+            compare=compared if compare else None,
+            allow_weak=allow_weak,
         )
         run = run_edit(loaded, request, settings, report=report)
         if out is not None:
@@ -133,6 +141,9 @@ def edit(
     page = None if out is None else str(out / "report.html")
     run_path = None if out is None else str(out)
     output.document({"run": run_path, "report": page, "seconds": seconds, "timings": run.seconds, **run.summary()})
+    own = run.summary()["model_answers"]
+    for sentence in [f"warning: {text}" for text in own["warnings"]] or [own["summary"]]:
+        output.print(sentence, markup=False)
     table = Table(
         "prompt", "before", "after", Column("target before", justify="right"), Column("after", justify="right")
     )

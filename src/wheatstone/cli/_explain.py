@@ -49,7 +49,7 @@ def explain(
     started = time.perf_counter()
     from wheatstone.runs import CIRCUITS, read_manifest
 
-    read_manifest(run, *CIRCUITS)
+    answers = read_manifest(run, *CIRCUITS).get("model_answers")
     output = Output(as_json)
     with output.progress() as report:
         report("starting", 0, None)
@@ -69,11 +69,14 @@ def explain(
             "run": str(run),
             "page": str(run / "explain.html"),
             "seconds": seconds,
+            "model_answers": answers,
             "sections": {name: section for name, section in found.items() if "summary" in section},
             "missing": missing,
             "unasked": unasked,
         }
     )
+    for warning in answers["warnings"] if answers else ():
+        output.print(f"warning: {warning}", markup=False)
     for _, claim in claims_of(run):
         output.print(claim.text, markup=False)
     for name, what in missing.items():

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
+from wheatstone.cli._answers import print_answers
 from wheatstone.cli._neuron_probe import probe
 from wheatstone.cli._neuron_scan import scan
 from wheatstone.cli._new_file import check_new, new_file
 from wheatstone.cli._options import (
+    AllowWeakOption,
     AnswerOption,
     CounterfactualOption,
     DeviceOption,
@@ -72,6 +74,7 @@ def screen(
             help="logit_diff (logits), prob_diff (probability) or kl (nats); by default the task's, or logit_diff.",
         ),
     ] = None,
+    allow_weak: AllowWeakOption = False,
     seed: Annotated[int, typer.Option("--seed", help="Of a task's pairs and of intervals.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
@@ -113,6 +116,7 @@ def screen(
             metric=metric or (found.metric if found else "logit_diff"),
             task=found.name if found else "",
             seed=seed,
+            allow_weak=allow_weak,
         )
         run = run_neurons(loaded, found.train if found else pairs, settings, report=report)
         with new_run(out, force=force) as folder:
@@ -131,11 +135,13 @@ def screen(
             "seconds": seconds,
             "direction": direction,
             **run.summary(),
+            "model_answers": run.experiment.model_answers.to_dict(),
             "confirmed": [row._asdict() for row in rows],
             "recovery": [row._asdict() for row in run.recovery],
             "notes": list(run.experiment.encoded.notes),
         }
     )
+    print_answers(output, run.experiment.model_answers)
     output.print(_table(rows, f"{direction}, shares of the difference, n = {len(run.experiment.clean)}"))
     output.print(f"\n{len(run.screen.neurons):,} neurons screened, {len(rows)} run exactly, in {seconds:.0f} s.")
     output.print(f"run      {out}" + (f"\nreport   {page}" if page else ""), markup=False)
@@ -206,6 +212,8 @@ def show(
         table.add_row(*(cell.replace("[", r"\[") for cell in cells))
     output.print(table)
     if facts["prompts"] is not None:
+        for sentence in facts["prompts"]["model_answers"]["warnings"] or [facts["prompts"]["model_answers"]["summary"]]:
+            output.print(sentence, markup=False)
         for kind, effects in facts["prompts"]["effects"].items():
             whole = f"its whole MLP {effects['mlp']:+.3f}"
             output.print(f"{kind}: {effects['all']:+.3f} of the difference ({whole})", markup=False)

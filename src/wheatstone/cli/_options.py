@@ -70,6 +70,14 @@ SizeOption = Annotated[int, typer.Option("--size", help="Of a task: most pairs, 
 SkipBadOption = Annotated[
     bool, typer.Option("--skip-bad", help="Leave records out that cannot be used, and list them, instead of refusing.")
 ]
+AllowWeakOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-weak",
+        help="Continue where the model itself does not give the answers (not among its 10 likeliest tokens, or not "
+        "above every distractor), or where ablation takes away less than half of the metric. The headline says so.",
+    ),
+]
 ExecutorOption = Annotated[
     str,
     typer.Option(

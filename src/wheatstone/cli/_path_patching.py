@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Column, Table
 
+from wheatstone.cli._answers import print_answers
 from wheatstone.cli._options import (
+    AllowWeakOption,
     AnswerOption,
     CounterfactualOption,
     DeviceOption,
@@ -69,6 +71,7 @@ def path_patching(
         str | None,
         typer.Option("--metric", help="logit_diff, prob_diff or kl; by default the task's, or logit_diff."),
     ] = None,
+    allow_weak: AllowWeakOption = False,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
@@ -95,10 +98,12 @@ def path_patching(
             found.train if found else pairs,
             ablation=ablation,
             metric=metric or (found.metric if found else "logit_diff"),
+            allow_weak=allow_weak,
         )
         groups = [tuple(name.split("+")) for name in sender] if sender else None
         effects = patched(experiment, groups, receiver or ("logits",), through=through, report=report)
     output.document(_document(effects, experiment))
+    print_answers(output, experiment.model_answers)
     output.print(_table(effects, experiment))
 
 
@@ -111,6 +116,7 @@ def _document(effects: PathEffects, experiment: Experiment) -> dict[str, Any]:
         "clean": float(experiment.clean.mean()),
         "corrupt": float(experiment.corrupt.mean()),
         "n": experiment.clean.numel(),
+        "model_answers": experiment.model_answers.to_dict(),
         "effects": [
             {"sender": name, "effect": float(values.mean()), "by_prompt": values.tolist()}
             for name, values in zip(effects.senders, effects.values, strict=True)

@@ -10,6 +10,7 @@ from rich.table import Column, Table
 
 from wheatstone.cli._options import (
     AddressOption,
+    AllowWeakOption,
     DeviceOption,
     DtypeOption,
     ExecutorOption,
@@ -58,6 +59,7 @@ def study(
         typer.Option("--kept", help="Share of the model's Hit@10 gain on validation that the size is chosen by."),
     ] = 0.95,
     draws: Annotated[int, typer.Option("--draws", help="Size-matched random circuits.", min=1)] = 5,
+    allow_weak: AllowWeakOption = False,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
@@ -96,6 +98,7 @@ def study(
             kept=kept,
             draws=draws,
             seed=seed,
+            allow_weak=allow_weak,
         )
         settings.check()
         who = executor_named(executor, workers=workers, threads=threads, address=address)
@@ -139,6 +142,7 @@ def _share(value: float | None) -> str:
 def _told(document: dict[str, Any]) -> list[str]:
     """What could not be used, and why."""
     told = [f"not studied: {name}: {why}" for name, why in document["failed"].items()]
+    told += [f"warning: {row['relation']}: {text}" for row in document["relations"] for text in row.get("warnings", ())]
     for name, problems in document["skipped_records"].items():
         told += [f"left out of {name}: {problem}" for problem in problems]
     return told

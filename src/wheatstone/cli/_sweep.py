@@ -10,6 +10,7 @@ from rich.table import Column, Table
 
 from wheatstone.cli._options import (
     AddressOption,
+    AllowWeakOption,
     DeviceOption,
     DtypeOption,
     ExecutorOption,
@@ -48,6 +49,7 @@ def sweep(
     faithfulness: Annotated[
         float, typer.Option("--faithfulness", help="Share of the metric's change that a circuit keeps, 0 to 1.")
     ] = 0.8,
+    allow_weak: AllowWeakOption = False,
     seed: SeedOption = 0,
     executor: ExecutorOption = "local",
     workers: WorkersOption = None,
@@ -74,7 +76,7 @@ def sweep(
             tasks=tuple(name for given in tasks or () for name in given.split(",") if name),
             known=known or None,
             size=size,
-            discovery=DiscoverySettings(method=method, faithfulness=faithfulness, seed=seed),
+            discovery=DiscoverySettings(method=method, faithfulness=faithfulness, seed=seed, allow_weak=allow_weak),
         )
         settings.check()
         who = executor_named(executor, workers=workers, threads=threads, address=address)
@@ -89,6 +91,12 @@ def sweep(
         f"{document['pairs']:,} circuits: {edges['median']:,.0f} edges ({edges['least']:,} to {edges['most']:,}), "
         f"faithfulness {reached['median']:.3f} ({reached['least']:.3f} to {reached['most']:.3f}); medians"
     )
+    if weak := document["weak"]:
+        output.print(
+            f"warning: on {weak} of {document['pairs']} pairs the model itself does not give the answer: their "
+            "circuits explain a preference between two tokens, not an answer (`weak` in pairs.parquet)",
+            markup=False,
+        )
     table = Table("head", Column("circuits", justify="right"), Column("share", justify="right"), box=None)
     for row in document["heads"][:_HEADS]:
         table.add_row(row["node"], f"{row['circuits']:,}", f"{row['share']:.0%}")

@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from wheatstone._errors import RequestError
+from wheatstone.cli._answers import print_answers
 from wheatstone.cli._options import (
+    AllowWeakOption,
     DeviceOption,
     DtypeOption,
     KnownOption,
@@ -46,6 +48,7 @@ def trace(
         int | None,
         typer.Option("--window", help="Layers whose MLPs or attention go back together; a fifth by default."),
     ] = None,
+    allow_weak: AllowWeakOption = False,
     seed: Annotated[int, typer.Option("--seed", help="Of the choice of facts, the noise and the intervals.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
@@ -81,7 +84,7 @@ def trace(
             task, loaded, seed=seed, known=known, size=size, template=template, skip_bad=skip_bad, report=report
         )
         assert found is not None
-        run = run_trace(loaded, found, settings, sites=site or SITES, report=report)
+        run = run_trace(loaded, found, settings, sites=site or SITES, allow_weak=allow_weak, report=report)
         with new_run(out, force=force) as folder:
             run.save(folder)
             render_trace(folder)
@@ -89,6 +92,7 @@ def trace(
     seconds = round(time.perf_counter() - started, 2)
     page, summary = str(out / "report.html"), run.summary()
     output.document({"run": str(out), "report": page, "seconds": seconds, "model": loaded.id, **summary})
+    print_answers(output, run.answers)
     for sentence in trace_words(summary):
         output.print(sentence, markup=False)
     output.print(f"run      {out}\nreport   {page}", markup=False)

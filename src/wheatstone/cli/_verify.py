@@ -9,6 +9,7 @@ import typer
 
 from wheatstone._errors import RequestError
 from wheatstone.cli._options import (
+    AllowWeakOption,
     AnswerOption,
     CounterfactualOption,
     DeviceOption,
@@ -44,6 +45,7 @@ def verify(
     model: Annotated[
         str | None, typer.Option("--model", help="Where the run's model is now; by default where it was.")
     ] = None,
+    allow_weak: AllowWeakOption = False,
     draws: Annotated[int, typer.Option("--draws", help="Size-matched random circuits.", min=1)] = 20,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
@@ -100,7 +102,20 @@ def verify(
         else:
             words = "the prompts it was found on" if others is None else split or "test"
         pairs = circuit.examples if others is None else others
-        result = verified(loaded, circuit, pairs, draws=draws, seed=seed, split=words, report=report)
+        # The run's own prompts were accepted when it was made; only other prompts are refused.
+        meant = allow_weak or (others is None and manifest["settings"].get("allow_weak"))
+        result = verified(
+            loaded,
+            circuit,
+            pairs,
+            draws=draws,
+            seed=seed,
+            split=words,
+            allow_weak=True if meant else None if others is None else False,
+            report=report,
+        )
         add_verification(run, result, report_html, own=others is None)
     output.document(result.to_dict())
+    for warning in result.warnings:
+        output.print(f"warning: {warning}", markup=False)
     output.print(verification_table(result))

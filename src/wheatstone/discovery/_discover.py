@@ -77,6 +77,7 @@ def discover(
     metric: str = "logit_diff",
     task: str = "",
     seed: int = 0,
+    allow_weak: bool | None = None,
     report: Reporter = silent,
 ) -> Circuit:
     """Finds a small circuit that alone reproduces the model's answer, every edge of it exactly necessary.
@@ -100,6 +101,9 @@ def discover(
         metric: `logit_diff` (logits), `prob_diff` (probability) or `kl` (nats).
         task: name to write into the circuit.
         seed: of seeded methods.
+        allow_weak: what to do about prompts that leave little to explain, as in `Experiment`. False refuses prompts
+            most of whose answers the model itself does not give, as the command does; True goes on with these, and with
+            a counterfactual that keeps more than half of the metric, which None (the default) refuses.
         report: told how far it is.
 
     Returns:
@@ -109,7 +113,9 @@ def discover(
         PromptError: the prompts cannot be compared, or leave nothing to explain.
         RequestError: an option out of range, or options that do not go together.
 
-    When this misleads: a sufficient circuit is enough for these prompts under this metric and ablation. Backup paths
+    When this misleads: where the model itself does not give the answer (`wheatstone.tasks.model_answers` shows its rank
+    and probability), the circuit explains a preference between two tokens, not an answer. And a
+    sufficient circuit is enough for these prompts under this metric and ablation. Backup paths
     are left out, and a circuit fitted to one prompt's logit difference can have another distribution over the
     other tokens: look at its KL divergence and at held-out prompts (`wheatstone.verify`). The smallest circuit found
     is a local minimum: a smaller one may exist.
@@ -128,10 +134,9 @@ def discover(
         metric=metric,
         task=task,
         seed=seed,
+        allow_weak=allow_weak,
     )
-    settings.check()
-    experiment = Experiment(model, pairs, ablation=ablation, metric=metric, positions=positions)
-    return discover_in(experiment, settings, curve=False, report=report).circuit
+    return discover_in(settings.experiment(model, pairs), settings, curve=False, report=report).circuit
 
 
 def discover_in(

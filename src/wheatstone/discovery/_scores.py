@@ -118,6 +118,22 @@ def method_named(name: str) -> ScoreMethod:
     return METHODS[name]
 
 
+def check_positions(experiment: Experiment, method: str) -> None:
+    """Refuses a method that cannot score edges at parts of the prompts, where the experiment has parts.
+
+    Raises:
+        RequestError: it cannot.
+    """
+    if not experiment.spans or method_named(method).by_position:
+        return
+    able = ", ".join(name for name, method in METHODS.items() if method.by_position)
+    raise RequestError(
+        expected=f"a method that tells edges apart by position ({able})",
+        got=repr(method),
+        do="choose one of these, or leave positions out",
+    )
+
+
 def attribute(
     experiment: Experiment,
     *,
@@ -128,13 +144,7 @@ def attribute(
 ) -> EdgeScores:
     """`score_edges` within an experiment that is already set up."""
     chosen = method_named(method)
-    if experiment.spans and not chosen.by_position:
-        able = ", ".join(name for name, method in METHODS.items() if method.by_position)
-        raise RequestError(
-            expected=f"a method that tells edges apart by position ({able})",
-            got=repr(method),
-            do="choose one of these, or leave positions out",
-        )
+    check_positions(experiment, method)
     if steps is not None and steps < 1:
         raise RequestError(expected="at least one integration step", got=str(steps), do="use --steps 5")
     steps = 1 if chosen.steps is None else steps or chosen.steps

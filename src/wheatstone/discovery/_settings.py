@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from wheatstone._errors import RequestError
+from wheatstone.circuits import ABLATIONS, POSITIONS, Experiment
+from wheatstone.discovery._acdc import Keep
+from wheatstone.discovery._goal import GOALS
+from wheatstone.discovery._scores import check_positions, method_named
+from wheatstone.discovery._units import GRANULARITIES
+from wheatstone.models import ResidualModel
+from wheatstone.tasks import METRICS, PromptPair
 
 SEARCHES = ("verified", "re-ranked", "acdc")
 """Methods that decide by runs; every other method takes a ranking as it is."""
@@ -32,6 +41,8 @@ class DiscoverySettings:
         metric: `logit_diff` (logits), `prob_diff` (probability) or `kl` (nats).
         task: name to write into the circuit.
         seed: of everything that is drawn: random circuits, bootstrap samples, seeded methods.
+        allow_weak: whether to go on where the model itself does not give the answers, or ablation changes little; None
+            records the former and refuses the latter. See `Experiment`.
     """
 
     faithfulness: float = 0.9
@@ -48,6 +59,7 @@ class DiscoverySettings:
     metric: str = "logit_diff"
     task: str = ""
     seed: int = 0
+    allow_weak: bool | None = None
 
     @property
     def scored_by(self) -> str:
@@ -58,8 +70,9 @@ class DiscoverySettings:
         """Refuses what can be refused before any model is loaded.
 
         Raises:
-            RequestError: a goal out of range, or options that do not go together.
+            RequestError: a name that is not known, a goal out of range, or options that do not go together.
         """
+        self._check_names()
         if not 0 < self.faithfulness <= 1:
             raise RequestError(
                 expected="a faithfulness above 0 and at most 1",
@@ -88,3 +101,52 @@ class DiscoverySettings:
                 got=str(self.stable),
                 do="use --stable 10, or leave it out",
             )
+
+    def _check_names(self) -> None:
+        if self.method not in SEARCHES:
+            method_named(self.method)
+        method_named(self.ranking)
+        names: tuple[tuple[str, str | None, Collection[str]], ...] = (
+            ("a goal", self.goal, GOALS),
+            ("a granularity", self.granularity, GRANULARITIES),
+            ("positions", self.positions, POSITIONS),
+            ("a sign", self.sign, get_args(Keep)),
+            ("an ablation", self.ablation, ABLATIONS),
+            ("a metric", self.metric, METRICS),
+        )
+        for what, name, known in names:
+            if name is not None and name not in known:
+                raise RequestError(
+                    expected=f"{what} out of {', '.join(known)}", got=repr(name), do="choose one of these"
+                )
+        if self.steps is not None and self.steps < 1:
+            raise RequestError(expected="at least one integration step", got=str(self.steps), do="use --steps 5")
+
+    def experiment(self, model: ResidualModel, pairs: Sequence[PromptPair]) -> Experiment:
+        """The experiment that these settings ask for; refuses everything that can be refused before the search.
+
+        Args:
+            model: the model.
+            pairs: the prompts.
+
+        Raises:
+            PromptError: the prompts cannot be compared, or leave nothing to explain.
+            RequestError: as `check`, or the prompts lack what an option needs.
+        """
+        self.check()
+        if self.stable and len(pairs) < 2:
+            raise RequestError(
+                expected="at least 2 prompts and 2 samples, for samples to differ",
+                got=f"{len(pairs)} prompts and {self.stable} samples",
+                do="give more prompts",
+            )
+        experiment = Experiment(
+            model,
+            pairs,
+            ablation=self.ablation,
+            metric=self.metric,
+            positions=self.positions,
+            allow_weak=self.allow_weak,
+        )
+        check_positions(experiment, self.scored_by)
+        return experiment

@@ -9,7 +9,7 @@ from wheatstone.figures._edit_comparison import comparison_chart, comparison_par
 from wheatstone.figures._edit_trace import trace_chart
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
 from wheatstone.figures._report import Picture
-from wheatstone.figures._words import decimal, probability, quoted
+from wheatstone.figures._words import decimal, own_answer, probability, quoted, warnings_of
 from wheatstone.models import shown_name
 from wheatstone.runs import read_json, read_manifest
 
@@ -42,6 +42,7 @@ def render_edit(run: Path) -> list[Path]:
     answers = summary["answers"]
     first = answers[0]
     lead = [
+        *own_answer(summary),
         f"After {quoted(request['prompt'], 100)} the model said {quoted(first['before'])}; with the edit it says "
         f"{quoted(first['after'])}. {quoted(request['target'])} went from rank {first['rank_before']:,} "
         f"({probability(first['target_before'])}) to rank {first['rank_after']:,} "
@@ -84,5 +85,5 @@ def render_edit(run: Path) -> list[Path]:
     }
     title = f"{request['prompt']} → {request['target']}"
     page = run / "report.html"
-    page.write_text(page_of("edit", title, lead, parts, list(facts.items())), encoding="utf-8")
+    page.write_text(page_of("edit", title, lead, parts, list(facts.items()), warnings_of(summary)), encoding="utf-8")
     return [*written, page]

@@ -14,7 +14,7 @@ from wheatstone.figures._explained import Claim, told
 from wheatstone.figures._load import RunData
 from wheatstone.figures._parts import PARTS
 from wheatstone.figures._report import Picture, page_scripts, script_hash, template, title_of
-from wheatstone.figures._words import decimal, probability
+from wheatstone.figures._words import decimal, probability, warnings_of
 from wheatstone.runs import sound
 
 _MOST_ROWS = 40
@@ -74,6 +74,7 @@ def _page(data: RunData, folder: Path, report: Reporter) -> str:
         run=data,
         manifest=data.manifest,
         title=title_of(data),
+        warnings=warnings_of(data.manifest),
         parts=parts,
         leads=[claim for part in parts for claim in part["claims"] if claim.lead],
         missing={name: section.about for name, section in sections.items() if "missing" in section.about},

@@ -17,7 +17,17 @@ from wheatstone.figures._neuron_patching import dose_chart
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._theme import BLUE, INK, PAPER, finished, of_rows
-from wheatstone.figures._words import clipped, count, decimal, percent, probability, quoted, visible
+from wheatstone.figures._words import (
+    clipped,
+    count,
+    decimal,
+    own_answer,
+    percent,
+    probability,
+    quoted,
+    visible,
+    warnings_of,
+)
 from wheatstone.models import shown_name
 
 _MARKED = 5
@@ -48,7 +58,7 @@ def neuron_page(facts: Mapping[str, Any]) -> str:
         "version": facts["wheatstone"],
     }
     title = f"{facts['neuron']}: neuron {facts['index']:,} of layer {facts['layer']}"
-    return page_of("neuron", title, _lead(facts), parts, list(made.items()))
+    return page_of("neuron", title, _lead(facts), parts, list(made.items()), warnings_of(facts["prompts"] or {}))
 
 
 def congruence_chart(facts: Mapping[str, Any]) -> Any:
@@ -119,6 +129,7 @@ def _lead(facts: Mapping[str, Any]) -> list[str]:
     said = [describe_congruence(facts)]
     if facts["prompts"] is not None:
         effects = facts["prompts"]["effects"]
+        said += own_answer(facts["prompts"])
         said.append(
             f"Patched from the clean prompt into the counterfactual it recovers {percent(effects['denoising']['all'])} "
             f"of the difference (its whole MLP {percent(effects['denoising']['mlp'])}); the other way round "

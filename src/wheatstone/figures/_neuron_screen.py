@@ -8,7 +8,7 @@ from wheatstone._progress import Reporter, silent
 from wheatstone.figures._neuron_patching import NEURON_FIGURES, ScreenData
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
 from wheatstone.figures._report import Picture
-from wheatstone.figures._words import clipped, count, decimal, percent, quoted
+from wheatstone.figures._words import clipped, count, decimal, own_answer, percent, quoted, warnings_of
 from wheatstone.models import shown_name
 
 _ROWS = 30
@@ -130,9 +130,10 @@ def _page(run: ScreenData, pictures: dict[str, PagePicture]) -> str:
     return page_of(
         "neuron screen",
         title if n == 1 else str(manifest["settings"]["task"] or count(n, "prompt")),
-        found_neurons(run),
+        [*own_answer(manifest), *found_neurons(run)],
         parts,
         list(facts.items()),
+        warnings_of(manifest),
     )
 
 

@@ -73,7 +73,12 @@ class PagePart:
 
 
 def page_of(
-    kind: str, title: str, lead: Sequence[str], parts: Sequence[PagePart], facts: Sequence[tuple[str, str]]
+    kind: str,
+    title: str,
+    lead: Sequence[str],
+    parts: Sequence[PagePart],
+    facts: Sequence[tuple[str, str]],
+    warnings: Sequence[str] = (),
 ) -> str:
     """A page as HTML that needs no other file and makes no request.
 
@@ -83,6 +88,7 @@ def page_of(
         lead: the answer in a few sentences.
         parts: in order.
         facts: how it was made, as names and values.
+        warnings: what must be read before the answer.
     """
     scripts = page_scripts()
     return template("page.html.jinja").render(
@@ -91,6 +97,7 @@ def page_of(
         lead=lead,
         parts=parts,
         facts=facts,
+        warnings=warnings,
         scripts=scripts,
         hashes=[script_hash(script) for script in scripts],
     )

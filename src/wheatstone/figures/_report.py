@@ -97,6 +97,7 @@ def compose(run: RunData, pictures: Mapping[str, Picture]) -> str:
         manifest=run.manifest,
         verification=run.verification,
         title=title_of(run),
+        warnings=words.warnings_of(run.manifest),
         found=_found(run),
         rows=[(name, _MEANS[name]) for name in _ROWS],
         share=_faithfulness_of(run),
@@ -119,7 +120,10 @@ def title_of(run: RunData) -> str:
 def _found(run: RunData) -> list[str]:
     """What was found, in sentences made of the run's numbers."""
     verified, n = run.verification, int(run.verification["n"])
-    said = [f"{words.size(run)} keep {words.percent(run.faithfulness)} of the {words.comparison(run)}."]
+    said = [
+        *words.own_answer(run.manifest),
+        f"{words.size(run)} keep {words.percent(run.faithfulness)} of the {words.comparison(run)}.",
+    ]
     if n == 1 and verified["prompts"]:
         said.append(_one_prompt(verified["prompts"][0]))
     else:

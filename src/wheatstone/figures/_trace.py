@@ -15,7 +15,7 @@ from wheatstone.figures._load import Row
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._theme import BLUE, ORANGE, SOFT, finished, of_rows
-from wheatstone.figures._words import count, decimal, percent, probability
+from wheatstone.figures._words import count, decimal, own_answer, percent, probability, warnings_of
 from wheatstone.models import shown_name
 from wheatstone.runs import read_json, read_manifest
 
@@ -77,7 +77,14 @@ def render_trace(run: Path) -> list[Path]:
         "version": manifest["versions"]["wheatstone"],
     }
     page = run / "report.html"
-    html = page_of("trace", f"Causal tracing of {name}", trace_words(summary), parts, list(facts.items()))
+    html = page_of(
+        "trace",
+        f"Causal tracing of {name}",
+        [*own_answer(summary), *trace_words(summary)],
+        parts,
+        list(facts.items()),
+        warnings_of(summary),
+    )
     page.write_text(html, encoding="utf-8")
     return [*written, page]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from wheatstone.figures._load import RunData
 
 METRICS = {
@@ -9,6 +12,21 @@ METRICS = {
     "prob_diff": "probability difference",
     "kl": "KL divergence",
 }
+
+
+def warnings_of(about: Mapping[str, Any]) -> list[str]:
+    """What a headline must say of the model's own answers; nothing for a run that does not record them.
+
+    Args:
+        about: a manifest or a summary that may have `model_answers`.
+    """
+    return list((about.get("model_answers") or {}).get("warnings", ()))
+
+
+def own_answer(about: Mapping[str, Any]) -> list[str]:
+    """What the model itself says, as a sentence, where no warning says it."""
+    answers = about.get("model_answers") or {}
+    return [answers["summary"]] if answers and not answers["weak"] else []
 
 
 def visible(token: str) -> str:

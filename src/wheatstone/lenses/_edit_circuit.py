@@ -20,6 +20,7 @@ from wheatstone.discovery import (
 from wheatstone.editing import Edit
 from wheatstone.lenses._edit_question import EditQuestion
 from wheatstone.models import ResidualModel
+from wheatstone.tasks import PromptPair
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class CircuitSettings:
         faithfulness: take the smallest circuit that reaches it instead; of a search 0.9 by default.
         ablation: what edges outside the circuit carry.
         metric: `logit_diff` (logits), `prob_diff` (probability) or `kl` (nats).
+        allow_weak: whether to compare circuits where ablation takes away less than half of the metric.
     """
 
     method: str = "eap-ig"
@@ -39,6 +41,7 @@ class CircuitSettings:
     faithfulness: float | None = None
     ablation: str = "counterfactual"
     metric: str = "logit_diff"
+    allow_weak: bool | None = None
 
     @property
     def goal(self) -> float | None:
@@ -61,7 +64,11 @@ class CircuitSettings:
     def search(self, faithfulness: float) -> DiscoverySettings:
         """The same as a discovery is asked for."""
         return DiscoverySettings(
-            faithfulness=faithfulness, method=self.method, ablation=self.ablation, metric=self.metric
+            faithfulness=faithfulness,
+            method=self.method,
+            ablation=self.ablation,
+            metric=self.metric,
+            allow_weak=self.allow_weak,
         )
 
     @property
@@ -148,14 +155,10 @@ def circuit_change(
     settings = settings or CircuitSettings()
     settings.check()
     report("circuits", 0, 2)
-    before, scores_before = _found(
-        Experiment(model, [question.before], ablation=settings.ablation, metric=settings.metric), settings
-    )
+    before, scores_before = _found(_experiment(model, question.before, settings), settings)
     report("circuits", 1, 2)
     with edit.applied(model):
-        after, scores_after = _found(
-            Experiment(model, [question.after], ablation=settings.ablation, metric=settings.metric), settings
-        )
+        after, scores_after = _found(_experiment(model, question.after, settings), settings)
     report("circuits", 2, 2)
     ours, theirs = set(before.edges), set(after.edges)
     rows = [
@@ -170,6 +173,10 @@ def circuit_change(
     ]
     rows.sort(key=lambda row: -max(abs(row.score_before), abs(row.score_after)))
     return CircuitChange(before, after, tuple(rows))
+
+
+def _experiment(model: ResidualModel, pair: PromptPair, settings: CircuitSettings) -> Experiment:
+    return Experiment(model, [pair], ablation=settings.ablation, metric=settings.metric, allow_weak=settings.allow_weak)
 
 
 def _found(experiment: Experiment, settings: CircuitSettings) -> tuple[Circuit, EdgeScores]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from wheatstone._errors import RunError
 from wheatstone._home import home
@@ -103,11 +104,18 @@ def entry_of(run: Path) -> CatalogueEntry:
             path=str(run),
             verb=manifest["verb"],
             model=manifest["model"]["id"],
-            task=manifest["settings"].get("task") or manifest["prompts"][0]["prompt"],
+            task=title_of(manifest),
             created=manifest["created"],
             edges=None if edges is None else int(edges),
             faithfulness=None if faithfulness is None else float(faithfulness),
         )
+
+
+def title_of(manifest: Mapping[str, Any]) -> str:
+    """What a run is about: its own title, its task or its first prompt; marked where only `allow_weak` let it pass."""
+    title = str(manifest.get("title") or manifest["settings"].get("task") or manifest["prompts"][0]["prompt"])
+    weak = (manifest.get("model_answers") or {}).get("needs_allow_weak")
+    return f"{title} (weak answer)" if weak else title
 
 
 def catalogue_remove(*runs: Path) -> None:

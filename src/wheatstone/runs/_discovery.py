@@ -83,9 +83,7 @@ def run_discovery(
         settings: what to look for.
         report: told how far it is.
     """
-    experiment = Experiment(
-        model, pairs, ablation=settings.ablation, metric=settings.metric, positions=settings.positions
-    )
+    experiment = settings.experiment(model, pairs)
     found = discover_in(experiment, settings, report=report)
     keep = found.circuit.mask()
     started = time.perf_counter()

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from wheatstone._errors import PromptError
 from wheatstone._progress import Reporter, silent
 from wheatstone.editing import (
     Edit,
@@ -29,6 +30,7 @@ from wheatstone.models import ResidualModel
 from wheatstone.runs._folder import write_json
 from wheatstone.runs._manifest import manifest_without_prompts
 from wheatstone.runs._tables import write_table
+from wheatstone.tasks import ModelAnswer, chance, model_answer
 
 _SAID = 12
 """Tokens of a continuation that are kept."""
@@ -44,6 +46,8 @@ class EditSettings:
         trace: also trace the prompt causally, at all tokens and sites.
         also: other prompts to look at before and after.
         compare: also compare circuits, writers and neighbours before and after.
+        allow_weak: False refuses a target whose first token, the one that is scored, is the model's first choice
+            already.
     """
 
     method: str = "r-rome"
@@ -51,6 +55,7 @@ class EditSettings:
     trace: bool = False
     also: tuple[str, ...] = ()
     compare: ComparisonSettings | None = None
+    allow_weak: bool | None = None
 
 
 class AnswerRow(NamedTuple):
@@ -90,6 +95,7 @@ class EditRun:
     trace: tuple[TraceRow, ...]
     perplexity: float
     seconds: dict[str, float]
+    target: ModelAnswer
     comparison: EditComparison | None = None
 
     def summary(self) -> dict[str, Any]:
@@ -99,6 +105,7 @@ class EditRun:
             "request": self.edit.requests[0].model_dump(),
             "weights": {name: list(delta.change.shape) for name, delta in self.edit.deltas.items()},
             "settings": dict(self.edit.settings),
+            "model_answers": _stored(self.target),
             "answers": [row._asdict() for row in self.answers],
             "perplexity": self.perplexity,
             "undone": True,
@@ -137,6 +144,14 @@ def run_edit(
         report: told how far it is.
     """
     started = time.perf_counter()
+    own = _target(model, request)
+    # A target that is the whole present answer is refused by `make_edit`, in words of its own.
+    if settings.allow_weak is False and own.answer.rank == 1 and own.answer.tokens > 1:
+        raise PromptError(
+            expected="a target whose first token, which is scored, is not the model's first choice already",
+            got=f"{own.answer} with {chance(own.answer.probability)}",
+            do="choose another target, or allow it (--allow-weak)",
+        )
     if settings.compare is not None:  # refused before the edit is made
         settings.compare.circuit.check()
         edit_question(model, request, settings.compare.counterfactual)
@@ -164,7 +179,31 @@ def run_edit(
         "comparison": time.perf_counter() - traced,
     }
     perplexity = float(np.exp(edited_loss - loss))
-    return EditRun(model, settings, edit, rows, tuple(trace), perplexity, seconds, comparison)
+    return EditRun(model, settings, edit, rows, tuple(trace), perplexity, seconds, own, comparison)
+
+
+def _target(model: ResidualModel, request: EditRequest) -> ModelAnswer:
+    """Where the unedited model puts the target after the prompt."""
+    logits = model.forward(model.tokens([request.prompt])).logits[0]
+    return model_answer(
+        model, request.prompt, logits, [(request.continuation, model.continuation(request.continuation))]
+    )
+
+
+def _stored(target: ModelAnswer) -> dict[str, Any]:
+    """For JSON, in the form of `ModelAnswers`; weak is a target that the model says already."""
+    already = target.answer.rank == 1
+    warning = "The model's first choice is the target's first token already: what is scored was not to be changed."
+    return {
+        "n": 1,
+        "weak": int(already),
+        "rule": "a target whose first token is not the model's first choice",
+        "metric": "",
+        "unit": "",
+        "summary": str(target),
+        "warnings": [f"{target} {warning}"] if already else [],
+        "prompts": [asdict(target) | {"weak": already}],
+    }
 
 
 @torch.no_grad()

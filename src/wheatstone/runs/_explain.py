@@ -125,7 +125,9 @@ def material_of(
     same_weights(loaded, circuit)
     pairs = pairs[: settings.most]
     return Material(
-        experiment=_experiment(loaded.like(circuit.model.graph), circuit, pairs),
+        experiment=_experiment(
+            loaded.like(circuit.model.graph), circuit, pairs, meant=bool(manifest["settings"].get("allow_weak"))
+        ),
         circuit=circuit,
         task=name,
         about={name: value for name, value in task.items() if name != "pairs"},
@@ -162,10 +164,16 @@ def _pairs(run: Path, circuit: Circuit, task: dict[str, Any], split: str | None)
     return pairs, " and ".join(wanted) if len(wanted) < 3 else "train, validation and test"
 
 
-def _experiment(model: ResidualModel, circuit: Circuit, pairs: Sequence[PromptPair]) -> Experiment:
-    # Sections read whole nodes, also where the circuit tells apart where they write.
+def _experiment(model: ResidualModel, circuit: Circuit, pairs: Sequence[PromptPair], *, meant: bool) -> Experiment:
+    # Sections read whole nodes, also where the circuit tells apart where they write. The run's prompts were accepted
+    # when it was made, so weak answers are only recorded.
     return Experiment(
-        model, pairs, ablation=circuit.ablation, metric=circuit.metric, reference=circuit.examples or None
+        model,
+        pairs,
+        ablation=circuit.ablation,
+        metric=circuit.metric,
+        reference=circuit.examples or None,
+        allow_weak=True if meant else None,
     )
 
 

@@ -50,6 +50,7 @@ def manifest_of(
             )
         ],
         "evaluations": experiment.evaluations,
+        "model_answers": experiment.model_answers.to_dict(),
         "notes": list(encoded.notes),
     }
 

@@ -127,7 +127,9 @@ def experiment_of(run: Path, model: ResidualModel) -> Experiment:
         PromptPair.model_validate({name: pair[name] for name in PromptPair.model_fields if name in pair})
         for pair in manifest["prompts"]
     ]
-    return Experiment(model, pairs, metric=manifest["settings"]["metric"])
+    # The run's prompts were accepted when it was made, so weak answers are only recorded.
+    allow_weak = True if manifest["settings"].get("allow_weak") else None
+    return Experiment(model, pairs, metric=manifest["settings"]["metric"], allow_weak=allow_weak)
 
 
 def _check_weights(run: Path, manifest: Mapping[str, Any], model: ResidualModel) -> None:
@@ -164,6 +166,7 @@ def _on_prompts(experiment: Experiment, neuron: Neuron, token: int, report: Repo
         "corrupt": float(experiment.corrupt.mean()),
         "answer": encoded.pairs[0].answers[0],
         "distractor": (encoded.pairs[0].distractors or (None,))[0],
+        "model_answers": experiment.model_answers.to_dict(),
         "effects": effects,
         "doses": [row._asdict() for row in dose_rows(Patching(experiment), neuron)],
         "activations": [

@@ -42,6 +42,7 @@ class NeuronSettings:
         metric: `logit_diff`, `prob_diff` or `kl`.
         task: name of the task that the prompts are of; empty for given prompts.
         seed: of the intervals.
+        allow_weak: what to do about prompts that leave little to explain, as in `Experiment`.
     """
 
     direction: str = "denoising"
@@ -49,6 +50,7 @@ class NeuronSettings:
     metric: str = "logit_diff"
     task: str = ""
     seed: int = 0
+    allow_weak: bool | None = None
 
 
 class ConfirmedRow(NamedTuple):
@@ -190,7 +192,7 @@ def run_neurons(
         report: told how far it is.
     """
     started = time.perf_counter()
-    experiment = Experiment(model, pairs, metric=settings.metric)
+    experiment = Experiment(model, pairs, metric=settings.metric, allow_weak=settings.allow_weak)
     patching = Patching(experiment, settings.direction)
     screen = screen_neurons(patching, top=settings.top, report=report)
     screened = time.perf_counter()

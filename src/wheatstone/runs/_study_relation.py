@@ -86,7 +86,7 @@ def study_relation(
     """
     task = _task(model, relation, settings, report)
     train, test = task.train[: settings.train], task.test[: settings.test]
-    experiment = Experiment(model, train)
+    experiment = Experiment(model, train, allow_weak=settings.allow_weak)
     found = find(experiment, experiment.on(task.validation[: settings.validation]), settings, report)
     keep, on_test = found.keep, experiment.on(test)
     verification = verify_in(on_test, keep, draws=settings.draws, seed=settings.seed, split="test", report=report)
@@ -103,6 +103,7 @@ def study_relation(
         "relation": name_of(relation),
         "kind": task.kind,
         "facts": {**{split: len(task.split(split)) for split in SPLITS}, "discovered_on": len(train)},
+        "warnings": list(dict.fromkeys((*experiment.model_answers.warnings, *verification.warnings))),
         "few": len(test) < ENOUGH,
         "known": None if task.known is None else asdict(task.known),
         "task_sha256": task.sha256,
@@ -145,7 +146,7 @@ def _transfer(
     for name, (source, template) in others.items():
         try:
             other = load_task(source, model, seed=settings.seed, size=None, template=template, strict=False)
-            asked = Experiment(model, other.test[: settings.test])
+            asked = Experiment(model, other.test[: settings.test], allow_weak=settings.allow_weak)
         except RequestError as error:
             found[name] = {"why_not": str(error)}
         else:

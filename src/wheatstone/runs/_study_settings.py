@@ -40,6 +40,8 @@ class StudySettings:
         kept: share of the model's Hit@10 gain over the empty circuit that the size is chosen by, on validation.
         draws: size-matched random circuits on the test facts.
         seed: of splits, counterfactuals, random circuits and intervals.
+        allow_weak: also study a relation whose counterfactuals keep more than half of the metric. The known-fact filter
+            leaves out answers that the model does not give.
     """
 
     relations: tuple[str, ...]
@@ -54,6 +56,7 @@ class StudySettings:
     kept: float = 0.95
     draws: int = 5
     seed: int = 0
+    allow_weak: bool = False
 
     def check(self) -> None:
         """Refuses what can be refused before a model is loaded.
@@ -92,7 +95,9 @@ class StudySettings:
     def discovery(self) -> DiscoverySettings:
         """How a relation's circuit is looked for; `learned` takes only the ranking from it."""
         method = "eap-ig" if self.method == LEARNED else self.method
-        return DiscoverySettings(faithfulness=self.faithfulness, method=method, seed=self.seed)
+        return DiscoverySettings(
+            faithfulness=self.faithfulness, method=method, seed=self.seed, allow_weak=self.allow_weak
+        )
 
     def identity(self, model: ResidualModel) -> dict[str, Any]:
         """Everything that results depend on: a study goes on only in a folder where this is the same."""

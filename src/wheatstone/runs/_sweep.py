@@ -43,6 +43,9 @@ class PairRow(NamedTuple):
         rank: of the best-placed answer, from 1.
         edges: of the circuit.
         faithfulness: of it.
+        probability: that the model gives the answers.
+        first: the model's first choice.
+        weak: whether the model itself does not give the answer, see `wheatstone.tasks.ModelAnswer`.
     """
 
     name: str
@@ -51,6 +54,9 @@ class PairRow(NamedTuple):
     rank: int
     edges: int
     faithfulness: float
+    probability: float
+    first: str
+    weak: bool
 
 
 class NodeRow(NamedTuple):
@@ -152,6 +158,7 @@ def _summary(out: Path, done: Sequence[str], failed: dict[str, str]) -> dict[str
     write_table(Table.of(NodeRow, nodes), out / "nodes.parquet")
     return {
         "pairs": len(rows),
+        "weak": sum(row.weak for row in rows),
         "edges": _spread([row.edges for row in rows]),
         "faithfulness": _spread([row.faithfulness for row in rows]),
         "heads": [row._asdict() for row in nodes if ".h" in row.node][:_HEADS],

@@ -10,11 +10,10 @@ from typing import Any
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone._version import __version__
-from wheatstone.circuits import Experiment
 from wheatstone.discovery import DiscoverySettings, discover_in
 from wheatstone.models import ResidualModel
 from wheatstone.runs._folder import write_json
-from wheatstone.tasks import KNOWN_RANK, PromptPair, answer_ranks
+from wheatstone.tasks import KNOWN_RANK, PromptPair
 
 
 @dataclass(frozen=True)
@@ -84,18 +83,20 @@ class PairShard:
     def run(self, model: ResidualModel, folder: Path, report: Reporter = silent) -> None:
         """Finds the pair's circuit; writes `circuit.json` and `result.json`."""
         settings = self.settings
-        experiment = Experiment(
-            model, [self.pair], ablation=settings.ablation, metric=settings.metric, positions=settings.positions
-        )
+        experiment = settings.experiment(model, [self.pair])
         found = discover_in(experiment, settings, curve=False, report=report)
         found.circuit.save(folder / "circuit.json")
         assert found.circuit.evaluation is not None
+        (answer,) = experiment.model_answers.prompts
         write_json(
             folder / "result.json",
             {
                 "prompt": self.pair.prompt,
                 "answer": self.pair.answers[0],
-                "rank": int(answer_ranks(experiment.clean_logits, experiment.encoded)),
+                "rank": answer.answer.rank,
+                "probability": answer.probability,
+                "first": answer.first.token,
+                "weak": answer.weak,
                 "evaluations": found.evaluations,
                 **asdict(found.circuit.evaluation),
             },

@@ -32,7 +32,7 @@ from wheatstone.models import ResidualModel
 from wheatstone.runs._folder import write_json
 from wheatstone.runs._manifest import manifest_without_prompts
 from wheatstone.runs._tables import write_table
-from wheatstone.tasks import SPLITS, PromptPair, Task
+from wheatstone.tasks import SPLITS, ModelAnswers, PromptPair, Task, model_answers
 from wheatstone.verification import mean_intervals
 
 
@@ -82,6 +82,7 @@ class TraceRun:
         settings: how.
         traces: one a prompt.
         seconds: by stage.
+        answers: what the model itself says at the prompts.
     """
 
     model: ResidualModel
@@ -89,6 +90,7 @@ class TraceRun:
     settings: TracingSettings
     traces: tuple[Trace, ...]
     seconds: dict[str, float]
+    answers: ModelAnswers
 
     @cached_property
     def rows(self) -> list[TraceRow]:
@@ -105,6 +107,7 @@ class TraceRun:
         return {
             "task": self.task.to_dict(),
             "n": len(self.traces),
+            "model_answers": self.answers.to_dict(),
             "settings": asdict(self.settings) | {"window": self.settings.width(self.model.graph.layers)},
             "clean": {"probability": clean, "ci95": intervals[0]},
             "blurred": {"probability": blurred, "ci95": intervals[1]},
@@ -144,6 +147,7 @@ def run_trace(
     settings: TracingSettings,
     *,
     sites: Sequence[str] = SITES,
+    allow_weak: bool | None = None,
     report: Reporter = silent,
 ) -> TraceRun:
     """Traces every prompt of a task, all splits together.
@@ -153,6 +157,8 @@ def run_trace(
         task: facts, or other prompts whose subjects are marked.
         settings: how.
         sites: what to restore.
+        allow_weak: False refuses a task most of whose answers the model itself does not give; what is traced is the
+            model's own first choice.
         report: told how many prompts are done.
 
     Raises:
@@ -166,13 +172,17 @@ def run_trace(
             expected=f"sites out of {', '.join(SITES)}", got=", ".join(sites) or "none", do="choose some of these"
         )
     started = time.perf_counter()
-    requests = [asked(model, _request(pair, task)) for split in SPLITS for pair in task.split(split)]
+    pairs = [pair for split in SPLITS for pair in task.split(split)]
+    answers = model_answers(model, pairs)
+    if allow_weak is False:
+        answers.check()
+    requests = [asked(model, _request(pair, task)) for pair in pairs]
     traces: list[Trace] = []
     for number, request in enumerate(requests):
         report("tracing (prompts)", number, len(requests))
         traces.append(causal_trace(model, request, settings, sites=chosen))
     report("tracing (prompts)", len(requests), len(requests))
-    return TraceRun(model, task, settings, tuple(traces), {"tracing": time.perf_counter() - started})
+    return TraceRun(model, task, settings, tuple(traces), {"tracing": time.perf_counter() - started}, answers)
 
 
 def _request(pair: PromptPair, task: Task) -> EditRequest:

@@ -12,9 +12,9 @@ from pydantic import TypeAdapter
 from wheatstone._errors import RunError
 from wheatstone.figures import FIGURES
 from wheatstone.models import title_of_model
-from wheatstone.runs import read_json, read_manifest, sound
+from wheatstone.runs import read_json, read_manifest, sound, title_of
 from wheatstone.studio import _schema as schema
-from wheatstone.studio._library import file_of, title_of
+from wheatstone.studio._library import file_of
 from wheatstone.studio._tables import BASIC, explained
 
 _WANTED = {
@@ -50,6 +50,7 @@ def run_document(run: Path, id: str) -> schema.Run:
                 "versions": manifest["versions"],
                 "prompts": manifest["prompts"],
                 "notes": manifest["notes"],
+                "model_answers": manifest.get("model_answers"),
                 "evaluations": manifest["evaluations"],
                 "timings": manifest["timings"],
                 "evaluation": circuit.get("evaluation"),

@@ -16,11 +16,11 @@ from filelock import FileLock, Timeout
 from wheatstone._errors import ComputationError, RequestError, RunError
 from wheatstone._home import home
 from wheatstone.models._sources import tokenizer_here
-from wheatstone.runs import read_manifest
+from wheatstone.runs import read_manifest, title_of
 from wheatstone.studio._jobs_foreman import Bounds, Foreman
 from wheatstone.studio._jobs_journal import KEPT, Asked, Journal, read_journals
-from wheatstone.studio._jobs_schema import Discover, Intervene, Job, JobEvent, JobList, JobRequest
-from wheatstone.studio._library import Library, title_of
+from wheatstone.studio._jobs_schema import Ask, Discover, Intervene, Job, JobEvent, JobList, JobRequest
+from wheatstone.studio._library import Library
 from wheatstone.studio._schema import Problem
 
 
@@ -234,13 +234,14 @@ class Jobs:
 
     def _checked(self, request: JobRequest) -> str:
         """Refuses what can be refused before the queue; a title for the rest."""
-        if isinstance(request, Discover):
+        if isinstance(request, Discover | Ask):
             if not self._bounds.paths and Path(request.model).exists():
                 raise RequestError(
                     expected="a model by its name", got="a path", do="open the studio on the machine it runs on"
                 )
             tokenizer_here(request.model)
-            return f"{request.pair.prompt[:200]} →{request.pair.answer}"
+            title = f"{request.pair.prompt[:200]} →{request.pair.answer}"
+            return title if isinstance(request, Discover) else f"ask: {title}"
         run = self._library.find(request.run)
         if request.run.startswith("example-") and not isinstance(request, Intervene):
             raise RequestError(

@@ -12,7 +12,7 @@ from typing import Literal
 from wheatstone._errors import RequestError
 from wheatstone.runs import clear_partial
 from wheatstone.studio._jobs_journal import Journal
-from wheatstone.studio._jobs_schema import Discover, Intervene
+from wheatstone.studio._jobs_schema import Ask, Discover, Intervene
 from wheatstone.studio._jobs_worker import Ended, Order, Worker
 from wheatstone.studio._library import Library, identity
 from wheatstone.studio._schema import Problem
@@ -116,7 +116,7 @@ class Foreman:
     def _ended(self, journal: Journal, ended: Ended, folder: Path) -> None:
         if ended.state == "cancelled":
             self._was_stopped(journal)
-        elif ended.state == "done" and not isinstance(journal.asked.request, Intervene):
+        elif ended.state == "done" and not isinstance(journal.asked.request, Intervene | Ask):
             self._tell(journal, "done", run=identity(str(folder)))
         else:
             self._tell(journal, ended.state, **ended.about)
@@ -150,4 +150,6 @@ class Foreman:
         request = journal.asked.request
         if isinstance(request, Discover):
             return self._library.free_folder(f"{request.pair.prompt}{request.pair.answer}")
+        if isinstance(request, Ask):
+            return self._library.new_runs  # where nothing is written
         return self._library.find(request.run)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from wheatstone.studio._schema import Problem, _Frozen
+from wheatstone.studio._schema import ModelAnswers, Problem, _Frozen
 
 LONGEST = 5_000
 """Characters of a prompt. A prompt of 5,000 is some 1,200 tokens; the command line takes longer ones."""
@@ -41,6 +41,18 @@ class Discover(_Frozen):
     faithfulness: Annotated[float, Field(gt=0, le=1, description="share of the metric's change to keep")] = 0.9
     method: Literal["verified", "re-ranked", "eap-ig", "eap"] = "verified"
     positions: Literal["", "each"] = Field(default="", description="whether to tell edges apart by token")
+    allow_weak: bool = Field(
+        default=False,
+        description="continue where the model itself does not give the answer, or ablation changes little",
+    )
+
+
+class Ask(_Frozen):
+    """What the model itself says of a pair, as a discovery checks it first. Makes nothing."""
+
+    verb: Literal["ask"] = "ask"
+    model: ModelName = "smollm2-135m"
+    pair: Pair
 
 
 class Verify(_Frozen):
@@ -52,6 +64,7 @@ class Verify(_Frozen):
         default="own", description="its own prompts, its task's test split, or `pair`"
     )
     pair: Pair | None = None
+    allow_weak: bool = Field(default=False, description="of `pair`, as in a discovery")
 
 
 class Explain(_Frozen):
@@ -84,7 +97,7 @@ class Intervene(_Frozen):
     changes: Annotated[list[Change], Field(min_length=1, max_length=50)]
 
 
-JobRequest = Annotated[Discover | Verify | Explain | Intervene, Field(discriminator="verb")]
+JobRequest = Annotated[Discover | Ask | Verify | Explain | Intervene, Field(discriminator="verb")]
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 
 
@@ -119,6 +132,7 @@ class JobEvent(_Frozen):
     problem: Problem | None = Field(default=None, description="why it failed")
     run: str | None = Field(default=None, description="the run that was made or added to")
     changed: Changed | None = None
+    answers: ModelAnswers | None = Field(default=None, description="what the model itself says")
 
 
 class Job(_Frozen):

@@ -22,11 +22,13 @@ from wheatstone.runs import (
     new_run,
     plan_discovery,
     read_json,
+    read_manifest,
     run_discovery,
     same_weights,
     sound,
 )
 from wheatstone.studio._jobs_schema import (
+    Ask,
     Change,
     Changed,
     Discover,
@@ -37,6 +39,7 @@ from wheatstone.studio._jobs_schema import (
     TokenChange,
     Verify,
 )
+from wheatstone.studio._schema import ModelAnswers
 from wheatstone.tasks import PromptPair
 from wheatstone.verification import verify
 
@@ -65,6 +68,8 @@ class Work:
         match request:
             case Discover():
                 self._discover(request, folder, report)
+            case Ask():
+                return {"answers": self._ask(request, report)}
             case Verify():
                 self._verify(request, folder, report)
             case Explain():
@@ -87,7 +92,10 @@ class Work:
 
     def _discover(self, asked: Discover, out: Path, report: Reporter) -> None:
         settings = DiscoverySettings(
-            faithfulness=asked.faithfulness, method=asked.method, positions=asked.positions or None
+            faithfulness=asked.faithfulness,
+            method=asked.method,
+            positions=asked.positions or None,
+            allow_weak=asked.allow_weak,
         )
         settings.check()
         check_free(out, force=False)
@@ -101,6 +109,11 @@ class Work:
             explain_run(folder, folder / "explain", ExplainSettings(_SHOWN), model=model, report=report)
         catalogue_add(out)
 
+    def _ask(self, asked: Ask, report: Reporter) -> ModelAnswers:
+        model = self._load(asked.model, report)
+        found = DiscoverySettings(allow_weak=True).experiment(model, [_pair(asked.pair)])
+        return ModelAnswers.model_validate(found.model_answers.to_dict())
+
     def _verify(self, asked: Verify, run: Path, report: Reporter) -> None:
         circuit, model = self._circuit(run, report)
         if asked.on == "given" and asked.pair is None:
@@ -112,7 +125,10 @@ class Work:
             with sound(run):
                 pairs = tuple(PromptPair.model_validate(pair) for pair in read_json(run, "task.json")["pairs"]["test"])
             words = "test"
-        result = verify(model, circuit, pairs, split=words, report=report)
+        # The run's own prompts were accepted when it was made; only other prompts are refused.
+        meant = asked.allow_weak or (asked.on == "own" and read_manifest(run)["settings"].get("allow_weak"))
+        allow_weak = True if meant else False if asked.on == "given" else None
+        result = verify(model, circuit, pairs, split=words, allow_weak=allow_weak, report=report)
         add_verification(run, result, report_html, own=asked.on == "own")
 
     def _explain(self, asked: Explain, run: Path, report: Reporter) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wheatstone._errors import RunError
-from wheatstone.runs import CIRCUITS, catalogue_entries, read_json, read_manifest
+from wheatstone.runs import CIRCUITS, catalogue_entries, read_json, read_manifest, title_of
 from wheatstone.studio._schema import RunList, RunSummary
 
 EXAMPLES = Path(__file__).with_name("examples")
@@ -142,8 +142,3 @@ def _summary(path: Path, id: str, *, example: bool) -> RunSummary | None:
         )
     except (RunError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         return RunSummary(**common, title=path.name, model="", created="", trouble=f"it cannot be read: {error}")
-
-
-def title_of(manifest: dict[str, Any]) -> str:
-    """What a run is about: its own title, its task, or its first prompt."""
-    return manifest.get("title") or manifest["settings"].get("task") or manifest["prompts"][0]["prompt"]

@@ -95,6 +95,43 @@ class Missing(_Frozen):
     section: str = Field(default="", description="of `explain`, where it would make it")
 
 
+class ScoredToken(_Frozen):
+    """The token by which a continuation is scored: its first."""
+
+    text: str = Field(description="the continuation as it was given")
+    tokens: int = Field(description="of the continuation")
+    token: str = Field(description="the first of them")
+    id: int
+    rank: int = Field(description="among all tokens; 1 is the likeliest")
+    probability: float
+
+
+class ModelAnswer(_Frozen):
+    """What the model itself says after one prompt."""
+
+    prompt: str
+    answer: ScoredToken = Field(description="the best-placed answer")
+    distractor: ScoredToken | None = Field(description="the best-placed distractor")
+    first: ScoredToken = Field(description="the model's first choice")
+    clean: float | None = Field(description="the metric of the model")
+    ablated: float | None = Field(description="the metric with everything ablated")
+    weak: bool = Field(description="whether the model itself does not give the answer")
+
+
+class ModelAnswers(_Frozen):
+    """What the model itself says, and how far it is an answer."""
+
+    n: int = Field(description="prompts")
+    summary: str
+    warnings: list[str]
+    rule: str = Field(description="when a prompt is not weak")
+    weak: int = Field(description="prompts whose answer the model itself does not give")
+    needs_allow_weak: bool = Field(description="whether a discovery is refused unless weak answers are allowed")
+    metric: str
+    unit: str
+    prompts: list[ModelAnswer]
+
+
 class Run(_Frozen):
     """A run, without its edges and tables."""
 
@@ -110,6 +147,7 @@ class Run(_Frozen):
     versions: dict[str, str]
     prompts: list[Prompt]
     notes: list[str]
+    model_answers: ModelAnswers | None = Field(default=None, description="null in runs of earlier versions")
     evaluations: int = Field(description="circuits that were run to find it")
     timings: dict[str, float] = Field(description="seconds")
     evaluation: Evaluation | None

@@ -23,6 +23,15 @@ from wheatstone.tasks._metrics import Metric as Metric
 from wheatstone.tasks._metrics import Targets as Targets
 from wheatstone.tasks._metrics import gather as gather
 from wheatstone.tasks._metrics import metric_named as metric_named
+from wheatstone.tasks._model_answer import ModelAnswer as ModelAnswer
+from wheatstone.tasks._model_answer import ScoredToken as ScoredToken
+from wheatstone.tasks._model_answer import chance as chance
+from wheatstone.tasks._model_answer import model_answer as model_answer
+from wheatstone.tasks._model_answers import ANSWER_RULE as ANSWER_RULE
+from wheatstone.tasks._model_answers import ModelAnswers as ModelAnswers
+from wheatstone.tasks._model_answers import answers_in as answers_in
+from wheatstone.tasks._model_answers import model_answers as model_answers
+from wheatstone.tasks._model_answers import weak_change as weak_change
 from wheatstone.tasks._pair import PromptPair as PromptPair
 from wheatstone.tasks._problems import Problem as Problem
 from wheatstone.tasks._ranks import answer_ranks as answer_ranks
@@ -40,6 +49,7 @@ from wheatstone.tasks._task import Known as Known
 from wheatstone.tasks._task import Task as Task
 
 __all__ = [
+    "ANSWER_RULE",
     "FRACTIONS",
     "KNOWN_RANK",
     "METRICS",
@@ -52,17 +62,22 @@ __all__ = [
     "Facts",
     "Known",
     "Metric",
+    "ModelAnswer",
+    "ModelAnswers",
     "Problem",
     "PromptPair",
     "Relation",
     "Relations",
+    "ScoredToken",
     "Targets",
     "Task",
     "answer_ranks",
     "answered",
+    "answers_in",
     "bundled_relation",
     "bundled_relations",
     "bundled_tasks",
+    "chance",
     "encode",
     "files_of",
     "gather",
@@ -72,10 +87,13 @@ __all__ = [
     "load_task",
     "metric_named",
     "missing_file",
+    "model_answer",
+    "model_answers",
     "read_pairs",
     "relation_named",
     "relations_in",
     "task_now",
     "token_span",
+    "weak_change",
     "with_counterfactuals",
 ]

@@ -42,10 +42,10 @@ def load_task(
 
     Args:
         source: a bundled name (`facts/country_capital`, `ioi`; see `bundled_tasks`), in which a relation may also be
-            the path of its JSON file (`reversed/mine.json`, `icl-3/mine.json`); a file, whose content says what it is: a
-            relation, ours or LRE's, in JSON, or pairs or facts as JSON, JSON Lines, a table with commas, semicolons or
-            tabs, or Parquet, under the names of columns in `tasks._fields`; or the id of a Hugging Face dataset, where
-            the package `datasets` is installed. `~` is expanded.
+            the path of its JSON file (`reversed/mine.json`, `icl-3/mine.json`); a file, whose content says what it is:
+            a relation, ours or LRE's, in JSON, or pairs or facts as JSON, JSON Lines, a table with commas, semicolons
+            or tabs, or Parquet, under the names of columns in `tasks._fields`; or the id of a Hugging Face dataset,
+            where the package `datasets` is installed. `~` is expanded.
         model: whose tokenizer aligns the pairs, and whose knowledge is asked.
         seed: of splits, counterfactuals and whatever is generated.
         known: keep pairs with an answer among this many top tokens and above every distractor; None keeps all.

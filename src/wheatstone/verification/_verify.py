@@ -67,6 +67,8 @@ class Verification:
             rest; None where one prompt gives no interval.
         random_draws: size-matched random circuits behind `random`.
         prompts: each prompt on its own.
+        weak: prompts whose answer the model itself does not give, see `ModelAnswers`.
+        warnings: what a headline must say of the model's own answers, in sentences.
     """
 
     n: int
@@ -82,6 +84,8 @@ class Verification:
     ci95: dict[str, Any]
     random_draws: int
     prompts: tuple[PromptResult, ...]
+    weak: int = 0
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -96,6 +100,7 @@ def verify(
     draws: int = 20,
     seed: int = 0,
     split: str = "given prompts",
+    allow_weak: bool | None = None,
     report: Reporter = silent,
 ) -> Verification:
     """Runs a circuit alone on prompts, beside what it must be compared with.
@@ -107,6 +112,7 @@ def verify(
         draws: random circuits of the same number of edges.
         seed: of the draws and the bootstrap.
         split: which prompts these are, for the result.
+        allow_weak: what to do about prompts that leave little to explain, as in `Experiment`.
         report: told how far it is.
 
     Raises:
@@ -118,7 +124,7 @@ def verify(
     empty circuit; beating them is necessary, not impressive. An interval over few prompts says nothing about
     prompts of another form.
     """
-    experiment = Experiment.of(circuit, model, pairs)
+    experiment = Experiment.of(circuit, model, pairs, allow_weak=allow_weak)
     keep = circuit.mask(experiment.graph)
     return verify_in(experiment, keep, draws=draws, seed=seed, split=split, report=report)
 
@@ -185,6 +191,8 @@ def verify_in(
             )
             for i, pair in enumerate(experiment.encoded.pairs)
         ),
+        weak=len(experiment.model_answers.weak),
+        warnings=experiment.model_answers.warnings,
     )
 
 
