@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.table import Column, Table
 
-from wheatstone.cli._output import Output, plain
+from wheatstone._text import shown
+from wheatstone.cli._output import Output
 
 if TYPE_CHECKING:
     from wheatstone.tasks import ModelAnswer, ModelAnswers
@@ -47,7 +48,7 @@ def answers_table(answers: ModelAnswers) -> Table:
     table.title, table.title_justify = "What the model itself says", "left"
     rows = sorted(answers.prompts, key=lambda row: not row.weak)
     for row in rows[:_MOST]:
-        table.add_row(*(plain(cell).replace("[", r"\[") for cell in _cells(row, bool(answers.metric))))
+        table.add_row(*(shown(cell).replace("[", r"\[") for cell in _cells(row, bool(answers.metric))))
     if len(rows) > _MOST:
         table.add_row(f"… and {len(rows) - _MOST} more, with --json")
     return table
