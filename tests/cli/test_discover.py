@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from commands import FRANCE, FRANCE_WORDS, JAPAN, MAIN, Cli, RealRun, Refused, pair_words
+from tolerance import rounding
 
 from wheatstone import Circuit
 from wheatstone.discovery import Discovery
@@ -308,6 +309,6 @@ def test_an_mlp_in_its_neurons(own_home: Path, tiny_folder: Path, cli: Cli, refu
     model = json.loads((out / "circuit.json").read_text())["model"]
     assert model["split"] == [{"layer": 1, "into": "neurons", "parts": 24}]
     again = cli("verify", out, "--json").document
-    assert again["faithfulness"] == pytest.approx(document["evaluation"]["faithfulness"], abs=1e-4)
+    assert again["faithfulness"] == rounding(model).near(document["evaluation"]["faithfulness"])
     assert "from 0 to 1; got 2" in refused(*words, "--force", "--neurons-of", 2)
     assert "a dense MLP" in refused(*words, "--force", "--neurons-of", 0, "--experts-of", 1)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from commands import Cli, Refused
+from tolerance import rounding
 
 from wheatstone.circuits import Circuit
 from wheatstone.editing import METHODS, load_edit
@@ -38,7 +39,7 @@ def test_an_edit_is_a_run(cli: Cli, words: tuple[object, ...], tmp_path: Path, o
     target = model.continuation(" w30")[0]
     with load_edit(out).applied(model):
         likely = model.forward(model.tokens(["w1 w2 w3"])).logits.softmax(-1)[0, target]
-    assert float(likely) == pytest.approx(document["answers"][0]["target_after"], abs=1e-6)
+    assert float(likely) == rounding(model).near(document["answers"][0]["target_after"])
     rows = pq.read_table(out / "trace.parquet").to_pylist()
     assert {row["site"] for row in rows} == {"state", "mlp", "attention"}
     chart = trace_chart(rows, "here").to_dict(validate=True)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from commands import Cli, Refused
 from tiny import make_tiny
+from tolerance import rounding
 
 from wheatstone._errors import ModelError, RequestError, RunError
 from wheatstone.figures._neuron_corpus import corpus_calibration_chart, spread_chart
@@ -72,7 +73,7 @@ def test_what_a_scan_says_of_a_neuron(scanned: Path, model: ResidualModel) -> No
         tokens = Tokens.of([example.ids for example in found.examples])
         recorded = model.neurons(tokens, layers=[neuron.layer]).activations[neuron.layer][..., neuron.index]
         for row, example in enumerate(found.examples):
-            assert float(recorded[row, example.position]) == pytest.approx(example.activation, rel=1e-4, abs=1e-5)
+            assert float(recorded[row, example.position]) == rounding(model).near(example.activation)
             assert 0 <= example.quantile <= 1
             if example.kind == "bin":
                 assert int(bins_of(torch.tensor([example.activation]))) == example.rank

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from tiny import make_tiny
+from tolerance import rounding
 
 import wheatstone as ws
 from wheatstone.circuits import Circuit, ModelInfo
@@ -41,15 +42,15 @@ def circuit_of(model: ResidualModel, *, every: bool) -> Circuit:
 
 def test_no_edges_are_worth_nothing(llama: ResidualModel) -> None:
     found = circuit_bits(llama, circuit_of(llama, every=False), TEXT, counterfactual=OTHER)
-    assert found.intact == pytest.approx(bits_by_hand(llama, TEXT, TEXT), rel=1e-4)
-    assert found.worth == pytest.approx([0] * 4, abs=1e-4)
-    assert found.alone == pytest.approx(bits_by_hand(llama, OTHER, TEXT), rel=1e-4)
+    assert found.intact == rounding(llama).near(bits_by_hand(llama, TEXT, TEXT))
+    assert found.worth == rounding(llama).near([0] * 4)
+    assert found.alone == rounding(llama).near(bits_by_hand(llama, OTHER, TEXT))
 
 
 def test_all_edges_are_worth_what_the_counterfactual_lacks(llama: ResidualModel) -> None:
     found = circuit_bits(llama, circuit_of(llama, every=True), TEXT, counterfactual=OTHER)
-    assert found.alone == pytest.approx(found.intact, rel=1e-4)
-    assert found.ablated == pytest.approx(bits_by_hand(llama, OTHER, TEXT), rel=1e-4)
+    assert found.alone == rounding(llama).near(found.intact)
+    assert found.ablated == rounding(llama).near(bits_by_hand(llama, OTHER, TEXT))
     assert found.to_dict()["worth"] == pytest.approx(sum(found.ablated) - sum(found.intact))
 
 
@@ -70,7 +71,7 @@ def test_without_a_counterfactual_edges_carry_the_mean_of_the_text(llama: Residu
     stream = llama.after_layers(nodes.mean(2))[-1]
     log_p = llama.unembed(stream)[0].log_softmax(-1)
     expected = [-float(log_p[token]) / float(torch.log(torch.tensor(2.0))) for token in (2, 3, 1, 2)]
-    assert found.ablated == pytest.approx(expected, rel=1e-4)
+    assert found.ablated == rounding(llama).near(expected)
 
 
 def test_texts_of_different_lengths_are_refused(llama: ResidualModel) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from tiny import explainable_pairs, make_tiny
+from tolerance import rounding
 from torch import Tensor
 
 from wheatstone import Experiment, RequestError
@@ -56,8 +57,8 @@ def test_the_same_edges_stay_as_one_at_a_time(
     assert torch.equal(found.keep, working)
     assert 0 < int(working.sum()) < experiment.graph.edges
     value = experiment.values(slow[None]).mean()
-    assert found.value == pytest.approx(float(value), abs=1e-10)
-    assert found.faithfulness == pytest.approx(experiment.faithfulness(found.keep[None])[0], abs=1e-6)
+    assert found.value == rounding(experiment.model).near(float(value))
+    assert found.faithfulness == rounding(experiment.model).near(experiment.faithfulness(found.keep[None])[0])
 
 
 def test_another_ablation_is_decided_alike(small: ResidualModel) -> None:
@@ -88,7 +89,7 @@ def test_a_threshold_above_everything_leaves_nothing(small: ResidualModel) -> No
     experiment = experiment_on(small, 0, "logit_diff")
     found = acdc(experiment, 1e6)
     assert not found.keep.any()
-    assert found.faithfulness == pytest.approx(0, abs=1e-6)
+    assert found.faithfulness == rounding(experiment.model).near(0)
     assert found.evaluations < experiment.graph.edges
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tolerance import rounding
 
 from wheatstone import Experiment
 from wheatstone.circuits import random_circuits
@@ -24,16 +25,18 @@ def test_the_curve_ends_at_the_model_and_every_point_is_an_exact_run(tiny_experi
     points = size_curve(experiment, scores, draws=2)
     ranking = [point for point in points if point.kind == "ranking"]
     assert [point.size for point in ranking] == list(default_sizes(experiment.graph.edges))
-    assert ranking[-1].faithfulness == pytest.approx(1, abs=1e-10)
-    assert ranking[-1].kl == pytest.approx(0, abs=1e-10)
+    assert ranking[-1].faithfulness == rounding(experiment.model).near(1)
+    assert ranking[-1].kl == rounding(experiment.model).near(0)
     whole = torch.from_numpy(experiment.graph.valid)
     for point in (point for point in points if point.kind == "complement"):
         (value,) = experiment.faithfulness(whole & ~scores.top([point.size]))
-        assert point.faithfulness == pytest.approx(value, abs=1e-10)
+        assert point.faithfulness == rounding(experiment.model).near(value)
     for point in ranking:
         logits = experiment.logits(scores.top([point.size]))
-        assert point.faithfulness == pytest.approx(experiment.faithfulness(scores.top([point.size]))[0], abs=1e-10)
-        assert point.kl == pytest.approx(float(METRICS["kl"](logits, experiment.targets).mean()), abs=1e-10)
+        assert point.faithfulness == rounding(experiment.model).near(
+            experiment.faithfulness(scores.top([point.size]))[0]
+        )
+        assert point.kl == rounding(experiment.model).near(float(METRICS["kl"](logits, experiment.targets).mean()))
         assert point.hit_at_1 == pytest.approx(float(hits(logits, experiment.encoded, 1).mean()))
 
 

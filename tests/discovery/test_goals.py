@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tolerance import rounding
 
 from wheatstone import Experiment, RequestError, discover
 from wheatstone.discovery import GOALS, GRANULARITIES, acdc
@@ -19,14 +20,14 @@ def test_a_complete_circuit_takes_the_metric_away_and_no_edge_of_it_can_be_spare
     found = VerifiedSearch(experiment, attribute(experiment), 0.8, goal="complete").run()
     (left,) = experiment.faithfulness((valid & ~found.keep)[None])
     assert abs(left) <= 0.2
-    assert found.faithfulness == pytest.approx(1 - left, abs=1e-10)
+    assert found.faithfulness == rounding(experiment.model).near(1 - left)
     assert found.effects is not None
     for channel, node in found.keep.nonzero().tolist():
         spared = valid & ~found.keep
         spared[channel, node] = True
         (value,) = experiment.faithfulness(spared[None])
         assert abs(value) > 0.2
-        assert float(found.effects[channel, node]) == pytest.approx(value - left, abs=1e-9)
+        assert float(found.effects[channel, node]) == rounding(experiment.model).near(value - left)
 
 
 def test_slopes_of_both_goals_are_derivatives_by_the_mask(tiny_experiment: Experiment) -> None:
@@ -44,7 +45,7 @@ def test_whole_units_are_kept_and_each_is_necessary(tiny_experiment: Experiment,
     assert abs(1 - found.faithfulness) <= 0.2
     units = Units.of(experiment.graph, granularity)
     chosen = units.present(found.keep)
-    assert experiment.faithfulness(units.mask(chosen)[None]) == pytest.approx([found.faithfulness], abs=1e-10)
+    assert experiment.faithfulness(units.mask(chosen)[None]) == rounding(experiment.model).near([found.faithfulness])
     for unit in chosen.nonzero().flatten().tolist():
         without = chosen.clone()
         without[unit] = False

@@ -9,6 +9,7 @@ import pytest
 import torch
 from compiled_programs import PROGRAMS, CompiledProgram, compiled_program, tokenizer_of
 from ground_truth import Agreement, agreement
+from tolerance import rounding
 from tracr_model import TRACR, TracrConfig, TracrModel
 
 from wheatstone.circuits import Experiment
@@ -82,7 +83,7 @@ def test_the_model_answers_as_tracr_s_own_forward_pass_does(program: CompiledPro
     prompts = [text for pair in program.pairs for text in (pair.prompt, pair.counterfactual)]
     tokens = model.tokens(prompts)
     recorded = model.forward(tokens, all_positions=True).logits
-    torch.testing.assert_close(recorded, program.answers.flatten(0, 1), atol=1e-5, rtol=0)
+    rounding(model).check(recorded, program.answers.flatten(0, 1))
     assert all(parity.passed for parity in check_parity(model, prompts[:8]))
 
 
@@ -102,7 +103,7 @@ def test_the_true_edges_carry_the_whole_answer_and_each_of_them_matters(program:
     without = truth.repeat(len(edges), 1, 1)
     without[torch.arange(len(edges)), edges[:, 0], edges[:, 1]] = False
     whole, *fewer = experiment.faithfulness(torch.cat([truth[None], without]))
-    assert whole == pytest.approx(1, abs=1e-5)
+    assert whole == rounding(experiment.model).near(1)
     assert max(fewer) < 0.95
 
 

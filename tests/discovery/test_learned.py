@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 import pytest
 import torch
+from tiny import make_tiny
+from tolerance import rounding
 
 from wheatstone import Experiment, PromptPair, RequestError, ResidualModel
 from wheatstone.discovery import attribute, learn_mask
@@ -13,15 +13,13 @@ from wheatstone.discovery._learned import _SHIFT, _loss, _opened, _short_of_rank
 
 
 @pytest.fixture
-def planted(tiny_experiment: Experiment) -> Experiment:
+def planted() -> Experiment:
     """A model with one way from a changed word to the answer: the value of head 2 of layer 1, and what it writes.
 
     No query looks at anything in particular, and whatever else could write writes nothing.
     """
-    model = tiny_experiment.model
-    if model.id != "tiny-llama":
-        pytest.skip("planted in one model")
-    module = deepcopy(model.module)
+    model = make_tiny("llama", torch.float64)
+    module = model.module
     for name, weights in module.named_parameters():
         if any(part in name for part in ("o_proj", "down_proj", "q_proj")):
             kept = weights.data[..., 8:12].clone()
@@ -44,7 +42,7 @@ def test_it_finds_the_only_path(planted: Experiment, loss: str) -> None:
     expected = torch.zeros_like(learned.keep)
     for edge in (("input", "a1.g1<v>"), ("a1.h2", "logits")):
         expected[graph.edge(*edge)] = True
-    assert planted.faithfulness(expected[None]) == pytest.approx([1.0], abs=1e-9)
+    assert planted.faithfulness(expected[None]) == rounding(planted.model).near([1.0])
     assert learned.keep.equal(expected)
 
 
@@ -104,7 +102,7 @@ def test_a_step_of_some_prompts_is_the_mean_over_them(tiny_experiment: Experimen
         value, slope = _loss(tiny_experiment, gates, loss, prompts)
         each = [_loss(tiny_experiment, gates, loss, one) for one in prompts.split(1)]
         assert value == pytest.approx(sum(one for one, _ in each) / len(each))
-        torch.testing.assert_close(slope, torch.stack([one for _, one in each]).mean(0), rtol=1e-4, atol=1e-6)
+        rounding(tiny_experiment.model, passes=3).check(slope, torch.stack([one for _, one in each]).mean(0))
 
 
 def test_gates_are_moved_by_one_number_to_the_expected_size() -> None:

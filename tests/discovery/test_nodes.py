@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tolerance import rounding
 from torch import Tensor
 
 from wheatstone import Experiment, RequestError
@@ -37,7 +38,7 @@ def test_exact_effects_are_those_of_single_interventions(tiny_experiment: Experi
     assert got.positions is None
     for node in range(len(tiny_experiment.graph.nodes)):
         expected = one_by_one(tiny_experiment, node, direction)
-        torch.testing.assert_close(got.values[node], expected, atol=1e-10, rtol=0)
+        rounding(tiny_experiment.model).check(got.values[node], expected)
 
 
 def test_a_patch_at_one_position_is_the_intervention_there(tiny_experiment: Experiment) -> None:
@@ -46,7 +47,7 @@ def test_a_patch_at_one_position_is_the_intervention_there(tiny_experiment: Expe
     for node in (0, 2, 5, 9, 15):
         for at in (0, 1):  # the shortest prompt has two
             expected = one_by_one(tiny_experiment, node, "noising", at)
-            torch.testing.assert_close(got[node, :, at], expected, atol=1e-10, rtol=0)
+            rounding(tiny_experiment.model).check(got[node, :, at], expected)
     for row, length in enumerate(tiny_experiment.encoded.clean.lengths.tolist()):
         assert (got[:, row, length:] == 0).all()
 
@@ -55,7 +56,7 @@ def test_the_input_alone_carries_everything(tiny_experiment: Experiment) -> None
     gap = tiny_experiment.clean - tiny_experiment.corrupt
     for direction in ("noising", "denoising"):
         got = node_scores(tiny_experiment, method="exact", direction=direction).values[0]
-        torch.testing.assert_close(got, gap, atol=1e-10, rtol=0)
+        rounding(tiny_experiment.model).check(got, gap)
 
 
 @pytest.mark.parametrize("ablation", ["counterfactual", "zero", "mean"])
@@ -67,15 +68,15 @@ def test_a_nodes_effect_is_that_of_all_its_edges(tiny_experiment: Experiment, ab
         keep = whole.clone()
         keep[:, node] = False
         expected = experiment.clean - experiment.values(keep[None])[0]
-        torch.testing.assert_close(got[node], expected, atol=1e-9, rtol=0)
+        rounding(experiment.model).check(got[node], expected)
 
 
 def test_attribution_of_a_node_is_the_sum_of_its_edges(tiny_experiment: Experiment) -> None:
     got = node_scores(tiny_experiment, positions=True)
     expected = attribute(tiny_experiment, method="eap").values.sum(0)
-    torch.testing.assert_close(got.values.mean(-1), expected, atol=1e-10, rtol=0)
+    rounding(tiny_experiment.model).check(got.values.mean(-1), expected)
     assert got.positions is not None
-    torch.testing.assert_close(got.positions.sum(-1), got.values, atol=1e-12, rtol=0)
+    rounding(tiny_experiment.model).check(got.positions.sum(-1), got.values)
 
 
 @pytest.mark.parametrize("direction", ["noising", "denoising"])
@@ -85,20 +86,21 @@ def test_attribution_is_the_slope_of_a_small_patch(tiny_experiment: Experiment, 
     sign = 1 if direction == "noising" else -1
     tokens = encoded.clean if sign == 1 else encoded.counterfactual
     plain = experiment.model.streams(tokens)
-    step = 1e-5 * (experiment.ablated - nodes_of(experiment, encoded.clean))
+    step = 1e-6 * (experiment.ablated - nodes_of(experiment, encoded.clean))
     for node in range(len(experiment.graph.nodes)):
         up, down = (
             experiment.values_of(experiment.model.patched_logits(plain, [node], s * step[[node]])[0]) for s in (1, -1)
         )
-        torch.testing.assert_close(got[node], (down - up) / 2e-5, atol=1e-6, rtol=1e-5)
+        # The rounding of both ends, divided by the step.
+        rounding(experiment.model, passes=3).check(got[node], (down - up) / 2e-6, magnitude=10 / 1e-6)
 
 
 def test_how_many_run_together_does_not_matter(tiny_experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = node_scores(tiny_experiment, method="exact").values
     monkeypatch.setattr(tiny_experiment, "memory", 1)
-    torch.testing.assert_close(node_scores(tiny_experiment, method="exact").values, expected, atol=1e-12, rtol=0)
+    rounding(tiny_experiment.model).check(node_scores(tiny_experiment, method="exact").values, expected)
     monkeypatch.setattr("wheatstone.discovery._nodes._TOKENS", 30)
-    torch.testing.assert_close(node_scores(tiny_experiment, method="exact").values, expected, atol=1e-12, rtol=0)
+    rounding(tiny_experiment.model).check(node_scores(tiny_experiment, method="exact").values, expected)
 
 
 def test_an_edge_ranks_as_its_lesser_node() -> None:
@@ -154,5 +156,5 @@ def test_single_interventions_on_real_weights(france: Experiment, direction: str
     after = france.values_of(model.patched_logits(plain, nodes, changes))
     got = before - after if direction == "noising" else after - before
     expected = torch.stack([one_by_one(france, node, direction) for node in nodes])
-    torch.testing.assert_close(got, expected, atol=2e-4, rtol=0)
+    rounding(model).check(got, expected)
     assert got[names.index("a23.h4")] > 10

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from tolerance import rounding
 from torch import Tensor
 
 from wheatstone import CircuitError, Experiment, RequestError
@@ -29,21 +30,21 @@ def test_direct_paths_are_removed_edges(tiny_experiment: Experiment, ablation: s
     reached = torch.from_numpy(graph.live_nodes(keep.numpy())).all(-1)
     assert reached.sum() >= len(reached) - 1
     expected = experiment.clean - experiment.values(keep)
-    torch.testing.assert_close(got.values[reached], expected[reached], atol=1e-9, rtol=0)
+    rounding(experiment.model).check(got.values[reached], expected[reached])
 
 
 def test_paths_to_every_channel_are_the_nodes_effect(tiny_experiment: Experiment) -> None:
     expected = node_scores(tiny_experiment, method="exact").values
     for through in ("mlps", "direct"):
         got = path_patching(tiny_experiment, receivers=tiny_experiment.graph.channels, through=through)
-        torch.testing.assert_close(got.values, expected, atol=1e-9, rtol=0)
+        rounding(tiny_experiment.model).check(got.values, expected)
 
 
 def test_all_nodes_directly_to_the_logits_give_the_ablated_run(tiny_experiment: Experiment) -> None:
     got = path_patching(tiny_experiment, [tiny_experiment.graph.nodes], through="direct", logits=True)
     assert got.logits is not None
     assert got.senders == ("+".join(tiny_experiment.graph.nodes),)
-    torch.testing.assert_close(got.logits[0], tiny_experiment.corrupt_logits, atol=1e-10, rtol=0)
+    rounding(tiny_experiment.model).check(got.logits[0], tiny_experiment.corrupt_logits)
 
 
 def test_mlps_that_receive_are_not_passed_through_again(tiny_experiment: Experiment) -> None:
@@ -51,13 +52,13 @@ def test_mlps_that_receive_are_not_passed_through_again(tiny_experiment: Experim
     through, direct = (
         path_patching(tiny_experiment, receivers=receivers, through=way).values for way in ("mlps", "direct")
     )
-    torch.testing.assert_close(through, direct, atol=1e-10, rtol=0)
+    rounding(tiny_experiment.model).check(through, direct)
 
 
 def test_a_sender_with_no_mlp_after_it_has_only_direct_paths(tiny_experiment: Experiment) -> None:
     through, direct = (path_patching(tiny_experiment, ["m2", "m0"], through=way).values for way in ("mlps", "direct"))
-    torch.testing.assert_close(through[0], direct[0], atol=1e-10, rtol=0)
-    assert (through[1] - direct[1]).abs().min() > 1e-6
+    rounding(tiny_experiment.model).check(through[0], direct[0])
+    assert (through[1] - direct[1]).abs().min() > rounding(tiny_experiment.model).bound(10)
 
 
 class HookedPaths:
@@ -154,7 +155,7 @@ def test_it_is_the_published_procedure(tiny_experiment: Experiment, receivers: l
             if sender in got.senders:
                 expected = hooked.logits(ids, other, sender, receivers, through)
                 found = got.logits[got.senders.index(sender), row]
-                torch.testing.assert_close(found, expected, atol=1e-10, rtol=0)
+                rounding(model).check(found, expected)
 
 
 @pytest.mark.real_weights
@@ -167,7 +168,7 @@ def test_the_published_procedure_on_real_weights(france: Experiment, receivers: 
     encoded = france.encoded
     for sender, found in zip(senders, got.logits, strict=True):
         expected = hooked.logits(encoded.clean.ids, encoded.counterfactual.ids, sender, receivers, "mlps")
-        torch.testing.assert_close(found[0], expected, atol=2e-4, rtol=0)
+        rounding(france.model).check(found[0], expected)
 
 
 def test_the_order_of_senders_and_how_many_run_together_do_not_matter(
@@ -176,15 +177,11 @@ def test_the_order_of_senders_and_how_many_run_together_do_not_matter(
     receivers = ["a1.g0<v>", "a2.h1<q>", "m2"]
     whole = path_patching(tiny_experiment, receivers=receivers)
     back = path_patching(tiny_experiment, whole.senders[::-1], receivers)
-    torch.testing.assert_close(back.values.flip(0), whole.values, atol=1e-12, rtol=0)
+    rounding(tiny_experiment.model).check(back.values.flip(0), whole.values)
     monkeypatch.setattr("wheatstone.discovery._paths._PATHS", 9)
-    torch.testing.assert_close(
-        path_patching(tiny_experiment, receivers=receivers).values, whole.values, atol=1e-12, rtol=0
-    )
+    rounding(tiny_experiment.model).check(path_patching(tiny_experiment, receivers=receivers).values, whole.values)
     monkeypatch.setattr(tiny_experiment, "memory", 1)
-    torch.testing.assert_close(
-        path_patching(tiny_experiment, receivers=receivers).values, whole.values, atol=1e-12, rtol=0
-    )
+    rounding(tiny_experiment.model).check(path_patching(tiny_experiment, receivers=receivers).values, whole.values)
 
 
 def test_by_default_every_node_before_a_receiver_sends(tiny_experiment: Experiment) -> None:
@@ -221,7 +218,7 @@ def test_a_batch_is_its_prompts_one_by_one(tiny_experiment: Experiment) -> None:
     whole = path_patching(tiny_experiment, receivers=["a2.g0<k>"]).values
     for row, pair in enumerate(tiny_experiment.encoded.pairs):
         alone = path_patching(Experiment(tiny_experiment.model, [pair]), receivers=["a2.g0<k>"]).values
-        torch.testing.assert_close(alone[:, 0], whole[:, row], atol=1e-10, rtol=0)
+        rounding(tiny_experiment.model).check(alone[:, 0], whole[:, row])
 
 
 def test_nothing_is_sent_where_the_prompts_agree(tiny_experiment: Experiment) -> None:
@@ -229,4 +226,4 @@ def test_nothing_is_sent_where_the_prompts_agree(tiny_experiment: Experiment) ->
     plain = tiny_experiment.model.streams(tokens)
     senders = torch.eye(len(tiny_experiment.graph.nodes), dtype=torch.bool)
     got = tiny_experiment.model.path_logits(plain, plain.nodes, senders, [20, 30])
-    torch.testing.assert_close(got, tiny_experiment.model.forward(tokens).logits.expand_as(got), atol=1e-12, rtol=0)
+    rounding(tiny_experiment.model).check(got, tiny_experiment.model.forward(tokens).logits.expand_as(got))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from tiny import explainable_pairs, make_tiny
+from tolerance import rounding
 
 from wheatstone import Experiment, RequestError
 from wheatstone.discovery import METHODS, _activations
@@ -23,7 +24,7 @@ def test_scores_are_difference_times_gradient_edge_by_edge(tiny_experiment: Expe
     for channel, node in torch.from_numpy(graph.valid).nonzero().tolist():
         difference = run.nodes[node] - experiment.ablated[node]
         expected = float((difference * gradients[channel]).sum()) / experiment.encoded.clean.batch
-        assert float(scores[channel, node]) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+        assert float(scores[channel, node]) == rounding(model, passes=3).near(expected)
     assert (scores[~torch.from_numpy(graph.valid)] == 0).all()
 
 
@@ -39,12 +40,12 @@ def test_the_score_of_an_edge_into_the_logits(tiny_experiment: Experiment) -> No
     body = model.module.get_submodule("transformer" if model.family.name == "gpt2" else "model")
     norm = body.get_submodule("ln_f" if model.family.name == "gpt2" else "norm")
     logits = model.module.get_submodule("lm_head")(norm(stream))
-    torch.testing.assert_close(logits, experiment.clean_logits, atol=1e-10, rtol=0)
+    rounding(model).check(logits, experiment.clean_logits)
     (gradient,) = torch.autograd.grad(experiment.values_of(logits).mean(), stream)
     difference = (nodes - experiment.ablated)[:, rows, experiment.encoded.last]
     expected = torch.einsum("nbd,bd->n", difference, gradient)
     got = attribute(experiment, method="eap").values[graph.logits_channel]
-    torch.testing.assert_close(got, expected, atol=1e-10, rtol=0)
+    rounding(model).check(got, expected)
 
 
 def test_scores_are_the_slopes_of_the_whole_graphs_mask(tiny_experiment: Experiment) -> None:
@@ -52,7 +53,7 @@ def test_scores_are_the_slopes_of_the_whole_graphs_mask(tiny_experiment: Experim
     scale = float(tiny_experiment.clean.mean() - tiny_experiment.corrupt.mean())
     expected = tiny_experiment.edge_gradients(whole) * scale
     got = attribute(tiny_experiment, method="eap").values
-    torch.testing.assert_close(got, expected, atol=1e-10, rtol=0)
+    rounding(tiny_experiment.model).check(got, expected)
 
 
 def test_integrated_scores_are_the_mean_of_single_steps(tiny_experiment: Experiment) -> None:
@@ -67,18 +68,18 @@ def test_integrated_scores_are_the_mean_of_single_steps(tiny_experiment: Experim
         rows = torch.cat([*(run.at_layer(layer) for layer in range(graph.layers)), run.at_logits()])
         total += rows.flatten(1) @ differences.T / 3 / experiment.encoded.clean.batch
     got = attribute(experiment, method="eap-ig", steps=3).values
-    torch.testing.assert_close(got, total * torch.from_numpy(graph.valid), atol=1e-10, rtol=0)
+    rounding(experiment.model).check(got, total * torch.from_numpy(graph.valid))
     once = attribute(experiment, method="eap-ig", steps=1).values
-    torch.testing.assert_close(once, attribute(experiment, method="eap").values, atol=1e-12, rtol=0)
+    rounding(experiment.model, passes=3).check(once, attribute(experiment, method="eap").values)
 
 
 def test_prompts_weigh_the_same_in_any_order_and_any_batch(tiny_experiment: Experiment) -> None:
     model, pairs = tiny_experiment.model, list(tiny_experiment.encoded.pairs)
     whole = score_edges(model, pairs).values
-    torch.testing.assert_close(score_edges(model, pairs[::-1]).values, whole, atol=1e-10, rtol=0)
+    rounding(model, passes=3).check(score_edges(model, pairs[::-1]).values, whole)
     singles = sum(score_edges(model, [pair]).values for pair in pairs)
     assert isinstance(singles, torch.Tensor)
-    torch.testing.assert_close(singles / len(pairs), whole, atol=1e-10, rtol=0)
+    rounding(model).check(singles / len(pairs), whole)
 
 
 def test_ranking_is_by_size_of_effect_and_ties_keep_the_order_of_computation() -> None:
@@ -170,11 +171,11 @@ def test_scores_by_activations_are_the_mean_over_runs_with_one_sublayer_moved(
     for channel, expected in zip(["m0", "m1", "logits"], total, strict=True):
         row = graph.channel_index[channel]
         readable = int(graph.senders[row])
-        torch.testing.assert_close(got[row, :readable], expected[:readable], atol=1e-10, rtol=0)
+        rounding(model).check(got[row, :readable], expected[:readable])
     monkeypatch.setattr(_activations, "_TOKENS", 1)
     experiment.memory = 1
     alone = attribute(experiment, method="eap-ig-activations", steps=steps).values
-    torch.testing.assert_close(alone, got, atol=1e-12, rtol=0)
+    rounding(model).check(alone, got)
 
 
 @pytest.mark.parametrize(("ablation", "metric"), [("counterfactual", "logit_diff"), ("zero", "kl"), ("mean", "kl")])
@@ -192,7 +193,7 @@ def test_exact_scores_are_the_effects_of_single_ablations(
     keep = whole.repeat(len(edges), 1, 1)
     keep[torch.arange(len(edges)), edges[:, 0], edges[:, 1]] = False
     expected = experiment.clean.mean() - experiment.values(keep).mean(-1)
-    torch.testing.assert_close(scores[whole], expected, atol=1e-10, rtol=0)
+    rounding(experiment.model, passes=3).check(scores[whole], expected)
 
 
 def test_a_method_without_steps_takes_one(tiny_experiment: Experiment) -> None:

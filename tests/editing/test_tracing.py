@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from small import news_asked, small_model
+from tolerance import rounding
 
 from wheatstone.editing import ROLES, TracingSettings, causal_trace, trace_rows, traced_layer
 from wheatstone.editing._passes import run_from
@@ -18,8 +19,8 @@ def test_the_last_token_s_state_brings_everything_back_at_the_last_layer(kind: s
     assert trace.positions == (1, 2, 3)
     state = trace.effects["state"]
     assert state.shape == (3, 3)
-    assert float(state[-1, -1]) == pytest.approx(trace.clean - trace.blurred, abs=1e-5)
-    assert state[-1, :-1].abs().max() < 1e-6  # after the last layer other positions are read no more
+    assert float(state[-1, -1]) == rounding(model).near(trace.clean - trace.blurred)
+    assert state[-1, :-1].abs().max() < rounding(model).bound()  # after the last layer other positions are read no more
 
 
 def test_an_effect_is_that_of_a_run_with_interventions() -> None:
@@ -36,12 +37,12 @@ def test_an_effect_is_that_of_a_run_with_interventions() -> None:
     change[:, start:end] = noise.double()
     blur = Add(at="input", value=change)
     base = model.forward_with(tokens, [blur]).logits[0].softmax(-1)[trace.answer]
-    assert float(base) == pytest.approx(trace.blurred, abs=1e-9)
+    assert float(base) == rounding(model).near(trace.blurred)
     for middle, window in ((0, (0,)), (1, (0, 1)), (2, (1, 2))):
         nodes = [f"m{layer}" for layer in window]
         put = [Replace(at=name, value=clean.nodes[model.graph.node_index[name]], positions=(2,)) for name in nodes]
         found = model.forward_with(tokens, [blur, *put]).logits[0].softmax(-1)[trace.answer]
-        assert float(trace.effects["mlp"][middle, 1]) == pytest.approx(float(found - base), abs=1e-6)
+        assert float(trace.effects["mlp"][middle, 1]) == rounding(model).near(float(found - base))
 
 
 def test_a_run_from_a_layer_on_is_the_whole_run() -> None:
@@ -50,7 +51,7 @@ def test_a_run_from_a_layer_on_is_the_whole_run() -> None:
     streams = model.streams(tokens).stream
     plain = model.forward(tokens).logits
     for first in range(4):
-        torch.testing.assert_close(run_from(model, tokens, first, streams[2 * first]), plain, rtol=1e-5, atol=1e-5)
+        rounding(model).check(run_from(model, tokens, first, streams[2 * first]), plain)
 
 
 def test_rows_are_by_role_with_intervals_over_prompts() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import stopped
+from needs import require
 from notes import by_name, gone, notes, processes_of, same_bytes, times_run, wait_until
 
 from wheatstone import PromptPair, RequestError
@@ -25,8 +26,8 @@ from wheatstone.models import ResidualModel, load_model
 from wheatstone.runs import run_shards, shards_done
 from wheatstone.runs._sweep_pair import PairShard
 
-ray: Any = pytest.importorskip("ray")
 pytestmark = [
+    pytest.mark.needs("ray"),
     # Ray waits for none of the processes that it began.
     pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning"),
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
@@ -47,20 +48,19 @@ def port() -> int:
 
 
 def begun(begin: Callable[[], Any]) -> Any:
-    """Ray gives a node 30 seconds to start, which a machine with much else to do may not have: then it is no test."""
-    said = ""
+    """Ray gives a node 30 seconds to start, which can be too few on a busy machine: then the test is skipped."""
     for _ in range(4):
         try:
             return begin()
         except Exception as error:
-            said = str(error)
-            if "timed out" not in said:
+            if "timed out" not in str(error):
                 raise
-    return pytest.skip(f"Ray starts no node here: {said}")
+    return require("ray node")
 
 
 @pytest.fixture(scope="module")
 def cluster(port: int) -> Generator[Any, None, None]:
+    import ray
     from ray.cluster_utils import Cluster
 
     here = os.pathsep.join([str(Path(stopped.__file__).parent), os.environ.get("PYTHONPATH", "")])

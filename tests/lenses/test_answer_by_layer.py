@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tolerance import rounding
 from torch import Tensor
 
 from wheatstone import Experiment
@@ -22,7 +23,8 @@ def assert_reads(experiment: Experiment, row: LensRow, logits: Tensor) -> None:
     token = int(tokens[row.prompt, 0])
     assert row.token == experiment.model.decode([token])[0]
     assert row.rank == int((logits >= logits[token]).sum())
-    assert row.probability == pytest.approx(float(logits.softmax(-1)[token]), rel=1e-4, abs=1e-7)
+    kept = rounding(experiment.model, dtype=torch.float32)  # rows are kept in float32
+    assert row.probability == kept.near(float(logits.softmax(-1)[token]))
 
 
 def test_the_last_layer_is_the_answer(tiny_experiment: Experiment) -> None:
@@ -60,7 +62,7 @@ def test_the_whole_graph_reads_as_the_model_and_the_empty_circuit_as_the_counter
     half = len(rows) // 2
     for ours, theirs in zip(rows[:half], rows[half:], strict=True):
         assert ours._replace(run="circuit", probability=0) == theirs._replace(probability=0)
-        assert ours.probability == pytest.approx(theirs.probability, abs=1e-6)
+        assert ours.probability == rounding(experiment.model).near(theirs.probability)
     other = experiment.model.forward(experiment.encoded.counterfactual, all_positions=True).logits
     for row in answer_by_layer(experiment, torch.zeros_like(whole)):
         if row.run == "circuit" and row.layer == 3:

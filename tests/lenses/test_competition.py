@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tolerance import rounding
 
 from wheatstone import Circuit, CircuitError, Edge, Experiment, RequestError
 from wheatstone.circuits import ModelInfo
@@ -37,14 +38,14 @@ def test_the_whole_model_pushes_all_the_way_and_nothing_is_left_without_it(tiny_
     gap = (tiny_experiment.clean - tiny_experiment.corrupt).double().numpy()
     assert found.edges == {"whole": (graph.edges, graph.edges)}
     for row in found.rows:
-        assert row.push == pytest.approx(gap[row.prompt], abs=1e-9)
-        assert row.own_drop == pytest.approx(gap[row.prompt], abs=1e-9)
-        assert row.drop == (None if row.draw else pytest.approx(gap[row.prompt], abs=1e-9))
+        assert row.push == rounding(tiny_experiment.model).near(gap[row.prompt])
+        assert row.own_drop == rounding(tiny_experiment.model).near(gap[row.prompt])
+        assert row.drop == (None if row.draw else rounding(tiny_experiment.model).near(gap[row.prompt]))
     (strength,) = strengths(found)
     assert strength.share == pytest.approx(1)
     assert strength.push == pytest.approx(gap.mean())
-    assert strength.beyond == pytest.approx(0, abs=1e-9)
-    assert (strength.beyond_low, strength.beyond_high) == pytest.approx((0, 0), abs=1e-9)
+    assert strength.beyond == rounding(tiny_experiment.model).near(0)
+    assert (strength.beyond_low, strength.beyond_high) == rounding(tiny_experiment.model).near((0, 0))
 
 
 def test_each_number_is_a_run_of_its_own(tiny_experiment: Experiment) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from tiny import WORDS, make_tiny
+from tolerance import rounding
 
 from wheatstone import PromptError, PromptPair, ResidualModel
 from wheatstone.lenses import Hallucination, hallucination
@@ -54,7 +55,7 @@ def test_wrong_is_the_second_choice_of_nothing_but_the_top(found: Hallucination,
         top = logits.topk(2)
         assert [fact.wrong, fact.right] == model.decode(top.indices.tolist())
         assert fact.right_rank == 2
-        assert fact.difference == pytest.approx(float(top.values[0] - top.values[1]), abs=1e-4)
+        assert fact.difference == rounding(model).near(float(top.values[0] - top.values[1]))
         assert 0 <= fact.overtakes <= 3
 
 
@@ -71,8 +72,8 @@ def test_heads_and_everything_else_add_up_to_the_difference(
     ids = model.forward(tokens).logits.topk(2, dim=-1).indices
     rows = model.module.lm_head.weight[ids]
     direct = (nodes[:, :, -1] * scale * (rows[:, 0] - rows[:, 1])).sum(-1).mean(1)
-    assert {row.head: row.direct for row in found.writers} == pytest.approx(
-        {name: float(direct[place]) for place, name in enumerate(model.graph.nodes) if name[0] == "a"}, abs=1e-4
+    assert {row.head: row.direct for row in found.writers} == rounding(model).near(
+        {name: float(direct[place]) for place, name in enumerate(model.graph.nodes) if name[0] == "a"}
     )
     assert [row.direct for row in found.writers] == sorted((row.direct for row in found.writers), reverse=True)
 

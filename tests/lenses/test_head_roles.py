@@ -8,6 +8,7 @@ import pytest
 import torch
 from induction import InductionModel
 from materials import material_of
+from tolerance import rounding
 
 from wheatstone import Circuit, Experiment, PromptPair, ResidualModel, load_task
 from wheatstone._progress import silent
@@ -101,7 +102,7 @@ def test_ablation_effects_are_those_of_one_run_at_a_time(material: Material, rol
         answers = experiment.encoded.answers[:, 0]
         before, after = (rows.log_softmax(-1)[range(3), answers] for rows in (experiment.clean_logits, logits))
         expected = before - after if relation else experiment.clean - experiment.values_of(logits)
-        torch.testing.assert_close(costs, expected, rtol=1e-4, atol=1e-5)
+        rounding(experiment.model).check(costs, expected)
 
 
 def test_attention_to_a_place_is_summed_over_it_without_the_first_token(material: Material) -> None:
@@ -114,7 +115,7 @@ def test_attention_to_a_place_is_summed_over_it_without_the_first_token(material
     patterns = material.experiment.model.attention(two.experiment.encoded.clean)
     found = role_attention(two, FACT[0]).values.unflatten(0, patterns.shape[:3:2])
     for prompt, last in enumerate((3, 5)):
-        torch.testing.assert_close(found[..., prompt], patterns[:, prompt, :, last, 1], rtol=1e-4, atol=1e-6)
+        rounding(material.experiment.model).check(found[..., prompt], patterns[:, prompt, :, last, 1])
 
 
 def test_a_place_that_reaches_the_query_ends_before_it(material: Material) -> None:
@@ -127,7 +128,7 @@ def test_a_place_that_reaches_the_query_ends_before_it(material: Material) -> No
     found = role_attention(two, FACT[1]).values.unflatten(0, patterns.shape[:3:2])
     for prompt, last in enumerate((3, 5)):
         expected = patterns[:, prompt, :, last, 1:last].sum(-1)
-        torch.testing.assert_close(found[..., prompt], expected, rtol=1e-4, atol=1e-6)
+        rounding(material.experiment.model).check(found[..., prompt], expected)
 
 
 def test_heads_that_write_the_relation_s_answers_from_elsewhere(material: Material) -> None:
@@ -140,8 +141,8 @@ def test_heads_that_write_the_relation_s_answers_from_elsewhere(material: Materi
         layer, head = int(row.head[1]), int(row.head[-1])
         last = material.experiment.encoded.last
         first = material.patterns[layer, range(3), head, last, 0].mean()
-        assert row.first == pytest.approx(float(first), abs=1e-6)
-        assert row.attention == pytest.approx(float(look.values[4 * layer + head].mean()), abs=1e-6)
+        assert row.first == rounding(material.experiment.model).near(float(first))
+        assert row.attention == rounding(material.experiment.model).near(float(look.values[4 * layer + head].mean()))
     weak = dataclasses.replace(sure, null=1e9)
     assert list(_relation_writers(material, [0], weak, _Measured(look, sure, {}))) == []
 

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny import make_tiny
+from tolerance import rounding
 
 from wheatstone import Experiment, PromptError, PromptPair, RequestError, ResidualModel
 from wheatstone.discovery import path_patching
@@ -85,7 +86,7 @@ def test_rows_are_path_effects_and_attention() -> None:
     found = ioi_heads(model, PAIRS)
     rows = [row for row in found.rows if row.step == "logits"]
     effects = path_patching(experiment, [row.head for row in rows]).values.double()
-    assert [row.effect for row in rows] == pytest.approx(effects.mean(1).tolist(), abs=1e-6)
+    assert [row.effect for row in rows] == rounding(model).near(effects.mean(1).tolist())
     assert found.receivers["logits"] == ("logits",)
     assert found.clean == pytest.approx(float(experiment.clean.mean()))
     attention = model.attention(experiment.encoded.clean)
@@ -93,8 +94,8 @@ def test_rows_are_path_effects_and_attention() -> None:
     places = {"IO": 0, "S1": 2, "S1+1": 3, "S2": 4}
     for row in rows:
         seen = attention[int(row.head[1]), :, int(row.head[-1]), 5].mean(0)
-        assert row.attention == pytest.approx(float(seen[places[row.site]]), abs=1e-6)
-        assert row.attention == pytest.approx(float(seen[list(places.values())].max()), abs=1e-6)
+        assert row.attention == rounding(model).near(float(seen[places[row.site]]))
+        assert row.attention == rounding(model).near(float(seen[list(places.values())].max()))
     assert {row.role for row in found.rows} <= {"", *IOI_CLASSES}
     assert found.held_n == 0
     assert all(row.held_effect is None for row in found.rows)
@@ -109,7 +110,7 @@ def test_effects_are_measured_again_on_other_prompts(monkeypatch: pytest.MonkeyP
     others = Experiment(model, three_other_names(model, OTHERS, seed=0))
     rows = [row for row in found.rows if row.step == "logits"]
     effects = path_patching(others, [row.head for row in rows]).values.double()
-    assert [row.held_effect for row in rows] == pytest.approx(effects.mean(1).tolist(), abs=1e-6)
+    assert [row.held_effect for row in rows] == rounding(model, passes=2).near(effects.mean(1).tolist())
     assert (found.n, found.held_n, {row.held_n for row in rows}) == (5, 4, {4})
 
 

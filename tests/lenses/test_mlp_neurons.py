@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tolerance import rounding
 
 from wheatstone import Experiment, RequestError
 from wheatstone.discovery import node_scores
@@ -19,7 +20,7 @@ def test_rows_are_edges_ablated(tiny_experiment: Experiment) -> None:
         keep = torch.from_numpy(graph.valid).clone()
         keep[graph.edge(row.mlp, "logits")] = False
         lost = (tiny_experiment.clean - tiny_experiment.values(keep[None])[0]).mean()
-        assert row.effect == pytest.approx(float(lost), abs=1e-9)
+        assert row.effect == rounding(tiny_experiment.model).near(float(lost))
 
 
 def test_all_neurons_keep_everything(tiny_experiment: Experiment) -> None:
@@ -27,8 +28,8 @@ def test_all_neurons_keep_everything(tiny_experiment: Experiment) -> None:
     rows, kept = strongest_neurons(tiny_experiment, 2, count=count, draws=1)
     exact = node_scores(tiny_experiment, method="exact").values
     whole = float(exact[tiny_experiment.graph.node_index["m2"]].mean())
-    assert kept.mlp == pytest.approx(whole, abs=1e-9)
-    assert (kept.kept, kept.random, kept.task_lost_with_others) == pytest.approx((1, 1, 0), abs=1e-9)
+    assert kept.mlp == rounding(tiny_experiment.model).near(whole)
+    assert (kept.kept, kept.random, kept.task_lost_with_others) == rounding(tiny_experiment.model).near((1, 1, 0))
     assert len(rows) == count
     assert [abs(row.effect) for row in rows] == sorted((abs(row.effect) for row in rows), reverse=True)
 
@@ -41,12 +42,12 @@ def test_one_neuron_alone_is_the_mlp_with_all_others_replaced(tiny_experiment: E
     nodes = [name for name in experiment.graph.nodes if name.startswith("m1.")]
     exact = node_scores(experiment, method="exact").values
     alone = float(exact[experiment.graph.node_index[row.neuron]].mean())
-    assert row.effect == pytest.approx(alone, abs=1e-9)
+    assert row.effect == rounding(model).near(alone)
     keep = torch.from_numpy(experiment.graph.valid).clone()
     others = [experiment.graph.node_index[name] for name in nodes if name != row.neuron]
     keep[:, others] = False
     lost = (tiny_experiment.clean - experiment.values(keep[None])[0]).mean()
-    assert kept.kept == pytest.approx(1 - float(lost) / kept.mlp, abs=1e-8)
+    assert kept.kept == rounding(model).near(1 - float(lost) / kept.mlp)
     assert kept.random_low <= kept.random <= kept.random_high
 
 

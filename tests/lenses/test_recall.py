@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 import torch
+from tolerance import rounding
 
 from wheatstone import Experiment
 from wheatstone._progress import silent
@@ -44,7 +45,7 @@ def test_a_window_without_a_look_is_attention_knocked_out(material: Material, fo
             keys.append(tuple({"subject": subject, "relation": rest, "last": {length - 1}, "first": {0}}[row.place]))
         cut = KnockOutAttention(layer=row.layer, queries=(-1,), keys=tuple(keys))
         after = model.forward_with(encoded.clean, [cut]).logits.softmax(-1)[range(3), answers]
-        assert row.change == pytest.approx(float(((after - before) / before).mean()), abs=1e-4)
+        assert row.change == rounding(model).near(float(((after - before) / before).mean()))
         assert row.change_low is not None
         assert row.change_low <= row.change
 

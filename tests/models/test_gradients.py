@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from slow import SlowRun
+from tolerance import rounding
 from torch import Tensor
 
 from wheatstone.models import ResidualModel, Tokens
@@ -33,7 +34,7 @@ def test_they_are_autograds_with_one_leaf_per_channel(tiny64: ResidualModel) -> 
         values(SlowRun(tiny64, ids, leaves=leaves).logits[None]).sum().backward()
         for index, leaf in enumerate(leaves.values()):
             assert leaf.grad is not None
-            torch.testing.assert_close(got[index, row, : len(ids)], leaf.grad, atol=1e-12, rtol=1e-9)
+            rounding(tiny64, passes=3).check(got[index, row, : len(ids)], leaf.grad)
 
 
 @pytest.mark.parametrize("channel", ["a0.h1<q>", "a1.g0<k>", "a2.g1<v>", "m1", "logits"])
@@ -41,20 +42,20 @@ def test_they_are_finite_differences(tiny64: ResidualModel, channel: str) -> Non
     ids = PROMPTS[0]
     draw = torch.Generator().manual_seed(0)
     direction = torch.randn(len(ids), tiny64.d_model, dtype=torch.float64, generator=draw)
-    step = 1e-5
+    step = 1e-6
     up, down = (
         float(values(SlowRun(tiny64, ids, leaves={channel: sign * step * direction}).logits[None])[0])
         for sign in (1, -1)
     )
     slope = (gradients_of(tiny64, [ids])[tiny64.graph.channel_index[channel], 0] * direction).sum()
-    assert float(slope) == pytest.approx((up - down) / (2 * step), rel=1e-6)
+    assert float(slope) == rounding(tiny64, passes=3).slope(up, down, step)
 
 
 def test_one_prompt_alone_is_the_same_prompt_in_a_padded_batch(tiny64: ResidualModel) -> None:
     batch = gradients_of(tiny64, PROMPTS)
     for row, ids in enumerate(PROMPTS):
         alone = gradients_of(tiny64, [ids])[:, 0]
-        torch.testing.assert_close(batch[:, row, : len(ids)], alone, atol=1e-12, rtol=0)
+        rounding(tiny64, passes=3).check(batch[:, row, : len(ids)], alone)
         assert (batch[:, row, len(ids) :] == 0).all()
 
 
@@ -63,8 +64,8 @@ def test_integration_steps_together_are_the_sum_of_single_steps(tiny64: Residual
     assert nodes is not None
     path = torch.stack([share * nodes[0] for share in (0.25, 0.5, 1.0)])
     singles = [gradients_of(tiny64, PROMPTS, inputs=step[None]) for step in path]
-    torch.testing.assert_close(gradients_of(tiny64, PROMPTS, inputs=path), sum(singles), atol=1e-11, rtol=0)
-    torch.testing.assert_close(singles[-1], gradients_of(tiny64, PROMPTS), atol=1e-12, rtol=0)
+    rounding(tiny64, passes=3).check(gradients_of(tiny64, PROMPTS, inputs=path), sum(singles))
+    rounding(tiny64, passes=3).check(singles[-1], gradients_of(tiny64, PROMPTS))
 
 
 def test_nodes_and_logits_are_those_of_the_last_step(tiny64: ResidualModel) -> None:
@@ -73,6 +74,6 @@ def test_nodes_and_logits_are_those_of_the_last_step(tiny64: ResidualModel) -> N
     assert plain.nodes is not None
     path = torch.stack([plain.nodes[0] * 0.5, plain.nodes[0]])
     run = tiny64.channel_gradients(tokens, values, inputs=path, cache=True)
-    torch.testing.assert_close(run.logits[len(PROMPTS) :], plain.logits, atol=1e-12, rtol=0)
+    rounding(tiny64).check(run.logits[len(PROMPTS) :], plain.logits)
     assert run.nodes is not None
-    torch.testing.assert_close(run.nodes, plain.nodes, atol=1e-12, rtol=0)
+    rounding(tiny64).check(run.nodes, plain.nodes)

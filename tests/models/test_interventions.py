@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from slow import SlowRun
+from tolerance import rounding
 from torch import Tensor, nn
 
 from wheatstone import RequestError, ResidualModel
@@ -34,10 +35,6 @@ def neurons_of(model: ResidualModel, layer: int, ids: list[int]) -> Tensor:
     return seen[0]
 
 
-def assert_same(got: Tensor, expected: Tensor) -> None:
-    torch.testing.assert_close(got, expected, atol=1e-12, rtol=0)
-
-
 def logits_with(model: ResidualModel, *interventions: Intervention, tokens: Tokens = TOKENS) -> Tensor:
     return model.forward_with(tokens, interventions).logits
 
@@ -49,15 +46,15 @@ def test_no_intervention_is_the_forward_pass(tiny64: ResidualModel) -> None:
 @pytest.mark.parametrize("at", PLACES)
 def test_scaling_by_one_and_adding_nothing_change_nothing(tiny64: ResidualModel, at: str) -> None:
     plain = tiny64.forward(TOKENS).logits
-    assert_same(logits_with(tiny64, Scale(at=at, factor=1.0)), plain)
-    assert_same(logits_with(tiny64, Add(at=at, value=torch.zeros(()))), plain)
+    rounding(tiny64).check(logits_with(tiny64, Scale(at=at, factor=1.0)), plain)
+    rounding(tiny64).check(logits_with(tiny64, Add(at=at, value=torch.zeros(()))), plain)
     assert not torch.allclose(logits_with(tiny64, Scale(at=at, factor=2.0)), plain)
 
 
 @pytest.mark.parametrize("at", PLACES[:-1])
 def test_replacing_a_node_by_its_own_output_changes_nothing(tiny64: ResidualModel, at: str) -> None:
     own = nodes_of(tiny64, PROMPTS)[tiny64.graph.node_index[at]]
-    assert_same(logits_with(tiny64, Replace(at=at, value=own)), tiny64.forward(TOKENS).logits)
+    rounding(tiny64).check(logits_with(tiny64, Replace(at=at, value=own)), tiny64.forward(TOKENS).logits)
 
 
 def test_replacing_a_neuron_by_its_own_activation_changes_nothing(tiny64: ResidualModel) -> None:
@@ -65,7 +62,7 @@ def test_replacing_a_neuron_by_its_own_activation_changes_nothing(tiny64: Residu
         own = neurons_of(tiny64, 2, ids)[:, 5]
         tokens = Tokens.of([ids])
         got = logits_with(tiny64, Replace(at="m2.n5", value=own), tokens=tokens)
-        assert_same(got, tiny64.forward(tokens).logits)
+        rounding(tiny64).check(got, tiny64.forward(tokens).logits)
 
 
 @pytest.mark.parametrize("at", PLACES[:-1])
@@ -80,7 +77,7 @@ def test_knocking_a_node_out_is_ablating_its_outgoing_edges_to_zero(tiny64: Resi
         keep = torch.from_numpy(tiny64.graph.valid).clone()
         keep[:, node] = False
         expected = tiny64.forward_circuit(TOKENS, ablated, keep[None]).logits[0]
-    assert_same(got, expected)
+    rounding(tiny64).check(got, expected)
 
 
 def knocked_out_input(model: ResidualModel, ids: list[int]) -> Tensor:
@@ -95,7 +92,7 @@ def test_adding_to_a_node_is_adding_to_all_that_read_it(tiny64: ResidualModel, a
     got = logits_with(tiny64, Add(at=at, value=value))
     for row, ids in enumerate(PROMPTS):
         leaves = {name: value.expand(len(ids), -1) for name, r in zip(tiny64.graph.channels, reading, strict=True) if r}
-        assert_same(got[row], SlowRun(tiny64, ids, leaves=leaves).logits)
+        rounding(tiny64).check(got[row], SlowRun(tiny64, ids, leaves=leaves).logits)
 
 
 def test_a_knocked_out_neuron_is_one_whose_output_weights_are_zero(tiny64: ResidualModel) -> None:
@@ -108,7 +105,7 @@ def test_a_knocked_out_neuron_is_one_whose_output_weights_are_zero(tiny64: Resid
         expected = tiny64.forward(TOKENS).logits
     finally:
         weight.data.copy_(before)
-    assert_same(got, expected)
+    rounding(tiny64).check(got, expected)
 
 
 def test_positions_hold_per_prompt_and_count_from_its_own_end(tiny64: ResidualModel) -> None:
@@ -145,7 +142,7 @@ EVERYTHING = (
 def test_one_prompt_alone_is_the_same_prompt_in_a_padded_batch(tiny64: ResidualModel) -> None:
     batch = logits_with(tiny64, *EVERYTHING)
     for row, ids in enumerate(PROMPTS):
-        assert_same(batch[row], logits_with(tiny64, *EVERYTHING, tokens=Tokens.of([ids]))[0])
+        rounding(tiny64).check(batch[row], logits_with(tiny64, *EVERYTHING, tokens=Tokens.of([ids]))[0])
 
 
 def test_recorded_nodes_still_sum_to_the_residual_stream(tiny64: ResidualModel) -> None:
@@ -161,14 +158,14 @@ def test_recorded_nodes_still_sum_to_the_residual_stream(tiny64: ResidualModel) 
     tiny64.forward_with(Tokens.of(PROMPTS[:1]), EVERYTHING)
     handle.remove()
     bias = sum(0 if block.output_bias is None else block.output_bias for block in tiny64.blocks)
-    assert_same(run.nodes.sum(0) + bias, final[0])
+    rounding(tiny64).check(run.nodes.sum(0) + bias, final[0])
 
 
 def test_a_cut_attention_edge_has_weight_zero_and_the_rest_sums_to_one(tiny64: ResidualModel) -> None:
     cut = KnockOutAttention(layer=1, queries=(-1,), keys=(0, 1), heads=(0, 3))
     plain, got = tiny64.attention(TOKENS), tiny64.attention(TOKENS, interventions=[cut])
     inside = torch.arange(TOKENS.width) < TOKENS.lengths[:, None]
-    torch.testing.assert_close(got.sum(-1), inside[None, :, None].expand(got.shape[:-1]).to(got), atol=1e-6, rtol=0)
+    rounding(tiny64, dtype=torch.float32).check(got.sum(-1), inside[None, :, None].expand(got.shape[:-1]).to(got))
     for row, last in enumerate((TOKENS.lengths - 1).tolist()):
         for head in range(4):
             weights, before = got[1, row, head, last], plain[1, row, head, last]
@@ -176,7 +173,7 @@ def test_a_cut_attention_edge_has_weight_zero_and_the_rest_sums_to_one(tiny64: R
                 assert weights[:2].tolist() == [0, 0]
                 left = before.clone()
                 left[:2] = 0
-                torch.testing.assert_close(weights, left / left.sum(), atol=1e-6, rtol=0)
+                rounding(tiny64, dtype=torch.float32).check(weights, left / left.sum())
             else:
                 assert torch.equal(weights, before)
             assert torch.equal(got[1, row, head, :last], plain[1, row, head, :last])
@@ -193,7 +190,7 @@ def test_cut_attention_edges_count_in_the_run_itself(tiny64: ResidualModel) -> N
     tokens = Tokens.of(PROMPTS[:1])
     got = tiny64.forward_with(tokens, alone).logits[0]
     last = tiny64.module(torch.tensor([[PROMPTS[0][-1]]]), position_ids=torch.tensor([[4]])).logits[0, -1]
-    assert_same(got, last)
+    rounding(tiny64).check(got, last)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from tiny_families import FAMILY_CONFIGS, tiny_family
+from tolerance import rounding
 
 from wheatstone import RequestError, ResidualModel
 from wheatstone.models import KnockOutAttention
@@ -28,7 +29,7 @@ def test_it_is_knock_out_attention_at_the_last_token(case: str) -> None:
         [KnockOutAttention(layer=0, queries=(-1,), keys=(-1,))],
     ]
     for logits, cut in zip(found, ways, strict=True):
-        torch.testing.assert_close(logits, model.forward_with(tokens, cut).logits, rtol=1e-4, atol=2e-4)
+        rounding(model).check(logits, model.forward_with(tokens, cut).logits)
     assert not torch.allclose(found[0], found[1], atol=1e-3)
 
 
@@ -38,7 +39,7 @@ def test_pieces_and_progress(tiny: ResidualModel, monkeypatch: pytest.MonkeyPatc
     cuts[1, 2, :, 0] = cuts[2, 0, :, 1] = True
     whole = tiny.last_cut_logits(tokens, cuts)
     monkeypatch.setattr("wheatstone.models._last_cuts._ROWS", 3)
-    torch.testing.assert_close(tiny.last_cut_logits(tokens, cuts, done=told.append), whole, rtol=1e-4, atol=1e-4)
+    rounding(tiny).check(tiny.last_cut_logits(tokens, cuts, done=told.append), whole)
     assert told == [1, 2, 3]
 
 

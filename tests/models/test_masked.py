@@ -6,6 +6,7 @@ import pytest
 import torch
 from slow import SlowRun
 from tiny_families import tiny_family
+from tolerance import rounding
 from torch import Tensor
 
 from wheatstone.models import ResidualModel, Tokens
@@ -43,7 +44,7 @@ def test_loss_and_gradient_are_the_definitions(tiny64: ResidualModel, ablation: 
         return float(loss(torch.stack(runs), slice(0, 3)))
 
     value, gradient = tiny64.mask_gradients(Tokens.of(CLEAN), ablated, mask, loss)
-    assert value == pytest.approx(slow(mask), abs=1e-11)
+    assert value == rounding(tiny64).near(slow(mask))
     assert (gradient[~torch.from_numpy(tiny64.graph.valid)] == 0).all()
     draw = torch.Generator().manual_seed(1)
     edges = mask.nonzero()
@@ -51,8 +52,8 @@ def test_loss_and_gradient_are_the_definitions(tiny64: ResidualModel, ablation: 
     for edge in edges[torch.randperm(len(edges), generator=draw)[:8]].tolist():
         move = torch.zeros_like(mask)
         move[tuple(edge)] = step
-        slope = (slow(mask + move) - slow(mask - move)) / (2 * step)
-        assert float(gradient[tuple(edge)]) == pytest.approx(slope, rel=1e-5, abs=1e-8)
+        expected = rounding(tiny64, passes=3).slope(slow(mask + move), slow(mask - move), step)
+        assert float(gradient[tuple(edge)]) == expected
 
 
 def test_a_start_that_prompts_share_is_left_out(tiny64: ResidualModel) -> None:
@@ -60,8 +61,8 @@ def test_a_start_that_prompts_share_is_left_out(tiny64: ResidualModel) -> None:
     tokens, ablated = Tokens.of(CLEAN), tiny64.streams(Tokens.of(OTHER)).nodes
     value, gradient = tiny64.mask_gradients(tokens, ablated, random_mask(tiny64), loss)
     part, same = tiny64.mask_gradients(tokens, ablated, random_mask(tiny64), loss, start=1)
-    assert part == pytest.approx(value, abs=1e-12)
-    torch.testing.assert_close(same, gradient, atol=1e-12, rtol=1e-9)
+    assert part == rounding(tiny64).near(value)
+    rounding(tiny64, passes=3).check(same, gradient)
 
 
 @pytest.mark.parametrize("case", ["gpt2", "gptj", "opt", "gpt_neox", "gemma2", "olmo2", "granite", "cohere"])
@@ -72,9 +73,9 @@ def test_a_mask_of_zeros_and_ones_is_a_circuit(case: str) -> None:
     for written in (ablated, torch.zeros_like(ablated)):
         value, gradient = model.mask_gradients(tokens, written, keep.double(), loss)
         logits = model.forward_circuit(tokens, written, keep[None]).logits[0]
-        assert value == pytest.approx(float(loss(logits, slice(0, 3))), abs=1e-5)
+        assert value == rounding(model).near(float(loss(logits, slice(0, 3))))
         slopes = model.circuit_gradients(tokens, written, keep, values)
-        torch.testing.assert_close(gradient[keep], slopes[keep].double(), atol=1e-5, rtol=1e-5)
+        rounding(model, passes=3).check(gradient[keep], slopes[keep].double())
 
 
 def test_prompts_in_pieces_give_the_same(tiny64: ResidualModel) -> None:
@@ -83,8 +84,8 @@ def test_prompts_in_pieces_give_the_same(tiny64: ResidualModel) -> None:
     each = prompt_bytes(tiny64, tokens)
     for budget in (1, 2 * each):
         part, pieces = tiny64.mask_gradients(tokens, ablated, mask, loss, budget=budget)
-        assert part == pytest.approx(value, abs=1e-12)
-        torch.testing.assert_close(pieces, gradient, atol=1e-12, rtol=0)
+        assert part == rounding(tiny64).near(value)
+        rounding(tiny64, passes=3).check(pieces, gradient)
 
 
 def test_a_split_mlps_parts_have_gates_of_their_own(tiny64: ResidualModel) -> None:
@@ -93,6 +94,6 @@ def test_a_split_mlps_parts_have_gates_of_their_own(tiny64: ResidualModel) -> No
     keep = random_mask(model) > 0.4
     value, gradient = model.mask_gradients(tokens, ablated, keep.double(), loss)
     logits = model.forward_circuit(tokens, ablated, keep[None]).logits[0]
-    assert value == pytest.approx(float(loss(logits, slice(0, 3))), abs=1e-11)
+    assert value == rounding(model).near(float(loss(logits, slice(0, 3))))
     slopes = model.circuit_gradients(tokens, ablated, keep, values)
-    torch.testing.assert_close(gradient[keep], slopes[keep], atol=1e-11, rtol=0)
+    rounding(model, passes=3).check(gradient[keep], slopes[keep])

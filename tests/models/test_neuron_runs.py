@@ -6,6 +6,7 @@ import pytest
 import torch
 from jaxtyping import Float
 from tiny_families import tiny_family
+from tolerance import rounding
 from torch import Tensor
 
 from wheatstone import ModelError, RequestError
@@ -24,7 +25,7 @@ def test_activations_times_weights_are_what_the_mlp_writes(case: str) -> None:
     model = tiny_family(case, torch.float64)
     tokens = Tokens.of(TOKENS)
     found = model.neurons(tokens)
-    torch.testing.assert_close(found.logits, model.forward(tokens).logits, atol=1e-6, rtol=0)
+    rounding(model).check(found.logits, model.forward(tokens).logits)
     block, activations = model.blocks[1], found.activations[1]
     written = model.split({1: "neurons"}).forward(tokens, cache=True).nodes
     assert written is not None
@@ -34,7 +35,7 @@ def test_activations_times_weights_are_what_the_mlp_writes(case: str) -> None:
     if case in ("gemma2", "olmo2"):  # a norm follows: its share of the run is the same for all neurons
         share = parts / expected
         expected = expected * share.nanmean((0, -1), keepdim=True)
-    torch.testing.assert_close(parts[:, 0], expected[:, 0], atol=1e-6, rtol=1e-5)
+    rounding(model).check(parts[:, 0], expected[:, 0])
 
 
 @pytest.mark.parametrize("case", DENSE)
@@ -46,7 +47,7 @@ def test_a_change_written_as_a_patch_is_the_intervention_on_the_neuron(case: str
     written = model.blocks[1].neuron_changes(found.activations[1], [5], changes)
     got = model.patched_logits(plain, [model.graph.node_index["m1"]], written)[0]
     added = Add(at="m1.n5", value=changes[0])
-    torch.testing.assert_close(got, model.forward_with(tokens, [added]).logits, atol=1e-6, rtol=0)
+    rounding(model).check(got, model.forward_with(tokens, [added]).logits)
 
 
 def test_gradients_are_slopes(tiny64: ResidualModel) -> None:
@@ -54,8 +55,10 @@ def test_gradients_are_slopes(tiny64: ResidualModel) -> None:
     (slopes,) = model.neuron_gradients(tokens, _values, lambda rows, found: found.gradients[1])
     step = torch.zeros(2, 5, dtype=torch.float64)
     step[0, 2] = 1e-6
-    up, down = (_values(model.forward_with(tokens, [Add(at="m1.n5", value=sign * step)]).logits)[0] for sign in (1, -1))
-    assert float(slopes[0, 2, 5]) == pytest.approx(float((up - down) / 2e-6), rel=1e-5)
+    up, down = (
+        float(_values(model.forward_with(tokens, [Add(at="m1.n5", value=sign * step)]).logits)[0]) for sign in (1, -1)
+    )
+    assert float(slopes[0, 2, 5]) == rounding(model, passes=3).slope(up, down, 1e-6)
     assert (slopes[1, 2:] == 0).all()  # nothing is read after a prompt's end
 
 
@@ -64,7 +67,7 @@ def test_prompts_in_pieces_give_the_same(tiny64: ResidualModel) -> None:
     whole = tiny64.neuron_gradients(tokens, _values, lambda rows, found: found.gradients[0])
     parts = tiny64.neuron_gradients(tokens, _values, lambda rows, found: found.gradients[0], budget=1)
     assert len(parts) == 2
-    torch.testing.assert_close(torch.cat(parts), whole[0])
+    rounding(tiny64, passes=3).check(torch.cat(parts), whole[0])
 
 
 def test_a_name_is_read_and_checked(tiny: ResidualModel) -> None:
@@ -98,4 +101,4 @@ def test_the_unembedding_reads_the_stream_through_the_final_norm(case: str) -> N
     cap = getattr(config, "final_logit_softcapping", None)
     logits = cap * torch.tanh(logits / cap) if cap else logits
     logits = logits * getattr(config, "logit_scale", 1.0) / getattr(config, "logits_scaling", 1.0)
-    torch.testing.assert_close(logits, model.unembed(stream), atol=1e-6, rtol=0)
+    rounding(model).check(logits, model.unembed(stream))

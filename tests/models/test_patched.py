@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from tiny_families import tiny_family
+from tolerance import rounding
 
 from wheatstone.models import Replace, Tokens
 
@@ -18,14 +19,14 @@ def test_each_run_is_the_intervention_on_its_node(case: str) -> None:
     tokens, other = Tokens.of([[3, 1, 4, 1, 5], [9, 2]]), Tokens.of([[3, 2, 4, 1, 5], [8, 2]])
     plain, others = model.streams(tokens), model.streams(other).nodes
     recorded = model.forward(tokens, cache=True)
-    torch.testing.assert_close(plain.nodes, recorded.nodes, atol=1e-12 if double else 1e-5, rtol=0)
+    assert recorded.nodes is not None
+    rounding(model).check(plain.nodes, recorded.nodes)
     nodes = [0, 1, 4, 5, 7, 10, 14, 15]
     got = model.patched_logits(plain, nodes, others[nodes] - plain.nodes[nodes])
     for node, logits in zip(nodes, got, strict=True):
         replaced = Replace(at=model.graph.nodes[node], value=others[node])
         expected = model.forward_with(tokens, [replaced]).logits
-        # Some families' norms pass through float32.
-        torch.testing.assert_close(logits, expected, atol=1e-6 if double else 1e-4, rtol=0)
+        rounding(model).check(logits, expected)
 
 
 def test_no_change_is_the_plain_run() -> None:
@@ -33,12 +34,12 @@ def test_no_change_is_the_plain_run() -> None:
     plain = model.streams(Tokens.of([[3, 1, 4], [1, 5]]))
     nodes = [0, 3, 5, 12]
     got = model.patched_logits(plain, nodes, torch.zeros_like(plain.nodes[nodes]))
-    torch.testing.assert_close(got, model.forward(plain.tokens).logits.expand_as(got), atol=1e-12, rtol=0)
+    rounding(model).check(got, model.forward(plain.tokens).logits.expand_as(got))
 
 
 def test_the_stream_is_what_the_nodes_add_up_to() -> None:
     model = tiny_family("gpt2", torch.float64)
     plain = model.streams(Tokens.of([[3, 1, 4], [1, 5]]))
-    torch.testing.assert_close(plain.stream[::2], model.after_layers(plain.nodes), atol=1e-12, rtol=0)
+    rounding(model).check(plain.stream[::2], model.after_layers(plain.nodes))
     last = plain.last(plain.stream[-1])
-    torch.testing.assert_close(model.unembed(last[:, 0]), model.forward(plain.tokens).logits, atol=1e-12, rtol=0)
+    rounding(model).check(model.unembed(last[:, 0]), model.forward(plain.tokens).logits)

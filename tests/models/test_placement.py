@@ -12,6 +12,7 @@ import torch
 from accelerate import dispatch_model
 from prompts import FRANCE
 from tiny import explainable_pairs, make_tiny
+from tolerance import rounding
 from torch import Tensor
 
 from wheatstone import ModelError, discover, load_model, score_edges, wrap_model
@@ -84,7 +85,7 @@ def test_every_run_gives_the_same_numbers(both: tuple[ResidualModel, ResidualMod
     plain, spread = both
     expected = numbers(plain)
     for name, found in numbers(spread).items():
-        torch.testing.assert_close(found, expected[name], atol=1e-6, rtol=1e-5, msg=lambda text, name=name: name + text)
+        rounding(plain, passes=3).check(found, expected[name], say=name)
         assert on_meta(spread) == {0, 2}, name
 
 
@@ -100,7 +101,7 @@ def test_a_circuit_is_discovered_alike(tmp_path: Path) -> None:
     spread = on_disk(plain, tmp_path, 1)
     pairs = explainable_pairs(plain, [("w1 w2", "w1 w9")])
     exact = [score_edges(model, pairs, method="exact").values for model in (plain, spread)]
-    torch.testing.assert_close(*exact, atol=1e-5, rtol=1e-5)
+    rounding(plain).check(*exact)
     found = [discover(model, pairs, faithfulness=0.5) for model in (plain, spread)]
     assert len(found[0]) > 0
     assert found[0].edges == found[1].edges
@@ -149,7 +150,7 @@ def test_auto_spreads_what_does_not_fit_and_says_so(
         spread = load_model(tiny_folder, device="auto")
     assert on_meta(spread)
     tokens = Tokens.of([spread.encode("a b c")])
-    torch.testing.assert_close(spread.forward(tokens).logits, plain.forward(tokens).logits, atol=1e-6, rtol=0)
+    rounding(plain).check(spread.forward(tokens).logits, plain.forward(tokens).logits)
 
 
 @pytest.mark.real_weights
@@ -168,5 +169,5 @@ def test_real_weights_half_on_disk(smollm2: ResidualModel) -> None:
         keep = valid & (torch.rand(valid.shape, generator=torch.Generator().manual_seed(0)) < 0.05)
         gradients = model.channel_gradients(tokens, lambda logits: logits[:, 5])
         found.append((model.circuit_logits(tokens, nodes, keep[None]), gradients.at_layer(3)))
-    torch.testing.assert_close(found[1], found[0], atol=1e-5, rtol=1e-5)
+    rounding(smollm2, passes=3).check(found[1], found[0])
     assert on_meta(spread) == {layer for layer in layers if layer % 2}

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from slow import SlowRun
+from tolerance import rounding
 from torch import Tensor
 
 from wheatstone.models import ResidualModel, Tokens
@@ -38,8 +39,8 @@ def test_the_whole_graph_is_the_model_and_the_empty_circuit_the_counterfactual_r
     whole = torch.from_numpy(tiny.graph.valid)
     keep = torch.stack([whole, torch.zeros_like(whole)])
     got = tiny.forward_circuit(Tokens.of(CLEAN), nodes_of(tiny, OTHER), keep).logits
-    torch.testing.assert_close(got[0], tiny.forward(Tokens.of(CLEAN)).logits, atol=1e-4, rtol=0)
-    torch.testing.assert_close(got[1], tiny.forward(Tokens.of(OTHER)).logits, atol=1e-4, rtol=0)
+    rounding(tiny).check(got[0], tiny.forward(Tokens.of(CLEAN)).logits)
+    rounding(tiny).check(got[1], tiny.forward(Tokens.of(OTHER)).logits)
 
 
 @pytest.mark.parametrize("ablation", ["counterfactual", "zero"])
@@ -50,13 +51,13 @@ def test_random_circuits_are_what_the_definition_says(tiny64: ResidualModel, abl
         got = tiny64.forward_circuit(Tokens.of(CLEAN), ablated, circuit[None]).logits[0]
         for row, ids in enumerate(CLEAN):
             slow = SlowRun(tiny64, ids, keep=circuit.double(), ablated=ablated[:, row, : len(ids)])
-            torch.testing.assert_close(got[row], slow.logits, atol=1e-11, rtol=0)
+            rounding(tiny64).check(got[row], slow.logits)
 
 
 def test_the_reference_is_transformers(tiny64: ResidualModel) -> None:
     for ids in CLEAN:
         expected = tiny64.module(torch.tensor([ids])).logits[0, -1]
-        torch.testing.assert_close(SlowRun(tiny64, ids).logits, expected, atol=1e-12, rtol=0)
+        rounding(tiny64).check(SlowRun(tiny64, ids).logits, expected)
 
 
 @pytest.mark.parametrize("ablation", ["counterfactual", "zero"])
@@ -66,7 +67,7 @@ def test_many_circuits_at_once_are_one_at_a_time(tiny64: ResidualModel, ablation
     together = tiny64.forward_circuit(tokens, ablated, keep).logits
     for circuit, logits in zip(keep, together, strict=True):
         alone = tiny64.forward_circuit(tokens, ablated, circuit[None]).logits[0]
-        torch.testing.assert_close(logits, alone, atol=1e-12, rtol=0)
+        rounding(tiny64).check(logits, alone)
 
 
 @GENTLE
@@ -77,7 +78,7 @@ def test_the_order_of_circuits_and_prompts_does_not_matter(
     ablated, keep = nodes_of(tiny64, OTHER), random_masks(tiny64, 0.05, 0.2, 0.5, 0.9)
     straight = tiny64.forward_circuit(Tokens.of(CLEAN), ablated, keep).logits
     shuffled = tiny64.forward_circuit(Tokens.of([CLEAN[row] for row in prompts]), ablated[:, prompts], keep[order])
-    torch.testing.assert_close(shuffled.logits, straight[order][:, prompts], atol=1e-12, rtol=0)
+    rounding(tiny64).check(shuffled.logits, straight[order][:, prompts])
 
 
 def test_one_prompt_alone_is_the_same_prompt_in_a_padded_batch(tiny64: ResidualModel) -> None:
@@ -85,7 +86,7 @@ def test_one_prompt_alone_is_the_same_prompt_in_a_padded_batch(tiny64: ResidualM
     batch = tiny64.forward_circuit(Tokens.of(CLEAN), nodes_of(tiny64, OTHER), keep).logits
     for row, (ids, other) in enumerate(zip(CLEAN, OTHER, strict=True)):
         alone = tiny64.forward_circuit(Tokens.of([ids]), nodes_of(tiny64, [other]), keep).logits
-        torch.testing.assert_close(batch[:, row], alone[:, 0], atol=1e-12, rtol=0)
+        rounding(tiny64).check(batch[:, row], alone[:, 0])
 
 
 @GENTLE
@@ -100,18 +101,16 @@ def test_resuming_from_a_larger_circuit_is_running_from_scratch(
     state = tiny64.forward_circuit(tokens, ablated, large).state
     resumed = tiny64.forward_circuit(tokens, ablated, small, resume=state)
     scratch = tiny64.forward_circuit(tokens, ablated, small)
-    torch.testing.assert_close(resumed.logits, scratch.logits, atol=1e-12, rtol=0)
+    rounding(tiny64).check(resumed.logits, scratch.logits)
     again = tiny64.forward_circuit(tokens, ablated, small[:1] & small[1:], resume=resumed.state)
-    torch.testing.assert_close(
-        again.logits, tiny64.forward_circuit(tokens, ablated, small[:1] & small[1:]).logits, atol=1e-12, rtol=0
-    )
+    rounding(tiny64).check(again.logits, tiny64.forward_circuit(tokens, ablated, small[:1] & small[1:]).logits)
 
 
 def test_resuming_with_nothing_changed_gives_the_same_circuit(tiny64: ResidualModel) -> None:
     tokens, ablated, keep = Tokens.of(CLEAN), nodes_of(tiny64, OTHER), random_masks(tiny64, 0.3)
     run = tiny64.forward_circuit(tokens, ablated, keep)
     again = tiny64.forward_circuit(tokens, ablated, keep, resume=run.state)
-    torch.testing.assert_close(again.logits, run.logits, atol=1e-12, rtol=0)
+    rounding(tiny64).check(again.logits, run.logits)
 
 
 def test_a_run_cannot_resume_from_a_circuit_that_lacks_an_edge(tiny64: ResidualModel) -> None:
@@ -135,11 +134,11 @@ def test_mask_gradients_are_the_slopes_of_the_mask_made_continuous(tiny64: Resid
     draw = torch.Generator().manual_seed(0)
     step = 1e-5
     for index in torch.randperm(len(edges), generator=draw)[:16].tolist():
-        slope = 0.0
-        for sign in (1, -1):
+        ends = [0.0, 0.0]
+        for end, sign in enumerate((1, -1)):
             moved = keep.double()
             moved[edges[index]] += sign * step
             for row, ids in enumerate(CLEAN):
                 slow = SlowRun(tiny64, ids, keep=moved, ablated=ablated[:, row, : len(ids)])
-                slope += sign * float(values(slow.logits[None])[0]) / (2 * step)
-        assert float(gradients[edges[index]]) == pytest.approx(slope, rel=1e-5, abs=1e-8)
+                ends[end] += float(values(slow.logits[None])[0])
+        assert float(gradients[edges[index]]) == rounding(tiny64, passes=3).slope(*ends, step)

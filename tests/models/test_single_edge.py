@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from tiny_families import FAMILY_CONFIGS, tiny_family
+from tolerance import rounding
 from torch import Tensor
 
 from wheatstone import ComputationError, Experiment
@@ -45,7 +46,7 @@ def test_every_family_is_itself_less_one_edge(case: str) -> None:
         draw = torch.Generator().manual_seed(0)
         some = torch.randperm(len(edges), generator=draw)[:40]
         expected = model.circuit_logits(CLEAN, ablated, less_one(model, edges[some]))
-        torch.testing.assert_close(logits[some], expected, atol=2e-5, rtol=0)
+        rounding(model).check(logits[some], expected)
         assert (expected - model.forward(CLEAN).logits).abs().max() > 0.01
 
 
@@ -55,7 +56,7 @@ def test_every_edge_comes_once_and_is_exact(tiny64: ResidualModel, ablation: str
     edges, logits = without_each(tiny64, ablated)
     assert sorted(edges.tolist()) == torch.from_numpy(tiny64.graph.valid).nonzero().tolist()
     expected = tiny64.circuit_logits(CLEAN, ablated, less_one(tiny64, edges))
-    torch.testing.assert_close(logits, expected, atol=1e-12, rtol=0)
+    rounding(tiny64).check(logits, expected)
 
 
 def test_an_mlp_that_reads_the_input_alone_writes_its_ablated_output_without_it() -> None:
@@ -65,7 +66,7 @@ def test_an_mlp_that_reads_the_input_alone_writes_its_ablated_output_without_it(
     edges, logits = without_each(model, ablated)
     (cut,) = (edges == torch.tensor([model.graph.edge("input", "m0")])).all(1).nonzero()[0].tolist()
     expected = model.circuit_logits(CLEAN, ablated, less_one(model, edges[cut : cut + 1]))[0]
-    torch.testing.assert_close(logits[cut], expected, atol=1e-12, rtol=0)
+    rounding(model).check(logits[cut], expected)
 
 
 def test_positions_before_the_first_ablated_one_are_not_run(tiny64: ResidualModel) -> None:
@@ -83,7 +84,7 @@ def test_a_small_budget_only_makes_batches_smaller(tiny64: ResidualModel) -> Non
     assert {len(batch) for batch in one.batches()} == {1}
     alone, single = without_each(tiny64, ablated, budget=1)
     assert torch.equal(edges, alone)
-    torch.testing.assert_close(logits, single, atol=1e-12, rtol=0)
+    rounding(tiny64).check(logits, single)
 
 
 def test_out_of_memory_halves_the_batch_says_so_and_goes_on(
@@ -106,7 +107,7 @@ def test_out_of_memory_halves_the_batch_says_so_and_goes_on(
     with pytest.warns(MemoryWarning, match="going on with half as many"):
         halved, same = without_each(tiny64, ablated)
     assert torch.equal(edges, halved)
-    torch.testing.assert_close(logits, same, atol=1e-12, rtol=0)
+    rounding(tiny64).check(logits, same)
     runs = SingleEdges(tiny64, CLEAN, ablated, 1)
     scarce(0)
     with pytest.warns(MemoryWarning), pytest.raises(ComputationError, match="memory for one circuit"):
@@ -126,7 +127,7 @@ def test_a_few_tokens_logits_are_those_of_the_whole_vocabulary(case: str) -> Non
     ablated, ids = ablated_nodes(model, "counterfactual"), torch.tensor([7, 3, 40])
     _, logits = without_each(model, ablated)
     few = torch.cat([part for _, part in model.without_each_edge(CLEAN, ablated, vocabulary=ids)])
-    torch.testing.assert_close(few, logits[..., ids], atol=1e-12, rtol=0)
+    rounding(model).check(few, logits[..., ids])
     assert model.forward(CLEAN).logits.shape[-1] == logits.shape[-1]
 
 
@@ -138,5 +139,5 @@ def test_real_weights_are_themselves_less_one_edge(france: Experiment) -> None:
     samples = [batch[:: -(len(batch) // 2)] for batch in (batches[0], *batches[1 :: len(batches) // 4])]
     got = torch.cat([runs.run(edges) for edges in samples])[:, 0]
     expected = france.logits(less_one(france.model, torch.tensor([edge for edges in samples for edge in edges])))[:, 0]
-    torch.testing.assert_close(got, expected, atol=2e-4, rtol=0)
+    rounding(france.model).check(got, expected)
     assert ((expected - france.clean_logits).abs().amax(-1) > 0.01).sum() >= 5

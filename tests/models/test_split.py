@@ -11,6 +11,7 @@ import torch
 from assembled import AssembledRun
 from prompts import FRANCE
 from tiny_families import tiny_family
+from tolerance import rounding
 from torch import Tensor, nn
 
 from wheatstone import ModelError, RequestError, ResidualModel
@@ -61,11 +62,6 @@ def values(logits: Tensor) -> Tensor:
     return logits.log_softmax(-1)[:, 3]
 
 
-def assert_same(got: Tensor, expected: Tensor, atol: float = 1e-6) -> None:
-    # Norms of some families go through float32 whatever the weights are.
-    torch.testing.assert_close(got, expected, atol=atol, rtol=0)
-
-
 @pytest.mark.parametrize("case", SPLITS)
 def test_parts_add_up_to_the_mlp(case: str) -> None:
     model = model_of(case)
@@ -75,8 +71,8 @@ def test_parts_add_up_to_the_mlp(case: str) -> None:
     for block in model.blocks:
         bias = 0 if block.mlp_bias is None else block.mlp_bias
         total = parts[model.graph.mlp_nodes(block.index)].sum(0) + bias
-        assert_same(total, nodes[whole.graph.mlp_nodes(block.index)][0])
-    assert_same(model.after_layers(parts), whole.after_layers(nodes))
+        rounding(model).check(total, nodes[whole.graph.mlp_nodes(block.index)][0])
+    rounding(model).check(model.after_layers(parts), whole.after_layers(nodes))
     for into, row in SPLITS[case].items():
         assert len(parts[model.graph.mlp_nodes(into)]) == (4 if row == "experts" else model.graph.split[-1].parts)
 
@@ -89,7 +85,7 @@ def test_the_whole_graph_is_the_model_and_the_empty_circuit_the_counterfactual_r
     wanted = [model.split({}).forward(Tokens.of(prompts)).logits for prompts in (CLEAN, OTHER)]
     for keep in (torch.stack([whole, torch.zeros_like(whole)]), whole[None]):
         for got, expected in zip(model.forward_circuit(TOKENS, ablated, keep).logits, wanted, strict=False):
-            assert_same(got, expected)
+            rounding(model).check(got, expected)
 
 
 @pytest.mark.parametrize("case", SPLITS)
@@ -99,7 +95,7 @@ def test_random_circuits_and_their_gradients_are_the_definitions(case: str) -> N
     run = model.forward_circuit(TOKENS, ablated, keep)
     for circuit, logits in zip(keep, run.logits, strict=True):
         slow = AssembledRun(model, CLEAN[0], keep=circuit.double(), ablated=ablated[:, 0, : len(CLEAN[0])])
-        assert_same(logits[0], slow.logits)
+        rounding(model).check(logits[0], slow.logits)
     dense = torch.from_numpy(model.graph.valid).double().requires_grad_()
     total = torch.zeros(())
     for row, ids in enumerate(CLEAN):
@@ -107,7 +103,7 @@ def test_random_circuits_and_their_gradients_are_the_definitions(case: str) -> N
         total = total + values(slow.logits[None])[0]
     (slopes,) = torch.autograd.grad(total, dense)
     gradients = model.circuit_gradients(TOKENS, ablated, keep[2], values)
-    assert_same(gradients, slopes * torch.from_numpy(model.graph.valid), atol=1e-5)
+    rounding(model, passes=3).check(gradients, slopes * torch.from_numpy(model.graph.valid))
 
 
 def test_edge_gradients_are_finite_differences(tiny64: ResidualModel) -> None:
@@ -116,13 +112,14 @@ def test_edge_gradients_are_finite_differences(tiny64: ResidualModel) -> None:
     gradients = model.circuit_gradients(Tokens.of(CLEAN[:1]), ablated, keep, values)
     edges = [("m1.n5", "logits"), ("m1.n23", "a2.h1<q>"), ("a0.h2", "m1"), ("input", "a1.g0<k>"), ("m1.n0", "m2")]
     for sender, receiver in edges:
-        edge, slope = model.graph.edge(sender, receiver), 0.0
+        edge = model.graph.edge(sender, receiver)
+        ends: list[float] = []
         for sign in (1, -1):
             moved = keep.double()
             moved[edge] += sign * 1e-5
             slow = AssembledRun(model, CLEAN[0], keep=moved, ablated=ablated[:, 0])
-            slope += sign * float(values(slow.logits[None])[0]) / 2e-5
-        assert float(gradients[edge]) == pytest.approx(slope, rel=1e-4, abs=1e-8)
+            ends.append(float(values(slow.logits[None])[0]))
+        assert float(gradients[edge]) == rounding(model, passes=3).slope(*ends, 1e-5)
 
 
 @pytest.mark.parametrize("case", ["gpt2", "gemma2", "olmoe"])
@@ -133,9 +130,9 @@ def test_resuming_and_running_in_pieces_change_nothing(case: str) -> None:
     for first in ("a1.h0<q>", "m1", "m2", "logits"):
         keep[:, : model.graph.channel_index[first]] = state.keep[: model.graph.channel_index[first]]
         expected = model.forward_circuit(TOKENS, ablated, keep).logits
-        assert_same(model.forward_circuit(TOKENS, ablated, keep, resume=state).logits, expected)
+        rounding(model).check(model.forward_circuit(TOKENS, ablated, keep, resume=state).logits, expected)
         each, mask = circuit_bytes(model, TOKENS, len(model.graph.nodes))
-        assert_same(model.circuit_logits(TOKENS, ablated, keep, budget=each + mask), expected)
+        rounding(model).check(model.circuit_logits(TOKENS, ablated, keep, budget=each + mask), expected)
 
 
 @pytest.mark.parametrize("case", ["llama", "olmoe"])
@@ -144,23 +141,23 @@ def test_gradients_at_channels_do_not_know_of_the_split(case: str) -> None:
     run = model.channel_gradients(TOKENS, values, cache=True)
     plain = model.split({}).channel_gradients(TOKENS, values)
     assert run.nodes is not None
-    assert_same(run.nodes, nodes_of(model, CLEAN))
+    rounding(model).check(run.nodes, nodes_of(model, CLEAN))
     for layer in range(model.graph.layers):
-        torch.testing.assert_close(run.at_layer(layer), plain.at_layer(layer), atol=0, rtol=0)
+        assert torch.equal(run.at_layer(layer), plain.at_layer(layer))
 
 
 @pytest.mark.parametrize("case", ["gpt_neox", "gemma2", "mixtral"])
 def test_patching_a_part_adds_its_change_to_the_stream(case: str) -> None:
     model = model_of(case)
     plain = model.streams(TOKENS)
-    assert_same(plain.nodes, nodes_of(model, CLEAN), atol=0)
+    assert torch.equal(plain.nodes, nodes_of(model, CLEAN))
     span = model.graph.mlp_nodes(1)
     change = torch.ones(1, *plain.nodes.shape[1:], dtype=torch.float64)
     patched = [model.patched_logits(plain, [node], change) for node in (span.start, span.stop - 1)]
     whole = model.split({})
     expected = whole.patched_logits(whole.streams(TOKENS), [whole.graph.node_index["m1"]], change)
     for logits in patched:
-        assert_same(logits, expected)
+        rounding(model).check(logits, expected)
 
 
 @pytest.mark.parametrize("case", ["llama-biased", "gpt_neox", "mixtral"])
@@ -179,7 +176,7 @@ def test_all_parts_sending_along_paths_are_their_mlp_sending(case: str) -> None:
     for receivers in (["logits"], ["a2.h1<q>", "logits"], ["m1", "m2"]):
         for mlps in (False, True):
             both = [run(of, [of.graph.mlp_nodes(layer)] * 2, receivers, mlps) for of in (model, whole)]
-            assert_same(both[0], both[1])
+            rounding(model).check(both[0], both[1])
 
 
 @pytest.mark.parametrize("case", ["llama-biased", "gpt_neox", "olmoe"])
@@ -191,16 +188,16 @@ def test_cutting_each_edge_alone_is_the_circuit_without_it(case: str, share: int
         some = slice(None, None, 29)
         keep = torch.from_numpy(model.graph.valid).repeat(len(edges[some]), 1, 1)
         keep[torch.arange(len(keep)), edges[some, 0], edges[some, 1]] = False
-        assert_same(logits[some], model.circuit_logits(TOKENS, ablated, keep))
+        rounding(model).check(logits[some], model.circuit_logits(TOKENS, ablated, keep))
 
 
 def test_a_neuron_is_intervened_on_as_in_the_whole_model(tiny64: ResidualModel) -> None:
     model, scaled = tiny64.split({1: "neurons"}), [Scale(at="m1.n5", factor=3.0)]
-    assert_same(model.forward_with(TOKENS, scaled).logits, tiny64.forward_with(TOKENS, scaled).logits, atol=1e-12)
+    rounding(model).check(model.forward_with(TOKENS, scaled).logits, tiny64.forward_with(TOKENS, scaled).logits)
     before, after = nodes_of(model, CLEAN)[:, 0], model.forward_with(TOKENS, scaled, cache=True).nodes
     assert after is not None
     node = model.graph.node_index["m1.n5"]
-    assert_same(after[: node + 1, 0], torch.cat([before[:node], 3 * before[node : node + 1]]), atol=1e-12)
+    rounding(model).check(after[: node + 1, 0], torch.cat([before[:node], 3 * before[node : node + 1]]))
     with pytest.raises(RequestError, match="'m1'"):
         model.forward_with(TOKENS, [KnockOut(at="m1")])
 
@@ -216,7 +213,7 @@ def test_an_expert_is_knocked_out_as_its_weight_is() -> None:
     expected = model.split({}).forward(TOKENS).logits
     handle.remove()
     run = model.forward_with(TOKENS, [KnockOut(at="m1.e2")], cache=True)
-    assert_same(run.logits, expected)
+    rounding(model).check(run.logits, expected)
     assert run.nodes is not None
     assert not run.nodes[model.graph.node_index["m1.e2"], 0].any()
     assert not torch.allclose(expected, model.forward(TOKENS).logits, atol=1e-3)
@@ -292,13 +289,15 @@ def test_smollm2s_last_mlp_in_its_neurons(smollm2: ResidualModel) -> None:
     assert ranked[:, span].any()
     # A score is linear in what is written: those of the neurons add up to their MLP's.
     expected = attribute(whole).values[smollm2.graph.logits_channel, smollm2.graph.mlp_nodes(29).start]
-    assert float(scores.values[model.graph.logits_channel, span].sum()) == pytest.approx(float(expected), abs=1e-3)
+    assert float(scores.values[model.graph.logits_channel, span].sum()) == rounding(model, passes=3).near(
+        float(expected), magnitude=float(whole.clean_logits.abs().max())
+    )
     both = ranked.clone()
     both[model.graph.logits_channel, span] = True
     joined = Circuit.of_mask(ModelInfo.of(model), both)
     edges = [edge for edge in joined if not edge.sender.startswith("m29.")]
     same = replace(joined, model=ModelInfo.of(smollm2), edges=(*edges, Edge("m29", "logits")))
-    assert experiment.faithfulness(both[None]) == pytest.approx(whole.faithfulness(same.mask()[None]), abs=1e-4)
+    assert experiment.faithfulness(both[None]) == rounding(model).near(whole.faithfulness(same.mask()[None]))
     found = discover_in(experiment, DiscoverySettings(0.6), curve=False).circuit.evaluation
     assert found is not None
     assert found.faithfulness == pytest.approx(1, abs=0.4)

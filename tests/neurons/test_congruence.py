@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from tiny import make_tiny
+from tolerance import Rounding
 
 from wheatstone import ModelError, RequestError, ResidualModel
 from wheatstone.models import Add, Neuron, Tokens
@@ -34,13 +35,13 @@ def test_by_hand_through_the_final_norm_s_weight() -> None:
     congruence = Congruence(_by_hand())
     # U · γ ⊙ w: token 7 with n3: 5·2·1 + 1·0.5·4 = 12; with n5: 1·0.5·3; token 9 with n3: −2·0.5·4, with n5: −2·0.5·3.
     of_3, of_5 = congruence.of_neuron(Neuron(0, 3)), congruence.of_neuron(Neuron(0, 5))
-    assert of_3[[7, 9]].tolist() == pytest.approx([12, -4], rel=1e-5)
-    assert of_5[[7, 9]].tolist() == pytest.approx([1.5, -3], rel=1e-5)
-    assert of_3.abs().sum() == pytest.approx(16, rel=1e-5)
-    assert congruence.of_token(7)[[3, 5]].tolist() == pytest.approx([12, 1.5], rel=1e-5)
+    assert of_3[[7, 9]].tolist() == Rounding(16).near([12, -4])
+    assert of_5[[7, 9]].tolist() == Rounding(16).near([1.5, -3])
+    assert of_3.abs().sum() == Rounding(16).near(16)
+    assert congruence.of_token(7)[[3, 5]].tolist() == Rounding(16).near([12, 1.5])
     promoted, suppressed, spread = ends_of(congruence, Neuron(0, 3), most=1)
     assert (promoted[0].text, suppressed[0].text) == ("w7", "w9")
-    assert (spread.low, spread.high) == pytest.approx((-4, 12), rel=1e-5)
+    assert (spread.low, spread.high) == Rounding(16).near((-4, 12))
     assert sum(spread.counts) == 40
     found, _ = neurons_of_token(congruence, 9, most=2)
     assert [str(neuron) for neuron, _ in found] == ["m0.n3", "m0.n5"]
@@ -50,7 +51,7 @@ def test_the_embedding_is_the_plain_product() -> None:
     model = _by_hand()
     embeddings = model.module.get_input_embeddings().get_parameter("weight")
     got = Congruence(model, "embedding").of_neuron(Neuron(0, 3))
-    torch.testing.assert_close(got, embeddings[:, 0] + 4 * embeddings[:, 1])
+    Rounding(16).check(got, embeddings[:, 0] + 4 * embeddings[:, 1])
 
 
 def test_a_write_in_the_last_layer_moves_logits_by_it(tiny64: ResidualModel) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tolerance import rounding
 
 from wheatstone.circuits import Experiment
 from wheatstone.discovery import node_scores
@@ -33,9 +34,9 @@ def test_mlps_are_as_patched_nodes(rows: list[RecoveryRow], tiny_experiment: Exp
     for layer in range(3):
         node = tiny_experiment.graph.mlp_nodes(layer).start
         whole = float(nodes.values[node].sum() / gaps.sum())
-        assert _at(rows, "mlp", layer, None).recovery == pytest.approx(whole, abs=1e-9)
+        assert _at(rows, "mlp", layer, None).recovery == rounding(tiny_experiment.model).near(whole)
         third = (nodes.positions[node, 0, 1] + nodes.positions[node, 1, 3]) / (gaps[0] + gaps[1])
-        assert _at(rows, "mlp", layer, -3).recovery == pytest.approx(float(third), abs=1e-9)
+        assert _at(rows, "mlp", layer, -3).recovery == rounding(tiny_experiment.model).near(float(third))
 
 
 def test_attention_is_all_heads_at_once(rows: list[RecoveryRow], tiny_experiment: Experiment) -> None:
@@ -46,7 +47,7 @@ def test_attention_is_all_heads_at_once(rows: list[RecoveryRow], tiny_experiment
     replaced = [Replace(at=model.graph.nodes[head], value=nodes[head]) for head in heads]
     values = tiny_experiment.values_of(model.forward_with(encoded.counterfactual, replaced).logits)
     expected = float(tiny_experiment.faithfulness_of(values))
-    assert _at(rows, "attention", 1, None).recovery == pytest.approx(expected, abs=1e-9)
+    assert _at(rows, "attention", 1, None).recovery == rounding(model).near(expected)
 
 
 def test_what_layer_0_reads_at_the_changed_token_is_everything(
@@ -56,5 +57,5 @@ def test_what_layer_0_reads_at_the_changed_token_is_everything(
     for position, prompt in ((-3, 0), (-4, 1), (-2, 2)):
         row, other = _at(rows, "residual", 0, position), {-3: (0, 1), -4: (0, 1), -2: (0, 1, 2)}[position]
         gaps = (tiny_experiment.clean - tiny_experiment.corrupt)[list(other)]
-        assert row.recovery == pytest.approx(float(gaps[list(other).index(prompt)] / gaps.sum()), abs=1e-9)
+        assert row.recovery == rounding(tiny_experiment.model).near(float(gaps[list(other).index(prompt)] / gaps.sum()))
     assert _at(rows, "residual", 0, -1).recovery == 0

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from tolerance import rounding
 
 from wheatstone.models import ResidualModel, Tokens
 from wheatstone.neurons import (
@@ -138,12 +139,12 @@ def test_a_scan_sees_what_a_recording_has(tiny: ResidualModel) -> None:
     for layer, found in scan.layers.items():
         assert found.count == int(inside.sum())
         values = recorded[layer][inside]
-        torch.testing.assert_close(found.arrays["moments"][0].float(), values.mean(0), rtol=1e-4, atol=1e-5)
+        rounding(tiny).check(found.arrays["moments"][0].float(), values.mean(0))
         best = recorded[layer].masked_fill(~inside[..., None], -math.inf).amax(1).topk(3, dim=0).values
-        torch.testing.assert_close(found.arrays["end"][0], best, rtol=1e-4, atol=1e-5)
+        rounding(tiny).check(found.arrays["end"][0], best)
         places = found.arrays["end_key"][0] & (1 << PLACE_BITS) - 1
         there = recorded[layer][places // 6, places % 6, torch.arange(24)]
-        torch.testing.assert_close(there, best, rtol=1e-4, atol=1e-5)
+        rounding(tiny).check(there, best)
 
 
 @pytest.mark.parametrize("layers", [[1], [0, 2]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from tiny import explainable_pairs, make_tiny
+from tolerance import rounding
 
 from wheatstone import PromptPair, RequestError, ResidualModel
 from wheatstone.circuits import Experiment
@@ -26,7 +27,7 @@ def test_an_effect_is_the_intervention_s(tiny_experiment: Experiment, direction:
         for positions, effect in ((None, everywhere), ((-1,), last)):
             replaced = Replace(at=str(neuron), value=value, positions=positions)
             after = tiny_experiment.values_of(model.forward_with(patching.tokens, [replaced]).logits)
-            torch.testing.assert_close(effect, patching.sign * (after - before), atol=1e-10, rtol=0)
+            rounding(model).check(effect, patching.sign * (after - before))
 
 
 @pytest.mark.parametrize("direction", ["denoising", "noising"])
@@ -38,7 +39,7 @@ def test_a_layer_s_estimates_add_up_to_its_mlp_s(tiny_experiment: Experiment, di
     for layer in range(3):
         node = tiny_experiment.graph.mlp_nodes(layer).start
         mine = slice(24 * layer, 24 * (layer + 1))
-        torch.testing.assert_close(screen.estimates[mine].sum(0), nodes.values[node], atol=1e-10, rtol=0)
+        rounding(tiny_experiment.model, passes=3).check(screen.estimates[mine].sum(0), nodes.values[node])
         # Prompts of 4, 6 and 2 tokens: the last position is theirs in common, the third from the end not.
         assert float(screen.by_position[mine, -1].sum()) == pytest.approx(
             float(sum(nodes.positions[node, prompt, at] for prompt, at in ((0, 3), (1, 5), (2, 1))) / 3)

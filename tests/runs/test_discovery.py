@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from wheatstone import Circuit, Experiment
 from wheatstone.runs import DiscoveryRun, DiscoverySettings, run_discovery
@@ -42,6 +43,9 @@ def test_the_files_of_a_run(pair_experiment: Experiment, tmp_path: Path) -> None
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert (manifest["format"], manifest["verb"], manifest["seed"]) == (FORMAT, "discover", 4)
     assert set(manifest["versions"]) == {"wheatstone", "python", "torch", "transformers"}
+    assert set(manifest["computed_on"]) == {"processor", "kernel", "threads", "memory_budget"}
+    assert manifest["computed_on"]["threads"] == torch.get_num_threads()
+    assert manifest["computed_on"]["memory_budget"] == run.experiment.memory
     assert manifest["model"]["id"] == model.id
     assert manifest["model"]["layers"] == graph.layers
     assert manifest["settings"]["faithfulness"] == 0.7

@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tiny import make_tiny
+from tolerance import rounding
 
 import wheatstone as ws
 from wheatstone._errors import RequestError, RunError
@@ -109,12 +110,12 @@ def test_a_scan_is_a_run(model: ResidualModel, texts: Path, tmp_path: Path) -> N
     arrays = load_file(out / "neurons.safetensors")
     for row in pq.read_table(out / "examples.parquet").to_pylist():
         there = recorded[row["layer"]][row["window"], row["position"], row["neuron"]]
-        assert float(there) == pytest.approx(row["activation"], rel=1e-4, abs=1e-5)
+        assert float(there) == rounding(model).near(row["activation"])
         assert windows[row["window"]]["document"] == row["document"]
         assert bool(inside[row["window"], row["position"]])
     for layer in range(3):
         values = recorded[layer][inside].double()
-        torch.testing.assert_close(arrays[f"m{layer}.variance"], values.var(0, correction=0), rtol=1e-4, atol=1e-6)
+        rounding(model).check(arrays[f"m{layer}.variance"], values.var(0, correction=0))
         assert (arrays[f"m{layer}.histogram"].sum(1) == manifest["counted"]).all()
     assert run_scan(model, settings_for(texts), out) == manifest  # finished: nothing to do
 

@@ -20,20 +20,13 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from wheatstone.studio import Library, create_app
-from wheatstone.studio._app import BUILT
 from wheatstone.studio._jobs import Jobs
 from wheatstone.studio._library import EXAMPLES
 from wheatstone.studio._serve import Server
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-NEEDED = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
-    pytest.mark.skipif(not (BUILT / "index.html").is_file(), reason="the web app is not built: `make web`"),
-]
+NEEDED = [pytest.mark.browser, pytest.mark.needs("web app", "browser")]
 """Marks of every test that drives the browser."""
 expect.set_options(timeout=20_000)  # a busy machine is no failure
-AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
 LAYERS, HEADS, EDGES, TOKENS = 100, 49, 20_000, 60
 
 

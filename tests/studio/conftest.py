@@ -7,7 +7,8 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, served, write_large
+from browser import served, write_large
+from needs import chromium
 from playwright.sync_api import Browser, Page, sync_playwright
 from starlette.testclient import TestClient
 
@@ -39,7 +40,7 @@ def client(runs_folder: Path, tmp_path: Path) -> TestClient:
 @pytest.fixture(scope="module")
 def browser() -> Generator[Browser, None, None]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         yield browser
         browser.close()
 

@@ -78,6 +78,7 @@ def test_edges_of_the_circuit_have_the_effects_of_its_file(client: TestClient, m
     rows = _table(client, f"{mine}/edges").to_pylist()
     kept = {(row["sender"], row["receiver"]): row["effect"] for row in rows if row["circuit"]}
     written = json.loads((EXAMPLES / "a-fact" / "circuit.json").read_text())["edges"]
+    # Six decimals are written.
     assert kept == {(edge["from"], edge["to"]): pytest.approx(edge["effect"], abs=1e-6) for edge in written}
     assert all(row["effect"] is None for row in rows if not row["circuit"])
 

@@ -10,7 +10,8 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
-from browser import AXE, NEEDED, ready, rows, saved
+from browser import NEEDED, ready, rows, saved
+from needs import AXE
 from playwright.sync_api import Browser, Page, expect
 
 from wheatstone.studio._library import EXAMPLES
@@ -200,7 +201,7 @@ def test_a_long_prompt_is_read_some_tokens_at_a_time(page: Page, address: str, l
     expect(heads.first).to_have_text("·w0")
 
 
-@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: `make web`")
+@pytest.mark.needs("web tools")
 @pytest.mark.parametrize("light", ["light", "dark"])
 def test_axe_finds_nothing_serious(page: Page, address: str, light: str) -> None:
     page.add_init_script(f"localStorage.setItem('theme', '{light}')")

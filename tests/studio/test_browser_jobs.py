@@ -10,7 +10,8 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from browser import AXE, NEEDED, ready, served
+from browser import NEEDED, ready, served
+from needs import AXE
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from wheatstone.models import load_model
@@ -194,7 +195,7 @@ def test_the_form_shows_what_the_model_says_and_the_title_of_a_weak_run_says_so(
     expect(page.locator(".weak").first).to_contain_text("explains a preference between two tokens")
 
 
-@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: `make web`")
+@pytest.mark.needs("web tools")
 @pytest.mark.parametrize("light", ["light", "dark"])
 def test_axe_finds_nothing_serious_where_work_is_asked_for(page: Page, address: str, light: str) -> None:
     page.add_init_script(f"localStorage.setItem('theme', '{light}')")

@@ -16,7 +16,6 @@ from wheatstone.studio._library import EXAMPLES
 from wheatstone.studio._notebook import WIDGET
 
 WIDGETS = "application/vnd.jupyter.widget-view+json"
-built = pytest.mark.skipif(not WIDGET.is_file(), reason="the web app is not built: `make web`")
 
 
 def words(svg: str) -> str:
@@ -41,7 +40,7 @@ def test_a_run_is_shown_with_its_ranking_and_curve() -> None:
     assert f"faithfulness {verification['faithfulness']:.3f} (n = 1)" in repr(view)
 
 
-@built
+@pytest.mark.needs("web app")
 def test_with_anywidget_the_map_and_the_still_picture_go_together() -> None:
     view = show(EXAMPLES / "a-fact")
     bundle, _ = view._repr_mimebundle_()

@@ -38,7 +38,7 @@ def test_the_web_app_s_schema_is_this_one() -> None:
     assert written == APP.openapi(), "run `make types`"
 
 
-@pytest.mark.skipif(not (WEB / "node_modules").is_dir(), reason="the web app's tools are not installed: `make web`")
+@pytest.mark.needs("web tools")
 def test_the_web_app_s_types_are_of_its_schema() -> None:
     npm = shutil.which("npm")
     assert npm

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from tolerance import rounding
 
 from wheatstone import Circuit, CircuitError, Edge, Experiment, Verification, verify
 from wheatstone.circuits import ModelInfo, random_circuits
@@ -49,10 +50,10 @@ def test_each_condition_is_what_it_is_called(tiny_experiment: Experiment) -> Non
     }
     assert tuple(expected) == CONDITIONS
     for condition, circuits in expected.items():
-        assert row(found, condition) == pytest.approx(measured(experiment, circuits), abs=1e-9)
+        assert row(found, condition) == rounding(experiment.model).near(measured(experiment, circuits))
     assert found.metric_value["model"] == pytest.approx(float(experiment.clean.mean()))
     assert found.metric_value["empty"] == pytest.approx(float(experiment.corrupt.mean()))
-    assert found.kl["model"] == pytest.approx(0, abs=1e-12)
+    assert found.kl["model"] == rounding(experiment.model).near(0)
     circuit, complement = experiment.faithfulness(torch.stack([keep, whole & ~keep]))
     assert found.faithfulness == pytest.approx(circuit)
     assert found.completeness == pytest.approx(1 - complement)
@@ -62,10 +63,10 @@ def test_each_condition_is_what_it_is_called(tiny_experiment: Experiment) -> Non
 def test_whole_and_empty_circuits(tiny_experiment: Experiment) -> None:
     whole = torch.from_numpy(tiny_experiment.graph.valid)
     full = verify_in(tiny_experiment, whole, draws=1)
-    assert (full.faithfulness, full.completeness) == pytest.approx((1, 1), abs=1e-9)
-    assert full.ci95["faithfulness"] == pytest.approx([1, 1], abs=1e-9)
+    assert (full.faithfulness, full.completeness) == rounding(tiny_experiment.model).near((1, 1))
+    assert full.ci95["faithfulness"] == rounding(tiny_experiment.model).near([1, 1])
     none = verify_in(tiny_experiment, torch.zeros_like(whole), draws=1)
-    assert (none.faithfulness, none.completeness) == pytest.approx((0, 0), abs=1e-9)
+    assert (none.faithfulness, none.completeness) == rounding(tiny_experiment.model).near((0, 0))
 
 
 def test_draws_and_intervals_are_seeded(tiny_experiment: Experiment) -> None:

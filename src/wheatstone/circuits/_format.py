@@ -18,7 +18,8 @@ from wheatstone.tasks import PromptPair
 
 FORMAT = "wheatstone.circuit/1"
 _DIGITS = 6
-"""Decimal places of written numbers: below float32's noise in a logit, so that equal runs give equal bytes."""
+"""Decimal places of written numbers: about float32's noise in a logit. More would write noise alone; fewer would make
+other last digits on another machine rarer, but not impossible."""
 
 
 _MOST_NODES = 4_000_000

@@ -137,7 +137,7 @@ class _Acdc:
             length = min(max(2 * removed, _SHORTEST), _LONGEST)
         self.report("acdc", self.graph.edges, self.graph.edges)
         working = torch.from_numpy(self.graph.working_edges(self.keep.numpy()))
-        faithfulness = float(self.experiment.faithfulness_of(torch.tensor([value])))
+        faithfulness = float(self.experiment.faithfulness_of(torch.tensor([value], dtype=torch.float64)))
         used = self.experiment.evaluations - self.started
         return AcdcResult(working, value, faithfulness, tuple(self.trace), used)
 

@@ -23,7 +23,8 @@ from wheatstone.models import ResidualModel, load_model
 
 @runtime_checkable
 class Shard(Protocol):
-    """One piece of work. Picklable, and the same bytes whenever and wherever it is run with as many threads."""
+    """One piece of work. Picklable; it gives the same bytes on any worker with the same processor, versions, number of
+    threads and memory budget."""
 
     @property
     def name(self) -> str:

@@ -29,7 +29,7 @@ from wheatstone.models._rewired import CircuitState
 from wheatstone.models._tokens import Tokens
 
 _SHARE = 3
-"""Of free memory, one part in so many is the default budget."""
+"""The default budget is at most one part in three of free memory."""
 
 RunCircuits = Callable[[Tokens, Tensor, Tensor, CircuitState | None], Float[Tensor, "circuit batch vocab"]]
 """Runs some circuits on some prompts: (prompts, ablated outputs, circuits, state to resume from) -> logits."""
@@ -57,8 +57,13 @@ def free_memory(device: torch.device) -> int:
 
 
 def memory_budget(device: torch.device) -> int:
-    """Bytes that a batch of circuits may take by default: a third of free memory."""
-    return free_memory(device) // _SHARE
+    """Bytes that a batch of circuits may take by default: the largest power of two in a third of free memory.
+
+    The budget decides how many circuits and prompts run together, and with that the last digits of float32 results. A
+    power of two stays the same while free memory changes a little, so that the same command gives the same bytes.
+    """
+    third = free_memory(device) // _SHARE
+    return 1 << third.bit_length() >> 1
 
 
 def circuit_bytes(model: Decoder, tokens: Tokens, nodes: int) -> tuple[int, int]:

@@ -137,7 +137,7 @@ class ResidualModel(Decoder):
             nodes: whose output is changed in each run, by position on the node axis. Layers before the first of them
                 are not run, so that runs of neighbours belong together.
             changes: what is added to that output.
-            budget: bytes that a batch may take beside its logits; default a third of free memory.
+            budget: bytes that a batch may take beside its logits; default `memory_budget`.
 
         Raises:
             ComputationError: memory runs out with one patch on one prompt.
@@ -205,7 +205,7 @@ class ResidualModel(Decoder):
             tokens: the prompts; as many at once as fit in memory.
             values: the metric: logits [batch, vocab] -> values [batch], each of its own row.
             use: what to make of some prompts' recording, which is gone after it.
-            budget: bytes that prompts may take at once; default a third of free memory.
+            budget: bytes that prompts may take at once; default `memory_budget`.
 
         Returns:
             What `use` gives, piece by piece in the order of the prompts.
@@ -244,7 +244,7 @@ class ResidualModel(Decoder):
             senders: of each run, the nodes where the paths begin, on the CPU.
             receivers: the channels where they end, by position on the channel axis.
             mlps: whether paths may lead through MLPs between; heads between are frozen.
-            budget: bytes that a batch may take beside its logits; default a third of free memory.
+            budget: bytes that a batch may take beside its logits; default `memory_budget`.
 
         Raises:
             ComputationError: memory runs out with one run on one prompt.
@@ -365,7 +365,7 @@ class ResidualModel(Decoder):
             resume: state of a circuit that contains all of these.
             spans: as in `forward_circuit`.
             start: as in `forward_circuit`.
-            budget: bytes that a batch may take beside its logits; default a third of free memory.
+            budget: bytes that a batch may take beside its logits; default `memory_budget`.
 
         Raises:
             ComputationError: memory runs out with one circuit on one prompt.
@@ -398,7 +398,7 @@ class ResidualModel(Decoder):
             tokens: the clean prompts.
             ablated: what each node writes on an ablated edge, at the same positions.
             vocabulary: token ids to give logits of, in this order; all by default. A few cost much less.
-            budget: bytes that a batch may take; default a third of free memory.
+            budget: bytes that a batch may take; default `memory_budget`.
 
         Yields:
             Some edges as (channel, node), and the logits at each prompt's last position without each of them. Every
@@ -437,7 +437,7 @@ class ResidualModel(Decoder):
                 differentiated.
             spans: as in `forward_circuit`.
             start: as in `forward_circuit`.
-            budget: bytes that prompts may take at once; default a third of free memory.
+            budget: bytes that prompts may take at once; default `memory_budget`.
 
         Raises:
             ComputationError: memory runs out with one prompt.
@@ -478,7 +478,7 @@ class ResidualModel(Decoder):
             mask: the share of each edge that is kept, on the CPU. A mask of 0 and 1 is a circuit.
             loss: a sum over prompts: (logits of some prompts, which prompts) -> their part.
             start: as in `forward_circuit`.
-            budget: bytes that a batch of prompts may take; default a third of free memory.
+            budget: bytes that a batch of prompts may take; default `memory_budget`.
 
         Returns:
             The loss, and its gradient on the CPU.
@@ -530,7 +530,7 @@ class ResidualModel(Decoder):
             inputs: as in `channel_gradients`.
             cache: as in `channel_gradients`.
             rewrite: as in `channel_gradients`, for some of the prompts.
-            budget: bytes that prompts may take at once; default a third of free memory.
+            budget: bytes that prompts may take at once; default `memory_budget`.
 
         Returns:
             What `use` gives, piece by piece in the order of the prompts.

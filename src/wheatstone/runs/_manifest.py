@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
+import torch
+
 from wheatstone._version import __version__
 from wheatstone.circuits import Experiment
-from wheatstone.models import ResidualModel
+from wheatstone.models import ResidualModel, memory_budget
 from wheatstone.runs._folder import FORMAT
 
 
@@ -49,6 +51,7 @@ def manifest_of(
                 strict=True,
             )
         ],
+        "computed_on": computed_on(experiment.model.device, experiment.memory),
         "evaluations": experiment.evaluations,
         "model_answers": experiment.model_answers.to_dict(),
         "notes": list(encoded.notes),
@@ -89,9 +92,29 @@ def manifest_without_prompts(
             "device": model.device.type,
         },
         "settings": dict(settings),
+        "computed_on": computed_on(model.device),
         "seed": seed,
         "prompts": [],
         "evaluations": 0,
         "timings": {stage: round(taken, 3) for stage, taken in seconds.items()},
         "notes": [],
+    }
+
+
+def computed_on(device: torch.device, memory: int | None = None) -> dict[str, Any]:
+    """What the last digits of a run depend on besides model, input, settings, seed and versions.
+
+    Args:
+        device: that the model is on.
+        memory: bytes that a batch of circuits might take; default `memory_budget`.
+
+    Returns:
+        The processor or GPU, the vector instructions that torch uses, the number of threads, and the memory budget.
+    """
+    gpu = device.type == "cuda"
+    return {
+        "processor": torch.cuda.get_device_name(device) if gpu else platform.machine(),
+        "kernel": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "memory_budget": memory_budget(device) if memory is None else memory,
     }

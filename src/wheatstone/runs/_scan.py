@@ -32,6 +32,7 @@ from wheatstone._version import __version__
 from wheatstone.models import ResidualModel
 from wheatstone.neurons import BINS, NeuronScan, Window, batches_of, bin_edges, windows_of
 from wheatstone.runs._folder import FORMAT, read_manifest, write_hashes, write_json
+from wheatstone.runs._manifest import computed_on
 from wheatstone.runs._resumable import alone_in, open_resumable
 from wheatstone.runs._scan_settings import ScanSettings
 from wheatstone.runs._scan_tables import write_documents, write_examples, write_neurons, write_windows
@@ -233,6 +234,7 @@ class _Scanning:
             },
             "model": identity["model"] | {"layers": self.model.graph.layers, "device": self.model.device.type},
             "settings": identity["settings"] | {"task": f"neurons on {texts}"},
+            "computed_on": computed_on(self.model.device),
             "seed": settings.seed,
             "prompts": [],
             "evaluations": 0,

@@ -1,8 +1,9 @@
 """A folder of shards: each a folder of its own, put in place whole, and known again by what it was made of.
 
 A shard's key is the hash of the model, the data, the settings and this version's code format. A second start does only
-what is missing, damaged, or was made of something else. Everything in a shard's folder is the same bytes however often
-and wherever it is made, but for `shard.json`, which has the key and what the shard cost, and `files.json`.
+what is missing, damaged, or was made of something else. On one kind of processor, with the same number of threads and
+the same memory budget, a shard's files are the same bytes however often it is made, except `shard.json`, which has the
+key and what the shard cost, and `files.json`.
 """
 
 from __future__ import annotations

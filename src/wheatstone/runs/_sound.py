@@ -42,6 +42,7 @@ def check_manifest(run: Path, manifest: dict[str, Any]) -> None:
         "prompts": list,
         "versions": dict,
         "timings": dict,
+        "computed_on": dict,
         "notes": list,
         "seed": int,
         "evaluations": int,
