@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from wheatstone._errors import ModelError
 from wheatstone._home import home
 from wheatstone._json import load_json
+from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.models._cache import CacheEntry, ModelFiles
 from wheatstone.models._gguf import dequantise
@@ -23,7 +25,7 @@ _HUB_ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*?)(@(?P<revision>[\w./-]+))?"
 _HUB_FILES = ["*.safetensors", "*.json", "*.model", "merges.txt", "vocab.txt", "chat_template*"]
 
 
-def resolve_model(name: str | Path, *, revision: str | None = None, report: Reporter = silent) -> ModelFiles:
+def resolve_model(name: StrPath, *, revision: str | None = None, report: Reporter = silent) -> ModelFiles:
     """Finds a model, fetching and converting it first where need be.
 
     Args:
@@ -60,10 +62,10 @@ def pull_model(name: str, *, force: bool = False, report: Reporter = silent) -> 
     return _find(name, None, force=force, thorough=True, report=report)
 
 
-def _find(name: str | Path, revision: str | None, *, force: bool, thorough: bool, report: Reporter) -> ModelFiles:
-    hub = _HUB_ID.fullmatch(str(name))
+def _find(name: StrPath, revision: str | None, *, force: bool, thorough: bool, report: Reporter) -> ModelFiles:
+    hub = _HUB_ID.fullmatch(os.fspath(name))
     path = Path(name).expanduser()
-    known = KNOWN_MODELS.get(str(name))
+    known = KNOWN_MODELS.get(os.fspath(name))
     if revision is not None and (known is not None or path.exists()):
         raise ModelError(
             expected="a revision only with a Hugging Face id", got=f"{name} at {revision}", do="leave it out"
@@ -82,11 +84,11 @@ def _find(name: str | Path, revision: str | None, *, force: bool, thorough: bool
     raise _none_of_these(name)
 
 
-def _none_of_these(name: str | Path) -> ModelError:
+def _none_of_these(name: StrPath) -> ModelError:
     return ModelError(
         expected=f"a bundled name ({', '.join(KNOWN_MODELS)}), a Hugging Face id (org/name), a folder with "
         "config.json and safetensors, or a .gguf file",
-        got=f"{str(name)!r}, which is none of these",
+        got=f"{os.fspath(name)!r}, which is none of these",
         do="run `wheatstone models` for the bundled ones",
     )
 

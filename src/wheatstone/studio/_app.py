@@ -7,6 +7,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
+from wheatstone._path import StrPath
 from wheatstone._version import __version__
 from wheatstone.studio._guard import LOOPBACK, Guard, Limits
 from wheatstone.studio._jobs import Jobs
@@ -29,7 +30,7 @@ def create_app(
     hosts: tuple[str, ...] = LOOPBACK,
     token: str | None = None,
     limits: Limits | None = None,
-    built: Path = BUILT,
+    built: StrPath = BUILT,
 ) -> FastAPI:
     """The studio as an ASGI app.
 
@@ -55,6 +56,7 @@ def create_app(
     app.include_router(labels)
     add_handlers(app)
     app.add_middleware(Guard, hosts=hosts, token=token, limits=limits)
+    built = Path(built)
     if (built / "index.html").is_file():
         app.mount("/", StaticFiles(directory=built, html=True), name="app")
     document = app.openapi()
