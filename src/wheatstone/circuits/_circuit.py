@@ -13,6 +13,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from wheatstone._errors import CircuitError
+from wheatstone._path import StrPath
 from wheatstone.models import Graph, ResidualModel, Span, SpannedGraph
 from wheatstone.tasks import PromptPair
 
@@ -179,12 +180,12 @@ class Circuit:
 
         return CircuitFile.of(self).to_json()
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: StrPath) -> None:
         """Writes `circuit.json`; the same circuit always gives the same bytes."""
         Path(path).write_text(self.to_json(), encoding="utf-8")
 
     @classmethod
-    def load(cls, path: str | Path) -> Circuit:
+    def load(cls, path: StrPath) -> Circuit:
         """Reads `circuit.json`.
 
         Raises:

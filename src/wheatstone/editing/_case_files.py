@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from wheatstone._errors import PromptError
 from wheatstone._json import parse_json
+from wheatstone._path import StrPath
 from wheatstone._text import lines_of
 from wheatstone.editing._case import Case, Kind, Probe
 from wheatstone.editing._request import EditRequest
@@ -25,7 +26,7 @@ _LARGEST = 200_000_000
 _SHOWN = 5
 
 
-def read_cases(path: Path, *, most: int | None = None, strict: bool = True) -> list[Case]:
+def read_cases(path: StrPath, *, most: int | None = None, strict: bool = True) -> list[Case]:
     """Cases of a file.
 
     Args:
@@ -36,6 +37,7 @@ def read_cases(path: Path, *, most: int | None = None, strict: bool = True) -> l
     Raises:
         PromptError: the file cannot be read, or records cannot be used.
     """
+    path = Path(path)
     cases: list[Case] = []
     problems: list[str] = []
     for number, record in enumerate(_records(path)[:most], 1):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from wheatstone._errors import RunError
 from wheatstone._json import load_json
+from wheatstone._path import StrPath
 from wheatstone.editing._delta import delta_of
 from wheatstone.editing._edit import Edit
 from wheatstone.editing._request import EditRequest
@@ -45,13 +46,14 @@ class _Stored(BaseModel):
     tensors: str = _HASH
 
 
-def save_edit(edit: Edit, folder: Path) -> None:
+def save_edit(edit: Edit, folder: StrPath) -> None:
     """Writes an edit into a folder, which is made where it is not there.
 
     Args:
         edit: the edit.
         folder: where to; an older edit in it is replaced, tensors first: JSON that does not fit them is refused.
     """
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         f"{name}:{part}": tensor for name, delta in edit.deltas.items() for part, tensor in delta.tensors.items()
@@ -68,12 +70,13 @@ def save_edit(edit: Edit, folder: Path) -> None:
         partial.replace(folder / name)
 
 
-def load_edit(folder: Path) -> Edit:
+def load_edit(folder: StrPath) -> Edit:
     """Reads an edit that `save_edit` wrote. Whether it fits a model is seen when it is applied.
 
     Raises:
         RunError: a file is missing, damaged or of another form.
     """
+    folder = Path(folder)
     try:
         stored = _Stored.model_validate(load_json(folder / "edit.json"))
         data = (folder / "edit.safetensors").read_bytes()

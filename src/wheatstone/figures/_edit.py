@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from wheatstone._parquet import read_parquet
+from wheatstone._path import StrPath
 from wheatstone.figures._edit_comparison import comparison_chart, comparison_part
 from wheatstone.figures._edit_trace import trace_chart
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
@@ -20,7 +21,7 @@ _CAPTION = (
 )
 
 
-def render_edit(run: Path) -> list[Path]:
+def render_edit(run: StrPath) -> list[Path]:
     """Writes `report.html`, and `figures/trace.svg` and `.png` where the prompt was traced, and likewise `comparison`.
 
     Returns:
@@ -29,6 +30,7 @@ def render_edit(run: Path) -> list[Path]:
     Raises:
         RunError: there is no run of `wheatstone edit`.
     """
+    run = Path(run)
     manifest = read_manifest(run, "edit")
     summary = read_json(run, "summary.json")
     written: list[Path] = []

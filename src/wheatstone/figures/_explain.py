@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.figures._explained import Claim, told
 from wheatstone.figures._load import RunData
@@ -21,7 +22,7 @@ _MOST_ROWS = 40
 """Rows of a table that are on the page; the file has all."""
 
 
-def render_explanation(run: Path, folder: Path | None = None, report: Reporter = silent) -> str:
+def render_explanation(run: StrPath, folder: StrPath | None = None, report: Reporter = silent) -> str:
     """Draws the pictures of an explanation and composes its page.
 
     Args:
@@ -36,12 +37,16 @@ def render_explanation(run: Path, folder: Path | None = None, report: Reporter =
     Raises:
         RunError: the run or its explanation cannot be read.
     """
+    folder = None if folder is None else Path(folder)
+    run = Path(run)
     with sound(run):
         return _page(RunData.load(run), folder or run / "explain", report)
 
 
-def claims_of(run: Path, folder: Path | None = None) -> Iterator[tuple[str, Claim]]:
+def claims_of(run: StrPath, folder: StrPath | None = None) -> Iterator[tuple[str, Claim]]:
     """Every sentence of an explanation with its section, in the order of the page: what the command prints."""
+    folder = None if folder is None else Path(folder)
+    run = Path(run)
     with sound(run):
         sections = told(RunData.load(run), folder or run / "explain")
         for name, part in PARTS.items():

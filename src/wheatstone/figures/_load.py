@@ -12,6 +12,7 @@ from typing import Any
 from wheatstone._errors import RunError
 from wheatstone._json import load_json
 from wheatstone._parquet import read_parquet
+from wheatstone._path import StrPath
 
 FORMAT = "wheatstone.run/1"
 Row = dict[str, Any]
@@ -111,7 +112,7 @@ class RunData:
     verification: Mapping[str, Any]
 
     @classmethod
-    def load(cls, path: str | Path) -> RunData:
+    def load(cls, path: StrPath) -> RunData:
         """Reads a run folder; its tables are read when they are first asked for.
 
         Raises:

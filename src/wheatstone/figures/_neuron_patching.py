@@ -10,6 +10,7 @@ from typing import Any
 
 import altair as alt
 
+from wheatstone._path import StrPath
 from wheatstone.figures._load import Row
 from wheatstone.figures._neuron_run import read_neuron_run
 from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, SOFT, finished, halo, of_rows
@@ -40,12 +41,13 @@ class ScreenData:
     doses: Sequence[Row]
 
     @classmethod
-    def load(cls, run: Path) -> ScreenData:
+    def load(cls, run: StrPath) -> ScreenData:
         """Reads a run folder.
 
         Raises:
             RunError: there is no run of `neuron screen`, or a file of it is missing or damaged.
         """
+        run = Path(run)
         manifest, summary, tables = read_neuron_run(run, "screen", "screen", ["confirmed", "recovery", "doses"])
         return cls(run, manifest, summary, *tables)
 

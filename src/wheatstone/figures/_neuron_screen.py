@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.figures._neuron_patching import NEURON_FIGURES, ScreenData
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
@@ -22,7 +23,7 @@ _CAPTIONS = {
 }
 
 
-def render_neurons(run: Path, report: Reporter = silent) -> list[Path]:
+def render_neurons(run: StrPath, report: Reporter = silent) -> list[Path]:
     """Writes `figures/NAME.svg` and `.png` of every picture and `report.html` into a run folder.
 
     Returns:
@@ -31,6 +32,7 @@ def render_neurons(run: Path, report: Reporter = silent) -> list[Path]:
     Raises:
         RunError: there is no run of `neuron screen`.
     """
+    run = Path(run)
     data = ScreenData.load(run)
     written: list[Path] = []
     pictures: dict[str, PagePicture] = {}

@@ -9,6 +9,7 @@ from typing import Any
 
 import altair as alt
 
+from wheatstone._path import StrPath
 from wheatstone.figures._load import Row
 from wheatstone.figures._neuron_run import read_neuron_run
 from wheatstone.figures._theme import BLUE, INK, LINE, ORANGE, PAPER, SOFT, finished, of_rows
@@ -38,12 +39,13 @@ class ProbeData:
     interference: Sequence[Row]
 
     @classmethod
-    def load(cls, run: Path) -> ProbeData:
+    def load(cls, run: StrPath) -> ProbeData:
         """Reads a run folder.
 
         Raises:
             RunError: there is no run of `neuron probe`, or a file of it is missing or damaged.
         """
+        run = Path(run)
         manifest, summary, tables = read_neuron_run(run, "probe", "probes", ["probes", "interference"])
         return cls(run, manifest, summary, *tables)
 

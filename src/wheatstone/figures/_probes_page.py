@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
 from wheatstone.figures._probes import PROBE_FIGURES, ProbeData, describe_interference
@@ -23,7 +24,7 @@ _CAPTIONS = {
 }
 
 
-def render_probes(run: Path, report: Reporter = silent) -> list[Path]:
+def render_probes(run: StrPath, report: Reporter = silent) -> list[Path]:
     """Writes `figures/NAME.svg` and `.png` of every picture and `report.html` into a run folder.
 
     Returns:
@@ -32,6 +33,7 @@ def render_probes(run: Path, report: Reporter = silent) -> list[Path]:
     Raises:
         RunError: there is no run of `neuron probe`.
     """
+    run = Path(run)
     data = ProbeData.load(run)
     written: list[Path] = []
     pictures: dict[str, PagePicture] = {}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wheatstone._errors import RequestError
+from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.figures import _answer, _attention, _circuit, _curve
 from wheatstone.figures._load import RunData
@@ -23,7 +24,7 @@ FIGURES: dict[str, Callable[[RunData], Any]] = {
 """Name -> what draws it, in the order of the report."""
 
 
-def render_figure(run: Path, name: str, out: Path) -> None:
+def render_figure(run: StrPath, name: str, out: StrPath) -> None:
     """Draws one picture of a run.
 
     Args:
@@ -35,6 +36,8 @@ def render_figure(run: Path, name: str, out: Path) -> None:
         RequestError: no such picture or format.
         RunError: the run cannot be read.
     """
+    out = Path(out)
+    run = Path(run)
     if name not in FIGURES:
         raise RequestError(expected=f"a figure out of {', '.join(FIGURES)}", got=repr(name), do="choose one of these")
     with sound(run):
@@ -65,19 +68,20 @@ def _require_prompts(run: RunData, what: str) -> None:
         )
 
 
-def report_html(run: Path) -> str:
+def report_html(run: StrPath) -> str:
     """The report of a run: one page that needs no other file and makes no request.
 
     Raises:
         RunError: the run cannot be read.
     """
+    run = Path(run)
     with sound(run):
         data = RunData.load(run)
         _require_prompts(data, "a report")
         return compose(data, {name: Picture.of(draw(data)) for name, draw in FIGURES.items()})
 
 
-def render_all(run: Path, report: Reporter = silent) -> list[Path]:
+def render_all(run: StrPath, report: Reporter = silent) -> list[Path]:
     """Writes `figures/NAME.svg` and `figures/NAME.png` of every picture, and `report.html`, into a run folder.
 
     Of a circuit that was imported without prompts there is one picture, its own, and no report.
@@ -88,6 +92,7 @@ def render_all(run: Path, report: Reporter = silent) -> list[Path]:
     Raises:
         RunError: the run cannot be read.
     """
+    run = Path(run)
     data = RunData.load(run)
     pictures: dict[str, Picture] = {}
     written: list[Path] = []

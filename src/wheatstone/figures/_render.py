@@ -8,6 +8,7 @@ from typing import Any
 import vl_convert
 
 from wheatstone._errors import RequestError
+from wheatstone._path import StrPath
 from wheatstone._text import shown
 
 SUFFIXES = (".svg", ".png", ".html")
@@ -15,12 +16,13 @@ _SCALE = 2.0
 """Pixels of a PNG per pixel of the drawing."""
 
 
-def render(chart: Any, path: Path) -> None:
+def render(chart: Any, path: StrPath) -> None:
     """Writes an Altair chart as SVG, PNG (at twice its size) or a page of HTML that needs nothing else.
 
     Raises:
         RequestError: the file's ending is none of these.
     """
+    path = Path(path)
     spec = spec_of(chart)
     if path.suffix == ".svg":
         path.write_text(svg_of(spec), encoding="utf-8")

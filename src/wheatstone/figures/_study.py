@@ -10,6 +10,7 @@ import altair as alt
 
 from wheatstone._errors import RunError
 from wheatstone._json import load_json
+from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.figures._load import Row
 from wheatstone.figures._report import Picture, template
@@ -92,7 +93,7 @@ STUDY_FIGURES: dict[str, Callable[[dict[str, Any]], Any]] = {"hits": hits, "over
 """Name -> what draws it."""
 
 
-def render_study(run: Path, report: Reporter = silent) -> list[Path]:
+def render_study(run: StrPath, report: Reporter = silent) -> list[Path]:
     """Writes `figures/NAME.svg` and `.png` of a study's pictures and `report.html`, which works offline.
 
     Returns:
@@ -101,6 +102,7 @@ def render_study(run: Path, report: Reporter = silent) -> list[Path]:
     Raises:
         RunError: there is no study.
     """
+    run = Path(run)
     study = read_study(run)
     written: list[Path] = []
     shown: list[dict[str, str]] = []
@@ -118,12 +120,13 @@ def render_study(run: Path, report: Reporter = silent) -> list[Path]:
     return [*written, page]
 
 
-def read_study(run: Path) -> dict[str, Any]:
+def read_study(run: StrPath) -> dict[str, Any]:
     """A finished study.
 
     Raises:
         RunError: there is none.
     """
+    run = Path(run)
     try:
         return load_json(run / "study.json")
     except (OSError, ValueError) as error:

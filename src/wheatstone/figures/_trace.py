@@ -9,6 +9,7 @@ from typing import Any
 import altair as alt
 
 from wheatstone._parquet import read_parquet
+from wheatstone._path import StrPath
 from wheatstone.figures._edit_trace import trace_chart
 from wheatstone.figures._layer_axis import banded
 from wheatstone.figures._load import Row
@@ -33,7 +34,7 @@ _LINES = (
 )
 
 
-def render_trace(run: Path) -> list[Path]:
+def render_trace(run: StrPath) -> list[Path]:
     """Writes `report.html`, and under `figures` `trace` and `trace-lines` as SVG and PNG.
 
     Returns:
@@ -42,6 +43,7 @@ def render_trace(run: Path) -> list[Path]:
     Raises:
         RunError: there is no run of `wheatstone trace`.
     """
+    run = Path(run)
     manifest = read_manifest(run, "trace")
     summary = read_json(run, "summary.json")
     rows = read_parquet(run / "trace.parquet").to_pylist()

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
 from wheatstone._errors import PromptError
+from wheatstone._path import StrPath
 from wheatstone._progress import Reporter
 from wheatstone.circuits import Circuit, Experiment
 from wheatstone.lenses._readout import Readout
@@ -63,7 +63,7 @@ class Material:
     task: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
     split: str = "the prompts it was found on"
-    tuned_lens: Path | None = None
+    tuned_lens: StrPath | None = None
     seed: int = 0
 
     @property

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from wheatstone._errors import RequestError
+from wheatstone._path import StrPath
 from wheatstone.models import ResidualModel
 
 
@@ -32,7 +33,7 @@ class TunedLens:
     biases: Float[Tensor, "layer d_model"]
 
     @classmethod
-    def load(cls, path: Path, model: ResidualModel) -> TunedLens:
+    def load(cls, path: StrPath, model: ResidualModel) -> TunedLens:
         """Reads a safetensors file with `0.weight`, `0.bias`, `1.weight` …, as the tuned-lens package names them.
 
         Its metadata must say which model it belongs to: `sha256` of the weights, or `model`, the name.
@@ -44,6 +45,7 @@ class TunedLens:
         Raises:
             RequestError: it cannot be read, belongs to another model, or lacks a layer or has one of another shape.
         """
+        path = Path(path)
         wanted = {"weight": (model.d_model, model.d_model), "bias": (model.d_model,)}
         try:
             with safe_open(path, "pt") as file:

@@ -50,7 +50,6 @@ def load_checkpoint(
                 **spread,
             )
             model, found = loaded
-            tokenizer = AutoTokenizer.from_pretrained(files.folder, **options)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # transformers, tokenizers and safetensors each have errors of their own.
@@ -59,6 +58,7 @@ def load_checkpoint(
             got=f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}",
             do="check the files, or fetch the model again",
         ) from error
+    tokenizer = _tokenizer(files, options)
     if missing := sorted(found["missing_keys"]):
         raise ModelError(
             expected=f"every weight of {files.id} in {files.folder}",
@@ -81,6 +81,18 @@ def load_checkpoint(
         )
     model.requires_grad_(False).eval()
     return model.to(device) if isinstance(device, torch.device) else model, tokenizer
+
+
+def _tokenizer(files: ModelFiles, options: dict[str, Any]) -> PreTrainedTokenizerBase:
+    try:
+        with quiet():
+            return AutoTokenizer.from_pretrained(files.folder, **options)
+    except Exception as error:  # likewise
+        raise ModelError(
+            expected=f"a tokenizer that transformers loads in {files.folder}",
+            got=f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}",
+            do="copy the tokenizer's files again from the model it was made from",
+        ) from error
 
 
 def _scratch() -> str:

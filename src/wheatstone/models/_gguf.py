@@ -18,6 +18,7 @@ from wheatstone._errors import ModelError, WheatstoneError
 from wheatstone._progress import Reporter
 from wheatstone.models._cache import require_space
 from wheatstone.models._quiet import quiet
+from wheatstone.models.families import known_family
 
 # For these vocabularies llama.cpp splits off each digit before it applies the GPT-2 pattern; transformers'
 # reader only does the latter, and gives "\n\n5" and "  7" other tokens than the model was trained on.
@@ -76,6 +77,7 @@ def _read(path: Path, out: Path, report: Reporter) -> tuple[Any, Any, str]:
         weights[tensor.tensor_type.name] += int(tensor.n_elements)
     require_space(out, 4 * weights.total())
     config = AutoConfig.from_pretrained(path.parent, **where)
+    known_family(config.model_type, str(path))  # refused before its weights are written
     model = AutoModelForCausalLM.from_pretrained(path.parent, config=config, dtype=torch.float32, **where)
     tokenizer = AutoTokenizer.from_pretrained(path.parent, **where)
     split = reader.fields.get("tokenizer.ggml.pre")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 
 from wheatstone._errors import ModelError, RequestError
+from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.models._cache import ModelFiles
 from wheatstone.models._checkpoint import load_checkpoint
@@ -30,7 +30,7 @@ class PrecisionWarning(UserWarning):
 
 
 def load_model(
-    name: str | Path,
+    name: StrPath,
     *,
     revision: str | None = None,
     device: str | DeviceMap = "cpu",
@@ -73,7 +73,7 @@ def load_model(
 
 
 def open_model(
-    name: str | Path, *, revision: str | None, device: str | DeviceMap, dtype: str, report: Reporter = silent
+    name: StrPath, *, revision: str | None, device: str | DeviceMap, dtype: str, report: Reporter = silent
 ) -> ResidualModel:
     """As `load_model`, without the check."""
     if dtype not in DTYPES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from functools import partial
 from pathlib import Path
@@ -10,20 +11,20 @@ from typing import Any
 
 from wheatstone._errors import ModelError
 from wheatstone._home import home
-from wheatstone._json import load_json
+from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.models._cache import CacheEntry, ModelFiles
+from wheatstone.models._folder import require_causal, require_tokenizer, weight_files
 from wheatstone.models._gguf import dequantise
 from wheatstone.models._hashes import remembered_sha256
 from wheatstone.models._known import KNOWN_MODELS
 from wheatstone.models._quiet import quiet
-from wheatstone.models.families import known_family
 
 _HUB_ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*?)(@(?P<revision>[\w./-]+))?")
 _HUB_FILES = ["*.safetensors", "*.json", "*.model", "merges.txt", "vocab.txt", "chat_template*"]
 
 
-def resolve_model(name: str | Path, *, revision: str | None = None, report: Reporter = silent) -> ModelFiles:
+def resolve_model(name: StrPath, *, revision: str | None = None, report: Reporter = silent) -> ModelFiles:
     """Finds a model, fetching and converting it first where need be.
 
     Args:
@@ -60,10 +61,10 @@ def pull_model(name: str, *, force: bool = False, report: Reporter = silent) -> 
     return _find(name, None, force=force, thorough=True, report=report)
 
 
-def _find(name: str | Path, revision: str | None, *, force: bool, thorough: bool, report: Reporter) -> ModelFiles:
-    hub = _HUB_ID.fullmatch(str(name))
+def _find(name: StrPath, revision: str | None, *, force: bool, thorough: bool, report: Reporter) -> ModelFiles:
+    hub = _HUB_ID.fullmatch(os.fspath(name))
     path = Path(name).expanduser()
-    known = KNOWN_MODELS.get(str(name))
+    known = KNOWN_MODELS.get(os.fspath(name))
     if revision is not None and (known is not None or path.exists()):
         raise ModelError(
             expected="a revision only with a Hugging Face id", got=f"{name} at {revision}", do="leave it out"
@@ -82,12 +83,18 @@ def _find(name: str | Path, revision: str | None, *, force: bool, thorough: bool
     raise _none_of_these(name)
 
 
-def _none_of_these(name: str | Path) -> ModelError:
+def _none_of_these(name: StrPath) -> ModelError:
+    path = Path(name).expanduser()
+    got, do = f"{os.fspath(name)!r}, which is none of these", "run `wheatstone models` for the bundled ones"
+    if path.is_file():
+        got, do = f"the file {path}", "give the folder it is in" if path.suffix == ".safetensors" else do
+    elif os.sep in os.path.normpath(path) and (path.is_absolute() or not _HUB_ID.fullmatch(os.fspath(name))):
+        got, do = f"{os.fspath(name)!r}, which is not there", "check the path"
     return ModelError(
         expected=f"a bundled name ({', '.join(KNOWN_MODELS)}), a Hugging Face id (org/name), a folder with "
         "config.json and safetensors, or a .gguf file",
-        got=f"{str(name)!r}, which is none of these",
-        do="run `wheatstone models` for the bundled ones",
+        got=got,
+        do=do,
     )
 
 
@@ -121,8 +128,10 @@ def tokenizer_here(name: str) -> Path | None:
 
 
 def _folder(folder: Path, model_id: str, *, thorough: bool, report: Reporter) -> ModelFiles:
-    _require_causal(folder)
-    hashes = remembered_sha256(_weights(folder), _record(folder), afresh=thorough, report=report)
+    require_causal(folder)
+    weights = weight_files(folder)
+    require_tokenizer(folder)
+    hashes = remembered_sha256(weights, _record(folder), afresh=thorough, report=report)
     shards = sorted(hashes.values())
     sha256 = shards[0] if len(shards) == 1 else hashlib.sha256("".join(shards).encode()).hexdigest()
     return ModelFiles(model_id, folder, sha256)
@@ -130,60 +139,6 @@ def _folder(folder: Path, model_id: str, *, thorough: bool, report: Reporter) ->
 
 def _record(path: Path) -> Path:
     return home() / "hashes" / f"{hashlib.sha256(str(path).encode()).hexdigest()[:24]}.json"
-
-
-def _weights(folder: Path) -> list[Path]:
-    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
-    if single.is_file():
-        return [single]
-    if not index.is_file():
-        raise ModelError(
-            expected=f"model.safetensors or {index.name} in {folder}",
-            got="neither",
-            do="save the model as safetensors; pickled weights are never read",
-        )
-    names: set[str] = set(_json(index).get("weight_map", {}).values())
-    for name in sorted(names):
-        if not (folder / name).is_file():
-            raise ModelError(expected=f"the shard {folder / name}", got="no such file", do="copy the shard there")
-    return [folder / name for name in sorted(names)]
-
-
-def _require_causal(folder: Path) -> None:
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-
-    if not (folder / "config.json").is_file():
-        raise ModelError(
-            expected=f"a checkpoint in {folder}",
-            got="no config.json there",
-            do="give the folder that holds it",
-        )
-    config = _json(folder / "config.json")
-    architectures: list[str] = config.get("architectures") or []
-    if MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.get("model_type", "")) not in architectures:
-        raise ModelError(
-            expected="a decoder-only language model (a …ForCausalLM architecture in config.json)",
-            got=f"{', '.join(architectures) or 'no architecture'} in {folder}",
-            do="choose a causal language model",
-        )
-    known_family(config["model_type"], f"a checkpoint in {folder}")
-    if quantised := config.get("quantization_config"):
-        raise ModelError(
-            expected=f"a checkpoint in {folder} with full or half precision weights",
-            got=f"weights quantised by {quantised.get('quant_method', 'an unnamed method')}, "
-            "whose projections cannot be split by head",
-            do="choose the checkpoint it was made from, or a .gguf file, which is de-quantised",
-        )
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value: Any = load_json(path)
-    except ValueError as error:
-        raise ModelError(expected=f"JSON in {path}", got=str(error), do="mend or replace the file") from error
-    if not isinstance(value, dict):
-        raise ModelError(expected=f"a JSON object in {path}", got=type(value).__name__, do="replace the file")
-    return value
 
 
 def _gguf(path: Path, *, force: bool, thorough: bool, report: Reporter) -> ModelFiles:
@@ -214,7 +169,7 @@ def _hub(repo: str, revision: str | None, *, force: bool, thorough: bool, report
     try:
         with quiet():
             # The config first: an encoder is refused before its gigabytes arrive.
-            _require_causal(Path(snapshot(allow_patterns=["config.json"])))
+            require_causal(Path(snapshot(allow_patterns=["config.json", "adapter_config.json", "quant*config.json"])))
             folder = Path(snapshot(allow_patterns=_HUB_FILES))
     except (OSError, ValueError) as error:
         raise ModelError(

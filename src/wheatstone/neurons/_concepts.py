@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wheatstone._errors import RequestError
+from wheatstone._path import StrPath
 from wheatstone._text import lines_of
 from wheatstone.texts import Skipped
 
@@ -56,7 +57,7 @@ class _Record(BaseModel):
 
 
 def read_concepts(
-    path: Path, *, outside: str | None = None, skipped: Skipped | None = None
+    path: StrPath, *, outside: str | None = None, skipped: Skipped | None = None
 ) -> tuple[LabelledText, ...]:
     """Concepts from a file of JSON Lines: `{"text": …, "spans": [[start, end, label], …], "document": …}`.
 
@@ -71,6 +72,7 @@ def read_concepts(
     Raises:
         RequestError: no such file, a line of another form, no span, or spans of a single label.
     """
+    path = Path(path)
     skipped = skipped if skipped is not None else Skipped()
     texts: dict[str, tuple[str, list[tuple[int, int, str]]]] = {}
     for number, record in enumerate(_records(path), start=1):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wheatstone._errors import RunError
+from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.models import ResidualModel
 from wheatstone.runs._explain import ExplainSettings, explain_run
@@ -17,7 +18,7 @@ from wheatstone.runs._folder import add_file, add_text, new_part, read_json
 from wheatstone.verification import Verification
 
 
-def add_verification(run: Path, found: Verification, page: Callable[[Path], str], *, own: bool) -> None:
+def add_verification(run: StrPath, found: Verification, page: Callable[[Path], str], *, own: bool) -> None:
     """Adds a verification to a run, and makes its report anew where it has one.
 
     Args:
@@ -29,6 +30,7 @@ def add_verification(run: Path, found: Verification, page: Callable[[Path], str]
     Raises:
         RunError: see `held_out`.
     """
+    run = Path(run)
     if own:
         add_file(run, "verification.json", found.to_dict())
     else:
@@ -37,12 +39,13 @@ def add_verification(run: Path, found: Verification, page: Callable[[Path], str]
         add_text(run, "report.html", page(run))
 
 
-def held_out(run: Path) -> list[Any]:
+def held_out(run: StrPath) -> list[Any]:
     """A run's verifications on other prompts than its own.
 
     Raises:
         RunError: `held_out.json` is missing or damaged.
     """
+    run = Path(run)
     found = read_json(run, "held_out.json")
     if not isinstance(found, list):
         raise RunError(
@@ -54,7 +57,7 @@ def held_out(run: Path) -> list[Any]:
 
 
 def add_explanation(
-    run: Path,
+    run: StrPath,
     settings: ExplainSettings,
     page: Callable[[Path, Path, Reporter], str],
     *,
@@ -77,6 +80,7 @@ def add_explanation(
     Returns:
         See `explain_run`, whose errors it has too.
     """
+    run = Path(run)
     with new_part(run, "explain") as folder:
         found = explain_run(run, folder, settings, model=model, device=device, dtype=dtype, report=report)
         text = page(run, folder, report)

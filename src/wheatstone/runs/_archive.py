@@ -12,6 +12,7 @@ from pathlib import Path
 import zstandard
 
 from wheatstone._errors import RunError
+from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.runs._archive_members import SUFFIXES, Untrusted, members, reading, safe_name
 from wheatstone.runs._catalogue import entry_of
@@ -24,7 +25,7 @@ _FREE, _RATIO = 64 << 20, 200
 """An archive may unpack to so many bytes, and so many times its own size: tables and arrays shrink far less."""
 
 
-def export_run(run: Path, archive: Path, *, report: Reporter = silent) -> None:
+def export_run(run: StrPath, archive: StrPath, *, report: Reporter = silent) -> None:
     """Packs a run into one archive, whose files lie in a folder of the run's name.
 
     Args:
@@ -36,6 +37,8 @@ def export_run(run: Path, archive: Path, *, report: Reporter = silent) -> None:
         RunError: it is no run, it is damaged, or it holds something that is neither file nor folder.
         RunError: the archive's name has another ending.
     """
+    archive = Path(archive)
+    run = Path(run)
     check_ending(archive)
     read_manifest(run)
     if damaged := damaged_files(run):
@@ -50,7 +53,7 @@ def export_run(run: Path, archive: Path, *, report: Reporter = silent) -> None:
     write(archive, [(f"{root}/{path.relative_to(run).as_posix()}", path) for path in files], report)
 
 
-def import_run(archive: Path, out: Path, *, force: bool = False, report: Reporter = silent) -> None:
+def import_run(archive: StrPath, out: StrPath, *, force: bool = False, report: Reporter = silent) -> None:
     """Unpacks a run, checks every hash, and then puts it in place.
 
     Args:
@@ -64,6 +67,8 @@ def import_run(archive: Path, out: Path, *, force: bool = False, report: Reporte
             own size, or holds no run; or `out` is taken.
         ComputationError: a file could not be written.
     """
+    out = Path(out)
+    archive = Path(archive)
     check_ending(archive)
     if not archive.is_file():
         raise RunError(expected="an archive", got=f"no file {archive}", do="check the path")

@@ -16,6 +16,7 @@ from typing import Any
 
 from wheatstone._errors import RunError
 from wheatstone._home import home
+from wheatstone._path import StrPath
 from wheatstone.runs._folder import CIRCUITS, read_json, read_manifest
 from wheatstone.runs._sound import sound
 
@@ -74,24 +75,26 @@ def _database() -> Generator[sqlite3.Connection, None, None]:
         ) from error
 
 
-def catalogue_add(run: Path) -> CatalogueEntry:
+def catalogue_add(run: StrPath) -> CatalogueEntry:
     """Lists a run, or brings its line up to date.
 
     Raises:
         RunError: there is no run of this format.
     """
+    run = Path(run)
     entry = entry_of(run)
     with _database() as database:
         database.execute("insert or replace into runs values (?, ?, ?, ?, ?, ?, ?)", tuple(vars(entry).values()))
     return entry
 
 
-def entry_of(run: Path) -> CatalogueEntry:
+def entry_of(run: StrPath) -> CatalogueEntry:
     """A run's line, as its files say.
 
     Raises:
         RunError: there is no run of this format.
     """
+    run = Path(run)
     run = run.absolute()
     manifest = read_manifest(run)
     with sound(run):
@@ -118,10 +121,10 @@ def title_of(manifest: Mapping[str, Any]) -> str:
     return f"{title} (weak answer)" if weak else title
 
 
-def catalogue_remove(*runs: Path) -> None:
+def catalogue_remove(*runs: StrPath) -> None:
     """Takes runs off the list, all or none; their folders stay."""
     with _database() as database:
-        database.executemany("delete from runs where path = ?", [(str(run.absolute()),) for run in runs])
+        database.executemany("delete from runs where path = ?", [(str(Path(run).absolute()),) for run in runs])
 
 
 def catalogue_entries(limit: int | None = None) -> list[CatalogueEntry]:

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit, Experiment
 from wheatstone.discovery import Discovery, DiscoverySettings, EdgeScores, Stability, discover_in
@@ -43,8 +44,9 @@ class DiscoveryRun:
     attention: tuple[AttentionRow, ...]
     seconds: dict[str, float]
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: StrPath) -> None:
         """Writes all files of the run into a folder."""
+        folder = Path(folder)
         write_json(folder / "manifest.json", _manifest(self))
         self.discovery.circuit.save(folder / "circuit.json")
         write_json(folder / "verification.json", self.verification.to_dict())

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from wheatstone._errors import PromptError
+from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.editing import (
     Edit,
@@ -113,8 +114,9 @@ class EditRun:
             "comparison": None if self.comparison is None else self.comparison.summary,
         }
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: StrPath) -> None:
         """Writes all files of the run into a folder."""
+        folder = Path(folder)
         settings = {**asdict(self.settings), "also": list(self.settings.also)}
         manifest = manifest_without_prompts(self.model, "edit", settings, seed=0, seconds=self.seconds)
         prompts = [{"prompt": row.prompt} for row in self.answers]

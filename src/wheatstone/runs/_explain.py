@@ -16,6 +16,7 @@ from typing import Any
 
 from wheatstone._errors import RequestError, RunError
 from wheatstone._json import load_json
+from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._version import __version__
 from wheatstone.circuits import Circuit, Experiment
@@ -47,13 +48,13 @@ class ExplainSettings:
     only: tuple[str, ...] = ()
     split: str | None = None
     most: int | None = None
-    tuned_lens: Path | None = None
+    tuned_lens: StrPath | None = None
     seed: int = 0
 
 
 def explain_run(
-    run: Path,
-    folder: Path,
+    run: StrPath,
+    folder: StrPath,
     settings: ExplainSettings,
     *,
     model: str | ResidualModel | None = None,
@@ -82,6 +83,8 @@ def explain_run(
         ModelError: the model is not the one the circuit was found in.
         RequestError: no such section or split, or the run lacks what a section that was asked for by name needs.
     """
+    folder = Path(folder)
+    run = Path(run)
     sections = sections_named(settings.only)
     material = material_of(run, settings, model=model, device=device, dtype=dtype, report=report)
     for section in sections if settings.only else ():
@@ -104,7 +107,7 @@ def explain_run(
 
 
 def material_of(
-    run: Path,
+    run: StrPath,
     settings: ExplainSettings,
     *,
     model: str | ResidualModel | None = None,
@@ -113,6 +116,7 @@ def material_of(
     report: Reporter = silent,
 ) -> Material:
     """The model, prompts and circuit of a run, as sections read them; arguments and errors as `explain_run`'s."""
+    run = Path(run)
     manifest = read_manifest(run, *CIRCUITS)
     circuit = Circuit.load(run / "circuit.json")
     with sound(run):

@@ -15,6 +15,7 @@ from typing import Any
 
 from wheatstone._errors import ComputationError, RunError
 from wheatstone._json import load_json
+from wheatstone._path import StrPath
 from wheatstone.runs._sound import check_manifest
 
 FORMAT = "wheatstone.run/1"
@@ -23,7 +24,7 @@ CIRCUITS = ("discover", "import")
 """Verbs whose runs hold one circuit."""
 
 
-def check_free(out: Path, *, force: bool) -> None:
+def check_free(out: StrPath, *, force: bool) -> None:
     """Refuses a folder that a run must not be written to.
 
     Args:
@@ -33,6 +34,7 @@ def check_free(out: Path, *, force: bool) -> None:
     Raises:
         RunError: the folder is taken.
     """
+    out = Path(out)
     parent = next(path for path in out.absolute().parents if path.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise RunError(expected="a folder that can be written", got=str(parent), do="choose another --out")
@@ -53,7 +55,7 @@ def check_free(out: Path, *, force: bool) -> None:
 
 
 @contextmanager
-def new_run(out: Path, *, force: bool = False) -> Generator[Path, None, None]:
+def new_run(out: StrPath, *, force: bool = False) -> Generator[Path, None, None]:
     """Gives a temporary folder beside `out` and puts it in place when the work in it is done.
 
     An error, Ctrl-C or a full disk leaves no half run, and leaves an older run that was to be replaced.
@@ -62,6 +64,7 @@ def new_run(out: Path, *, force: bool = False) -> Generator[Path, None, None]:
         RunError: `out` is taken.
         ComputationError: a file could not be written.
     """
+    out = Path(out)
     out = out.absolute()
     check_free(out, force=force)
     try:
@@ -99,7 +102,7 @@ def new_run(out: Path, *, force: bool = False) -> Generator[Path, None, None]:
 
 
 @contextmanager
-def new_part(run: Path, name: str) -> Generator[Path, None, None]:
+def new_part(run: StrPath, name: str) -> Generator[Path, None, None]:
     """Gives a temporary folder and puts it in place of a finished run's folder `name` when the work in it is done.
 
     An error, Ctrl-C or a full disk leaves the run as it was.
@@ -107,6 +110,7 @@ def new_part(run: Path, name: str) -> Generator[Path, None, None]:
     Raises:
         ComputationError: a file could not be written.
     """
+    run = Path(run)
     part = run / name
     try:
         clear_partial(part)
@@ -133,18 +137,20 @@ def new_part(run: Path, name: str) -> Generator[Path, None, None]:
         ) from error
 
 
-def clear_partial(place: Path) -> None:
+def clear_partial(place: StrPath) -> None:
     """Removes what a killed process left beside a run, or inside it beside a part."""
+    place = Path(place)
     for left in place.parent.glob(f".{glob.escape(place.name)}.partial-*"):
         shutil.rmtree(left, ignore_errors=True)
 
 
-def read_json(run: Path, name: str) -> Any:
+def read_json(run: StrPath, name: str) -> Any:
     """A JSON file of a run.
 
     Raises:
         RunError: it is missing or damaged.
     """
+    run = Path(run)
     try:
         return load_json(run / name)
     except (OSError, ValueError) as error:
@@ -155,7 +161,7 @@ def read_json(run: Path, name: str) -> Any:
         ) from error
 
 
-def read_manifest(run: Path, *verbs: str) -> dict[str, Any]:
+def read_manifest(run: StrPath, *verbs: str) -> dict[str, Any]:
     """A run's manifest.
 
     Args:
@@ -165,6 +171,7 @@ def read_manifest(run: Path, *verbs: str) -> dict[str, Any]:
     Raises:
         RunError: there is no run, it is of another format version or verb, or a field is not of its type.
     """
+    run = Path(run)
     manifest: Any = read_json(run, "manifest.json")
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if found != FORMAT:
@@ -188,19 +195,22 @@ def command_of(verb: str) -> str:
     return {"neuron": "neuron screen", "scan": "neuron scan"}.get(verb, verb)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: StrPath, value: Any) -> None:
     """Writes JSON by replacing the file at once; refuses NaN."""
+    path = Path(path)
     _write_text(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
 
 
-def add_file(run: Path, name: str, value: Any) -> None:
+def add_file(run: StrPath, name: str, value: Any) -> None:
     """Adds a JSON file to a finished run, or replaces it, and notes its hash."""
+    run = Path(run)
     write_json(run / name, value)
     _note_hashes(run, name)
 
 
-def add_text(run: Path, name: str, text: str) -> None:
+def add_text(run: StrPath, name: str, text: str) -> None:
     """Adds a text file to a finished run, or replaces it, and notes its hash."""
+    run = Path(run)
     _write_text(run / name, text)
     _note_hashes(run, name)
 
@@ -214,8 +224,9 @@ def _write_text(path: Path, text: str) -> None:
         partial.unlink(missing_ok=True)
 
 
-def damaged_files(run: Path) -> list[str]:
+def damaged_files(run: StrPath) -> list[str]:
     """Files of a run that are missing or not as they were written."""
+    run = Path(run)
     expected = _noted_hashes(run)
     if expected is None:
         return [_HASHES]
@@ -223,8 +234,9 @@ def damaged_files(run: Path) -> list[str]:
     return sorted(name for name, digest in expected.items() if found.get(name) != digest)
 
 
-def write_hashes(run: Path) -> None:
+def write_hashes(run: StrPath) -> None:
     """Notes the hash of every file of a run."""
+    run = Path(run)
     write_json(run / _HASHES, _hashes(run))
 
 

@@ -82,12 +82,11 @@ class ImportedRun:
     def save(self, folder: StrPath) -> None:
         """Writes all files of the run into a folder."""
         folder = Path(folder)
-        about = {"seed": self.seed, "seconds": self.seconds}
         if self.experiment is None:
             settings = {**self.settings, "unit": METRICS[self.circuit.metric].unit}
-            manifest = manifest_without_prompts(self.model, "import", settings, **about)
+            manifest = manifest_without_prompts(self.model, "import", settings, seed=self.seed, seconds=self.seconds)
         else:
-            manifest = manifest_of(self.experiment, "import", self.settings, **about)
+            manifest = manifest_of(self.experiment, "import", self.settings, seed=self.seed, seconds=self.seconds)
         write_json(folder / "manifest.json", manifest)
         self.circuit.save(folder / "circuit.json")
         if self.verification is not None:

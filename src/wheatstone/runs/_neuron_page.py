@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from wheatstone._errors import ModelError
+from wheatstone._errors import ModelError, RunError
+from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._version import __version__
 from wheatstone.circuits import Experiment
@@ -44,7 +45,7 @@ def neuron_facts(
     token: int | None = None,
     experiment: Experiment | None = None,
     scan: Scan | None = None,
-    probes: Path | None = None,
+    probes: StrPath | None = None,
     report: Reporter = silent,
 ) -> dict[str, Any]:
     """Everything that can be said of a neuron.
@@ -60,6 +61,7 @@ def neuron_facts(
 
     When this misleads: see `Congruence`, `neuron_effects`, `calibrate` and `doses`; each says what it leaves out.
     """
+    probes = None if probes is None else Path(probes)
     tokens: dict[str, Any] = {}
     for reading in _READINGS:
         report("reading weights", _READINGS.index(reading), len(_READINGS))
@@ -108,13 +110,14 @@ def neuron_facts(
     return facts
 
 
-def experiment_of(run: Path, model: ResidualModel) -> Experiment:
+def experiment_of(run: StrPath, model: ResidualModel) -> Experiment:
     """The prompts of a run, for a model that is already loaded.
 
     Raises:
         ModelError: the run was made with other weights.
         RunError: there is no run, or one without prompts.
     """
+    run = Path(run)
     manifest = read_manifest(run, "neuron", *CIRCUITS)
     _check_weights(run, manifest, model)
     if not manifest["prompts"]:

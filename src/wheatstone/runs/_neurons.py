@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
 from wheatstone.lenses import Table
@@ -154,8 +155,9 @@ class NeuronRun:
             "mapped_prompts": min(_MAPPED, len(experiment.clean)),
         }
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: StrPath) -> None:
         """Writes all files of the run into a folder."""
+        folder = Path(folder)
         settings = asdict(self.settings) | {"ablation": "counterfactual"}
         seed = self.settings.seed
         manifest = manifest_of(self.experiment, "neuron", settings, seed=seed, seconds=self.seconds)

@@ -17,6 +17,7 @@ from jaxtyping import Bool
 
 from wheatstone._errors import RequestError, RunError
 from wheatstone._parquet import read_parquet
+from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.lenses import Table
 from wheatstone.models import Neuron, ResidualModel
@@ -123,8 +124,9 @@ class ProbeRun:
             "tokens": self.tokens,
         }
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: StrPath) -> None:
         """Writes all files of the run into a folder."""
+        folder = Path(folder)
         settings = asdict(self.settings) | {"task": f"probes of {self.settings.source}"}
         seed = self.settings.seed
         manifest = manifest_without_prompts(self.model, "neuron probe", settings, seed=seed, seconds=self.seconds)
@@ -213,7 +215,7 @@ def run_probes(
     return ProbeRun(model, settings, tuple(probes), tuple(between), skipped.counts, refused, rows.tokens, seconds)
 
 
-def neuron_probes(run: Path, neuron: Neuron) -> list[dict[str, Any]]:
+def neuron_probes(run: StrPath, neuron: Neuron) -> list[dict[str, Any]]:
     """What a run of probes says of one neuron: its row for every concept, and the probes that name it.
 
     Args:
@@ -227,6 +229,7 @@ def neuron_probes(run: Path, neuron: Neuron) -> list[dict[str, Any]]:
     Raises:
         RunError: there is no such run.
     """
+    run = Path(run)
     try:
         rows = read_parquet(
             run / "neurons.parquet", filters=[("layer", "=", neuron.layer), ("index", "=", neuron.index)]

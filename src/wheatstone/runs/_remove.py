@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from wheatstone._path import StrPath
 from wheatstone.runs._catalogue import CatalogueEntry, catalogue_entries, catalogue_remove
 from wheatstone.runs._folder import read_manifest
 
@@ -53,7 +54,7 @@ def prune(found: Prunable) -> None:
     catalogue_remove(*(Path(entry.path) for entry in found.gone))
 
 
-def delete_run(run: Path) -> None:
+def delete_run(run: StrPath) -> None:
     """Deletes a run's folder and takes it off the list.
 
     It is renamed first: whatever interrupts the deletion, no part of a run is left where a run was.
@@ -61,6 +62,7 @@ def delete_run(run: Path) -> None:
     Raises:
         RunError: the folder is not a run.
     """
+    run = Path(run)
     read_manifest(run)
     run = run.absolute()
     aside = Path(tempfile.mkdtemp(prefix=f".{run.name}.partial-", dir=run.parent))

@@ -10,10 +10,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from wheatstone._errors import RunError
+from wheatstone._path import StrPath
 from wheatstone.runs._folder import check_free, new_run, read_json, write_json
 
 
-def open_resumable(out: Path, settings: str, what: str, identity: dict[str, Any] | None = None) -> None:
+def open_resumable(out: StrPath, settings: str, what: str, identity: dict[str, Any] | None = None) -> None:
     """Makes the folder, or checks that the work may go on there.
 
     Args:
@@ -25,6 +26,7 @@ def open_resumable(out: Path, settings: str, what: str, identity: dict[str, Any]
     Raises:
         RunError: the folder holds something else, or such work with other settings.
     """
+    out = Path(out)
     if not (out / settings).is_file():
         check_free(out, force=False)
         if identity is not None:
@@ -40,8 +42,9 @@ def open_resumable(out: Path, settings: str, what: str, identity: dict[str, Any]
         )
 
 
-def work_begun(out: Path) -> dict[str, Any] | None:
+def work_begun(out: StrPath) -> dict[str, Any] | None:
     """What unfinished work in a folder is: its `verb`, and the `identity` it began with; None where there is none."""
+    out = Path(out)
     for path in out.glob("*-settings.json"):
         return {"verb": path.name.removesuffix("-settings.json"), "identity": read_json(out, path.name)}
     return None

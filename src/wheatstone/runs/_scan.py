@@ -27,6 +27,7 @@ from safetensors.torch import save_file
 
 from wheatstone._errors import RequestError, RunError
 from wheatstone._json import parse_json
+from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._version import __version__
 from wheatstone.models import ResidualModel
@@ -68,16 +69,19 @@ class _Progress:
     seconds: float = 0.0
 
 
-def open_scan(out: Path) -> None:
+def open_scan(out: StrPath) -> None:
     """Checks that a folder is free, or holds a scan.
 
     Raises:
         RunError: it holds something else.
     """
+    out = Path(out)
     open_resumable(out, _SETTINGS, "scan")
 
 
-def run_scan(model: ResidualModel, settings: ScanSettings, out: Path, *, report: Reporter = silent) -> dict[str, Any]:
+def run_scan(
+    model: ResidualModel, settings: ScanSettings, out: StrPath, *, report: Reporter = silent
+) -> dict[str, Any]:
     """Scans texts, or goes on with it, or says what a finished scan holds.
 
     Args:
@@ -97,6 +101,7 @@ def run_scan(model: ResidualModel, settings: ScanSettings, out: Path, *, report:
 
     When this misleads: see `docs/guides/neurons.md`.
     """
+    out = Path(out)
     settings.check(model)
     open_scan(out)
     with alone_in(out, "scan"):

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from safetensors import SafetensorError, safe_open
 
 from wheatstone._errors import ModelError, RequestError, RunError
+from wheatstone._path import StrPath
 from wheatstone.models import Neuron, ResidualModel
 from wheatstone.neurons import bin_edges
 from wheatstone.runs._folder import read_manifest
@@ -88,7 +89,7 @@ class Scan:
     manifest: dict[str, Any]
 
     @classmethod
-    def load(cls, path: str | Path) -> Scan:
+    def load(cls, path: StrPath) -> Scan:
         """Opens a scan.
 
         Raises:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from wheatstone._errors import ComputationError, PromptError, RunError
+from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._version import __version__
 from wheatstone.executors import Done, Executor, Shard
@@ -33,7 +34,7 @@ _REASONS = 3
 def run_shards(
     model: ResidualModel,
     shards: Sequence[Shard],
-    out: Path,
+    out: StrPath,
     folder: str,
     executor: Executor,
     report: Reporter = silent,
@@ -55,6 +56,7 @@ def run_shards(
         RunError: a name that is no folder's name, such as of a list that was tampered with.
         ComputationError: a file could not be written; what is finished stays.
     """
+    out = Path(out)
     for shard in shards:
         if re.search(r"^\.|^$|[/\\\0]", shard.name):
             raise RunError(
@@ -135,19 +137,21 @@ def shard_key(model: ResidualModel, shard: Shard) -> str:
     return hashlib.sha256(json.dumps(made_of, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
-def shard_cost(folder: Path) -> dict[str, float]:
+def shard_cost(folder: StrPath) -> dict[str, float]:
     """`seconds` and `processor_seconds` of a finished shard.
 
     Raises:
         RunError: its file is missing or damaged.
     """
+    folder = Path(folder)
     with sound(folder):
         about = read_json(folder, _ABOUT)
         return {name: float(about[name]) for name in ("seconds", "processor_seconds")}
 
 
-def shards_done(out: Path) -> tuple[int, int] | None:
+def shards_done(out: StrPath) -> tuple[int, int] | None:
     """How many shards of a folder are done, and how many there are; None where the work has no shards."""
+    out = Path(out)
     if not (out / _LIST).is_file():
         return None
     with sound(out):
@@ -155,12 +159,13 @@ def shards_done(out: Path) -> tuple[int, int] | None:
         return sum((out / listed["folder"] / name).is_dir() for name in listed["shards"]), len(listed["shards"])
 
 
-def damaged_shards(out: Path) -> list[str]:
+def damaged_shards(out: StrPath) -> list[str]:
     """Files of finished shards that are missing or not as they were written; the next start makes these shards again.
 
     Raises:
         RunError: the work has no shards.
     """
+    out = Path(out)
     with sound(out):
         listed: dict[str, Any] = read_json(out, _LIST)
         folders = [Path(listed["folder"]) / name for name in listed["shards"]]

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from wheatstone._errors import RunError, WheatstoneError
+from wheatstone._path import StrPath
 
 
 @contextmanager
-def sound(run: Path) -> Generator[None, None, None]:
+def sound(run: StrPath) -> Generator[None, None, None]:
     """Says of a run whose documents or tables are not of its format that the run is damaged.
 
     When this misleads: a mistake in what reads the run is told as damage too; the error's cause has the traceback.
@@ -19,6 +20,7 @@ def sound(run: Path) -> Generator[None, None, None]:
     Raises:
         RunError: instead of the errors that reading it gives.
     """
+    run = Path(run)
     try:
         yield
     except (WheatstoneError, OSError):

@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from wheatstone._errors import RunError
+from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit
 from wheatstone.executors import Executor, LocalExecutor
@@ -31,7 +32,7 @@ _SETTINGS = "study-settings.json"
 _RANKS = {"1": range(1, 2), "2 to 3": range(2, 4), "4 to 10": range(4, KNOWN_RANK + 1)}
 
 
-def open_study(out: Path, identity: dict[str, Any] | None = None) -> None:
+def open_study(out: StrPath, identity: dict[str, Any] | None = None) -> None:
     """Makes the folder of a study, or checks that it may go on there.
 
     Args:
@@ -41,13 +42,14 @@ def open_study(out: Path, identity: dict[str, Any] | None = None) -> None:
     Raises:
         RunError: the folder holds something else, or a study of other settings.
     """
+    out = Path(out)
     open_resumable(out, _SETTINGS, "study", identity)
 
 
 def run_study(
     model: ResidualModel,
     settings: StudySettings,
-    out: Path,
+    out: StrPath,
     *,
     executor: Executor | None = None,
     report: Reporter = silent,
@@ -70,6 +72,7 @@ def run_study(
 
     When this misleads: see `docs/guides/relation-study.md`.
     """
+    out = Path(out)
     settings.check()
     open_study(out)
     with alone_in(out, "study"):
@@ -93,12 +96,13 @@ def _run(
     return document
 
 
-def study_so_far(out: Path) -> dict[str, Any]:
+def study_so_far(out: StrPath) -> dict[str, Any]:
     """What `study.json` will hold, of the relations that are done; `to_do` names the others.
 
     Raises:
         RunError: there is no study, or none of its relations is done.
     """
+    out = Path(out)
     identity = read_json(out, _SETTINGS)
     names = [name_of(relation) for relation in identity["settings"]["relations"]]
     finished = [name for name in names if (out / "relations" / name).is_dir()]

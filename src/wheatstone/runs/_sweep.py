@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit
 from wheatstone.executors import Executor, LocalExecutor
@@ -76,7 +77,7 @@ class NodeRow(NamedTuple):
 def run_sweep(
     model: ResidualModel,
     settings: SweepSettings,
-    out: Path,
+    out: StrPath,
     *,
     executor: Executor | None = None,
     report: Reporter = silent,
@@ -98,6 +99,7 @@ def run_sweep(
         PromptError: not one pair could be used.
         RunError: the folder holds something else, a sweep of other settings, or one that is running.
     """
+    out = Path(out)
     settings.check()
     open_sweep(out)
     with alone_in(out, "sweep"):
@@ -122,8 +124,9 @@ def run_sweep(
     return document
 
 
-def open_sweep(out: Path, identity: dict[str, Any] | None = None) -> None:
+def open_sweep(out: StrPath, identity: dict[str, Any] | None = None) -> None:
     """Makes the folder of a sweep, or checks that it may go on there; see `open_resumable`."""
+    out = Path(out)
     open_resumable(out, _SETTINGS, "sweep", identity)
 
 

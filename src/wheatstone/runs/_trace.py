@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from wheatstone._errors import PromptError, RequestError
+from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.editing import (
     SITES,
@@ -116,8 +117,9 @@ class TraceRun:
             "layer_to_edit": peak_layer(self.model, self.traces, window) if "mlp" in sites else None,
         }
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: StrPath) -> None:
         """Writes all files of the run into a folder."""
+        folder = Path(folder)
         settings = {"task": self.task.name, "sites": list(self.traces[0].effects), **self.summary()["settings"]}
         seed = self.settings.seed
         manifest = manifest_without_prompts(self.model, "trace", settings, seed=seed, seconds=self.seconds)

@@ -7,6 +7,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
+from wheatstone._path import StrPath
 from wheatstone._version import __version__
 from wheatstone.studio._crowd import Crowd, Doorman
 from wheatstone.studio._drawing import Drawings
@@ -32,7 +33,7 @@ def create_app(
     token: str | None = None,
     limits: Limits | None = None,
     crowd: Crowd | None = None,
-    built: Path = BUILT,
+    built: StrPath = BUILT,
 ) -> FastAPI:
     """The studio as an ASGI app.
 
@@ -61,6 +62,7 @@ def create_app(
     add_handlers(app)
     app.add_middleware(Doorman, crowd=crowd)
     app.add_middleware(Guard, hosts=hosts, token=token, limits=limits)
+    built = Path(built)
     if (built / "index.html").is_file():
         app.mount("/", StaticFiles(directory=built, html=True), name="app")
     document = app.openapi()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wheatstone._errors import RunError
+from wheatstone._path import StrPath
 from wheatstone.runs import CIRCUITS, catalogue_entries, read_json, read_manifest, title_of
 from wheatstone.studio._schema import RunList, RunSummary
 
@@ -27,13 +28,13 @@ class Library:
         examples: folder of the precomputed runs.
     """
 
-    folders: tuple[Path, ...] = ()
-    examples: Path = EXAMPLES
+    folders: tuple[StrPath, ...] = ()
+    examples: StrPath = EXAMPLES
 
     @property
     def new_runs(self) -> Path:
         """Where new runs go: the first of the given folders, else `runs` where the studio was started."""
-        return (self.folders[0] if self.folders else Path("runs")).absolute()
+        return Path(self.folders[0] if self.folders else "runs").absolute()
 
     def free_folder(self, title: str) -> Path:
         """A folder for a new run that is not there yet, named after what the run is about."""
@@ -112,11 +113,11 @@ def file_of(run: Path, *parts: str) -> Path:
     return path
 
 
-def _inside(folders: Sequence[Path]) -> list[Path]:
+def _inside(folders: Sequence[StrPath]) -> list[Path]:
     """The run folders directly inside some folders."""
     return sorted(
         path.absolute()
-        for folder in folders
+        for folder in map(Path, folders)
         if folder.is_dir()
         for path in folder.iterdir()
         if not path.name.startswith(".") and (path / "manifest.json").is_file()

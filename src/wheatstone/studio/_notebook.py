@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wheatstone._json import parse_json
+from wheatstone._path import StrPath
 from wheatstone.circuits import Circuit
 from wheatstone.figures import RunData, figure_svg
 from wheatstone.studio import _schema as schema
@@ -61,7 +62,7 @@ class CircuitView:
         return f"{self.circuit.title}: {kept:,} of {self.circuit.total:,} edges, {worth} (n = {self.circuit.n})"
 
 
-def show(what: Circuit | str | Path) -> CircuitView:
+def show(what: Circuit | StrPath) -> CircuitView:
     """Shows a circuit, or a run with its ranking and its curve, in a notebook.
 
     Args:

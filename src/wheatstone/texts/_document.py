@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import lzma
+import os
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,6 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from wheatstone._errors import RequestError
+from wheatstone._path import StrPath
 from wheatstone._text import lines_of
 
 BUNDLED = "bundled"
@@ -60,7 +62,7 @@ def bundled_texts() -> tuple[Document, ...]:
     return tuple(Document(row["name"], row["text"], row["kind"], row["language"]) for row in rows)
 
 
-def read_documents(sources: Sequence[str], skipped: Skipped | None = None) -> Generator[Document]:
+def read_documents(sources: Sequence[StrPath], skipped: Skipped | None = None) -> Generator[Document]:
     """Documents from files, folders, Hugging Face datasets, or the package, one at a time.
 
     A document that was already seen, to the letter, is left out, and so is an empty one or one that is not UTF-8.
@@ -90,8 +92,9 @@ def read_documents(sources: Sequence[str], skipped: Skipped | None = None) -> Ge
                 yield document
 
 
-def _of_source(source: str, skipped: Skipped) -> Iterable[Document]:
-    path = Path(source)
+def _of_source(name: StrPath, skipped: Skipped) -> Iterable[Document]:
+    source = os.fspath(name)
+    path = Path(source).expanduser()
     if source == BUNDLED:
         return bundled_texts()
     if path.is_dir():

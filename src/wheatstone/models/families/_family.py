@@ -93,9 +93,17 @@ FAMILIES: dict[str, Family] = {}
 
 
 def register(family: Family) -> Family:
-    """Makes a family known, and returns it. Of two of one name the later one counts."""
+    """Makes a family known, and returns it. A later registration replaces an earlier one."""
     FAMILIES[family.name] = family
     return family
+
+
+_NO_ATTENTION = {"mamba", "mamba2", "falcon_mamba", "rwkv", "xlstm"}
+_SOME_ATTENTION = {
+    *("bamba", "falcon_h1", "granitemoehybrid", "jamba", "kimi_linear", "lfm2", "lfm2_moe", "lfm3", "minimax"),
+    *("nemotron_h", "olmo_hybrid", "qwen3_next", "recurrent_gemma", "zamba", "zamba2"),
+}
+"""Families of transformers with layers that are neither attention nor an MLP, which no `Family` describes."""
 
 
 def known_family(model_type: str, model: str) -> Family:
@@ -108,10 +116,19 @@ def known_family(model_type: str, model: str) -> Family:
     Raises:
         ModelError: the family is not known.
     """
-    if model_type not in FAMILIES:
+    if model_type in FAMILIES:
+        return FAMILIES[model_type]
+    supported = ", ".join(sorted(FAMILIES))
+    if model_type in _NO_ATTENTION | _SOME_ATTENTION:
+        layers = "no attention" if model_type in _NO_ATTENTION else "attention in some of its layers only"
         raise ModelError(
-            expected=f"a model of a supported family ({', '.join(sorted(FAMILIES))})",
-            got=f"{model} of family {model_type!r}",
-            do="choose a model of a supported family, or add this one as docs/guides/add-a-family.md shows",
+            expected=f"a transformer, every layer of which is attention and an MLP ({supported})",
+            got=f"{model} of family {model_type!r}, a recurrent or state-space model with {layers}",
+            do="choose a transformer; such layers have no heads whose inputs and outputs could be edges",
         )
-    return FAMILIES[model_type]
+    raise ModelError(
+        expected=f"a model of a supported family ({supported})",
+        got=f"{model} of family {model_type!r}",
+        do="choose a model of a supported family, or add this one as docs/guides/add-a-family.md shows, if every layer "
+        "is attention and an MLP that add to the residual stream",
+    )

@@ -1,0 +1,284 @@
+"""Every public function that takes a path takes it as text and as an object, and does the same with both."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import os
+import pkgutil
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import explainable_pairs, make_tiny
+
+import wheatstone
+from wheatstone import WheatstoneError
+from wheatstone._path import StrPath
+from wheatstone.circuits import Circuit, open_foreign
+from wheatstone.discovery import DiscoverySettings
+from wheatstone.editing import Edit, load_edit, read_cases, save_edit
+from wheatstone.figures import (
+    FIGURES,
+    ProbeData,
+    RunData,
+    ScreenData,
+    claims_of,
+    render,
+    render_all,
+    render_edit,
+    render_explanation,
+    render_figure,
+    render_neurons,
+    render_probes,
+    render_study,
+    render_trace,
+    report_html,
+)
+from wheatstone.lenses import TunedLens
+from wheatstone.models import ResidualModel, load_model
+from wheatstone.neurons import read_concepts
+from wheatstone.runs import (
+    Scan,
+    add_file,
+    add_text,
+    catalogue_add,
+    catalogue_remove,
+    check_free,
+    clear_partial,
+    damaged_files,
+    damaged_shards,
+    delete_run,
+    experiment_of,
+    export_run,
+    held_out,
+    import_run,
+    neuron_probes,
+    new_part,
+    new_run,
+    open_scan,
+    open_study,
+    open_sweep,
+    read_json,
+    read_manifest,
+    run_discovery,
+    shard_cost,
+    shards_done,
+    sound,
+    study_so_far,
+    work_begun,
+    write_hashes,
+)
+from wheatstone.studio import Library, create_app, show
+from wheatstone.studio._library import EXAMPLES
+from wheatstone.tasks import load_task, read_pairs
+from wheatstone.texts import read_documents
+
+PACKAGES = [
+    "wheatstone",
+    *(f"wheatstone.{part.name}" for part in pkgutil.iter_modules(wheatstone.__path__) if part.ispkg),
+]
+HOLDS_WHAT_LOAD_READ = {"Activations", "ProbeData", "RunData", "Scan", "ScreenData"}
+"""Values that are made by a function which takes a path; their field is an object."""
+GIVEN_BY_US = {"Shard.run", "add_explanation(page)", "add_verification(page)"}
+"""What a caller implements: it is given a `Path`."""
+
+
+def _doors() -> dict[str, Any]:
+    """Every public name of every package, with the methods of public classes."""
+    found: dict[str, Any] = {}
+    for package in PACKAGES:
+        module = importlib.import_module(package)
+        tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
+        names = [name.asname for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for name in node.names]
+        for name in {name for name in names if name and not name.startswith("_")}:
+            value = getattr(module, name)
+            found[name] = value
+            if inspect.isclass(value):
+                methods = {part: getattr(value, part) for part in vars(value) if not part.startswith("_")}
+                found |= {f"{name}.{part}": method for part, method in methods.items() if callable(method)}
+    return found
+
+
+def _paths() -> dict[str, dict[str, str]]:
+    """By public name, the parameters that are paths, with their annotations."""
+    found: dict[str, dict[str, str]] = {}
+    for name, value in _doors().items():
+        if not callable(value) or isinstance(value, type(StrPath)):
+            continue
+        try:
+            parameters = inspect.signature(value).parameters.values()
+        except (TypeError, ValueError):
+            continue
+        words = {each.name: str(each.annotation) for each in parameters if re.search(r"Path\b", str(each.annotation))}
+        if words and name not in HOLDS_WHAT_LOAD_READ and name not in GIVEN_BY_US:
+            found[name] = {part: word for part, word in words.items() if f"{name}({part})" not in GIVEN_BY_US}
+    return {name: parts for name, parts in found.items() if parts}
+
+
+PATHS = _paths()
+
+
+def test_there_is_one_alias() -> None:
+    assert len(PATHS) > 50
+    other = {name: parts for name, parts in PATHS.items() if any("StrPath" not in word for word in parts.values())}
+    assert other == {}
+
+
+def _edit(folder: StrPath) -> Any:
+    edit = Edit(
+        method="lora",
+        requests=(),
+        settings={},
+        model_id="tiny",
+        model_sha256="",
+        before={},
+        deltas={},
+        keys={},
+        notes=(),
+    )
+    save_edit(edit, folder)
+    return load_edit(folder)
+
+
+def _used(manager: Any) -> Any:
+    with manager as inside:
+        return inside is not None
+
+
+def _packed(run: StrPath) -> Any:
+    archive, out = f"{os.fspath(run)}.zip", f"{os.fspath(run)}-unpacked"
+    export_run(run, archive if isinstance(run, str) else Path(archive))
+    import_run(archive if isinstance(run, str) else Path(archive), out if isinstance(run, str) else Path(out))
+    return sorted(path.name for path in Path(out).iterdir())
+
+
+def _new(run: StrPath, tail: str) -> StrPath:
+    """A path next to a run, of the same type."""
+    path = f"{os.fspath(run)}-{tail}"
+    return path if isinstance(run, str) else Path(path)
+
+
+def _in(run: StrPath, tail: str) -> StrPath:
+    path = os.path.join(os.fspath(run), tail)
+    return path if isinstance(run, str) else Path(path)
+
+
+CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
+    "Circuit.load": lambda run, _: Circuit.load(_in(run, "circuit.json")),
+    "Circuit.save": lambda run, _: Circuit.load(_in(run, "circuit.json")).save(_new(run, "circuit.json")),
+    "Library": lambda run, _: len(Library((_in(run, ".."),), examples=run).runs().runs),
+    "ProbeData.load": lambda run, _: ProbeData.load(run),
+    "RunData.load": lambda run, _: RunData.load(run).faithfulness,
+    "Scan.load": lambda run, _: Scan.load(run),
+    "ScreenData.load": lambda run, _: ScreenData.load(run),
+    "TunedLens.load": lambda run, model: TunedLens.load(_in(run, "none.safetensors"), model),
+    "add_file": lambda run, _: add_file(run, "more.json", {}),
+    "add_text": lambda run, _: add_text(run, "more.txt", ""),
+    "catalogue_add": lambda run, _: catalogue_add(run).edges,
+    "catalogue_remove": lambda run, _: catalogue_remove(run),
+    "check_free": lambda run, _: check_free(run, force=False),
+    "claims_of": lambda run, _: [name for name, _ in claims_of(run, _in(run, "explain"))],
+    "clear_partial": lambda run, _: clear_partial(run),
+    "create_app": lambda run, _: len(create_app(built=run).routes),
+    "damaged_files": lambda run, _: damaged_files(run),
+    "damaged_shards": lambda run, _: damaged_shards(run),
+    "delete_run": lambda run, _: delete_run(run),
+    "experiment_of": lambda run, model: experiment_of(run, model),
+    "export_run": lambda run, _: _packed(run),
+    "held_out": lambda run, _: len(held_out(run)),
+    "import_run": lambda run, _: _packed(run),
+    "load_edit": lambda run, _: load_edit(run),
+    "load_model": lambda run, _: load_model(run),
+    "load_task": lambda run, model: load_task(_in(run, "circuit.json"), model),
+    "neuron_probes": lambda run, _: neuron_probes(run, wheatstone.models.Neuron(0, 1)),
+    "new_part": lambda run, _: _used(new_part(_new(run, "part"), "explain")),
+    "new_run": lambda run, _: _used(new_run(_new(run, "run"))),
+    "open_foreign": lambda run, _: open_foreign(_in(run, "circuit.json"))[0].name,
+    "open_scan": lambda run, _: open_scan(run),
+    "open_study": lambda run, _: open_study(run),
+    "open_sweep": lambda run, _: open_sweep(run),
+    "read_cases": lambda run, _: read_cases(_in(run, "files.json")),
+    "read_concepts": lambda run, _: read_concepts(_in(run, "files.json")),
+    "read_documents": lambda run, _: [document.name for document in read_documents([_in(run, "files.json")])],
+    "read_json": lambda run, _: read_json(run, "files.json"),
+    "read_manifest": lambda run, _: read_manifest(run),
+    "read_pairs": lambda run, _: read_pairs(_in(run, "circuit.json")),
+    "render": lambda run, _: render(FIGURES["circuit"](RunData.load(run)), _new(run, "circuit.svg")),
+    "render_all": lambda run, _: sorted(path.name for path in render_all(run)),
+    "render_edit": lambda run, _: render_edit(run),
+    "render_explanation": lambda run, _: len(render_explanation(run, _in(run, "explain"))),
+    "render_figure": lambda run, _: render_figure(run, "circuit", _new(run, "figure.svg")),
+    "render_neurons": lambda run, _: render_neurons(run),
+    "render_probes": lambda run, _: render_probes(run),
+    "render_study": lambda run, _: render_study(run),
+    "render_trace": lambda run, _: render_trace(run),
+    "report_html": lambda run, _: len(report_html(run)),
+    "save_edit": lambda run, _: _edit(_new(run, "edit")),
+    "shard_cost": lambda run, _: shard_cost(run),
+    "shards_done": lambda run, _: shards_done(run),
+    "show": lambda run, _: type(show(run)),
+    "sound": lambda run, _: _used(sound(run)),
+    "study_so_far": lambda run, _: study_so_far(run),
+    "work_begun": lambda run, _: work_begun(run),
+    "write_hashes": lambda run, _: write_hashes(run),
+}
+"""A call of each, on a finished run. What a run of `discover` lacks is refused, in the same words for both."""
+LONG = {
+    *("DiscoveryRun.save", "EditRun.save", "ImportedRun.save", "NeuronRun.save", "ProbeRun.save", "TraceRun.save"),
+    *("ExplainSettings", "Material", "add_explanation", "add_verification", "explain_run", "neuron_facts"),
+    *("run_scan", "run_shards", "run_study", "run_sweep"),
+}
+"""What takes minutes, or a run of every verb: these are read instead of called, but for a discovery's save."""
+
+
+def test_every_path_is_called_or_read() -> None:
+    assert PATHS.keys() == CALLS.keys() | LONG
+
+
+@pytest.fixture(scope="module")
+def model() -> ResidualModel:
+    return make_tiny("llama", torch.float32)
+
+
+def _outcome(call: Callable[[], Any], folder: Path) -> tuple[str, Any]:
+    """What a call gives, without the name of its own folder."""
+    try:
+        result = call()
+    except WheatstoneError as error:
+        return type(error).__name__, str(error).replace(str(folder), "")
+    return "result", repr(result).replace(str(folder), "") if isinstance(result, list | str | dict) else str(
+        type(result)
+    )
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_text_and_object_do_the_same(
+    name: str, model: ResidualModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes: list[tuple[str, Any]] = []
+    for kind in (str, Path):
+        folder = tmp_path / kind.__name__
+        monkeypatch.setenv("WHEATSTONE_HOME", str(folder / "home"))
+        run = shutil.copytree(EXAMPLES / "a-fact", folder / "run")
+        outcomes.append(_outcome(lambda run=run, kind=kind: CALLS[name](kind(run), model), folder))
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("name", sorted(LONG - {"ExplainSettings", "Material"}))
+def test_long_ones_turn_text_into_a_path_first(name: str) -> None:
+    source = inspect.getsource(_doors()[name])
+    for part in PATHS[name]:
+        assert f"{part} = Path({part})" in source or f"{part} = None if {part} is None else Path({part})" in source
+
+
+def test_a_discovery_is_saved_under_a_text(model: ResidualModel, tmp_path: Path) -> None:
+    (pair,) = explainable_pairs(model, [("w4 w2 w3", "w14 w2 w3")])
+    found = run_discovery(model, [pair], DiscoverySettings(method="eap"))
+    found.save(str(tmp_path))
+    assert RunData.load(str(tmp_path)).faithfulness == found.verification.faithfulness
