@@ -7,8 +7,7 @@ import torch
 from tiny import WORDS, make_tiny
 
 from wheatstone import PromptPair, ResidualModel
-from wheatstone.lenses import begun_otherwise, hallucination, in_any_case
-from wheatstone.lenses._spelling import continued
+from wheatstone.lenses import begun_otherwise, continued, hallucination, in_any_case
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +29,12 @@ def test_what_is_written_is_the_top_token_each_time(model: ResidualModel) -> Non
 
 def test_an_answer_that_is_begun_and_not_ended(model: ResidualModel) -> None:
     one, two, three = (WORDS[token] for token in continued(model, ["w4 w2"], 3)[0])
-    other = next(word for word in WORDS[1:] if word not in (two, three))
+    written = {WORDS[token] for token in continued(model, ["w4 w2"], 8)[0]}
+    other = next(word for word in WORDS[1:] if word not in written)
     pairs = [asked(f" {one} {other}"), asked(f" {one} {two}"), asked(f" {other} {two}"), asked(f" {one}")]
     (begun,) = begun_otherwise(model, pairs)
-    assert (begun.answer, begun.written.split()) == (f" {one} {other}", [f"{one}{two}"])
+    assert begun.answer == f" {one} {other}"
+    assert begun.written.split()[:3] == [one, two, three]
 
 
 def test_a_spelling_that_the_tokenizer_does_not_have_is_none(model: ResidualModel) -> None:

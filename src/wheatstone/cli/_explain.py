@@ -19,7 +19,7 @@ def explain(
         typer.Option(
             "--only",
             help="A section to make; may be repeated: lens, attribution, attention, vocabulary, roles, recall, ioi, "
-            "years, wrong, demonstrations, hops, competition. By default all that the run has what it takes for, but "
+            "years, wrong, demonstrations, hops, competition. By default every section that this run supports, except "
             "demonstrations and competition, which take minutes; the others are listed with what is missing.",
             metavar="SECTION",
         ),
@@ -28,7 +28,16 @@ def explain(
         str | None,
         typer.Option("--split", help="Of a task's run: read train, validation, test or all (default) of its prompts."),
     ] = None,
-    most: Annotated[int | None, typer.Option("--most", help="Read so many prompts at most.", min=1)] = None,
+    most: Annotated[int | None, typer.Option("--most", help="Read at most N prompts.", metavar="N", min=1)] = None,
+    subject: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--subject",
+            help="A subject of the run's relation, such as Malaysia; may be repeated. The sections wrong and "
+            "demonstrations ask its fact first and say how it came out.",
+            metavar="NAME",
+        ),
+    ] = None,
     tuned_lens: Annotated[
         Path | None,
         typer.Option("--tuned-lens", help="safetensors file of tuned-lens weights of this model, read beside."),
@@ -56,7 +65,7 @@ def explain(
         from wheatstone.figures import claims_of, render_explanation
         from wheatstone.runs import ExplainSettings, add_explanation
 
-        settings = ExplainSettings(tuple(only or ()), split, most, tuned_lens, seed)
+        settings = ExplainSettings(tuple(only or ()), split, most, tuned_lens, seed, tuple(subject or ()))
         report("starting", 1, 1)
         found = add_explanation(
             run, settings, render_explanation, model=model, device=device, dtype=dtype, report=report

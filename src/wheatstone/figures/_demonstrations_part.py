@@ -7,7 +7,7 @@ from typing import Any
 from wheatstone.figures._dots import dot, dots, span
 from wheatstone.figures._explained import Claim, Exhibit, Part, Told
 from wheatstone.figures._theme import BLUE, finished
-from wheatstone.figures._words import count, percent
+from wheatstone.figures._words import count, percent, quoted, visible
 
 _CONDITIONS = {
     "no demonstrations": "no demonstrations",
@@ -23,15 +23,23 @@ def claims(told: Told) -> list[Claim]:
     found = told.summary
     rows = {row["condition"]: row for row in found["rows"]}
     shown, alone = rows["demonstrations"], rows["no demonstrations"]
+    asked = f", asked as {quoted(found['template'], 60)}" if "template" in found else ""
+    unstated = (
+        ""
+        if "template" in found
+        else " Without them the question does not say what is asked, so that the two cannot be compared."
+    )
     text = (
         f"With demonstrations {_right(shown)} of {shown['n']} questions are answered right, without {_right(alone)} "
-        f"({found['task']})."
+        f"({found['task']}{asked}).{unstated}"
     )
     brief = (
         f"Demonstrations raise the questions answered right from {percent(alone['accuracy'])} to "
-        f"{percent(shown['accuracy'])}."
+        f"{percent(shown['accuracy'])} ({count(shown['n'], 'question')})."
     )
-    said = [Claim(text, "in_context", shown["accuracy"] > alone["accuracy"], brief)]
+    lead = "template" in found and shown["accuracy"] > alone["accuracy"]
+    said = [Claim(_question(row), "in_context_questions", True) for row in found.get("named", ())]
+    said.append(Claim(text, "in_context", lead, brief))
     if found["entering"]:
         text = (
             f"{count(found['entering_count'], 'head')} write only in the circuit with demonstrations; the strongest: "
@@ -41,12 +49,21 @@ def claims(told: Told) -> list[Claim]:
         entering, random, attended = (rows[name] for name in ("entering", "random", "most attended"))
         text = (
             f"Without {count(entering['heads'], 'head')} of these {_right(entering)} are right; without as many random "
-            f"ones {_right(random)}; without those that attend most to the demonstrations {_right(attended)}."
+            f"ones {_right(random)}; without those that attend most to the demonstrations {_right(attended)} "
+            f"({count(entering['n'], 'question')})."
         )
         said.append(Claim(text, "in_context", True, text))
     else:
         said.append(Claim("No head writes only in the circuit with demonstrations.", "in_context"))
     return said
+
+
+def _question(row: Any) -> str:
+    ways = ", ".join(
+        f"{way} the model begins {quoted(visible(row[field]), 20)} ({'right' if row[f'{field}_right'] else 'wrong'})"
+        for way, field in (("with demonstrations", "shown"), ("without", "alone"))
+    )
+    return f"{row['subject']}, asked for by name: {ways}; right is {quoted(row['answer'], 20)}."
 
 
 def _right(row: Any) -> str:
@@ -59,7 +76,7 @@ def exhibits(told: Told) -> list[Exhibit]:
     points = [dot(label, rows[name], "accuracy") for name, label in _CONDITIONS.items()]
     picture = dots(points, "questions answered right", colours={"": BLUE}, width=360, format=".0%")
     subtitle = [
-        f"{count(rows['demonstrations']['n'], 'question')} of {told.summary['task']}; lines: bootstrap 95% intervals.",
+        f"{count(rows['demonstrations']['n'], 'question')} of {told.summary['task']}; lines: 95% intervals.",
         f"Heads enter if they write only in the circuit with demonstrations ({told.summary['edges']:,} edges).",
     ]
     said = " ".join(claim.text for claim in claims(told))

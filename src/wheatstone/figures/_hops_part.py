@@ -1,4 +1,4 @@
-"""Two hops and reversed relations on the page: the share of each part's circuit that the composed one has."""
+"""Two hops and reversed relations on the page: the share of each relation's circuit that the question's own has."""
 
 from __future__ import annotations
 
@@ -8,14 +8,24 @@ from wheatstone.figures._dots import dots
 from wheatstone.figures._explained import Claim, Exhibit, Part, Told
 from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, ORANGE, finished
-from wheatstone.figures._words import count, decimal, percent
+from wheatstone.figures._words import count, percent
 
 _GREY = "#8a96a3"
-_KINDS = {"a part": BLUE, "an unrelated task": ORANGE, "as many edges by chance": _GREY}
+_KINDS = {
+    "a single hop": BLUE,
+    "the relation as it is": BLUE,
+    "an unrelated task": ORANGE,
+    "as many edges by chance": _GREY,
+}
+_TITLES = {
+    "two-hop": "What reappears of the single hops' circuits",
+    "reversed": "What reappears of the relation's circuit when it is asked in reverse",
+}
+_PARTS = {"two-hop": "a single hop", "reversed": "the relation as it is"}
 
 
 def claims(told: Told) -> list[Claim]:
-    """What of each circuit reappears, beside chance and unrelated tasks."""
+    """What of each circuit reappears, compared with chance and unrelated tasks."""
     found = told.summary
     said: list[Claim] = []
     for row in found["rows"]:
@@ -29,13 +39,27 @@ def claims(told: Told) -> list[Claim]:
             said.append(Claim(text, "reappearance", True, brief))
     others = [f"{row['part']} {percent(row['shared'])}" for row in found["rows"] if row["part"] in found["unrelated"]]
     said.append(Claim(f"Of unrelated tasks' circuits reappear: {', '.join(others)} of the edges.", "reappearance"))
-    if found["faithfulness"] is not None:
-        text = (
-            f"The composed circuit keeps {percent(found['faithfulness'])} of what the model does on the "
-            f"{count(found['prompts'], 'prompt')} it was ranked on."
-        )
-        said.append(Claim(text, "reappearance"))
-    return said
+    text = _keeps(found)
+    return [*said, Claim(text, "reappearance")] if text else said
+
+
+def kind_of(found: Any) -> str:
+    """Whether the question has `two-hop`s or is `reversed`."""
+    return found.get("kind") or str(found["rows"][0]["whole"]).partition("/")[0]
+
+
+def _keeps(found: Any) -> str:
+    """What the question's own circuit keeps: on test questions first, then where it was ranked."""
+    circuit = f"The circuit of the {kind_of(found)} question"
+    ranked = (
+        None
+        if found["faithfulness"] is None
+        else f"{percent(found['faithfulness'])} on the {count(found['prompts'], 'prompt')} it was ranked on"
+    )
+    if found.get("held_faithfulness") is not None:
+        text = f"{circuit} keeps {percent(found['held_faithfulness'])} of what the model does on "
+        return f"{text}{count(found['held_n'], 'test question')}{f' ({ranked})' if ranked else ''}."
+    return f"{circuit} keeps, of what the model does, {ranked}; test questions were not run." if ranked else ""
 
 
 def _shared(row: Any) -> str:
@@ -45,8 +69,9 @@ def _shared(row: Any) -> str:
 def exhibits(told: Told) -> list[Exhibit]:
     """Shares of edges."""
     points: list[Row] = []
+    kind_of_question = kind_of(told.summary)
     for row in told.summary["rows"]:
-        kind = "a part" if row["part"] in told.summary["parts"] else "an unrelated task"
+        kind = _PARTS[kind_of_question] if row["part"] in told.summary["parts"] else "an unrelated task"
         points.append({"label": row["part"], "kind": kind, "value": row["shared"], "low": None, "high": None})
         ends: Row = {"value": row["by_chance"], "low": row["chance_low"], "high": row["chance_high"]}
         points.append({"label": row["part"], "kind": "as many edges by chance", **ends})
@@ -60,12 +85,12 @@ def exhibits(told: Told) -> list[Exhibit]:
     return [
         Exhibit(
             "reappearance",
-            finished(picture, "What reappears of the single questions' circuits", subtitle, said),
+            finished(picture, _TITLES[kind_of_question], subtitle, said),
             "Every two circuits share something: look at how far a blue point lies to the right of its grey line, and "
             "of the orange points of tasks that have nothing to do with the question. Far to the right means that the "
-            f"composed question is answered with the same parts ({decimal(1.0, 0)} would be all of them).",
+            f"{kind_of_question} question is answered with the same parts (100% would be all of them).",
         )
     ]
 
 
-PART = Part("What the composed question is made of", claims, exhibits)
+PART = Part("What a two-hop or reversed question shares with its relations", claims, exhibits)

@@ -1,4 +1,4 @@
-"""Facts that come out wrong, on the page: when the wrong answer overtakes, who writes it, what mends it."""
+"""Facts that come out wrong, on the page: when the wrong answer overtakes, who writes it, what changes it."""
 
 from __future__ import annotations
 
@@ -14,22 +14,26 @@ from wheatstone.figures._words import count, decimal, percent, quoted
 
 _GREY = "#8a96a3"
 _TRIED = {
-    "movers look": "the movers of known facts look at the subject alone",
-    "movers doubled": "the movers of known facts write twice as much",
-    "writers silent": "the heads that write most of the wrong answers write their mean over known facts",
+    "right writers look": "the heads that write most of the right answers look at the subject alone",
+    "right writers doubled": "the heads that write most of the right answers write twice as much",
+    "wrong writers silent": "the heads that write most of the wrong answers write their mean over right facts",
+    # As runs of earlier versions have them.
+    "movers look": "the heads that write most of the right answers look at the subject alone",
+    "movers doubled": "the heads that write most of the right answers write twice as much",
+    "writers silent": "the heads that write most of the wrong answers write their mean over right facts",
+}
+_VERDICTS = {
+    "right": "which is right",
+    "wrong": "which is wrong",
+    "begun": "which begins as the right answer does and ends otherwise",
 }
 
 
 def claims(told: Told) -> list[Claim]:
-    """How often it is wrong, where the right answer loses, who writes the wrong one, what changes mend."""
+    """How often it is wrong, where the right answer loses, who writes the wrong one, what changes help."""
     found = told.summary
-    first = told.tables["wrong_facts"][0]
-    text = (
-        f"Facts of this relation that the model gets wrong: {found['wrong']} were looked at, beside {found['known']} "
-        f"that it knows. After {quoted(first['prompt'], 80)} it writes {quoted(first['written'])}; right is "
-        f"{quoted(first['answer'])}."
-    )
-    said = [Claim(text, "wrong_facts")]
+    said = [Claim(_named(row), "asked_facts", True) for row in found.get("named", ())]
+    said.append(Claim(_counted(told), "wrong_facts"))
     if found["led"]:
         text = (
             f"On {found['led']} of {found['wrong']} wrong facts the right answer is ahead of the wrong one after some "
@@ -37,7 +41,7 @@ def claims(told: Told) -> list[Claim]:
             "layers (median)."
         )
     else:
-        text = "On no wrong fact is the right answer ahead of the wrong one after any layer."
+        text = f"On none of {found['wrong']} wrong facts is the right answer ahead of the wrong one after any layer."
     said.append(Claim(text, "wrong_facts", True))
     heads = "; ".join(
         f"{row['head']} {decimal(row['direct'])}{span(row, 'direct', decimal)} and {decimal(row['to_right'])}"
@@ -46,32 +50,65 @@ def claims(told: Told) -> list[Claim]:
     clear = any(row["direct_low"] is not None and row["direct_low"] > 0 for row in found["writers"])
     lead = "" if clear else " None of them does so on the facts as a whole: every interval reaches 0."
     text = (
-        "Heads that write most towards the wrong answers, in logits, and what they write towards right answers of "
-        f"known facts: {heads}.{lead}"
+        f"Heads that write most towards the wrong answers, in logits on {count(found['writers'][0]['n'], 'fact')}"
+        f"{_others(found)}, and what they write towards the right answers of other facts: {heads}.{lead}"
     )
     said.append(Claim(text, "wrong_writers"))
     chosen = [row for row in found["mendings"] if row["heads"] != "random"]
     random = {row["change"]: row for row in found["mendings"] if row["heads"] == "random"}
     best = max(chosen, key=lambda row: row["mended"])
     for row in chosen:
+        known = f" of {row['known']}" if "known" in row else ""
         text = (
             f"If {_TRIED[row['change']]} ({row['heads']}), {percent(row['mended'])}{span(row, 'mended', percent)} of "
-            f"the wrong facts come out right, with random heads {percent(random[row['change']]['mended'])}; "
-            f"{percent(row['known_kept'])} of the known ones stay right."
+            f"{count(row['n'], 'wrong fact')}{_others(found)} come out right, with random heads "
+            f"{percent(random[row['change']]['mended'])}; {percent(row['known_kept'])}{known} right facts stay right."
         )
         brief = (
-            f"If {_TRIED[row['change']]}, {percent(row['mended'])} of the wrong facts are mended and "
-            f"{percent(1 - row['known_kept'])} of the known ones lost."
+            f"If {_TRIED[row['change']]}, {percent(row['mended'])} of {count(row['n'], 'wrong fact')} come out right "
+            f"and {percent(1 - row['known_kept'])}{known} right facts are lost."
         )
         said.append(Claim(text, "mending", row is best, brief))
     if found["begun"]:
         one = told.tables["begun_facts"][0]
         text = (
-            f"{count(found['begun'], 'fact')} counted as known by the answer's first token but came out otherwise, "
-            f"such as {quoted(one['prompt'], 80)}, which the model goes on with {quoted(one['written'])}."
+            f"{count(found['begun'], 'fact')} begin with the answer's first token but come out otherwise, such as "
+            f"{quoted(one['prompt'], 80)}, after which the model writes {quoted(one['written'])}. They count neither "
+            "as right nor as wrong."
         )
         said.append(Claim(text, "begun_facts"))
     return said
+
+
+def _named(row: Any) -> str:
+    right = "" if row["verdict"] == "right" else f" (right is {quoted(row['answer'])})"
+    return (
+        f"{row['subject']}, asked for by name: the model writes {quoted(row['written'])}, "
+        f"{_VERDICTS[row['verdict']]}{right}."
+    )
+
+
+def _counted(told: Told) -> str:
+    """How the facts came out, with an example."""
+    found, first = told.summary, told.tables["wrong_facts"][0]
+    example = (
+        f"After {quoted(first['prompt'], 80)} it writes {quoted(first['written'])}; right is {quoted(first['answer'])}."
+    )
+    if "verdicts" not in found:  # a run of an earlier version
+        return (
+            f"Facts of this relation that the model gets wrong: {found['wrong']} were looked at, and {found['known']} "
+            f"that it gets right. {example}"
+        )
+    verdicts = found["verdicts"]
+    return (
+        f"Of {count(found['asked'], 'fact')} of this relation the model gets {verdicts['right']} right and "
+        f"{verdicts['wrong']} wrong; {verdicts['begun']} it begins right and ends otherwise. {found['wrong']} wrong "
+        f"and {found['known']} right ones are looked at below. {example}"
+    )
+
+
+def _others(found: Any) -> str:
+    return " that did not choose them" if found.get("held_out") else ""
 
 
 def exhibits(told: Told) -> list[Exhibit]:
@@ -81,8 +118,8 @@ def exhibits(told: Told) -> list[Exhibit]:
             "wrong",
             _chart(told),
             "Left: for each wrong fact, after how many layers the wrong answer is ahead for good; at 0 the right one "
-            "never led. Right: the share of wrong facts that a change of the model mends (blue), the same change of "
-            "random heads (grey), and the share of known facts that survive it (orange).",
+            "never led. Right: the share of wrong facts that come out right when the model is changed (blue), when the "
+            "same change is made to random heads (grey), and the share of right facts that stay right (orange).",
         )
     ]
 
@@ -96,15 +133,15 @@ def _chart(told: Told) -> Any:
     tried: list[Row] = []
     for row in found["mendings"]:
         random = row["heads"] == "random"
-        tried.append(dot(row["change"], row, "mended", "mended, random heads" if random else "mended"))
+        tried.append(dot(row["change"], row, "mended", "come out right, random heads" if random else "come out right"))
         if not random:
             kept: Row = {"value": row["known_kept"], "low": None, "high": None}
-            tried.append({"label": row["change"], "kind": "known facts that stay right", **kept})
+            tried.append({"label": row["change"], "kind": "right facts that stay right", **kept})
     colours = {
         "overtaken": ORANGE,
-        "mended": BLUE,
-        "mended, random heads": _GREY,
-        "known facts that stay right": ORANGE,
+        "come out right": BLUE,
+        "come out right, random heads": _GREY,
+        "right facts that stay right": ORANGE,
     }
     picture = alt.hconcat(
         dots(facts, f"layers done, of {found['layers']}", colours=colours, width=200, heading="overtaken after"),
@@ -112,8 +149,8 @@ def _chart(told: Told) -> Any:
         spacing=30,
     ).resolve_scale(color="independent")
     subtitle = [
-        f"{count(found['wrong'], 'wrong fact')} beside {found['known']} known ones; lines on the right: bootstrap 95% "
-        "intervals.",
+        f"{count(found['wrong'], 'wrong fact')} and {found['known']} right ones; on the right "
+        f"{count(found['mendings'][0]['n'], 'wrong fact')}{_others(found)}, with 95% intervals.",
         "Each fact: the right answer ← what the model writes instead.",
     ]
     return finished(
@@ -122,7 +159,7 @@ def _chart(told: Told) -> Any:
 
 
 def _fact(row: Row) -> str:
-    return f"{row['subject']}: {row['answer']} ← {row['written'].strip()[:20]}"
+    return f"{row['subject']}: {row['answer']} ← {' '.join(row['written'].split())[:20]}"
 
 
 PART = Part("Where it goes wrong", claims, exhibits)

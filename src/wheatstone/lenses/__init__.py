@@ -44,6 +44,7 @@ from wheatstone.lenses._greater_than import year_forms as year_forms
 from wheatstone.lenses._greater_than import year_pairs as year_pairs
 from wheatstone.lenses._greater_than import year_probabilities as year_probabilities
 from wheatstone.lenses._greater_than import year_sums as year_sums
+from wheatstone.lenses._hallucination import AskedFact as AskedFact
 from wheatstone.lenses._hallucination import Hallucination as Hallucination
 from wheatstone.lenses._hallucination import WrongFact as WrongFact
 from wheatstone.lenses._hallucination import WrongWriter as WrongWriter
@@ -53,6 +54,7 @@ from wheatstone.lenses._head_roles import RelationWriter as RelationWriter
 from wheatstone.lenses._head_roles import head_roles as head_roles
 from wheatstone.lenses._in_context import InContext as InContext
 from wheatstone.lenses._in_context import InContextRow as InContextRow
+from wheatstone.lenses._in_context import QuestionRow as QuestionRow
 from wheatstone.lenses._in_context import in_context as in_context
 from wheatstone.lenses._ioi import IOI_CLASSES as IOI_CLASSES
 from wheatstone.lenses._ioi import IoiHead as IoiHead
@@ -85,6 +87,9 @@ from wheatstone.lenses._role_ablations import ablation_effects as ablation_effec
 from wheatstone.lenses._role_ablations import role_ablations as role_ablations
 from wheatstone.lenses._roles import Role as Role
 from wheatstone.lenses._roles import roles_of as roles_of
+from wheatstone.lenses._run_relation import about_relation as about_relation
+from wheatstone.lenses._run_relation import check_subjects as check_subjects
+from wheatstone.lenses._run_relation import relations_of_run as relations_of_run
 from wheatstone.lenses._section import Explanation as Explanation
 from wheatstone.lenses._section import Material as Material
 from wheatstone.lenses._section import Need as Need
@@ -94,7 +99,6 @@ from wheatstone.lenses._sections import SECTIONS as SECTIONS
 from wheatstone.lenses._sections import sections_named as sections_named
 from wheatstone.lenses._spelling import BegunFact as BegunFact
 from wheatstone.lenses._spelling import begun_otherwise as begun_otherwise
-from wheatstone.lenses._spelling import continued as continued
 from wheatstone.lenses._spelling import in_any_case as in_any_case
 from wheatstone.lenses._strength import Strength as Strength
 from wheatstone.lenses._strength import Verdict as Verdict
@@ -105,12 +109,15 @@ from wheatstone.lenses._task_circuits import task_circuits as task_circuits
 from wheatstone.lenses._tuned import TunedLens as TunedLens
 from wheatstone.lenses._vocabulary import VocabularyPush as VocabularyPush
 from wheatstone.lenses._vocabulary import vocabulary as vocabulary
+from wheatstone.lenses._written import continued as continued
+from wheatstone.lenses._written import says as says
 
 __all__ = [
     "COMPETING",
     "IOI_CLASSES",
     "SECTIONS",
     "YEAR_FORMS",
+    "AskedFact",
     "AttentionRow",
     "BegunFact",
     "CircuitChange",
@@ -150,6 +157,7 @@ __all__ = [
     "ObjectByLayer",
     "PromptAttribution",
     "Propagation",
+    "QuestionRow",
     "Readout",
     "Reappearance",
     "RelationWriter",
@@ -173,11 +181,13 @@ __all__ = [
     "YearForm",
     "YearSums",
     "ablation_effects",
+    "about_relation",
     "answer_by_layer",
     "attention",
     "attribute_tokens",
     "attribution",
     "begun_otherwise",
+    "check_subjects",
     "circuit_change",
     "compare_edit",
     "competition",
@@ -198,8 +208,10 @@ __all__ = [
     "next_token_change",
     "reappearance",
     "recall",
+    "relations_of_run",
     "role_ablations",
     "roles_of",
+    "says",
     "sections_named",
     "strengths",
     "strongest_neurons",

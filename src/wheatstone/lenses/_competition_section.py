@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from wheatstone._errors import PromptError
 from wheatstone._progress import Reporter
+from wheatstone.circuits import Circuit
 from wheatstone.lenses._competition import competition
 from wheatstone.lenses._ladder import copying_ladder
+from wheatstone.lenses._run_relation import own_relations, task_of_run
 from wheatstone.lenses._section import Explanation, Material, Section, Table, distractors, several_prompts, whole_mlps
 from wheatstone.lenses._strength import Strength, Verdict, strengths, strongest_path
 from wheatstone.lenses._task_circuits import COMPETING, task_circuits
@@ -52,34 +54,37 @@ def competing(material: Material, report: Reporter) -> Explanation:
     run's task's too; the run's own pruned circuit is not among them.
     """
     model, seed = material.experiment.model, material.seed
-    pairs = material.experiment.encoded.pairs
-    bundled = any(about.name == material.task for about in bundled_tasks())
-    tasks = tuple(dict.fromkeys((*((material.task,) if bundled else ()), *COMPETING)))
+    task = task_of_run(material)
+    own = any(about.name == task for about in bundled_tasks()) or bool(own_relations(material))
+    tasks = tuple(dict.fromkeys((*((task,) if own else ()), *COMPETING)))
     edges = min(_EDGES, model.graph.edges)
     circuits = task_circuits(model, tasks, edges=edges, report=report)
+    pairs, held_out = _not_ranked_on(material.experiment.encoded.pairs, circuits)
     found = competition(model, pairs[:_PROMPTS], circuits, draws=1, seed=seed, report=report)
     here = strengths(found, seed=seed)
     ladder, verdicts = list[RungStrength](), list[Verdict]()
-    for name, rung in _rungs(material, pairs) if bundled and material.task != _COPYING else ():
-        two = {task: circuits[task] for task in (material.task, _COPYING)}
+    for name, rung in _rungs(material, pairs) if own and task != _COPYING else ():
+        two = {name: circuits[name] for name in (task, _COPYING)}
         climbed = competition(model, rung, two, draws=1, seed=seed, report=report)
         ladder += [_rung_strength(name, climbed.model, row) for row in strengths(climbed, seed=seed)]
-        verdicts = strongest_path(climbed, material.task, _COPYING, seed=seed)
+        verdicts = strongest_path(climbed, task, _COPYING, seed=seed)
     summary: dict[str, Any] = {
         "edges": edges,
         "n": len(found.model),
         "model": sum(found.model) / len(found.model),
         "circuits": [row._asdict() for row in here],
-        "task": material.task if bundled else None,
+        "task": task if own else None,
+        "held_out": held_out,
         "ladder": [row._asdict() for row in ladder],
         "verdicts": [row._asdict() for row in verdicts],
     }
     method = (
-        f"Circuits of {edges:,} edges (EAP-IG rankings on six training prompts of each task), n = {len(found.model)}, "
-        "the run's first prompts. Push: of a circuit alone, from the fully ablated run, towards the answer; share: of "
-        "what the model does. Drop: of the model without it; own drop: without the edges that no other has. Beyond: "
-        "less what a copy with the heads of each layer exchanged does. Ladder: the same questions after a false answer "
-        "was stated of another subject, then of this one. Bootstrap 95% intervals over prompts."
+        f"Circuits of {edges:,} edges (EAP-IG rankings on six training prompts of each task), n = {len(found.model)} "
+        f"of the run's prompts, {'none' if held_out else 'some'} of them among those. Push: of a circuit alone, from "
+        "the fully ablated run, towards the answer; share: of what the model does. Drop: of the model without it; own "
+        "drop: without the edges that no other has. Beyond: less what a copy with the heads of each layer exchanged "
+        "does. Ladder: the same questions after a false answer was stated of another subject, then of this one. "
+        "Bootstrap 95% intervals over prompts."
     )
     tables = {"competition": Table.of(Strength, here)}
     if ladder:
@@ -88,6 +93,13 @@ def competing(material: Material, report: Reporter) -> Explanation:
             "competition_verdicts": Table.of(Verdict, verdicts),
         }
     return Explanation(tables, summary, method)
+
+
+def _not_ranked_on(pairs: Sequence[PromptPair], circuits: Mapping[str, Circuit]) -> tuple[Sequence[PromptPair], bool]:
+    """The prompts on which no circuit was ranked, and whether there are enough of them; else all."""
+    ranked = {pair.prompt for circuit in circuits.values() for pair in circuit.examples}
+    others = [pair for pair in pairs if pair.prompt not in ranked]
+    return (others, True) if len(others) >= 2 else (pairs, False)
 
 
 def _rungs(material: Material, pairs: Sequence[PromptPair]) -> Iterator[tuple[str, Sequence[PromptPair]]]:
@@ -103,8 +115,8 @@ def _rungs(material: Material, pairs: Sequence[PromptPair]) -> Iterator[tuple[st
 
 def _rung_strength(name: str, model: Sequence[float], row: Strength) -> RungStrength:
     wins = sum(value > 0 for value in model)
-    told = (row.share, row.push, row.push_low, row.push_high, row.own_drop, row.own_drop_low, row.own_drop_high)
-    return RungStrength(name, row.circuit, row.n, sum(model) / len(model), wins, *told)
+    numbers = (row.share, row.push, row.push_low, row.push_high, row.own_drop, row.own_drop_low, row.own_drop_high)
+    return RungStrength(name, row.circuit, row.n, sum(model) / len(model), wins, *numbers)
 
 
 def _counterfactual(material: Material) -> str | None:

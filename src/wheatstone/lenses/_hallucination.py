@@ -1,19 +1,21 @@
-"""Hallucination: where a wrong answer overtakes the right one, which heads write it, and what mends it.
+"""Hallucination: where a wrong answer overtakes the right one, which heads write it, and what changes it.
 
-On a fact that the model gets wrong, let D be logit(wrong) − logit(right), wrong being the model's own top token. Read
-by the logit lens at the last token, D says after which layer the wrong answer is ahead for good; direct logit
-attribution says how much of the final D each head writes. Movers are the heads that write most of the right answers
-on facts that the model knows. Three things are tried on the facts it gets wrong:
+A fact is right if what the model writes says one of its answers, wrong if it does not, by the rule of `_written`. If
+its top token begins an answer that is then not written, it is neither: the two cannot be compared there. Where the
+first tokens are no words, such as a quotation mark, the fact is asked behind them.
 
-    movers look      movers attend from the last token to the subject alone, renormalised
-    movers doubled   movers write twice as much at the last token
-    writers silent   the heads that write most of D write their mean over the known facts instead
+On a wrong fact let D be logit(wrong) − logit(right), wrong being the model's top token and right the token, of all that
+begin an answer, which the model places best. Read by the logit lens at the last token, D says after which layer the
+wrong answer is ahead for good; direct logit attribution says how much of the final D each head writes. Three things are
+tried on wrong facts:
 
-each also with as many random heads. The fact is mended if the right answer's token is then the top one.
+    right writers look      the heads that write most of the right answers attend from the last token to the subject
+                            alone, renormalised
+    right writers doubled   these heads write twice as much at the last token
+    wrong writers silent    the heads that write most of D write their mean over right facts instead
 
-An answer may be written with a capital or without one ("ringgit", "Ringgit"); the right token is the one of its
-spellings that the model places best. A fact counts as right by the answer's first token. As many answers may begin
-alike, those that the model then goes on to write otherwise are told apart.
+each also with as many random heads. Heads are chosen on one half of the facts and tried on the other. The right writers
+need not be movers: that role asks for more, see `_roles`.
 
 Source: Yao et al. 2024 (arXiv 2405.17969), section 4, figure on hallucination; Ortu et al. 2024 (arXiv 2402.11655).
 """
@@ -33,13 +35,12 @@ from wheatstone._errors import PromptError
 from wheatstone._progress import Reporter, silent
 from wheatstone.lenses._mending import Mending, Trial
 from wheatstone.lenses._readout import Readout
-from wheatstone.lenses._spelling import BegunFact, begun_otherwise, continued, in_any_case
+from wheatstone.lenses._section import halves_of
+from wheatstone.lenses._spelling import BegunFact, after_marks, in_any_case, texts_written
+from wheatstone.lenses._written import says
 from wheatstone.models import ResidualModel
-from wheatstone.tasks import Encoded, PromptPair, answered, encode, gather
+from wheatstone.tasks import Encoded, PromptPair, encode, gather
 from wheatstone.verification import mean_intervals
-
-_WRITTEN = 4
-"""Tokens of an answer that are shown of what the model writes."""
 
 
 class WrongFact(NamedTuple):
@@ -51,7 +52,7 @@ class WrongFact(NamedTuple):
         answer: the right one, as it is usually written.
         right: first token of the answer.
         wrong: the model's top token.
-        written: what the model goes on to write, the wrong token and those that follow it.
+        written: what the model writes, the wrong token and those that follow it.
         difference: D at the end, logits.
         right_rank: of the right token at the end.
         right_led: layers after which the right token is ahead of the wrong one.
@@ -73,12 +74,13 @@ class WrongFact(NamedTuple):
 
 
 class WrongWriter(NamedTuple):
-    """What a head writes of D, mean over the wrong facts: a row of wrong_writers.parquet.
+    """What a head writes of D, mean over wrong facts: a row of wrong_writers.parquet.
 
     Args:
         head: such as `a23.h4`.
+        n: wrong facts: none that the order of the heads was chosen on, where there are enough.
         direct: logits towards the wrong answer.
-        to_right: logits that it writes towards the right answers of known facts, against their distractors.
+        to_right: logits that it writes towards the right answers of right facts, against their distractors.
     """
 
     head: str
@@ -89,25 +91,45 @@ class WrongWriter(NamedTuple):
     to_right: float
 
 
+class AskedFact(NamedTuple):
+    """How one fact came out: a row of asked_facts.parquet.
+
+    Args:
+        subject: that it asks about.
+        answer: as it is usually written.
+        written: what the model writes.
+        verdict: `right`, `wrong`, or `begun` where the top token begins an answer that is then not written.
+    """
+
+    subject: str
+    answer: str
+    written: str
+    verdict: str
+
+
 @dataclass(frozen=True)
 class Hallucination:
     """What happens on the facts a model gets wrong.
 
     Args:
-        known: facts whose top token is an answer's, out of those that were used.
-        begun: those of them that go on otherwise.
-        movers: heads that write most of the right answers there, strongest first.
-        facts: those it gets wrong.
-        writers: heads by what they write of D, most first.
+        asked: every fact and how it came out.
+        known: right facts that were used.
+        begun: facts that the model begins right and ends otherwise.
+        right_writers: heads that write most of the right answers, strongest first.
+        facts: wrong facts that were used.
+        writers: heads by what they write of D, most first on the facts that chose them.
         mendings: what was tried.
+        held_out: whether heads were chosen on other wrong facts than they were tried on.
     """
 
+    asked: tuple[AskedFact, ...]
     known: int
     begun: tuple[BegunFact, ...]
-    movers: tuple[str, ...]
+    right_writers: tuple[str, ...]
     facts: tuple[WrongFact, ...]
     writers: tuple[WrongWriter, ...]
     mendings: tuple[Mending, ...]
+    held_out: bool
 
 
 def hallucination(
@@ -120,67 +142,101 @@ def hallucination(
     seed: int = 0,
     report: Reporter = silent,
 ) -> Hallucination:
-    """Looks at the facts of a relation that a model gets wrong, beside those it knows.
+    """Looks at the facts of a relation that a model gets wrong, and at some it gets right to compare.
 
     Args:
         model: the model.
         pairs: facts of one relation with a span `subject`, not filtered by what is known.
-        heads: movers and writers that are changed.
-        most: facts of either kind that are used, the first so many; None for all.
+        heads: writers of right and of wrong answers that are changed.
+        most: facts of either kind that are used, the first ones; None for all.
         draws: sets of random heads.
-        seed: of the draws and the bootstrap.
-        report: told how far it is.
+        seed: of the draws and the intervals.
+        report: progress callback.
 
     Raises:
-        PromptError: no fact that it gets wrong, or none that it knows.
+        PromptError: no fact that it gets wrong, or none that it gets right.
 
-    When this misleads: the top token may be no answer at all but a way around one (" the"): read the facts. The wrong
-    token is chosen because it won, so D is large by selection; so is each fact's strongest writer. An alias that the
-    records lack counts as wrong.
+    When this misleads: see `_written` for what counts as right. The top token may be no answer at all but a way around
+    one (" the"): read the facts. The wrong token is chosen because it won, so D is large by selection; so is each
+    fact's strongest writer.
     """
-    pairs = [in_any_case(model, pair) for pair in pairs]
-    rows = answered(model, pairs, report=report)
-    right = [pair for pair, row in zip(pairs, rows, strict=True) if row.rank == 1]
-    wrong = [pair for pair, row in zip(pairs, rows, strict=True) if row.rank > 1]
+    report("facts as the model writes them", 0, 4)
+    pairs = [in_any_case(model, pair) for pair in after_marks(model, pairs)]
+    written = texts_written(model, pairs)
+    asked = tuple(_verdict(model, pair, *row) for pair, row in zip(pairs, written, strict=True))
+    rows = list(zip(pairs, written, asked, strict=True))
+    right = [pair for pair, (tokens, _), fact in rows if fact.verdict == "right" and _begins(model, pair, tokens)]
+    wrong = [(pair, text) for pair, (_, text), fact in rows if fact.verdict == "wrong"]
+    begun = tuple(_begun(model, pair, *row) for pair, row, fact in rows if fact.verdict == "begun")
     if not right or not wrong:
         raise PromptError(
-            expected="facts that the model gets wrong, and others that it knows",
+            expected="facts that the model gets wrong, and others that it gets right",
             got=f"{len(wrong)} wrong and {len(right)} right out of {len(pairs)}",
             do="give more facts of the relation, loaded with known=None",
         )
-    report("hallucination", 0, 4)
-    begun = tuple(begun_otherwise(model, right[:most]))
-    known, asked = encode(model, right[:most]), encode(model, wrong[:most])
-    to_right = _head_writes(model, known, _best(model, known)[1], known.distractors[:, 0]).mean(1)
-    best = to_right.argsort(descending=True, stable=True)[:heads].tolist()
-    tops, rights = _best(model, asked)
     report("hallucination", 1, 4)
-    direct = _head_writes(model, asked, tops, rights)
+    right, wrong = right[:most], wrong[:most]
+    known_halves, wrong_halves = (halves_of(len(facts)) for facts in (right, wrong))
+    chosen_known, known = _halved(right, known_halves)
+    chosen_wrong, tried = _halved([pair for pair, _ in wrong], wrong_halves)
+    of_known, of_wrong, of_tried = encode(model, chosen_known), encode(model, chosen_wrong), encode(model, tried)
+    to_right = _head_writes(model, of_known, _best(model, of_known)[1], of_known.distractors[:, 0]).mean(1)
+    best = to_right.argsort(descending=True, stable=True)[:heads].tolist()
+    report("hallucination", 2, 4)
     names = [name for name in model.graph.nodes if name.startswith("a")]
-    order = direct.mean(1).argsort(descending=True, stable=True).tolist()
+    order = _head_writes(model, of_wrong, *_best(model, of_wrong)).mean(1).argsort(descending=True, stable=True)
+    tops, rights = _best(model, of_tried)
+    direct = _head_writes(model, of_tried, tops, rights)
     intervals = mean_intervals(direct.numpy(), seed)
     writers = tuple(
         WrongWriter(names[head], len(tops), float(direct[head].mean()), *intervals[int(head)], float(to_right[head]))
-        for head in order
+        for head in order.tolist()
     )
-    facts = _facts(model, asked, tops, rights, [names[head] for head in direct.argmax(0).tolist()])
-    report("hallucination", 2, 4)
-    movers = tuple(names[head] for head in best)
-    trial = Trial(model, known, asked, tops, rights, seed)
+    facts = _facts(model, encode(model, [pair for pair, _ in wrong]), names, [text for _, text in wrong])
+    report("hallucination", 3, 4)
+    right_writers = tuple(names[head] for head in best)
+    trial = Trial(model, of_known, encode(model, known), of_tried, tops, rights, seed)
     draw = Random(seed)
     random = [tuple(draw.sample(names, heads)) for _ in range(draws)]
-    silent_ones = tuple(names[head] for head in order[:heads])
+    wrong_writers = tuple(names[head] for head in order.tolist()[:heads])
     mendings = [
         trial.of(change, edits, chosen, what)
         for change, edits, those in (
-            ("movers look", trial.look, movers),
-            ("movers doubled", trial.double, movers),
-            ("writers silent", trial.silence, silent_ones),
+            ("right writers look", trial.look, right_writers),
+            ("right writers doubled", trial.double, right_writers),
+            ("wrong writers silent", trial.silence, wrong_writers),
         )
         for chosen, what in (([those], ", ".join(those)), (random, "random"))
     ]
     report("hallucination", 4, 4)
-    return Hallucination(len(known.pairs), begun, movers, facts, writers, tuple(mendings))
+    held_out = known_halves is not None and wrong_halves is not None
+    return Hallucination(asked, len(right), begun, right_writers, facts, writers, tuple(mendings), held_out)
+
+
+def _halved(
+    facts: Sequence[PromptPair], halves: tuple[range, range] | None
+) -> tuple[list[PromptPair], list[PromptPair]]:
+    """Facts to choose heads on, and facts to try them on; the same ones where there are few."""
+    if halves is None:
+        return list(facts), list(facts)
+    first, second = ([facts[at] for at in half] for half in halves)
+    return first, second
+
+
+def _begins(model: ResidualModel, pair: PromptPair, tokens: Sequence[int]) -> bool:
+    """Whether the model's first token begins an answer."""
+    return any(model.continuation(answer)[0] == tokens[0] for answer in pair.answers)
+
+
+def _verdict(model: ResidualModel, pair: PromptPair, tokens: Sequence[int], text: str) -> AskedFact:
+    begins = "begun" if _begins(model, pair, tokens) else "wrong"
+    subject = pair.prompt[slice(*pair.spans["subject"])] if "subject" in pair.spans else ""
+    return AskedFact(subject, pair.answers[0].strip(), text, "right" if says(text, pair.answers) else begins)
+
+
+def _begun(model: ResidualModel, pair: PromptPair, tokens: Sequence[int], text: str) -> BegunFact:
+    answer = next(answer for answer in pair.answers if model.continuation(answer)[0] == tokens[0])
+    return BegunFact(pair.prompt, answer, text)
 
 
 def _best(model: ResidualModel, encoded: Encoded) -> tuple[Int[Tensor, " batch"], Int[Tensor, " batch"]]:
@@ -203,13 +259,9 @@ def _head_writes(
     return (last[heads] * directions).sum(-1).double().cpu()
 
 
-def _facts(
-    model: ResidualModel,
-    asked: Encoded,
-    tops: Int[Tensor, " batch"],
-    right: Int[Tensor, " batch"],
-    writers: Sequence[str],
-) -> tuple[WrongFact, ...]:
+def _facts(model: ResidualModel, asked: Encoded, heads: Sequence[str], written: Sequence[str]) -> tuple[WrongFact, ...]:
+    tops, right = _best(model, asked)
+    writers = _head_writes(model, asked, tops, right).argmax(0).tolist()
     nodes = model.forward(asked.clean, cache=True).nodes
     assert nodes is not None
     every = torch.arange(len(tops))
@@ -218,9 +270,7 @@ def _facts(
     ahead = logits[..., 0] > logits[..., 1]
     end = model.unembed(streams[-1])
     ranks = (end >= end[every, right][:, None]).sum(-1).tolist()
-    written = continued(model, [pair.prompt for pair in asked.pairs], _WRITTEN)
-    said = ["".join(model.decode(tokens)) for tokens in written]
-    texts = zip(model.decode(right.tolist()), model.decode(tops.tolist()), said, strict=True)
+    texts = zip(model.decode(right.tolist()), model.decode(tops.tolist()), written, strict=True)
     return tuple(
         WrongFact(
             pair.prompt,
@@ -231,7 +281,7 @@ def _facts(
             ranks[row],
             int((~ahead[:, row]).sum()),
             overtakes_at(ahead[:, row].tolist()),
-            writers[row],
+            heads[int(writers[row])],
         )
         for row, (pair, text) in enumerate(zip(asked.pairs, texts, strict=True))
     )

@@ -1,16 +1,19 @@
 """In-context learning: the same questions with and without demonstrations, and the heads that only then take part.
 
-The circuit of a set of prompts is the first so many edges of its EAP-IG ranking. Heads enter if they write along an
-edge of the circuit with demonstrations and along none of the circuit without. On other prompts, with demonstrations,
-accuracy is then measured while heads write their mean over the prompts that the circuits were found on: the entering
-heads, as many random ones, and as many that attend most to the demonstrations.
+The circuit of a set of prompts is the first edges of its EAP-IG ranking, as many for each. Heads enter if they write
+along an edge of the circuit with demonstrations and along none of the circuit without. On other prompts, with
+demonstrations, accuracy is then measured while heads write their mean over the prompts that the circuits were found on:
+the entering heads, as many random ones, and as many that attend most to the demonstrations.
+
+A question alone must say what is asked: after "Q: France A:" nothing is right or wrong without demonstrations. Ask in
+words that do, such as "The capital of France is".
 
 Source: Yao et al. 2024 (arXiv 2405.17969), section 4, for heads that appear with demonstrations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
@@ -50,16 +53,37 @@ class InContextRow(NamedTuple):
     most: float
 
 
+class QuestionRow(NamedTuple):
+    """One question with and without its demonstrations: a row of in_context_questions.parquet.
+
+    Args:
+        subject: that it asks about; empty where the prompt names none.
+        answer: the right one, as it is usually written.
+        shown: the model's top token with demonstrations.
+        shown_right: whether it begins an answer.
+        alone: the model's top token without.
+        alone_right: whether it begins an answer.
+    """
+
+    subject: str
+    answer: str
+    shown: str
+    shown_right: bool
+    alone: str
+    alone_right: bool
+
+
 @dataclass(frozen=True)
 class InContext:
     """What demonstrations change.
 
     Args:
         with_demonstrations: the circuit with them.
-        without: the circuit of the questions alone; None where the model has no answer to explain there.
+        without: the circuit of the questions alone.
         entering: heads that write in the first only, by the sum of |score| of their edges, strongest first.
         most_attended: heads by attention from the last token to the demonstrations, strongest first.
         rows: accuracy on other prompts.
+        questions: each of these, with demonstrations and without.
     """
 
     with_demonstrations: Circuit
@@ -67,6 +91,7 @@ class InContext:
     entering: tuple[str, ...]
     most_attended: tuple[str, ...]
     rows: tuple[InContextRow, ...]
+    questions: tuple[QuestionRow, ...]
 
 
 def in_context(
@@ -90,8 +115,8 @@ def in_context(
         heads: most that are ablated.
         edges: of each circuit.
         draws: of random heads.
-        seed: of the draws and the bootstrap.
-        report: told how far it is.
+        seed: of the draws and the intervals.
+        report: progress callback.
 
     Raises:
         RequestError: a prompt without demonstrations.
@@ -131,7 +156,18 @@ def in_context(
     questions = [without_demonstrations(pair) for pair in test]
     rows.append(_row("no demonstrations", [_right(model, questions, (), means)], 0, seed))
     report("in context", 3, 3)
-    return InContext(shown, plain, entering, attended, tuple(rows))
+    return InContext(shown, plain, entering, attended, tuple(rows), tuple(_questions(model, test, questions)))
+
+
+def _questions(model: ResidualModel, shown: Sequence[PromptPair], alone: Sequence[PromptPair]) -> Iterator[QuestionRow]:
+    """Both ways of asking, question by question."""
+    both = [encode(model, pairs) for pairs in (shown, alone)]
+    logits = [model.forward(encoded.clean).logits for encoded in both]
+    tops = [model.decode(rows.argmax(-1).tolist()) for rows in logits]
+    right = [hits(rows, encoded, 1).tolist() for rows, encoded in zip(logits, both, strict=True)]
+    for pair, text, good, text_alone, good_alone in zip(alone, tops[0], right[0], tops[1], right[1], strict=True):
+        subject = pair.prompt[slice(*pair.spans["subject"])] if "subject" in pair.spans else ""
+        yield QuestionRow(subject, pair.answers[0].strip(), text, bool(good), text_alone, bool(good_alone))
 
 
 def without_demonstrations(pair: PromptPair) -> PromptPair:

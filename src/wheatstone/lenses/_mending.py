@@ -1,4 +1,4 @@
-"""What mends a wrong fact: changes at chosen heads, tried on wrong facts, and on known ones to see what they cost."""
+"""What makes a wrong fact right: changes at chosen heads, tried on wrong facts, and on right ones to see the cost."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ class Mending(NamedTuple):
     """What a change does: a row of mending.parquet.
 
     Args:
-        change: `movers look`, `movers doubled` or `writers silent`.
+        change: `right writers look`, `right writers doubled` or `wrong writers silent`.
         heads: that are changed; `random` for as many random ones.
-        n: wrong facts.
+        n: wrong facts that it is tried on: none that the heads were chosen on, where there are enough.
         mended: share of them whose right token is then the top one.
         change_in_difference: of D, logits, mean; negative is towards the right answer.
-        known_kept: share of the known facts that stay right.
+        known_kept: share of the right facts that stay right.
         draws: sets of heads that this is the mean of.
+        known: right facts that it is tried on, likewise.
     """
 
     change: str
@@ -38,14 +39,26 @@ class Mending(NamedTuple):
     change_in_difference_high: float | None
     known_kept: float
     draws: int
+    known: int
 
 
 class Trial:
-    """Runs changes on the wrong facts, and on the known ones to see what they cost."""
+    """Runs changes on wrong facts, and on right ones to see what they cost.
+
+    Args:
+        model: the model.
+        chosen: right facts whose mean a silenced head writes.
+        known: right facts on which the cost is measured.
+        asked: wrong facts.
+        tops: the model's top token on each of them.
+        right: the answer's token on each of them.
+        seed: of the intervals.
+    """
 
     def __init__(
         self,
         model: ResidualModel,
+        chosen: Encoded,
         known: Encoded,
         asked: Encoded,
         tops: Int[Tensor, " batch"],
@@ -53,9 +66,9 @@ class Trial:
         seed: int,
     ) -> None:
         self.model, self.known, self.asked, self.tops, self.right, self.seed = model, known, asked, tops, right, seed
-        nodes = model.forward(known.clean, cache=True).nodes
+        nodes = model.forward(chosen.clean, cache=True).nodes
         assert nodes is not None
-        self.means = nodes[:, torch.arange(len(known.pairs)), known.last].mean(1)
+        self.means = nodes[:, torch.arange(len(chosen.pairs)), chosen.last].mean(1)
         self.before = self._differences(model.forward(asked.clean).logits)
 
     def look(self, heads: Sequence[str], encoded: Encoded) -> list[Intervention]:
@@ -75,7 +88,7 @@ class Trial:
         return [Scale(at=head, factor=2.0, positions=(-1,)) for head in heads]
 
     def silence(self, heads: Sequence[str], encoded: Encoded) -> list[Intervention]:
-        """The heads write at the last token what they write on average over the known facts."""
+        """The heads write at the last token what they write on average over the chosen right facts."""
         index = self.model.graph.node_index
         return [Replace(at=head, value=self.means[index[head]], positions=(-1,)) for head in heads]
 
@@ -99,7 +112,16 @@ class Trial:
         values = torch.stack([torch.stack(mended).mean(0), torch.stack(moved).mean(0)])
         (mended_at, moved_at), means = mean_intervals(values.numpy(), self.seed), values.mean(1).tolist()
         return Mending(
-            change, heads, values.shape[1], means[0], *mended_at, means[1], *moved_at, sum(kept) / len(kept), len(kept)
+            change,
+            heads,
+            values.shape[1],
+            means[0],
+            *mended_at,
+            means[1],
+            *moved_at,
+            sum(kept) / len(kept),
+            len(kept),
+            len(self.known.pairs),
         )
 
     def _differences(self, logits: Float[Tensor, "batch vocab"]) -> Float[Tensor, " batch"]:

@@ -1,8 +1,8 @@
-"""How much of one circuit is found again in another: single hops in a composed question, a relation in its reverse.
+"""How much of one circuit is found again in another: single hops in a two-hop question, a relation in its reverse.
 
 Of circuits of one size from rankings, shared edges are no news: every ranking begins with much the same early edges.
-So beside the share that reappears stands what as many edges would share that are drawn from further down the same
-ranking (its first so many edges, the pool), and, where they are given, what unrelated tasks' circuits share.
+The share that reappears is therefore compared with what as many edges share that are drawn from further down the same
+ranking (its first edges, the pool), and, where they are given, with what unrelated tasks' circuits share.
 """
 
 from __future__ import annotations

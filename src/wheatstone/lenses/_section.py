@@ -55,6 +55,7 @@ class Material:
         about: the rest of the run's `task.json` (kind, templates …); empty for a run of given prompts.
         split: which prompts these are, in words.
         tuned_lens: file of tuned-lens weights, or None.
+        subjects: of the run's relation, asked for by name; sections that ask its facts ask these first.
         seed: of bootstrap intervals, null distributions and random draws.
     """
 
@@ -64,6 +65,7 @@ class Material:
     about: Mapping[str, Any] = field(default_factory=dict)
     split: str = "the prompts it was found on"
     tuned_lens: StrPath | None = None
+    subjects: tuple[str, ...] = ()
     seed: int = 0
 
     @property

@@ -1,7 +1,7 @@
-"""When a model says an answer: in either case, and to its end.
+"""The tokens by which an answer is scored, in either case and after a quotation mark, and whether it is then written.
 
-A fact counts as right by the answer's first token. Many answers begin alike (" R" begins Ringgit and Rupee), so what
-the model goes on to write, each token its top one, says whether it really had that answer in mind.
+Logits are compared at an answer's first token. Many answers begin alike (" R" begins Ringgit and Rupee), so what the
+model then writes, by the rule of `_written`, says whether a fact is right.
 """
 
 from __future__ import annotations
@@ -9,8 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from wheatstone.models import ResidualModel, Tokens
-from wheatstone.tasks import PromptPair
+from wheatstone._errors import PromptError
+from wheatstone.lenses._written import continued, is_word, says, text_after
+from wheatstone.models import ResidualModel
+from wheatstone.tasks import PromptPair, encode
+
+_WRITTEN = 8
+"""Tokens that a model writes, at least."""
+_MARKS = 3
+"""Marks in a row that are passed over."""
 
 
 class BegunFact(NamedTuple):
@@ -19,7 +26,7 @@ class BegunFact(NamedTuple):
     Args:
         prompt: the prompt.
         answer: the answer whose first token is the model's top token.
-        written: what the model goes on to write, as many tokens, each its top token.
+        written: what the model writes, each token its top one.
     """
 
     prompt: str
@@ -45,23 +52,51 @@ def _spelt(model: ResidualModel, text: str) -> bool:
     return "".join(model.decode(model.continuation(text))).strip() == text.strip()
 
 
-def continued(model: ResidualModel, prompts: Sequence[str], count: int) -> list[tuple[int, ...]]:
-    """What a model goes on to write after each prompt: so many tokens, each its top one."""
-    texts = [model.encode(prompt) for prompt in prompts]
-    starts = [len(tokens) for tokens in texts]
-    for _ in range(count):
-        tops = model.forward(Tokens.of(texts, model.device)).logits.argmax(-1).tolist()
-        texts = [[*tokens, top] for tokens, top in zip(texts, tops, strict=True)]
-    return [tuple(tokens[start:]) for tokens, start in zip(texts, starts, strict=True)]
-
-
 def begun_otherwise(model: ResidualModel, pairs: Sequence[PromptPair]) -> Iterator[BegunFact]:
     """Of facts whose top token begins an answer, those that the model ends otherwise."""
-    answers = [{tuple(model.continuation(text)): text for text in pair.answers} for pair in pairs]
-    longest = max((len(tokens) for of in answers for tokens in of), default=0)
-    for pair, of, tokens in zip(
-        pairs, answers, continued(model, [pair.prompt for pair in pairs], longest), strict=True
-    ):
-        begun = [text for answer, text in of.items() if answer[:1] == tokens[:1]]
-        if begun and not any(tokens[: len(answer)] == answer for answer in of):
-            yield BegunFact(pair.prompt, begun[0], "".join(model.decode(tokens)))
+    written = texts_written(model, pairs)
+    for pair, (tokens, text) in zip(pairs, written, strict=True):
+        begun = [answer for answer in pair.answers if model.continuation(answer)[0] == tokens[0]]
+        if begun and not says(text, pair.answers):
+            yield BegunFact(pair.prompt, begun[0], text)
+
+
+def texts_written(model: ResidualModel, pairs: Sequence[PromptPair]) -> list[tuple[tuple[int, ...], str]]:
+    """What a model writes after each prompt, as tokens and as text: eight tokens, or as the longest answer needs."""
+    longest = max((len(model.continuation(text)) for pair in pairs for text in pair.answers), default=0)
+    written = continued(model, [pair.prompt for pair in pairs], max(_WRITTEN, longest + 2))
+    return [(tokens, text_after(model, pair.prompt, tokens)) for pair, tokens in zip(pairs, written, strict=True)]
+
+
+def after_marks(model: ResidualModel, pairs: Sequence[PromptPair]) -> list[PromptPair]:
+    """The pairs, where the model's first tokens are no words (a quotation mark) with these behind the prompt.
+
+    The answer then follows the mark without a space. A prompt that cannot be asked so, as its tokens would change,
+    stays as it is.
+    """
+    made = list(pairs)
+    for _ in range(_MARKS):
+        tops = continued(model, [pair.prompt for pair in made], 1)
+        texts = [text_after(model, pair.prompt, top) for pair, top in zip(made, tops, strict=True)]
+        at = [place for place, text in enumerate(texts) if text.strip() and not is_word(text)]
+        for place in at:
+            made[place] = _behind(model, made[place], texts[place])
+        if not at:
+            break
+    return made
+
+
+def _behind(model: ResidualModel, pair: PromptPair, mark: str) -> PromptPair:
+    bare = pair.model_copy(
+        update={
+            "prompt": pair.prompt + mark,
+            "counterfactual": pair.counterfactual + mark,
+            "answers": tuple(text.strip() for text in pair.answers),
+            "distractors": tuple(text.strip() for text in pair.distractors),
+        }
+    )
+    try:
+        encode(model, [bare])
+    except PromptError:
+        return pair
+    return bare

@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from wheatstone._errors import CircuitError, RequestError
+from wheatstone._errors import CircuitError, PromptError, RequestError
 from wheatstone._home import home
 from wheatstone._progress import Reporter, silent
 from wheatstone._version import __version__
 from wheatstone.circuits import Circuit, Experiment, ModelInfo
 from wheatstone.discovery import attribute, evaluation_of
 from wheatstone.models import ResidualModel
-from wheatstone.tasks import load_task
+from wheatstone.tasks import files_of, load_task
 
 COMPETING = ("induction", "ioi", "greater-than", "a-an", "facts/country_capital")
 """Tasks whose circuits are looked for in a prompt by default."""
@@ -28,7 +28,7 @@ def task_circuits(
     seed: int = 0,
     report: Reporter = silent,
 ) -> dict[str, Circuit]:
-    """A circuit for each task: the first so many edges of its EAP-IG ranking on training prompts the model knows.
+    """A circuit for each task: the first edges of its EAP-IG ranking on training prompts that the model knows.
 
     All are of one size, so that none is the stronger for being the larger. They are kept in the cache, by the
     model's hash and everything that made them; a model without a hash is asked anew.
@@ -39,7 +39,7 @@ def task_circuits(
         edges: of each circuit.
         prompts: most training prompts of each.
         seed: of the tasks.
-        report: told how many are found.
+        report: progress callback.
 
     Raises:
         RequestError: no such task, or more edges than the model has.
@@ -85,8 +85,25 @@ def _record(model: ResidualModel, name: str, edges: int, prompts: int, seed: int
     if not model.sha256:
         return None
     about = f"{__version__} {model.sha256} {model.dtype} {model.graph.split} {name} {edges} {prompts} {seed}"
-    file = Path(name).read_bytes() if Path(name).is_file() else b""  # its name says nothing about what is in it
-    return home() / "circuits" / f"{hashlib.sha256(about.encode() + file).hexdigest()}.json"
+    files = "".join(file["sha256"] for file in files_of(name).values())  # a name says nothing about what is in a file
+    return home() / "circuits" / f"{hashlib.sha256(f'{about} {files}'.encode()).hexdigest()}.json"
+
+
+def held_out_faithfulness(
+    model: ResidualModel, name: str, circuit: Circuit, *, seed: int = 0, most: int = 12
+) -> tuple[int, float | None]:
+    """What a task's circuit keeps on test prompts, which its ranking has not seen: their number and the faithfulness.
+
+    None where the task has no test prompts that leave something to explain.
+    """
+    pairs = [pair for pair in load_task(name, model, seed=seed).test if pair not in circuit.examples][:most]
+    if not pairs:
+        return 0, None
+    try:
+        experiment = Experiment(model, pairs, ablation=circuit.ablation, metric=circuit.metric)
+    except PromptError:
+        return 0, None
+    return len(pairs), experiment.faithfulness(circuit.mask(experiment.graph)[None])[0]
 
 
 def _read(record: Path | None) -> Circuit | None:

@@ -1,7 +1,7 @@
 """An explanation as part of a run: sections read the run's model and prompts, and leave rows and numbers behind.
 
 A run's folder `explain` holds, for each section, NAME.json (numbers, method, n, seed, the files of its tables) and a
-Parquet file for each table. A section that the run has not what it takes for leaves `missing` in its JSON instead.
+Parquet file for each table. A section that the run does not support leaves `missing` in its JSON instead.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._version import __version__
 from wheatstone.circuits import Circuit, Experiment
-from wheatstone.lenses import Material, Section, sections_named
+from wheatstone.lenses import Material, Section, about_relation, check_subjects, relations_of_run, sections_named
 from wheatstone.models import ResidualModel, load_model
 from wheatstone.runs._folder import CIRCUITS, read_json, read_manifest, write_json
 from wheatstone.runs._sound import sound
 from wheatstone.runs._tables import write_table
 from wheatstone.runs._weights import same_weights
-from wheatstone.tasks import SPLITS, PromptPair
+from wheatstone.tasks import SPLITS, PromptPair, load_facts
 
 FORMAT = "wheatstone.explain/1"
 ALL = "all"
@@ -37,12 +37,13 @@ class ExplainSettings:
     """What to explain, and on which prompts.
 
     Args:
-        only: names of sections; by default all that the run has what it takes for, but those that take minutes.
+        only: names of sections; by default every section that this run supports, except those that take minutes.
         split: of a task's run: `train`, `validation`, `test` or `all`. Reading a model proves nothing about a circuit,
             so all of them is no leak, and the default.
-        most: prompts at most, the first so many; None for all.
+        most: prompts at most, the first ones; None for all.
         tuned_lens: a safetensors file of tuned-lens weights.
         seed: of intervals and random draws.
+        subjects: of the run's relation, by name: sections that ask its facts ask these first.
     """
 
     only: tuple[str, ...] = ()
@@ -50,6 +51,7 @@ class ExplainSettings:
     most: int | None = None
     tuned_lens: StrPath | None = None
     seed: int = 0
+    subjects: tuple[str, ...] = ()
 
 
 def explain_run(
@@ -81,7 +83,8 @@ def explain_run(
     Raises:
         RunError: there is no run of a discovery.
         ModelError: the model is not the one the circuit was found in.
-        RequestError: no such section or split, or the run lacks what a section that was asked for by name needs.
+        RequestError: no such section, split or subject, or the run lacks what a section that was asked for by name
+            needs.
     """
     folder = Path(folder)
     run = Path(run)
@@ -90,6 +93,8 @@ def explain_run(
     for section in sections if settings.only else ():
         if missing := section.missing(material):
             raise _lacking(run, section, missing)
+    if settings.subjects:
+        _check_subjects(run, material)
     earlier = run / "explain"
     if earlier.is_dir():
         anew = {section.name for section in sections if settings.only or not section.dear}
@@ -137,6 +142,7 @@ def material_of(
         about={name: value for name, value in task.items() if name != "pairs"},
         split=split,
         tuned_lens=settings.tuned_lens,
+        subjects=settings.subjects,
         seed=settings.seed,
     )
 
@@ -244,6 +250,16 @@ def _drop(folder: Path, name: str) -> None:
         if table.isidentifier():  # no path out of the folder
             (folder / f"{table}.parquet").unlink(missing_ok=True)
     (folder / f"{name}.json").unlink(missing_ok=True)
+
+
+def _check_subjects(run: Path, material: Material) -> None:
+    """Refuses names that the run's relation does not have, before anything is made."""
+    missing = about_relation("facts", "icl")(material)
+    if missing:
+        raise RequestError(expected=f"for --subject {missing}", got=f"{run}, which lacks it", do="leave --subject out")
+    given = relations_of_run(material)
+    assert given is not None
+    check_subjects(material.subjects, load_facts(f"facts/{given.relations[0]}", material.experiment.model).facts)
 
 
 def _lacking(run: Path, section: Section, missing: str) -> RequestError:

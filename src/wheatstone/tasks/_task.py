@@ -178,8 +178,8 @@ def make_task(
     if size is not None:
         made = {split: pairs[: max(round(size * shares[split]), 1)] for split, pairs in made.items()}
     notes += [f"no {split} pairs are left" for split in SPLITS if not made[split]]
-    splits = {split: tuple(made[split]) for split in SPLITS}
-    return Task(about=about, **splits, seed=seed, known=result, skipped=tuple(wrong), notes=tuple(notes))
+    train, validation, test = (tuple(made[split]) for split in SPLITS)
+    return Task(about, train, validation, test, seed, result, tuple(wrong), tuple(notes))
 
 
 def _place(pair: PromptPair, seed: int) -> bytes:
