@@ -219,7 +219,7 @@ def _facts(
     end = model.unembed(streams[-1])
     ranks = (end >= end[every, right][:, None]).sum(-1).tolist()
     written = continued(model, [pair.prompt for pair in asked.pairs], _WRITTEN)
-    said = ["".join(model.decode(tokens)) for tokens in written]
+    said = [model.written(tokens) for tokens in written]
     texts = zip(model.decode(right.tolist()), model.decode(tops.tolist()), said, strict=True)
     return tuple(
         WrongFact(

@@ -42,7 +42,7 @@ def _capital(text: str) -> str:
 
 def _spelt(model: ResidualModel, text: str) -> bool:
     """Whether the tokens say the text; an unknown word has the token of all unknown words."""
-    return "".join(model.decode(model.continuation(text))).strip() == text.strip()
+    return model.written(model.continuation(text)).strip() == text.strip()
 
 
 def continued(model: ResidualModel, prompts: Sequence[str], count: int) -> list[tuple[int, ...]]:
@@ -64,4 +64,4 @@ def begun_otherwise(model: ResidualModel, pairs: Sequence[PromptPair]) -> Iterat
     ):
         begun = [text for answer, text in of.items() if answer[:1] == tokens[:1]]
         if begun and not any(tokens[: len(answer)] == answer for answer in of):
-            yield BegunFact(pair.prompt, begun[0], "".join(model.decode(tokens)))
+            yield BegunFact(pair.prompt, begun[0], model.written(tokens))

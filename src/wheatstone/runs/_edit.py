@@ -173,5 +173,5 @@ def _looked(model: ResidualModel, prompts: tuple[str, ...], target: int) -> list
     logits = model.forward(model.tokens(prompts)).logits
     likely = logits.softmax(-1)[:, target].tolist()
     ranks = (1 + (logits > logits[:, target : target + 1]).sum(-1)).tolist()
-    said = [str(model.tokenizer.decode(tokens)) for tokens in continuations(model, prompts, _SAID)]
+    said = [model.written(tokens) for tokens in continuations(model, prompts, _SAID)]
     return list(zip(model.decode(logits.argmax(-1).tolist()), likely, ranks, said, strict=True))

@@ -15,7 +15,6 @@ from wheatstone.tasks._counterfactuals import Fact
 from wheatstone.tasks._facts import Facts
 from wheatstone.tasks._pair import PromptPair
 from wheatstone.tasks._problems import Problem
-from wheatstone.tasks._relation import spaced
 from wheatstone.tasks._rows import Row
 from wheatstone.tasks._source import About, Draft
 from wheatstone.tasks._split import SPLITS, plain
@@ -148,12 +147,12 @@ def _fact(row: Row, template: int | str) -> Fact:
     if not isinstance(subject, str) or not subject.strip() or not answers:
         raise ValueError("neither a pair with a counterfactual nor a fact with a subject and an answer")
     if isinstance(template, str):
-        return Fact(subject, template, spaced(answers), row.where)
+        return Fact(subject, template, answers, row.where)
     if not isinstance(prompt, str):
         raise ValueError("no prompt, and no template with {subject} was given")
     if subject not in prompt:
         raise ValueError(f"subject {subject!r} is not in its prompt {prompt!r}")
-    return Fact(subject, prompt.replace(subject, "{subject}", 1), spaced(answers), row.where)
+    return Fact(subject, prompt.replace(subject, "{subject}", 1), answers, row.where)
 
 
 def _any(row: Row, names: Sequence[str]) -> Any:
