@@ -24,6 +24,7 @@ from wheatstone.compression._alphabet import Alphabet
 from wheatstone.compression._blocks import BlockCoder
 from wheatstone.compression._compress import _coder  # pyright: ignore[reportPrivateUsage]
 from wheatstone.compression._container import Header, open_checked
+from wheatstone.compression._lanes import Start
 from wheatstone.models import ResidualModel
 
 SMALL = Chunking(window=8, overlap=3, lanes=3, stretch=10, block=100)
@@ -71,7 +72,7 @@ def test_any_bytes_come_back(worded: ResidualModel, data: bytes, mixing: bool) -
 def test_who_leaves_midway_waits_for_no_group(worded: ResidualModel) -> None:
     begun = Event()
     with ThreadPoolExecutor(1) as beside:
-        with _coder(worded, SMALL, mixing=False, threads=1) as coder:
+        with _coder(worded, SMALL, mixing=False, threads=1, start=Start.of(worded)) as coder:
 
             def advance(_: int) -> None:
                 begun.set()
@@ -142,5 +143,5 @@ def test_bytes_that_would_be_stored_come_back_from_their_code_too(
     worded: ResidualModel, data: bytes, mixing: bool
 ) -> None:
     with ThreadPoolExecutor(1) as pool:
-        coder = BlockCoder(worded, Alphabet(worded.tokenizer, worded.vocabulary), SMALL, mixing, pool)
+        coder = BlockCoder(worded, Alphabet(worded.reader, worded.vocabulary), Start.of(worded), SMALL, mixing, pool)
         assert coder.decode(coder.coded(data, lambda _: None)[0], lambda _: None) == data

@@ -33,7 +33,7 @@ def made(facts: list[tuple[str, list[str]]], **more: Any) -> Relation:
 def test_reversed_facts_have_all_subjects_of_an_answer_and_keep_their_split() -> None:
     problems: list[Problem] = []
     got = reversed_facts(made([("w5", ["w20"]), ("w6", ["w21"]), ("w7", ["w20"])]), "r", "{subject} w1", problems)
-    assert [(fact.prompt, fact.answers, fact.key) for fact in got.facts] == [
+    assert [(fact.prompt, fact.continuations, fact.key) for fact in got.facts] == [
         ("w20 w1", (" w5", " w7"), "w5"),
         ("w21 w1", (" w6",), "w6"),
     ]
@@ -65,7 +65,7 @@ def test_two_hops_go_by_way_of_the_first_answer_and_leave_out_what_could_be_copi
     )
     capitals = made([("France", ["Paris"]), ("Japan", ["Tokyo"])], name="country_capital")
     got = two_hops(cities, capitals, "two-hop/x", "The capital of {subject} is", [])
-    assert [(fact.prompt, fact.answers) for fact in got.facts] == [
+    assert [(fact.prompt, fact.continuations) for fact in got.facts] == [
         ("The capital of the country where the city of Lyon is located is", (" Paris",)),
         ("The capital of the country where the city of Kyoto is located is", (" Tokyo",)),
     ]

@@ -20,7 +20,7 @@ const METHODS: [Method, string][] = [
 const FIELDS: [keyof typeof EXAMPLE, string, string][] = [
   ["prompt", "Prompt", "what the model goes on from"],
   ["counterfactual", "Counterfactual", "the same but for what the answer depends on"],
-  ["answer", "Answer", "with its leading space"],
+  ["answer", "Answer", "with its leading space, where the writing has one"],
   ["distractor", "Distractor", "the counterfactual's answer; may be empty"],
 ];
 

@@ -944,7 +944,7 @@ export interface components {
             counterfactual: string;
             /**
              * Answer
-             * @description with its leading space
+             * @description with its leading space, where the writing has one
              */
             answer: string;
             /**

@@ -160,6 +160,9 @@ def bits(
         f"{found.total / max(1, len(found.tokens)):.2f} a token of {len(found.tokens):,}; "
         f"with the model's {found.weights / 1e6:,.0f} MB counted, {found.per_byte_with_weights:,.3f} a byte."
     )
+    output.print(f"The text begins after the start token {found.start_text!r}, and so does every window.", markup=False)
+    if found.escaped:
+        output.print(f"{found.escaped:,} bytes are coded one by one: the tokenizer does not give them back.")
     for name, size in found.beside.items():
         output.print(f"  {name:18} {size:>12,} bytes  {8 * size / max(1, found.bytes):.3f} bits a byte")
     if out is not None:

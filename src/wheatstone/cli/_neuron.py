@@ -165,8 +165,8 @@ def show(
         str | None,
         typer.Option(
             "--token",
-            help="A token to compare it with, with its leading space; by default the run's answer, or the token it is "
-            "most congruent with.",
+            help="A token to compare it with, with its leading space if it has one; by default the run's answer, or "
+            "the token it is most congruent with.",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Page to write; NEURON.html by default.")] = None,

@@ -33,7 +33,9 @@ CounterfactualOption = Annotated[
 AnswerOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--answer", help="Right continuation with its leading space; may be repeated. Its first token is scored."
+        "--answer",
+        help="Right continuation, with its leading space where the writing has one; may be repeated. Its first token "
+        "is scored.",
     ),
 ]
 DistractorOption = Annotated[

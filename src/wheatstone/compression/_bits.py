@@ -14,8 +14,7 @@ from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.compression._alphabet import Alphabet
 from wheatstone.compression._coder import escape_share
-from wheatstone.compression._lanes import start_token
-from wheatstone.models import ResidualModel, Tokens
+from wheatstone.models import ResidualModel, Tokens, start_token
 
 
 @dataclass(frozen=True)
@@ -24,11 +23,15 @@ class Bits:
 
     Args:
         tokens: what each token stands for; of bytes that are not text, a replacement character.
-        surprise: of each token in bits, −log₂ of its probability after all that stands before it in its window.
+        surprise: of each token in bits, −log₂ of its probability after the start token and the tokens before it in its
+            window.
         bytes: size of the text.
         characters: in the text.
         weights: bytes of the model's weights in the precision it ran in, which whoever decompresses needs once.
         beside: bytes that general compressors make of the same text, by name.
+        start: token that every window begins with, the model's start token.
+        start_text: what it says.
+        escaped: bytes that are coded one by one, because the tokenizer's tokens do not give them back.
     """
 
     tokens: tuple[str, ...]
@@ -37,6 +40,9 @@ class Bits:
     characters: int
     weights: int
     beside: dict[str, int]
+    start: int
+    start_text: str
+    escaped: int
 
     @property
     def total(self) -> float:
@@ -59,6 +65,9 @@ class Bits:
             "bits": self.total,
             "tokens": len(self.tokens),
             "bytes": self.bytes,
+            "start_token": self.start_text,
+            "start_token_id": self.start,
+            "bytes_escaped": self.escaped,
             "characters": self.characters,
             "bits_per_token": self.total / max(1, len(self.tokens)),
             "bits_per_byte": self.per_byte,
@@ -112,17 +121,17 @@ def bits(
             do="choose another",
         )
     data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
-    alphabet = Alphabet(model.tokenizer, model.vocabulary)
-    symbols = alphabet.symbols(data)
+    alphabet = Alphabet(model.reader, model.vocabulary)
+    symbols, prefixed = alphabet.symbols(data)
     escaped = np.array(symbols, dtype=np.int64) >= alphabet.tokens
     start = start_token(model)
-    read = [start, *(start if off else symbol for symbol, off in zip(symbols, escaped.tolist(), strict=True))]
-    # Each window predicts what the one before did not; the first predicts everything after the start token.
+    read = [start if off else symbol for symbol, off in zip(symbols, escaped.tolist(), strict=True)]
+    # Each window predicts what the one before did not, and begins with the start token.
     firsts = list(range(0, max(1, len(symbols) - overlap), window - overlap) if symbols else ())
     surprise = np.zeros(len(symbols))
     for at in range(0, len(firsts), batch):
         some = firsts[at : at + batch]
-        pieces = [read[first : first + window + 1] for first in some]
+        pieces = [[start, *read[first : first + window]] for first in some]
         targets = Tokens.of([piece[1:] for piece in pieces], model.device).ids
         logits = model.forward(Tokens.of([piece[:-1] for piece in pieces], model.device), all_positions=True).logits
         costs = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
@@ -132,13 +141,19 @@ def bits(
         report("reading", min(len(symbols), some[-1] + window), len(symbols))
     share = escape_share(escaped)
     surprise = np.where(escaped, 8 - np.log2(share), surprise - np.log2(1 - share))
+    texts = [alphabet.join([symbol]).decode("utf-8", "replace") for symbol in symbols]
+    if prefixed:
+        texts[0] = texts[0].removeprefix(" ")
     return Bits(
-        tuple(alphabet.join([symbol]).decode("utf-8", "replace") for symbol in symbols),
+        tuple(texts),
         tuple(surprise.tolist()),
         len(data),
         len(data.decode("utf-8", "replace")),
         sum(weight.numel() * weight.element_size() for weight in model.module.parameters()),
         beside(data),
+        start,
+        model.written([start]),
+        int(escaped.sum()),
     )
 
 

@@ -15,8 +15,8 @@ from jaxtyping import Float, Int
 from wheatstone._errors import ComputationError, RequestError
 from wheatstone.compression._alphabet import Alphabet
 from wheatstone.compression._coder import Decoder, Encoder
-from wheatstone.compression._container import CODED, STORED, Block, Chunking
-from wheatstone.compression._lanes import Lanes, start_token
+from wheatstone.compression._container import CODED, PREFIXED, STORED, Block, Chunking
+from wheatstone.compression._lanes import Lanes, Start
 from wheatstone.compression._mixing import Mixer
 from wheatstone.models import ResidualModel
 
@@ -35,6 +35,7 @@ class BlockCoder:
     Args:
         model: the model.
         alphabet: its symbols.
+        start: what is read before a stretch.
         chunking: how a block is cut up.
         mixing: whether an adaptive model is mixed in.
         pool: where groups are worked on, each on one thread.
@@ -43,6 +44,7 @@ class BlockCoder:
 
     model: ResidualModel
     alphabet: Alphabet
+    start: Start
     chunking: Chunking
     mixing: bool
     pool: ThreadPoolExecutor
@@ -56,7 +58,8 @@ class BlockCoder:
 
     def coded(self, data: bytes, advance: Advance) -> tuple[Block, float]:
         """A block coded by the model, and −Σ log₂ p of its symbols."""
-        symbols = np.array(self.alphabet.symbols(data), dtype=np.int32)
+        found = self.alphabet.symbols(data)
+        symbols = np.array(found.symbols, dtype=np.int32)
 
         def code(group: list[Stretch]) -> tuple[bytes, float]:
             coder = Encoder(self.alphabet.tokens, len(group))
@@ -69,7 +72,8 @@ class BlockCoder:
             return coder.finish(), coder.bits
 
         codes = list(self.pool.map(code, groups_of(len(symbols), self.chunking)))
-        block = Block(CODED, len(data), zlib.crc32(data), len(symbols), tuple(code for code, _ in codes))
+        kind = PREFIXED if found.prefixed else CODED
+        block = Block(kind, len(data), zlib.crc32(data), len(symbols), tuple(code for code, _ in codes))
         return block, sum(bits for _, bits in codes)
 
     def decode(self, block: Block, advance: Advance) -> bytes:
@@ -104,7 +108,7 @@ class BlockCoder:
             if len(block.codes) != len(groups):
                 raise ValueError(f"{len(block.codes)} codes of {len(groups)} groups")
             list(self.pool.map(restore, block.codes, groups))
-            return self.alphabet.join(symbols.tolist())
+            return self.alphabet.join(symbols.tolist(), prefixed=block.kind == PREFIXED)
         except (ValueError, LookupError, AssertionError, OverflowError) as error:  # a code that stands for nothing
             raise RequestError(
                 expected="a file that `wheatstone compress` made",
@@ -115,8 +119,8 @@ class BlockCoder:
     def _read(self, group: list[Stretch], exchange: Exchange, advance: Advance) -> None:
         """Goes through the lanes of a group side by side; encoder and decoder differ only in `exchange`."""
         torch.set_num_threads(1)  # in this thread: how many share a sum decides its last bits
-        tokens, start = self.alphabet.tokens, start_token(self.model)
-        lanes = Lanes(self.model, len(group), window=self.chunking.window, overlap=self.chunking.overlap)
+        tokens, start, chunking = self.alphabet.tokens, self.start.token, self.chunking
+        lanes = Lanes(self.model, len(group), window=chunking.window, overlap=chunking.overlap, start=self.start)
         mixer = Mixer(tokens, len(group)) if self.mixing else None
         for step in range(len(group[0])):
             if self.stopped.is_set():

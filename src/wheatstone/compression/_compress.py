@@ -13,12 +13,12 @@ from io import BufferedIOBase
 
 import torch
 
-from wheatstone._errors import ModelError
+from wheatstone._errors import ModelError, RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.compression._alphabet import Alphabet
 from wheatstone.compression._blocks import BlockCoder, groups_of
 from wheatstone.compression._container import Chunking, Header, Writer, open_checked, read_blocks
-from wheatstone.compression._lanes import Lanes
+from wheatstone.compression._lanes import Lanes, Start
 from wheatstone.models import ResidualModel
 
 _PROBE = 4
@@ -75,8 +75,10 @@ def compress(
     started, chunking = time.perf_counter(), (chunking or Chunking()).within(model.causal_context)
     total = source.seek(0, 2)
     source.seek(0)
-    with _coder(model, chunking, mixing, threads) as coder:
-        writer = Writer(out, Header(chunking, mixing, _weights(model), _fingerprint(coder), model.id))
+    start = Start.of(model)
+    with _coder(model, chunking, mixing, threads, start) as coder:
+        header = Header(chunking, mixing, _weights(model), _fingerprint(coder), model.id, start.token)
+        writer = Writer(out, header)
         ideal = 0.0
         while data := source.read(chunking.block):
             block, bits = coder.encode(data, _share(report, "compressing", writer.restored, len(data), total))
@@ -120,8 +122,15 @@ def decompress(
             got=f"{model.id} with weights {_weights(model)[:12]}",
             do=f"name it: --model {header.model}",
         )
+    if header.start is not None and header.start >= model.vocabulary:
+        raise RequestError(
+            expected=f"a start token of {model.id}, below {model.vocabulary:,}",
+            got=f"{header.start:,}",
+            do="do not use what sent the file",
+        )
+    start = Start.of_version_1(model) if header.start is None else Start(header.start)
     done = 0
-    with _coder(model, header.chunking, header.mixing, threads) as coder:
+    with _coder(model, header.chunking, header.mixing, threads, start) as coder:
         if _fingerprint(coder) != header.arithmetic:
             raise ModelError(
                 expected="a machine, precision and release of torch that compute as where this was compressed",
@@ -143,7 +152,7 @@ def estimate_seconds(model: ResidualModel, size: int, threads: int | None = None
         size: of the file, in bytes.
         threads: as in `compress`.
     """
-    with _coder(model, Chunking(), mixing=False, threads=threads) as coder:
+    with _coder(model, Chunking(), mixing=False, threads=threads, start=Start.of(model)) as coder:
         _fingerprint(coder)  # the first run is slower
         started = time.perf_counter()
         _fingerprint(coder)
@@ -154,10 +163,12 @@ def estimate_seconds(model: ResidualModel, size: int, threads: int | None = None
 
 
 @contextmanager
-def _coder(model: ResidualModel, chunking: Chunking, mixing: bool, threads: int | None) -> Generator[BlockCoder]:
+def _coder(
+    model: ResidualModel, chunking: Chunking, mixing: bool, threads: int | None, start: Start
+) -> Generator[BlockCoder]:
     before = torch.get_num_threads()
     pool = ThreadPoolExecutor(threads or os.cpu_count() or 1)
-    coder = BlockCoder(model, Alphabet(model.tokenizer, model.vocabulary), chunking, mixing, pool)
+    coder = BlockCoder(model, Alphabet(model.reader, model.vocabulary), start, chunking, mixing, pool)
     try:
         yield coder
     finally:
@@ -171,7 +182,8 @@ def _fingerprint(coder: BlockCoder) -> bytes:
 
     def probe() -> bytes:
         torch.set_num_threads(1)
-        lanes, digest = Lanes(coder.model, coder.chunking.lanes, window=_PROBE, overlap=2), hashlib.sha256()
+        lanes = Lanes(coder.model, coder.chunking.lanes, window=_PROBE, overlap=2, start=coder.start)
+        digest = hashlib.sha256()
         for step in range(_PROBE + 1):
             digest.update(lanes.probabilities().cpu().numpy().tobytes())
             seen = torch.arange(step, step + coder.chunking.lanes, device=coder.model.device)

@@ -1,9 +1,11 @@
 """The file: a header, blocks, and a checksum over both.
 
-    magic "WHST", version 1                                   5 bytes
+    magic "WHST", version 2                                   5 bytes
     header                                                    see `Header.pack`
     blocks: kind, bytes, CRC-32 of them, symbols, code        until kind `end`
     bytes in all, SHA-256 of everything before it             8 + 32 bytes
+
+Version 1, which is still read, has no start token in its header: see `Start.of_version_1`.
 
 All numbers are little-endian. Each block is read alone, so that memory does not grow with the file.
 """
@@ -18,11 +20,12 @@ from io import BufferedIOBase
 
 from wheatstone._errors import RequestError
 
-MAGIC, VERSION = b"WHST", 1
-END, CODED, STORED = 0, 1, 2
+MAGIC, VERSIONS = b"WHST", (1, 2)
+END, CODED, STORED, PREFIXED = 0, 1, 2, 3
 _HEADER = struct.Struct("<HHHIIB32s8sB")
 _BLOCK = struct.Struct("<BIIIB")
 _LENGTH = struct.Struct("<I")
+_START = struct.Struct("<I")
 _TOTAL = struct.Struct("<Q")
 _DIGEST = 32
 # What a file may ask of its reader, whoever wrote it.
@@ -62,6 +65,7 @@ class Header:
         sha256: of the model's weights.
         arithmetic: fingerprint of how this machine computed with them.
         model: what the model is called.
+        start: token that a text begins after; None in a file of version 1, which does not say.
     """
 
     chunking: Chunking
@@ -69,12 +73,19 @@ class Header:
     sha256: str
     arithmetic: bytes
     model: str
+    start: int | None
 
     def pack(self) -> bytes:
-        """As bytes."""
+        """As bytes, in the newest version of the format.
+
+        Raises:
+            ValueError: there is no start token.
+        """
+        if self.start is None:
+            raise ValueError("files are written with their start token")
         name = self.model.encode()[:255]
         numbers = (*astuple(self.chunking), self.mixing, bytes.fromhex(self.sha256), self.arithmetic, len(name))
-        return MAGIC + bytes([VERSION]) + _HEADER.pack(*numbers) + name
+        return MAGIC + bytes([VERSIONS[-1]]) + _HEADER.pack(*numbers) + name + _START.pack(self.start)
 
     @classmethod
     def read(cls, source: BufferedIOBase) -> Header:
@@ -83,16 +94,19 @@ class Header:
         Raises:
             RequestError: it says what no header says: the checksum tells damage, not who wrote the file.
         """
+        source.seek(len(MAGIC))
+        (version,) = source.read(1)
         try:
             *numbers, mixing, sha256, arithmetic, length = _HEADER.unpack(source.read(_HEADER.size))
             chunking, model = Chunking(*numbers), source.read(length).decode()
+            start = _START.unpack(source.read(_START.size))[0] if version > 1 else None
         except (struct.error, UnicodeDecodeError) as error:
             raise _unsound(f"a header that cannot be read ({error})") from error
         if not (0 < chunking.overlap < chunking.window and chunking.stretch and 0 < chunking.block <= _MOST_BLOCK):
             raise _unsound(f"{chunking}")
         if not 0 < chunking.lanes <= _MOST_LANES:
             raise _unsound(f"{chunking.lanes} lanes")
-        return cls(chunking, bool(mixing), sha256.hex(), arithmetic, model)
+        return cls(chunking, bool(mixing), sha256.hex(), arithmetic, model, start)
 
 
 @dataclass(frozen=True)
@@ -100,7 +114,8 @@ class Block:
     """One block.
 
     Args:
-        kind: `CODED` by the model, or `STORED` as it is where coding gained nothing.
+        kind: `CODED` by the model; `PREFIXED` likewise, after a space that is not the data's; or `STORED` as it is
+            where coding gained nothing.
         size: bytes it restores.
         crc: of these bytes.
         symbols: how many symbols were coded.
@@ -160,7 +175,7 @@ def read_blocks(source: BufferedIOBase, chunking: Chunking) -> Generator[Block]:
     try:
         while (kind := source.read(1)) != bytes([END]):
             kind, size, crc, symbols, count = _BLOCK.unpack(kind + source.read(_BLOCK.size - 1))
-            if kind not in (CODED, STORED) or size > chunking.block or symbols > _MOST_SYMBOLS * size:
+            if kind not in (CODED, STORED, PREFIXED) or size > chunking.block or symbols > _MOST_SYMBOLS * size:
                 raise _unsound(f"a block of kind {kind}, {size:,} bytes and {symbols:,} symbols")
             codes = tuple(source.read(*_LENGTH.unpack(source.read(_LENGTH.size))) for _ in range(count))
             if kind == STORED and len(codes) != 1:
@@ -197,9 +212,9 @@ def open_checked(source: BufferedIOBase) -> int:
             got=f"one that begins with {start[:4]!r}" if start else "an empty one",
             do="name the compressed file",
         )
-    if start[len(MAGIC) :] != bytes([VERSION]):
+    if not start[len(MAGIC) :] or start[-1] not in VERSIONS:
         raise RequestError(
-            expected=f"version {VERSION} of the format",
+            expected=f"version {' or '.join(map(str, VERSIONS))} of the format",
             got=f"version {start[-1]}" if len(start) > len(MAGIC) else "a file that ends before it",
             do="use the release that made it",
         )

@@ -15,6 +15,7 @@ from torch import Tensor
 from wheatstone._errors import PromptError
 from wheatstone.editing._request import EditRequest
 from wheatstone.models import ResidualModel, Tokens
+from wheatstone.models._continuation import continued
 from wheatstone.tasks import token_span
 
 
@@ -49,10 +50,11 @@ def asked(model: ResidualModel, request: EditRequest, prefix: str = "") -> Asked
         prefix: text before the prompt.
 
     Raises:
-        PromptError: the tokenizer cannot say where the subject stands, or the prompt is longer than the model reads.
+        PromptError: the tokenizer does not know where the subject is, the target merges with the prompt's last token,
+            or the prompt is longer than the model reads.
     """
     text, (start, end) = prefix + request.prompt, request.subject_at
-    prompt, target = model.encode(text), model.continuation(request.continuation)
+    prompt, target = model.encode(text), continued(model, text, request.continuation)
     if len(prompt) + len(target) > model.context:
         raise PromptError(
             expected=f"a prompt and target of at most {model.context} tokens",

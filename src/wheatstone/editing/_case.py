@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from wheatstone._errors import RequestError
 from wheatstone.editing._request import EditRequest
-from wheatstone.models import ResidualModel
+from wheatstone.models import ResidualModel, joined
 from wheatstone.tasks import PHRASES, Relation, bundled_relation, bundled_relations
 
 Kind = Literal["efficacy", "paraphrase", "neighbourhood", "portability", "locality"]
@@ -98,10 +98,14 @@ def _cases(
     model: ResidualModel, relation: Relation, relations: dict[str, Relation], each: int, draw: Random, *, known: bool
 ) -> list[Case]:
     facts, (template, *paraphrases) = list(relation.facts), relation.templates
-    firsts = [{model.continuation(" " + answer)[0] for answer in fact.answers} for fact in facts]
+    prompts = [template.replace("{subject}", fact.subject) for fact in facts]
+    firsts = [
+        {token for answer in fact.answers for token in model.continuation(joined(prompt, answer))[:1]}
+        for prompt, fact in zip(prompts, facts, strict=True)
+    ]
     order = draw.sample(range(len(facts)), len(facts))
     if known:
-        asked_for = [template.replace("{subject}", facts[index].subject) for index in order[: 6 * each]]
+        asked_for = [prompts[index] for index in order[: 6 * each]]
         best = model.forward(model.tokens(asked_for)).logits.argmax(-1).tolist()
         order = [index for index, token in zip(order, best, strict=False) if token in firsts[index]]
     cases: list[Case] = []
@@ -111,9 +115,9 @@ def _cases(
         if not others:
             continue
         target = facts[draw.choice(others)].answers[0]
-        first = model.continuation(" " + target)[0]
+        first = model.continuation(joined(prompts[index], target))[0]
         request = EditRequest(
-            prompt=template.replace("{subject}", fact.subject),
+            prompt=prompts[index],
             subject=fact.subject,
             target=target,
             truth=fact.answers[0],
@@ -131,7 +135,7 @@ def _cases(
         probes += [
             Probe(
                 kind="neighbourhood",
-                prompt=template.replace("{subject}", facts[other].subject),
+                prompt=prompts[other],
                 answers=facts[other].answers,
             )
             for other in draw.sample(apart, min(_NEIGHBOURS, len(apart)))

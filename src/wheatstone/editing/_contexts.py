@@ -34,7 +34,7 @@ def in_contexts(model: ResidualModel, request: Asked, contexts: int) -> list[Ask
     with unedited(model):
         samples = model_samples(model)
     lengths = [_SHORT + place * (_LONG - _SHORT) // max(1, contexts - 1) for place in range(contexts)]
-    texts = [str(model.tokenizer.decode(row[:length])) for row, length in zip(samples.tolist(), lengths, strict=False)]
+    texts = [model.written(row[:length]) for row, length in zip(samples.tolist(), lengths, strict=False)]
     prefixes = (" ".join(text.split()).rstrip(".") + ". " for text in texts)
     return [request, *(asked(model, request.request, prefix) for prefix in prefixes)]
 

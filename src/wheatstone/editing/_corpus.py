@@ -18,7 +18,7 @@ from torch import nn
 from transformers import GenerationConfig
 
 from wheatstone._home import home
-from wheatstone.models import ResidualModel
+from wheatstone.models import ResidualModel, start_token
 from wheatstone.texts import bundled_texts
 
 _CHARACTERS = 500
@@ -57,15 +57,13 @@ _REMEMBERED: WeakKeyDictionary[nn.Module, torch.Tensor] = WeakKeyDictionary()
 
 
 def _samples(model: ResidualModel) -> torch.Tensor:
-    path = home() / "editing" / model.sha256 / f"samples-{SAMPLES}-{SAMPLED}.safetensors"
+    start = start_token(model)
+    path = home() / "editing" / model.sha256 / f"samples-{SAMPLES}-{SAMPLED}-after-{start}.safetensors"
     try:
         if model.sha256:
             return load_file(path)["ids"]
     except (OSError, SafetensorError, KeyError):
         pass
-    tokenizer = model.tokenizer
-    found = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
-    start = int(found) if isinstance(found, int) else 0
     config = GenerationConfig(
         do_sample=True, max_new_tokens=min(SAMPLED, model.context - 1), pad_token_id=start, eos_token_id=None, top_k=0
     )

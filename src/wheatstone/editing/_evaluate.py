@@ -26,8 +26,7 @@ import torch
 from wheatstone.editing._case import CHANGED, KINDS, Case, Probe
 from wheatstone.editing._corpus import passages
 from wheatstone.editing._generation import continuations, ngram_entropy, says
-from wheatstone.editing._request import continuation
-from wheatstone.models import ResidualModel, Tokens
+from wheatstone.models import ResidualModel, Tokens, joined
 from wheatstone.verification import mean_intervals
 
 CONTINUED, FLUENT = 8, 40
@@ -151,10 +150,8 @@ def evaluate(model: ResidualModel, case: Case, before: Baseline) -> Evaluation:
     rest = continuations(model, [probe.prompt for probe in case.probes[1:]], CONTINUED) if case.probes[1:] else []
     scores: list[ProbeScore] = []
     for probe, share, wanted, said in zip(case.probes, forced, expected, [fluent[:CONTINUED], *rest], strict=True):
-        if probe.kind in CHANGED:
-            free = says(str(model.tokenizer.decode(said)), probe.answers, probe.others)
-        else:
-            free = said == wanted[0]
+        changed = probe.kind in CHANGED
+        free = says(model.written(said), probe.answers, probe.others) if changed else said == wanted[0]
         scores.append(ProbeScore(probe.kind, share, float(free)))
     ratio = float(np.exp(held_out_loss(model) - before.loss))
     return Evaluation(tuple(scores), ngram_entropy(fluent), before.fluency, ratio)
@@ -189,7 +186,7 @@ def held_out_loss(model: ResidualModel) -> float:
 
 
 def _expected(model: ResidualModel, probe: Probe) -> list[list[int]]:
-    return [model.continuation(continuation(probe.prompt, answer)) for answer in probe.answers]
+    return [model.continuation(joined(probe.prompt, answer)) for answer in probe.answers]
 
 
 def _forced(model: ResidualModel, prompts: list[list[int]], expected: list[list[list[int]]]) -> list[float]:

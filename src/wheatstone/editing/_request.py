@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from wheatstone.models import joined
+
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -15,7 +17,8 @@ class EditRequest(BaseModel):
     Args:
         prompt: what asks for the fact; the target is to follow it.
         subject: whom the fact is about, as it stands in the prompt.
-        target: the new continuation. A space is put before it where the prompt does not end in one.
+        target: the new continuation. A space is put before it where the writing has one there: not after a space, in
+            scripts that do not separate words, after an opening bracket or quotation mark, or inside a number.
         truth: what holds so far, where it is known; the model's present answer is not asked for.
     """
 
@@ -37,7 +40,7 @@ class EditRequest(BaseModel):
     @property
     def continuation(self) -> str:
         """The target as it follows the prompt."""
-        return continuation(self.prompt, self.target)
+        return joined(self.prompt, self.target)
 
     @property
     def subject_at(self) -> tuple[int, int]:
@@ -47,8 +50,3 @@ class EditRequest(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.prompt} → {self.target.strip()}"
-
-
-def continuation(prompt: str, text: str) -> str:
-    """A text as it follows a prompt: after a space, unless the prompt ends in one."""
-    return text.strip() if prompt[-1:].isspace() else " " + text.strip()

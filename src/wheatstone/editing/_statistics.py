@@ -32,7 +32,7 @@ from wheatstone._progress import Reporter, silent
 from wheatstone.editing._corpus import model_samples, passages
 from wheatstone.editing._edit import unedited
 from wheatstone.editing._weights import down_projection
-from wheatstone.models import ResidualModel, Tokens
+from wheatstone.models import ResidualModel, Tokens, start_token
 
 PER_NEURON = 25
 """Keys taken for each dimension of a key."""
@@ -216,7 +216,8 @@ def _read(model: ResidualModel, layers: list[int], wanted: int, report: Reporter
 
 def _batches(model: ResidualModel) -> Iterator[list[list[int]]]:
     """First what the model says, then the texts."""
-    rows = iter([*model_samples(model).tolist()])
+    before, _ = model.reader.frame
+    rows = iter([[*before, *row] for row in model_samples(model).tolist()])
     texts = passages(held_out=False)
     longest = min(128, model.context)
     while batch := [row for _, row in zip(range(_BATCH), rows, strict=False)]:
@@ -230,7 +231,8 @@ def _path(model: ResidualModel, layer: int, tokens: int) -> Path | None:
     if not model.sha256:
         return None
     precision = model.precision
-    return home() / "editing" / model.sha256 / f"keys-{layer}-{tokens}-{precision}.safetensors"
+    name = f"keys-{layer}-{tokens}-{precision}-after-{start_token(model)}.safetensors"
+    return home() / "editing" / model.sha256 / name
 
 
 def _load(path: Path | None) -> tuple[Tensor, tuple[int, int], int] | None:

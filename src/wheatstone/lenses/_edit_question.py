@@ -16,11 +16,14 @@ import torch
 
 from wheatstone._errors import PromptError
 from wheatstone.editing import Asked, EditRequest, asked
-from wheatstone.models import ResidualModel, Tokens
+from wheatstone.models import ResidualModel, Tokens, joined
+from wheatstone.models._continuation import continued
 from wheatstone.tasks import PromptPair, bundled_relation, bundled_relations
 
 _CANDIDATES = 40
 """Other subjects that are tried as the counterfactual."""
+_LONGEST_CHARACTER = 4
+"""Bytes, and so tokens, of one character at most."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,8 @@ def edit_question(model: ResidualModel, request: EditRequest, counterfactual: st
     one = asked(model, request)
     present = torch.tensor(one.prompt, device=model.device)
     logits = model.forward(Tokens.of([present.tolist()], model.device)).logits[0]
-    old = request.truth or model.decode([int(logits.argmax())])[0]
-    answers = {"old": follows(request, old), "new": request.continuation}
+    old = request.truth or said(model, request.prompt, int(logits.argmax()))
+    answers = {"old": follows(request, old) if request.truth else old, "new": request.continuation}
     firsts = {model.continuation(text)[0] for text in answers.values()}
     names = [counterfactual] if counterfactual else other_subjects(model, request, most=_CANDIDATES)
     prompts = {name: asked_of(request, name).prompt for name in names}
@@ -71,7 +74,7 @@ def edit_question(model: ResidualModel, request: EditRequest, counterfactual: st
         sure = [row for row in sorted(found, reverse=True) if row[1] not in firsts]
         if sure:
             _, token, name = sure[0]
-            distractor = follows(request, model.decode([token])[0])
+            distractor = said(model, prompts[name], token)
             pairs = (
                 PromptPair(
                     prompt=request.prompt,
@@ -124,6 +127,27 @@ def asked_of(request: EditRequest, subject: str) -> EditRequest:
 def follows(request: EditRequest, text: str) -> str:
     """A text as it follows the request's prompt."""
     return request.model_copy(update={"target": text}).continuation
+
+
+@torch.no_grad()
+def said(model: ResidualModel, prompt: str, token: int) -> str:
+    """What a model says next, as it follows a prompt: its next token, and more where that is a part of a character.
+
+    Args:
+        model: the model.
+        prompt: what goes before.
+        token: the model's next token.
+    """
+    before, ids = model.encode(prompt), [token]
+    while model.written(ids).endswith("�") and len(ids) < _LONGEST_CHARACTER:
+        logits = model.forward(Tokens.of([[*before, *ids]], model.device)).logits[0]
+        ids.append(int(logits.argmax()))
+    text = model.written(ids)
+    try:
+        continued(model, prompt, text)
+    except PromptError:  # such as a vocabulary of words, whose tokens have no space of their own
+        return joined(prompt, text)
+    return text
 
 
 def asked_all(model: ResidualModel, request: EditRequest, subjects: Sequence[str]) -> list[Asked]:

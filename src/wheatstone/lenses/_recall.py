@@ -247,7 +247,7 @@ def subjects(material: Material) -> list[str]:
         encoded.pairs, encoded.clean.ids.tolist(), encoded.spans["subject"].tolist(), strict=True
     ):
         named = pair.spans.get("subject")
-        found.append(pair.prompt[slice(*named)] if named else "".join(model.decode(ids[start:end])).strip())
+        found.append(pair.prompt[slice(*named)] if named else model.written(ids[start:end]).strip())
     return found
 
 

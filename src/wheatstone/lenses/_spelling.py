@@ -49,7 +49,7 @@ def _capital(text: str) -> str:
 
 def _spelt(model: ResidualModel, text: str) -> bool:
     """Whether the tokens say the text; an unknown word has the token of all unknown words."""
-    return "".join(model.decode(model.continuation(text))).strip() == text.strip()
+    return model.written(model.continuation(text)).strip() == text.strip()
 
 
 def begun_otherwise(model: ResidualModel, pairs: Sequence[PromptPair]) -> Iterator[BegunFact]:

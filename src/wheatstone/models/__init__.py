@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from wheatstone.models._known import shown_name as shown_name
     from wheatstone.models._known import title_of_model as title_of_model
     from wheatstone.models._load import PrecisionWarning as PrecisionWarning
+    from wheatstone.models._load import TokenizerWarning as TokenizerWarning
     from wheatstone.models._load import load_model as load_model
     from wheatstone.models._memory import MemoryWarning as MemoryWarning
     from wheatstone.models._memory import memory_budget as memory_budget
@@ -30,10 +31,13 @@ if TYPE_CHECKING:
     from wheatstone.models._residual import ResidualModel as ResidualModel
     from wheatstone.models._rewired import CircuitRun as CircuitRun
     from wheatstone.models._rewired import CircuitState as CircuitState
+    from wheatstone.models._scripts import joined as joined
     from wheatstone.models._spans import Span as Span
     from wheatstone.models._spans import SpannedGraph as SpannedGraph
     from wheatstone.models._spans import span_positions as span_positions
+    from wheatstone.models._start import start_token as start_token
     from wheatstone.models._streams import Streams as Streams
+    from wheatstone.models._text import TextReader as TextReader
     from wheatstone.models._tokens import Tokens as Tokens
     from wheatstone.models._wrap import wrap_model as wrap_model
 
@@ -59,15 +63,19 @@ _WHERE = {
     "ResidualModel": "wheatstone.models._residual",
     "Scale": "wheatstone.models._interventions",
     "Streams": "wheatstone.models._streams",
+    "TextReader": "wheatstone.models._text",
+    "TokenizerWarning": "wheatstone.models._load",
     "Span": "wheatstone.models._spans",
     "SpannedGraph": "wheatstone.models._spans",
     "span_positions": "wheatstone.models._spans",
     "Tokens": "wheatstone.models._tokens",
     "check_parity": "wheatstone.models._parity",
+    "joined": "wheatstone.models._scripts",
     "load_model": "wheatstone.models._load",
     "memory_budget": "wheatstone.models._memory",
     "shown_name": "wheatstone.models._known",
     "title_of_model": "wheatstone.models._known",
+    "start_token": "wheatstone.models._start",
     "wrap_model": "wheatstone.models._wrap",
 }
 __all__ = sorted(_WHERE)  # pyright: ignore[reportUnsupportedDunderAll]

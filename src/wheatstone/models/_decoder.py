@@ -16,7 +16,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from wheatstone._errors import ModelError
 from wheatstone.models._block import Block, replaced_forward
 from wheatstone.models._graph import Graph
+from wheatstone.models._reading import TransformersReading
 from wheatstone.models._rotary import RotarySwitch
+from wheatstone.models._text import TextReader
 from wheatstone.models._tokens import Tokens
 from wheatstone.models.families import known_family
 
@@ -53,6 +55,7 @@ class Decoder:
         self.family = known_family(module.config.model_type, id).variant(config)
         self.module = module.eval().requires_grad_(False)
         self.tokenizer = tokenizer
+        self.reader = TextReader(id, self.vocabulary, TransformersReading(tokenizer))
         heads = int(config.num_attention_heads)
         groups = int(getattr(config, "num_key_value_heads", None) or heads)
         multiplier = self.family.residual_multiplier
@@ -115,16 +118,27 @@ class Decoder:
         return self.context if self.rotary.last is None else min(self.context, self.rotary.last)
 
     def encode(self, text: str) -> list[int]:
-        """Tokenises a prompt as the model's tokenizer does by default, its own BOS rule included."""
-        return list(self.tokenizer(text)["input_ids"])
+        """Tokenises a prompt as the model's tokenizer does by default, its own BOS rule included.
+
+        A token that it puts at the end of every text is left out, and so is a second start token where the prompt
+        begins with its own: prompts are continued.
+
+        Raises:
+            PromptError: a token has no embedding.
+        """
+        return self.reader.encode(text)
 
     def continuation(self, text: str) -> list[int]:
-        """Tokenises text that follows a prompt: no special tokens."""
-        return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        """Tokenises text that follows a prompt: no special tokens, and no space that the text does not have."""
+        return self.reader.continuation(text)
 
     def decode(self, ids: Sequence[int]) -> list[str]:
-        """The text of each token."""
-        return [str(self.tokenizer.decode([token])) for token in ids]
+        """What each token says inside a text, its leading space included; � is a part of a character."""
+        return self.reader.decode(ids)
+
+    def written(self, ids: Sequence[int]) -> str:
+        """What several tokens say inside a text."""
+        return self.reader.written(ids)
 
     def tokens(self, texts: Sequence[str]) -> Tokens:
         """Tokenises and pads prompts."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -12,6 +12,35 @@ from tokenizers import Tokenizer
 from wheatstone._errors import ModelError
 from wheatstone._json import load_json
 from wheatstone.models._sources import tokenizer_here
+from wheatstone.models._text import TextReader
+
+
+@dataclass(frozen=True, eq=False)
+class TokenizersReading:
+    """A tokenizer of the tokenizers library, as `TextReader` reads with it."""
+
+    backend: Tokenizer
+
+    @cached_property
+    def added(self) -> Mapping[int, str]:
+        """Tokens that were added to the vocabulary, special ones among them."""
+        return {token: str(one.content) for token, one in self.backend.get_added_tokens_decoder().items()}
+
+    def batch(self, texts: Sequence[str], *, special: bool) -> list[list[int]]:
+        """Tokens of texts."""
+        return [found.ids for found in self.backend.encode_batch(list(texts), add_special_tokens=special)]
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Characters of each token."""
+        return self.backend.encode(text).offsets
+
+    def name(self, token: int) -> str | None:
+        """A token as the vocabulary has it."""
+        return self.backend.id_to_token(token)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Tokens as a text."""
+        return self.backend.decode(list(ids), skip_special_tokens=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,26 +50,26 @@ class LightTokenizer:
     Args:
         id: the name it was asked for by.
         context: most tokens a prompt may have.
-        tokenizer: of the tokenizers library.
+        reader: reads its texts.
 
     When this misleads: what transformers adds in code to a tokenizer's file, as for a few older families, is not seen.
     """
 
     id: str
     context: int
-    tokenizer: Tokenizer
+    reader: TextReader
 
     def encode(self, text: str) -> list[int]:
         """Tokens of a prompt, special ones included."""
-        return self.tokenizer.encode(text).ids
+        return self.reader.encode(text)
 
     def continuation(self, text: str) -> list[int]:
         """Tokens of text that follows a prompt: no special ones."""
-        return self.tokenizer.encode(text, add_special_tokens=False).ids
+        return self.reader.continuation(text)
 
     def decode(self, ids: Sequence[int]) -> list[str]:
-        """The text of each token."""
-        return [self.tokenizer.decode([token], skip_special_tokens=False) for token in ids]
+        """What each token says inside a text."""
+        return self.reader.decode(ids)
 
 
 def light_tokenizer(name: str) -> LightTokenizer | None:
@@ -61,7 +90,8 @@ def _read(name: str, folder: Path, changed: int) -> LightTokenizer:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         text = config.get("text_config") or config
-        return LightTokenizer(name, int(text.get("max_position_embeddings") or text["n_positions"]), tokenizer)
+        context = int(text.get("max_position_embeddings") or text["n_positions"])
+        return LightTokenizer(name, context, TextReader(name, int(text["vocab_size"]), TokenizersReading(tokenizer)))
     except Exception as error:  # tokenizers raises the bare class
         raise ModelError(
             expected=f"a tokenizer that can be read in {folder}", got=str(error), do="fetch the model again"

@@ -29,6 +29,10 @@ class PrecisionWarning(UserWarning):
     """Results are coarser than they look."""
 
 
+class TokenizerWarning(UserWarning):
+    """A tokenizer's own reading of a prompt is not the one that is used."""
+
+
 def load_model(
     name: StrPath,
     *,
@@ -56,6 +60,7 @@ def load_model(
     Warns:
         MemoryWarning: the weights are spread, and runs slower for it.
         PrecisionWarning: in half precision, with the size of the noise.
+        TokenizerWarning: the tokenizer puts a token after every text; it is left out.
 
     When this misleads: rounding hides small effects. In float32 single-edge effects below about 1e-5 logits are
     noise, in half precision those of most edges.
@@ -69,7 +74,20 @@ def load_model(
             PrecisionWarning,
             stacklevel=2,
         )
+    warn_of_ending(model)
     return model
+
+
+def warn_of_ending(model: ResidualModel) -> None:
+    """Says that a token is left out that the tokenizer puts after every text."""
+    _, after = model.reader.frame
+    if after:
+        warnings.warn(
+            f"the tokenizer of {model.id} puts {model.written(after)!r} after every text; it is left out, "
+            "because prompts are continued",
+            TokenizerWarning,
+            stacklevel=3,
+        )
 
 
 def open_model(

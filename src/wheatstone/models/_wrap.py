@@ -9,6 +9,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from wheatstone._errors import ModelError
+from wheatstone.models._load import warn_of_ending
 from wheatstone.models._residual import ResidualModel
 from wheatstone.models._wiring import check_wiring
 
@@ -29,6 +30,9 @@ def wrap_model(module: Any, tokenizer: PreTrainedTokenizerBase | None = None, *,
         ModelError: no transformers model in it, no tokenizer, an unsupported family, or weights that are not what
             the family says.
 
+    Warns:
+        TokenizerWarning: the tokenizer puts a token after every text; it is left out.
+
     When this misleads: the weights are the module's as they are: edited, or in a bridge's compatibility mode folded.
     They stop asking for gradients. Results carry no hash of them.
     """
@@ -45,6 +49,7 @@ def wrap_model(module: Any, tokenizer: PreTrainedTokenizerBase | None = None, *,
         )
     model = ResidualModel(_bare(inner), tokenizer, id=id)
     check_wiring(model)
+    warn_of_ending(model)
     return model
 
 

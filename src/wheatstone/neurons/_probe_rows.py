@@ -85,9 +85,8 @@ def rows_of(
     of_row: list[int] = []
     found: dict[str, dict[int, bool]] = {name: {} for name in concepts_in(texts)}
     for at, text in enumerate(texts):
-        encoded = model.tokenizer(text.text, return_offsets_mapping=True)
-        prompts.append(tuple(encoded["input_ids"][: model.context]))
-        offsets = np.array(encoded["offset_mapping"])
+        prompts.append(tuple(model.encode(text.text)[: model.context]))
+        offsets = np.array(model.reader.offsets(text.text)).reshape(-1, 2)
         document = documents.setdefault(text.document, len(documents))
         for span in text.spans:
             inside = np.flatnonzero(np.maximum(offsets[:, 0], span.start) < np.minimum(offsets[:, 1], span.end))

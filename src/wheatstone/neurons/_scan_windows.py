@@ -39,10 +39,11 @@ def windows_of(model: ResidualModel, text: str, document: int, width: int) -> Ge
         document: its number.
         width: most tokens of a window.
     """
-    before = tuple(model.encode(""))
+    before, _ = model.reader.frame
     room, start, rest = width - len(before), 0, list[int]()
-    for piece in _pieces(text):
-        rest += model.continuation(piece)
+    for place, piece in enumerate(_pieces(text)):
+        # As a prompt at first: some tokenizers put a space before a text.
+        rest += model.encode(piece)[len(before) :] if place == 0 else model.continuation(piece)
         while len(rest) >= room:
             yield Window(document, start, (*before, *rest[:room]))
             start, rest = start + room, rest[room:]

@@ -214,5 +214,5 @@ def _looked(model: ResidualModel, prompts: tuple[str, ...], target: int) -> list
     logits = model.forward(model.tokens(prompts)).logits
     likely = logits.softmax(-1)[:, target].tolist()
     ranks = (logits >= logits[:, target : target + 1]).sum(-1).tolist()  # ties count against it, as everywhere
-    said = [str(model.tokenizer.decode(tokens)) for tokens in continuations(model, prompts, _SAID)]
+    said = [model.written(tokens) for tokens in continuations(model, prompts, _SAID)]
     return list(zip(model.decode(logits.argmax(-1).tolist()), likely, ranks, said, strict=True))

@@ -28,7 +28,9 @@ class Pair(_Frozen):
 
     prompt: Prompt
     counterfactual: Prompt
-    answer: Annotated[str, Field(min_length=1, max_length=200, description="with its leading space")]
+    answer: Annotated[
+        str, Field(min_length=1, max_length=200, description="with its leading space, where the writing has one")
+    ]
     distractor: Annotated[str, Field(max_length=200, description="wrong; usually the counterfactual's answer")] = ""
 
 

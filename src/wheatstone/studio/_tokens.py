@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from wheatstone._errors import PromptError, WheatstoneError
-from wheatstone.models._continuation import check_lengths, continued
+from wheatstone.models._continuation import boundary_notes, check_lengths, continued, scored_note
 from wheatstone.models._light_tokenizer import LightTokenizer, light_tokenizer
 from wheatstone.studio._jobs_schema import Draft, DraftProblem, DraftTokens
 
@@ -19,20 +19,19 @@ def draft_tokens(draft: Draft) -> DraftTokens:
     if tokenizer is None:
         note = f"{draft.model} is not on this machine yet: it is fetched when the job starts, and tokens are known then"
         return DraftTokens(here=False, notes=(note,))
-    clean, other = (tokenizer.encode(text) if text else [] for text in (draft.prompt, draft.counterfactual))
     problems: list[DraftProblem] = []
-    if draft.prompt and draft.counterfactual:
+    clean = _prompt(tokenizer, draft, "prompt", problems)
+    other = _prompt(tokenizer, draft, "counterfactual", problems)
+    if draft.prompt and draft.counterfactual and not problems:
         problems += _lined_up(tokenizer, clean, other)
-    right = _answer(tokenizer, draft, clean, "answer", problems)
-    wrong = _answer(tokenizer, draft, clean, "distractor", problems)
+    right = _answer(tokenizer, draft, "answer", problems)
+    wrong = _answer(tokenizer, draft, "distractor", problems)
     if right and wrong and right[0] == wrong[0] and not problems:
-        same = f"answer and distractor both begin with {tokenizer.decode(right[:1])[0]!r}"
+        same = f"answer and distractor both begin with {tokenizer.reader.shown(right[0])}"
         problems.append(DraftProblem(field="distractor", said=same, do="choose another distractor"))
-    notes = [
-        f"{name} is {len(tokens)} tokens; only the first, {tokenizer.decode(tokens[:1])[0]!r}, is scored"
-        for name, tokens in (("answer", right), ("distractor", wrong))
-        if len(tokens) > 1
-    ]
+    notes = tokenizer.reader.notes(draft.prompt)
+    for text, tokens in ((draft.answer, right), (draft.distractor, wrong)):
+        notes += [*boundary_notes(draft.prompt, text), *filter(None, [scored_note(tokenizer, text, tokens)])]
     prompt, counterfactual, answer, distractor = (tuple(tokenizer.decode(ids)) for ids in (clean, other, right, wrong))
     return DraftTokens(
         here=True,
@@ -60,22 +59,43 @@ def _lined_up(tokenizer: LightTokenizer, clean: list[int], other: list[int]) -> 
     return []
 
 
+def _prompt(
+    tokenizer: LightTokenizer,
+    draft: Draft,
+    name: Literal["prompt", "counterfactual"],
+    problems: list[DraftProblem],
+) -> list[int]:
+    """Tokens of a prompt where there is one; what is wrong with it goes to `problems`."""
+    text: str = getattr(draft, name)
+    try:
+        return tokenizer.encode(text) if text else []
+    except PromptError as error:
+        problems.append(_problem(name, error))
+        return []
+
+
 def _answer(
     tokenizer: LightTokenizer,
     draft: Draft,
-    clean: list[int],
     name: Literal["answer", "distractor"],
     problems: list[DraftProblem],
 ) -> list[int]:
     """Tokens of an answer where there is one; what is wrong with it goes to `problems`."""
     text: str = getattr(draft, name)
-    if text and draft.prompt:
-        try:
-            return continued(tokenizer, draft.prompt, clean, text)
-        except PromptError as error:
-            problems.append(_problem(name, error))
-    return tokenizer.continuation(text) if text else []
+    if not text:
+        return []
+    try:
+        return continued(tokenizer, draft.prompt, text) if draft.prompt else tokenizer.continuation(text)
+    except PromptError as error:
+        problems.append(_problem(name, error))
+    try:
+        return tokenizer.continuation(text)
+    except PromptError:
+        return []
 
 
-def _problem(field: Literal["model", "prompt", "answer", "distractor"], error: WheatstoneError) -> DraftProblem:
+_Field = Literal["model", "prompt", "counterfactual", "answer", "distractor"]
+
+
+def _problem(field: _Field, error: WheatstoneError) -> DraftProblem:
     return DraftProblem(field=field, said=f"expected {error.expected}; got {error.got}", do=error.do)

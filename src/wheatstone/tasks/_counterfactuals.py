@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from wheatstone.models import ResidualModel
+from wheatstone.models import ResidualModel, joined
 from wheatstone.tasks._pair import PromptPair
 
 
@@ -17,7 +17,7 @@ class Fact:
     Args:
         subject: as it stands in the prompt.
         template: the prompt with `{subject}` for the subject.
-        answers: right continuations with their leading space; the first is the usual one.
+        answers: right answers, the usual one first; `continuations` has them as they follow the prompt.
         where: file and line it was read from.
         context: text before the template, such as demonstrations.
         key: what it is split by; the subject where it is empty.
@@ -39,6 +39,15 @@ class Fact:
     def prompt(self) -> str:
         """The whole prompt."""
         return self.context + self.question
+
+    @property
+    def continuations(self) -> tuple[str, ...]:
+        """The answers as they follow the prompt."""
+        return self.following(self.answers)
+
+    def following(self, answers: Sequence[str]) -> tuple[str, ...]:
+        """Answers as they follow the prompt: after a space, or after none where the writing has none there."""
+        return tuple(dict.fromkeys(joined(self.prompt, answer.strip()) for answer in answers))
 
     @property
     def spans(self) -> dict[str, tuple[int, int]]:
@@ -73,7 +82,7 @@ def with_counterfactuals(
     Returns:
         The pairs, in the order of the facts; and the facts that none fits.
     """
-    firsts = [{model.continuation(answer)[0] for answer in fact.answers} for fact in facts]
+    firsts = [{token for answer in fact.continuations for token in model.continuation(answer)[:1]} for fact in facts]
     groups: dict[tuple[str, int], list[int]] = {}
     for index, fact in enumerate(facts):
         groups.setdefault((fact.template, len(model.encode(fact.question))), []).append(index)
@@ -96,8 +105,8 @@ def with_counterfactuals(
             PromptPair(
                 prompt=fact.prompt,
                 counterfactual=fact.context + facts[partner[index]].question,
-                answers=fact.answers,
-                distractors=facts[partner[index]].answers,
+                answers=fact.continuations,
+                distractors=fact.following(facts[partner[index]].answers),
                 spans=fact.spans,
             ),
         )

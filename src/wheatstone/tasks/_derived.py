@@ -12,7 +12,7 @@ from wheatstone.models import ResidualModel
 from wheatstone.tasks._counterfactuals import Fact, with_counterfactuals
 from wheatstone.tasks._facts import Facts
 from wheatstone.tasks._problems import Problem
-from wheatstone.tasks._relation import Relation, spaced
+from wheatstone.tasks._relation import Relation
 from wheatstone.tasks._source import About, Draft
 from wheatstone.tasks._split import plain
 
@@ -59,7 +59,7 @@ class Demonstrated:
         for fact in mine:
             others = [other for other in mine if other is not fact]
             examples = draw.sample(others, min(self.shots, len(others)))
-            context = "".join(f"{example.question}{example.answers[0]}\n\n" for example in examples)
+            context = "".join(f"{example.question}{example.continuations[0]}\n\n" for example in examples)
             shown.append(replace(fact, context=context))
         return [Draft(pair, fact.where) for fact, pair in with_counterfactuals(model, shown, draw)[0]]
 
@@ -90,7 +90,7 @@ def reversed_facts(relation: Relation, name: str, template: str, problems: list[
         Fact(
             subject=answer,
             template=template,
-            answers=spaced([fact.subject for fact in those]),
+            answers=tuple(fact.subject for fact in those),
             where=those[0].where,
             key=those[0].subject,
         )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from wheatstone._errors import PromptError, RequestError
 from wheatstone.models import ResidualModel, Tokens
-from wheatstone.models._continuation import check_lengths, continued
+from wheatstone.models._continuation import boundary_notes, check_lengths, continued, scored_note
 from wheatstone.tasks._pair import PromptPair
 from wheatstone.tasks._spans import token_spans
 
@@ -91,16 +91,16 @@ def encode(model: ResidualModel, pairs: Sequence[PromptPair]) -> Encoded:
                 got=f"the same tokens twice, {pair.prompt!r}",
                 do="change what the answer depends on",
             )
+        notes += model.reader.notes(pair.prompt)
         right, wrong = (
-            [_first_token(model, pair, ours, text, notes) for text in texts]
-            for texts in (pair.answers, pair.distractors)
+            [_first_token(model, pair, text, notes) for text in texts] for texts in (pair.answers, pair.distractors)
         )
         for answer, token in zip(pair.answers, right, strict=True):
             if token in wrong:
                 raise PromptError(
                     expected="an answer and a distractor that differ in their first token",
                     got=f"{answer!r} and {pair.distractors[wrong.index(token)]!r}, "
-                    f"which both begin with {model.decode([token])[0]!r}",
+                    f"which both begin with {model.reader.shown(token)}",
                     do="choose another distractor",
                 )
         answers.append(list(dict.fromkeys(right)))
@@ -117,12 +117,12 @@ def encode(model: ResidualModel, pairs: Sequence[PromptPair]) -> Encoded:
     )
 
 
-def _first_token(model: ResidualModel, pair: PromptPair, prompt: list[int], text: str, notes: list[str]) -> int:
+def _first_token(model: ResidualModel, pair: PromptPair, text: str, notes: list[str]) -> int:
     """First token of a continuation, as it follows the prompt."""
-    tokens = continued(model, pair.prompt, prompt, text)
-    if len(tokens) > 1:
-        first = model.decode(tokens[:1])[0]
-        notes.append(f"{text!r} is {len(tokens)} tokens; only the first, {first!r}, is scored")
+    tokens = continued(model, pair.prompt, text)
+    notes += boundary_notes(pair.prompt, text)
+    if note := scored_note(model, text, tokens):
+        notes.append(note)
     return tokens[0]
 
 

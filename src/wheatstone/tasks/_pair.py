@@ -16,7 +16,8 @@ class PromptPair(BaseModel):
     Args:
         prompt: the clean prompt; the model's next token after it is what is explained.
         counterfactual: a prompt of the same token length with another answer.
-        answers: right continuations (aliases), each with its leading space; the first token of each is scored.
+        answers: right continuations (aliases), each with its leading space where the writing has one; the first token
+            of each is scored.
         distractors: wrong continuations, usually the counterfactual's answer; may be empty where the metric
             needs none.
         spans: named parts of the prompt, `{"subject": (28, 34)}`: offsets in characters, the end excluded. Tokens of

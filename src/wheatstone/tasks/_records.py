@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
-from unicodedata import east_asian_width
 
 from pydantic import ValidationError
 
 from wheatstone._errors import PromptError
 from wheatstone._json import parse_json
 from wheatstone._path import StrPath
-from wheatstone.models import ResidualModel
+from wheatstone.models import ResidualModel, joined
 from wheatstone.tasks import _fields as fields
 from wheatstone.tasks._counterfactuals import Fact
 from wheatstone.tasks._derived import QUESTION, SHOTS, Demonstrated
@@ -22,7 +21,6 @@ from wheatstone.tasks._facts import Facts
 from wheatstone.tasks._ids import Ids
 from wheatstone.tasks._pair import PromptPair
 from wheatstone.tasks._problems import Problem, listed, refuse
-from wheatstone.tasks._relation import spaced
 from wheatstone.tasks._rows import Row, content_of, read_rows
 from wheatstone.tasks._source import About, Draft
 from wheatstone.tasks._split import SPLITS, plain
@@ -214,9 +212,8 @@ def _answers(ids: Ids | None, row: Row, prompt: str) -> tuple[tuple[str, ...], t
 
 
 def _joined(prompt: str, name: str, value: Any) -> tuple[str, ...]:
-    """Answers as texts; a bare number, which cannot carry a space of its own, gets one after a word."""
-    after_word = prompt[-1:].isalpha() and east_asian_width(prompt[-1]) not in "WF"
-    return tuple(f" {text}" if after_word and text.isdecimal() else text for text in fields.texts(name, value))
+    """Answers as texts; a bare number, which cannot carry a space of its own, gets one where the prompt asks for it."""
+    return tuple(joined(prompt, text) if text.isdecimal() else text for text in fields.texts(name, value))
 
 
 def _is_numeric(text: str) -> bool:
@@ -227,7 +224,7 @@ def _fact(row: Row, template: int | str) -> Fact:
     column = fields.column_of(row, fields.ANSWERS)
     assert column is not None  # see `fields.lacking`
     subject = fields.text_of(row, fields.SUBJECT) or ""
-    answers = spaced(fields.texts(column, fields.value_of(row, (column,))))
+    answers = fields.texts(column, fields.value_of(row, (column,)))
     if isinstance(template, str):
         return Fact(subject, with_subject(template), answers, row.where)
     prompt, given = fields.optional_of(row, fields.PROMPT), fields.optional_of(row, fields.TEMPLATE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -87,13 +86,8 @@ class Relation(BaseModel):
                 problems.append(Problem(where, "a duplicate" if same else "the same subject with other answers"))
             else:
                 seen[name] = fact
-                facts.append(Fact(fact.subject, template, spaced(fact.answers), where))
+                facts.append(Fact(fact.subject, template, fact.answers, where))
         return facts
-
-
-def spaced(answers: Sequence[str]) -> tuple[str, ...]:
-    """Answers as they follow a prompt that ends in a word."""
-    return tuple(dict.fromkeys(" " + answer.strip() for answer in answers))
 
 
 def bundled_relations() -> dict[str, Path]:

@@ -67,13 +67,14 @@ def token_span(model: ResidualModel, prompt: str, characters: tuple[int, int], n
 
 
 def _offsets(model: ResidualModel, prompt: str) -> list[tuple[int, int]]:
-    if not model.tokenizer.is_fast:
+    offsets = model.reader.offsets(prompt)
+    if offsets is None:
         raise PromptError(
             expected="a tokenizer that knows where in the text its tokens stand",
             got=f"{type(model.tokenizer).__name__}, which does not",
             do="use a fast tokenizer (tokenizer.json), or leave the spans out",
         )
-    return model.tokenizer(prompt, return_offsets_mapping=True)["offset_mapping"]
+    return offsets
 
 
 def _within(offsets: list[tuple[int, int]], prompt: str, characters: tuple[int, int], name: str) -> tuple[int, int]:

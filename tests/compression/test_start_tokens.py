@@ -1,0 +1,140 @@
+"""Texts begin after the model's own start token: what they cost, and files of before that was recorded."""
+
+from __future__ import annotations
+
+import base64
+import io
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from exact import BOS, EOS, exact_model
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sentencepiece import KINDS, make_model, make_tokenizer
+
+import wheatstone as ws
+from wheatstone.compression import Chunking, bits, compress, decompress, open_checked
+from wheatstone.compression._coder import escape_share
+from wheatstone.compression._container import Header
+from wheatstone.models import ResidualModel
+
+VERSION_1 = (
+    "V0hTVAEIAAMAAgAAEAAAABAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAKM8FNkGfKKOBWV4YWN0ATwAAAA/+Eh8PAAAAAEo"
+    "AAAAGrz0UNMf3odxuHCMu+BkTaapUhjrxAEx5VpAqHd+KqRosZK5Z/csKAA8AAAAAAAAAMANmPTBWxVJYdrC+TeuL2xR0mS4sEePYujMMgYt1s5V"
+)
+"""What `compress` wrote of `TEXT` with `exact_model` and chunking `SMALL`, before it recorded start tokens."""
+TEXT = b"wjsT5NgxSteVOPcDeFw8ctefoHK4EvohSdENWhclUfWxsde6w03lunw0cTmF"
+SMALL = Chunking(window=8, overlap=3, lanes=2, stretch=4096, block=4096)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def pieces(request: pytest.FixtureRequest) -> ResidualModel:
+    return make_model(make_tokenizer(request.param))
+
+
+def test_a_file_of_version_1_is_still_restored() -> None:
+    model, out = exact_model(), io.BytesIO()
+    source = io.BytesIO(base64.b64decode(VERSION_1))
+    open_checked(source)
+    assert Header.read(source).start is None
+    assert decompress(model, source, out) == len(TEXT)
+    assert out.getvalue() == TEXT
+
+
+def test_a_new_file_records_its_start_token_and_the_end_token_gives_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, code = exact_model(), io.BytesIO()
+    text = b"The town."
+    compress(model, io.BytesIO(text), code, chunking=SMALL)
+    code.seek(0)
+    open_checked(code)
+    assert Header.read(code).start == BOS
+    # What is restored depends on the header alone, not on what would be chosen today.
+    monkeypatch.setattr("wheatstone.compression._lanes.start_token", lambda _: EOS)
+    out = io.BytesIO()
+    assert decompress(model, code, out) == len(text)
+    assert out.getvalue() == text
+
+
+def test_a_start_token_beyond_the_vocabulary_is_refused() -> None:
+    import hashlib
+
+    model, code = exact_model(), io.BytesIO()
+    compress(model, io.BytesIO(b""), code, chunking=SMALL)
+    changed = bytearray(code.getvalue()[:-32])
+    changed[-13:-9] = (999).to_bytes(4, "little")  # before the end's kind and the 8 bytes of the size
+    data = bytes(changed) + hashlib.sha256(changed).digest()
+    with pytest.raises(ws.RequestError, match="a start token of exact, below 258; got 999"):
+        decompress(model, io.BytesIO(data), io.BytesIO())
+
+
+@torch.no_grad()
+def independently(model: ResidualModel, text: str) -> float:
+    """−log₂ p of a text after its start token, by transformers alone."""
+    ids = model.tokenizer(text, return_tensors="pt")["input_ids"]
+    scores = model.module(ids).logits[0].double().log_softmax(-1)
+    return -sum(float(scores[at, after]) for at, after in enumerate(ids[0, 1:])) / np.log(2)
+
+
+@pytest.mark.parametrize("text", ["The capital of France is Paris", " The capital", "in 1952", "中国 的", "é\n  x"])
+def test_bits_are_what_transformers_gives_the_text(pieces: ResidualModel, text: str) -> None:
+    found = bits(pieces, text)
+    # Beside each token's own price stands the share kept for bytes, which is known without the model.
+    kept = -np.log2(1 - escape_share(np.zeros(len(found.tokens), dtype=bool))).sum()
+    expected = independently(pieces, text)
+    additions = pieces.vocabulary + 2 * 64 * 16  # of a softmax, and of a residual stream in two layers
+    assert found.total - kept == pytest.approx(expected, rel=additions * torch.finfo(torch.float32).eps)
+    assert found.escaped == 0
+    assert "".join(found.tokens).replace("�", "") in (text, text.replace("é", ""))
+    assert found.to_dict()["start_token"] == "<s>"
+    assert found.to_dict()["start_token_id"] == 1
+
+
+def test_bytes_that_no_token_gives_back_are_counted() -> None:
+    from tiny import make_tiny
+
+    found = bits(make_tiny("llama", torch.float32), "w1 w2\n")
+    assert found.escaped == len("w1 w2\n") - len("".join(token for token in found.tokens if len(token) > 1))
+    assert found.to_dict()["bytes_escaped"] == found.escaped > 0
+
+
+@settings(max_examples=15)
+@given(
+    data=st.one_of(
+        st.binary(max_size=60),
+        st.text("The capital of is Paris 1952\n中京é<s>", max_size=60).map(str.encode),
+    )
+)
+def test_any_bytes_come_back(pieces: ResidualModel, data: bytes) -> None:
+    code, out = io.BytesIO(), io.BytesIO()
+    done = compress(pieces, io.BytesIO(data), code, chunking=SMALL, threads=1)
+    decompress(pieces, code, out, threads=1)
+    assert out.getvalue() == data
+    assert done.bytes_in == len(data)
+
+
+@torch.no_grad()
+def test_every_window_begins_with_the_start_token(pieces: ResidualModel) -> None:
+    text = "The capital of France is Paris, the capital of Peru is Lima, the town of Cuba is Havana."
+    window, overlap = 8, 3
+    ids = pieces.tokenizer(text)["input_ids"][1:]
+    expected: list[float] = []
+    for first in range(0, max(1, len(ids) - overlap), window - overlap):
+        piece = ids[first : first + window]
+        logits = pieces.module(torch.tensor([[1, *piece[:-1]]])).logits[0].double().log_softmax(-1)
+        prices = [-float(logits[at, token]) / np.log(2) for at, token in enumerate(piece)]
+        expected += prices if first == 0 else prices[overlap:]
+    found = bits(pieces, text, window=window, overlap=overlap)
+    kept = np.log2(1 - escape_share(np.zeros(len(ids), dtype=bool)))
+    # of a softmax and two layers, on logits of a size of about ten
+    tolerance = 10 * (pieces.vocabulary + 2 * 64 * 16) * torch.finfo(torch.float32).eps
+    assert np.array(found.surprise) + kept == pytest.approx(expected, abs=tolerance)
+    assert found.escaped == 0
+    done = compress(
+        pieces, io.BytesIO(text.encode()), io.BytesIO(), chunking=Chunking(window, overlap, 1, 4096, 4096), threads=1
+    )
+    # `compress` may store what coding does not make smaller; its symbols cost what `bits` says.
+    assert done.ideal_bits in (8.0 * len(text), pytest.approx(found.total, rel=1e-4))
+    assert len(found.surprise) == len(ids) > window
+    assert all(one > 0 for one, _ in pairwise(found.surprise))
