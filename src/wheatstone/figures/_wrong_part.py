@@ -6,6 +6,7 @@ from typing import Any
 
 import altair as alt
 
+from wheatstone._intervals import interval_note
 from wheatstone.figures._dots import dot, dots, span
 from wheatstone.figures._explained import Claim, Exhibit, Part, Told
 from wheatstone.figures._load import Row
@@ -44,7 +45,7 @@ def claims(told: Told) -> list[Claim]:
         for row in found["writers"]
     )
     clear = any(row["direct_low"] is not None and row["direct_low"] > 0 for row in found["writers"])
-    lead = "" if clear else " None of them does so on the facts as a whole: every interval reaches 0."
+    lead = "" if clear else " None of them does so on the facts as a whole: no interval lies above 0."
     text = (
         "Heads that write most towards the wrong answers, in logits, and what they write towards right answers of "
         f"known facts: {heads}.{lead}"
@@ -112,8 +113,8 @@ def _chart(told: Told) -> Any:
         spacing=30,
     ).resolve_scale(color="independent")
     subtitle = [
-        f"{count(found['wrong'], 'wrong fact')} beside {found['known']} known ones; lines on the right: bootstrap 95% "
-        "intervals.",
+        f"{count(found['wrong'], 'wrong fact')} beside {found['known']} known ones; "
+        f"{interval_note(found['wrong'], 'lines on the right')}.",
         "Each fact: the right answer ← what the model writes instead.",
     ]
     return finished(

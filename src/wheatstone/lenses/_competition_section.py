@@ -18,7 +18,7 @@ _PROMPTS = 6
 _EDGES = 1000
 _COPYING = "induction"
 _LEAST_RUNGS = 2
-"""Prompts that the ladder needs for an interval."""
+"""Fewest prompts of a rung of the ladder."""
 
 
 class RungStrength(NamedTuple):
@@ -58,13 +58,13 @@ def competing(material: Material, report: Reporter) -> Explanation:
     edges = min(_EDGES, model.graph.edges)
     circuits = task_circuits(model, tasks, edges=edges, report=report)
     found = competition(model, pairs[:_PROMPTS], circuits, draws=1, seed=seed, report=report)
-    here = strengths(found, seed=seed)
+    here = strengths(found)
     ladder, verdicts = list[RungStrength](), list[Verdict]()
     for name, rung in _rungs(material, pairs) if bundled and material.task != _COPYING else ():
         two = {task: circuits[task] for task in (material.task, _COPYING)}
         climbed = competition(model, rung, two, draws=1, seed=seed, report=report)
-        ladder += [_rung_strength(name, climbed.model, row) for row in strengths(climbed, seed=seed)]
-        verdicts = strongest_path(climbed, material.task, _COPYING, seed=seed)
+        ladder += [_rung_strength(name, climbed.model, row) for row in strengths(climbed)]
+        verdicts = strongest_path(climbed, material.task, _COPYING)
     summary: dict[str, Any] = {
         "edges": edges,
         "n": len(found.model),
@@ -79,7 +79,7 @@ def competing(material: Material, report: Reporter) -> Explanation:
         "the run's first prompts. Push: of a circuit alone, from the fully ablated run, towards the answer; share: of "
         "what the model does. Drop: of the model without it; own drop: without the edges that no other has. Beyond: "
         "less what a copy with the heads of each layer exchanged does. Ladder: the same questions after a false answer "
-        "was stated of another subject, then of this one. Bootstrap 95% intervals over prompts."
+        "was stated of another subject, then of this one. 95% intervals over prompts."
     )
     tables = {"competition": Table.of(Strength, here)}
     if ladder:

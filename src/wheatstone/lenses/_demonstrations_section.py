@@ -39,7 +39,7 @@ def demonstrations(material: Material, report: Reporter) -> Explanation:
         f"Task {name}: circuits of {len(found.with_demonstrations):,} edges (EAP-IG ranking) on {len(train)} training "
         "questions that the model knows, with their demonstrations and without. Entering: heads that write only with "
         f"them. Accuracy: top token an answer, {len(test)} test questions, known or not; ablated heads write their "
-        "mean over the training prompts. Bootstrap 95% intervals over questions."
+        "mean over the training prompts. 95% intervals over questions."
     )
     return Explanation({"in_context": Table.of(InContextRow, found.rows)}, summary, method)
 

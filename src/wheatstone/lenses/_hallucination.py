@@ -30,13 +30,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from wheatstone._errors import PromptError
+from wheatstone._intervals import mean_intervals
 from wheatstone._progress import Reporter, silent
 from wheatstone.lenses._mending import Mending, Trial
 from wheatstone.lenses._readout import Readout
 from wheatstone.lenses._spelling import BegunFact, begun_otherwise, continued, in_any_case
 from wheatstone.models import ResidualModel
 from wheatstone.tasks import Encoded, PromptPair, answered, encode, gather
-from wheatstone.verification import mean_intervals
 
 _WRITTEN = 4
 """Tokens of an answer that are shown of what the model writes."""
@@ -128,7 +128,7 @@ def hallucination(
         heads: movers and writers that are changed.
         most: facts of either kind that are used, the first so many; None for all.
         draws: sets of random heads.
-        seed: of the draws and the bootstrap.
+        seed: of the draws.
         report: told how far it is.
 
     Raises:
@@ -158,7 +158,7 @@ def hallucination(
     direct = _head_writes(model, asked, tops, rights)
     names = [name for name in model.graph.nodes if name.startswith("a")]
     order = direct.mean(1).argsort(descending=True, stable=True).tolist()
-    intervals = mean_intervals(direct.numpy(), seed)
+    intervals = mean_intervals(direct.numpy())
     writers = tuple(
         WrongWriter(names[head], len(tops), float(direct[head].mean()), *intervals[int(head)], float(to_right[head]))
         for head in order
@@ -166,7 +166,7 @@ def hallucination(
     facts = _facts(model, asked, tops, rights, [names[head] for head in direct.argmax(0).tolist()])
     report("hallucination", 2, 4)
     movers = tuple(names[head] for head in best)
-    trial = Trial(model, known, asked, tops, rights, seed)
+    trial = Trial(model, known, asked, tops, rights)
     draw = Random(seed)
     random = [tuple(draw.sample(names, heads)) for _ in range(draws)]
     silent_ones = tuple(names[head] for head in order[:heads])

@@ -24,7 +24,7 @@ from wheatstone._progress import Reporter
 from wheatstone.lenses._role_ablations import RoleAblation, ablation_effects, role_ablations
 from wheatstone.lenses._role_numbers import PERCENT, SHUFFLES, RoleNumber, head_names, role_attention, role_writing
 from wheatstone.lenses._roles import MIXTURE, Role, roles_of
-from wheatstone.lenses._section import Explanation, Material, Section, Table, several_prompts
+from wheatstone.lenses._section import Explanation, Material, Section, Table, enough_prompts
 
 _RANDOM = 30
 """Heads of the ablation null."""
@@ -53,16 +53,16 @@ class HeadRole(NamedTuple):
     given: bool
     n: int
     attention: float
-    attention_low: float
-    attention_high: float
+    attention_low: float | None
+    attention_high: float | None
     attention_null: float
     direct: float
-    direct_low: float
-    direct_high: float
+    direct_low: float | None
+    direct_high: float | None
     direct_null: float | None
     ablation: float
-    ablation_low: float
-    ablation_high: float
+    ablation_low: float | None
+    ablation_high: float | None
     ablation_null: float | None
     in_circuit: bool
 
@@ -80,8 +80,8 @@ class RelationWriter(NamedTuple):
     head: str
     n: int
     direct: float
-    direct_low: float
-    direct_high: float
+    direct_low: float | None
+    direct_high: float | None
     attention: float
     first: float
 
@@ -90,7 +90,7 @@ def head_roles(material: Material, report: Reporter, roles: Sequence[Role] | Non
     """Measures roles over prompts.
 
     Args:
-        material: two prompts or more.
+        material: four prompts or more.
         report: told how far it is.
         roles: to measure; all that the prompts' spans allow by default.
 
@@ -157,7 +157,7 @@ def _rows(
     senders = {edge.sender.partition("@")[0] for edge in material.circuit.edges}
     threshold = float(np.percentile(null, PERCENT if role.ablation > 0 else 100 - PERCENT)) if null else 0.0
     for head, values in costs.items():
-        cost = RoleNumber(values[None], threshold, role.ablation, material.seed)
+        cost = RoleNumber(values[None], threshold, role.ablation)
         yield HeadRole(
             role.name,
             names[head],
@@ -205,11 +205,11 @@ def _summary(
 def _method(material: Material, random: int) -> str:
     return (
         f"Attention to the role's place (without the first token), direct effect, and exact ablation "
-        f"({material.experiment.ablation}) of single heads; n = {material.n}, bootstrap 95% intervals over prompts. A "
+        f"({material.experiment.ablation}) of single heads; n = {material.n}, 95% intervals over prompts. A "
         f"number counts when its interval lies beyond the {PERCENT}th percentile of its null: all heads on random "
         f"places ({SHUFFLES} draws); all heads against other prompts' answers, or random words; {random} random heads "
         f"without any role's attention."
     )
 
 
-ROLES = Section("roles", "What are the heads for?", head_roles, (several_prompts,))
+ROLES = Section("roles", "What are the heads for?", head_roles, (enough_prompts,))

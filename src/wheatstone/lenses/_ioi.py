@@ -31,13 +31,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wheatstone._errors import RequestError
+from wheatstone._intervals import DIFFERENCE, MINIMUM, SHARE, mean_intervals
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
 from wheatstone.discovery import EdgeScores, attribute, path_patching
 from wheatstone.lenses._ioi_names import three_other_names
 from wheatstone.models import Graph, ResidualModel
 from wheatstone.tasks import PromptPair
-from wheatstone.verification import mean_intervals
 
 _FLIPS = 2000
 _SCREENED = 40
@@ -132,11 +132,11 @@ def ioi_heads(
     Args:
         model: the model.
         pairs: of the task `ioi` or `ioi-swapped`, with their spans; the counterfactuals are made anew.
-        seed: of the counterfactuals' names, the sign draws and the bootstrap.
+        seed: of the counterfactuals' names and the sign draws.
         report: told how far it is.
 
     Raises:
-        RequestError: prompts without the spans IO, S1, S1+1 and S2, or a single prompt.
+        RequestError: prompts without the spans IO, S1, S1+1 and S2, or too few prompts for an interval.
         PromptError: too few names to draw others from, or nothing to explain.
 
     When this misleads: a step reads the inputs of the classes before it, the four strongest heads of each: a class
@@ -144,8 +144,10 @@ def ioi_heads(
     one in each step. Backup heads, which act only where others are ablated, are not seen; nor are heads whose direct
     edges a gradient shows as weak, though they may act through MLPs.
     """
-    if len(pairs) < 2:
-        raise RequestError(expected="several prompts, for intervals", got=str(len(pairs)), do="give more prompts")
+    if len(pairs) < MINIMUM:
+        raise RequestError(
+            expected=f"{MINIMUM} prompts or more, for intervals", got=str(len(pairs)), do="give more prompts"
+        )
     experiment = Experiment(model, three_other_names(model, pairs, seed))
     for name in _SITES:
         experiment.encoded.span(name)
@@ -218,13 +220,14 @@ def _rows(
     keys = torch.stack([spans[site][:, 1].cpu() - 1 for site in sites])
     even = 1 / (query + 1).double()
     bars, over = chance_bars(effects, seed)
-    at = mean_intervals(effects, seed)
+    at = mean_intervals(effects)
     rows: list[IoiHead] = []
     for sender, values, (low, high), bar, stands_out in zip(senders, effects, at, bars, over, strict=True):
         layer, _, head = sender[1:].partition(".h")
         seen = attention[int(layer), every, int(head)].cpu().double()[every[None], query, keys]
         most = int(seen.mean(1).argmax())
-        ((more, _), (seen_low, seen_high)) = mean_intervals(torch.stack([seen[most] - even, seen[most]]).numpy(), seed)
+        looked = torch.stack([seen[most] - even, seen[most]]).numpy()
+        ((more, _), (seen_low, seen_high)) = mean_intervals(looked, bounds=(DIFFERENCE, SHARE))
         effect = float(values.mean())
         role = step.looks.get(sites[most], "") if stands_out and more is not None and more > 0 else ""
         if role and effect < 0:

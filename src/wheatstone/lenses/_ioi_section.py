@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wheatstone._progress import Reporter
 from wheatstone.lenses._ioi import IOI_CLASSES, IoiHead, ioi_heads
-from wheatstone.lenses._section import Explanation, Material, Section, Table, several_prompts, spans
+from wheatstone.lenses._section import Explanation, Material, Section, Table, enough_prompts, spans
 
 _PROMPTS = 24
 """The first so many prompts: every one is run for each of the heads that are patched."""
@@ -26,7 +26,7 @@ def ioi(material: Material, report: Reporter) -> Explanation:
         "which the answer falls along direct paths and those through MLPs, all other heads frozen. In each step the 40 "
         "heads whose edges to the receivers have the largest EAP scores are patched. A head has a class if its effect "
         "stands out from all heads' (step-down sign test, family-wise 5%) and it looks most at the class's token, more "
-        "than an even spread would. Bootstrap 95% intervals over prompts."
+        "than an even spread would. 95% intervals over prompts."
     )
     return Explanation({"ioi_heads": Table.of(IoiHead, found.rows)}, summary, method)
 
@@ -40,5 +40,5 @@ IOI = Section(
     "ioi",
     "Which heads find the indirect object, and which of them act on which?",
     ioi,
-    (_names, several_prompts),
+    (_names, enough_prompts),
 )

@@ -19,11 +19,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wheatstone._errors import RequestError
+from wheatstone._intervals import mean_intervals, ratio_interval
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
 from wheatstone.discovery import path_patching
 from wheatstone.neurons import Patching, neuron_effects, screen_neurons
-from wheatstone.verification import mean_intervals, ratio_interval
 
 _SCREENED = 3
 """Neurons that are exactly patched for each one that is asked for."""
@@ -46,7 +46,7 @@ class MlpToLogits(NamedTuple):
     share: float
 
 
-def mlps_to_logits(experiment: Experiment, *, seed: int = 0, report: Reporter = silent) -> list[MlpToLogits]:
+def mlps_to_logits(experiment: Experiment, *, report: Reporter = silent) -> list[MlpToLogits]:
     """Every MLP's direct effect, largest |effect| first.
 
     When this misleads: an MLP that acts by way of later ones has no direct effect.
@@ -56,7 +56,7 @@ def mlps_to_logits(experiment: Experiment, *, seed: int = 0, report: Reporter = 
     gap = float(experiment.clean.mean() - experiment.corrupt.mean())
     rows = [
         MlpToLogits(mlp, len(of), float(of.mean()), low, high, float(of.mean()) / gap)
-        for mlp, of, (low, high) in zip(mlps, effects, mean_intervals(effects, seed), strict=True)
+        for mlp, of, (low, high) in zip(mlps, effects, mean_intervals(effects), strict=True)
     ]
     return sorted(rows, key=lambda row: -abs(row.effect))
 
@@ -117,7 +117,7 @@ def strongest_neurons(
         layer: of the MLP.
         count: neurons wanted, at least 1.
         draws: random sets of as many neurons to compare with.
-        seed: of the sets and the bootstrap.
+        seed: of the sets.
         report: told how far it is.
 
     Raises:
@@ -157,9 +157,8 @@ def strongest_neurons(
         [node] * (len(chosen) + 1), without_others, stage="patching an MLP", report=report
     ).double()
     kept = [float(1 - effect.mean() / whole.mean()) for effect in others]
-    parts = [of.numpy() for of in (whole - others[0], whole, torch.zeros_like(whole))]
-    low, high = ratio_interval(parts[0], parts[1], parts[2], seed) or (None, None)
-    intervals = mean_intervals(exact[best].numpy(), seed)
+    low, high = ratio_interval((whole - others[0]).numpy(), whole.numpy()) or (None, None)
+    intervals = mean_intervals(exact[best].numpy())
     rows = [
         NeuronOfMlp(str(tried[place]), exact.shape[1], effect, *interval, effect / float(whole.mean()))
         for place, effect, interval in zip(best, exact[best].mean(-1).tolist(), intervals, strict=True)

@@ -16,6 +16,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from wheatstone._intervals import MINIMUM, interval_note
 from wheatstone._progress import Reporter
 from wheatstone.circuits import Circuit, Experiment
 from wheatstone.lenses._readout import Readout
@@ -32,7 +33,7 @@ class Material:
         about: the rest of the run's `task.json` (kind, templates …); empty for a run of given prompts.
         split: which prompts these are, in words.
         tuned_lens: file of tuned-lens weights, or None.
-        seed: of bootstrap intervals, null distributions and random draws.
+        seed: of null distributions and random draws.
     """
 
     experiment: Experiment
@@ -168,8 +169,13 @@ class Section:
 
 
 def several_prompts(material: Material) -> str | None:
-    """An interval over prompts needs two."""
-    return None if material.n > 1 else "a second prompt: an interval over one does not exist"
+    """Some questions are about prompts of one form, not about one prompt."""
+    return None if material.n > 1 else "a second prompt"
+
+
+def enough_prompts(material: Material) -> str | None:
+    """What is decided by intervals needs as many prompts as an interval does."""
+    return None if material.n >= MINIMUM else f"{MINIMUM} prompts, for intervals ({interval_note(material.n)})"
 
 
 def distractors(material: Material) -> str | None:

@@ -46,7 +46,7 @@ def wrong(material: Material, report: Reporter) -> Explanation:
         f"All {len(every)} facts of {material.task} that have a counterfactual, asked as {template!r}; wrong: the top "
         f"token begins no spelling of an answer. Of these and of those it knows the first {_FACTS} each at most. Which "
         "answer is ahead: logit lens at the last token, layer by layer. Writers and movers: direct logit attribution. "
-        f"Changes are exact runs, beside {_DRAWS} draws of as many random heads. Bootstrap 95% intervals over facts."
+        f"Changes are exact runs, beside {_DRAWS} draws of as many random heads. 95% intervals over facts."
     )
     tables = {
         "wrong_facts": Table.of(WrongFact, found.facts),

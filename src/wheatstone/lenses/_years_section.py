@@ -52,7 +52,7 @@ def years(material: Material, report: Reporter) -> Explanation:
     few = Experiment(
         model, pairs[:_PATCHED], ablation=experiment.ablation, metric=experiment.metric.name, reference=pairs
     )
-    mlps = mlps_to_logits(few, seed=seed, report=report)
+    mlps = mlps_to_logits(few, report=report)
     neurons, kept = strongest_neurons(few, int(mlps[0].mlp[1:]), seed=seed, report=report)
     forms = year_forms(model, material.circuit, YEAR_FORMS, count=_PATCHED, draws=_COPIES, seed=seed, report=report)
     tables = {
@@ -62,7 +62,7 @@ def years(material: Material, report: Reporter) -> Explanation:
         "greater_than_forms": Table.of(YearForm, forms),
     }
     summary: dict[str, Any] = {
-        "sums": year_sums(found, starts, seed=seed)._asdict(),
+        "sums": year_sums(found, starts)._asdict(),
         "mlp": mlps[0]._asdict(),
         "kept": kept._asdict(),
         "metric": experiment.metric.name,
@@ -73,7 +73,7 @@ def years(material: Material, report: Reporter) -> Explanation:
         f"prompts; neurons of the strongest MLP: screened by gradient, {3 * kept.neurons} patched exactly. Kept: all "
         f"other neurons of that MLP patched, beside {kept.draws} draws of as many random ones. Forms: the run's "
         f"circuit, {_PATCHED} prompts of each, probability difference of the first token, beside {_COPIES} copies "
-        "with the heads of each layer exchanged. Bootstrap 95% intervals over prompts."
+        "with the heads of each layer exchanged. 95% intervals over prompts."
     )
     return Explanation(tables, summary, method)
 

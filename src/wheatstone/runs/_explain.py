@@ -41,7 +41,7 @@ class ExplainSettings:
             so all of them is no leak, and the default.
         most: prompts at most, the first so many; None for all.
         tuned_lens: a safetensors file of tuned-lens weights.
-        seed: of intervals and random draws.
+        seed: of random draws.
     """
 
     only: tuple[str, ...] = ()
