@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
+from wheatstone._intervals import interval_note, interval_text
 from wheatstone.cli._answers import print_answers
 from wheatstone.cli._neuron_probe import probe
 from wheatstone.cli._neuron_scan import scan
@@ -75,7 +76,7 @@ def screen(
         ),
     ] = None,
     allow_weak: AllowWeakOption = False,
-    seed: Annotated[int, typer.Option("--seed", help="Of a task's pairs and of intervals.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Of a task's pairs.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
@@ -142,7 +143,8 @@ def screen(
         }
     )
     print_answers(output, run.experiment.model_answers)
-    output.print(_table(rows, f"{direction}, shares of the difference, n = {len(run.experiment.clean)}"))
+    n = len(run.experiment.clean)
+    output.print(_table(rows, f"{direction}, shares of the difference, n = {n}; {interval_note(n)}"))
     output.print(f"\n{len(run.screen.neurons):,} neurons screened, {len(rows)} run exactly, in {seconds:.0f} s.")
     output.print(f"run      {out}" + (f"\nreport   {page}" if page else ""), markup=False)
 
@@ -286,7 +288,7 @@ def _table(rows: tuple[ConfirmedRow, ...], title: str) -> Table:
     table = Table("neuron", *(Column(name, justify="right") for name in names), box=None)
     table.title = title
     for row in rows[:_SHOWN]:
-        interval = "" if row.low is None or row.high is None else f"{row.low:+.3f} … {row.high:+.3f}"
+        interval = interval_text((row.low, row.high), 3) or "–"
         share = "" if row.share_of_mlp is None else f"{row.share_of_mlp:.0%}"
         cells = (f"{value:+.3f}" for value in (row.estimate, row.exact))
         table.add_row(row.neuron, *cells, interval, f"{row.exact_last:+.3f}", f"{row.mlp:+.3f}", share)

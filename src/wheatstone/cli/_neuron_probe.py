@@ -10,6 +10,7 @@ import typer
 from rich.table import Column, Table
 
 from wheatstone._errors import RequestError
+from wheatstone._intervals import interval_text
 from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption
 from wheatstone.cli._output import JsonOption, Output
 
@@ -48,9 +49,7 @@ def probe(
     most: Annotated[
         int, typer.Option("--most", help="Spans with each bundled concept; twice as many without.", min=25)
     ] = 300,
-    seed: Annotated[
-        int, typer.Option("--seed", help="Of the draw of excerpts, the split by documents, and intervals.")
-    ] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Of the draw of excerpts, and the split by documents.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
@@ -103,7 +102,7 @@ def probe(
         for method in ("single", "ranking"):
             best = one["best"][method]
             what = best["neurons"][0] if method == "single" else f"{best['k']} of layer {best['layer']}"
-            interval = "" if best["f1_low"] is None else f"{best['f1_low']:.2f} … {best['f1_high']:.2f}"
+            interval = interval_text((best["f1_low"], best["f1_high"])) or "–"
             table.add_row(one["concept"], what, f"{best['f1']:.2f}", interval, f"{one['always_yes_f1']:.2f}")
     output.print(table)
     left = {**run.skipped, **{f"concept {name} ({why})": 1 for name, why in run.refused.items()}}

@@ -22,7 +22,7 @@ DtypeOption = Annotated[
         "--dtype", help="Precision: float32, float64, bfloat16 or float16; half precision blurs single edges."
     ),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of random circuits and bootstrap intervals.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of random circuits.")]
 PromptOption = Annotated[
     str | None, typer.Option("--prompt", help="The clean prompt; what is explained is the token after it.")
 ]

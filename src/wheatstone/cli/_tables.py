@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.table import Column, Table
 
+from wheatstone._intervals import MINIMUM, interval_note, interval_text
+
 if TYPE_CHECKING:
     from wheatstone.circuits import Circuit
     from wheatstone.verification import Verification
@@ -45,14 +47,17 @@ def verification_table(verification: Verification) -> Table:
     table.title = (
         f"On {verification.split} (n = {verification.n}): faithfulness {verification.faithfulness:.3f}"
         f"{_interval(verification, 'faithfulness')}, completeness {verification.completeness:.3f}"
+        f"{_interval(verification, 'completeness')}"
     )
     for condition in verification.kl:
         label = f"random × {verification.random_draws}" if condition == "random" else condition
         cells = (f"{getattr(verification, name)[condition]:.3f}" for name in names)
         table.add_row(label, *cells)
+    if verification.n < MINIMUM:
+        table.caption = interval_note(verification.n)
     return table
 
 
 def _interval(verification: Verification, name: str) -> str:
-    found = verification.ci95[name]
-    return "" if found is None else f" (95% {found[0]:.3f} … {found[1]:.3f})"
+    between = interval_text(verification.ci95[name], 3)
+    return between and f" (95% {between})"

@@ -49,7 +49,7 @@ def trace(
         typer.Option("--window", help="Layers whose MLPs or attention go back together; a fifth by default."),
     ] = None,
     allow_weak: AllowWeakOption = False,
-    seed: Annotated[int, typer.Option("--seed", help="Of the choice of facts, the noise and the intervals.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Of the choice of facts and the noise.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,

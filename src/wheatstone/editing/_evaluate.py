@@ -23,11 +23,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from wheatstone._intervals import SHARE, mean_intervals
 from wheatstone.editing._case import CHANGED, KINDS, Case, Probe
 from wheatstone.editing._corpus import passages
 from wheatstone.editing._generation import continuations, ngram_entropy, says
 from wheatstone.models import ResidualModel, Tokens, joined
-from wheatstone.verification import mean_intervals
 
 CONTINUED, FLUENT = 8, 40
 """Tokens of a free continuation, and of one whose fluency is measured."""
@@ -107,7 +107,7 @@ class ScoreRow(NamedTuple):
     Args:
         kind: of probes; `score`, the harmonic mean of efficacy, paraphrase and neighbourhood.
         teacher_forced: mean over cases.
-        low: lower end of its 95% interval, cases resampled; None for a single case, or a harmonic mean.
+        low: lower end of its 95% interval over cases; None for fewer than four, or a harmonic mean.
         high: upper end.
         free: mean over cases by free generation.
         free_low: lower end.
@@ -157,14 +157,14 @@ def evaluate(model: ResidualModel, case: Case, before: Baseline) -> Evaluation:
     return Evaluation(tuple(scores), ngram_entropy(fluent), before.fluency, ratio)
 
 
-def score_rows(evaluations: Sequence[Evaluation], *, seed: int = 0) -> list[ScoreRow]:
+def score_rows(evaluations: Sequence[Evaluation]) -> list[ScoreRow]:
     """Means over cases with intervals, and the harmonic score."""
     rows: list[ScoreRow] = []
     for kind in KINDS:
         found = [mean for one in evaluations if (mean := one.mean(kind)) is not None]
         if found:
             values = np.array(found).T
-            (low, high), (free_low, free_high) = mean_intervals(values, seed)
+            (low, high), (free_low, free_high) = mean_intervals(values, bounds=SHARE)
             forced, free = (float(value) for value in values.mean(1))
             rows.append(ScoreRow(kind, forced, low, high, free, free_low, free_high, len(found)))
     main = [row for row in rows if row.kind in ("efficacy", "paraphrase", "neighbourhood")]

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from wheatstone._intervals import DIFFERENCE, mean_intervals
 from wheatstone.editing._tracing import ROLES, SITES, Trace
-from wheatstone.verification import mean_intervals
 
 
 class TraceRow(NamedTuple):
@@ -20,7 +20,7 @@ class TraceRow(NamedTuple):
         role: of the token.
         layer: restored, or in the middle of the window.
         effect: indirect effect, in probability of the answer; its mean over prompts.
-        low: lower end of the 95% interval over prompts; None for a single one.
+        low: lower end of the 95% interval over prompts; None for fewer than four.
         high: upper end.
         n: prompts that have such a token.
     """
@@ -46,12 +46,11 @@ def prompt_rows(trace: Trace) -> list[TraceRow]:
     return rows
 
 
-def mean_rows(rows: Iterable[TraceRow], seed: int = 0) -> list[TraceRow]:
+def mean_rows(rows: Iterable[TraceRow]) -> list[TraceRow]:
     """Average indirect effects over prompts, with intervals.
 
     Args:
         rows: of single prompts, all of them.
-        seed: of the intervals.
     """
     found: dict[tuple[str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
@@ -60,18 +59,18 @@ def mean_rows(rows: Iterable[TraceRow], seed: int = 0) -> list[TraceRow]:
     for site, role in sorted(found, key=lambda key: (SITES.index(key[0]), ROLES.index(key[1]))):
         layers = found[site, role]
         by_layer = np.array(list(layers.values()))
+        intervals = mean_intervals(by_layer, bounds=DIFFERENCE)
         means += [
             TraceRow(site, role, layer, float(values.mean()), *interval, len(values))
-            for layer, values, interval in zip(layers, by_layer, mean_intervals(by_layer, seed), strict=True)
+            for layer, values, interval in zip(layers, by_layer, intervals, strict=True)
         ]
     return means
 
 
-def trace_rows(traces: Sequence[Trace], seed: int = 0) -> list[TraceRow]:
+def trace_rows(traces: Sequence[Trace]) -> list[TraceRow]:
     """Average indirect effects over prompts, by what a token is, with intervals.
 
     Args:
         traces: of prompts of a relation.
-        seed: of the intervals.
     """
-    return mean_rows((row for trace in traces for row in prompt_rows(trace)), seed)
+    return mean_rows(row for trace in traces for row in prompt_rows(trace))

@@ -7,6 +7,7 @@ from typing import Any
 
 import altair as alt
 
+from wheatstone._intervals import interval_text
 from wheatstone.figures._explained import Claim, Exhibit, Part, Told
 from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, SOFT, finished, of_rows
@@ -44,7 +45,8 @@ def listed(rows: Sequence[Any]) -> str:
 
 def interval(low: float | None, high: float | None) -> str:
     """An interval after a number, or nothing where there is none."""
-    return "" if low is None or high is None else f", 95% {decimal(low)} to {decimal(high)}"
+    between = interval_text((low, high))
+    return between and f", 95% {between}"
 
 
 def exhibits(told: Told) -> list[Exhibit]:

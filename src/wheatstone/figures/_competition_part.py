@@ -6,6 +6,7 @@ from typing import Any
 
 import altair as alt
 
+from wheatstone._intervals import interval_note
 from wheatstone.figures._dots import dot, dots, span
 from wheatstone.figures._explained import Claim, Exhibit, Part, Told
 from wheatstone.figures._theme import BLUE, ORANGE, finished
@@ -32,7 +33,7 @@ def claims(told: Told) -> list[Claim]:
     said.append(
         Claim(
             "Circuits whose own edges do more on these prompts than the same edges between other heads: "
-            f"{names}{' (every interval reaches 0)' if not active else ''}.",
+            f"{names}{'' if active else ' (no interval lies above 0)'}.",
             "competition",
             True,
         )
@@ -98,7 +99,7 @@ def exhibits(told: Told) -> list[Exhibit]:
         for field, heading in shown.items()
     ]
     subtitle = [
-        f"{count(found['n'], 'prompt')}, circuits of {found['edges']:,} edges; lines: bootstrap 95% intervals.",
+        f"{count(found['n'], 'prompt')}, circuits of {found['edges']:,} edges; {interval_note(found['n'], 'lines')}.",
         f"The model prefers the answer by {decimal(found['model'])} logits. Right is towards the answer.",
     ]
     said = " ".join(claim.text for claim in claims(told))
@@ -116,8 +117,8 @@ def exhibits(told: Told) -> list[Exhibit]:
         points = [dot(row["rung"], row, "own_drop", row["circuit"]) for row in found["ladder"]]
         picture = dots(points, "logits towards the answer lost without own edges", colours=tint, width=380)
         subtitle = [
-            f"The same questions on every rung; {count(found['ladder'][0]['n'], 'prompt')}; lines: bootstrap 95% "
-            "intervals.",
+            f"The same questions on every rung; {count(found['ladder'][0]['n'], 'prompt')}; "
+            f"{interval_note(found['ladder'][0]['n'], 'lines')}.",
         ]
         caption = (
             "From top to bottom the question is edited towards copying: a false answer is stated of another subject, "

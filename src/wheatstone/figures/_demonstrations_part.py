@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from wheatstone._intervals import interval_note
 from wheatstone.figures._dots import dot, dots, span
 from wheatstone.figures._explained import Claim, Exhibit, Part, Told
 from wheatstone.figures._theme import BLUE, finished
@@ -75,8 +76,9 @@ def exhibits(told: Told) -> list[Exhibit]:
     rows = {row["condition"]: row for row in told.summary["rows"]}
     points = [dot(label, rows[name], "accuracy") for name, label in _CONDITIONS.items()]
     picture = dots(points, "questions answered right", colours={"": BLUE}, width=360, format=".0%")
+    n = rows["demonstrations"]["n"]
     subtitle = [
-        f"{count(rows['demonstrations']['n'], 'question')} of {told.summary['task']}; lines: 95% intervals.",
+        f"{count(n, 'question')} of {told.summary['task']}; {interval_note(n, 'lines')}.",
         f"Heads enter if they write only in the circuit with demonstrations ({told.summary['edges']:,} edges).",
     ]
     said = " ".join(claim.text for claim in claims(told))

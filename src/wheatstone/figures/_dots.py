@@ -50,13 +50,15 @@ def dots(
         alt.Tooltip("low:Q", title="from", format=format),
         alt.Tooltip("high:Q", title="to", format=format),
     ]
-    base = of_rows(rows)
+    base, known = of_rows(rows), [row for row in rows if row["low"] is not None]
     look: dict[str, Any] = {"axis": alt.Axis(title=title, tickCount=5, format=format)}
     zero = of_rows([{"zero": 0}]).mark_rule(color=SOFT, strokeWidth=1).encode(alt.X("zero:Q"))
-    line = base.mark_rule(strokeWidth=2).encode(alt.X("low:Q", **look), y, colour, alt.X2("high:Q"), *beside)
-    dot = base.mark_point(filled=True, size=70, opacity=1).encode(alt.X("value:Q"), y, colour, *beside, tooltip=tooltip)
+    line = of_rows(known).mark_rule(strokeWidth=2).encode(alt.X("low:Q", **look), y, colour, alt.X2("high:Q"), *beside)
+    dot = base.mark_point(filled=True, size=70, opacity=1).encode(
+        alt.X("value:Q", **look), y, colour, *beside, tooltip=tooltip
+    )
     step = 13 * len(kinds) + 8 if several else 20
-    panel = alt.layer(zero, line, dot).properties(width=width, height=step * len(labels))
+    panel = alt.layer(zero, *([line] if known else []), dot).properties(width=width, height=step * len(labels))
     if not heading:
         return panel
     return panel.properties(title=alt.TitleParams(text=heading, fontSize=13, fontWeight="normal", offset=8))

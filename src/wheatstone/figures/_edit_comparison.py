@@ -7,6 +7,7 @@ from typing import Any
 
 import altair as alt
 
+from wheatstone._intervals import interval_text
 from wheatstone.figures._layer_axis import layers_x
 from wheatstone.figures._load import Row
 from wheatstone.figures._page import PagePart, PagePicture, PageTable
@@ -113,8 +114,7 @@ def comparison_words(summary: Mapping[str, Any]) -> list[str]:
     ]
     if leak["n"]:
         found = [
-            f"{decimal(one['rank_correlation'])} (95% {decimal(one['low'])} to {decimal(one['high'])}) by the key at "
-            f"the {where}"
+            f"{decimal(one['rank_correlation'])} ({_between(one)}) by the key at the {where}"
             for where, one in (("subject", leak["at_subject"]), ("last token", leak["at_last"]))
             if one
         ]
@@ -190,3 +190,9 @@ def comparison_part(summary: Mapping[str, Any], edges: Sequence[Row], leak: Sequ
         (PagePicture("comparison", drawn, _CAPTION),),
         (*([changed] if edges else []), shares, neighbours),
     )
+
+
+def _between(leak: Mapping[str, Any]) -> str:
+    """A rank correlation's interval, or why there is none."""
+    between = interval_text((leak["low"], leak["high"]))
+    return f"95% {between}" if between else f"n = {leak['n']}: too few for an interval"

@@ -6,6 +6,7 @@ from typing import Any
 
 import altair as alt
 
+from wheatstone._intervals import interval_note
 from wheatstone.figures._attribution_part import interval
 from wheatstone.figures._dots import dot, dots
 from wheatstone.figures._explained import Claim, Exhibit, Part, Told
@@ -100,7 +101,7 @@ def _chart(told: Told) -> Any:
     ).resolve_scale(color="shared")
     subtitle = [
         f"{_on(told.summary)} Classes chosen on {count(told.summary['n'], 'prompt')}, mean logit difference "
-        f"{decimal(told.summary['clean'])}; lines: 95% intervals.",
+        f"{decimal(told.summary['clean'])}; {interval_note(told.summary['n'], 'lines')}.",
         f"At most the {_SHOWN} strongest heads of a class; the table has all.",
     ]
     said = " ".join(claim.text for claim in claims(told))

@@ -7,6 +7,7 @@ from typing import Any
 
 import altair as alt
 
+from wheatstone._intervals import interval_note
 from wheatstone.figures._explained import Claim, Exhibit, Part, Told
 from wheatstone.figures._layer_axis import banded, layers_x
 from wheatstone.figures._load import Row
@@ -119,7 +120,7 @@ def _curves(told: Told) -> Any:
     picture = alt.hconcat(*charts, spacing=36).resolve_scale(color="shared")
     subtitle = [
         "The residual stream after every attention and every MLP, read as if it were the last (logit lens).",
-        f"{count(told.n, 'prompt')}{'; bands: bootstrap 95% intervals' if told.n > 1 else ''}.",
+        f"{count(told.n, 'prompt')}; {interval_note(told.n, 'bands')}.",
     ]
     return finished(picture, "How the answer forms", subtitle, " ".join(claim.text for claim in claims(told)))
 

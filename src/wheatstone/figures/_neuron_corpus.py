@@ -8,6 +8,7 @@ from typing import Any
 
 import altair as alt
 
+from wheatstone._intervals import interval_text
 from wheatstone.figures._load import Row
 from wheatstone.figures._neuron_calibration import calibration_panel
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, PageText
@@ -76,7 +77,7 @@ def corpus_calibration_chart(facts: Mapping[str, Any]) -> Any:
     picture = calibration_panel(found["bins"], f"activation of {facts['neuron']}", width=520, height=220)
     subtitle = [
         f"{count(found['places'], 'place')} in {count(corpus['read_again'], 'window')}, in bins from one power of two "
-        "to the next. Bars: 95% by bootstrap over windows.",
+        "to the next. Bars: 95% intervals over windows.",
         "Orange: how much of the probability goes when the neuron is set to 0 everywhere.",
     ]
     title = f"Does {facts['neuron']} foretell {quoted(facts['token']['text'])} in running text?"
@@ -164,7 +165,7 @@ def _foretells(facts: Mapping[str, Any]) -> PagePart:
     )
     names = ("activation", "in the corpus", "looked at", "windows", "probability", "first choice", "lost without it")
     table = PageTable(
-        "Means with 95% intervals by bootstrap over windows; none where all places lie in one window.",
+        "Means with 95% intervals over windows; none where the places lie in fewer than 4 windows.",
         tuple((name, name != "activation") for name in names),
         rows,
     )
@@ -187,4 +188,5 @@ def _interval(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return "–"
     mean = decimal(found["mean"], 3)
-    return mean if found["low"] is None else f"{mean} ({decimal(found['low'], 3)} to {decimal(found['high'], 3)})"
+    between = interval_text((found["low"], found["high"]), 3)
+    return f"{mean} ({between})" if between else mean

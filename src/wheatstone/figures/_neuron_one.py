@@ -98,7 +98,7 @@ def calibration_chart(facts: Mapping[str, Any]) -> Any:
     picture = calibration_panel(found["bins"], f"activation of {facts['neuron']}", width=520, height=220)
     subtitle = [
         f"Every position of {count(2 * facts['prompts']['n'], 'prompt')} ({count(found['places'], 'place')}), in bins "
-        "of the activation. Bars: 95% by bootstrap over prompts.",
+        "of the activation. Bars: 95% intervals over prompts.",
         "Orange: how much of the probability goes when the neuron is set to 0 everywhere.",
     ]
     title = f"Does {facts['neuron']} foretell {quoted(facts['token']['text'])}?"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from wheatstone._intervals import interval_note, interval_text
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
+from wheatstone.figures._load import Row
 from wheatstone.figures._neuron_patching import NEURON_FIGURES, ScreenData
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
 from wheatstone.figures._report import Picture
@@ -85,8 +87,7 @@ def _page(run: ScreenData, pictures: dict[str, PagePicture]) -> str:
     table = PageTable(
         f"The {min(_ROWS, len(run.confirmed))} strongest of {count(len(run.confirmed), 'neuron')} that were run "
         "exactly; all are in confirmed.parquet, every neuron's estimate in neurons.parquet. Shares of the difference; "
-        "the last two columns are activations at the last position. "
-        + ("One prompt: no interval." if n == 1 else "Intervals: bootstrap over prompts."),
+        "the last two columns are activations at the last position. " + f"{interval_note(n)}.",
         tuple((name, name != "neuron") for name in names),
         tuple(tuple(line.split("|")) for line in said),
     )
@@ -139,6 +140,5 @@ def _page(run: ScreenData, pictures: dict[str, PagePicture]) -> str:
     )
 
 
-def _interval(row: dict[str, object]) -> str:
-    low, high = row["low"], row["high"]
-    return f"{decimal(low, 3)} to {decimal(high, 3)}" if isinstance(low, float) and isinstance(high, float) else "–"
+def _interval(row: Row) -> str:
+    return interval_text((row["low"], row["high"]), 3) or "–"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from wheatstone._intervals import interval_text
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
@@ -157,6 +158,5 @@ def _neurons(run: ProbeData) -> PageTable:
 
 
 def _with_interval(row: Mapping[str, Any]) -> str:
-    if row["f1_low"] is None:
-        return decimal(row["f1"])
-    return f"{decimal(row['f1'])} ({decimal(row['f1_low'])} to {decimal(row['f1_high'])})"
+    between = interval_text((row["f1_low"], row["f1_high"]))
+    return f"{decimal(row['f1'])} ({between})" if between else decimal(row["f1"])

@@ -6,6 +6,7 @@ from typing import Any
 
 import altair as alt
 
+from wheatstone._intervals import interval_note
 from wheatstone.figures._explained import Claim, Exhibit, Part, Told
 from wheatstone.figures._layer_axis import banded, layers_x
 from wheatstone.figures._load import Row
@@ -124,7 +125,7 @@ def _chart(told: Told) -> Any:
         chance = share | {"title": "AUROC"}
         panels.insert(0, _panel(enriched, layers, title, "above", chance, alt.Scale(zero=False)))
     picture = alt.vconcat(*panels, spacing=26).resolve_scale(color="independent", x="shared")
-    subtitle = [f"{count(told.n, 'prompt')}{'; bands: bootstrap 95% intervals over prompts' if told.n > 1 else ''}."]
+    subtitle = [f"{count(told.n, 'prompt')}; {interval_note(told.n, 'bands')}."]
     if not enriched:
         subtitle.append("Enrichment is not shown: no bundled fact is about these subjects.")
     return finished(picture, "How the fact is recalled", subtitle, " ".join(claim.text for claim in claims(told)))

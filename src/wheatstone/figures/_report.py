@@ -13,6 +13,7 @@ from typing import Any
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from wheatstone._intervals import MINIMUM, interval_text
 from wheatstone._text import shown
 from wheatstone.figures import _words as words
 from wheatstone.figures._load import RunData
@@ -94,6 +95,7 @@ def compose(run: RunData, pictures: Mapping[str, Picture]) -> str:
     ]
     return template("report.html.jinja").render(
         run=run,
+        minimum=MINIMUM,
         manifest=run.manifest,
         verification=run.verification,
         title=title_of(run),
@@ -167,7 +169,7 @@ def _interval(run: RunData, key: str, name: str) -> str:
         found = found.get(name)
     elif name not in ("", "circuit"):
         return ""
-    return "" if found is None else f"{words.decimal(found[0], 3)} to {words.decimal(found[1], 3)}"
+    return interval_text(found, 3)
 
 
 def page_scripts() -> tuple[str, ...]:

@@ -158,7 +158,8 @@ def _panel(
         alt.Tooltip(f"{field}_null:Q", title="chance reaches", format=".3f"),
     ]
     base = of_rows(rows)
-    line = base.mark_rule(strokeWidth=2).encode(alt.X(f"{field}_low:Q", axis=look), y, colour, x2=f"{field}_high:Q")
+    spans = of_rows([row for row in rows if row[f"{field}_low"] is not None])
+    line = spans.mark_rule(strokeWidth=2).encode(alt.X(f"{field}_low:Q", axis=look), y, colour, x2=f"{field}_high:Q")
     dot = base.mark_point(filled=True, size=70, opacity=1).encode(alt.X(f"{field}:Q"), y, colour, tooltip=tooltip)
     known = of_rows([row for row in rows if row[f"{field}_null"] is not None])
     tick = known.mark_tick(color=_GREY, thickness=2, size=16).encode(alt.X(f"{field}_null:Q"), y)

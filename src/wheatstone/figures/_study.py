@@ -37,7 +37,7 @@ def hits(study: dict[str, Any]) -> alt.LayerChart:
     for row in study["relations"]:
         test = row["test"]
         for condition, name in _CONDITIONS.items():
-            low, high = test["ci95"]["hit_at_10"][condition] or (test["hit_at_10"][condition],) * 2
+            low, high = test["ci95"]["hit_at_10"][condition] or (None, None)
             value = test["hit_at_10"][condition]
             who = f"{_label(row)} · {row['edges']:,} edges, {test['n']} facts"
             rows.append({"relation": who, "kind": name, "hit": value, "low": low, "high": high})
@@ -64,13 +64,14 @@ def hits(study: dict[str, Any]) -> alt.LayerChart:
     ]
     base = of_rows(rows)
     bars = base.mark_bar().encode(x, y, key, yOffset=offset, tooltip=tooltip)
-    ends = base.mark_rule(strokeWidth=1, color=INK, opacity=0.6).encode(
+    known = of_rows([row for row in rows if row["low"] is not None])
+    ends = known.mark_rule(strokeWidth=1, color=INK, opacity=0.6).encode(
         alt.X("low:Q", scale=scale), y, x2="high:Q", yOffset=offset
     )
     picture = alt.layer(bars, ends).properties(width=460, height=alt.Step(8, **{"for": "offset"}))
     subtitle = [
         "An answer among the ten most likely tokens, on facts that the circuit was not found on.",
-        "Lines: bootstrap 95% intervals over facts. The model knows these facts by choice.",
+        "Lines: 95% intervals over facts, none for fewer than 4. The model knows these facts by choice.",
     ]
     return finished(picture, _title(study), subtitle, describe_hits(study))
 

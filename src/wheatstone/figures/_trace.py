@@ -8,6 +8,7 @@ from typing import Any
 
 import altair as alt
 
+from wheatstone._intervals import interval_note, interval_text
 from wheatstone._parquet import read_parquet
 from wheatstone._path import StrPath
 from wheatstone.figures._edit_trace import trace_chart
@@ -29,8 +30,8 @@ _MAPS = (
     "token itself."
 )
 _LINES = (
-    "The same at the subject's last token and at the prompt's. Bands: 95% intervals, prompts resampled. Left of the "
-    "rule a window holds layer 0."
+    "The same at the subject's last token and at the prompt's. Bands: 95% intervals over prompts, none for fewer than "
+    "4. Left of the rule a window holds layer 0."
 )
 
 
@@ -175,7 +176,7 @@ def trace_lines_chart(rows: Sequence[Row], name: str, summary: Row) -> Any:
             panels.append(chart.properties(width=360, height=220, title=heading))
     subtitle = [
         f"Put back in a run with a blurred subject. MLPs and attention: of {count(window, 'layer')} together.",
-        "Bands: 95% intervals over prompts. Dashed: from here on a window leaves layer 0 out.",
+        f"{interval_note(summary['n'], 'bands')}. Dashed: from here on a window leaves layer 0 out.",
     ]
     return finished(alt.hconcat(*panels, spacing=44), f"What brings {name} back", subtitle, _described(drawn))
 
@@ -191,4 +192,5 @@ def _described(drawn: Sequence[Row]) -> str:
 
 
 def _interval(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f" [{decimal(low)} to {decimal(high)}]"
+    between = interval_text((low, high))
+    return between and f" [{between}]"

@@ -6,6 +6,7 @@ from typing import Any
 
 import altair as alt
 
+from wheatstone._intervals import interval_note
 from wheatstone.figures._dots import dot, dots, span
 from wheatstone.figures._explained import Claim, Exhibit, Part, Told
 from wheatstone.figures._load import Row
@@ -48,7 +49,7 @@ def claims(told: Told) -> list[Claim]:
         for row in found["writers"]
     )
     clear = any(row["direct_low"] is not None and row["direct_low"] > 0 for row in found["writers"])
-    lead = "" if clear else " None of them does so on the facts as a whole: every interval reaches 0."
+    lead = "" if clear else " None of them does so on the facts as a whole: no interval lies above 0."
     text = (
         f"Heads that write most towards the wrong answers, in logits on {count(found['writers'][0]['n'], 'fact')}"
         f"{_others(found)}, and what they write towards the right answers of other facts: {heads}.{lead}"
@@ -150,7 +151,8 @@ def _chart(told: Told) -> Any:
     ).resolve_scale(color="independent")
     subtitle = [
         f"{count(found['wrong'], 'wrong fact')} and {found['known']} right ones; on the right "
-        f"{count(found['mendings'][0]['n'], 'wrong fact')}{_others(found)}, with 95% intervals.",
+        f"{count(found['mendings'][0]['n'], 'wrong fact')}{_others(found)}; "
+        f"{interval_note(found['mendings'][0]['n'], 'lines')}.",
         "Each fact: the right answer ← what the model writes instead.",
     ]
     return finished(

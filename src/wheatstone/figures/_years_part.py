@@ -6,6 +6,7 @@ from typing import Any
 
 import altair as alt
 
+from wheatstone._intervals import interval_note
 from wheatstone.figures._dots import dot, dots, span
 from wheatstone.figures._explained import Claim, Exhibit, Part, Told
 from wheatstone.figures._load import Row
@@ -147,7 +148,7 @@ def _parts(told: Told) -> Any:
         panels.append(dots(forms, "faithfulness", colours=colours, width=190, heading="the circuit on other forms"))
     picture = alt.hconcat(*panels, spacing=22).resolve_scale(color="independent")
     n = told.tables["mlps_to_logits"][0]["n"]
-    subtitle = [f"{count(n, 'prompt')}, and as many of each form; lines: 95% intervals."]
+    subtitle = [f"{count(n, 'prompt')}, and as many of each form; {interval_note(n, 'lines')}."]
     return finished(picture, "Who carries greater-than", subtitle, " ".join(c.text for c in claims(told)[2:]))
 
 

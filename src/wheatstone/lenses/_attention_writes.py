@@ -20,10 +20,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wheatstone._intervals import SHARE, interval_note, mean_intervals
 from wheatstone._progress import Reporter
 from wheatstone.lenses._attribution import direct_effects, norm_scale
 from wheatstone.lenses._section import Explanation, Material, Section, Table
-from wheatstone.verification import mean_intervals
 
 _HEADS = 8
 """Heads that are read: those with the largest mean |direct effect|."""
@@ -127,11 +127,10 @@ def attention(material: Material, report: Reporter) -> Explanation:
         for key in range(lengths[prompt])
     )
     rows = list(_by_span(material, names, found))
-    none = "" if material.n > 1 else " (none for one prompt)"
     method = (
         f"Attention from the last token by transformers' eager code; each weight times its value through the head's "
         f"output projection (size), and that on the answer's direction at the frozen final norm (toward). The "
-        f"{len(names)} heads of the largest mean |direct effect|; n = {material.n}, bootstrap 95% intervals{none}."
+        f"{len(names)} heads of the largest mean |direct effect|; n = {material.n}, {interval_note(material.n)}."
     )
     tables = {"attention_spans": Table.of(SpanAttention, rows), "attention_tokens": Table.of(TokenAttention, tokens)}
     most = {name: max((row for row in rows if row.head == name), key=lambda row: abs(row.toward)) for name in names}
@@ -143,7 +142,7 @@ def _by_span(material: Material, names: list[str], found: HeadWrites) -> Iterato
     shares = HeadWrites(found.weight, found.size / found.size.sum(-1, keepdim=True), found.toward)
     for span, inside in places_of(material).items():
         summed = torch.stack([(part * inside).sum(-1) for part in shares], 1).double().cpu()
-        intervals = mean_intervals(summed.flatten(0, 1).numpy(), material.seed)
+        intervals = mean_intervals(summed.flatten(0, 1).numpy(), bounds=(SHARE, SHARE, None) * len(names))
         for row, name in enumerate(names):
             means = summed[row].mean(-1).tolist()
             cells = [(mean, *interval) for mean, interval in zip(means, intervals[3 * row : 3 * row + 3], strict=True)]

@@ -19,9 +19,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wheatstone._intervals import interval_note, mean_intervals
 from wheatstone._progress import Reporter
 from wheatstone.lenses._section import Explanation, Material, Section, Table
-from wheatstone.verification import mean_intervals
 
 _NEURONS = 40
 """Neurons that are kept, by |mean direct effect|."""
@@ -105,7 +105,7 @@ def attribution(material: Material, report: Reporter) -> Explanation:
     total = float(effects.sum(0).mean())
     senders = {edge.sender.partition("@")[0] for edge in material.circuit.edges}
     names = (*graph.nodes, "biases")
-    means, intervals = effects.mean(1).tolist(), mean_intervals(effects.numpy(), material.seed)
+    means, intervals = effects.mean(1).tolist(), mean_intervals(effects.numpy())
     nodes = [
         NodeAttribution(name, *_place(name), mean, *interval, mean / total if total else 0.0, name in senders)
         for name, mean, interval in zip(names, means, intervals, strict=True)
@@ -126,10 +126,9 @@ def attribution(material: Material, report: Reporter) -> Explanation:
         "heads_share": sum(row.share for row in nodes if row.kind == "head"),
         "mlps_share": sum(row.share for row in nodes if row.kind == "mlp"),
     }
-    none = "" if material.n > 1 else " (none for one prompt)"
     method = (
         f"Direct logit attribution at the last token, the final norm's scale frozen at each prompt's own, n = "
-        f"{material.n}: first answer against {against}, mean over prompts, bootstrap 95% intervals{none}. Terms add up "
+        f"{material.n}: first answer against {against}, mean over prompts, {interval_note(material.n)}. Terms add up "
         f"to the logit difference; largest gap {summary['largest_gap']:.1g} logits."
     )
     prompts = (
@@ -164,7 +163,7 @@ def _neurons(material: Material) -> Iterator[NeuronAttribution]:
                 effects = effects * norm_scale(whole, activations @ weights)
         effects = effects.double().cpu().numpy()
         strongest = np.argsort(-np.abs(effects.mean(0)))[:_NEURONS]
-        intervals = mean_intervals(effects[:, strongest].T, material.seed)
+        intervals = mean_intervals(effects[:, strongest].T)
         for neuron, interval in zip(strongest.tolist(), intervals, strict=True):
             mean, activation = float(effects[:, neuron].mean()), float(activations[:, neuron].mean())
             yield NeuronAttribution(f"m{layer}.n{neuron}", layer, mean, *interval, activation)

@@ -11,7 +11,7 @@ from wheatstone.circuits import Circuit
 from wheatstone.lenses._competition import competition
 from wheatstone.lenses._ladder import copying_ladder
 from wheatstone.lenses._run_relation import own_relations, task_of_run
-from wheatstone.lenses._section import Explanation, Material, Section, Table, distractors, several_prompts, whole_mlps
+from wheatstone.lenses._section import Explanation, Material, Section, Table, distractors, enough_prompts, whole_mlps
 from wheatstone.lenses._strength import Strength, Verdict, strengths, strongest_path
 from wheatstone.lenses._task_circuits import COMPETING, task_circuits
 from wheatstone.tasks import PromptPair, bundled_tasks
@@ -20,7 +20,7 @@ _PROMPTS = 6
 _EDGES = 1000
 _COPYING = "induction"
 _LEAST_RUNGS = 2
-"""Prompts that the ladder needs for an interval."""
+"""Fewest prompts of a rung of the ladder."""
 
 
 class RungStrength(NamedTuple):
@@ -61,13 +61,13 @@ def competing(material: Material, report: Reporter) -> Explanation:
     circuits = task_circuits(model, tasks, edges=edges, report=report)
     pairs, held_out = _not_ranked_on(material.experiment.encoded.pairs, circuits)
     found = competition(model, pairs[:_PROMPTS], circuits, draws=1, seed=seed, report=report)
-    here = strengths(found, seed=seed)
+    here = strengths(found)
     ladder, verdicts = list[RungStrength](), list[Verdict]()
     for name, rung in _rungs(material, pairs) if own and task != _COPYING else ():
         two = {name: circuits[name] for name in (task, _COPYING)}
         climbed = competition(model, rung, two, draws=1, seed=seed, report=report)
-        ladder += [_rung_strength(name, climbed.model, row) for row in strengths(climbed, seed=seed)]
-        verdicts = strongest_path(climbed, task, _COPYING, seed=seed)
+        ladder += [_rung_strength(name, climbed.model, row) for row in strengths(climbed)]
+        verdicts = strongest_path(climbed, task, _COPYING)
     summary: dict[str, Any] = {
         "edges": edges,
         "n": len(found.model),
@@ -84,7 +84,7 @@ def competing(material: Material, report: Reporter) -> Explanation:
         "the fully ablated run, towards the answer; share: of what the model does. Drop: of the model without it; own "
         "drop: without the edges that no other has. Beyond: less what a copy with the heads of each layer exchanged "
         "does. Ladder: the same questions after a false answer was stated of another subject, then of this one. "
-        "Bootstrap 95% intervals over prompts."
+        "95% intervals over prompts."
     )
     tables = {"competition": Table.of(Strength, here)}
     if ladder:
@@ -128,6 +128,6 @@ COMPETITION = Section(
     "competition",
     "Which tasks' circuits are active on these prompts, and does the strongest have its way?",
     competing,
-    (several_prompts, distractors, whole_mlps, _counterfactual),
+    (enough_prompts, distractors, whole_mlps, _counterfactual),
     dear=True,
 )

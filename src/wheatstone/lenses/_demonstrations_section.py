@@ -54,7 +54,7 @@ def demonstrations(material: Material, report: Reporter) -> Explanation:
         f"{len(found.with_demonstrations):,} edges (EAP-IG ranking) on {len(train)} training questions that the model "
         "knows, with their demonstrations and without. Entering: heads that write only with them. Accuracy: top token "
         f"an answer, {len(test)} other questions, known or not; ablated heads write their mean over the training "
-        "prompts. Bootstrap 95% intervals over questions."
+        "prompts. 95% intervals over questions."
     )
     tables = {
         "in_context": Table.of(InContextRow, found.rows),

@@ -14,14 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import atanh, sqrt, tanh
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.stats import spearmanr
 from torch import Tensor
 
+from wheatstone._intervals import rank_correlation
 from wheatstone.editing import Asked, Edit, EditRequest, down_projections, keys_at
 from wheatstone.lenses._edit_question import asked_all
 from wheatstone.lenses._readout import Readout
@@ -137,12 +137,8 @@ def _added(
     return torch.stack(parts).sum(0) if parts else None
 
 
-def _agreement(pairs: list[tuple[float | None, float]]) -> dict[str, float] | None:
-    """Spearman's rank correlation with its 95% interval (Bonett & Wright 2000); None where it does not exist."""
-    known = [(one, other) for one, other in pairs if one is not None]
-    if len(known) < 4 or any(len(set(side)) < 2 for side in zip(*known, strict=True)):
-        return None
-    found = float(spearmanr(*zip(*known, strict=True))[0])  # pyright: ignore[reportArgumentType]
-    reach = 1.96 * sqrt((1 + found**2 / 2) / (len(known) - 3))
-    middle = atanh(max(-0.999999, min(0.999999, found)))
-    return {"rank_correlation": found, "low": tanh(middle - reach), "high": tanh(middle + reach), "n": len(known)}
+def _agreement(pairs: list[tuple[float | None, float]]) -> dict[str, float | None] | None:
+    """Spearman's rank correlation with its 95% interval; None where it does not exist."""
+    known = np.array([(one, other) for one, other in pairs if one is not None]).reshape(-1, 2)
+    ranks = rank_correlation(known[:, 0], known[:, 1])
+    return ranks and {"rank_correlation": ranks.value, "low": ranks.low, "high": ranks.high, "n": ranks.n}

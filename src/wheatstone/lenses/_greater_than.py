@@ -25,12 +25,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wheatstone._errors import RequestError
+from wheatstone._intervals import DIFFERENCE, mean_intervals, ratio_interval
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit, Experiment, exchanged_heads
 from wheatstone.models import ResidualModel, Tokens
 from wheatstone.tasks import METRICS, PromptPair
 from wheatstone.tasks.generators import year_answers
-from wheatstone.verification import mean_intervals, ratio_interval
 
 YEAR_FORMS = {
     "lasted": "The {noun} lasted from the year {century}{year:02d} to the year {century}",
@@ -58,7 +58,7 @@ class YearCell(NamedTuple):
 
 
 class YearSums(NamedTuple):
-    """What the matrix comes to, over prompts, with bootstrap 95% intervals.
+    """What the matrix comes to, over prompts, with 95% intervals.
 
     Args:
         n: prompts.
@@ -108,20 +108,19 @@ def year_probabilities(model: ResidualModel, prompts: Sequence[str]) -> Float[Te
     return found
 
 
-def year_sums(found: Float[Tensor, "prompt year"], starts: Sequence[int], *, seed: int = 0) -> YearSums:
+def year_sums(found: Float[Tensor, "prompt year"], starts: Sequence[int]) -> YearSums:
     """Sums the matrix up.
 
     Args:
         found: from `year_probabilities`.
         starts: of each prompt, from 1 to 98.
-        seed: of the bootstrap.
     """
     p, start = found.numpy(), np.array(starts)
     later = (p * (np.arange(100) > start[:, None])).sum(1)
     every = np.arange(len(p))
     sharp = p[every, start + 1] - p[every, start - 1]
     values = np.stack([2 * later - p.sum(1), sharp])
-    (difference_at, sharp_at) = mean_intervals(values, seed)
+    (difference_at, sharp_at) = mean_intervals(values, bounds=DIFFERENCE)
     difference, sharpness = values.mean(1).tolist()
     mass = float(p.sum(1).mean())
     return YearSums(len(p), mass, float(later.mean()), difference, *difference_at, sharpness, *sharp_at)
@@ -207,7 +206,7 @@ def year_forms(
         nouns: to draw from.
         count: prompts of each form.
         draws: copies of the circuit to compare with.
-        seed: of prompts, copies and the bootstrap.
+        seed: of prompts and copies.
         report: told how far it is.
 
     When this misleads: a form on which the model itself does not prefer later years says nothing about the circuit.
@@ -222,11 +221,11 @@ def year_forms(
         tried = torch.cat((keep[None], exchanged_heads(experiment.graph, keep, draws, seed)))
         measured = torch.cat((experiment.clean_logits[None], experiment.corrupt_logits[None], experiment.logits(tried)))
         values = METRICS["prob_diff"](measured, experiment.targets).double().cpu().numpy()
-        interval, *_ = mean_intervals(values, seed)
+        interval, *_ = mean_intervals(values, bounds=DIFFERENCE)
         clean, corrupt, alone, *copies = values.mean(1).tolist()
         gap = clean - corrupt
         shown = abs(gap) >= _LEAST
-        between = ratio_interval(values[2], values[0], values[1], seed) if shown else None
+        between = ratio_interval(values[2] - values[1], values[0] - values[1]) if shown else None
         low, high = between or (None, None)
         rows.append(
             YearForm(

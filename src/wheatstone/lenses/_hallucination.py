@@ -32,6 +32,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from wheatstone._errors import PromptError
+from wheatstone._intervals import mean_intervals
 from wheatstone._progress import Reporter, silent
 from wheatstone.lenses._mending import Mending, Trial
 from wheatstone.lenses._readout import Readout
@@ -40,7 +41,6 @@ from wheatstone.lenses._spelling import BegunFact, after_marks, in_any_case, tex
 from wheatstone.lenses._written import says
 from wheatstone.models import ResidualModel
 from wheatstone.tasks import Encoded, PromptPair, encode, gather
-from wheatstone.verification import mean_intervals
 
 
 class WrongFact(NamedTuple):
@@ -150,7 +150,7 @@ def hallucination(
         heads: writers of right and of wrong answers that are changed.
         most: facts of either kind that are used, the first ones; None for all.
         draws: sets of random heads.
-        seed: of the draws and the intervals.
+        seed: of the draws.
         report: progress callback.
 
     Raises:
@@ -187,7 +187,7 @@ def hallucination(
     order = _head_writes(model, of_wrong, *_best(model, of_wrong)).mean(1).argsort(descending=True, stable=True)
     tops, rights = _best(model, of_tried)
     direct = _head_writes(model, of_tried, tops, rights)
-    intervals = mean_intervals(direct.numpy(), seed)
+    intervals = mean_intervals(direct.numpy())
     writers = tuple(
         WrongWriter(names[head], len(tops), float(direct[head].mean()), *intervals[int(head)], float(to_right[head]))
         for head in order.tolist()
@@ -195,7 +195,7 @@ def hallucination(
     facts = _facts(model, encode(model, [pair for pair, _ in wrong]), names, [text for _, text in wrong])
     report("hallucination", 3, 4)
     right_writers = tuple(names[head] for head in best)
-    trial = Trial(model, of_known, encode(model, known), of_tried, tops, rights, seed)
+    trial = Trial(model, of_known, encode(model, known), of_tried, tops, rights)
     draw = Random(seed)
     random = [tuple(draw.sample(names, heads)) for _ in range(draws)]
     wrong_writers = tuple(names[head] for head in order.tolist()[:heads])

@@ -30,7 +30,7 @@ from wheatstone.lenses._ioi_section import PROMPTS, classes_in
 from wheatstone.lenses._role_ablations import RoleAblation, ablation_effects, role_ablations
 from wheatstone.lenses._role_numbers import PERCENT, SHUFFLES, RoleNumber, head_names, role_attention, role_writing
 from wheatstone.lenses._roles import MIXTURE, Role, roles_of
-from wheatstone.lenses._section import Explanation, Material, Section, Table, measured_on, several_prompts
+from wheatstone.lenses._section import Explanation, Material, Section, Table, enough_prompts, measured_on
 
 _RANDOM = 30
 """Heads of the ablation null."""
@@ -113,7 +113,7 @@ def head_roles(material: Material, report: Reporter, roles: Sequence[Role] | Non
     """Measures roles over prompts.
 
     Args:
-        material: two prompts or more.
+        material: four prompts or more.
         report: progress callback.
         roles: to measure; all that the prompts' spans allow by default.
 
@@ -194,8 +194,7 @@ def _measure(
         bar = float(np.percentile(null, PERCENT if role.ablation > 0 else 100 - PERCENT)) if null else 0.0
         costs = ablation_effects(material, role, [names[head] for head in heads], report)
         numbers = {
-            head: RoleNumber(values[None], bar, role.ablation, material.seed)
-            for head, values in zip(heads, costs, strict=True)
+            head: RoleNumber(values[None], bar, role.ablation) for head, values in zip(heads, costs, strict=True)
         }
         found[role] = _Measured(role_attention(material, role), role_writing(material, role), numbers)
     return found
@@ -276,8 +275,8 @@ def _method(material: Material, random: int, *, by_path: bool) -> str:
     )
     return (
         f"Attention to the role's place (without the first token), direct effect, and exact ablation "
-        f"({material.experiment.ablation}) of single heads; {halves}, bootstrap 95% intervals over prompts. {rule}"
+        f"({material.experiment.ablation}) of single heads; {halves}, 95% intervals over prompts. {rule}"
     )
 
 
-ROLES = Section("roles", "What are the heads for?", head_roles, (several_prompts,))
+ROLES = Section("roles", "What are the heads for?", head_roles, (enough_prompts,))

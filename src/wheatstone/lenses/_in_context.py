@@ -21,12 +21,12 @@ from typing import NamedTuple
 import torch
 
 from wheatstone._errors import RequestError
+from wheatstone._intervals import SHARE, mean_interval
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit, Experiment, ModelInfo
 from wheatstone.discovery import attribute
 from wheatstone.models import Replace, ResidualModel
 from wheatstone.tasks import PromptPair, encode, hits
-from wheatstone.verification import mean_intervals
 
 
 class InContextRow(NamedTuple):
@@ -115,7 +115,7 @@ def in_context(
         heads: most that are ablated.
         edges: of each circuit.
         draws: of random heads.
-        seed: of the draws and the intervals.
+        seed: of the draws.
         report: progress callback.
 
     Raises:
@@ -149,12 +149,12 @@ def in_context(
         "most attended": [attended[:count]],
     }
     rows = [
-        _row(condition, [_right(model, test, chosen, means) for chosen in of], len(of[0]), seed)
+        _row(condition, [_right(model, test, chosen, means) for chosen in of], len(of[0]))
         for condition, of in sets.items()
     ]
     report("in context", 2, 3)
     questions = [without_demonstrations(pair) for pair in test]
-    rows.append(_row("no demonstrations", [_right(model, questions, (), means)], 0, seed))
+    rows.append(_row("no demonstrations", [_right(model, questions, (), means)], 0))
     report("in context", 3, 3)
     return InContext(shown, plain, entering, attended, tuple(rows), tuple(_questions(model, test, questions)))
 
@@ -232,9 +232,9 @@ def _right(model: ResidualModel, pairs: Sequence[PromptPair], heads: Sequence[st
     return hits(model.forward_with(encoded.clean, edits).logits, encoded, 1).tolist()
 
 
-def _row(condition: str, right: list[list[float]], heads: int, seed: int) -> InContextRow:
+def _row(condition: str, right: list[list[float]], heads: int) -> InContextRow:
     values = torch.tensor(right, dtype=torch.float64)
-    ((low, high),) = mean_intervals(values.mean(0, keepdim=True).numpy(), seed)
+    low, high = mean_interval(values.mean(0).numpy(), bounds=SHARE) or (None, None)
     each = values.mean(1).tolist()
     return InContextRow(
         condition, values.shape[1], heads, len(right), float(values.mean()), low, high, min(each), max(each)

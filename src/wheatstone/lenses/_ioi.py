@@ -31,6 +31,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wheatstone._errors import RequestError
+from wheatstone._intervals import MINIMUM, mean_intervals
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
 from wheatstone.discovery import EdgeScores, attribute, path_patching
@@ -39,7 +40,6 @@ from wheatstone.lenses._role_numbers import RoleNumber, looks_at
 from wheatstone.lenses._roles import IOI
 from wheatstone.models import Graph, ResidualModel
 from wheatstone.tasks import PromptPair
-from wheatstone.verification import mean_intervals
 
 _FLIPS = 2000
 _SCREENED = 40
@@ -155,11 +155,11 @@ def ioi_heads(
         model: the model.
         pairs: of the task `ioi` or `ioi-swapped`, with their spans; new counterfactuals are made for them.
         held_out: other prompts of the task, on which the effects of the heads that stand out are measured again.
-        seed: of the counterfactuals' names, the sign draws, the null of attention and the intervals.
+        seed: of the counterfactuals' names, the sign draws, and the null of attention.
         report: progress callback.
 
     Raises:
-        RequestError: prompts without the spans IO, S1, S1+1 and S2, or a single prompt.
+        RequestError: prompts without the spans IO, S1, S1+1 and S2, or too few prompts for an interval.
         PromptError: too few names to draw others from, or nothing to explain.
 
     When this misleads: a step reads the inputs of the classes before it, the four strongest heads of each: a class
@@ -168,8 +168,10 @@ def ioi_heads(
     edges a gradient shows as weak, though they may act through MLPs. The effects on `pairs` are those that chose the
     heads, and too large for it: quote the held-out ones.
     """
-    if len(pairs) < 2:
-        raise RequestError(expected="several prompts, for intervals", got=str(len(pairs)), do="give more prompts")
+    if len(pairs) < MINIMUM:
+        raise RequestError(
+            expected=f"{MINIMUM} prompts or more, for intervals", got=str(len(pairs)), do="give more prompts"
+        )
     experiment = Experiment(model, three_other_names(model, pairs, seed))
     others = Experiment(model, three_other_names(model, held_out, seed)) if held_out else None
     for name in _SITES:
@@ -253,9 +255,7 @@ def _rows(
     bars, over = chance_bars(effects, seed)
     heads, clean = experiment.graph.heads, float(experiment.clean.mean())
     rows: list[IoiHead] = []
-    for sender, values, at, bar, stands_out in zip(
-        senders, effects, mean_intervals(effects, seed), bars, over, strict=True
-    ):
+    for sender, values, at, bar, stands_out in zip(senders, effects, mean_intervals(effects), bars, over, strict=True):
         layer, _, number = sender[1:].partition(".h")
         head, effect = int(layer) * heads + int(number), float(values.mean())
         site = max(looks, key=lambda site: float(looks[site].values[head].mean()))
@@ -281,6 +281,6 @@ def _again(experiment: Experiment, ends: Sequence[str], rows: Sequence[IoiHead],
     effects = path_patching(experiment, senders, ends).values.double().numpy()
     held = {
         head: (float(values.mean()), *at)
-        for head, values, at in zip(senders, effects, mean_intervals(effects, seed), strict=True)
+        for head, values, at in zip(senders, effects, mean_intervals(effects), strict=True)
     }
     return [IoiHead(*row[:16], n, *held.get(row.head, (None, None, None))) for row in rows]

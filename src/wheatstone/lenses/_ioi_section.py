@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 
 from wheatstone._progress import Reporter
 from wheatstone.lenses._ioi import IOI_CLASSES, IoiHead, IoiHeads, ioi_heads
-from wheatstone.lenses._section import Explanation, Material, Section, Table, several_prompts, spans
+from wheatstone.lenses._section import Explanation, Material, Section, Table, enough_prompts, spans
 
 PROMPTS = 24
 """Most prompts that classes are chosen on, and most that they are measured on: each is run for every patched head."""
@@ -44,7 +44,7 @@ def ioi(material: Material, report: Reporter) -> Explanation:
         "heads frozen. In each step the 40 heads whose edges to the receivers have the largest EAP scores are patched. "
         "A head has a class if its effect stands out from all heads' (step-down sign test, family-wise 5%) and it "
         "looks at the class's token: most of the named ones, its interval beyond the 99th percentile of all heads on "
-        "random tokens, as in the section roles. Bootstrap 95% intervals over prompts."
+        "random tokens, as in the section roles. 95% intervals over prompts."
     )
     return Explanation({"ioi_heads": Table.of(IoiHead, found.rows)}, summary, method)
 
@@ -58,5 +58,5 @@ IOI = Section(
     "ioi",
     "Which heads find the indirect object, and which of them act on which?",
     ioi,
-    (_names, several_prompts),
+    (_names, enough_prompts),
 )

@@ -18,12 +18,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wheatstone._intervals import SHARE, interval_note, mean_intervals
 from wheatstone._progress import Reporter
 from wheatstone.lenses._section import Explanation, Material, Section, Table
 from wheatstone.lenses._tuned import TunedLens
 from wheatstone.models import Graph
 from wheatstone.tasks import gather
-from wheatstone.verification import mean_intervals
 
 _EVERYWHERE = 4
 """Prompts read at every position; of the others, the last token and the subject's."""
@@ -132,10 +132,9 @@ def logit_lens(material: Material, report: Reporter) -> Explanation:
             report("logit lens", len(points), None)
         places += _by_position(material, lens, translate)
     summary = {lens: {site: _summary(points, lens, site) for site in ("last", "subject")} for lens in lenses}
-    none = "" if material.n > 1 else " (none for one prompt)"
     method = (
         f"Logit lens through the final norm at every half layer, n = {material.n}. Rank: median over prompts; "
-        f"probability and logit difference: mean, bootstrap 95% intervals{none}. "
+        f"probability and logit difference: mean, {interval_note(material.n)}. "
         f"Every position of the first {min(_EVERYWHERE, material.n)} prompts is in lens_by_position."
     )
     return Explanation(
@@ -151,7 +150,7 @@ def _by_layer(
         ranks, first = seen.rank.double(), (seen.rank == 1).double()
         measured = torch.stack([first, seen.probability.double(), seen.difference.double()]).cpu().numpy()
         mean, known = measured.mean(1), bool(np.isfinite(measured[2]).all())
-        (first_at, probability_at, difference_at) = mean_intervals(np.nan_to_num(measured), material.seed)
+        (first_at, probability_at, difference_at) = mean_intervals(measured, bounds=(SHARE, SHARE, None))
         yield LensPoint(
             lens,
             site,

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from wheatstone._intervals import SHARE, mean_intervals
 from wheatstone.models import Intervention, KnockOutAttention, Replace, ResidualModel, Scale
 from wheatstone.tasks import Encoded
-from wheatstone.verification import mean_intervals
 
 
 class Mending(NamedTuple):
@@ -63,9 +63,8 @@ class Trial:
         asked: Encoded,
         tops: Int[Tensor, " batch"],
         right: Int[Tensor, " batch"],
-        seed: int,
     ) -> None:
-        self.model, self.known, self.asked, self.tops, self.right, self.seed = model, known, asked, tops, right, seed
+        self.model, self.known, self.asked, self.tops, self.right = model, known, asked, tops, right
         nodes = model.forward(chosen.clean, cache=True).nodes
         assert nodes is not None
         self.means = nodes[:, torch.arange(len(chosen.pairs)), chosen.last].mean(1)
@@ -110,7 +109,7 @@ class Trial:
             of_known = self.model.forward_with(self.known.clean, edits(those, self.known)).logits
             kept.append(float(_top(of_known, self.known).mean()))
         values = torch.stack([torch.stack(mended).mean(0), torch.stack(moved).mean(0)])
-        (mended_at, moved_at), means = mean_intervals(values.numpy(), self.seed), values.mean(1).tolist()
+        (mended_at, moved_at), means = mean_intervals(values.numpy(), bounds=(SHARE, None)), values.mean(1).tolist()
         return Mending(
             change,
             heads,

@@ -21,11 +21,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wheatstone._errors import RequestError
+from wheatstone._intervals import mean_intervals, ratio_interval
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
 from wheatstone.discovery import path_patching
 from wheatstone.neurons import Patching, neuron_effects, screen_neurons
-from wheatstone.verification import mean_intervals, ratio_interval
 
 _SCREENED = 3
 """Neurons that are exactly patched for each one that is asked for."""
@@ -48,7 +48,7 @@ class MlpToLogits(NamedTuple):
     share: float
 
 
-def mlps_to_logits(experiment: Experiment, *, seed: int = 0, report: Reporter = silent) -> list[MlpToLogits]:
+def mlps_to_logits(experiment: Experiment, *, report: Reporter = silent) -> list[MlpToLogits]:
     """Every MLP's direct effect, largest |effect| first.
 
     When this misleads: an MLP that acts by way of later ones has no direct effect.
@@ -58,7 +58,7 @@ def mlps_to_logits(experiment: Experiment, *, seed: int = 0, report: Reporter = 
     gap = float(experiment.clean.mean() - experiment.corrupt.mean())
     rows = [
         MlpToLogits(mlp, len(of), float(of.mean()), low, high, float(of.mean()) / gap)
-        for mlp, of, (low, high) in zip(mlps, effects, mean_intervals(effects, seed), strict=True)
+        for mlp, of, (low, high) in zip(mlps, effects, mean_intervals(effects), strict=True)
     ]
     return sorted(rows, key=lambda row: -abs(row.effect))
 
@@ -137,7 +137,7 @@ def strongest_neurons(
             prompts that choose by default, which flatters.
         count: neurons wanted, at least 1.
         draws: random sets of as many neurons to compare with.
-        seed: of the sets and the intervals.
+        seed: of the sets.
         report: progress callback.
 
     Raises:
@@ -168,11 +168,10 @@ def strongest_neurons(
     if held_out is not None:
         there, alone = _without_others(patching, layer, sets[:1], report)
         chosen = [float(1 - alone.mean() / there.mean())]
-    parts = [of.numpy() for of in (whole - others[0], whole, torch.zeros_like(whole))]
-    low, high = ratio_interval(parts[0], parts[1], parts[2], seed) or (None, None)
+    low, high = ratio_interval((whole - others[0]).numpy(), whole.numpy()) or (None, None)
     rows = [
         NeuronOfMlp(str(neuron), len(values), float(values.mean()), *interval, float(values.mean() / whole.mean()))
-        for neuron, values, interval in zip(neurons, effects, mean_intervals(effects.numpy(), seed), strict=True)
+        for neuron, values, interval in zip(neurons, effects, mean_intervals(effects.numpy()), strict=True)
     ]
     lost = [float(effect.mean()) / measured.gap for effect in (whole, others[0])]
     by_chance = (float(np.mean(kept[1:])), min(kept[1:]), max(kept[1:]), draws)

@@ -25,12 +25,12 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import rankdata
 from torch import Tensor
 
+from wheatstone._intervals import SHARE, interval_note, mean_intervals
 from wheatstone._progress import Reporter
 from wheatstone.lenses._attention_writes import places_of
 from wheatstone.lenses._attributes import attribute_tokens, known_tokens
 from wheatstone.lenses._section import Explanation, Material, Section, Table
 from wheatstone.tasks import gather
-from wheatstone.verification import mean_intervals
 
 _TOP = 50
 """Promoted tokens that are looked through, as published."""
@@ -134,9 +134,8 @@ def recall(material: Material, report: Reporter) -> Explanation:
         },
     }
     known = enrichment[0].n if enrichment else 0
-    none = "" if material.n > 1 else " (none for one prompt)"
     method = (
-        f"n = {material.n}, bootstrap 95% intervals over prompts{none}. Attribute rate: logit lens at the subject's "
+        f"n = {material.n}, {interval_note(material.n)}. Attribute rate: logit lens at the subject's "
         f"last token, top {_TOP}, attributes from the bundled facts, {known} prompts whose subject these know; "
         f"AUROC among all words of these facts. Knock-out: windows of {_window(material)} layers, at most {_WINDOWS} "
         "of them, all heads, the last token's attention renormalised over what is left. "
@@ -170,7 +169,7 @@ def _enrichment(material: Material) -> Iterator[Enrichment]:
             for of in ([sets[prompt] for prompt in known], others)
         ]
         measured = torch.tensor([*rates, above[layer].tolist()], dtype=torch.float64)
-        intervals = mean_intervals(measured.numpy(), material.seed)
+        intervals = mean_intervals(measured.numpy(), bounds=SHARE)
         own, other, over = (
             (mean, *interval) for mean, interval in zip(measured.mean(1).tolist(), intervals, strict=True)
         )
@@ -202,7 +201,7 @@ def _propagation(material: Material, report: Reporter) -> Iterator[Propagation]:
     )
     before = _probability(material, material.experiment.clean_logits)
     changes = ((_probability(material, logits) - before) / before).double().cpu()
-    intervals = mean_intervals(changes.numpy(), material.seed)
+    intervals = mean_intervals(changes.numpy())
     for way, change, interval in zip(ways, changes.mean(1).tolist(), intervals, strict=True):
         place, middle, first, final = way
         yield Propagation(place, middle, first, final, material.n, change, *interval)
@@ -223,7 +222,7 @@ def _extraction(material: Material) -> Iterator[Extraction]:
     writes = model.after_sublayers(material.last_nodes).diff(dim=0)
     tops = torch.cat([model.unembed(rows).argmax(-1) for rows in writes.flatten(0, 1).split(_ROWS)])
     right = (tops.unflatten(0, writes.shape[:2])[..., None] == encoded.answers).any(-1).double().cpu()
-    intervals = mean_intervals(right.numpy(), material.seed)
+    intervals = mean_intervals(right.numpy(), bounds=SHARE)
     for index, (rate, interval) in enumerate(zip(right.mean(1).tolist(), intervals, strict=True)):
         layer, mlp = divmod(index, 2)
         kind = "mlp" if mlp else "attention"

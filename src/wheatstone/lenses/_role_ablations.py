@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from wheatstone._intervals import SHARE, mean_intervals
 from wheatstone._progress import Reporter
 from wheatstone.lenses._roles import Role
 from wheatstone.lenses._section import Material
 from wheatstone.models import KnockOut, Replace, Tokens
 from wheatstone.tasks import answer_ranks, gather
-from wheatstone.verification import mean_intervals
 
 _DRAWS = 5
 """Sets of random heads."""
@@ -110,7 +110,8 @@ def role_ablations(
             logits = torch.stack([_without(material, role, names) for names in draws])
             hit = (answer_ranks(logits, material.experiment.encoded) == 1).double().mean(0)
             measured = torch.stack([_values(material, role, logits).double().mean(0), hit]).cpu()
-            (value, share), intervals = measured.mean(1).tolist(), mean_intervals(measured.numpy(), material.seed)
+            intervals = mean_intervals(measured.numpy(), bounds=(None, SHARE))
+            value, share = measured.mean(1).tolist()
             about = (role.name, ablated, len(draws[0]), [name for names in draws for name in names], material.n)
             measure = "log-probability" if role.writes == "relation" else material.experiment.metric.name
             rows.append(RoleAblation(*about, measure, value, *intervals[0], share, *intervals[1]))

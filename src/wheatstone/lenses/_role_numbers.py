@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from wheatstone._intervals import SHARE, mean_interval
 from wheatstone.lenses._attributes import known_tokens
 from wheatstone.lenses._attribution import direct_effects
 from wheatstone.lenses._roles import Role
 from wheatstone.lenses._section import Material
-from wheatstone.verification import mean_intervals
 
 SHUFFLES = 20
 """Of a null."""
@@ -30,22 +30,22 @@ class RoleNumber:
         values: of every prompt.
         null: what it must lie beyond, signed.
         sign: the side on which it counts.
-        seed: of the intervals.
+        bounds: that values cannot exceed.
     """
 
     values: Float[Tensor, "head batch"]
     null: float
     sign: int
-    seed: int
+    bounds: tuple[float, float] | None = None
 
     def row(self, head: int) -> tuple[float, float | None, float | None]:
-        """Mean and interval."""
+        """Mean and interval, whose ends are None where there is none."""
         values = self.values[head].double().cpu()
-        ((low, high),) = mean_intervals(values.numpy()[None], self.seed)
+        low, high = mean_interval(values.numpy(), bounds=self.bounds) or (None, None)
         return float(values.mean()), low, high
 
     def counts(self, head: int) -> bool:
-        """Whether the interval lies beyond the null; without an interval, no."""
+        """Whether there is an interval and it lies beyond the null."""
         _, low, high = self.row(head)
         if low is None or high is None:
             return False
@@ -77,7 +77,7 @@ def looks_at(
         query: the position that looks, in each prompt.
         place: positions [first, end) that are looked at. The first token is no part of them, nor is the query, where
             every prompt has others left.
-        seed: of the random places and the intervals.
+        seed: of the random places.
     """
     weights = patterns.movedim(1, 2).flatten(0, 1)[:, range(len(query)), query]
     positions = torch.arange(weights.shape[-1], device=weights.device)
@@ -89,7 +89,7 @@ def looks_at(
     inside = inside & seen
     null = torch.stack([(weights * shuffled).sum(-1).mean(-1) for shuffled in _shuffles(inside, seen, seed)])
     threshold = float(np.percentile(null.double().cpu().numpy(), PERCENT))
-    return RoleNumber((weights * inside).sum(-1), threshold, 1, seed)
+    return RoleNumber((weights * inside).sum(-1), threshold, 1, SHARE)
 
 
 def _shuffles(
@@ -116,7 +116,7 @@ def role_writing(material: Material, role: Role) -> RoleNumber:
             [(heads * material.answer_directions.roll(int(shift), 0)).sum(-1).mean(-1) for shift in shifts]
         )
     percent = PERCENT if sign > 0 else 100 - PERCENT
-    return RoleNumber(values, float(np.percentile(null.double().cpu().numpy(), percent)), sign, material.seed)
+    return RoleNumber(values, float(np.percentile(null.double().cpu().numpy(), percent)), sign)
 
 
 def _towards_relation(

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wheatstone._errors import PromptError
+from wheatstone._intervals import MINIMUM, interval_note
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter
 from wheatstone.circuits import Circuit, Experiment
@@ -56,7 +57,7 @@ class Material:
         split: which prompts these are, in words.
         tuned_lens: file of tuned-lens weights, or None.
         subjects: of the run's relation, asked for by name; sections that ask its facts ask these first.
-        seed: of bootstrap intervals, null distributions and random draws.
+        seed: of null distributions and random draws.
     """
 
     experiment: Experiment
@@ -213,9 +214,9 @@ class Section:
         return next(filter(None, (need(material) for need in self.needs)), None)
 
 
-def several_prompts(material: Material) -> str | None:
-    """An interval over prompts needs two."""
-    return None if material.n > 1 else "a second prompt: an interval over one does not exist"
+def enough_prompts(material: Material) -> str | None:
+    """What is decided by intervals needs as many prompts as an interval does."""
+    return None if material.n >= MINIMUM else f"{MINIMUM} prompts, for intervals ({interval_note(material.n)})"
 
 
 def distractors(material: Material) -> str | None:

@@ -8,17 +8,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 
+from wheatstone._intervals import SHARE, mean_interval, mean_intervals, rank_correlation
 from wheatstone.lenses._competition import Competition
-from wheatstone.verification import mean_intervals
 
 _LEAST = 0.5
 """Logits between model and ablated run of which shares are told."""
 
 
 class Strength(NamedTuple):
-    """How active a circuit is over some prompts, in logits: means with bootstrap 95% intervals over prompts.
+    """How active a circuit is over some prompts, in logits: means with 95% intervals over prompts.
 
     Args:
         circuit: its name.
@@ -54,12 +53,11 @@ class Strength(NamedTuple):
     own_beyond_high: float | None
 
 
-def strengths(found: Competition, *, seed: int = 0) -> list[Strength]:
+def strengths(found: Competition) -> list[Strength]:
     """Sums up what each circuit does, beside its copies.
 
     Args:
         found: circuits on prompts.
-        seed: of the bootstrap.
 
     When this misleads: a share may exceed 1 or be negative, for circuits pull against each other.
     """
@@ -69,7 +67,7 @@ def strengths(found: Competition, *, seed: int = 0) -> list[Strength]:
         (push, others), (own_drop, other_drops) = (found.by_prompt(name, which) for which in ("push", "own_drop"))
         drop = np.mean([row.drop for row in found.rows if row.circuit == name and row.drop is not None])
         values = np.stack([push, push - others, own_drop, own_drop - other_drops])
-        (push_at, beyond_at, drop_at, own_at), means = mean_intervals(values, seed), values.mean(1).tolist()
+        (push_at, beyond_at, drop_at, own_at), means = mean_intervals(values), values.mean(1).tolist()
         rows.append(
             Strength(
                 name,
@@ -100,7 +98,7 @@ class Verdict(NamedTuple):
         n: prompts.
         agrees: share of prompts on which the two strengths' sum has the sign of the model's D.
         same: share of prompts on which D has its more frequent sign: what is right without looking.
-        correlation: Spearman's, of the sum with D over prompts; None where either is the same on all.
+        correlation: Spearman's, of the sum with D over prompts; None for two prompts, or where either is constant.
     """
 
     measure: str
@@ -113,7 +111,7 @@ class Verdict(NamedTuple):
     correlation: float | None
 
 
-def strongest_path(found: Competition, first: str, second: str, *, seed: int = 0) -> list[Verdict]:
+def strongest_path(found: Competition, first: str, second: str) -> list[Verdict]:
     """Puts the conjecture to the test: does the stronger of two circuits set the answer?
 
     Both strengths are signed towards the first answer, so that the stronger of two that pull apart decides the sign
@@ -123,7 +121,6 @@ def strongest_path(found: Competition, first: str, second: str, *, seed: int = 0
         found: circuits on prompts with two answers.
         first: the circuit of the first answer.
         second: the circuit of the second.
-        seed: of the bootstrap.
 
     When this misleads: where one answer nearly always wins, any strength of the right sign agrees; compare with
     `same` and with the copies.
@@ -135,9 +132,9 @@ def strongest_path(found: Competition, first: str, second: str, *, seed: int = 0
         for of, which in (("circuits", 0), ("copies", 1)):
             total = of_both[0][which] + of_both[1][which]
             right = np.equal(total > 0, wins).astype(float)
-            ((low, high),) = mean_intervals(right[None], seed)
-            varies = np.ptp(total) > 0 and np.ptp(found.model) > 0
-            related = float(np.corrcoef(rankdata(total), rankdata(found.model))[0, 1]) if varies else None
+            low, high = mean_interval(right, bounds=SHARE) or (None, None)
+            ranks = rank_correlation(total, np.array(found.model))
+            related = None if ranks is None else ranks.value
             same = float(max(wins.mean(), 1 - wins.mean()))
             verdicts.append(Verdict(measure, of, len(wins), float(right.mean()), low, high, same, related))
     return verdicts

@@ -9,7 +9,7 @@ from wheatstone._progress import Reporter
 from wheatstone.lenses._hallucination import AskedFact, WrongFact, WrongWriter, hallucination
 from wheatstone.lenses._mending import Mending
 from wheatstone.lenses._run_relation import about_relation, facts_of_run, is_named
-from wheatstone.lenses._section import Explanation, Material, Section, Table, several_prompts, spans
+from wheatstone.lenses._section import Explanation, Material, Section, Table, enough_prompts, spans
 from wheatstone.lenses._spelling import BegunFact
 from wheatstone.tasks import PromptPair
 
@@ -58,7 +58,7 @@ def wrong(material: Material, report: Reporter) -> Explanation:
         "or be its last word alone, a name only words in small letters. First tokens that are no words are passed "
         f"over. The first {most} facts at most that are wrong, and that are right. Which answer is ahead: logit lens "
         f"at the last token. Writers: direct logit attribution; heads are chosen on {halves}. Changes are exact runs, "
-        f"compared with {_DRAWS} draws of as many random heads. Bootstrap 95% intervals over facts."
+        f"compared with {_DRAWS} draws of as many random heads. 95% intervals over facts."
     )
     tables = {
         "wrong_facts": Table.of(WrongFact, found.facts),
@@ -80,5 +80,5 @@ WRONG = Section(
     "wrong",
     "Which facts of this relation does the model get wrong, where is the right answer overtaken, and what changes it?",
     wrong,
-    (about_relation("facts"), several_prompts, spans("subject")),
+    (about_relation("facts"), enough_prompts, spans("subject")),
 )

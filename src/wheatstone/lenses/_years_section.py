@@ -20,9 +20,9 @@ from wheatstone.lenses._section import (
     Material,
     Section,
     Table,
+    enough_prompts,
     everywhere,
     of_task,
-    several_prompts,
     spans,
     whole_mlps,
 )
@@ -54,8 +54,8 @@ def years(material: Material, report: Reporter) -> Explanation:
         (material.first(_PATCHED),) if material.halves is None else (half.first(_PATCHED) for half in material.halves)
     )
     few, held_out = chosen.experiment, others[0].experiment if others else None
-    best = mlps_to_logits(few, seed=seed, report=report)[0].mlp
-    mlps = mlps_to_logits(held_out or few, seed=seed, report=report)
+    best = mlps_to_logits(few, report=report)[0].mlp
+    mlps = mlps_to_logits(held_out or few, report=report)
     neurons, kept = strongest_neurons(few, int(best[1:]), held_out=held_out, seed=seed, report=report)
     forms = year_forms(model, material.circuit, YEAR_FORMS, count=_PATCHED, draws=_COPIES, seed=seed, report=report)
     tables = {
@@ -65,7 +65,7 @@ def years(material: Material, report: Reporter) -> Explanation:
         "greater_than_forms": Table.of(YearForm, forms),
     }
     summary: dict[str, Any] = {
-        "sums": year_sums(found, starts, seed=seed)._asdict(),
+        "sums": year_sums(found, starts)._asdict(),
         "mlp": next(row._asdict() for row in mlps if row.mlp == best),
         "kept": kept._asdict(),
         "metric": experiment.metric.name,
@@ -79,7 +79,7 @@ def years(material: Material, report: Reporter) -> Explanation:
         f"prompts and measured on {kept.n} {'others' if kept.held_out else 'prompts, the same'}. Kept: all other "
         f"neurons of that MLP patched, compared with {kept.draws} draws of as many random ones. Forms: the run's "
         f"circuit, {_PATCHED} prompts of each, probability difference of the first token, compared with {_COPIES} "
-        "copies with the heads of each layer exchanged. Bootstrap 95% intervals over prompts."
+        "copies with the heads of each layer exchanged. 95% intervals over prompts."
     )
     return Explanation(tables, summary, method)
 
@@ -92,5 +92,5 @@ YEARS = Section(
     "years",
     "Which years does the model predict, and which MLPs and neurons carry that?",
     years,
-    (of_task("greater-than"), several_prompts, spans("YY"), whole_mlps, everywhere),
+    (of_task("greater-than"), enough_prompts, spans("YY"), whole_mlps, everywhere),
 )

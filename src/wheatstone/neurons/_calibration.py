@@ -6,10 +6,10 @@ Observations are put into bins of the activation. For each bin b with observatio
     first         share of i at which the token is the model's first choice
     effect        mean of P(token | i) − P(token | i, neuron set): what the neuron's activation there is worth
 
-Intervals are percentile bootstrap over texts, resampled as a whole, since neighbouring positions are not independent.
+Intervals are over texts, since neighbouring positions are not independent.
 
 When this misleads: an activation that goes with a prediction need not make it: read `effect` beside `probability`. A
-bin with few observations has a wide interval, one whose observations lie in a single text has none.
+bin with few observations has a wide interval, one whose observations lie in fewer than four texts has none.
 
 Source: Miller and Neo 2023, for activation against prediction.
 """
@@ -25,13 +25,12 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import spearmanr
 
 from wheatstone._errors import RequestError
+from wheatstone._intervals import DIFFERENCE, SHARE, cluster_mean_interval
 from wheatstone.neurons._observed import Observations
-
-_RESAMPLES = 1000
 
 
 class Estimate(NamedTuple):
-    """A mean with its 95% interval, whose ends are None where the observations lie in one text."""
+    """A mean with its 95% interval, whose ends are None where the observations lie in fewer than four texts."""
 
     mean: float
     low: float | None
@@ -79,16 +78,13 @@ class Calibration:
     base: float
 
 
-def calibrate(
-    seen: Observations, *, bins: int = 12, edges: Sequence[float] | None = None, seed: int = 0
-) -> Calibration:
+def calibrate(seen: Observations, *, bins: int = 12, edges: Sequence[float] | None = None) -> Calibration:
     """Puts observations into bins.
 
     Args:
         seen: at least one observation.
         bins: of equal width, from the least to the largest activation.
         edges: the bins' ends, instead; what lies outside is left out.
-        seed: of the resampling.
 
     Raises:
         RequestError: no observation, or ends that do not rise.
@@ -117,9 +113,9 @@ def calibrate(
                 places=int(inside.sum()),
                 texts=len(np.unique(texts[inside])),
                 activation=float(activations[inside].mean()),
-                probability=_estimate(probabilities, inside, texts, seed),
-                first=_estimate(first, inside, texts, seed),
-                effect=_estimate(effects, measured, texts, seed) if measured.any() else None,
+                probability=_estimate(probabilities, inside, texts, SHARE),
+                first=_estimate(first, inside, texts, SHARE),
+                effect=_estimate(effects, measured, texts, DIFFERENCE) if measured.any() else None,
             )
         )
     varied = activations.min() < activations.max() and probabilities.min() < probabilities.max()
@@ -128,14 +124,11 @@ def calibrate(
 
 
 def _estimate(
-    values: Float[np.ndarray, " place"], inside: Bool[np.ndarray, " place"], texts: Int[np.ndarray, " place"], seed: int
+    values: Float[np.ndarray, " place"],
+    inside: Bool[np.ndarray, " place"],
+    texts: Int[np.ndarray, " place"],
+    bounds: tuple[float, float],
 ) -> Estimate:
     """The mean of some values, and its interval over texts."""
-    chosen = values[inside]
-    own = np.unique(texts[inside], return_inverse=True)[1]
-    counts, sums = np.bincount(own), np.bincount(own, weights=chosen)
-    if len(counts) < 2:
-        return Estimate(float(chosen.mean()), None, None)
-    draws = np.random.default_rng(seed).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), _RESAMPLES)
-    low, high = np.quantile((draws @ sums) / (draws @ counts), (0.025, 0.975))
-    return Estimate(float(chosen.mean()), float(low), float(high))
+    low, high = cluster_mean_interval(values[inside], texts[inside], bounds=bounds) or (None, None)
+    return Estimate(float(values[inside].mean()), low, high)

@@ -139,7 +139,7 @@ def probe_concept(
     Args:
         activations: of all rows.
         rows: of the concept, split.
-        seed: of intervals and of shuffled labels.
+        seed: of shuffled labels.
         report: told how far it is.
 
     When this misleads: that a probe reads a concept from neurons does not say that the model uses them for it.
@@ -155,15 +155,15 @@ def probe_concept(
         tests[layer] = neuron_tests(x, rows.labels, rows.documents, training, rows.of("test"))
         directions[layer] = _directions(x, z, rows, seed)
         ranked = probes_by_ranking(z[training], rows.labels[training])
-        probes.append(_single(z, rows, layer, directions[layer].standard, seed))
-        probes += [_row("ranking", probe, z, rows, layer, seed) for probe in ranked]
+        probes.append(_single(z, rows, layer, directions[layer].standard))
+        probes += [_row("ranking", probe, z, rows, layer) for probe in ranked]
     best = max((row for row in probes if row.method == "ranking"), key=lambda row: row.validation_f1).layer
     x = activations.of(best)[rows.rows]
     other = exchanged(rows.labels, rows.documents, seed=seed)
     chance = neuron_tests(x, other, rows.documents, training, training)
     z = standardised(x, training)
     for method, fit in (("l1", probes_by_l1), ("pursuit", probes_by_pursuit)):
-        probes += [_row(method, probe, z, rows, best, seed) for probe in fit(z[training], rows.labels[training])]
+        probes += [_row(method, probe, z, rows, best) for probe in fit(z[training], rows.labels[training])]
     report(f"probing {rows.concept}", len(activations.layers), len(activations.layers))
     single = max((row for row in probes if row.method == "single"), key=lambda row: row.validation_f1)
     index = int(single.neurons[0].partition(".n")[2])
@@ -179,7 +179,6 @@ def _single(
     rows: ConceptRows,
     layer: int,
     difference: Float[np.ndarray, " neuron"],
-    seed: int,
 ) -> ProbeRow:
     """The layer's best single neuron: threshold by training rows, neuron by validation rows."""
     training, validation = rows.of("train"), rows.of("validation")
@@ -190,16 +189,12 @@ def _single(
         f1 = _f1(probe.decisions(z[validation]), rows.labels[validation])
         if f1 > best:
             best, found = f1, probe
-    return _row("single", found, z, rows, layer, seed)
+    return _row("single", found, z, rows, layer)
 
 
-def _row(
-    method: str, probe: Probe, z: Float[np.ndarray, "row neuron"], rows: ConceptRows, layer: int, seed: int
-) -> ProbeRow:
+def _row(method: str, probe: Probe, z: Float[np.ndarray, "row neuron"], rows: ConceptRows, layer: int) -> ProbeRow:
     decisions, validation, test = probe.decisions(z), rows.of("validation"), rows.of("test")
-    score: ProbeScore = score_decisions(
-        decisions[test].astype(float), rows.labels[test], rows.documents[test], seed=seed
-    )
+    score: ProbeScore = score_decisions(decisions[test].astype(float), rows.labels[test], rows.documents[test])
     names = [f"m{layer}.n{neuron}" for neuron in probe.neurons[:_NAMED].tolist()]
     f1 = _f1(decisions[validation], rows.labels[validation])
     return ProbeRow(rows.concept, layer, method, len(probe.neurons), f1, *score, names)

@@ -18,12 +18,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from wheatstone._errors import RequestError
+from wheatstone._intervals import rank_correlation
 from wheatstone._progress import Reporter, silent
 from wheatstone.models import Neuron, NeuronRecording
 from wheatstone.neurons._patches import Patching
@@ -95,14 +96,13 @@ class NeuronScreen:
 
     @property
     def rank_correlation(self) -> float:
-        """Spearman's, of estimate and exact effect over the confirmed neurons; NaN for fewer than three.
+        """Spearman's, of estimate and exact effect over the confirmed neurons; NaN for fewer than three, or equal ones.
 
         When this misleads: the confirmed neurons were chosen by their estimates, which narrows the range.
         """
-        if len(self.confirmed) < 3:
-            return float("nan")
         estimates, exact = [row.estimate for row in self.confirmed], [row.exact for row in self.confirmed]
-        return float(spearmanr(estimates, exact)[0])  # pyright: ignore[reportArgumentType]
+        ranks = rank_correlation(np.array(estimates), np.array(exact))
+        return float("nan") if ranks is None else ranks.value
 
 
 def screen_neurons(patching: Patching, *, top: int = 100, report: Reporter = silent) -> NeuronScreen:

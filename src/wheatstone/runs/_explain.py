@@ -42,7 +42,7 @@ class ExplainSettings:
             so all of them is no leak, and the default.
         most: prompts at most, the first ones; None for all.
         tuned_lens: a safetensors file of tuned-lens weights.
-        seed: of intervals and random draws.
+        seed: of random draws.
         subjects: of the run's relation, by name: sections that ask its facts ask these first.
     """
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from wheatstone._intervals import mean_intervals
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
@@ -23,7 +24,6 @@ from wheatstone.runs._folder import write_json
 from wheatstone.runs._manifest import manifest_of
 from wheatstone.runs._tables import write_table
 from wheatstone.tasks import PromptPair
-from wheatstone.verification import mean_intervals
 
 _MAPPED = 4
 """Prompts that places are patched on; there are many more places than neurons to confirm."""
@@ -42,7 +42,7 @@ class NeuronSettings:
         top: neurons to confirm by exact runs.
         metric: `logit_diff`, `prob_diff` or `kl`.
         task: name of the task that the prompts are of; empty for given prompts.
-        seed: of the intervals.
+        seed: of the task's pairs.
         allow_weak: what to do about prompts that leave little to explain, as in `Experiment`.
     """
 
@@ -62,7 +62,7 @@ class ConfirmedRow(NamedTuple):
         layer: from 0.
         estimate: of the screen.
         exact: all positions patched, a real run.
-        low: lower end of its 95% interval over prompts; None for a single prompt.
+        low: lower end of its 95% interval over prompts; None for fewer than four.
         high: upper end.
         exact_last: the last position alone.
         mlp: its whole MLP.
@@ -122,7 +122,7 @@ class NeuronRun:
         if not rows:
             return ()
         effects = np.array([row.effects for row in rows]) / self.screen.patching.gap
-        intervals = mean_intervals(effects, self.settings.seed)
+        intervals = mean_intervals(effects)
         return tuple(
             ConfirmedRow(
                 neuron=str(row.neuron),

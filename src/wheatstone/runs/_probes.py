@@ -51,7 +51,7 @@ class ProbeSettings:
         reading: of a span: `last`, its last token; `tokens`, each; `mean`, the mean over them.
         layers: to probe; all where empty.
         most: spans that have each bundled concept.
-        seed: of the draw of excerpts, of the split, and of intervals.
+        seed: of the draw of excerpts and of the split.
     """
 
     source: str

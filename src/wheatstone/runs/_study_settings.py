@@ -39,7 +39,7 @@ class StudySettings:
         share: of all edges, that a circuit may keep at most.
         kept: share of the model's Hit@10 gain over the empty circuit that the size is chosen by, on validation.
         draws: size-matched random circuits on the test facts.
-        seed: of splits, counterfactuals, random circuits and intervals.
+        seed: of splits, counterfactuals, random circuits.
         allow_weak: also study a relation whose counterfactuals keep more than half of the metric. The known-fact filter
             leaves out answers that the model does not give.
     """

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from wheatstone._errors import PromptError, RequestError
+from wheatstone._intervals import SHARE, mean_intervals
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.editing import (
@@ -34,7 +35,6 @@ from wheatstone.runs._folder import write_json
 from wheatstone.runs._manifest import manifest_without_prompts
 from wheatstone.runs._tables import write_table
 from wheatstone.tasks import SPLITS, ModelAnswers, PromptPair, Task, model_answers
-from wheatstone.verification import mean_intervals
 
 
 class TracedPrompt(NamedTuple):
@@ -96,12 +96,12 @@ class TraceRun:
     @cached_property
     def rows(self) -> list[TraceRow]:
         """Means over prompts: trace.parquet."""
-        return trace_rows(self.traces, self.settings.seed)
+        return trace_rows(self.traces)
 
     def summary(self) -> dict[str, Any]:
         """The numbers of `summary.json`."""
         values = np.array([[trace.clean for trace in self.traces], [trace.blurred for trace in self.traces]])
-        (clean, blurred), intervals = values.mean(1).tolist(), mean_intervals(values, self.settings.seed)
+        (clean, blurred), intervals = values.mean(1).tolist(), mean_intervals(values, bounds=SHARE)
         sites = list(self.traces[0].effects)
         best = {site: max((row for row in self.rows if row.site == site), key=lambda row: row.effect) for site in sites}
         window = self.settings.window

@@ -172,7 +172,7 @@ class ByCondition(_Frozen):
 
 
 class IntervalByCondition(_Frozen):
-    """95% bootstrap intervals; none for one prompt."""
+    """95% intervals; none for fewer than four prompts."""
 
     model: Interval | None = None
     circuit: Interval | None = None
@@ -182,7 +182,7 @@ class IntervalByCondition(_Frozen):
 
 
 class Intervals(_Frozen):
-    """95% bootstrap intervals over prompts."""
+    """95% intervals over prompts; none for fewer than four."""
 
     faithfulness: Interval | None = None
     completeness: Interval | None = None

@@ -1,7 +1,5 @@
 """Proving circuits: how a circuit does alone, what is left without it, and what chance would give."""
 
-from wheatstone.verification._interval import mean_intervals as mean_intervals
-from wheatstone.verification._interval import ratio_interval as ratio_interval
 from wheatstone.verification._verify import CONDITIONS as CONDITIONS
 from wheatstone.verification._verify import PromptResult as PromptResult
 from wheatstone.verification._verify import Reading as Reading
@@ -14,8 +12,6 @@ __all__ = [
     "PromptResult",
     "Reading",
     "Verification",
-    "mean_intervals",
-    "ratio_interval",
     "verify",
     "verify_in",
 ]

@@ -11,13 +11,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from wheatstone._intervals import SHARE, mean_interval, ratio_interval
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit, Experiment, random_circuits
 from wheatstone.models import ResidualModel
 from wheatstone.tasks import METRICS, PromptPair, answer_ranks, gather
-from wheatstone.verification._interval import mean_interval, ratio_interval
 
 CONDITIONS = ("model", "circuit", "complement", "random", "empty")
+_BOUNDS = {"hit_at_1": SHARE, "hit_at_10": SHARE}
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class Verification:
         kl: mean KL(model ‖ condition) of the next token, nats.
         hit_at_1: share of prompts whose top token is an answer.
         hit_at_10: share of prompts with an answer among the ten top tokens.
-        ci95: bootstrap 95% intervals over prompts: of faithfulness and completeness, and by condition of the
-            rest; None where one prompt gives no interval.
+        ci95: 95% intervals over prompts: of faithfulness and completeness, and by condition of the rest; None where
+            there is none: fewer than four prompts, values that do not vary, or a denominator that may be 0.
         random_draws: size-matched random circuits behind `random`.
         prompts: each prompt on its own.
         weak: prompts whose answer the model itself does not give, see `ModelAnswers`.
@@ -110,7 +111,7 @@ def verify(
         circuit: kept edges; ablation and metric are those it was found with, and a mean is that of its examples.
         pairs: the prompts; to prove anything, others than it was found on.
         draws: random circuits of the same number of edges.
-        seed: of the draws and the bootstrap.
+        seed: of the draws.
         split: which prompts these are, for the result.
         allow_weak: what to do about prompts that leave little to explain, as in `Experiment`.
         report: told how far it is.
@@ -164,11 +165,12 @@ def verify_in(
     clean, corrupt = values["model"][0], values["empty"][0]
     faithfulness = {c: _recovered(values[c][0], clean, corrupt) for c in ("circuit", "complement")}
     ci95: dict[str, Any] = {
-        name: {c: mean_interval(rows, seed) for c, rows in of.items()} for name, of in by_prompt.items()
+        # Draws of one prompt are averaged: prompts are the independent units.
+        name: {c: _listed(mean_interval(rows.mean(0), bounds=_BOUNDS.get(name))) for c, rows in of.items()}
+        for name, of in by_prompt.items()
     }
-    ci95["faithfulness"] = ratio_interval(values["circuit"][0], clean, corrupt, seed)
-    lost = ratio_interval(values["complement"][0], clean, corrupt, seed)
-    ci95["completeness"] = None if lost is None else [1 - lost[1], 1 - lost[0]]
+    ci95["faithfulness"] = _listed(ratio_interval(values["circuit"][0] - corrupt, clean - corrupt))
+    ci95["completeness"] = _listed(ratio_interval(clean - values["complement"][0], clean - corrupt))
     means = {name: {c: float(rows.mean()) for c, rows in of.items()} for name, of in by_prompt.items()}
     readings = {condition: _readings(experiment, rows[0]) for condition, rows in logits.items()}
     report("verifying", 3, 3)
@@ -198,6 +200,11 @@ def verify_in(
 
 def _recovered(circuit: np.ndarray, clean: np.ndarray, corrupt: np.ndarray) -> float:
     return float((circuit.mean() - corrupt.mean()) / (clean.mean() - corrupt.mean()))
+
+
+def _listed(interval: tuple[float, float] | None) -> list[float] | None:
+    """As JSON has it."""
+    return None if interval is None else list(interval)
 
 
 def _readings(experiment: Experiment, logits: Float[Tensor, "batch vocab"]) -> list[Reading]:
