@@ -70,7 +70,7 @@ class Ids:
             self._first = self._first or f"{token} is {text!r}"
             for written in (text, f" {text}"):  # some tokenizers leave the space out of a single token's text
                 with suppress(PromptError, IndexError):  # the second of an id without a text
-                    if continued(self._model, prompt, self._model.encode(prompt), written)[:1] == [token]:
+                    if continued(self._model, prompt, written)[:1] == [token]:
                         return written
             why = f"token id {token} is {text!r} here, which does not continue {prompt[-20:]!r}"
         self._foreign.append(f"{row.where}: {why}")

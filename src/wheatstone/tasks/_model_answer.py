@@ -160,8 +160,7 @@ def model_answer(
 
 def continuations_of(model: ResidualModel, pair: PromptPair, texts: Sequence[str]) -> list[Continuation]:
     """Answers or distractors of a pair with their tokens, as `encode` scores them."""
-    prompt = model.encode(pair.prompt)
-    return [(text, continued(model, pair.prompt, prompt, text)) for text in texts]
+    return [(text, continued(model, pair.prompt, text)) for text in texts]
 
 
 def placed(token: ScoredToken) -> str:
