@@ -19,7 +19,7 @@ from typing import Any
 from starlette.testclient import TestClient
 
 from wheatstone import WheatstoneError
-from wheatstone.circuits import Circuit
+from wheatstone.circuits import Circuit, open_foreign
 from wheatstone.circuits._interop import from_eap_json
 from wheatstone.compression._container import Header, open_checked, read_blocks
 from wheatstone.editing import load_edit, read_cases
@@ -29,6 +29,7 @@ from wheatstone.runs._catalogue import entry_of
 from wheatstone.runs._folder import write_hashes
 from wheatstone.runs._resumable import open_resumable
 from wheatstone.studio import Library, create_app
+from wheatstone.tasks import read_pairs
 from wheatstone.tasks._relation import read_relation
 
 VALUES: list[Any] = [
@@ -227,6 +228,22 @@ LOADING = (
     Reader("explain", (*_TASK[:3], "explain/lens.json"), lambda run: command("explain", run, "--only", "lens")),
 )
 """These load the run's model, a run of a task."""
+
+
+def _foreign(folder: Path) -> None:
+    for name in ("eap.json", "sound.json"):
+        open_foreign(folder / name)
+
+
+def _pairs(folder: Path) -> None:
+    """Each file, also where an earlier one is refused; the first refusal is what counts."""
+    first: WheatstoneError | None = None
+    for name in ("pairs.json", "pairs.jsonl", "pairs.csv", "run/task.json"):
+        first = attempt(lambda name=name: read_pairs(folder / name)) or first
+    if first is not None:
+        raise first
+
+
 OF_OTHERS = (
     Reader("edit", ("edit/edit.json", "edit/edit.safetensors"), lambda folder: load_edit(folder / "edit")),
     Reader("relation", ("relation.json",), lambda folder: read_relation(folder / "relation.json")),
@@ -239,6 +256,8 @@ OF_OTHERS = (
         ("study/study-settings.json",),
         lambda folder: open_resumable(folder / "study", "study-settings.json", "study", {"settings": {"seed": 0}}),
     ),
+    Reader("import", ("eap.json", "sound.json"), _foreign),
+    Reader("pairs", ("pairs.json", "pairs.jsonl", "pairs.csv", "run/task.json"), _pairs),
     Reader("task", ("run/task.json",), lambda folder: read_json(folder / "run", "task.json")),
 )
 
@@ -305,6 +324,13 @@ def make_others(folder: Path, run: Path) -> None:
     relation = {"name": "capital", "kind": "fact", "templates": ["{subject} is"]}
     facts = [{"subject": name, "answers": [f" {name}ia"]} for name in "ABCD"]
     write_json(folder / "relation.json", relation | {"facts": facts})
+    pairs = [
+        {"prompt": f"a {at}", "counterfactual": f"b {at}", "answers": ["c"], "distractors": ["d"]} for at in range(4)
+    ]
+    write_json(folder / "pairs.json", pairs)
+    (folder / "pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)))
+    rows = [";".join(map(str, pair.values())) for pair in pairs]
+    (folder / "pairs.csv").write_text("\n".join(["prompt;counterfactual;answers;distractors", *rows]))
     rewrite = {"prompt": "{} is", "subject": "A", "target_new": {"str": "b"}, "target_true": {"str": "c"}}
     write_json(folder / "cases.json", [{"requested_rewrite": rewrite, "paraphrase_prompts": ["A, which is"]}])
     save_edit(

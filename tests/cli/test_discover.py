@@ -99,11 +99,13 @@ def test_prompts_of_a_file(own_home: Path, tiny_folder: Path, cli: Cli, refused:
     words = ("--model", tiny_folder, "--out", tmp_path / "other")
     assert "got both" in refused("discover", *words, "--prompts", file, "--prompt", "a b c")
     file.write_text('{"prompt": "a b c"}\n')
-    assert "line 1: Field required counterfactual" in refused("discover", *words, "--prompts", file)
+    assert "the column 'prompt': neither a counterfactual nor a subject" in refused(
+        "discover", *words, "--prompts", file
+    )
     file.write_text("\n")
-    assert "which has none" in refused("discover", *words, "--prompts", file)
+    assert "which has no record" in refused("discover", *words, "--prompts", file)
     file.write_bytes(b"\xff\xfe")
-    assert "JSON Lines file in UTF-8" in refused("discover", *words, "--prompts", file)
+    assert "save it as UTF-8" in refused("discover", *words, "--prompts", file)
     assert "No such file" in refused("discover", *words, "--prompts", tmp_path / "none.jsonl")
     assert not (tmp_path / "other").exists()
 

@@ -184,16 +184,18 @@ def test_three_record_formats(tmp_path: Path) -> None:
         assert case.request.truth
         path.with_suffix(".jsonl").write_text(json.dumps(record) + "\n")
         assert read_cases(path.with_suffix(".jsonl")) == [case]
+        path.with_suffix(".jsonl").write_text("\n" + json.dumps(record) + "\n\n")
+        assert read_cases(str(path.with_suffix(".jsonl"))) == [case]
 
 
 def test_records_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     path = tmp_path / "bad.json"
     path.write_text(json.dumps([ZSRE, {**ZSRE, "subject": "Nobody"}, {"a": 1}]))
-    with pytest.raises(PromptError, match=r"record 2: .*not in the prompt.*record 3: .*neither"):
+    with pytest.raises(PromptError, match=r"record 2: .*not in the prompt.*record 3: .*neither .* among the keys 'a'"):
         read_cases(path)
     assert len(read_cases(path, strict=False)) == 1
     path.write_text("not json")
-    with pytest.raises(PromptError, match="JSON"):
+    with pytest.raises(PromptError, match="no record"):
         read_cases(path)
     with pytest.raises(PromptError):
         read_cases(tmp_path / "none.json")

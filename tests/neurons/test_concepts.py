@@ -60,7 +60,7 @@ def test_what_cannot_be_used_is_counted(tmp_path: Path) -> None:
 def test_what_is_no_concept_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="two labels or more"):
         read_concepts(_file(tmp_path, {"text": "a b", "spans": [[0, 1, "x"]]}))
-    with pytest.raises(RequestError, match="line 1"):
+    with pytest.raises(RequestError, match="record 1"):
         read_concepts(_file(tmp_path, {"text": "a b", "spans": [[0, "x"]]}))
     with pytest.raises(RequestError, match="which is empty"):
         read_concepts(_file(tmp_path))

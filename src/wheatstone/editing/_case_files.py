@@ -1,4 +1,4 @@
-"""Cases from files of records: CounterFact, zsRE and KnowEdit, as JSON or JSON Lines.
+"""Cases from files of records: CounterFact, zsRE and KnowEdit, in any format that tasks are read from.
 
 CounterFact (arXiv 2202.05262): `requested_rewrite` with prompt, subject, `target_new` and `target_true`;
 `paraphrase_prompts`; `neighborhood_prompts`. zsRE (arXiv 1706.04115, as MEND has it): `src`, `subject`, `alt`,
@@ -9,17 +9,18 @@ CounterFact (arXiv 2202.05262): `requested_rewrite` with prompt, subject, `targe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from wheatstone._errors import PromptError
-from wheatstone._json import parse_json
 from wheatstone._path import StrPath
-from wheatstone._text import lines_of
 from wheatstone.editing._case import Case, Kind, Probe
 from wheatstone.editing._request import EditRequest
+from wheatstone.tasks._problems import Problem
+from wheatstone.tasks._rows import content_of, rows_of
 
 _LARGEST = 200_000_000
 """Bytes of a file that are read."""
@@ -30,8 +31,8 @@ def read_cases(path: StrPath, *, most: int | None = None, strict: bool = True) -
     """Cases of a file.
 
     Args:
-        path: of a JSON array, or of JSON Lines.
-        most: read no more than so many.
+        path: of the file; its content says whether it is JSON, JSON Lines, a table or Parquet.
+        most: read at most this many.
         strict: refuse a file with records that cannot be used, instead of leaving them out.
 
     Raises:
@@ -39,38 +40,26 @@ def read_cases(path: StrPath, *, most: int | None = None, strict: bool = True) -
     """
     path = Path(path)
     cases: list[Case] = []
+    unread: list[Problem] = []
     problems: list[str] = []
-    for number, record in enumerate(_records(path)[:most], 1):
+    for number, row in enumerate(islice(rows_of(content_of(path, largest=_LARGEST), unread), most), 1):
+        record = row.fields
         try:
             cases.append(_case(record, f"{path.stem}/{record.get('case_id', number)}", path.stem))
         except (ValidationError, KeyError, TypeError, ValueError, AttributeError) as error:
             said = str(error.errors()[0]["msg"]) if isinstance(error, ValidationError) else repr(error)
-            problems.append(f"record {number}: {said}")
+            keys = f" among the keys {', '.join(map(repr, list(record)[:20]))}" if isinstance(error, KeyError) else ""
+            problems.append(f"record {number}: {said}{keys}")
+    problems = [*map(str, unread), *problems]
     if not cases or (strict and problems):
         raise PromptError(
-            expected="records of CounterFact, zsRE or KnowEdit",
-            got=f"{path}: {'; '.join(problems[:_SHOWN]) or 'none'}"
+            expected="records of CounterFact (requested_rewrite), zsRE (src, subject, alt) or KnowEdit (prompt, "
+            "subject, target_new)",
+            got=f"{path}: {'; '.join(problems[:_SHOWN]) or 'no record'}"
             + (f"; and {len(problems) - _SHOWN:,} more" if len(problems) > _SHOWN else ""),
-            do="mend them, or leave them out with strict=False",
+            do="correct them, or leave them out with strict=False",
         )
     return cases
-
-
-def _records(path: Path) -> list[Any]:
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise ValueError(f"{path.stat().st_size / 1e6:,.0f} MB, more than {_LARGEST / 1e6:.0f}")
-        text = path.read_text(encoding="utf-8")
-        found: Any = (
-            parse_json(text)
-            if text.lstrip().startswith("[")
-            else [parse_json(line) for line in lines_of(text) if line.strip()]
-        )
-    except (OSError, ValueError) as error:
-        raise PromptError(
-            expected="a JSON or JSON Lines file in UTF-8", got=f"{path}: {error}", do="check the path and the file"
-        ) from error
-    return list(found)
 
 
 def _case(record: Mapping[str, Any], name: str, group: str) -> Case:
@@ -80,7 +69,8 @@ def _case(record: Mapping[str, Any], name: str, group: str) -> Case:
         return _zsre(record, name, group)
     if "prompt" in record and "target_new" in record:
         return _knowedit(record, name, group)
-    raise ValueError(f"neither requested_rewrite, nor src and alt, nor prompt and target_new in {sorted(record)}")
+    found = ", ".join(map(repr, list(record)[:20]))
+    raise ValueError(f"neither requested_rewrite, nor src and alt, nor prompt and target_new among the keys {found}")
 
 
 def _counterfact(record: Mapping[str, Any], name: str, group: str) -> Case:

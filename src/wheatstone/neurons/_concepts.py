@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wheatstone._errors import RequestError
 from wheatstone._path import StrPath
-from wheatstone._text import lines_of
+from wheatstone.tasks._fields import found, listed
+from wheatstone.tasks._problems import Problem
+from wheatstone.tasks._problems import listed as listed_problems
+from wheatstone.tasks._rows import content_of, rows_of
 from wheatstone.texts import Skipped
 
 
@@ -59,7 +63,7 @@ class _Record(BaseModel):
 def read_concepts(
     path: StrPath, *, outside: str | None = None, skipped: Skipped | None = None
 ) -> tuple[LabelledText, ...]:
-    """Concepts from a file of JSON Lines: `{"text": …, "spans": [[start, end, label], …], "document": …}`.
+    """Concepts from a file of records `{"text": …, "spans": [[start, end, label], …], "document": …}`.
 
     Of two labels the first in the file is the concept and the other is what does not have it. Of more, each is a
     concept of its own against all others. What no span names is not looked at. A line without `document` is one.
@@ -121,24 +125,23 @@ def concepts_in(texts: Sequence[LabelledText]) -> tuple[str, ...]:
 
 
 def _records(path: Path) -> list[_Record]:
-    try:
-        lines = lines_of(path.read_bytes().decode("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(
-            expected="a UTF-8 file of JSON Lines", got=f"{path}: {error}", do="name a file that can be read"
-        ) from error
+    """The records of a file in any format that tasks are read from."""
+    problems: list[Problem] = []
     records: list[_Record] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for row in rows_of(content_of(path), problems):
+        spans = row.fields.get("spans")
         try:
-            records.append(_Record.model_validate_json(line))
-        except ValidationError as error:
-            raise RequestError(
-                expected='lines such as {"text": "…", "spans": [[0, 4, "label"]], "document": "…"}',
-                got=f"{path}, line {number}: {error.errors()[0]['msg']}",
-                do="mend that line",
-            ) from error
+            fields = {**row.fields, "spans": listed(spans)} if isinstance(spans, str) else row.fields
+            records.append(_Record.model_validate_json(json.dumps(fields)))  # a span is a list there
+        except (ValueError, TypeError) as error:
+            said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            problems.append(Problem(row.where, f"{said}, among {found(row.fields)}"))
+    if problems:
+        raise RequestError(
+            expected='records such as {"text": "…", "spans": [[0, 4, "label"]], "document": "…"}',
+            got=listed_problems(problems),
+            do="correct them",
+        )
     if not records:
         raise RequestError(expected="a file with labelled texts", got=f"{path}, which is empty", do="name another")
     return records

@@ -209,7 +209,7 @@ def _explain(section: Section, material: Material, folder: Path, *, named: bool,
         except RequestError as error:  # these prompts cannot be asked this
             if named:
                 raise
-            missing = f"{error.expected}; got {error.got}"
+            missing = f"{error.expected}; got {error.got}; {error.do}"
         else:
             for name, table in found.tables.items():
                 write_table(table, folder / f"{name}.parquet")

@@ -194,7 +194,7 @@ def run_probes(
         try:
             split.append(split_documents(name, numbers, labels, rows.documents[numbers], seed=settings.seed))
         except RequestError as error:
-            refused[name] = f"expected {error.expected}; got {error.got}"
+            refused[name] = str(error)
     if not split:
         why = " | ".join(f"{name}: {reason}" for name, reason in refused.items())
         raise RequestError(

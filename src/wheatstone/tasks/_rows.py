@@ -73,8 +73,12 @@ class Content:
     document: Any = None
 
 
-def content_of(path: Path) -> Content:
+def content_of(path: Path, *, largest: int = LARGEST) -> Content:
     """Finds out what a file holds, by its content; its name plays no part.
+
+    Args:
+        path: of the file.
+        largest: bytes of one JSON document, at most.
 
     Raises:
         PromptError: it cannot be read, or holds nothing that is understood.
@@ -98,11 +102,11 @@ def content_of(path: Path) -> Content:
         )
     first = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     if first in (b"[", b"{"):
-        return _json_content(path, first)
+        return _json_content(path, first, largest)
     return Content(path, "table" if first else "lines")
 
 
-def _json_content(path: Path, first: bytes) -> Content:
+def _json_content(path: Path, first: bytes, largest: int) -> Content:
     """A file that begins as JSON does: one document, or one record a line."""
     with path.open("rb") as file:
         lines = iter(lambda: file.readline(_LONGEST), b"")
@@ -112,7 +116,7 @@ def _json_content(path: Path, first: bytes) -> Content:
     if first == b"{" and len(start) > 1 and any(begun):
         return Content(path, "lines")
     try:
-        text = read_bounded(path, LARGEST).decode("utf-8-sig")
+        text = read_bounded(path, largest).decode("utf-8-sig")
         return Content(path, "document", parse_json(text, finite=False))
     except UnicodeDecodeError as error:  # its own words would show the whole file
         line = error.object[: error.start].count(b"\n") + 1
@@ -125,7 +129,7 @@ def _json_content(path: Path, first: bytes) -> Content:
             return Content(path, "lines")
         if str(error).startswith("more than"):
             raise PromptError(
-                expected=f"a JSON document of at most {LARGEST / 1e6:.0f} MB",
+                expected=f"a JSON document of at most {largest / 1e6:.0f} MB",
                 got=f"{path}, {path.stat().st_size / 1e6:,.0f} MB",
                 do="write it as JSON Lines or CSV, which are read line by line",
             ) from error

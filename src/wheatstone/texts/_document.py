@@ -128,13 +128,15 @@ def _rows(source: str) -> Generator[Document]:
             got="neither",
             do="name a file that is there, or pip install 'wheatstone[datasets]'",
         ) from error
+    columns: list[str] = []
     try:
         for index, row in enumerate(load_dataset(name, split="train", streaming=True)):
+            columns = list(row)
             yield Document(f"{name}/{index}", str(row[column or "text"]))
     except KeyError as error:
         raise RequestError(
             expected=f"a dataset with a column {column or 'text'!r}",
-            got=f"{name} without",
+            got=f"{name} with {', '.join(map(repr, columns)) or 'no columns'}",
             do="name one that it has, as org/name:column",
         ) from error
     except (OSError, ValueError) as error:  # not there, no network, no split of that name
