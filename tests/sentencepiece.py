@@ -21,14 +21,28 @@ from wheatstone.models import ResidualModel
 
 KINDS = ("first", "always", "legacy", "unigram")
 """`prepend_scheme` of Metaspace; the older normalizer that prepends ▁; a unigram model."""
-SUBJECTS = ("France", "Japan", "Spain", "Peru", "Chile", "Egypt", "Kenya", "Cuba")
-CAPITALS = ("Paris", "Tokyo", "Madrid", "Lima", "Santiago", "Cairo", "Nairobi", "Havana")
+_CAPITALS = {
+    "France": "Paris", "Japan": "Tokyo", "Spain": "Madrid", "Peru": "Lima", "Chile": "Santiago", "Egypt": "Cairo",
+    "Kenya": "Nairobi", "Cuba": "Havana", "Italy": "Rome", "Greece": "Athens", "Norway": "Oslo", "Poland": "Warsaw",
+    "Russia": "Moscow", "China": "Beijing", "Qatar": "Doha", "Ghana": "Accra", "Iraq": "Baghdad", "Iran": "Tehran",
+    "Nepal": "Kathmandu", "Syria": "Damascus", "Turkey": "Ankara", "Austria": "Vienna", "Latvia": "Riga",
+    "Ireland": "Dublin",
+}  # fmt: skip
+SUBJECTS, CAPITALS = tuple(_CAPITALS), tuple(_CAPITALS.values())
 TEMPLATES = ("The capital of {subject} is", "In {subject} the capital is called")
-_SENTENCES = [
+_FACTS = [
     template.replace("{subject}", subject) + " " + capital
     for template in TEMPLATES
     for subject, capital in zip(SUBJECTS, CAPITALS, strict=True)
-] + ["the capital city is a city", "The town of Paris is called a town", "中国 的 首都 是 北京", "日本 的 首都 是 东京"]
+]
+_SENTENCES = [
+    *_FACTS * 2,
+    "the capital city is a city",
+    "The town of Paris is called a town",
+    "中国 的 首都 是 北京",
+    "日本 的 首都 是 东京",
+]
+_STEPS = 80
 _SPECIAL = ["<unk>", "<s>", "</s>"]
 _BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 _SPACE = "▁"
@@ -78,12 +92,12 @@ def make_model(
     """A random llama with an embedding for each token of a tokenizer, or for the first `size` of them."""
     config = LlamaConfig(
         vocab_size=len(tokenizer) if size is None else size,
-        hidden_size=16,
-        intermediate_size=24,
+        hidden_size=32,
+        intermediate_size=48,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=64,
+        max_position_embeddings=128,
         bos_token_id=1,
         eos_token_id=2,
     )
@@ -94,6 +108,23 @@ def make_model(
         norm = parameter.ndim == 1 and name.endswith("weight")
         parameter.data = 1 + 0.3 * noise if norm else 0.4 * noise
     return ResidualModel(module, tokenizer, id=id)
+
+
+def taught(kind: str) -> ResidualModel:
+    """A llama that has learnt the capitals by heart."""
+    torch.manual_seed(0)
+    tokenizer = make_tokenizer(kind)
+    model = make_model(tokenizer)
+    module = LlamaForCausalLM(model.module.config)
+    rows = [tokenizer(sentence)["input_ids"] for sentence in _FACTS]
+    batch = torch.tensor([[*row, *[2] * (max(map(len, rows)) - len(row))] for row in rows])
+    optimiser = torch.optim.Adam(module.parameters(), lr=0.01)
+    for _ in range(_STEPS):
+        loss = module(batch, labels=batch).loss
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return ResidualModel(module, tokenizer, id="taught")
 
 
 def save(model: ResidualModel, folder: Path) -> Path:
@@ -116,7 +147,7 @@ def relation_file(path: Path) -> Path:
 def _bpe() -> BPE:
     trained = Tokenizer(BPE())
     trained.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
-    trained.train_from_iterator(_SENTENCES, BpeTrainer(vocab_size=240, show_progress=False))
+    trained.train_from_iterator(_SENTENCES, BpeTrainer(vocab_size=600, show_progress=False))
     model = json.loads(trained.to_str())["model"]
     pieces = sorted({*model["vocab"], *"0123456789.,-\"'abcdefghijklmnopqrstuvwxyz"} - set(_BYTES))
     vocabulary = {piece: token for token, piece in enumerate([*_SPECIAL, *_BYTES, *pieces])}
