@@ -23,7 +23,8 @@ def test_explain(cli: Cli, refused: Refused, tiny_task: tuple[Path, Path], own_h
         "explain", run, "--only", "lens", "--tuned-lens", run / "none"
     )
     assert "a span 'IO' in every prompt (6 of 6 lack it)" in refused("explain", run, "--only", "ioi")
-    assert "a run of a task facts/" in refused("explain", run, "--only", "wrong")
+    assert "a run of a relation" in refused("explain", run, "--only", "wrong")
+    assert "for --subject a run of a relation" in refused("explain", run, "--subject", "Malaysia")
     other = tmp_path / "other.safetensors"
     save_file({"0.weight": torch.zeros(1, 1)}, other, {"model": "another"})
     assert "names model another" in refused("explain", run, "--only", "lens", "--tuned-lens", other)

@@ -15,6 +15,7 @@ from wheatstone.figures._parts import PARTS
 from wheatstone.figures._report import Picture
 from wheatstone.lenses import (
     IOI_CLASSES,
+    AskedFact,
     BegunFact,
     InContextRow,
     IoiHead,
@@ -22,6 +23,7 @@ from wheatstone.lenses import (
     Mending,
     MlpToLogits,
     NeuronOfMlp,
+    QuestionRow,
     Reappearance,
     RungStrength,
     Strength,
@@ -46,9 +48,9 @@ FACTS = [
 ]
 
 TRIED = [
-    Mending(change, heads, 2, share, 0.0, 1.0, -0.1, -0.2, 0.0, 0.75, 1)
-    for change in ("movers look", "movers doubled", "writers silent")
-    for heads, share in (("a1.h0", 0.5 if change == "movers doubled" else 0.0), ("random", 0.0))
+    Mending(change, heads, 2, share, 0.0, 1.0, -0.1, -0.2, 0.0, 0.75, 1, 4)
+    for change in ("right writers look", "right writers doubled", "wrong writers silent")
+    for heads, share in (("a1.h0", 0.5 if change == "right writers doubled" else 0.0), ("random", 0.0))
 ]
 WRITERS = [WrongWriter("a1.h0", 2, 0.3, -0.1, 0.7, 1.0)]
 CONTEXT = [
@@ -61,6 +63,7 @@ CONTEXT = [
         ("no demonstrations", 0, 0.1),
     )
 ]
+QUESTION = QuestionRow("Chad", "N'Djamena", " N", True, " the", False)
 AGAIN = [
     Reappearance(part, "two-hop/a+b", 100, shared, 0.1, 0.05, 0.15, 20, 0.6, 0.5)
     for part, shared in (("facts/a", 0.5), ("facts/b", 0.4), ("ioi", 0.2))
@@ -127,7 +130,10 @@ MADE: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "led": 1,
             "overtaken_after": 3,
             "layers": 3,
-            "movers": ["a1.h0"],
+            "verdicts": {"right": 5, "wrong": 3, "begun": 1},
+            "named": [AskedFact("Malaysia", "ringgit", " Rupiah", "wrong")._asdict()],
+            "held_out": True,
+            "right_writers": ["a1.h0"],
             "writers": dicts(WRITERS),
             "mendings": dicts(TRIED),
             "begun": 1,
@@ -137,11 +143,14 @@ MADE: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "wrong_writers": WRITERS,
             "mending": TRIED,
             "begun_facts": [BegunFact("Of c", " Ringgit", " Rupiah")],
+            "asked_facts": [AskedFact("Malaysia", "ringgit", " Rupiah", "wrong")],
         },
     ),
     "demonstrations": (
         {
             "task": "icl-3/a",
+            "template": "The a of {subject} is",
+            "named": [QUESTION._asdict()],
             "found_on": 6,
             "edges": 100,
             "entering": ["a1.h0", "a2.h3"],
@@ -150,15 +159,18 @@ MADE: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "both": ["a1.h0"],
             "rows": dicts(CONTEXT),
         },
-        {"in_context": CONTEXT},
+        {"in_context": CONTEXT, "in_context_questions": [QUESTION]},
     ),
     "hops": (
         {
             "edges": 100,
             "parts": ["facts/a", "facts/b"],
             "unrelated": ["ioi"],
+            "kind": "two-hop",
             "prompts": 6,
             "faithfulness": 0.75,
+            "held_n": 12,
+            "held_faithfulness": 0.4,
             "rows": dicts(AGAIN),
         },
         {"reappearance": AGAIN},
@@ -195,15 +207,24 @@ SAID = {
         "On 1 of 2 wrong facts the right answer is ahead of the wrong one after some layer; there the wrong one is "
         "ahead for good after 3 of 3 layers (median).",
         "None of them does so on the facts as a whole: every interval reaches 0.",
-        "which the model goes on with “Rupiah”.",
+        "Malaysia, asked for by name: the model writes “Rupiah”, which is wrong (right is “ringgit”).",
+        "Of 9 facts of this relation the model gets 5 right and 3 wrong; 1 it begins right and ends otherwise.",
+        "50% (95% 0% to 100%) of 2 wrong facts that did not choose them come out right, with random heads 0%; 75% of 4 "
+        "right facts stay right.",
+        "after which the model writes “Rupiah”.",
     ],
     "demonstrations": [
         "With demonstrations 50% (95% 40% to 60%) of 30 questions are answered right, without 10%",
+        "asked as “The a of {subject} is”",
+        "Chad, asked for by name: with demonstrations the model begins “·N” (right), "
+        "without the model begins “·the” (wrong); right is",
         "Without 4 heads of these 20% (95% 10% to 30%) are right; without as many random ones 50%",
     ],
     "hops": [
         "Of the edges of facts/a 50% reappear in two-hop/a+b, where chance gives 10% (95% of draws 5.0% to 15%)",
         "Of unrelated tasks' circuits reappear: ioi 20% of the edges.",
+        "The circuit of the two-hop question keeps 40% of what the model does on 12 test questions (75% on the 6 "
+        "prompts it was ranked on).",
     ],
     "competition": [
         "more on these prompts than the same edges between other heads: facts/a.",
@@ -248,3 +269,30 @@ def test_no_head_has_a_class(tmp_path: Path) -> None:
     assert PARTS["ioi"].exhibits(none) == []
     (claim,) = PARTS["ioi"].claims(none)
     assert "no name mover, no negative name mover" in claim.text
+
+
+def test_a_reversed_relation_is_not_called_composed(tmp_path: Path) -> None:
+    summary, _ = MADE["hops"]
+    rows = [AGAIN[0]._replace(whole="reversed/a"), AGAIN[2]._replace(whole="reversed/a")]
+    about = summary | {"kind": "reversed", "parts": ["facts/a"], "rows": dicts(rows)}
+    section = told(tmp_path, about, {"reappearance": rows})
+    said = " ".join(claim.text for claim in PARTS["hops"].claims(section))
+    (exhibit,) = PARTS["hops"].exhibits(section)
+    page = f"{said} {exhibit.caption} {PARTS['hops'].title} {json.dumps(Picture.of(exhibit.chart).spec)}"
+    assert "The circuit of the reversed question keeps 40%" in said
+    assert "asked in reverse" in page
+    for word in ("compos", "single hop"):
+        assert word not in page
+
+
+def test_runs_of_earlier_versions_still_have_their_sentences(tmp_path: Path) -> None:
+    """Their numbers were not held out, and nothing is said that they do not have."""
+    summary, tables = MADE["hops"]
+    old = {name: value for name, value in summary.items() if name not in ("kind", "held_n", "held_faithfulness")}
+    said = " ".join(claim.text for claim in PARTS["hops"].claims(told(tmp_path, old, tables)))
+    assert "75% on the 6 prompts it was ranked on; test questions were not run" in said
+    summary, tables = MADE["years"]
+    kept = {name: summary["kept"][name] for name in Kept._fields[:12]}
+    old = {name: summary[name] for name in ("sums", "mlp", "metric")} | {"kept": kept}
+    said = " ".join(claim.text for claim in PARTS["years"].claims(told(tmp_path, old, tables)))
+    assert "alone keep 60% (95% 40% to 80%) of what that MLP does, the same that chose them" in said

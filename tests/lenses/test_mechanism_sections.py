@@ -10,7 +10,7 @@ import pytest
 from tolerance import rounding
 
 from wheatstone import Circuit, Experiment, PromptPair
-from wheatstone.lenses import SECTIONS, Material
+from wheatstone.lenses import SECTIONS, Material, task_circuits
 from wheatstone.lenses._hops_section import parts_of
 from wheatstone.lenses._section import everywhere, whole_mlps
 from wheatstone.lenses._wrong_section import template_of
@@ -22,11 +22,14 @@ from wheatstone.lenses._wrong_section import template_of
         ("ioi", "ioi", "a span 'IO' in every prompt (3 of 3 lack it), as the task ioi has"),
         ("years", "ioi", "a run of a task greater-than"),
         ("years", "greater-than", "a span 'YY' in every prompt (3 of 3 lack it)"),
-        ("wrong", "", "a run of a task facts/ (this is one of given prompts)"),
+        ("wrong", "", "a run of a relation (facts/… or a relation's .json file) (this is one of given prompts)"),
         ("wrong", "facts/country_capital", None),
-        ("demonstrations", "ioi", "a run of a task icl or facts/"),
+        ("wrong", "/nowhere/mine.json", "the relation's file /nowhere/mine.json, which is no longer there"),
+        ("demonstrations", "icl-3//nowhere/mine.json", "the relation's file /nowhere/mine.json"),
+        ("hops", "reversed//nowhere/mine.json", "the relation's file /nowhere/mine.json"),
+        ("demonstrations", "ioi", "a run of demonstrations (icl…/…) or a relation"),
         ("demonstrations", "icl-3/country_capital", None),
-        ("hops", "facts/country_capital", "a run of a task two-hop/ or reversed/"),
+        ("hops", "facts/country_capital", "a run of two hops (two-hop/…) or a reversed relation (reversed/…)"),
         ("hops", "reversed/country_capital", None),
         ("competition", "", None),
     ],
@@ -86,7 +89,12 @@ def test_circuits_of_files_compete(
     material = material_of(Experiment(model, (*task.train, *task.test)), task=task.name)
     found = SECTIONS["competition"].read(material, silent)
     (circuit,) = found.summary["circuits"]
-    assert (circuit["circuit"], circuit["edges"], circuit["own_edges"], circuit["n"]) == (str(file), 30, 30, 5)
-    assert found.summary["model"] == rounding(model).near(float(material.experiment.clean.mean()))
+    ranked = task_circuits(model, (str(file),), edges=30)[str(file)].examples
+    others = [at for at, pair in enumerate(material.experiment.encoded.pairs) if pair not in ranked]
+    n = len(others)
+    assert 0 < len(ranked) == 5 - n  # a circuit is not measured on the prompts that it was ranked on
+    assert (circuit["circuit"], circuit["edges"], circuit["own_edges"], circuit["n"]) == (str(file), 30, 30, n)
+    assert found.summary["held_out"] is True
+    assert found.summary["model"] == rounding(model).near(float(material.experiment.clean[others].mean()))
     assert circuit["drop"] == pytest.approx(circuit["own_drop"])  # no other circuit has any of its edges
     assert (found.summary["task"], found.summary["ladder"], set(found.tables)) == (None, [], {"competition"})

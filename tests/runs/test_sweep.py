@@ -70,6 +70,19 @@ def test_a_sweep_and_its_files(model: ResidualModel, pairs: Path, tmp_path: Path
     counts = {row["node"]: row["circuits"] for row in nodes}
     assert all(counts[node] == sum(node in circuit.nodes for circuit in circuits) for node in counts)
     assert all(row["share"] == row["circuits"] / 6 for row in nodes)
+    for row in nodes:
+        head = ".h" in row["node"]
+        assert head is (row["expected"] is not None) is (row["p"] is not None)
+        if head:
+            layer = row["node"].partition(".")[0]
+            there = [sum(node.startswith(f"{layer}.h") for node in circuit.nodes) for circuit in circuits]
+            assert row["expected"] == pytest.approx(sum(there) / 6 / model.graph.heads)
+            assert row["excess"] == pytest.approx(row["share"] - row["expected"])
+    heads = [row for row in nodes if ".h" in row["node"]]
+    assert [row["excess"] for row in heads] == sorted((row["excess"] for row in heads), reverse=True)
+    assert document["heads"] == heads  # fewer than are shown
+    assert document["heads_in_all"] == sum(row["circuits"] == 6 for row in heads)
+    assert document["heads_of_model"] == model.graph.layers * model.graph.heads
     assert damaged_files(out) == []
     entry = catalogue_add(out)
     assert (entry.verb, entry.task, entry.edges) == ("sweep", str(pairs), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Column, Table
@@ -59,10 +59,12 @@ def sweep(
     dtype: DtypeOption = "float32",
     as_json: JsonOption = False,
 ) -> None:
-    """Find a circuit for every fact or prompt pair alone, and count the heads that recur.
+    """Find a circuit for every fact or prompt pair alone, and rank heads by how often they recur beyond chance.
 
-    Stopped and started again with the same settings, it goes on where it was. A pair that fails is listed at the end
-    with the reason; the others go on.
+    Chance is what circuits of the same sizes give in which the heads of each layer have changed places.
+
+    Stopped and started again with the same settings, it continues where it was. A pair that fails is listed at the end
+    with the reason; the others are done.
     """
     output = Output(as_json)
     with output.progress() as report:
@@ -97,10 +99,29 @@ def sweep(
             "circuits explain a preference between two tokens, not an answer (`weak` in pairs.parquet)",
             markup=False,
         )
-    table = Table("head", Column("circuits", justify="right"), Column("share", justify="right"), box=None)
-    for row in document["heads"][:_HEADS]:
-        table.add_row(row["node"], f"{row['circuits']:,}", f"{row['share']:.0%}")
+    names = ("circuits", "share", "by chance", "excess", "p")
+    table = Table("head", *(Column(name, justify="right") for name in names), box=None)
+    heads = document["heads"]
+    first = [row for place, row in enumerate(heads) if place < _HEADS or _ties(row, heads[_HEADS - 1])]
+    for row in first:
+        table.add_row(
+            row["node"],
+            f"{row['circuits']:,}",
+            f"{row['share']:.0%}",
+            f"{row['expected']:.0%}",
+            f"{row['excess']:+.0%}",
+            f"{row['p']:.1g}",
+        )
     output.print(table)
+    output.print(
+        f"{document['heads_in_all']} of {document['heads_of_model']} heads are in every circuit; "
+        f"{document['heads_beyond_chance']} recur more often than in random circuits of the same sizes and layers "
+        f"(p below 0.05 for all heads together). Shown: the {len(first)} furthest beyond chance, ties included."
+    )
     for name, why in document["failed"].items():
         output.print(f"not done: {name}: {why}", markup=False)
     output.print(f"tables   {out / 'pairs.parquet'}, {out / 'nodes.parquet'}")
+
+
+def _ties(row: dict[str, Any], last: dict[str, Any]) -> bool:
+    return row["circuits"] == last["circuits"] and abs(row["excess"] - last["excess"]) < 1e-12

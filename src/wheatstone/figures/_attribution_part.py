@@ -11,7 +11,7 @@ from wheatstone._intervals import interval_text
 from wheatstone.figures._explained import Claim, Exhibit, Part, Told
 from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, SOFT, finished, of_rows
-from wheatstone.figures._words import count, decimal, percent
+from wheatstone.figures._words import count, decimal, signed
 
 _BARS = 16
 """Nodes with a bar of their own."""
@@ -23,19 +23,44 @@ def claims(told: Told) -> list[Claim]:
     said: list[Claim] = []
     if found["heads"]:
         against = f"; most against it writes {listed(found['against_heads'][:1])}" if found["against_heads"] else ""
-        text = f"In logits, the heads that write the answer themselves most are {listed(found['heads'][:3])}{against}."
+        text = f"In logits, the heads that write the answer themselves most are {listed(found['heads'][:3])}{against}"
         names = ", ".join(row["name"] for row in found["heads"][:3])
-        said.append(Claim(text, "attribution_nodes", True, f"The heads that write it most directly are {names}."))
-    text = (
-        f"Of the {decimal(found['difference'])} logits between the answer and {found['against']}, attention heads "
-        f"write {percent(found['heads_share'])} and MLPs {percent(found['mlps_share'])} themselves"
-    )
-    mlps = f"; the strongest MLPs are {listed(found['mlps'])}" if found["mlps"] else ""
-    said.append(Claim(f"{text}{mlps}.", "attribution_nodes"))
+        brief = f"The heads that write it most directly are {names}."
+        said.append(Claim(f"{text}{_on(told)}.", "attribution_nodes", True, brief))
+    said.append(Claim(_parts(told), "attribution_nodes"))
+    if found["mlps"]:
+        text = f"The MLPs that write the answer themselves most are {listed(found['mlps'])}{_on(told)}."
+        said.append(Claim(text, "attribution_nodes"))
     if found["neurons"]:
-        names = ", ".join(f"{row['name']} ({decimal(row['direct'])})" for row in found["neurons"])
-        said.append(Claim(f"The neurons with the largest direct effect are {names}.", "attribution_neurons"))
+        names = ", ".join(
+            f"{row['name']} ({decimal(row['direct'])}{interval(row.get('low'), row.get('high'))})"
+            for row in found["neurons"]
+        )
+        text = f"The neurons with the largest direct effect are {names}, in logits{_on(told)}."
+        said.append(Claim(text, "attribution_neurons"))
     return said
+
+
+def _on(told: Told) -> str:
+    """Which prompts the numbers of a chosen few are of."""
+    n = count(int(told.summary.get("n", told.n)), "prompt")
+    if told.summary.get("held_out"):
+        return f" ({n} that did not choose them)"
+    return f" ({n})"
+
+
+def _parts(told: Told) -> str:
+    """What all heads and all MLPs add to the difference, in logits: as shares, parts that cancel would say nothing."""
+    found = told.summary
+    parts = found.get("parts") or {
+        kind: sum(row["direct"] for row in told.tables["attribution_nodes"] if row["kind"] == kind)
+        for kind in ("head", "mlp", "input", "biases")
+    }
+    return (
+        f"The answer is {decimal(found['difference'])} logits above {found['against']} ({count(told.n, 'prompt')}): "
+        f"heads write {signed(parts['head'])} of these themselves, MLPs {signed(parts['mlp'])}, input and biases "
+        f"{signed(parts['input'] + parts['biases'])}."
+    )
 
 
 def listed(rows: Sequence[Any]) -> str:
@@ -106,7 +131,7 @@ def _chart(told: Told) -> Any:
         "name:N", sort=order, axis=alt.Axis(title=None, labelColor=INK, labelFontSize=12, domain=False, ticks=False)
     )
     base = of_rows(top)
-    value = alt.X("direct:Q", axis=alt.Axis(title="direct effect on the logit difference (logits)", tickCount=5))
+    value = alt.X("direct:Q", axis=alt.Axis(title="direct effect on answer − distractor (logits)", tickCount=5))
     bars = base.mark_bar().encode(
         value,
         name,

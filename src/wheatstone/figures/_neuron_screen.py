@@ -11,7 +11,7 @@ from wheatstone.figures._load import Row
 from wheatstone.figures._neuron_patching import NEURON_FIGURES, ScreenData
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
 from wheatstone.figures._report import Picture
-from wheatstone.figures._words import clipped, count, decimal, own_answer, percent, quoted, warnings_of
+from wheatstone.figures._words import clipped, count, decimal, meaningful, own_answer, percent, quoted, warnings_of
 from wheatstone.models import shown_name
 
 _ROWS = 30
@@ -56,12 +56,23 @@ def found_neurons(run: ScreenData) -> list[str]:
     if not run.confirmed:
         return ["No neuron was run exactly."]
     best = run.confirmed[0]
-    layer = f"its layer's whole MLP {percent(best['mlp'])}"
-    share = "" if best["share_of_mlp"] is None else f", of which the neuron is {percent(best['share_of_mlp'])}"
-    said = [
-        f"{best['neuron']} alone recovers {percent(best['exact'])} of the difference, {layer}{share}. At the last "
-        f"position alone it recovers {percent(best['exact_last'])}."
-    ]
+    n = count(len(run.prompts), "prompt")
+    if meaningful(best["exact"]):
+        layer = f"its layer's whole MLP {percent(best['mlp'])}" if meaningful(best["mlp"]) else ""
+        own = best["share_of_mlp"]
+        share = f", of which the neuron is {percent(own)}" if layer and own is not None and meaningful(own) else ""
+        last = f" At the last position alone it recovers {percent(best['exact_last'])}."
+        said = [
+            f"{best['neuron']} alone recovers {percent(best['exact'])} of the difference{f', {layer}' if layer else ''}"
+            f"{share} ({n}; the strongest of {count(len(run.confirmed), 'neuron')} run exactly)."
+            + (last if meaningful(best["exact_last"]) else "")
+        ]
+    else:
+        way = "moves the prediction away from the answer" if best["exact"] < 0 else "overshoots the difference"
+        said = [
+            f"{best['neuron']}, the neuron of the largest effect, {way}: {decimal(best['exact'])} times the difference "
+            f"between the two prompts ({n})."
+        ]
     rows = [row for row in run.doses if row["neuron"] == best["neuron"] and row["prompts"] == "counterfactual"]
     if rows:
         low, high = min(rows, key=lambda row: row["value"]), max(rows, key=lambda row: row["value"])

@@ -14,6 +14,8 @@ from wheatstone.figures._theme import BLUE, ORANGE, finished
 from wheatstone.figures._words import count, percent
 
 _WIDTH, _HEIGHT = 620, 150
+LEAST_SUBJECTS = 5
+"""Of a run of an earlier version, which did not say whether its subjects were enough."""
 _GREY = "#8a96a3"
 _PLACES = {
     "subject": "the subject",
@@ -27,27 +29,17 @@ def claims(told: Told) -> list[Claim]:
     """Where attributes gather, which look costs the answer, and who says it."""
     said: list[Claim] = []
     if found := told.summary["enrichment"]:
-        above, peak, start = found["above"], found["peak"], found["start"]
-        when = f"after {count(above['layer'], 'layer')}" if above["layer"] else "before the first layer"
-        before = f"; {percent(start['above'])} before the first layer" if above["layer"] else ""
-        text = (
-            "At the subject's last token, words known of the subject stand above words known of other things most "
-            f"clearly {when}: in {percent(above['above'])}{_range(above, 'above')} of comparisons "
-            f"(chance: 50%{before})."
-        )
-        said.append(Claim(text, "recall_enrichment"))
-        text = (
-            f"Of the 50 tokens promoted most there, at most {percent(peak['rate'])}{_range(peak, 'rate')} are such "
-            f"words ({percent(peak['other'])} are words of another subject)."
-        )
-        said.append(Claim(text, "recall_enrichment"))
+        said += [Claim(text, "recall_enrichment") for text in _enriched(found)]
     rows = sorted(told.summary["propagation"].values(), key=lambda row: row["change"])
     most = next(row for row in rows if row["place"] in ("subject", "relation"))
     others = "; ".join(f"not at {_PLACES[row['place']]}: {_change(row)}" for row in rows if row is not most)
     when = f"in layers {most['first']} to {most['final']}"
     text = f"If the last token may not look at {_PLACES[most['place']]} {when}, the answer's probability changes by"
-    brief = f"{text} {percent(most['change'])}."
-    said.append(Claim(f"{brief[:-1]}{_range(most, 'change')}.", "recall_propagation", True, brief))
+    brief = f"{text} {percent(most['change'])} ({count(most['n'], 'prompt')})."
+    on = f"{count(most['n'], 'prompt')}{_others(told.summary)}"
+    said.append(
+        Claim(f"{text} {percent(most['change'])}{_range(most, 'change')}, on {on}.", "recall_propagation", True, brief)
+    )
     said.append(Claim(f"The worst windows for the other places: {others}.", "recall_propagation"))
     heads = told.summary["extraction"]
     best = max((row for rows in heads.values() for row in rows), key=lambda row: row["rate"])
@@ -59,10 +51,44 @@ def claims(told: Told) -> list[Claim]:
     else:
         what = "attention" if best["kind"] == "attention" else "the MLP"
         text = f"It is said most often by {what} of layer {best['layer']}, whose write alone has the answer on top on"
-        brief = f"{text} {percent(best['rate'])} of prompts."
-        text = f"{text} {percent(best['rate'])}{_range(best, 'rate')} of prompts."
-        said.append(Claim(text, "recall_extraction", True, brief))
+        brief = f"{text} {percent(best['rate'])} of {count(best['n'], 'prompt')}."
+        text = f"{text} {percent(best['rate'])}{_range(best, 'rate')} of {count(best['n'], 'prompt')}"
+        said.append(Claim(f"{text}{_others(told.summary)}.", "recall_extraction", True, brief))
     return said
+
+
+def _enriched(found: Any) -> list[str]:
+    """Whether words known of the subject rise at its last token: only of enough words, and only where they do."""
+    above, peak, start = found["above"], found["peak"], found["start"]
+    n = f"{count(above['n'], 'subject')}{_others(found)}"
+    if not found.get("enough", above["n"] >= LEAST_SUBJECTS):
+        words = f" and {count(found['words'], 'word')} known of them" if "words" in found else ""
+        return [
+            f"Whether the subject is enriched cannot be said: {count(found.get('subjects', above['n']), 'subject')} of "
+            f"the known facts{words} are too few."
+        ]
+    low = above["above_low"]
+    if not above["layer"] or low is None or low <= max(0.5, start["above"]):
+        return [
+            "Enrichment is not seen at the subject's last token: after no layer are words known of the subject above "
+            f"words known of other things more surely than before the first layer, {percent(start['above'])} of "
+            f"comparisons (chance: 50%; {n})."
+        ]
+    said = [
+        "At the subject's last token, words known of the subject are above words known of other things most clearly "
+        f"after {count(above['layer'], 'layer')}: in {percent(above['above'])}{_range(above, 'above')} of comparisons "
+        f"(chance: 50%; {percent(start['above'])} before the first layer; {n})."
+    ]
+    if peak["rate"] > peak["other"]:
+        said.append(
+            f"Of the 50 tokens promoted most there, at most {percent(peak['rate'])}{_range(peak, 'rate')} are such "
+            f"words ({percent(peak['other'])} are words of another subject; {n})."
+        )
+    return said
+
+
+def _others(found: Any) -> str:
+    return " that did not choose it" if found.get("held_out") else ""
 
 
 def _change(row: Any) -> str:

@@ -1,10 +1,14 @@
 """Direct logit attribution: what every head, MLP and neuron itself writes into the answer's logit.
 
-With the final norm's scale frozen at each prompt's own, the logit difference is a sum over nodes,
+With the final norm's scale frozen at each prompt's own, the logit of the first answer less that of the first distractor
+is a sum over nodes,
 
     logit(answer) − logit(distractor) = Σ over nodes w of L_x(w)·(answer − distractor)  +  what biases write
 
-and node w's term is its direct effect. Neurons share their MLP's term in the same way.
+and node w's term is its direct effect. Neurons share their MLP's term in the same way. It is the metric `logit_diff`
+where answer and distractor are written in one way; that metric takes all their spellings together.
+
+Terms of both signs nearly cancel, so a term's share of their sum says little: logits are what is reported.
 
 Source: Wang et al. 2022 (arXiv 2211.00593), section 3.1 ("direct effect on the logit difference"); nostalgebraist 2020.
 """
@@ -21,10 +25,11 @@ from torch import Tensor
 
 from wheatstone._intervals import interval_note, mean_intervals
 from wheatstone._progress import Reporter
-from wheatstone.lenses._section import Explanation, Material, Section, Table
+from wheatstone.lenses._section import Explanation, Material, Section, Table, halves_of, measured_on
 
 _NEURONS = 40
 """Neurons that are kept, by |mean direct effect|."""
+_KINDS = ("head", "mlp", "input", "biases")
 
 
 class NodeAttribution(NamedTuple):
@@ -35,7 +40,7 @@ class NodeAttribution(NamedTuple):
         layer: of the node; None for `input` and `biases`.
         kind: `head`, `mlp`, `input` or `biases`.
         direct: logits, mean over prompts; positive is towards the answer.
-        share: of the mean logit difference.
+        share: of the mean difference; may be far beyond 1 where terms cancel.
         in_circuit: whether the circuit keeps an edge from it.
     """
 
@@ -105,31 +110,45 @@ def attribution(material: Material, report: Reporter) -> Explanation:
     total = float(effects.sum(0).mean())
     senders = {edge.sender.partition("@")[0] for edge in material.circuit.edges}
     names = (*graph.nodes, "biases")
+    halves = halves_of(material.n)
+    order = effects if halves is None else effects[:, list(halves[0])]
+    strength = dict(zip(names, order.mean(1).tolist(), strict=True))
+    held = effects if halves is None else effects[:, list(halves[1])]
+    of_others = dict(zip(names, zip(held.mean(1).tolist(), mean_intervals(held.numpy()), strict=True), strict=True))
     means, intervals = effects.mean(1).tolist(), mean_intervals(effects.numpy())
     nodes = [
         NodeAttribution(name, *_place(name), mean, *interval, mean / total if total else 0.0, name in senders)
         for name, mean, interval in zip(names, means, intervals, strict=True)
     ]
     neurons = sorted(_neurons(material), key=lambda row: -abs(row.direct))
+    by_half = _best_neurons(material)
     measured = material.answer_gap(material.experiment.clean_logits)
-    strongest = sorted((row for row in nodes if row.kind in ("head", "mlp")), key=lambda row: -abs(row.direct))
+    strongest = sorted((row for row in nodes if row.kind in ("head", "mlp")), key=lambda row: -abs(strength[row.node]))
+
+    def named(kind: str, sign: int, most: int) -> list[dict[str, object]]:
+        """The strongest on one half of the prompts, with their numbers on the other."""
+        rows = [row for row in strongest if row.kind == kind and sign * strength[row.node] > 0][:most]
+        return [_named(row.node, of_others[row.node]) for row in rows]
+
     against = "the distractor" if material.has_distractors else "the mean of all logits"
     summary = {
         "difference": total,
         "measured": float(measured.double().mean()),
         "largest_gap": float((effects.sum(0) - measured.double().cpu()).abs().max()),
         "against": against,
-        "heads": [_named(row) for row in strongest if row.kind == "head" and row.direct > 0][:5],
-        "against_heads": [_named(row) for row in strongest if row.kind == "head" and row.direct < 0][:3],
-        "mlps": [_named(row) for row in strongest if row.kind == "mlp" and row.direct > 0][:3],
-        "neurons": [{"name": row.neuron, "direct": row.direct} for row in neurons[:3]],
-        "heads_share": sum(row.share for row in nodes if row.kind == "head"),
-        "mlps_share": sum(row.share for row in nodes if row.kind == "mlp"),
+        "n": held.shape[1],
+        "held_out": halves is not None,
+        "heads": named("head", 1, 5),
+        "against_heads": named("head", -1, 3),
+        "mlps": named("mlp", 1, 3),
+        "neurons": by_half,
+        "parts": {kind: sum(row.direct for row in nodes if row.kind == kind) for kind in _KINDS},
     }
     method = (
         f"Direct logit attribution at the last token, the final norm's scale frozen at each prompt's own, n = "
-        f"{material.n}: first answer against {against}, mean over prompts, {interval_note(material.n)}. Terms add up "
-        f"to the logit difference; largest gap {summary['largest_gap']:.1g} logits."
+        f"{material.n}: first answer against {against}, mean over prompts, {interval_note(held.shape[1])}. The "
+        f"components named in sentences are {measured_on(material.n)}. Terms add up to the difference; largest gap "
+        f"{summary['largest_gap']:.1g} logits."
     )
     prompts = (
         PromptAttribution(prompt, name, value)
@@ -144,8 +163,32 @@ def attribution(material: Material, report: Reporter) -> Explanation:
     return Explanation(tables, summary, method)
 
 
+def _best_neurons(material: Material, most: int = 3) -> list[dict[str, object]]:
+    """The strongest neurons on one half of the prompts, with their effects on the other."""
+    halves = halves_of(material.n)
+    chosen, measured = (None, None) if halves is None else (list(half) for half in halves)
+    found: list[tuple[float, str, np.ndarray]] = []
+    for layer, effects, _ in _neuron_effects(material):
+        order = effects if chosen is None else effects[chosen]
+        held = effects if measured is None else effects[measured]
+        best = np.argsort(-np.abs(order.mean(0)))[:most]
+        found += [(abs(float(order[:, at].mean())), f"m{layer}.n{at}", held[:, at]) for at in best.tolist()]
+    rows = sorted(found, key=lambda row: -row[0])[:most]
+    return [_named(name, (float(values.mean()), mean_intervals(values[None])[0])) for _, name, values in rows]
+
+
 def _neurons(material: Material) -> Iterator[NeuronAttribution]:
-    """The strongest neurons of every layer; none of a layer whose MLP routes to experts."""
+    """The strongest neurons of every layer."""
+    for layer, effects, activations in _neuron_effects(material):
+        strongest = np.argsort(-np.abs(effects.mean(0)))[:_NEURONS]
+        intervals = mean_intervals(effects[:, strongest].T)
+        for neuron, interval in zip(strongest.tolist(), intervals, strict=True):
+            mean, activation = float(effects[:, neuron].mean()), float(activations[:, neuron].mean())
+            yield NeuronAttribution(f"m{layer}.n{neuron}", layer, mean, *interval, activation)
+
+
+def _neuron_effects(material: Material) -> Iterator[tuple[int, np.ndarray, Float[Tensor, "batch neuron"]]]:
+    """Direct effects [prompt, neuron] and activations, layer by layer; none where an MLP routes to experts."""
     model, encoded = material.experiment.model, material.experiment.encoded
     dense = [block.index for block in model.blocks if block.dense]
     if not dense:
@@ -161,12 +204,7 @@ def _neurons(material: Material) -> Iterator[NeuronAttribution]:
             if model.family.mlp_output_norm is not None:
                 whole = material.last_nodes[material.experiment.graph.mlp_nodes(layer)].sum(0)
                 effects = effects * norm_scale(whole, activations @ weights)
-        effects = effects.double().cpu().numpy()
-        strongest = np.argsort(-np.abs(effects.mean(0)))[:_NEURONS]
-        intervals = mean_intervals(effects[:, strongest].T)
-        for neuron, interval in zip(strongest.tolist(), intervals, strict=True):
-            mean, activation = float(effects[:, neuron].mean()), float(activations[:, neuron].mean())
-            yield NeuronAttribution(f"m{layer}.n{neuron}", layer, mean, *interval, activation)
+        yield layer, effects.double().cpu().numpy(), activations
 
 
 def norm_scale(
@@ -183,8 +221,9 @@ def _place(name: str) -> tuple[int | None, str]:
     return layer, "head" if name[0] == "a" else "mlp"
 
 
-def _named(row: NodeAttribution) -> dict[str, object]:
-    return {"name": row.node, "direct": row.direct, "low": row.direct_low, "high": row.direct_high}
+def _named(name: str, numbers: tuple[float, tuple[float | None, float | None]]) -> dict[str, object]:
+    direct, (low, high) = numbers
+    return {"name": name, "direct": direct, "low": low, "high": high}
 
 
 ATTRIBUTION = Section("attribution", "Which heads, MLPs and neurons write the answer themselves?", attribution)

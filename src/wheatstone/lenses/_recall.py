@@ -29,11 +29,14 @@ from wheatstone._intervals import SHARE, interval_note, mean_intervals
 from wheatstone._progress import Reporter
 from wheatstone.lenses._attention_writes import places_of
 from wheatstone.lenses._attributes import attribute_tokens, known_tokens
-from wheatstone.lenses._section import Explanation, Material, Section, Table
+from wheatstone.lenses._run_relation import own_relations
+from wheatstone.lenses._section import Explanation, Material, Section, Table, halves_of, measured_on
 from wheatstone.tasks import gather
 
 _TOP = 50
 """Promoted tokens that are looked through, as published."""
+LEAST_SUBJECTS, LEAST_WORDS = 5, 20
+"""Subjects, and words known of them altogether, from which a sentence on enrichment is made."""
 _SHARE = 6
 """A window is one part in so many of all layers."""
 _WINDOWS = 16
@@ -51,6 +54,7 @@ class Enrichment(NamedTuple):
         rate: share of the top 50 tokens that are attributes of the subject, mean over prompts.
         other: the same for attributes of another prompt's subject that are not its own: what chance would give.
         above: probability that an attribute of the subject is promoted above a word known of other things.
+        words: known of all these subjects together.
     """
 
     layer: int
@@ -64,6 +68,7 @@ class Enrichment(NamedTuple):
     above: float
     above_low: float | None
     above_high: float | None
+    words: int = 0
 
 
 class Propagation(NamedTuple):
@@ -109,6 +114,22 @@ class Extraction(NamedTuple):
     rate_high: float | None
 
 
+class Enriched(NamedTuple):
+    """Attributes at the subject's last token, before means are taken.
+
+    Args:
+        values: at each depth the rate, that of another subject, and how surely they are above; by known subject.
+        words: known of all subjects together, as tokens.
+    """
+
+    values: Float[Tensor, "depth 3 subject"]
+    words: int
+
+
+_Way = tuple[str, int, int, int]
+"""Place, middle, first and last layer of a window."""
+
+
 def recall(material: Material, report: Reporter) -> Explanation:
     """Measures the three phases over all prompts.
 
@@ -121,22 +142,35 @@ def recall(material: Material, report: Reporter) -> Explanation:
     event is read without the rest of the stream, and a sublayer may help the answer without having it on top.
     """
     report("recall: enrichment", 0, None)
-    enrichment = list(_enrichment(material))
-    propagation = list(_propagation(material, report))
+    halves = halves_of(material.n)
+    measures = _enriched(material)
+    enrichment = list(_enrichment(material, measures, None))
+    ways, changes = _propagated(material, report)
     report("recall: extraction", 0, None)
-    extraction = list(_extraction(material))
+    right = _extracted(material)
+    propagation, extraction = _propagation(material, ways, changes), _extraction(material, right)
+    chosen, measured = (None, None) if halves is None else (list(half) for half in halves)
+    by_choice = (
+        (propagation, extraction)
+        if chosen is None
+        else (_propagation(material, ways, changes[:, chosen]), _extraction(material, right[:, chosen]))
+    )
+    held = (
+        (propagation, extraction)
+        if measured is None
+        else (_propagation(material, ways, changes[:, measured]), _extraction(material, right[:, measured]))
+    )
     summary: dict[str, Any] = {
-        "enrichment": _summary_of_enrichment(enrichment),
-        "propagation": {row.place: row._asdict() for row in _strongest(propagation)},
-        "extraction": {
-            kind: [row._asdict() for row in sorted(extraction, key=lambda row: -row.rate) if row.kind == kind][:3]
-            for kind in ("attention", "mlp")
-        },
+        "held_out": halves is not None,
+        "enrichment": _summary_of_enrichment(material, measures, enrichment),
+        "propagation": {row.place: row._asdict() for row in _strongest(*by_choice[:1], *held[:1])},
+        "extraction": {kind: _most_often(by_choice[1], held[1], kind) for kind in ("attention", "mlp")},
     }
     known = enrichment[0].n if enrichment else 0
     method = (
-        f"n = {material.n}, {interval_note(material.n)}. Attribute rate: logit lens at the subject's "
-        f"last token, top {_TOP}, attributes from the bundled facts, {known} prompts whose subject these know; "
+        f"n = {material.n}, {interval_note(material.n)}. The layers, windows and sublayers named in "
+        f"sentences are {measured_on(material.n)}. Attribute rate: logit lens at the subject's last token, top {_TOP}, "
+        f"attributes from the bundled facts and the run's own relation, {known} prompts whose subject these know; "
         f"AUROC among all words of these facts. Knock-out: windows of {_window(material)} layers, at most {_WINDOWS} "
         "of them, all heads, the last token's attention renormalised over what is left. "
         "Extraction: a sublayer's write at the last token through the final norm and unembedding."
@@ -149,31 +183,40 @@ def recall(material: Material, report: Reporter) -> Explanation:
     return Explanation(tables, summary, method)
 
 
-def _enrichment(material: Material) -> Iterator[Enrichment]:
-    model = material.experiment.model
-    sets = [attribute_tokens(model, text) for text in subjects(material)]
+def _enriched(material: Material) -> Enriched | None:
+    """Rates of attributes at each depth, prompt by prompt; None where no fact is about any subject."""
+    model, own = material.experiment.model, own_relations(material)
+    sets = [attribute_tokens(model, text, own) for text in subjects(material)]
     known = [prompt for prompt, tokens in enumerate(sets) if tokens]
     if not known:
-        return
+        return None
     streams = model.after_layers(material.subject_nodes[:, known])
-    words = torch.tensor(sorted(known_tokens(model)))
+    words = torch.tensor(sorted(known_tokens(model, own)))
     parts = [model.unembed(rows) for rows in streams.flatten(0, 1).split(_ROWS)]
     tops = torch.cat([logits.topk(_TOP).indices for logits in parts]).unflatten(0, streams.shape[:2]).tolist()
     known_logits = [logits[:, words.to(logits.device)].float().cpu() for logits in parts]
     order = torch.from_numpy(np.concatenate([rankdata(logits, axis=-1) - 1 for logits in known_logits]))
     above = _above(order.unflatten(0, streams.shape[:2]), words, [sets[prompt] for prompt in known])
     others = [sets[known[(at + 1) % len(known)]] - sets[prompt] for at, prompt in enumerate(known)]
-    for layer, promoted in enumerate(tops):
-        rates = [
-            [len(of[at].intersection(tokens)) / _TOP for at, tokens in enumerate(promoted)]
-            for of in ([sets[prompt] for prompt in known], others)
-        ]
-        measured = torch.tensor([*rates, above[layer].tolist()], dtype=torch.float64)
+    rates = [
+        [[len(of[at].intersection(tokens)) / _TOP for at, tokens in enumerate(promoted)] for promoted in tops]
+        for of in ([sets[prompt] for prompt in known], others)
+    ]
+    measured = torch.stack([*torch.tensor(rates, dtype=torch.float64), above.double().cpu()], 1)
+    return Enriched(measured, len(frozenset[int]().union(*(sets[prompt] for prompt in known))))
+
+
+def _enrichment(material: Material, found: Enriched | None, prompts: list[int] | None) -> Iterator[Enrichment]:
+    """The rows, over some of the prompts whose subjects are known."""
+    if found is None:
+        return
+    values = found.values if prompts is None else found.values[..., prompts]
+    for layer, measured in enumerate(values):
         intervals = mean_intervals(measured.numpy(), bounds=SHARE)
         own, other, over = (
             (mean, *interval) for mean, interval in zip(measured.mean(1).tolist(), intervals, strict=True)
         )
-        yield Enrichment(layer, len(known), *own, *other, *over)
+        yield Enrichment(layer, measured.shape[1], *own, *other, *over, found.words)
 
 
 def _above(
@@ -186,7 +229,8 @@ def _above(
     return (summed - few * (few - 1) / 2) / (few * (all_words - few)).clamp_min(1)
 
 
-def _propagation(material: Material, report: Reporter) -> Iterator[Propagation]:
+def _propagated(material: Material, report: Reporter) -> tuple[list[_Way], Float[Tensor, "way batch"]]:
+    """Places and windows, and what each costs the answer's probability, prompt by prompt."""
     model, tokens = material.experiment.model, material.experiment.encoded.clean
     layers, half = model.graph.layers, _window(material) // 2
     middles = range(0, layers, -(-layers // _WINDOWS))
@@ -200,11 +244,15 @@ def _propagation(material: Material, report: Reporter) -> Iterator[Propagation]:
         tokens, cuts, done=lambda count: report("recall: attention knock-out", count, len(ways))
     )
     before = _probability(material, material.experiment.clean_logits)
-    changes = ((_probability(material, logits) - before) / before).double().cpu()
+    return ways, ((_probability(material, logits) - before) / before).double().cpu()
+
+
+def _propagation(material: Material, ways: list[_Way], changes: Float[Tensor, "way batch"]) -> list[Propagation]:
     intervals = mean_intervals(changes.numpy())
-    for way, change, interval in zip(ways, changes.mean(1).tolist(), intervals, strict=True):
-        place, middle, first, final = way
-        yield Propagation(place, middle, first, final, material.n, change, *interval)
+    return [
+        Propagation(*way, changes.shape[1], change, *interval)
+        for way, change, interval in zip(ways, changes.mean(1).tolist(), intervals, strict=True)
+    ]
 
 
 def _cut_places(material: Material) -> dict[str, Bool[Tensor, "batch key"]]:
@@ -217,16 +265,21 @@ def _cut_places(material: Material) -> dict[str, Bool[Tensor, "batch key"]]:
     return {"subject": subject & ~last & ~first, "relation": rest & ~first, "last": last, "first": first}
 
 
-def _extraction(material: Material) -> Iterator[Extraction]:
+def _extracted(material: Material) -> Float[Tensor, "sublayer batch"]:
+    """1 where the answer is the top token of what a sublayer writes, prompt by prompt."""
     model, encoded = material.experiment.model, material.experiment.encoded
     writes = model.after_sublayers(material.last_nodes).diff(dim=0)
     tops = torch.cat([model.unembed(rows).argmax(-1) for rows in writes.flatten(0, 1).split(_ROWS)])
-    right = (tops.unflatten(0, writes.shape[:2])[..., None] == encoded.answers).any(-1).double().cpu()
-    intervals = mean_intervals(right.numpy(), bounds=SHARE)
+    return (tops.unflatten(0, writes.shape[:2])[..., None] == encoded.answers).any(-1).double().cpu()
+
+
+def _extraction(material: Material, right: Float[Tensor, "sublayer batch"]) -> list[Extraction]:
+    intervals, rows = mean_intervals(right.numpy(), bounds=SHARE), list[Extraction]()
     for index, (rate, interval) in enumerate(zip(right.mean(1).tolist(), intervals, strict=True)):
         layer, mlp = divmod(index, 2)
         kind = "mlp" if mlp else "attention"
-        yield Extraction(f"{kind[0]}{layer}", layer, kind, material.n, rate, *interval)
+        rows.append(Extraction(f"{kind[0]}{layer}", layer, kind, right.shape[1], rate, *interval))
+    return rows
 
 
 def _probability(material: Material, logits: Tensor) -> Tensor:
@@ -250,17 +303,39 @@ def subjects(material: Material) -> list[str]:
     return found
 
 
-def _strongest(rows: list[Propagation]) -> Iterator[Propagation]:
-    """Of each place, the window that costs the answer most."""
-    for place in dict.fromkeys(row.place for row in rows):
-        yield min((row for row in rows if row.place == place), key=lambda row: row.change)
+def _strongest(chosen: list[Propagation], held: list[Propagation]) -> Iterator[Propagation]:
+    """Of each place, the window that costs the answer most where it is chosen, as it is measured on other prompts."""
+    for place in dict.fromkeys(row.place for row in chosen):
+        at = min((at for at, row in enumerate(chosen) if row.place == place), key=lambda at: chosen[at].change)
+        yield held[at]
 
 
-def _summary_of_enrichment(rows: list[Enrichment]) -> dict[str, Any] | None:
-    if not rows:
+def _most_often(chosen: list[Extraction], held: list[Extraction], kind: str) -> list[dict[str, Any]]:
+    """The three sublayers that say the answer most often where they are chosen, as measured on other prompts."""
+    order = sorted((at for at, row in enumerate(chosen) if row.kind == kind), key=lambda at: -chosen[at].rate)
+    return [held[at]._asdict() for at in order[:3]]
+
+
+def _summary_of_enrichment(material: Material, found: Enriched | None, rows: list[Enrichment]) -> dict[str, Any] | None:
+    """The depths of the clearest enrichment where they are chosen, as measured on other prompts."""
+    if found is None:
         return None
-    peak, above = max(rows, key=lambda row: row.rate - row.other), max(rows, key=lambda row: row.above)
-    return {"start": rows[0]._asdict(), "peak": peak._asdict(), "above": above._asdict(), "end": rows[-1]._asdict()}
+    halves = halves_of(found.values.shape[-1])
+    chosen = held = rows
+    if halves is not None:
+        chosen, held = (list(_enrichment(material, found, list(half))) for half in halves)
+    peak = max(chosen, key=lambda row: row.rate - row.other).layer
+    above = max(chosen, key=lambda row: row.above).layer
+    return {
+        "held_out": halves is not None,
+        "start": held[0]._asdict(),
+        "peak": held[peak]._asdict(),
+        "above": held[above]._asdict(),
+        "end": held[-1]._asdict(),
+        "subjects": rows[0].n,
+        "words": found.words,
+        "enough": rows[0].n >= LEAST_SUBJECTS and found.words >= LEAST_WORDS,
+    }
 
 
 def _subject_is_not_last(material: Material) -> str | None:

@@ -25,9 +25,9 @@ from wheatstone.tasks import (
 
 _ROOMS = {
     "facts": "a relation (facts/… or a relation's .json file)",
-    "reversed": "a reversed relation (reversed/… )",
-    "two-hop": "two hops (two-hop/… )",
-    "icl": "demonstrations (icl…/… )",
+    "reversed": "a reversed relation (reversed/…)",
+    "two-hop": "two hops (two-hop/…)",
+    "icl": "demonstrations (icl…/…)",
 }
 
 

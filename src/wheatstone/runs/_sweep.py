@@ -5,12 +5,12 @@ pair that is done, each a shard. `pairs.parquet`, `nodes.parquet`, `sweep.json`,
 last and make it a run.
 
 When this misleads: a circuit of one prompt says how the model answers that prompt; what few prompts share may be
-chance, and a node that is in most circuits (the input, the first MLPs) may serve any prompt at all.
+chance, and a node that is in most circuits (the input, the first MLPs) may serve any prompt at all. Heads are therefore
+ranked by how much more often they recur than in random circuits of the same sizes, see `_sweep_heads`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -21,16 +21,20 @@ from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit
 from wheatstone.executors import Executor, LocalExecutor
 from wheatstone.lenses import Table
-from wheatstone.models import ResidualModel
+from wheatstone.models import Graph, ResidualModel
 from wheatstone.runs._folder import read_json, write_hashes, write_json
 from wheatstone.runs._manifest import manifest_without_prompts
 from wheatstone.runs._resumable import alone_in, open_resumable
 from wheatstone.runs._shards import run_shards, shard_cost, some_done
+from wheatstone.runs._sweep_heads import NodeRow, recurring, shown
 from wheatstone.runs._sweep_pair import PairShard, SweepSettings
 from wheatstone.runs._tables import write_table
 from wheatstone.tasks import SPLITS, PromptPair, load_task
 
 _HEADS = 30
+"""Heads in `sweep.json`, and those that tie with the last."""
+_LEVEL = 0.05
+"""Of a head's p times the number of heads (Bonferroni)."""
 _SETTINGS, _PAIRS = "sweep-settings.json", "pairs.json"
 
 
@@ -58,20 +62,6 @@ class PairRow(NamedTuple):
     probability: float
     first: str
     weak: bool
-
-
-class NodeRow(NamedTuple):
-    """One node of a sweep.
-
-    Args:
-        node: such as `a23.h4`.
-        circuits: that it is in.
-        share: of all circuits.
-    """
-
-    node: str
-    circuits: int
-    share: float
 
 
 def run_sweep(
@@ -114,7 +104,7 @@ def run_sweep(
         failed = run_shards(model, shards, out, "pairs", executor or LocalExecutor(), report)
         expected = f"a pair that {model.id} has a circuit for"
         done = some_done(out, shards, failed, expected=expected, do="choose another task")
-        document = identity | _summary(out, done, failed)
+        document = identity | _summary(out, done, failed, model.graph)
         write_json(out / "sweep.json", document)
         seconds = {"pairs": sum(shard_cost(out / "pairs" / name)["seconds"] for name in done)}
         about = identity["settings"] | {"task": ", ".join(settings.tasks)}
@@ -149,14 +139,12 @@ def _pairs(model: ResidualModel, settings: SweepSettings, report: Reporter) -> d
     return found
 
 
-def _summary(out: Path, done: Sequence[str], failed: dict[str, str]) -> dict[str, Any]:
-    """Writes the tables, and says what stands in them."""
+def _summary(out: Path, done: Sequence[str], failed: dict[str, str], graph: Graph) -> dict[str, Any]:
+    """Writes the tables, and sums them up."""
     results = [(name, read_json(out / "pairs" / name, "result.json")) for name in done]
     rows = [PairRow(name, *(result[field] for field in PairRow._fields[1:])) for name, result in results]
-    # Whole nodes: a token position of one prompt is another place in the next.
-    circuits = (Circuit.load(out / "pairs" / name / "circuit.json") for name in done)
-    counted = Counter(node for circuit in circuits for node in _whole_nodes(circuit))
-    nodes = [NodeRow(node, count, count / len(done)) for node, count in counted.most_common()]
+    nodes = recurring([Circuit.load(out / "pairs" / name / "circuit.json") for name in done], graph)
+    heads = [row for row in nodes if row.excess is not None]
     write_table(Table.of(PairRow, rows), out / "pairs.parquet")
     write_table(Table.of(NodeRow, nodes), out / "nodes.parquet")
     return {
@@ -164,7 +152,11 @@ def _summary(out: Path, done: Sequence[str], failed: dict[str, str]) -> dict[str
         "weak": sum(row.weak for row in rows),
         "edges": _spread([row.edges for row in rows]),
         "faithfulness": _spread([row.faithfulness for row in rows]),
-        "heads": [row._asdict() for row in nodes if ".h" in row.node][:_HEADS],
+        "heads": [row._asdict() for row in shown(nodes, _HEADS)],
+        "heads_in_any": len(heads),
+        "heads_in_all": sum(row.circuits == len(done) for row in heads),
+        "heads_beyond_chance": sum(row.p is not None and row.p * graph.layers * graph.heads < _LEVEL for row in heads),
+        "heads_of_model": graph.layers * graph.heads,
         "failed": failed,
     }
 
