@@ -188,6 +188,13 @@ def tiny_experiment(tiny64: ResidualModel) -> Experiment:
 
 
 @pytest.fixture(scope="session")
+def tiny_several(tiny64: ResidualModel) -> Experiment:
+    """Six prompts on a tiny model in float64: enough for intervals."""
+    prompts = [(f"w{at} w{at + 1} w{at + 2} w4", f"w{at} w{at + 13} w{at + 2} w4") for at in range(1, 7)]
+    return Experiment(tiny64, explainable_pairs(tiny64, prompts))
+
+
+@pytest.fixture(scope="session")
 def france(smollm2: ResidualModel) -> Experiment:
     """The official language of France, on real weights."""
     return Experiment(smollm2, [FRANCE])

@@ -16,7 +16,8 @@ def test_explain(cli: Cli, refused: Refused, tiny_task: tuple[Path, Path], own_h
     (model, file), run = tiny_task, tmp_path / "run"
     words = ("--model", model, "--task", file, "--known", 0, "--method", "eap", "--no-figures", "--out", run)
     assert cli("discover", *words).code == 0
-    assert "a second prompt" in refused("explain", run, "--only", "roles", "--most", 1)
+    few = refused("explain", run, "--only", "roles", "--most", 3)
+    assert "4 prompts, for intervals (n = 3: too few for an interval)" in few
     assert "a section out of lens" in refused("explain", run, "--only", "lense")
     assert "a run folder with a manifest.json" in refused("explain", run / "none")
     assert "a safetensors file of tuned-lens weights" in refused(

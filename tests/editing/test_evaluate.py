@@ -104,8 +104,12 @@ def test_rows_of_cases_by_hand() -> None:
     assert (rows["efficacy"].teacher_forced, rows["paraphrase"].teacher_forced) == (1.0, 0.75)
     assert (rows["efficacy"].free, rows["paraphrase"].free, rows["score"].free) == (0.0, 0.5, 0.0)
     assert rows["score"].teacher_forced == pytest.approx(2 / (1 + 1 / 0.75))
-    assert rows["paraphrase"].low == 0.5
-    assert rows["paraphrase"].n == 2
+    assert (rows["paraphrase"].low, rows["paraphrase"].n) == (None, 2)
+    four = {row.kind: row for row in score_rows([one(1.0, 0.5), one(1.0, 1.0)] * 2)}
+    efficacy = four["efficacy"]  # four of four, and none of four
+    assert (efficacy.low, efficacy.high, efficacy.free_low, efficacy.free_high) == pytest.approx(
+        (0.4540497, 1, 0, 1 - 0.4540497)
+    )
 
 
 def test_relations_are_named_and_known() -> None:

@@ -65,7 +65,12 @@ def test_rows_are_by_role_with_intervals_over_prompts() -> None:
     rows = trace_rows([causal_trace(model, request, settings, sites=["state"]) for request in requests])
     counts = {row.role: row.n for row in rows}
     assert counts == {role: n for role, n in zip(ROLES, (2, 1, 3, 1, 0, 3), strict=True) if n}
-    assert all(row.low is None if row.n == 1 else row.low is not None and row.low <= row.effect for row in rows)
+    assert {(row.low, row.high) for row in rows} == {(None, None)}
+    rows = trace_rows([causal_trace(model, request, settings, sites=["state"]) for request in requests] * 2)
+    known = [row for row in rows if row.n >= 4]
+    assert known
+    assert all(row.low is not None and row.low <= row.effect for row in known)
+    assert all(row.low is None for row in rows if row.n < 4)
 
 
 def test_the_traced_layer_leaves_the_first_alone() -> None:

@@ -16,6 +16,12 @@ def material(tiny_experiment: Experiment) -> Material:
 
 
 @pytest.fixture(scope="session")
+def several(tiny_several: Experiment) -> Material:
+    """Six prompts on a tiny model in float64: enough for intervals."""
+    return material_of(tiny_several)
+
+
+@pytest.fixture(scope="session")
 def france_material(france: Experiment) -> Material:
     """The official language of France, on real weights."""
     return material_of(france)

@@ -94,10 +94,14 @@ def test_rows_say_what_was_measured(material: Material) -> None:
     assert {row.node for row in rows} == {*material.experiment.graph.nodes, "biases"}
     assert sum(row.share for row in rows) == rounding(material.experiment.model).near(1)
     assert sum(row.direct for row in rows) == rounding(material.experiment.model).near(found.summary["measured"])
-    for row in rows:
-        assert row.direct_low is not None
-        assert row.direct_high is not None
-        assert row.direct_low <= row.direct <= row.direct_high
+    assert {(row.direct_low, row.direct_high) for row in rows} == {(None, None)}  # three prompts are too few
+
+
+def test_ends_hold_the_mean_of_enough_prompts(several: Material) -> None:
+    rows = [NodeAttribution(*row) for row in attribution(several, silent).tables["attribution_nodes"].rows]
+    known = [row for row in rows if row.direct_low is not None and row.direct_high is not None]
+    assert {row.node for row in known} >= {"a0.h0", "m2"}
+    assert all((row.direct_low or 0) < row.direct < (row.direct_high or 0) for row in known)
 
 
 def test_without_distractors_the_answer_stands_against_the_mean_of_all(material: Material) -> None:

@@ -19,7 +19,10 @@ def test_sums_by_hand() -> None:
     assert sums.later == pytest.approx((0.7 + 0.6) / 2)
     assert sums.difference == pytest.approx((0.55 + 0.4) / 2)
     assert sums.sharpness == pytest.approx((0.3 + 0.3) / 2)
-    assert (sums.difference_low, sums.difference_high) == pytest.approx((0.4, 0.55))
+    assert sums.difference_low is sums.difference_high is None  # two prompts are too few
+    four = year_sums(found.repeat(2, 1), [40, 3, 40, 3])
+    reach = 3.18244631 * (1 + 9 / 64) * 0.075 / 3**0.5  # t(3), widened for four values, times s / √n
+    assert (four.difference_low, four.difference_high) == pytest.approx((0.475 - reach, 0.475 + reach))
 
 
 def test_prompts_of_one_start_are_averaged() -> None:

@@ -131,16 +131,21 @@ def test_a_place_that_reaches_the_query_ends_before_it(material: Material) -> No
         rounding(material.experiment.model).check(found[..., prompt], expected)
 
 
-def test_heads_that_write_the_relation_s_answers_from_elsewhere(material: Material) -> None:
+def test_heads_that_write_the_relation_s_answers_from_elsewhere(material: Material, several: Material) -> None:
+    few = [role_attention(material, FACT[0]), role_writing(material, FACT[0])]
+    sure = dataclasses.replace(few[1], values=few[1].values.abs() + 1, null=0.5)
+    chosen = _Measured(few[0], sure, {})
+    assert list(_relation_writers(material, [0, 5, 11], sure, chosen)) == []  # three prompts prove nothing
+    material = several
     look, write = role_attention(material, FACT[0]), role_writing(material, FACT[0])
-    sure = dataclasses.replace(write, values=write.values.abs() + 1, null=0.5)
+    sure = dataclasses.replace(write, values=write.values.abs() + 10, null=0.5)
     rows = list(_relation_writers(material, [0, 5, 11], sure, _Measured(look, sure, {})))
     assert [row.direct for row in rows] == sorted((row.direct for row in rows), reverse=True)
     assert {row.head for row in rows} == {"a0.h0", "a1.h1", "a2.h3"}
     for row in rows:
         layer, head = int(row.head[1]), int(row.head[-1])
         last = material.experiment.encoded.last
-        first = material.patterns[layer, range(3), head, last, 0].mean()
+        first = material.patterns[layer, range(6), head, last, 0].mean()
         assert row.first == rounding(material.experiment.model).near(float(first))
         assert row.attention == rounding(material.experiment.model).near(float(look.values[4 * layer + head].mean()))
     weak = dataclasses.replace(sure, null=1e9)
@@ -177,7 +182,7 @@ def test_spans_say_which_roles_there_are(material: Material, names: tuple[str, .
     alone = dataclasses.replace(
         material, experiment=Experiment(material.experiment.model, material.experiment.encoded.pairs[:1])
     )
-    assert "a second prompt" in str(ROLES.missing(alone))
+    assert "4 prompts, for intervals (n = 1: too few for an interval)" in str(ROLES.missing(alone))
 
 
 @pytest.mark.real_weights
@@ -187,7 +192,7 @@ def test_on_real_weights_induction_heads_do_the_copying(
     """Ablated, the found heads take the copying of random tokens away; as many random heads do not."""
     for name, few in (("_head_roles._RANDOM", 6), ("_role_ablations._DRAWS", 2)):
         monkeypatch.setattr(f"wheatstone.lenses.{name}", few)
-    experiment = Experiment(smollm2, load_task("induction", smollm2, size=16, known=None).train)
+    experiment = Experiment(smollm2, load_task("induction", smollm2, size=32, known=None).train)
     none = torch.zeros(smollm2.graph.valid.shape, dtype=torch.bool)
     circuit = Circuit.of_mask(ModelInfo.of(smollm2), none)
     found = head_roles(Material(experiment, circuit), silent, REPEATED[:1])

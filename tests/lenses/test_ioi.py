@@ -115,10 +115,10 @@ def test_effects_are_measured_again_on_other_prompts(monkeypatch: pytest.MonkeyP
 
 
 def test_prompts_that_lack_something_are_refused(tiny: ResidualModel) -> None:
-    with pytest.raises(RequestError, match="several prompts"):
-        ioi_heads(tiny, PAIRS[:1])
+    with pytest.raises(RequestError, match="4 prompts or more, for intervals"):
+        ioi_heads(tiny, PAIRS[:3])
     with pytest.raises(RequestError, match="without S1, S2"):
-        ioi_heads(tiny, [PAIRS[0].model_copy(update={"spans": {"IO": (0, 2)}}), PAIRS[1]])
+        ioi_heads(tiny, [PAIRS[0].model_copy(update={"spans": {"IO": (0, 2)}}), *PAIRS[1:]])
     with pytest.raises(PromptError, match="2 names to draw from"):
         ioi_heads(tiny, PAIRS[:2])
 

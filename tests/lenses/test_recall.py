@@ -46,8 +46,7 @@ def test_a_window_without_a_look_is_attention_knocked_out(material: Material, fo
         cut = KnockOutAttention(layer=row.layer, queries=(-1,), keys=tuple(keys))
         after = model.forward_with(encoded.clean, [cut]).logits.softmax(-1)[range(3), answers]
         assert row.change == rounding(model).near(float(((after - before) / before).mean()))
-        assert row.change_low is not None
-        assert row.change_low <= row.change
+        assert row.change_low is row.change_high is None  # three prompts are too few
 
 
 def test_extraction_is_the_top_token_of_a_sublayer_s_own_write(material: Material, found: Explanation) -> None:
