@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny import DoubleRMSNorm
 from torch import Tensor
 
 from wheatstone.models import ResidualModel
@@ -147,8 +148,8 @@ def _magnitude(expected: Any) -> float:
 
 
 def _dtype_of(model: ResidualModel) -> torch.dtype:
-    """Of the least precise step: the RMS norms of transformers pass through float32 whatever the parameters are."""
+    """Of the least precise step: the norms of transformers pass through float32 whatever the parameters are."""
     dtype = next(model.module.parameters()).dtype
-    norms = {type(module).__name__ for module in model.module.modules()}
-    through_float32 = any(name.endswith("RMSNorm") and name != "DoubleRMSNorm" for name in norms)
+    kinds = {type(module) for module in model.module.modules()} - {torch.nn.LayerNorm, DoubleRMSNorm}
+    through_float32 = any("Norm" in kind.__name__ for kind in kinds)
     return torch.float32 if dtype == torch.float64 and through_float32 else dtype

@@ -41,19 +41,17 @@ def assert_same_up_to_rounding(one: Circuit, other: Circuit, experiment: Experim
     assert vars(one.evaluation) == exact.near(vars(other.evaluation), magnitude=logits)
 
 
-@pytest.mark.parametrize("kind", ["llama", "gpt2"])
-def test_threads_and_memory_change_last_digits_at_most(kind: str) -> None:
-    model = make_tiny(kind, torch.float32)
-    lengths = ("w2 w3 w4", "w2 w3")
-    prompts = [(f"w{at} {rest}", f"w{at + 10} {rest}") for at in range(5, 11) for rest in lengths]
+def test_threads_and_memory_change_last_digits_at_most() -> None:
+    model = make_tiny("llama", torch.float32, layers=2)
+    prompts = [("w5 w2 w3 w4", "w15 w2 w3 w4"), ("w6 w2 w3", "w16 w2 w3")]
     pairs = explainable_pairs(model, prompts)
     circuits: dict[tuple[int, int], Circuit] = {}
     for threads, memory in product((1, 2), (1 << 30, 1)):
         experiment = Experiment(model, pairs, memory=memory)
         circuits[threads, memory] = found(experiment, threads, 0.8)
-        again = found(Experiment(model, pairs, memory=memory), threads, 0.8)
-        assert again.to_json() == circuits[threads, memory].to_json()
         assert_same_up_to_rounding(circuits[threads, memory], circuits[1, 1 << 30], experiment)
+    again = found(Experiment(model, pairs, memory=1), 2, 0.8)
+    assert again.to_json() == circuits[2, 1].to_json()
 
 
 @pytest.mark.real_weights
