@@ -53,7 +53,7 @@ def wrong(model: ws.ResidualModel) -> Part:
             ("head", "towards the wrong answer", "towards right answers"),
             [(row.head, spread(row, "direct"), f"{row.to_right:.2f}") for row in found.writers[:5]],
         ),
-        f"Movers of the known facts: {', '.join(found.movers)}. What is tried on the wrong facts:",
+        f"Heads that write most of the right answers: {', '.join(found.right_writers)}. What is tried on wrong facts:",
         "",
         *table(
             ("change", "heads", "mended", "change of D", "known facts still right"),

@@ -102,7 +102,7 @@ def years(model: ws.ResidualModel) -> Part:
     lines = [
         "## Greater-than",
         "",
-        f"n = {sums.n} prompts. Both digits, teacher-forced: probability difference {spread(sums, 'difference')}, "
+        f"n = {sums.n} prompts. Both digits, teacher-forced: two-digit difference {spread(sums, 'difference')}, "
         f"cutoff sharpness {spread(sums, 'sharpness')}; {sums.later:.3f} of the probability is on later years, "
         f"{sums.mass:.3f} on any two digits.",
         "",
