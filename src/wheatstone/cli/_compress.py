@@ -148,20 +148,19 @@ def bits(
         loaded = load_model(model, device=device, dtype=dtype, report=report)
         report("starting", 1, 1)
         found = run(loaded, data, report=report)
-    if out is not None:
-        from wheatstone.figures import bits_page
-
-        with new_file(out, force=force) as partial:
-            partial.write_text(bits_page(found, loaded.id, name), encoding="utf-8")
     output.document(found.to_dict())
     output.print(
         f"{found.total:,.1f} bits: {found.per_byte:.3f} a byte of {found.bytes:,}, "
         f"{found.total / max(1, len(found.tokens)):.2f} a token of {len(found.tokens):,}; "
         f"with the model's {found.weights / 1e6:,.0f} MB counted, {found.per_byte_with_weights:,.3f} a byte."
     )
-    for name, size in found.beside.items():
-        output.print(f"  {name:18} {size:>12,} bytes  {8 * size / max(1, found.bytes):.3f} bits a byte")
-    if out is not None:
+    for coder, size in found.beside.items():
+        output.print(f"  {coder:18} {size:>12,} bytes  {8 * size / max(1, found.bytes):.3f} bits a byte")
+    if out is not None:  # last: the numbers are there even where the page cannot be written
+        from wheatstone.figures import bits_page
+
+        with new_file(out, force=force) as partial:
+            partial.write_text(bits_page(found, loaded.id, name), encoding="utf-8")
         output.print(f"Every token: {out}", markup=False)
 
 
@@ -190,11 +189,6 @@ def _print_worth(
         same_weights(loaded, circuit)
         report("starting", 1, 1)
         found = circuit_bits(loaded, circuit, text, counterfactual=counterfactual)
-    if out is not None:
-        from wheatstone.figures import circuit_bits_page
-
-        with new_file(out, force=force) as partial:
-            partial.write_text(circuit_bits_page(found, len(circuit), loaded.id, name), encoding="utf-8")
     output.document({"edges": len(circuit), **found.to_dict()})
     output.print(f"{'intact':>8} {'ablated':>8} {'alone':>8} {'worth':>8}  token")
     output.print(" ".join(["       -"] * 4) + f"  {found.first!r}", markup=False)
@@ -206,6 +200,10 @@ def _print_worth(
         markup=False,
     )
     if out is not None:
+        from wheatstone.figures import circuit_bits_page
+
+        with new_file(out, force=force) as partial:
+            partial.write_text(circuit_bits_page(found, len(circuit), loaded.id, name), encoding="utf-8")
         output.print(f"Every token: {out}", markup=False)
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -23,6 +24,12 @@ def plain(text: str) -> str:
     return "".join(
         sign if sign.isprintable() else sign.encode("unicode_escape", "surrogatepass").decode() for sign in text
     )
+
+
+def page_of(run: Path) -> str | None:
+    """The report of a run, where it has one."""
+    page = run / "report.html"
+    return str(page) if page.is_file() else None
 
 
 class Output:
@@ -63,6 +70,11 @@ class Output:
         for name, value in facts.items():
             table.add_row(Text(plain(name)), Text(plain(value)))
         self.print(table)
+
+    def missing(self, reasons: Mapping[str, str]) -> None:
+        """Says in a line each which side results could not be made, and why."""
+        for name, why in reasons.items():
+            self.print(f"not made: {plain(name)}: {plain(why)}", markup=False)
 
     def document(self, value: dict[str, Any] | list[Any]) -> None:
         """Prints the JSON document, where one was asked for."""

@@ -95,6 +95,7 @@ def verify(
             words = "the prompts it was found on" if others is None else split or "test"
         pairs = circuit.examples if others is None else others
         result = verified(loaded, circuit, pairs, draws=draws, seed=seed, split=words, report=report)
-        add_verification(run, result, report_html, own=others is None)
+        missing = add_verification(run, result, report_html, own=others is None)
     output.document(result.to_dict())
     output.print(verification_table(result))
+    output.missing(missing)

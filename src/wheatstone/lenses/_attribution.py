@@ -21,6 +21,7 @@ from torch import Tensor
 
 from wheatstone._progress import Reporter
 from wheatstone.lenses._section import Explanation, Material, Section, Table
+from wheatstone.models import wide
 from wheatstone.verification import mean_intervals
 
 _NEURONS = 40
@@ -155,9 +156,9 @@ def _neurons(material: Material) -> Iterator[NeuronAttribution]:
     directions, every = material.answer_directions, range(material.n)
     for layer in dense:
         block = model.blocks[layer]
-        activations = found[layer][every, encoded.last]
+        activations = wide(found[layer][every, encoded.last])
         with block.present():
-            weights = block.neuron_weights
+            weights = wide(block.neuron_weights)
             effects = activations * (directions @ weights.T)
             if model.family.mlp_output_norm is not None:
                 whole = material.last_nodes[material.experiment.graph.mlp_nodes(layer)].sum(0)

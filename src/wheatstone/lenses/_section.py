@@ -19,6 +19,7 @@ from torch import Tensor
 from wheatstone._progress import Reporter
 from wheatstone.circuits import Circuit, Experiment
 from wheatstone.lenses._readout import Readout
+from wheatstone.models import wide
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +104,7 @@ class Material:
         nodes = self.experiment.model.forward(encoded.clean, cache=True).nodes
         assert nodes is not None
         every = range(nodes.shape[1])
-        last, subject = (nodes[:, every, places] for places in (encoded.last, encoded.subject_last))
+        last, subject = (wide(nodes[:, every, places]) for places in (encoded.last, encoded.subject_last))
         return last, subject
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from wheatstone.models._spans import span_positions as span_positions
     from wheatstone.models._streams import Streams as Streams
     from wheatstone.models._tokens import Tokens as Tokens
+    from wheatstone.models._wide import wide as wide
     from wheatstone.models._wrap import wrap_model as wrap_model
 
 _WHERE = {
@@ -60,6 +61,7 @@ _WHERE = {
     "Span": "wheatstone.models._spans",
     "SpannedGraph": "wheatstone.models._spans",
     "span_positions": "wheatstone.models._spans",
+    "wide": "wheatstone.models._wide",
     "Tokens": "wheatstone.models._tokens",
     "check_parity": "wheatstone.models._parity",
     "load_model": "wheatstone.models._load",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wheatstone._progress import Reporter, silent
+from wheatstone._side import ANSWER, ATTENTION, SWAPPED, attempt
 from wheatstone.circuits import Experiment
 from wheatstone.discovery import Discovery, DiscoverySettings, EdgeScores, Stability, discover_in
 from wheatstone.lenses import AttentionRow, LensRow, answer_by_layer, head_attention
@@ -32,6 +33,7 @@ class DiscoveryRun:
         discovery: the circuit and how it was found.
         verification: on the prompts it was found on.
         held_out: on other prompts; the swapped pairs, where there are distractors.
+        missing: by name, why a side result is missing, in one line. The circuit and its verification never are.
     """
 
     experiment: Experiment
@@ -42,6 +44,7 @@ class DiscoveryRun:
     lens: tuple[LensRow, ...]
     attention: tuple[AttentionRow, ...]
     seconds: dict[str, float]
+    missing: dict[str, str] = field(default_factory=dict[str, str])
 
     def save(self, folder: Path) -> None:
         """Writes all files of the run into a folder."""
@@ -90,25 +93,20 @@ def run_discovery(
     keep = found.circuit.mask()
     started = time.perf_counter()
     verification = verify_in(experiment, keep, seed=settings.seed, split="the prompts it was found on", report=report)
+    missing = dict(found.missing)
     swapped = [pair for pair in (pair.swapped() for pair in pairs) if pair is not None]
-    held_out: list[Verification] = []
-    if swapped:
-        held_out.append(
-            verify_in(
-                experiment.on(swapped),
-                keep,
-                seed=settings.seed,
-                split="prompt and counterfactual swapped",
-                report=report,
-            )
-        )
+
+    def on_swapped() -> tuple[Verification, ...]:
+        return (verify_in(experiment.on(swapped), keep, seed=settings.seed, split=SWAPPED, report=report),)
+
+    held_out = attempt(missing, SWAPPED, on_swapped, ()) if swapped else ()
     verified = time.perf_counter()
-    lens = answer_by_layer(experiment, keep)
-    attention = head_attention(experiment, _strongest_heads(found))
+    lens = attempt(missing, ANSWER, lambda: answer_by_layer(experiment, keep), [])
+    attention = attempt(missing, ATTENTION, lambda: head_attention(experiment, _strongest_heads(found)), [])
     read = time.perf_counter()
     seconds = found.seconds | {"verify": verified - started, "read": read - verified}
     return DiscoveryRun(
-        experiment, settings, found, verification, tuple(held_out), tuple(lens), tuple(attention), seconds
+        experiment, settings, found, verification, held_out, tuple(lens), tuple(attention), seconds, missing
     )
 
 
@@ -130,6 +128,7 @@ def _manifest(run: DiscoveryRun) -> dict[str, Any]:
         "ranked_edges": run.discovery.ranked,
         "evaluations": run.discovery.evaluations,
         "stability": _stability(run.discovery.stability),
+        "missing": run.missing,
     }
 
 

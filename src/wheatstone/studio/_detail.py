@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def run_document(run: Path, id: str) -> schema.Run:
                 "evaluation": circuit.get("evaluation"),
                 "spans": [{"name": name, "positions": at} for name, at in (circuit.get("spans") or {}).items()],
                 "tables": [vars(table) for table in _tables(run, tables)],
-                "missing": list(_missing(run)),
+                "missing": [*_missing(run), *_not_made(manifest)],
                 "test_pairs": len(read_json(run, "task.json")["pairs"]["test"]) if (run / "task.json").is_file() else 0,
                 "figures": list(FIGURES),
             }
@@ -92,6 +92,12 @@ def _rows(path: Path) -> int:
         return pq.read_metadata(path).num_rows
     except (OSError, ValueError) as error:
         raise RunError(expected=f"a readable {path.name}", got=f"{path}: {error}", do="make the run again") from error
+
+
+def _not_made(manifest: Mapping[str, Any]) -> Iterator[schema.Missing]:
+    """Side results of the discovery that could not be made."""
+    for name, why in manifest.get("missing", {}).items():
+        yield schema.Missing(what=f"{name}: {why}", command="")
 
 
 def _missing(run: Path) -> Iterator[schema.Missing]:
