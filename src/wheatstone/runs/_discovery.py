@@ -111,12 +111,18 @@ def run_discovery(
 
 
 def _strongest_heads(found: Discovery) -> list[str]:
-    """Heads of the circuit by the summed |effect| (|score| where effects were not measured) of their edges."""
+    """Heads of the circuit by the summed |effect| (|score| where effects were not measured) of their edges.
+
+    Edges that were removed together share one effect, which counts once.
+    """
     weight: dict[str, float] = {}
+    counted: set[tuple[str, str]] = set()
     circuit = found.circuit
-    for edge, effect in zip(circuit.edges, circuit.effects or circuit.scores or (), strict=True):
+    units = circuit.units or tuple(map(str, circuit.edges))
+    for edge, unit, effect in zip(circuit.edges, units, circuit.effects or circuit.scores or (), strict=True):
         head = edge.sender.partition("@")[0]  # wherever in the prompt it is read
-        if ".h" in head:
+        if ".h" in head and (head, unit) not in counted:
+            counted.add((head, unit))
             weight[head] = weight.get(head, 0.0) + abs(effect)
     return sorted(weight, key=lambda head: -weight[head])[:_HEADS_SHOWN]
 

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
+from wheatstone._effects import direction_of, effect_words
 from wheatstone._errors import RunError
 from wheatstone.figures import FIGURES
 from wheatstone.runs import read_json, read_manifest, sound
@@ -45,6 +46,8 @@ def run_document(run: Path, id: str) -> schema.Run:
                 "model": manifest["model"],
                 "settings": manifest["settings"],
                 "unit": manifest["settings"].get("unit", ""),
+                "score_sign": direction_of(circuit["metric"]),
+                "effect_words": measured_words(circuit, manifest["settings"]),
                 "seed": manifest["seed"],
                 "versions": manifest["versions"],
                 "prompts": manifest["prompts"],
@@ -59,6 +62,12 @@ def run_document(run: Path, id: str) -> schema.Run:
                 "figures": list(FIGURES),
             }
         )
+
+
+def measured_words(circuit: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """What the exact effects of a circuit are; an older circuit leaves that to its run's settings."""
+    goal, granularity = (circuit.get(name) or settings.get(name) for name in ("goal", "granularity"))
+    return effect_words(goal or "sufficient", granularity or "channels")
 
 
 def verifications(run: Path) -> list[schema.VerificationResult]:
