@@ -31,7 +31,7 @@ type Loaded = { run: Run; list: EdgeList };
 
 const load = async (id: string): Promise<Loaded> => {
   const [run, table] = await Promise.all([fetchRun(id), fetchEdges(id)]);
-  return { run, list: edgeList(table.columns, table.rows, table.about, run.model) };
+  return { run, list: edgeList(table.columns, table.rows, table.about, run) };
 };
 
 const TABS: [View["tab"], string][] = [

@@ -1,7 +1,7 @@
 // The connections in words: sorted, searched, grouped. Also the way to the map without seeing it.
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useMemo, useRef } from "react";
-import { type Edge, touches, weightOf } from "./graph";
+import { type Edge, touches, weightOf, weightWords } from "./graph";
 import { labelOf } from "./edits";
 import { spanWords } from "./layout";
 import { plain } from "./names";
@@ -64,7 +64,7 @@ export function Connections({ run, edges, labels, view }: Props) {
       </div>
       <p className="note" role="status">
         {count(rows)} of {count(held(edges))} connections{node ? ` of ${plain(node)}` : ""}
-        <span className="right">{view.mode === "circuit" && edges[0]?.effect !== null ? "faithfulness lost without it" : "score (estimate)"}</span>
+        <span className="right">{weightWords(run, view.mode === "circuit" && edges[0]?.effect !== null)}</span>
       </p>
       <div className="rows" ref={holder} tabIndex={-1}>
         <ul style={{ height: virtual.getTotalSize() }}>

@@ -103,11 +103,17 @@ function EdgeFacts({ edge, run }: { edge: Edge; run: Run }) {
         What {inWords(edge.sender, words)} writes, read by {inWords(edge.receiver, words)}.
       </p>
       <dl>
-        <dt>without it alone</dt>
-        <dd>{edge.effect === null ? (edge.circuit ? "not measured" : "not in the circuit, so not measured") : <>faithfulness falls by <b>{decimal(edge.effect)}</b> (exact)</>}</dd>
+        <dt>exact effect</dt>
+        <dd>{edge.effect === null ? (edge.circuit ? "not measured" : "not in the circuit, so not measured") : <><b>{decimal(edge.effect)}</b> {run.effect_words}</>}</dd>
+        {edge.unit !== edge.key && (
+          <>
+            <dt>removed as</dt>
+            <dd>{edge.unit}</dd>
+          </>
+        )}
         <dt>score</dt>
         <dd>
-          {signed(edge.score, 4)} {run.unit} (estimate), rank {count(edge.rank)}
+          {signed(edge.score, 4)} {run.unit} (estimate{run.score_sign < 0 ? "; negative supports" : ""}), rank {count(edge.rank)}
         </dd>
       </dl>
     </>

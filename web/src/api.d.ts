@@ -973,6 +973,16 @@ export interface components {
             spans: components["schemas"]["Span"][];
             /** Unit */
             unit: string;
+            /**
+             * Score Sign
+             * @description 1 where a positive score supports the behaviour; -1 where a negative one does
+             */
+            score_sign: number;
+            /**
+             * Effect Words
+             * @description what an exact effect is
+             */
+            effect_words: string;
             /** Sender */
             sender: string[];
             /** Receiver */
@@ -984,6 +994,11 @@ export interface components {
              * @description exact; null where it was not measured
              */
             effect: (number | null)[];
+            /**
+             * Removed With
+             * @description what its effect was measured on; null where it was alone
+             */
+            removed_with: (string | null)[];
             /** Circuit */
             circuit: boolean[];
             /** Rank */
@@ -1135,6 +1150,16 @@ export interface components {
              * @description of the metric
              */
             unit: string;
+            /**
+             * Score Sign
+             * @description 1 where a positive score supports the behaviour; -1 where a negative one does
+             */
+            score_sign: number;
+            /**
+             * Effect Words
+             * @description what an exact effect is
+             */
+            effect_words: string;
             /** Seed */
             seed: number;
             /** Versions */

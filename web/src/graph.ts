@@ -10,8 +10,12 @@ export interface Edge {
   from: Name;
   to: Name;
   score: number;
-  /** Faithfulness lost without this edge alone; null where it was not measured. */
+  /** The score with the sign by which it supports the behaviour: under KL a negative score does. */
+  support: number;
+  /** The exact effect, in the run's `effect_words`; null where it was not measured. */
   effect: number | null;
+  /** The edges that the effect was measured with; the edge itself where it was removed alone. */
+  unit: string;
   circuit: boolean;
   /** Nodes whose input this is: one head for its query, all of a group for its keys and values. */
   into: string[];
@@ -42,12 +46,14 @@ export interface Columns {
   receiver: Column<string>;
   score: Column<number>;
   effect: Column<number | null>;
+  removed_with: Column<string | null>;
   circuit: Column<boolean>;
   rank: Column<number>;
 }
 
-export function edgeList(columns: Columns, rows: number, about: { total: number; weight: number }, model: Run["model"]): EdgeList {
-  const { sender, receiver, score, effect, circuit, rank } = columns;
+export function edgeList(columns: Columns, rows: number, about: { total: number; weight: number }, run: Pick<Run, "model" | "score_sign">): EdgeList {
+  const { sender, receiver, score, effect, removed_with, circuit, rank } = columns;
+  const { model, score_sign } = run;
   const edges: Edge[] = [];
   const cumulative = new Float64Array(rows);
   let sum = 0;
@@ -60,7 +66,9 @@ export function edgeList(columns: Columns, rows: number, about: { total: number;
       from: parse(from),
       to: parse(to),
       score: score.at(i)!,
+      support: score_sign * score.at(i)!,
       effect: effect.at(i) ?? null,
+      unit: removed_with.at(i) ?? `${from}>${to}`,
       circuit: circuit.at(i)!,
       into: readers(parse(to), model.heads / model.kv_groups),
       rank: rank.at(i)!,
@@ -74,8 +82,12 @@ export function edgeList(columns: Columns, rows: number, about: { total: number;
 /** Edges of the ranking that can be shown: those that were sent, less the circuit's that follow them. */
 export const ranked = (list: EdgeList): number => list.edges.findLastIndex((edge, i) => edge.rank === i + 1) + 1;
 
-/** What an edge is drawn and sorted by: its exact effect in the circuit, its score in the ranking. */
-export const weightOf = (edge: Edge, mode: string): number => (mode === "circuit" ? (edge.effect ?? edge.score) : edge.score);
+/** What an edge is drawn and sorted by, positive where it supports: its exact effect in the circuit, its score in the ranking. */
+export const weightOf = (edge: Edge, mode: string): number => (mode === "circuit" ? (edge.effect ?? edge.support) : edge.support);
+
+/** What `weightOf` is, in words. */
+export const weightWords = (run: Pick<Run, "score_sign" | "effect_words">, exact: boolean): string =>
+  exact ? run.effect_words : run.score_sign < 0 ? "score (estimate, positive supports)" : "score (estimate)";
 
 export function shownEdges(list: EdgeList, mode: string, n: number): Edge[] {
   if (mode === "ranking") return list.edges.slice(0, Math.min(n, ranked(list)));

@@ -52,7 +52,7 @@ export function placeOf(key: string, scene: Scene): [number, number] {
 export function hoverWords(key: string, edges: Edge[], run: Drawn): string[] {
   const edge = edges.find((known) => known.key === key);
   if (edge?.parts) return [`${plain(edge.sender)} → ${plain(edge.receiver)}`, `${plural(edge.parts.length, "edge")} together: ${signed(edge.score)}, the sum of their scores`];
-  if (edge) return [`${edge.sender} → ${edge.receiver}`, edge.effect === null ? `score ${signed(edge.score)}, rank ${count(edge.rank)}` : `without it faithfulness falls by ${signed(edge.effect)}`];
+  if (edge) return [`${edge.sender} → ${edge.receiver}`, edge.effect === null ? `score ${signed(edge.score)}, rank ${count(edge.rank)}` : `${signed(edge.effect)} ${run.effect_words}`];
   const [node = "", span = ""] = key.split("@");
   const out = edges.filter((known) => known.from.node === node && (!span || known.from.span === span));
   const into = edges.filter((known) => known.into.includes(node));

@@ -5,7 +5,7 @@ import { type Name, parse } from "./names";
 import type { Run } from "./server";
 
 /** What the drawing needs to know of a run. */
-export type Drawn = Pick<Run, "model" | "spans" | "prompts">;
+export type Drawn = Pick<Run, "model" | "spans" | "prompts" | "effect_words">;
 
 export interface Point {
   x: number;

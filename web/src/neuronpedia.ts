@@ -1,6 +1,6 @@
 // A view as an attribution graph in the schema that Neuronpedia and circuit-tracer read. It knows features of transcoders;
 // ours are heads and MLPs, which have no feature page there: they are named in `clerp`.
-import { type Edge, moves, weightOf } from "./graph";
+import { type Edge, moves, weightOf, weightWords } from "./graph";
 import { labelOf } from "./edits";
 import { spanWords } from "./layout";
 import { inWords, parse } from "./names";
@@ -30,6 +30,7 @@ export function neuronpedia(run: Run, edges: Edge[], view: View, labels: Labels,
   const at = (span: string): number => (place(span) >= 0 ? place(span) : prompt.last);
   const nodes = new Map<string, Node>();
   const links = new Map<string, number>();
+  const units = new Set<string>();
   const node = (component: string, ctx_idx: number): string => {
     const name = parse(component);
     // Rows as in circuit-tracer: embeddings, layers, and the logits one above the last.
@@ -56,6 +57,10 @@ export function neuronpedia(run: Run, edges: Edge[], view: View, labels: Labels,
       const places = edge.to.kind === "logits" ? [prompt.last] : moves(edge) ? [...new Set((writers.get(reader) ?? []).map((written) => at(written.from.span)))].filter((ctx) => ctx >= here) : [here];
       for (const ctx of places.length ? places : [here]) {
         const key = `${source} ${node(reader, ctx)}`;
+        // Edges that were removed together share one effect, which counts once.
+        const counted = `${key} ${edge.unit}`;
+        if (view.mode === "circuit" && edge.effect !== null && units.has(counted)) continue;
+        units.add(counted);
         links.set(key, (links.get(key) ?? 0) + weightOf(edge, view.mode));
       }
     }
@@ -70,7 +75,7 @@ export function neuronpedia(run: Run, edges: Edge[], view: View, labels: Labels,
       prompt_tokens: prompt.tokens,
       prompt: prompt.prompt,
       info: {
-        description: `${about} Nodes are attention heads and MLPs, not features.${run.spans.length ? ` Positions are those of ${run.spans.map((span) => spanWords(run, span.name)).join(", ")}.` : " Positions were not told apart: every node stands at the last token."} A link's weight is ${view.mode === "circuit" && edges[0]?.effect != null ? "the faithfulness lost without that edge" : "an estimated score"}, summed over a head's query, key and value inputs.`,
+        description: `${about} Nodes are attention heads and MLPs, not features.${run.spans.length ? ` Positions are those of ${run.spans.map((span) => spanWords(run, span.name)).join(", ")}.` : " Positions were not told apart: every node stands at the last token."} A link's weight is the ${weightWords(run, view.mode === "circuit" && edges[0]?.effect != null)}, summed over a head's query, key and value inputs.`,
         generator: { name: "Wheatstone", version: run.versions.wheatstone ?? "" },
         create_time_ms: Date.parse(run.created),
       },

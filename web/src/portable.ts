@@ -28,7 +28,7 @@ const LISTED = 300;
 
 /** Puts a circuit into an element, and gives what takes it out again. */
 export function draw(home: HTMLElement, circuit: Portable, start: Partial<Start> = {}): () => void {
-  const list = edgeList(circuit, circuit.sender.length, circuit, circuit.model);
+  const list = edgeList(circuit, circuit.sender.length, circuit, circuit);
   const most = ranked(list);
   const used = new Set(list.edges.filter((edge) => edge.circuit).map((edge) => edge.from.span));
   const now: Start = { mode: "circuit", n: Math.min(100, most), map: "layers", sel: "", pins: [], ...start };

@@ -58,7 +58,7 @@ export async function fetchEdges(id: string) {
   const column = (name: keyof Columns) => table.getChild(name);
   const about = table.schema.metadata;
   return {
-    columns: { sender: column("sender"), receiver: column("receiver"), score: column("score"), effect: column("effect"), circuit: column("circuit"), rank: column("rank") } as Columns,
+    columns: { sender: column("sender"), receiver: column("receiver"), score: column("score"), effect: column("effect"), removed_with: column("removed_with"), circuit: column("circuit"), rank: column("rank") } as Columns,
     rows: table.numRows,
     about: { total: Number(about?.get("edges")), weight: Number(about?.get("weight")) },
   };

@@ -35,7 +35,10 @@ export function gathered(edges: Edge[], supernodes: Supernodes, mode: string, dr
       from: sender,
       to: receiver,
       score: edge.score + (had?.score ?? 0),
-      effect: edge.effect === null || had?.effect === null ? null : edge.effect + (had?.effect ?? 0),
+      support: edge.support + (had?.support ?? 0),
+      // Edges that were removed together share one effect, which counts once.
+      effect: edge.effect === null || had?.effect === null ? null : (had?.parts?.some((part) => part.unit === edge.unit) ? 0 : edge.effect) + (had?.effect ?? 0),
+      unit: key,
       circuit: edge.circuit || !!had?.circuit,
       rank: Math.min(edge.rank, had?.rank ?? Infinity),
       into: to ? [to] : edge.into,

@@ -73,8 +73,13 @@ class Circuit:
         edges: the kept edges, in order of computation.
         ablation: what all other edges carry.
         metric: what it was found for.
-        scores: of each kept edge, the score it was ranked by (an approximation; positive supports the metric).
-        effects: of each kept edge, the exact drop in faithfulness when it alone is removed from the circuit.
+        scores: of each kept edge, the score it was ranked by (an approximation). In units of the metric: a positive
+            score raises it, which supports the behaviour except under `kl`.
+        effects: of each kept edge, the exact drop in `goal` when it is removed from the circuit; where edges were
+            removed in units, the drop when its unit is, the same for all edges of the unit. Positive supports.
+        goal: what effects are shares of: `sufficient`, faithfulness; or `complete`, completeness.
+        granularity: what was removed to measure effects: `channels` (single edges), `heads` or `groups`.
+        units: of each kept edge, the name of the unit it was removed with; None where single edges were removed.
         examples: the prompts it was found on.
         task: their name.
         evaluation: how it did on them.
@@ -86,6 +91,9 @@ class Circuit:
     metric: str = "logit_diff"
     scores: tuple[float, ...] | None = None
     effects: tuple[float, ...] | None = None
+    goal: str = "sufficient"
+    granularity: str = "channels"
+    units: tuple[str, ...] | None = None
     examples: tuple[PromptPair, ...] = ()
     task: str = ""
     evaluation: Evaluation | None = field(default=None, compare=False)
@@ -154,7 +162,7 @@ class Circuit:
     def _with(self, edges: Iterable[Edge]) -> Circuit:
         graph = self.model.graph
         ordered = sorted(edges, key=lambda edge: graph.edge(edge.sender, edge.receiver))
-        return replace(self, edges=tuple(ordered), scores=None, effects=None, evaluation=None)
+        return replace(self, edges=tuple(ordered), scores=None, effects=None, units=None, evaluation=None)
 
     def _same(self, other: Circuit) -> Circuit:
         if other.model.graph != self.model.graph:

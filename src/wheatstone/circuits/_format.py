@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
 
@@ -16,6 +16,7 @@ from wheatstone.circuits._circuit import Circuit, Edge, Evaluation, ModelInfo
 from wheatstone.models import Graph, Span, SpannedGraph, Split
 from wheatstone.tasks import PromptPair
 
+Value = TypeVar("Value")
 FORMAT = "wheatstone.circuit/1"
 _DIGITS = 6
 """Decimal places of written numbers: about float32's noise in a logit. More would write noise alone; fewer would make
@@ -70,6 +71,7 @@ class _Edge(_Strict):
     positions: tuple[NonNegativeInt, ...] | None = None
     score: float | None = None
     effect: float | None = None
+    unit: str | None = None
 
 
 class _Evaluation(_Strict):
@@ -88,6 +90,8 @@ class CircuitFile(_Strict):
     model: _Model
     ablation: str
     metric: str
+    goal: Literal["sufficient", "complete"] | None = None
+    granularity: Literal["channels", "heads", "groups"] | None = None
     task: _Task
     spans: dict[str, tuple[NonNegativeInt, ...]] | None = None
     edges: tuple[_Edge, ...]
@@ -97,7 +101,8 @@ class CircuitFile(_Strict):
     def of(cls, circuit: Circuit) -> CircuitFile:
         """A circuit as it is written."""
         graph, none = circuit.model.graph, (None,) * len(circuit.edges)
-        rows = zip(circuit.edges, circuit.scores or none, circuit.effects or none, strict=True)
+        units = circuit.units or none
+        rows = zip(circuit.edges, circuit.scores or none, circuit.effects or none, units, strict=True)
         return cls(
             format=FORMAT,
             model=_Model(
@@ -113,6 +118,8 @@ class CircuitFile(_Strict):
             ),
             ablation=circuit.ablation,
             metric=circuit.metric,
+            goal=_not_default(circuit.goal, Circuit.goal),
+            granularity=_not_default(circuit.granularity, Circuit.granularity),
             task=_Task(name=circuit.task, examples=circuit.examples),
             spans={span.name: span.positions for span in circuit.spans} or None,
             edges=tuple(
@@ -123,9 +130,10 @@ class CircuitFile(_Strict):
                         "positions": at,
                         "score": _round(score),
                         "effect": _round(effect),
+                        "unit": unit,
                     }
                 )
-                for edge, score, effect in rows
+                for edge, score, effect, unit in rows
                 for sender, at in [_placed(edge.sender, circuit.spans)]
             ),
             evaluation=None
@@ -167,6 +175,9 @@ class CircuitFile(_Strict):
             metric=self.metric,
             scores=_all_present(scores),
             effects=_all_present(effects),
+            goal=self.goal or Circuit.goal,
+            granularity=self.granularity or Circuit.granularity,
+            units=_all_present([edge.unit for edge, _ in rows]),
             examples=self.task.examples,
             task=self.task.name,
             evaluation=None if self.evaluation is None else Evaluation(**self.evaluation.model_dump()),
@@ -254,10 +265,15 @@ def _senders(edge: _Edge, spans: Sequence[Span]) -> list[str]:
     return [f"{edge.sender}@{span.name}" for span in kept]
 
 
+def _not_default(value: Any, default: str) -> Any:
+    """What is written: nothing where it is the default, so that older files and their readers stay valid."""
+    return None if value == default else value
+
+
 def _round(value: float | None) -> float | None:
     return round(value, _DIGITS) if isinstance(value, float) else value
 
 
-def _all_present(values: list[float | None]) -> tuple[float, ...] | None:
+def _all_present(values: list[Value | None]) -> tuple[Value, ...] | None:
     present = [value for value in values if value is not None]
     return tuple(present) if values and len(present) == len(values) else None

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
 
+from wheatstone._effects import support_of
 from wheatstone._errors import CircuitError
 from wheatstone._json import parse_json
 from wheatstone._text import shown
@@ -31,7 +32,8 @@ def to_eap_json(circuit: Circuit, *, d_model: int = 0) -> str:
     Raises:
         CircuitError: its edges are told apart by position, which EAP-IG does not know.
 
-    When this misleads: an edge without a score gets 0, since EAP-IG requires one.
+    When this misleads: an edge without a score gets 0, since EAP-IG requires one. Scores keep their units: under `kl` a
+    negative one supports the behaviour.
     """
     if circuit.spans:
         raise CircuitError(
@@ -152,19 +154,27 @@ def _eap_names(circuit: Circuit, edge: Edge) -> list[str]:
 
 
 def to_graphml(circuit: Circuit) -> str:
-    """The circuit as GraphML: components are nodes, edges carry channel, score and exact effect."""
+    """The circuit as GraphML: components are nodes, edges carry channel, score and exact effect.
+
+    `supports` says whether an edge supports the behaviour, which the sign of a score alone does not say under `kl`.
+    `unit` names the edges that were removed together where the effect was measured on more than this edge.
+    """
     root = ElementTree.Element("graphml", xmlns=_GRAPHML)
-    for name, kind in (("channel", "string"), ("score", "double"), ("effect", "double")):
+    kinds = {"channel": "string", "score": "double", "effect": "double", "unit": "string", "supports": "boolean"}
+    for name, kind in kinds.items():
         ElementTree.SubElement(root, "key", {"id": name, "for": "edge", "attr.name": name, "attr.type": kind})
     graph = ElementTree.SubElement(root, "graph", id=shown(circuit.task) or "circuit", edgedefault="directed")
     ends = [(edge.sender, edge.receiver.split("<")[0]) for edge in circuit.edges]
     for name in dict.fromkeys(end for pair in ends for end in pair):
         ElementTree.SubElement(graph, "node", id=name)
     none = (None,) * len(circuit)
-    rows = zip(circuit.edges, ends, circuit.scores or none, circuit.effects or none, strict=True)
-    for edge, (source, target), score, effect in rows:
+    rows = zip(circuit.edges, ends, circuit.scores or none, circuit.effects or none, circuit.units or none, strict=True)
+    for edge, (source, target), score, effect, unit in rows:
         element = ElementTree.SubElement(graph, "edge", source=source, target=target)
-        for name, value in (("channel", edge.receiver), ("score", score), ("effect", effect)):
+        known = score is not None or effect is not None
+        supports = str(support_of(circuit.metric, score, effect) >= 0).lower() if known else None
+        values = (edge.receiver, score, effect, unit, supports)
+        for name, value in zip(kinds, values, strict=True):
             if value is not None:
                 ElementTree.SubElement(element, "data", key=name).text = str(value)
     ElementTree.indent(root)

@@ -148,12 +148,6 @@ def bits(
         loaded = load_model(model, device=device, dtype=dtype, report=report)
         report("starting", 1, 1)
         found = run(loaded, data, report=report)
-    if out is not None:
-        from wheatstone.figures import bits_page
-
-        with new_file(out, force=force) as partial:
-            shown = shown_name({"id": loaded.id, "title": loaded.title})
-            partial.write_text(bits_page(found, shown, name), encoding="utf-8")
     output.document(found.to_dict())
     output.print(
         f"{found.total:,.1f} bits: {found.per_byte:.3f} a byte of {found.bytes:,}, "
@@ -163,9 +157,14 @@ def bits(
     output.print(f"The text begins after the start token {found.start_text!r}, and so does every window.", markup=False)
     if found.escaped:
         output.print(f"{found.escaped:,} bytes are coded one by one: the tokenizer does not give them back.")
-    for name, size in found.beside.items():
-        output.print(f"  {name:18} {size:>12,} bytes  {8 * size / max(1, found.bytes):.3f} bits a byte")
-    if out is not None:
+    for coder, size in found.beside.items():
+        output.print(f"  {coder:18} {size:>12,} bytes  {8 * size / max(1, found.bytes):.3f} bits a byte")
+    if out is not None:  # last: the numbers are there even where the page cannot be written
+        from wheatstone.figures import bits_page
+
+        with new_file(out, force=force) as partial:
+            shown = shown_name({"id": loaded.id, "title": loaded.title})
+            partial.write_text(bits_page(found, shown, name), encoding="utf-8")
         output.print(f"Every token: {out}", markup=False)
 
 
@@ -186,7 +185,7 @@ def _print_worth(
         report("starting", 0, None)
         from wheatstone.circuits import Circuit
         from wheatstone.compression import circuit_bits
-        from wheatstone.models import load_model, shown_name
+        from wheatstone.models import load_model
         from wheatstone.runs import same_weights
 
         circuit = Circuit.load(ablate / "circuit.json" if ablate.is_dir() else ablate)
@@ -194,12 +193,6 @@ def _print_worth(
         same_weights(loaded, circuit)
         report("starting", 1, 1)
         found = circuit_bits(loaded, circuit, text, counterfactual=counterfactual)
-    if out is not None:
-        from wheatstone.figures import circuit_bits_page
-
-        with new_file(out, force=force) as partial:
-            shown = shown_name({"id": loaded.id, "title": loaded.title})
-            partial.write_text(circuit_bits_page(found, len(circuit), shown, name), encoding="utf-8")
     output.document({"edges": len(circuit), **found.to_dict()})
     output.print(f"{'intact':>8} {'ablated':>8} {'alone':>8} {'worth':>8}  token")
     output.print(" ".join(["       -"] * 4) + f"  {found.first!r}", markup=False)
@@ -211,6 +204,10 @@ def _print_worth(
         markup=False,
     )
     if out is not None:
+        from wheatstone.figures import circuit_bits_page
+
+        with new_file(out, force=force) as partial:
+            partial.write_text(circuit_bits_page(found, len(circuit), loaded.id, name), encoding="utf-8")
         output.print(f"Every token: {out}", markup=False)
 
 

@@ -30,7 +30,7 @@ from wheatstone.cli._options import (
     TaskOption,
     TemplateOption,
 )
-from wheatstone.cli._output import JsonOption, Output
+from wheatstone.cli._output import JsonOption, Output, page_of
 from wheatstone.cli._prompts import named_task, on_test, pairs_of
 
 if TYPE_CHECKING:
@@ -82,7 +82,9 @@ def discover(
     granularity: Annotated[
         str,
         typer.Option(
-            "--granularity", help="What goes at once: channels (single edges), heads (q, k, v together), groups (KV)."
+            "--granularity",
+            help="What is removed at once: channels (single edges); heads (the edges into a head's q, k and v, with "
+            "grouped-query attention into a whole KV group's); groups (a KV group's heads write as one too).",
         ),
     ] = "channels",
     positions: Annotated[
@@ -154,7 +156,7 @@ def discover(
     """
     started = time.perf_counter()
     pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts)
-    from wheatstone.runs import add_file, catalogue_add, check_free, new_run
+    from wheatstone.runs import add_file, catalogue_add, check_free, draw, missing_of, new_run
 
     if out is not None:
         check_free(out, force=force)
@@ -210,16 +212,17 @@ def discover(
             plan.check()
         run = run_discovery(loaded, pairs, settings, report=report)
         if found:
-            run = replace(run, held_out=(*run.held_out, *on_test(run, found, output, report)))
+            run = replace(run, held_out=(*run.held_out, *on_test(run, found, report)))
         with new_run(out, force=force) as folder:
             run.save(folder)
             if found:
                 add_file(folder, "task.json", found.to_json())
             if figures:
-                render_all(folder, report)
+                draw(folder, lambda folder: render_all(folder, report))
     catalogue_add(out)
+    missing, report_file = missing_of(out), page_of(out)
     seconds = time.perf_counter() - started
-    about = {"run": str(out), "report": _report(out, figures), "seconds": round(seconds, 2)}
+    about = {"run": str(out), "report": report_file, "seconds": round(seconds, 2), "missing": missing}
     output.document(document(run) | about | ({"task": found.to_dict()} if found else {}))
     print_answers(output, run.experiment.model_answers)
     for part in told(run, seconds):
@@ -228,8 +231,9 @@ def discover(
         output.print(f"note: {note}", markup=False)
     for problem in found.skipped if found else ():
         output.print(f"left out: {problem}", markup=False)
-    if figures:
-        output.print(f"report   {_report(out, figures)}\npictures {out / 'figures'}")
+    output.missing(missing)
+    if report_file:
+        output.print(f"report   {report_file}\npictures {out / 'figures'}")
 
 
 def _dry_run(
@@ -256,7 +260,3 @@ def _dry_run(
         plan.check()
     else:
         experiment.check_weak(settings.allow_weak)
-
-
-def _report(out: Path, figures: bool) -> str | None:
-    return str(out / "report.html") if figures else None

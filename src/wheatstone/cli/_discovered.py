@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 def document(run: DiscoveryRun) -> dict[str, Any]:
     """The result as JSON."""
     found = run.discovery
-    effects = found.circuit.effects or (None,) * len(found.circuit)
+    none = (None,) * len(found.circuit)
+    measured = zip(found.circuit.edges, found.circuit.effects or none, found.circuit.units or none, strict=True)
     return {
         "method": run.settings.method,
         "goal": run.settings.goal,
         "model_answers": run.experiment.model_answers.to_dict(),
+        "granularity": run.settings.granularity,
         "evaluation": vars(found.circuit.evaluation),
         "ranked_edges": found.ranked,
         "evaluations": found.evaluations,
@@ -29,8 +31,10 @@ def document(run: DiscoveryRun) -> dict[str, Any]:
         if found.stability is None
         else {name: getattr(found.stability, name) for name in ("samples", "edges", "nodes", "edges_range")},
         "edges": [
-            {"from": edge.sender, "to": edge.receiver} | ({} if effect is None else {"effect": round(effect, 6)})
-            for edge, effect in zip(found.circuit.edges, effects, strict=True)
+            {"from": edge.sender, "to": edge.receiver}
+            | ({} if effect is None else {"effect": round(effect, 6)})
+            | ({} if unit is None else {"unit": unit})
+            for edge, effect, unit in measured
         ],
         "verification": run.verification.to_dict(),
         "held_out": [verification.to_dict() for verification in run.held_out],
@@ -70,8 +74,6 @@ def told(run: DiscoveryRun, seconds: float) -> Iterator[RenderableType]:
         )
     for note in run.experiment.encoded.notes:
         yield f"note: {note}"
-    proven = "Each edge is necessary: without any one of them the circuit misses the goal. "
-    yield (
-        f"\n{proven if circuit.effects and settings.granularity == 'channels' else ''}"
-        f"{found.evaluations:,} circuits were run in {seconds:.0f} s."
-    )
+    part = "edge" if circuit.units is None else f"unit ({len(set(circuit.units)):,} of {settings.granularity})"
+    proven = f"Each {part} is necessary: without any one of them the circuit misses the goal. "
+    yield (f"\n{proven if circuit.effects else ''}{found.evaluations:,} circuits were run in {seconds:.0f} s.")

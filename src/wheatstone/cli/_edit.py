@@ -11,7 +11,7 @@ from rich.table import Column, Table
 
 from wheatstone._errors import PromptError, RequestError
 from wheatstone.cli._options import AllowWeakOption, DeviceOption, DtypeOption, ModelOption
-from wheatstone.cli._output import JsonOption, Output
+from wheatstone.cli._output import JsonOption, Output, page_of
 
 
 def edit(
@@ -90,7 +90,7 @@ def edit(
         )
     from pydantic import ValidationError
 
-    from wheatstone.runs import catalogue_add, check_free, new_run
+    from wheatstone.runs import catalogue_add, check_free, draw, missing_of, new_run
 
     started = time.perf_counter()
     if out is not None:
@@ -134,13 +134,15 @@ def edit(
         if out is not None:
             with new_run(out, force=force) as folder:
                 run.save(folder)
-                render_edit(folder)
+                draw(folder, render_edit)
     if out is not None:
         catalogue_add(out)
     seconds = round(time.perf_counter() - started, 2)
-    page = None if out is None else str(out / "report.html")
+    page = None if out is None else page_of(out)
+    missing = run.missing if out is None else missing_of(out)
     run_path = None if out is None else str(out)
-    output.document({"run": run_path, "report": page, "seconds": seconds, "timings": run.seconds, **run.summary()})
+    about = {"run": run_path, "report": page, "seconds": seconds, "timings": run.seconds, "missing": missing}
+    output.document({**about, **run.summary()})
     own = run.summary()["model_answers"]
     for sentence in [f"warning: {text}" for text in own["warnings"]] or [own["summary"]]:
         output.print(sentence, markup=False)
@@ -160,8 +162,9 @@ def edit(
         for sentence in comparison_words(run.comparison.summary):
             output.print(sentence, markup=False)
     output.print(f"perplexity on held-out text × {run.perplexity:.3f}; undone, bit for bit ({seconds:.0f} s)")
+    output.missing(missing)
     if out is not None:
-        output.print(f"run      {out}\nreport   {page}", markup=False)
+        output.print(f"run      {out}" + (f"\nreport   {page}" if page else ""), markup=False)
 
 
 def _list(output: Output) -> None:

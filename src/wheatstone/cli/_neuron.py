@@ -30,7 +30,7 @@ from wheatstone.cli._options import (
     TaskOption,
     TemplateOption,
 )
-from wheatstone.cli._output import JsonOption, Output
+from wheatstone.cli._output import JsonOption, Output, page_of
 from wheatstone.cli._prompts import named_task, pairs_of
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def screen(
     """
     started = time.perf_counter()
     pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts)
-    from wheatstone.runs import add_file, catalogue_add, check_free, new_run
+    from wheatstone.runs import add_file, catalogue_add, check_free, draw, missing_of, new_run
 
     check_free(out, force=force)
     output = Output(as_json)
@@ -125,10 +125,10 @@ def screen(
             if found:
                 add_file(folder, "task.json", found.to_json())
             if figures:
-                render_neurons(folder, report)
+                draw(folder, lambda folder: render_neurons(folder, report))
     catalogue_add(out)
     seconds = round(time.perf_counter() - started, 2)
-    rows, page = run.confirmed, str(out / "report.html") if figures else None
+    rows, page, missing = run.confirmed, page_of(out), missing_of(out)
     output.document(
         {
             "run": str(out),
@@ -140,12 +140,14 @@ def screen(
             "confirmed": [row._asdict() for row in rows],
             "recovery": [row._asdict() for row in run.recovery],
             "notes": list(run.experiment.encoded.notes),
+            "missing": missing,
         }
     )
     print_answers(output, run.experiment.model_answers)
     n = len(run.experiment.clean)
     output.print(_table(rows, f"{direction}, shares of the difference, n = {n}; {interval_note(n)}"))
     output.print(f"\n{len(run.screen.neurons):,} neurons screened, {len(rows)} run exactly, in {seconds:.0f} s.")
+    output.missing(missing)
     output.print(f"run      {out}" + (f"\nreport   {page}" if page else ""), markup=False)
 
 

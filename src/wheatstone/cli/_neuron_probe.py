@@ -12,7 +12,7 @@ from rich.table import Column, Table
 from wheatstone._errors import RequestError
 from wheatstone._intervals import interval_text
 from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption
-from wheatstone.cli._output import JsonOption, Output
+from wheatstone.cli._output import JsonOption, Output, page_of
 
 if TYPE_CHECKING:
     from wheatstone.neurons import LabelledText
@@ -72,7 +72,7 @@ def probe(
         )
     started = time.perf_counter()
     chosen = None if layers is None else _layers(layers)
-    from wheatstone.runs import catalogue_add, check_free, new_run
+    from wheatstone.runs import catalogue_add, check_free, draw, missing_of, new_run
 
     check_free(out, force=force)
     with output.progress() as report:
@@ -91,11 +91,13 @@ def probe(
         with new_run(out, force=force) as folder:
             run.save(folder)
             if figures:
-                render_probes(folder, report)
+                draw(folder, lambda folder: render_probes(folder, report))
     catalogue_add(out)
     seconds = round(time.perf_counter() - started, 2)
-    page, summary = str(out / "report.html") if figures else None, run.summary()
-    output.document({"run": str(out), "report": page, "seconds": seconds, "model": loaded.id, **summary})
+    page, missing, summary = page_of(out), missing_of(out), run.summary()
+    about = {"run": str(out), "report": page, "seconds": seconds, "model": loaded.id, "missing": missing}
+    output.document({**about, **summary})
+    output.missing(missing)
     numbers = (Column(name, justify="right") for name in ("F1", "95%", "all yes"))
     table = Table("concept", "probe", *numbers, box=None)
     for one in summary["concepts"]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -30,6 +31,12 @@ def _console(*, stderr: bool = False) -> Any:
                 yield segment if own else segment._replace(text=shown(segment.text, keep="\n"))
 
     return Guarded(stderr=stderr)
+
+
+def page_of(run: Path) -> str | None:
+    """The report of a run, where it has one."""
+    page = run / "report.html"
+    return str(page) if page.is_file() else None
 
 
 class Output:
@@ -65,6 +72,11 @@ class Output:
         for name, value in facts.items():
             table.add_row(Text(shown(name)), Text(shown(value)))
         self.print(table)
+
+    def missing(self, reasons: Mapping[str, str]) -> None:
+        """Says in a line each which side results could not be made, and why."""
+        for name, why in reasons.items():
+            self.print(f"not made: {plain(name)}: {plain(why)}", markup=False)
 
     def document(self, value: dict[str, Any] | list[Any]) -> None:
         """Prints the JSON document, where one was asked for."""

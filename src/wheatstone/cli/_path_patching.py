@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Column, Table
 
+from wheatstone._effects import direction_of
 from wheatstone.cli._answers import print_answers
 from wheatstone.cli._options import (
     AllowWeakOption,
@@ -126,7 +127,9 @@ def _document(effects: PathEffects, experiment: Experiment) -> dict[str, Any]:
 
 def _table(effects: PathEffects, experiment: Experiment) -> Table:
     """The strongest senders."""
-    title = f"{experiment.metric.name} lost ({experiment.metric.unit}; {float(experiment.clean.mean()):.2f} in all)"
+    fewer = direction_of(experiment.metric.name) > 0
+    change, total = ("lost", experiment.clean) if fewer else ("gained", experiment.corrupt)
+    title = f"{experiment.metric.name} {change} ({experiment.metric.unit}; {float(total.mean()):.2f} in all)"
     table = Table("sender", Column(title, justify="right"), box=None, title_justify="left")
     table.title = f"Paths to {', '.join(effects.receivers)}, {effects.through} (n = {experiment.clean.numel()})"
     rows = effects.ranking()

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheatstone._errors import PromptError, RequestError
+from wheatstone._side import TEST, attempt
 from wheatstone.cli._options import template_of
-from wheatstone.cli._output import Output
 
 if TYPE_CHECKING:
     from wheatstone._progress import Reporter
@@ -123,15 +123,12 @@ def task_split(run: Path, split: str) -> list[PromptPair]:
     return pairs
 
 
-def on_test(run: DiscoveryRun, task: Task, output: Output, report: Reporter) -> list[Verification]:
-    """The circuit on its task's test split; nothing, and a word why, where that cannot be."""
+def on_test(run: DiscoveryRun, task: Task, report: Reporter) -> list[Verification]:
+    """The circuit on its task's test split. Nothing where there is none, or where it fails; then the run says why."""
     from wheatstone.verification import verify_in
 
-    if not task.test:
-        return []
-    try:
+    def scored() -> list[Verification]:
         other, keep = run.experiment.on(task.test), run.discovery.circuit.mask()
         return [verify_in(other, keep, seed=run.settings.seed, split="test", report=report)]
-    except PromptError as error:  # the circuit that was found is not to be lost for it
-        output.print(f"not scored on the test split: {error}", markup=False)
-        return []
+
+    return attempt(run.missing, TEST, scored, []) if task.test else []

@@ -101,6 +101,7 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
             "circuits run": str(manifest["evaluations"]),
             "seconds": ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in manifest["timings"].items()),
             **{f"result: {name}": f"{value}" for name, value in (evaluation or {}).items()},
+            **{f"not made: {name}": reason for name, reason in manifest.get("missing", {}).items()},
         }
     output.document({"manifest": manifest, "evaluation": evaluation})
     output.table(facts)

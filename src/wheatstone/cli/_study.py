@@ -19,7 +19,7 @@ from wheatstone.cli._options import (
     ThreadsOption,
     WorkersOption,
 )
-from wheatstone.cli._output import JsonOption, Output
+from wheatstone.cli._output import JsonOption, Output, page_of
 
 _CONDITIONS = ("model", "circuit", "complement", "random", "empty")
 
@@ -81,7 +81,15 @@ def study(
         from wheatstone.executors import executor_named
         from wheatstone.figures import render_study
         from wheatstone.models import load_model
-        from wheatstone.runs import StudySettings, catalogue_add, open_study, run_study, write_hashes
+        from wheatstone.runs import (
+            StudySettings,
+            catalogue_add,
+            draw,
+            missing_of,
+            open_study,
+            run_study,
+            write_hashes,
+        )
         from wheatstone.tasks import bundled_relations
 
         asked = [name for given in relations or ["all"] for name in given.split(",") if name]
@@ -107,15 +115,17 @@ def study(
         report("starting", 1, 1)
         document = run_study(loaded, settings, out, executor=who, report=report)
         if figures:
-            render_study(out, report)
+            draw(out, lambda out: render_study(out, report))
             write_hashes(out)
     catalogue_add(out)
-    output.document(document | {"run": str(out)})
+    missing = missing_of(out)
+    output.document(document | {"run": str(out), "missing": missing})
     output.print(_table(document))
     for part in _told(document):
         output.print(part)
-    if figures:
-        output.print(f"report   {out / 'report.html'}\npictures {out / 'figures'}")
+    output.missing(missing)
+    if page := page_of(out):
+        output.print(f"report   {page}\npictures {out / 'figures'}")
 
 
 def _table(document: dict[str, Any]) -> Table:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Column, Table
 
+from wheatstone._effects import effect_words, score_words
 from wheatstone._intervals import MINIMUM, interval_note, interval_text
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ _MOST_SIZES = 6
 def edge_table(circuit: Circuit) -> Table:
     """The circuit's strongest edges by exact effect, or by score where effects were not measured."""
     values = circuit.effects or circuit.scores or (0.0,) * len(circuit)
-    title = "faithfulness lost without it alone (exact)" if circuit.effects else f"score ({circuit.metric}, estimated)"
+    title = f"{effect_words(circuit.goal, circuit.granularity)} (exact)"
+    if not circuit.effects:
+        title = f"score ({circuit.metric}, estimated; {score_words(circuit.metric)})"
     rows = sorted(zip(circuit.edges, values, strict=True), key=lambda row: -abs(row[1]))
     table = Table("edge", Column(title, justify="right"), box=None)
     for edge, effect in rows[:_MOST_EDGES]:

@@ -21,7 +21,7 @@ from wheatstone.cli._options import (
     TaskOption,
     TemplateOption,
 )
-from wheatstone.cli._output import JsonOption, Output
+from wheatstone.cli._output import JsonOption, Output, page_of
 from wheatstone.cli._prompts import named_task
 
 
@@ -66,7 +66,7 @@ def trace(
         )
     output = Output(as_json)
     started = time.perf_counter()
-    from wheatstone.runs import catalogue_add, check_free, new_run
+    from wheatstone.runs import catalogue_add, check_free, draw, missing_of, new_run
 
     check_free(out, force=force)
     with output.progress() as report:
@@ -87,12 +87,14 @@ def trace(
         run = run_trace(loaded, found, settings, sites=site or SITES, allow_weak=allow_weak, report=report)
         with new_run(out, force=force) as folder:
             run.save(folder)
-            render_trace(folder)
+            draw(folder, render_trace)
     catalogue_add(out)
     seconds = round(time.perf_counter() - started, 2)
-    page, summary = str(out / "report.html"), run.summary()
-    output.document({"run": str(out), "report": page, "seconds": seconds, "model": loaded.id, **summary})
+    page, missing, summary = page_of(out), missing_of(out), run.summary()
+    about = {"run": str(out), "report": page, "seconds": seconds, "model": loaded.id, "missing": missing}
+    output.document({**about, **summary})
     print_answers(output, run.answers)
     for sentence in trace_words(summary):
         output.print(sentence, markup=False)
-    output.print(f"run      {out}\nreport   {page}", markup=False)
+    output.missing(missing)
+    output.print(f"run      {out}" + (f"\nreport   {page}" if page else ""), markup=False)

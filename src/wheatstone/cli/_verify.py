@@ -114,8 +114,9 @@ def verify(
             allow_weak=True if meant else None if others is None else False,
             report=report,
         )
-        add_verification(run, result, report_html, own=others is None)
+        missing = add_verification(run, result, report_html, own=others is None)
     output.document(result.to_dict())
     for warning in result.warnings:
         output.print(f"warning: {warning}", markup=False)
     output.print(verification_table(result))
+    output.missing(missing)

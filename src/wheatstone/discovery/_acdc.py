@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from wheatstone._effects import direction_of
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
@@ -111,7 +112,7 @@ class _Acdc:
     def __init__(self, experiment: Experiment, threshold: float, signed: bool, report: Reporter) -> None:
         self.experiment, self.threshold, self.signed, self.report = experiment, threshold, signed, report
         self.graph = experiment.whole_graph
-        self.worse = 1 if experiment.metric.name == "kl" else -1
+        self.worse = -direction_of(experiment.metric.name)
         """Which way the metric goes when a circuit gets worse."""
         self.started = experiment.evaluations
         self.keep = torch.from_numpy(self.graph.valid).clone()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from jaxtyping import Bool
 from torch import Tensor
 
 from wheatstone._progress import Reporter, silent
+from wheatstone._side import CURVE, attempt
 from wheatstone.circuits import Circuit, Evaluation, Experiment, ModelInfo
 from wheatstone.discovery._acdc import acdc
 from wheatstone.discovery._curve import CurvePoint, default_sizes, size_curve
@@ -17,6 +18,7 @@ from wheatstone.discovery._scores import EdgeScores, attribute
 from wheatstone.discovery._search import SearchResult, SearchStep, VerifiedSearch
 from wheatstone.discovery._settings import DiscoverySettings
 from wheatstone.discovery._stability import Stability, stability
+from wheatstone.discovery._units import unit_name
 from wheatstone.models import ResidualModel
 from wheatstone.tasks import PromptPair
 
@@ -31,13 +33,14 @@ class Discovery:
     Args:
         circuit: the circuit.
         scores: the ranking it was searched in.
-        curve: faithfulness by size of the ranking, beside random circuits; empty where it was not asked for.
+        curve: faithfulness by size of the ranking, beside random circuits; empty where it was not asked for or failed.
         ranked: edges of the smallest circuit of the ranking that meets the same goal.
         trace: the steps of the search.
         evaluations: circuits run in all.
         seconds: time of each stage.
         goal: what the search was for.
         stability: what recurred over bootstrap samples, where that was asked for.
+        missing: by name, why a side result is missing: the size curve.
     """
 
     circuit: Circuit
@@ -49,6 +52,7 @@ class Discovery:
     seconds: dict[str, float]
     goal: str = "sufficient"
     stability: Stability | None = None
+    missing: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def by_size(self) -> tuple[tuple[int, float, float], ...]:
@@ -92,8 +96,8 @@ def discover(
         ranking: the scoring method that `verified` starts from.
         steps: of the scoring method; its own by default (5 integration steps of `eap-ig`).
         goal: `sufficient`, the circuit alone keeps the metric; or `complete`, the metric is gone without it.
-        granularity: what goes at once: `channels` (single edges), `heads` (q, k and v together) or `groups` (KV
-            groups).
+        granularity: what is removed at once: `channels` (single edges), `heads` (the edges into q, k and v of a head;
+            with grouped-query attention of a whole KV group) or `groups` (a KV group's heads also write as one).
         positions: tell edges apart by where they carry something: at the prompts' named `spans`, or at `each` token.
         threshold: of `acdc`, in the metric's units, above 0.
         sign: of `acdc`: `abs`, or `signed` as published, where what suppresses the answer goes.
@@ -181,7 +185,12 @@ def discover_in(
     # The ranking alone is measured at some of the search's own sizes too, so that the two stand side by side.
     between = found.trace[:: -(len(found.trace) // _BETWEEN or 1)]
     sizes = sorted({*default_sizes(experiment.graph.edges), *(step.edges for step in between)})
-    points = size_curve(experiment, scores, sizes=sizes, seed=settings.seed, report=report) if curve else ()
+    missing: dict[str, str] = {}
+
+    def measured() -> tuple[CurvePoint, ...]:
+        return size_curve(experiment, scores, sizes=sizes, seed=settings.seed, report=report)
+
+    points = attempt(missing, CURVE, measured, ()) if curve else ()
     lap("curve")
     circuit = Circuit.of_mask(
         ModelInfo.of(experiment.model, experiment.graph),
@@ -190,10 +199,15 @@ def discover_in(
         metric=experiment.metric.name,
         scores=tuple(scores.values[found.keep].tolist()),
         effects=None if found.effects is None else tuple(found.effects[found.keep].tolist()),
+        goal=settings.goal,
+        granularity=settings.granularity,
         examples=experiment.encoded.pairs,
         task=settings.task,
         evaluation=evaluation_of(experiment, found.keep, found.faithfulness if settings.goal == "sufficient" else None),
     )
+    if found.effects is not None and settings.granularity != "channels":
+        names = (unit_name(experiment.graph, settings.granularity, *edge) for edge in circuit.edges)
+        circuit = replace(circuit, units=tuple(names))
     return Discovery(
         circuit,
         scores,
@@ -204,6 +218,7 @@ def discover_in(
         seconds,
         settings.goal,
         recurring,
+        missing,
     )
 
 

@@ -6,6 +6,8 @@ logits as in any run.
 
     effect(s → R) = metric(clean run) − metric(run with the paths from s to the channels R ablated)
 
+under `kl`, where more is worse, the other way round: a positive effect always supports the behaviour.
+
 Direct paths to R are edges, and then this is exactly the circuit without the edges s → r, r in R. Where one receiver
 feeds another, the later one reads also what the earlier one changed, as in the tree of all paths.
 
@@ -23,6 +25,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wheatstone._effects import direction_of
 from wheatstone._errors import CircuitError, RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
@@ -108,7 +111,7 @@ def path_patching(
                 got=" + ".join(group) or "no node",
                 do="choose an earlier sender or a later receiver",
             )
-    model = experiment.model
+    model, direction = experiment.model, direction_of(experiment.metric.name)
     plain = model.streams(experiment.encoded.clean)
     together = max(1, _PATHS // plain.tokens.batch)
     values: list[Tensor] = []
@@ -119,7 +122,7 @@ def path_patching(
         found = model.path_logits(
             plain, experiment.ablated, rows, ends, mlps=through == "mlps", budget=experiment.memory
         )
-        values.append((experiment.clean - experiment.values_of(found)).cpu())
+        values.append((direction * (experiment.clean - experiment.values_of(found))).cpu())
         if logits:
             kept.append(found.cpu())
     experiment.evaluations += len(groups)

@@ -19,7 +19,7 @@ from wheatstone.discovery._exact import EXACT
 from wheatstone.discovery._learned import EDGE_PRUNING
 from wheatstone.discovery._method import ScoreMethod
 from wheatstone.discovery._nodes import NODE_ATTRIBUTION, NODE_PATCHING
-from wheatstone.models import Graph, ResidualModel
+from wheatstone.models import Graph, ResidualModel, wide
 from wheatstone.tasks import PromptPair
 
 METHODS: dict[str, ScoreMethod] = {
@@ -148,5 +148,5 @@ def attribute(
     if steps is not None and steps < 1:
         raise RequestError(expected="at least one integration step", got=str(steps), do="use --steps 5")
     steps = 1 if chosen.steps is None else steps or chosen.steps
-    values = chosen.score(experiment, steps=steps, seed=seed, report=report).cpu()
+    values = wide(chosen.score(experiment, steps=steps, seed=seed, report=report).cpu())
     return EdgeScores(experiment.graph, values * torch.from_numpy(experiment.graph.valid), method, steps)

@@ -69,8 +69,8 @@ class SearchResult:
     Args:
         keep: the circuit.
         faithfulness: of the circuit.
-        effects: of each kept edge, the drop in faithfulness when its unit alone is removed, 0 where it is not kept;
-            None where that was not measured.
+        effects: of each kept edge, the drop in `faithfulness` (with the goal complete: in completeness) when its unit
+            alone is removed, 0 where it is not kept; None where that was not measured.
         ranked: edges of the smallest ranked circuit that met the goal.
         trace: the steps.
     """

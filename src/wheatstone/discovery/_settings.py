@@ -31,7 +31,8 @@ class DiscoverySettings:
         ranking: the scoring method that `verified` starts from and that curves and tables show beside it.
         steps: of the scoring method; its own by default.
         goal: `sufficient`, the circuit alone keeps the metric; or `complete`, the metric is gone without it.
-        granularity: what is kept or removed at once: `channels`, `heads` or `groups`.
+        granularity: what is kept or removed at once: `channels` (single edges), `heads` (the edges into q, k and v of a
+            head; with grouped-query attention of a whole KV group) or `groups` (a KV group's heads also write as one).
         positions: tell edges apart by where in the prompt they carry something: `spans` or `each`; None does not.
         threshold: of `acdc`, in the metric's units; an edge whose removal changes the metric by less goes.
         sign: of `acdc`: `abs` keeps every edge that matters; `signed`, as in the paper's code, lets an edge go unless

@@ -1,8 +1,8 @@
 """What a search keeps or removes at once: an edge, or edges that belong together.
 
 channels   every edge on its own
-heads      the edges from one node into q, k and v of one attention group together: per head without grouped-query
-           attention, per KV group with it, because its heads share keys and values
+heads      the edges from one node into q, k and v of one attention group together: of a single head where every head
+           has its own key and value; of a whole KV group with grouped-query attention, whose heads share them
 groups     as `heads`, and the heads of a KV group write as one sender too
 """
 
@@ -79,6 +79,12 @@ class Units:
         for row, size in zip(chosen, sizes, strict=True):
             row[ranking[:size]] = True
         return chosen
+
+
+def unit_name(graph: Graph, granularity: str, sender: str, receiver: str) -> str:
+    """What the edges that are removed together with one edge are called, such as `m3->a5.g1`."""
+    ends = [_attention_group(graph, sender) if granularity == "groups" else sender, _attention_group(graph, receiver)]
+    return "->".join(end.removesuffix("@") for end in ends)
 
 
 def _attention_group(graph: Graph, name: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import altair as alt
 
+from wheatstone._effects import effect_words
 from wheatstone.figures import _marks as marks
 from wheatstone.figures._layout import Layout
 from wheatstone.figures._load import RunData
 from wheatstone.figures._theme import finished
-from wheatstone.figures._words import ablation_sentence, comparison, count, percent, quoted, sample, size
+from wheatstone.figures._words import ablation_sentence, comparison, count, decimal, percent, quoted, sample, size
 
 
 def chart(run: RunData) -> alt.LayerChart:
@@ -26,7 +27,7 @@ def chart(run: RunData) -> alt.LayerChart:
         *marks.inputs(layout),
         *marks.components(run, layout),
     ).properties(width=layout.width, height=layout.height)
-    measure = "the faithfulness lost when that edge alone is removed" if run.exact else "an estimate (edge score)"
+    measure = f"the {effect_words(run.goal, run.granularity)}" if run.exact else "an estimate (edge score)"
     subtitle = [
         f"{size(run)} keep {percent(run.faithfulness)} of the behaviour "
         f"(faithfulness; {comparison(run)}; {sample(run)})."
@@ -42,7 +43,8 @@ def chart(run: RunData) -> alt.LayerChart:
 def describe(run: RunData) -> str:
     """The picture in words."""
     strongest = sorted(run.edges, key=lambda edge: -edge.magnitude)[:5]
-    names = ", ".join(f"{edge.sender.name} to {edge.receiver.name} ({percent(edge.weight)})" for edge in strongest)
+    shown = percent if run.exact else decimal
+    names = ", ".join(f"{edge.sender.name} to {edge.receiver.name} ({shown(edge.weight)})" for edge in strongest)
     return f"Circuit of {size(run)}, drawn by layer from the input to the logits. Strongest edges: {names}."
 
 

@@ -26,10 +26,14 @@ def chart(run: RunData) -> alt.LayerChart:
     ranked = sorted((row for row in run.curve if row["kind"] == "ranking"), key=lambda row: row["size"])
     without = sorted((row for row in run.curve if row["kind"] == "complement"), key=lambda row: row["size"])
     random = _spread([row for row in run.curve if row["kind"] == "random"])
-    # A circuit that was imported was not searched for at any target.
-    size, target = len(run.edges), run.manifest["settings"].get("faithfulness")
+    complete = run.goal == "complete"
+    # A circuit that was imported was not searched for at any target. With the goal complete the circuit is judged by
+    # what is left without it, on the orange curve.
+    size, sought = len(run.edges), run.manifest["settings"].get("faithfulness")
+    reached = 1 - float(run.verification["completeness"]) if complete else run.faithfulness
+    target = None if sought is None else 1 - float(sought) if complete else float(sought)
     sizes = [size, *(row["size"] for row in run.curve)]
-    values = [run.faithfulness, target or 0.0, 0.0, 1.0, *(row["faithfulness"] for row in run.curve)]
+    values = [reached, target or 0.0, 0.0, 1.0, *(row["faithfulness"] for row in run.curve)]
     x = alt.X(
         "size:Q",
         scale=alt.Scale(type="log", domain=[max(1, min(sizes)), max(sizes)]),
@@ -59,7 +63,7 @@ def chart(run: RunData) -> alt.LayerChart:
     band = base.mark_area(opacity=0.22, color="#8a96a3").encode(x, bottom, alt.Y2("high"))
     middle = base.mark_line(strokeWidth=1.6).encode(x, y, key)
     middles = base.mark_point(filled=True, size=26, opacity=1).encode(x, y, key, tooltip=tooltip)
-    found: list[Row] = [{"size": size, "faithfulness": run.faithfulness, "target": target}]
+    found: list[Row] = [{"size": size, "faithfulness": reached, "target": target}]
     at = of_rows(found)
     goal: list[alt.Chart] = []
     if target is not None:
@@ -76,7 +80,7 @@ def chart(run: RunData) -> alt.LayerChart:
         fontSize=13,
         fontWeight="bold",
         color=INK,
-        text=f"this circuit: {count(size, 'edge')}, {percent(run.faithfulness)}",
+        text=f"{'without this circuit' if complete else 'this circuit'}: {count(size, 'edge')}, {percent(reached)}",
     ).encode(x, y)
     picture = alt.layer(band, middle, middles, rest, *goal, line, dots, star, label)
     draws = max((row["draws"] for row in random), default=0)
@@ -84,20 +88,25 @@ def chart(run: RunData) -> alt.LayerChart:
         f"Faithfulness: 100% = the whole model's {comparison(run)}; 0% = the model with every edge ablated.",
         "Blue: the first edges of the ranking alone. Orange: the model with these ablated instead.",
         f"Grey: as many edges drawn at random ({draws} draws a size; band: lowest to highest).",
-        f"The diamond is the {'circuit after the exact search' if goal else 'imported circuit'} ({sample(run)}).",
+        f"The diamond is the {'model without the ' if complete else ''}"
+        f"{'circuit after the exact search' if goal else 'imported circuit'} ({sample(run)}).",
     ]
     enough = "are enough for" if goal else "reach"
-    title = f"{count(size, 'edge')} of {run.total_edges:,} {enough} {percent(run.faithfulness)} faithfulness"
+    title = f"{count(size, 'edge')} of {run.total_edges:,} {enough} {percent(reached)} faithfulness"
+    if complete:
+        title = f"Without {count(size, 'edge')} of {run.total_edges:,}, {percent(reached)} of the behaviour is left"
     return finished(picture.properties(width=_WIDTH, height=_HEIGHT), title, subtitle, describe(run))
 
 
 def describe(run: RunData) -> str:
     """The picture in words."""
+    complete = run.goal == "complete"
     ranked = sorted((row for row in run.curve if row["kind"] == "ranking"), key=lambda row: row["size"])
     points = ", ".join(f"{row['size']:,}: {percent(row['faithfulness'])}" for row in ranked)
     return (
         f"Faithfulness by number of kept edges. Ranking: {points}. "
-        f"The verified circuit has {count(len(run.edges), 'edge')} and {percent(run.faithfulness)}."
+        f"The found circuit has {count(len(run.edges), 'edge')} and {percent(run.faithfulness)}"
+        + (f"; without it {percent(1 - float(run.verification['completeness']))} is left." if complete else ".")
     )
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from wheatstone._effects import support_of
 from wheatstone._errors import RunError
 from wheatstone._json import load_json
 from wheatstone._parquet import read_parquet
@@ -76,18 +77,22 @@ class DrawnEdge:
         sender: who writes.
         receiver: who reads.
         score: what the ranking estimated, or None.
-        effect: exact drop in faithfulness when this edge alone is removed, or None.
+        effect: exact drop in the goal when this edge, or the unit it was removed with, is removed, or None.
+        unit: the edges it was removed with; empty where it was removed alone.
+        metric: that the score is in units of.
     """
 
     sender: Component
     receiver: Component
     score: float | None
     effect: float | None
+    unit: str = ""
+    metric: str = ""
 
     @property
     def weight(self) -> float:
-        """What it is drawn by: the exact effect; the score where no effect was measured."""
-        return next((value for value in (self.effect, self.score) if value is not None), 0.0)
+        """What it is drawn by: how much it supports the behaviour, see `support_of`."""
+        return support_of(self.metric, self.score, self.effect)
 
     @property
     def magnitude(self) -> float:
@@ -150,15 +155,38 @@ class RunData:
     @cached_property
     def edges(self) -> tuple[DrawnEdge, ...]:
         """The circuit's edges, in order of computation."""
+        metric = str(self.circuit["metric"])
         return tuple(
-            DrawnEdge(Component.of(edge["from"]), Component.of(edge["to"]), edge.get("score"), edge.get("effect"))
+            DrawnEdge(
+                Component.of(edge["from"]),
+                Component.of(edge["to"]),
+                edge.get("score"),
+                edge.get("effect"),
+                edge.get("unit", ""),
+                metric,
+            )
             for edge in self.circuit["edges"]
         )
+
+    @property
+    def goal(self) -> str:
+        """What the search was for."""
+        return str(self.circuit.get("goal") or self.manifest["settings"].get("goal") or "sufficient")
+
+    @property
+    def granularity(self) -> str:
+        """What the search removed at once, and so what effects were measured on."""
+        return str(self.circuit.get("granularity") or self.manifest["settings"].get("granularity") or "channels")
 
     @property
     def exact(self) -> bool:
         """Whether every edge's effect was measured."""
         return all(edge.effect is not None for edge in self.edges)
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        """By name, why a side result of the run is missing."""
+        return self.manifest.get("missing") or {}
 
     @property
     def total_edges(self) -> int:

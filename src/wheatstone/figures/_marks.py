@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import altair as alt
 
+from wheatstone._effects import effect_words, score_words
 from wheatstone.figures._layout import Layout, Node
 from wheatstone.figures._load import Component, DrawnEdge, Row, RunData
 from wheatstone.figures._theme import BLUE, FAINT, INK, ORANGE, PAPER, SOFT, halo, of_rows
@@ -44,7 +45,7 @@ def curves(run: RunData, layout: Layout) -> alt.Chart:
         about = _edge_row(edge, number, edge.magnitude / strongest)
         rows += [{**about, "x": x, "y": y, "step": step} for step, (x, y) in enumerate(layout.path(edge))]
     width = alt.Legend(
-        title="faithfulness lost without this edge" if run.exact else "size of the edge score",
+        title=effect_words(run.goal, run.granularity) if run.exact else "size of the edge score",
         format=".0%" if run.exact else ".2~f",
         symbolType="stroke",
         symbolSize=700,
@@ -53,6 +54,7 @@ def curves(run: RunData, layout: Layout) -> alt.Chart:
         tickCount=3,
         orient="bottom",
     )
+    estimate = f"score in the ranking (estimate; {score_words(str(run.circuit['metric']))})"
     sign = alt.Legend(
         title="the edge", symbolType="stroke", symbolSize=700, symbolStrokeWidth=4, symbolOpacity=1, orient="bottom"
     )
@@ -72,8 +74,9 @@ def curves(run: RunData, layout: Layout) -> alt.Chart:
             tooltip=[
                 alt.Tooltip("from:N"),
                 alt.Tooltip("to:N"),
-                alt.Tooltip("effect:N", title="faithfulness lost without it (exact)"),
-                alt.Tooltip("score:N", title="score in the ranking (estimate)"),
+                alt.Tooltip("effect:N", title=f"{effect_words(run.goal, run.granularity)} (exact)"),
+                alt.Tooltip("score:N", title=estimate),
+                *([alt.Tooltip("unit:N", title="removed together as")] if any(edge.unit for edge in run.edges) else []),
             ],
         )
     )
@@ -150,6 +153,7 @@ def _edge_row(edge: DrawnEdge, number: int, share: float) -> Row:
         "ends": edge.receiver.node,
         "effect": "not measured" if edge.effect is None else percent(edge.effect),
         "score": "none" if edge.score is None else decimal(edge.score, 3),
+        "unit": edge.unit,
         "sign": _SUPPORTS if edge.weight >= 0 else _SUPPRESSES,
         "size": edge.magnitude,
         "share": share,

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from wheatstone._errors import RequestError
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
+from wheatstone._side import ANSWER, ATTENTION, CURVE, attempt
 from wheatstone.figures import _answer, _attention, _circuit, _curve
 from wheatstone.figures._load import RunData
 from wheatstone.figures._render import render
 from wheatstone.figures._report import Picture, compose
-from wheatstone.runs import sound
+from wheatstone.runs import note_missing, sound
 
 FIGURES: dict[str, Callable[[RunData], Any]] = {
     "circuit": _circuit.chart,
@@ -22,6 +24,8 @@ FIGURES: dict[str, Callable[[RunData], Any]] = {
     "attention": _attention.chart,
 }
 """Name -> what draws it, in the order of the report."""
+_NEEDS = {"curve": CURVE, "answer": ANSWER, "attention": ATTENTION}
+"""Side results that a picture is made of."""
 
 
 def render_figure(run: StrPath, name: str, out: StrPath) -> None:
@@ -33,7 +37,7 @@ def render_figure(run: StrPath, name: str, out: StrPath) -> None:
         out: file to write; its ending says whether as SVG, PNG or HTML.
 
     Raises:
-        RequestError: no such picture or format.
+        RequestError: no such picture or format, or the run lacks what the picture shows.
         RunError: the run cannot be read.
     """
     out = Path(out)
@@ -41,7 +45,14 @@ def render_figure(run: StrPath, name: str, out: StrPath) -> None:
     if name not in FIGURES:
         raise RequestError(expected=f"a figure out of {', '.join(FIGURES)}", got=repr(name), do="choose one of these")
     with sound(run):
-        render(_chart(RunData.load(run), name), out)
+        data = RunData.load(run)
+        if name not in _drawable(data):
+            raise RequestError(
+                expected=f"a run with its {_NEEDS[name]}",
+                got=f"{run}, which lacks it ({data.missing[_NEEDS[name]]})",
+                do=f"choose a figure out of {', '.join(_drawable(data))}",
+            )
+        render(_chart(data, name), out)
 
 
 def figure_svg(run: RunData, name: str) -> str:
@@ -78,13 +89,14 @@ def report_html(run: StrPath) -> str:
     with sound(run):
         data = RunData.load(run)
         _require_prompts(data, "a report")
-        return compose(data, {name: Picture.of(draw(data)) for name, draw in FIGURES.items()})
+        return compose(data, {name: Picture.of(FIGURES[name](data)) for name in _drawable(data)}, data.missing)
 
 
 def render_all(run: StrPath, report: Reporter = silent) -> list[Path]:
     """Writes `figures/NAME.svg` and `figures/NAME.png` of every picture, and `report.html`, into a run folder.
 
-    Of a circuit that was imported without prompts there is one picture, its own, and no report.
+    A picture that cannot be drawn is left out; the report and the manifest say why. Of a circuit that was imported
+    without prompts there is one picture, its own, and no report.
 
     Returns:
         The files written.
@@ -98,12 +110,25 @@ def render_all(run: StrPath, report: Reporter = silent) -> list[Path]:
     written: list[Path] = []
     if not data.manifest["prompts"]:
         return Picture.of(FIGURES["circuit"](data)).save(run / "figures", "circuit")
-    for done, (name, draw) in enumerate(FIGURES.items()):
+    missing: dict[str, str] = {}
+
+    def drawn(name: str) -> list[Path]:
+        picture = Picture.of(FIGURES[name](data))
+        files = picture.save(run / "figures", name)
+        pictures[name] = picture
+        return files
+
+    for done, name in enumerate(_drawable(data)):
         report("drawing", done, len(FIGURES) + 1)
-        picture = pictures[name] = Picture.of(draw(data))
-        written += picture.save(run / "figures", name)
+        written += attempt(missing, f"figure {name}", partial(drawn, name), [])
     report("drawing", len(FIGURES), len(FIGURES) + 1)
+    note_missing(run, missing)
     page = run / "report.html"
-    page.write_text(compose(data, pictures), encoding="utf-8")
+    page.write_text(compose(data, pictures, {**data.missing, **missing}), encoding="utf-8")
     report("drawing", len(FIGURES) + 1, len(FIGURES) + 1)
     return [*written, page]
+
+
+def _drawable(run: RunData) -> list[str]:
+    """The pictures whose data the run has."""
+    return [name for name in FIGURES if _NEEDS.get(name) not in run.missing]

@@ -13,6 +13,7 @@ from typing import Any
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from wheatstone._effects import effect_words, lost, score_words
 from wheatstone._intervals import MINIMUM, interval_text
 from wheatstone._text import shown
 from wheatstone.figures import _words as words
@@ -81,12 +82,13 @@ class Picture:
         return [svg, png]
 
 
-def compose(run: RunData, pictures: Mapping[str, Picture]) -> str:
+def compose(run: RunData, pictures: Mapping[str, Picture], missing: Mapping[str, str]) -> str:
     """The page.
 
     Args:
         run: the run.
         pictures: by name, in order.
+        missing: by name, why a side result is missing.
     """
     scripts = page_scripts()
     figures = [
@@ -105,6 +107,11 @@ def compose(run: RunData, pictures: Mapping[str, Picture]) -> str:
         share=_faithfulness_of(run),
         interval=lambda key, name="": _interval(run, key, name),
         figures=figures,
+        missing=missing,
+        effect=effect_words(run.goal, run.granularity),
+        score=score_words(str(run.circuit["metric"])),
+        units=any(edge.unit for edge in run.edges),
+        measured=lost(run.goal),
         scripts=scripts,
         hashes=[script_hash(script) for script in scripts],
     )
@@ -126,6 +133,9 @@ def _found(run: RunData) -> list[str]:
         *words.own_answer(run.manifest),
         f"{words.size(run)} keep {words.percent(run.faithfulness)} of the {words.comparison(run)}.",
     ]
+    if run.goal == "complete":
+        gone = words.percent(float(verified["completeness"]))
+        said.insert(-1, f"Ablated in the otherwise intact model, {words.size(run)} take away {gone} of the behaviour.")
     if n == 1 and verified["prompts"]:
         said.append(_one_prompt(verified["prompts"][0]))
     else:

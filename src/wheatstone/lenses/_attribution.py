@@ -26,6 +26,7 @@ from torch import Tensor
 from wheatstone._intervals import interval_note, mean_intervals
 from wheatstone._progress import Reporter
 from wheatstone.lenses._section import Explanation, Material, Section, Table, halves_of, measured_on
+from wheatstone.models import wide
 
 _NEURONS = 40
 """Neurons that are kept, by |mean direct effect|."""
@@ -197,9 +198,9 @@ def _neuron_effects(material: Material) -> Iterator[tuple[int, np.ndarray, Float
     directions, every = material.answer_directions, range(material.n)
     for layer in dense:
         block = model.blocks[layer]
-        activations = found[layer][every, encoded.last]
+        activations = wide(found[layer][every, encoded.last])
         with block.present():
-            weights = block.neuron_weights
+            weights = wide(block.neuron_weights)
             effects = activations * (directions @ weights.T)
             if model.family.mlp_output_norm is not None:
                 whole = material.last_nodes[material.experiment.graph.mlp_nodes(layer)].sum(0)

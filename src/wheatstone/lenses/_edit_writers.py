@@ -24,7 +24,7 @@ from torch import Tensor
 from wheatstone.editing import Edit, down_projections
 from wheatstone.lenses._edit_question import EditQuestion
 from wheatstone.lenses._readout import Readout
-from wheatstone.models import ResidualModel, Tokens
+from wheatstone.models import ResidualModel, Tokens, wide
 
 _MOVERS = 10
 """Heads that are called movers: those that write most of an object."""
@@ -178,7 +178,7 @@ def _read(
             for layer, row in enumerate(logits)
             for name, token in objects.items()
         ]
-    nodes = written[:, 0, -1]
+    nodes = wide(written[:, 0, -1])
     stream = model.after_sublayers(nodes)[-1]
     readout = Readout.at(model, stream[None])
     terms = torch.cat([nodes, (stream - nodes.sum(0))[None]])

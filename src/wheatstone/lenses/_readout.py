@@ -18,12 +18,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from wheatstone.models import ResidualModel
+from wheatstone.models import ResidualModel, wide
 
 
 @dataclass(frozen=True, eq=False)
 class Readout:
     """The linear map at some prompts' final streams.
+
+    All in float32 or better, whatever the model's precision.
 
     Args:
         model: the model.
@@ -46,21 +48,21 @@ class Readout:
         zero = streams.new_zeros(1, streams.shape[-1])
         size = streams.norm(dim=-1).mean()  # so that the norm's epsilon weighs as in the streams
         basis = torch.eye(streams.shape[-1], dtype=streams.dtype, device=streams.device)
-        mapped = model.unembedded(basis * size) - model.unembedded(zero)
+        mapped = wide(model.unembedded(basis * size)) - wide(model.unembedded(zero))
         offset = model.unembed(zero)[0]
-        linear = streams @ mapped @ model.unembedding.weight.T
+        linear = wide(streams) @ mapped @ wide(model.unembedding.weight).T  # its squares overflow float16
         scale = ((model.unembed(streams) - offset) * linear).sum(-1) / linear.square().sum(-1)
         return cls(model, mapped, scale, offset)
 
     def directions(self, tokens: Int[Tensor, " batch"]) -> Float[Tensor, "batch d_model"]:
         """The direction whose product with a write is its part of one token's logit, prompt by prompt."""
-        return self.scale[:, None] * (self.model.unembedding.weight[tokens] @ self.map.T)
+        return self.scale[:, None] * (wide(self.model.unembedding.weight[tokens]) @ self.map.T)
 
     @property
     def mean_directions(self) -> Float[Tensor, "batch d_model"]:
         """The same for the mean over all tokens' logits."""
-        return self.scale[:, None] * (self.model.unembedding.weight.mean(0) @ self.map.T)
+        return self.scale[:, None] * (wide(self.model.unembedding.weight).mean(0) @ self.map.T)
 
     def logits(self, writes: Float[Tensor, "*n batch d_model"]) -> Float[Tensor, "*n batch vocab"]:
         """What writes to each prompt's stream add to all its logits."""
-        return (writes @ self.map @ self.model.unembedding.weight.T) * self.scale[:, None]
+        return (wide(writes) @ self.map @ wide(self.model.unembedding.weight).T) * self.scale[:, None]

@@ -15,6 +15,7 @@ from wheatstone.lenses._attributes import known_tokens
 from wheatstone.lenses._attribution import direct_effects
 from wheatstone.lenses._roles import Role
 from wheatstone.lenses._section import Material
+from wheatstone.models import wide
 
 SHUFFLES = 20
 """Of a null."""
@@ -125,7 +126,8 @@ def _towards_relation(
     """What heads write towards the other prompts' answers, less the mean of all tokens; and towards random words."""
     readout, answers = material.readout, material.experiment.encoded.answers[:, 0]
     objects = answers.unique()
-    rows, mean = readout.model.unembedding.weight, readout.model.unembedding.weight.mean(0)
+    rows = wide(readout.model.unembedding.weight)
+    mean = rows.mean(0)
 
     def push(tokens: Tensor) -> Tensor:
         return readout.scale[:, None] * ((rows[tokens].mean(0) - mean) @ readout.map.T)

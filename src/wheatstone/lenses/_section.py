@@ -21,6 +21,7 @@ from wheatstone._path import StrPath
 from wheatstone._progress import Reporter
 from wheatstone.circuits import Circuit, Experiment
 from wheatstone.lenses._readout import Readout
+from wheatstone.models import wide
 
 LEAST_HALF = 4
 """Prompts that each half must have; with fewer, numbers are of the prompts that chose what they are about."""
@@ -150,7 +151,7 @@ class Material:
         nodes = self.experiment.model.forward(encoded.clean, cache=True).nodes
         assert nodes is not None
         every = range(nodes.shape[1])
-        last, subject = (nodes[:, every, places] for places in (encoded.last, encoded.subject_last))
+        last, subject = (wide(nodes[:, every, places]) for places in (encoded.last, encoded.subject_last))
         return last, subject
 
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from wheatstone.models._streams import Streams as Streams
     from wheatstone.models._text import TextReader as TextReader
     from wheatstone.models._tokens import Tokens as Tokens
+    from wheatstone.models._wide import wide as wide
     from wheatstone.models._wrap import wrap_model as wrap_model
 
 _WHERE = {
@@ -68,6 +69,7 @@ _WHERE = {
     "Span": "wheatstone.models._spans",
     "SpannedGraph": "wheatstone.models._spans",
     "span_positions": "wheatstone.models._spans",
+    "wide": "wheatstone.models._wide",
     "Tokens": "wheatstone.models._tokens",
     "check_parity": "wheatstone.models._parity",
     "joined": "wheatstone.models._scripts",

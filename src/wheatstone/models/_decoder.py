@@ -20,6 +20,7 @@ from wheatstone.models._reading import TransformersReading
 from wheatstone.models._rotary import RotarySwitch
 from wheatstone.models._text import TextReader
 from wheatstone.models._tokens import Tokens
+from wheatstone.models._wide import wide
 from wheatstone.models.families import known_family
 
 LayerForward = Callable[[int, Tensor, dict[str, Any]], Tensor]
@@ -157,7 +158,8 @@ class Decoder:
             all_positions: unembed every position; by default only each prompt's last.
 
         Returns:
-            Logits, [batch, vocab] or [batch, pos, vocab].
+            Logits, [batch, vocab] or [batch, pos, vocab], in float32 or better: what is measured on them must not be
+            rounded again, and NumPy has no bfloat16.
 
         Raises:
             ModelError: the logits are not finite.
@@ -178,7 +180,7 @@ class Decoder:
                 return layer(index, x, call)
 
         with self._swapped(arrived), self.rotary.alone(tokens.lengths):
-            logits = self.module(tokens.ids, use_cache=False, logits_to_keep=unembedded).logits
+            logits = wide(self.module(tokens.ids, use_cache=False, logits_to_keep=unembedded).logits)
         if not logits.detach().sum(dtype=torch.float32).isfinite():
             raise ModelError(
                 expected=f"finite logits of {self.id}",
@@ -258,10 +260,13 @@ class Decoder:
 
     @torch.no_grad()
     def unembed(self, stream: Float[Tensor, "n d_model"]) -> Float[Tensor, "n vocab"]:
-        """Logits of residual streams: the model's own final norm, unembedding, and whatever it does to logits."""
+        """Logits of residual streams: the model's own final norm and unembedding, and any later change of the logits.
+
+        In float32 or better, as `run` gives them.
+        """
         one_token_each = torch.zeros(len(stream), 1, dtype=torch.long, device=self.device)
-        with self._swapped(lambda _index, _x, _call: stream[:, None]), self.rotary.alone():
-            return self.module(one_token_each, use_cache=False).logits[:, 0]
+        with self._swapped(lambda _index, _x, _call: stream[:, None].to(self.dtype)), self.rotary.alone():
+            return wide(self.module(one_token_each, use_cache=False).logits[:, 0])
 
     @torch.no_grad()
     def unembedded(self, stream: Float[Tensor, "n d_model"]) -> Float[Tensor, "n d_vocab"]:

@@ -51,7 +51,7 @@ def _number(model: Decoder) -> int:
 
 
 def _logits(model: Decoder, steps: int) -> int:
-    return 3 * steps * model.vocabulary * model.dtype.itemsize
+    return 3 * steps * model.vocabulary * _number(model)
 
 
 def prompts_in_pieces(run: Callable[[slice], Result], prompts: int, most: int) -> list[Result]:

@@ -1,6 +1,7 @@
 """How much memory rewired runs take, how much there is, and running them in pieces that fit.
 
-One circuit on one prompt takes at most so many numbers of the model's precision (in a norm of at least four bytes):
+One circuit on one prompt takes at most this many numbers of the model's precision (norms and logits: of at least four
+bytes):
 
     pos · nodes · d_model                                                        what each computed node wrote
     + the largest of
@@ -88,7 +89,7 @@ def circuit_bytes(model: Decoder, tokens: Tokens, nodes: int) -> tuple[int, int]
     attention = 3 * channels * model.d_model * normed + 4 * graph.heads * d_head * number
     parts = max(span.stop - span.start for span in map(graph.mlp_nodes, range(graph.layers)))
     mlp = 4 * (model.d_model + d_mlp) * normed + 2 * (parts - 1) * model.d_model * number
-    logits = 2 * len(tokens.lengths.unique()) * model.vocabulary * number
+    logits = 2 * len(tokens.lengths.unique()) * model.vocabulary * normed
     kept = nodes * model.d_model * number
     each = tokens.width * kept + max(tokens.width * max(attention, mlp), logits)
     return 4 * each // 3, graph.valid.size * (number + 4)

@@ -21,6 +21,9 @@ from wheatstone.runs._folder import new_run as new_run
 from wheatstone.runs._folder import read_json as read_json
 from wheatstone.runs._folder import read_manifest as read_manifest
 from wheatstone.runs._folder import write_hashes as write_hashes
+from wheatstone.runs._missing import draw as draw
+from wheatstone.runs._missing import missing_of as missing_of
+from wheatstone.runs._missing import note_missing as note_missing
 from wheatstone.runs._remove import Prunable as Prunable
 from wheatstone.runs._remove import delete_run as delete_run
 from wheatstone.runs._remove import prunable as prunable

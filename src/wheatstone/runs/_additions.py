@@ -9,23 +9,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from wheatstone._errors import RunError
+from wheatstone._errors import ComputationError, RunError
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
+from wheatstone._side import PAGE, attempt
 from wheatstone.models import ResidualModel
 from wheatstone.runs._explain import ExplainSettings, explain_run
 from wheatstone.runs._folder import add_file, add_text, new_part, read_json
 from wheatstone.verification import Verification
 
 
-def add_verification(run: StrPath, found: Verification, page: Callable[[Path], str], *, own: bool) -> None:
-    """Adds a verification to a run, and makes its report anew where it has one.
+def add_verification(run: StrPath, found: Verification, page: Callable[[Path], str], *, own: bool) -> dict[str, str]:
+    """Adds a verification to a run, and makes its report again where it has one.
 
     Args:
         run: folder of the run.
         found: how its circuit holds.
         page: makes `report.html` of the run.
         own: whether that is on the run's own prompts, which replaces what it says of them; on others it joins them.
+
+    Returns:
+        Why the report could not be made again, by name; empty where it was, or where the run has none.
 
     Raises:
         RunError: see `held_out`.
@@ -35,8 +39,10 @@ def add_verification(run: StrPath, found: Verification, page: Callable[[Path], s
         add_file(run, "verification.json", found.to_dict())
     else:
         add_file(run, "held_out.json", [*held_out(run), found.to_dict()])
+    missing: dict[str, str] = {}
     if (run / "report.html").exists():
-        add_text(run, "report.html", page(run))
+        attempt(missing, PAGE, lambda: add_text(run, "report.html", page(run)), None)
+    return missing
 
 
 def held_out(run: StrPath) -> list[Any]:
@@ -81,8 +87,15 @@ def add_explanation(
         See `explain_run`, whose errors it has too.
     """
     run = Path(run)
+    failed: dict[str, str] = {}
     with new_part(run, "explain") as folder:
         found = explain_run(run, folder, settings, model=model, device=device, dtype=dtype, report=report)
-        text = page(run, folder, report)
+        text = attempt(failed, PAGE, lambda: page(run, folder, report), None)
+    if text is None:  # the sections are kept
+        raise ComputationError(
+            expected="a page of the explanation",
+            got=failed[PAGE],
+            do=f"read the sections, which are in {run / 'explain'}",
+        )
     add_text(run, "explain.html", text)
     return found

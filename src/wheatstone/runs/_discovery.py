@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
+from wheatstone._side import ANSWER, ATTENTION, SWAPPED, attempt
 from wheatstone.circuits import Circuit, Experiment
 from wheatstone.discovery import Discovery, DiscoverySettings, EdgeScores, Stability, discover_in
 from wheatstone.lenses import AttentionRow, LensRow, answer_by_layer, head_attention
@@ -33,6 +34,7 @@ class DiscoveryRun:
         discovery: the circuit and how it was found.
         verification: on the prompts it was found on.
         held_out: on other prompts; the swapped pairs, where there are distractors.
+        missing: by name, why a side result is missing, in one line. The circuit and its verification never are.
     """
 
     experiment: Experiment
@@ -43,6 +45,7 @@ class DiscoveryRun:
     lens: tuple[LensRow, ...]
     attention: tuple[AttentionRow, ...]
     seconds: dict[str, float]
+    missing: dict[str, str] = field(default_factory=dict[str, str])
 
     def save(self, folder: StrPath) -> None:
         """Writes all files of the run into a folder."""
@@ -55,13 +58,13 @@ class DiscoveryRun:
         _write_rows(folder / "curve.parquet", [asdict(point) for point in self.discovery.curve])
         _write_rows(folder / "trace.parquet", [asdict(step) for step in self.discovery.trace])
         _write_rows(folder / "lens.parquet", [row._asdict() for row in self.lens])
-        columns = {name: pa.array([], kind) for name, kind in ATTENTION.items()}
+        columns = {name: pa.array([], kind) for name, kind in ATTENTION_COLUMNS.items()}
         rows = [row._asdict() for row in self.attention]
-        table = pa.Table.from_pylist(rows, pa.schema(list(ATTENTION.items()))) if rows else pa.table(columns)
+        table = pa.Table.from_pylist(rows, pa.schema(list(ATTENTION_COLUMNS.items()))) if rows else pa.table(columns)
         pq.write_table(table, folder / "attention.parquet")
 
 
-ATTENTION = {
+ATTENTION_COLUMNS = {
     "prompt": pa.int64(),
     "head": pa.string(),
     "query": pa.int64(),
@@ -90,34 +93,36 @@ def run_discovery(
     keep = found.circuit.mask()
     started = time.perf_counter()
     verification = verify_in(experiment, keep, seed=settings.seed, split="the prompts it was found on", report=report)
+    missing = dict(found.missing)
     swapped = [pair for pair in (pair.swapped() for pair in pairs) if pair is not None]
-    held_out: list[Verification] = []
-    if swapped:
-        held_out.append(
-            verify_in(
-                experiment.on(swapped),
-                keep,
-                seed=settings.seed,
-                split="prompt and counterfactual swapped",
-                report=report,
-            )
-        )
+
+    def on_swapped() -> tuple[Verification, ...]:
+        return (verify_in(experiment.on(swapped), keep, seed=settings.seed, split=SWAPPED, report=report),)
+
+    held_out = attempt(missing, SWAPPED, on_swapped, ()) if swapped else ()
     verified = time.perf_counter()
-    lens = answer_by_layer(experiment, keep)
-    attention = head_attention(experiment, strongest_heads(found.circuit))
+    lens = attempt(missing, ANSWER, lambda: answer_by_layer(experiment, keep), [])
+    attention = attempt(missing, ATTENTION, lambda: head_attention(experiment, strongest_heads(found.circuit)), [])
     read = time.perf_counter()
     seconds = found.seconds | {"verify": verified - started, "read": read - verified}
     return DiscoveryRun(
-        experiment, settings, found, verification, tuple(held_out), tuple(lens), tuple(attention), seconds
+        experiment, settings, found, verification, held_out, tuple(lens), tuple(attention), seconds, missing
     )
 
 
 def strongest_heads(circuit: Circuit) -> list[str]:
-    """Heads of a circuit by the summed |effect| (|score| where effects were not measured) of their edges."""
+    """Heads of a circuit by the summed |effect| (|score| where effects were not measured) of their edges.
+
+    Edges that were removed together share one effect, which counts once.
+    """
     weight: dict[str, float] = {}
-    for edge, effect in zip(circuit.edges, circuit.effects or circuit.scores or (0.0,) * len(circuit), strict=True):
+    counted: set[tuple[str, str]] = set()
+    units = circuit.units or tuple(map(str, circuit.edges))
+    strengths = circuit.effects or circuit.scores or (0.0,) * len(circuit)
+    for edge, unit, effect in zip(circuit.edges, units, strengths, strict=True):
         head = edge.sender.partition("@")[0]  # wherever in the prompt it is read
-        if ".h" in head:
+        if ".h" in head and (head, unit) not in counted:
+            counted.add((head, unit))
             weight[head] = weight.get(head, 0.0) + abs(effect)
     return sorted(weight, key=lambda head: -weight[head])[:_HEADS_SHOWN]
 
@@ -129,6 +134,7 @@ def _manifest(run: DiscoveryRun) -> dict[str, Any]:
         "ranked_edges": run.discovery.ranked,
         "evaluations": run.discovery.evaluations,
         "stability": _stability(run.discovery.stability),
+        "missing": run.missing,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ import torch
 from wheatstone._errors import PromptError
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
+from wheatstone._side import COMPARISON, TRACE, attempt
 from wheatstone.editing import (
     Edit,
     EditRequest,
@@ -98,6 +99,7 @@ class EditRun:
     seconds: dict[str, float]
     target: ModelAnswer
     comparison: EditComparison | None = None
+    missing: dict[str, str] = field(default_factory=dict[str, str])
 
     def summary(self) -> dict[str, Any]:
         """What the command prints as JSON."""
@@ -120,7 +122,8 @@ class EditRun:
         settings = {**asdict(self.settings), "also": list(self.settings.also)}
         manifest = manifest_without_prompts(self.model, "edit", settings, seed=0, seconds=self.seconds)
         prompts = [{"prompt": row.prompt} for row in self.answers]
-        write_json(folder / "manifest.json", {**manifest, "prompts": prompts, "notes": list(self.edit.notes)})
+        about = {"prompts": prompts, "notes": list(self.edit.notes), "missing": self.missing}
+        write_json(folder / "manifest.json", {**manifest, **about})
         write_json(folder / "summary.json", self.summary())
         write_table(Table(AnswerRow, self.answers), folder / "answers.parquet")
         if self.trace:
@@ -167,13 +170,20 @@ def run_edit(
         after, edited_loss = _looked(model, prompts, target), held_out_loss(model)
     assert weights_hash(model, names) == before_hash  # `undo` has checked each weight; this checks that it did
     looked = time.perf_counter()
-    trace = trace_rows([causal_trace(model, asked(model, request), report=report)]) if settings.trace else []
+    missing: dict[str, str] = {}
+
+    def traced_rows() -> list[TraceRow]:
+        return trace_rows([causal_trace(model, asked(model, request), report=report)])
+
+    trace = attempt(missing, TRACE, traced_rows, []) if settings.trace else []
     rows = tuple(
         AnswerRow(prompt, old[0], new[0], old[1], new[1], old[2], new[2], old[3], new[3])
         for prompt, old, new in zip(prompts, before, after, strict=True)
     )
     traced = time.perf_counter()
-    comparison = None if settings.compare is None else compare_edit(model, edit, settings.compare, report=report)
+    comparison = None
+    if (compared := settings.compare) is not None:
+        comparison = attempt(missing, COMPARISON, lambda: compare_edit(model, edit, compared, report=report), None)
     seconds = {
         "edit": made - started,
         "before and after": looked - made,
@@ -181,7 +191,7 @@ def run_edit(
         "comparison": time.perf_counter() - traced,
     }
     perplexity = float(np.exp(edited_loss - loss))
-    return EditRun(model, settings, edit, rows, tuple(trace), perplexity, seconds, own, comparison)
+    return EditRun(model, settings, edit, rows, tuple(trace), perplexity, seconds, own, comparison, missing)
 
 
 def _target(model: ResidualModel, request: EditRequest) -> ModelAnswer:

@@ -6,6 +6,7 @@ Parquet file for each table. A section that the run does not support leaves `mis
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -14,13 +15,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from wheatstone._errors import RequestError, RunError
+from wheatstone._errors import ComputationError, RequestError, RunError
 from wheatstone._json import load_json
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
+from wheatstone._side import why
 from wheatstone._version import __version__
 from wheatstone.circuits import Circuit, Experiment
-from wheatstone.lenses import Material, Section, about_relation, check_subjects, relations_of_run, sections_named
+from wheatstone.lenses import (
+    Explanation,
+    Material,
+    Section,
+    about_relation,
+    check_subjects,
+    relations_of_run,
+    sections_named,
+)
 from wheatstone.models import ResidualModel, load_model
 from wheatstone.runs._folder import CIRCUITS, read_json, read_manifest, write_json
 from wheatstone.runs._sound import sound
@@ -206,18 +216,29 @@ def _explain(section: Section, material: Material, folder: Path, *, named: bool,
     if missing is None:
         try:
             found = section.read(material, report)
-        except RequestError as error:  # these prompts cannot be asked this
-            if named:
-                raise
-            missing = f"{error.expected}; got {error.got}; {error.do}"
-        else:
+            _check_finite(found, material.experiment.model)
             for name, table in found.tables.items():
                 write_table(table, folder / f"{name}.parquet")
+        except Exception as error:  # one section must not cost the others
+            if named and isinstance(error, RequestError):
+                raise
+            missing = f"{error.expected}; got {error.got}" if isinstance(error, RequestError) else why(error)
+        else:
             rows = {name: len(table.rows) for name, table in found.tables.items()}
             about |= {"summary": found.summary, "method": found.method, "tables": rows}
     if missing is not None:
         about["missing"] = missing
     write_json(folder / f"{section.name}.json", about | {"seconds": round(time.perf_counter() - started, 2)})
+
+
+def _check_finite(found: Explanation, model: ResidualModel) -> None:
+    """Refuses numbers that are not finite, which no file of a run may hold."""
+    try:
+        json.dumps(found.summary, allow_nan=False)
+    except ValueError as error:
+        raise ComputationError(
+            expected="finite numbers", got=f"NaN or infinity in {model.precision}", do="load the model in float32"
+        ) from error
 
 
 def _stored(folder: Path, name: str) -> dict[str, Any]:

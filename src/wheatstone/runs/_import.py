@@ -18,7 +18,7 @@ from wheatstone.circuits import Circuit, Edge, Experiment, Imported
 from wheatstone.discovery import CurvePoint, EdgeScores, evaluation_of, size_curve
 from wheatstone.lenses import AttentionRow, LensRow, answer_by_layer, head_attention
 from wheatstone.models import ResidualModel
-from wheatstone.runs._discovery import ATTENTION, strongest_heads
+from wheatstone.runs._discovery import ATTENTION_COLUMNS, strongest_heads
 from wheatstone.runs._folder import write_json
 from wheatstone.runs._manifest import manifest_of, manifest_without_prompts
 from wheatstone.runs._weights import same_weights
@@ -102,7 +102,7 @@ class ImportedRun:
             ("curve", [asdict(point) for point in self.curve], _CURVE),
             ("trace", [], _TRACE),
             ("lens", [row._asdict() for row in self.lens], _LENS),
-            ("attention", [row._asdict() for row in self.attention], ATTENTION),
+            ("attention", [row._asdict() for row in self.attention], ATTENTION_COLUMNS),
         ):
             table = pa.Table.from_pylist(rows, pa.schema(list(columns.items())))
             pq.write_table(table, folder / f"{name}.parquet")

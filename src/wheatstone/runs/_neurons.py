@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ import torch
 from wheatstone._intervals import mean_intervals
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
+from wheatstone._side import DOSES, RECOVERY, attempt
 from wheatstone.circuits import Experiment
 from wheatstone.lenses import Table
 from wheatstone.models import Neuron, ResidualModel
@@ -114,6 +115,7 @@ class NeuronRun:
     recovery: tuple[RecoveryRow, ...]
     doses: tuple[DoseRow, ...]
     seconds: dict[str, float]
+    missing: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def confirmed(self) -> tuple[ConfirmedRow, ...]:
@@ -161,7 +163,7 @@ class NeuronRun:
         settings = asdict(self.settings) | {"ablation": "counterfactual"}
         seed = self.settings.seed
         manifest = manifest_of(self.experiment, "neuron", settings, seed=seed, seconds=self.seconds)
-        write_json(folder / "manifest.json", manifest)
+        write_json(folder / "manifest.json", manifest | {"missing": self.missing})
         write_json(folder / "screen.json", self.summary())
         write_table(Table(ConfirmedRow, self.confirmed), folder / "confirmed.parquet")
         write_table(Table(RecoveryRow, self.recovery), folder / "recovery.parquet")
@@ -198,16 +200,24 @@ def run_neurons(
     patching = Patching(experiment, settings.direction)
     screen = screen_neurons(patching, top=settings.top, report=report)
     screened = time.perf_counter()
-    mapped = patching if len(pairs) <= _MAPPED else Patching(experiment.on(pairs[:_MAPPED]), settings.direction)
-    recovery = recovery_by_place(mapped, report=report)
+    missing: dict[str, str] = {}
+
+    def mapped() -> list[RecoveryRow]:
+        few = patching if len(pairs) <= _MAPPED else Patching(experiment.on(pairs[:_MAPPED]), settings.direction)
+        return recovery_by_place(few, report=report)
+
+    def dosed() -> list[DoseRow]:
+        return [row for found in screen.confirmed[:_DOSED] for row in dose_rows(patching, found.neuron)]
+
+    recovery = attempt(missing, RECOVERY, mapped, [])
     patched = time.perf_counter()
-    rows = [row for found in screen.confirmed[:_DOSED] for row in dose_rows(patching, found.neuron)]
+    rows = attempt(missing, DOSES, dosed, [])
     seconds = {
         "screen and confirm": screened - started,
         "recovery by place": patched - screened,
         "doses": time.perf_counter() - patched,
     }
-    return NeuronRun(experiment, settings, screen, tuple(recovery), tuple(rows), seconds)
+    return NeuronRun(experiment, settings, screen, tuple(recovery), tuple(rows), seconds, missing)
 
 
 def dose_rows(patching: Patching, neuron: Neuron) -> list[DoseRow]:

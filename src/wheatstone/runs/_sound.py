@@ -49,6 +49,7 @@ def check_manifest(run: Path, manifest: dict[str, Any]) -> None:
         "seed": int,
         "evaluations": int,
         "title": str,
+        "missing": dict,
     }
     wrong = [name for name, kind in required.items() if not isinstance(manifest.get(name), kind)]
     wrong += [name for name, kind in optional.items() if name in manifest and not isinstance(manifest[name], kind)]
@@ -60,6 +61,8 @@ def check_manifest(run: Path, manifest: dict[str, Any]) -> None:
             wrong.append("prompts")
         if not isinstance(manifest["settings"].get("task") or "", str):
             wrong.append("settings.task")
+        if not all(isinstance(value, str) for value in manifest.get("missing", {}).values()):
+            wrong.append("missing")
         if not all(isinstance(value, int | float) for value in manifest.get("timings", {}).values()):
             wrong.append("timings")
     if wrong:

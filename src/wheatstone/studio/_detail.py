@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
+from wheatstone._effects import direction_of, effect_words
 from wheatstone._errors import RunError
 from wheatstone.figures import FIGURES
 from wheatstone.models import title_of_model
@@ -46,6 +47,8 @@ def run_document(run: Path, id: str) -> schema.Run:
                 "model": {**manifest["model"], "title": title_of_model(manifest["model"])},
                 "settings": manifest["settings"],
                 "unit": manifest["settings"].get("unit", ""),
+                "score_sign": direction_of(circuit["metric"]),
+                "effect_words": measured_words(circuit, manifest["settings"]),
                 "seed": manifest["seed"],
                 "versions": manifest["versions"],
                 "prompts": manifest["prompts"],
@@ -56,11 +59,17 @@ def run_document(run: Path, id: str) -> schema.Run:
                 "evaluation": circuit.get("evaluation"),
                 "spans": [{"name": name, "positions": at} for name, at in (circuit.get("spans") or {}).items()],
                 "tables": [vars(table) for table in _tables(run, tables)],
-                "missing": list(_missing(run)),
+                "missing": [*_missing(run), *_not_made(manifest)],
                 "test_pairs": len(read_json(run, "task.json")["pairs"]["test"]) if (run / "task.json").is_file() else 0,
                 "figures": list(FIGURES),
             }
         )
+
+
+def measured_words(circuit: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """What the exact effects of a circuit are; an older circuit leaves that to its run's settings."""
+    goal, granularity = (circuit.get(name) or settings.get(name) for name in ("goal", "granularity"))
+    return effect_words(goal or "sufficient", granularity or "channels")
 
 
 def verifications(run: Path) -> list[schema.VerificationResult]:
@@ -96,6 +105,12 @@ def _rows(path: Path) -> int:
         return pq.read_metadata(path).num_rows
     except (OSError, ValueError) as error:
         raise RunError(expected=f"a readable {path.name}", got=f"{path}: {error}", do="make the run again") from error
+
+
+def _not_made(manifest: Mapping[str, Any]) -> Iterator[schema.Missing]:
+    """Side results of the discovery that could not be made."""
+    for name, why in manifest.get("missing", {}).items():
+        yield schema.Missing(what=f"{name}: {why}", command="")
 
 
 def _missing(run: Path) -> Iterator[schema.Missing]:

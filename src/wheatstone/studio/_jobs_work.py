@@ -7,6 +7,7 @@ from typing import Any
 
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter
+from wheatstone._side import EXPLANATION, attempt
 from wheatstone.circuits import Circuit
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.figures import render_explanation, report_html
@@ -20,6 +21,7 @@ from wheatstone.runs import (
     check_free,
     explain_run,
     new_run,
+    note_missing,
     plan_discovery,
     read_json,
     read_manifest,
@@ -106,7 +108,13 @@ class Work:
         with new_run(out) as folder:
             found.save(folder)
             (folder / "explain").mkdir()
-            explain_run(folder, folder / "explain", ExplainSettings(_SHOWN), model=model, report=report)
+            missing: dict[str, str] = {}
+
+            def explain() -> None:
+                explain_run(folder, folder / "explain", ExplainSettings(_SHOWN), model=model, report=report)
+
+            attempt(missing, EXPLANATION, explain, None)
+            note_missing(folder, missing)
         catalogue_add(out)
 
     def _ask(self, asked: Ask, report: Reporter) -> ModelAnswers:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from wheatstone._effects import direction_of
 from wheatstone.runs import sound
 from wheatstone.studio import _schema as schema
-from wheatstone.studio._detail import run_document, verifications
+from wheatstone.studio._detail import measured_words, run_document, verifications
 from wheatstone.studio._labels import read_labels
 from wheatstone.studio._tables import edge_columns, kept_edges, named_table
 
@@ -42,6 +43,8 @@ def portable_run(run: Path, limit: int = MOST) -> schema.Portable:
         prompts=document.prompts,
         spans=document.spans,
         unit=document.unit,
+        score_sign=document.score_sign,
+        effect_words=document.effect_words,
         total=int(edges.schema.metadata[b"edges"]),
         weight=float(edges.schema.metadata[b"weight"]),
         curve=sorted(curve, key=lambda point: point.size),
@@ -59,7 +62,7 @@ def portable_circuit(circuit: Mapping[str, Any], total: int) -> schema.Portable:
         circuit: `circuit.json`.
         total: edges of the model.
     """
-    effects, scores = kept_edges(circuit), kept_edges(circuit, "score")
+    effects, scores, together = (kept_edges(circuit, of) for of in ("effect", "score", "unit"))
     order = sorted(effects, key=lambda edge: -abs(scores[edge] or 0.0))
     examples, evaluation = circuit["task"]["examples"], circuit.get("evaluation")
     model = schema.Model.model_validate(circuit["model"])
@@ -73,10 +76,13 @@ def portable_circuit(circuit: Mapping[str, Any], total: int) -> schema.Portable:
         ],
         spans=[schema.Span(name=name, positions=at) for name, at in (circuit.get("spans") or {}).items()],
         unit="",
+        score_sign=direction_of(circuit["metric"]),
+        effect_words=measured_words(circuit, {}),
         sender=[sender for sender, _ in order],
         receiver=[receiver for _, receiver in order],
         score=[scores[edge] or 0.0 for edge in order],
         effect=[effects[edge] for edge in order],
+        removed_with=[together[edge] for edge in order],
         circuit=[True] * len(order),
         rank=list(range(1, len(order) + 1)),
         total=total,

@@ -143,6 +143,8 @@ class Run(_Frozen):
     model: Model
     settings: dict[str, JsonValue]
     unit: str = Field(description="of the metric")
+    score_sign: int = Field(description="1 where a positive score supports the behaviour; -1 where a negative one does")
+    effect_words: str = Field(description="what an exact effect is")
     seed: int
     versions: dict[str, str]
     prompts: list[Prompt]
@@ -299,10 +301,13 @@ class Portable(_Frozen):
     prompts: list[Prompt]
     spans: list[Span]
     unit: str
+    score_sign: int = Field(description="1 where a positive score supports the behaviour; -1 where a negative one does")
+    effect_words: str = Field(description="what an exact effect is")
     sender: list[str]
     receiver: list[str]
     score: list[float]
     effect: list[float | None] = Field(description="exact; null where it was not measured")
+    removed_with: list[str | None] = Field(description="what its effect was measured on; null where it was alone")
     circuit: list[bool]
     rank: list[int]
     total: int = Field(description="edges of the model")

@@ -33,8 +33,9 @@ def edge_columns(run: Path, limit: int = MOST) -> pa.Table:
         limit: edges of the ranking at most.
 
     Returns:
-        `sender`, `receiver`, `score`, `effect` (null where it was not measured), `circuit` (whether it is kept) and
-        `rank` (1 is the strongest). Metadata: `edges`, how many there are in all, and `weight`, Σ |score| over them.
+        `sender`, `receiver`, `score`, `effect` (null where it was not measured), `removed_with` (what that was measured
+        on; null where the edge was removed alone), `circuit` (whether it is kept) and `rank` (1 is the strongest).
+        Metadata: `edges`, how many there are in all, and `weight`, Σ |score| over them.
 
     Raises:
         RunError: a file is missing or damaged.
@@ -44,9 +45,10 @@ def edge_columns(run: Path, limit: int = MOST) -> pa.Table:
     # One number for each pair of ends.
     code = sending * len(receivers) + receiving
     with sound(run):
-        named = kept_edges(read_json(run, "circuit.json"))
+        document = read_json(run, "circuit.json")
+        named, together = kept_edges(document), kept_edges(document, "unit")
     kept = {
-        senders[sender] * len(receivers) + receivers[receiver]: effect
+        senders[sender] * len(receivers) + receivers[receiver]: (effect, together[sender, receiver])
         for (sender, receiver), effect in named.items()
         if sender in senders and receiver in receivers
     }
@@ -56,12 +58,14 @@ def edge_columns(run: Path, limit: int = MOST) -> pa.Table:
     chosen = np.concatenate([order[:limit], order[limit:][inside[order[limit:]]]])
     rank = np.empty(len(order), np.int32)
     rank[order] = np.arange(1, len(order) + 1)
+    measured = [kept.get(pair, (None, None)) for pair in code[chosen].tolist()]
     columns = ranked.take(pa.array(chosen)).combine_chunks()
     table = pa.table(
         {
             **{name: columns[name].cast(pa.dictionary(pa.int32(), pa.string())) for name in ("sender", "receiver")},
             "score": columns["score"].cast(pa.float32()),
-            "effect": pa.array([kept.get(pair) for pair in code[chosen].tolist()], pa.float32()),
+            "effect": pa.array([effect for effect, _ in measured], pa.float32()),
+            "removed_with": pa.array([unit for _, unit in measured], pa.string()),
             "circuit": pa.array(inside[chosen]),
             "rank": pa.array(rank[chosen]),
         }
@@ -79,14 +83,14 @@ def _coded(table: pa.Table, name: str) -> tuple[dict[str, int], Int[np.ndarray, 
     )
 
 
-def kept_edges(circuit: Mapping[str, Any], of: str = "effect") -> dict[tuple[str, str], float | None]:
+def kept_edges(circuit: Mapping[str, Any], of: str = "effect") -> dict[tuple[str, str], Any]:
     """The edges of a circuit's document, named as in the table of scores, with their exact effects.
 
     Args:
         circuit: `circuit.json`.
-        of: `effect`, or `score`.
+        of: `effect`, `score` or `unit`.
     """
-    kept: dict[tuple[str, str], float | None] = {}
+    kept: dict[tuple[str, str], Any] = {}
     spans: Mapping[str, list[int]] = circuit.get("spans") or {}
     for edge in circuit["edges"]:
         at = edge.get("positions")

@@ -1,0 +1,41 @@
+"""Side results: checks, curves and pictures that come with a result. One that fails must not cost the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from wheatstone._errors import WheatstoneError
+
+CURVE, ANSWER, ATTENTION = "size curve", "answer by layer", "attention patterns"
+SWAPPED, TEST = "prompt and counterfactual swapped", "test split"
+RECOVERY, DOSES = "recovery by place", "doses"
+TRACE, COMPARISON = "causal trace", "comparison"
+PICTURES, PAGE, EXPLANATION = "figures and report", "page", "explanation"
+"""Side results by name."""
+
+Made = TypeVar("Made")
+
+
+def attempt(missing: dict[str, str], name: str, make: Callable[[], Made], otherwise: Made) -> Made:
+    """Makes a side result; where that fails, notes why and goes on.
+
+    Args:
+        missing: by name, why a side result is missing; the reason is added here, in one line.
+        name: what the side result is, in words.
+        make: makes it.
+        otherwise: what takes its place.
+
+    When this misleads: a mistake in the code is noted like a wrong request. The name of the exception tells them apart.
+    """
+    try:
+        return make()
+    except Exception as error:  # any: what was found so far is worth more than knowing the kind
+        missing[name] = why(error)
+        return otherwise
+
+
+def why(error: Exception) -> str:
+    """An exception in one line: the message of an error raised on purpose, the type and the message of another."""
+    text = str(error) if isinstance(error, WheatstoneError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())[:500]
