@@ -207,7 +207,8 @@ def _print_worth(
         from wheatstone.figures import circuit_bits_page
 
         with new_file(out, force=force) as partial:
-            partial.write_text(circuit_bits_page(found, len(circuit), loaded.id, name), encoding="utf-8")
+            shown = shown_name({"id": loaded.id, "title": loaded.title})
+            partial.write_text(circuit_bits_page(found, len(circuit), shown, name), encoding="utf-8")
         output.print(f"Every token: {out}", markup=False)
 
 
