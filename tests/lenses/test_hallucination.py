@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from tiny import WORDS, make_tiny
@@ -107,7 +109,11 @@ def test_heads_are_chosen_on_one_half_of_the_facts_and_tried_on_the_other(model:
         prompt = f"w{at} w{after} w3"
         first, second, third = model.forward(model.tokens([prompt])).logits[0].topk(3).indices.tolist()
         written = continued(model, [prompt], 8)[0]
-        about = {"prompt": prompt, "counterfactual": f"w{at % 9 + 10} w2 w3", "spans": {"subject": (0, len(f"w{at}"))}}
+        about: dict[str, Any] = {
+            "prompt": prompt,
+            "counterfactual": f"w{at % 9 + 10} w2 w3",
+            "spans": {"subject": (0, len(f"w{at}"))},
+        }
         if about["counterfactual"] == prompt:
             continue
         if len(right) < 8:

@@ -74,6 +74,7 @@ def test_an_experiment_s_scores_do_not_depend_on_its_memory(metric: str, tiny64:
     rounding(tiny64, passes=3).check(little.edge_gradients(whole), plenty.edge_gradients(whole))
     expected, found = (node_scores(experiment, positions=True).positions for experiment in (plenty, little))
     assert expected is not None
+    assert found is not None
     rounding(tiny64, passes=3).check(found, expected)
 
 

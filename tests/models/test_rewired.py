@@ -141,4 +141,4 @@ def test_mask_gradients_are_the_slopes_of_the_mask_made_continuous(tiny64: Resid
             for row, ids in enumerate(CLEAN):
                 slow = SlowRun(tiny64, ids, keep=moved, ablated=ablated[:, row, : len(ids)])
                 ends[end] += float(values(slow.logits[None])[0])
-        assert float(gradients[edges[index]]) == rounding(tiny64, passes=3).slope(*ends, step)
+        assert float(gradients[edges[index]]) == rounding(tiny64, passes=3).slope(ends[0], ends[1], step)

@@ -119,7 +119,7 @@ def test_edge_gradients_are_finite_differences(tiny64: ResidualModel) -> None:
             moved[edge] += sign * 1e-5
             slow = AssembledRun(model, CLEAN[0], keep=moved, ablated=ablated[:, 0])
             ends.append(float(values(slow.logits[None])[0]))
-        assert float(gradients[edge]) == rounding(model, passes=3).slope(*ends, 1e-5)
+        assert float(gradients[edge]) == rounding(model, passes=3).slope(ends[0], ends[1], 1e-5)
 
 
 @pytest.mark.parametrize("case", ["gpt2", "gemma2", "olmoe"])

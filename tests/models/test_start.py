@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from exact import BOS, EOS, exact_model
@@ -20,7 +22,7 @@ def test_the_token_that_the_tokenizer_puts_before_a_text(kind: str, ending: bool
 def like(named: dict[str, str], *, cheaper: int | None = None) -> ResidualModel:
     """A model of bytes whose tokenizer puts nothing before a text; after one token, texts may cost less."""
     model = exact_model()
-    module = model.module
+    module: Any = model.module
     for name, weight in module.named_parameters():
         if "ln_" not in name:
             torch.nn.init.zeros_(weight)

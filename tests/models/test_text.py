@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,7 +46,8 @@ def test_each_token_keeps_its_space(model: ResidualModel) -> None:
 
 
 def test_the_same_without_transformers(model: ResidualModel) -> None:
-    light = TextReader("light", model.vocabulary, TokenizersReading(model.tokenizer.backend_tokenizer))
+    backend: Any = model.tokenizer.backend_tokenizer
+    light = TextReader("light", model.vocabulary, TokenizersReading(backend))
     for text in TEXTS:
         assert light.encode(text) == model.encode(text)
         assert light.continuation(text) == model.continuation(text)

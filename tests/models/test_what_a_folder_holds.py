@@ -60,7 +60,10 @@ def in_a_subfolder(folder: Path) -> None:
 
 
 def written(name: str, text: str) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).write_text(text) and None
+    def write(folder: Path) -> None:
+        (folder / name).write_text(text)
+
+    return write
 
 
 def both(*changes: Callable[[Path], None]) -> Callable[[Path], None]:

@@ -25,8 +25,8 @@ def _console(*, stderr: bool = False) -> Any:
     from rich.console import Console
 
     class Guarded(Console):
-        def render(self, *given: Any) -> Iterator[Any]:
-            for segment in super().render(*given):
+        def render(self, renderable: Any, options: Any = None) -> Iterator[Any]:
+            for segment in super().render(renderable, options):
                 own = segment.control or segment.text.isprintable()
                 yield segment if own else segment._replace(text=shown(segment.text, keep="\n"))
 

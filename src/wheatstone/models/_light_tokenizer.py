@@ -21,9 +21,13 @@ class TokenizersReading:
 
     backend: Tokenizer
 
-    @cached_property
+    @property
     def added(self) -> Mapping[int, str]:
         """Tokens that were added to the vocabulary, special ones among them."""
+        return self._added
+
+    @cached_property
+    def _added(self) -> dict[int, str]:
         return {token: str(one.content) for token, one in self.backend.get_added_tokens_decoder().items()}
 
     def batch(self, texts: Sequence[str], *, special: bool) -> list[list[int]]:

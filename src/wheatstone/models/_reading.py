@@ -17,14 +17,19 @@ class TransformersReading:
 
     tokenizer: PreTrainedTokenizerBase
 
-    @cached_property
+    @property
     def backend(self) -> Tokenizer | None:
         """The tokenizer of the tokenizers library inside a fast one."""
-        return self.tokenizer.backend_tokenizer if self.tokenizer.is_fast else None
+        found: Any = self.tokenizer.backend_tokenizer if self.tokenizer.is_fast else None
+        return found
 
-    @cached_property
+    @property
     def added(self) -> Mapping[int, str]:
         """Tokens that were added to the vocabulary, special ones among them."""
+        return self._added
+
+    @cached_property
+    def _added(self) -> dict[int, str]:
         return {token: str(content) for token, content in self.tokenizer.added_tokens_decoder.items()}
 
     def batch(self, texts: Sequence[str], *, special: bool) -> list[list[int]]:
