@@ -9,6 +9,7 @@ from wheatstone.circuits._experiment import Experiment as Experiment
 from wheatstone.circuits._interop import from_eap_json as from_eap_json
 from wheatstone.circuits._interop import to_eap_json as to_eap_json
 from wheatstone.circuits._interop import to_graphml as to_graphml
+from wheatstone.circuits._means import PositionMeans as PositionMeans
 from wheatstone.circuits._random import exchanged_heads as exchanged_heads
 from wheatstone.circuits._random import random_circuits as random_circuits
 
@@ -19,6 +20,7 @@ __all__ = [
     "Evaluation",
     "Experiment",
     "ModelInfo",
+    "PositionMeans",
     "exchanged_heads",
     "from_eap_json",
     "random_circuits",
