@@ -8,7 +8,7 @@ sampled from the model, on which the pairs' activations are compared with what t
 tables into docs/results/neurons.md and the plots into docs/images. `--pairs` takes the pairs that
 `wheatstone neuron pairs --top 100 --json` printed and makes the third part alone. The last two are made on their own:
 `--parts corpus` asks the same of the pairs in the bundled texts, `--parts scan` measures how fast a scan reads beside
-the plain forward pass, and how fast the scan in FOLDER answers.
+the plain forward pass, and how fast the scan in FOLDER answers. `--parts pairs` makes the section on pairs again.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", action="store_true", help="write docs/results/neurons.md and its picture")
     parser.add_argument("--pairs", type=Path, help="JSON of `wheatstone neuron pairs`: make the last part alone")
-    parser.add_argument("--parts", default="", help="corpus, scan or both: make these sections alone")
+    parser.add_argument("--parts", default="", help="out of pairs, corpus and scan: make these sections alone")
     parser.add_argument("--share", type=float, default=0.012, help="of the bundled texts' windows, for --parts corpus")
     parser.add_argument("--scan", type=Path, help="a finished scan to put questions to, for --parts scan")
     options = parser.parse_args()
     model, page = ws.load_model("smollm2-135m"), DOCS / "results" / "neurons.md"
     if options.parts:
-        best = [Pair(**row) for row in json.loads(options.pairs.read_text(encoding="utf-8"))["pairs"]]
         made = {
-            "corpus": lambda: in_corpus(model, best, options.share),
+            "pairs": lambda: pairs_section(model),
+            "corpus": lambda: in_corpus(model, _read(options.pairs), options.share),
             "scan": lambda: scan_rate(model, options.scan),
         }
         for part in options.parts.split(","):
@@ -54,7 +54,7 @@ def main() -> None:
                 page.write_text(with_section(page.read_text(encoding="utf-8"), lines), encoding="utf-8")
         return
     if options.pairs:
-        best = [Pair(**row) for row in json.loads(options.pairs.read_text(encoding="utf-8"))["pairs"]]
+        best = _read(options.pairs)
         before = page.read_text(encoding="utf-8").partition(LAST_PART)[0].splitlines()
     else:
         before = [*an_neurons(model), *an_on_many(model)]
@@ -66,6 +66,18 @@ def main() -> None:
         own = "".join(page.read_text(encoding="utf-8").partition("\n## Reading a corpus\n")[1:])  # made by --parts
         page.write_text(text + own, encoding="utf-8")
         render(chart, DOCS / "images" / "neuron-pairs.png")
+
+
+def _read(pairs: Path) -> list[Pair]:
+    """What `wheatstone neuron pairs --json` printed."""
+    return [Pair(**row) for row in json.loads(pairs.read_text(encoding="utf-8"))["pairs"]]
+
+
+def pairs_section(model: ws.ResidualModel) -> list[str]:
+    """The section on pairs alone."""
+    lines: list[str] = []
+    pairs_of(model, lines)
+    return lines
 
 
 def with_section(page: str, lines: Sequence[str]) -> str:

@@ -54,10 +54,11 @@ def pairs_of(model: ResidualModel, parts: list[str]) -> Pairs:
         "## Neurons that belong to one token",
         "",
         f"Mutually exclusive pairs out of {best.entries:,} entries, by the true read-out: {best.mutual:,}; in shuffled "
-        f"neurons {found['null'].mutual:,}, so that being each other's first choice says nothing by itself. The score "
-        f"does: the best by chance is {chance:.2f}, and {above} of the 100 best pairs are above it (the hundredth has "
-        f"{best.best[-1].score:.2f}). By the plain embedding there are {plain.mutual:,}; {len(same)} of its 100 best "
-        f"are among the 100 best of the read-out. A search takes {spent['readout']:.0f} s of processor time.",
+        f"neurons (one shuffle) {found['null'].mutual:,}, {found['null'].mutual / best.mutual:.0%} as many, so that "
+        f"being each other's first choice says little by itself. The score says more: the best by chance is "
+        f"{chance:.2f}, and {above} of the 100 best pairs are above it (the hundredth has {best.best[-1].score:.2f}). "
+        f"By the plain embedding there are {plain.mutual:,}; {len(same)} of its 100 best are among the 100 best of the "
+        f"read-out. A search takes {spent['readout']:.0f} s of processor time.",
         "",
         "z: the congruence among all shuffles of the neuron's weights, in standard deviations. Sign −1: the neuron "
         "raises the token by negative activations.",

@@ -229,13 +229,17 @@ def test_a_mean_is_taken_position_by_position_where_all_prompts_are_as_long(tiny
     assert experiment.faithfulness(torch.stack([whole, ~whole & whole])) == rounding(model).near([1, 0])
 
 
-def test_a_mean_is_taken_over_all_tokens_where_lengths_differ(tiny_experiment: Experiment) -> None:
+def test_where_lengths_differ_a_mean_is_taken_over_first_tokens_and_over_all_others(
+    tiny_experiment: Experiment,
+) -> None:
     model, pairs = tiny_experiment.model, tiny_experiment.encoded.pairs
     experiment = Experiment(model, pairs, ablation="mean")
     written = [model.forward(model.tokens([pair.counterfactual]), cache=True).nodes for pair in pairs]
-    mean = torch.cat([nodes[:, 0] for nodes in written if nodes is not None], dim=1).mean(1)
-    mean = mean[:, None, None].expand_as(experiment.ablated)
-    rounding(model).check(experiment.ablated, mean)
+    each = [nodes[:, 0] for nodes in written if nodes is not None]
+    first = torch.stack([nodes[:, 0] for nodes in each], dim=1).mean(1)
+    later = torch.cat([nodes[:, 1:] for nodes in each], dim=1).mean(1)
+    expected = torch.stack([first] + [later] * (experiment.ablated.shape[2] - 1), dim=1)
+    rounding(model).check(experiment.ablated, expected[:, None].expand_as(experiment.ablated))
 
 
 def test_an_unknown_ablation_is_refused(tiny_experiment: Experiment) -> None:

@@ -12,9 +12,9 @@ from tiny import make_tiny
 from tolerance import rounding
 
 import wheatstone as ws
-from wheatstone.circuits import Circuit, ModelInfo
+from wheatstone.circuits import Circuit, ModelInfo, PositionMeans
 from wheatstone.compression import circuit_bits
-from wheatstone.models import ResidualModel
+from wheatstone.models import ResidualModel, Tokens
 from wheatstone.tasks import PromptPair
 
 EXAMPLES = Path(str(files("wheatstone.studio"))) / "examples"
@@ -65,13 +65,59 @@ def test_a_text_that_goes_on_from_the_circuit_s_prompt_has_its_counterfactual(ll
 def test_without_a_counterfactual_edges_carry_the_mean_of_the_text(llama: ResidualModel) -> None:
     found = circuit_bits(llama, circuit_of(llama, every=True), TEXT)
     assert found.ablation == "mean"
-    # Everything ablated is one and the same at every position: so is what the model foresees.
     nodes = llama.forward(llama.tokens([TEXT]), cache=True).nodes
     assert nodes is not None
-    stream = llama.after_layers(nodes.mean(2))[-1]
-    log_p = llama.unembed(stream)[0].log_softmax(-1)
-    expected = [-float(log_p[token]) / float(torch.log(torch.tensor(2.0))) for token in (2, 3, 1, 2)]
+    # The first token carries its own; after it, everything ablated is the same everywhere, and so is the prediction.
+    streams = torch.stack([llama.after_layers(nodes[:, :, 0])[-1], llama.after_layers(nodes[:, :, 1:].mean(2))[-1]])
+    log_p = llama.unembed(streams[:, 0]).log_softmax(-1) / torch.log(torch.tensor(2.0))
+    expected = [-float(log_p[min(at, 1), token]) for at, token in enumerate((2, 3, 1, 2))]
     assert found.ablated == rounding(llama).near(expected)
+
+
+def test_a_sink_at_the_first_token_is_in_no_mean() -> None:
+    """A node that writes a thousand times as much at the first token changes nothing that the other tokens carry."""
+    means = []
+    for size in (1.0, 1000.0):
+        written = torch.arange(2 * 3 * 2, dtype=torch.float32).view(1, 2, 3, 2).clone()
+        written[:, :, 0] *= size
+        means.append(PositionMeans.of(written, Tokens.of([[1, 2, 3], [4, 5]])))
+    # Later tokens: (2, 3) and (4, 5) of the first text, (8, 9) of the second, which has no third token.
+    assert torch.equal(means[0].later, torch.tensor([[14 / 3, 17 / 3]]))
+    assert torch.equal(means[0].later, means[1].later)
+    assert means[1].first.tolist() == [[3000.0, 4000.0]]
+    assert means[1].at(4)[0].tolist() == [[3000.0, 4000.0], *means[0].later.tolist() * 3]
+    alone = PositionMeans.of(torch.ones(1, 1, 1, 2), Tokens.of([[1]]))
+    assert torch.equal(alone.later, alone.first)
+
+
+def test_control_circuits_are_the_wiring_between_other_heads(llama: ResidualModel) -> None:
+    keep = torch.from_numpy(llama.graph.valid).clone()
+    keep[:, 1:] = False  # what reads the input, of all edges
+    chosen = torch.zeros_like(keep)
+    chosen[llama.graph.attention_channels(1).start] = keep[llama.graph.attention_channels(1).start]
+    circuit = Circuit.of_mask(ModelInfo.of(llama), chosen, ablation="counterfactual", metric="logit_diff")
+    found = circuit_bits(llama, circuit, TEXT, counterfactual=OTHER, controls=40)
+    # The query of the layer's first head reads the input; of its four heads each is drawn alike often.
+    assert 0.05 < found.shared < 0.5
+    channels = llama.graph.attention_channels(1)
+    each = []
+    for head in range(4):
+        mask = torch.zeros_like(keep)
+        mask[channels.start + head, 0] = True
+        other = Circuit.of_mask(ModelInfo.of(llama), mask, ablation="counterfactual", metric="logit_diff")
+        each.append(circuit_bits(llama, other, TEXT, counterfactual=OTHER, controls=0).ablated)
+    assert {tuple(round(bits, 3) for bits in costs) for costs in found.control} == {
+        tuple(round(bits, 3) for bits in costs) for costs in each
+    }
+    assert f"{found.shared:.0%} of their edges are the circuit's" in found.compared
+    assert found.to_dict()["control"] == {"worth": list(found.control_worth), "shared": found.shared}
+
+
+def test_a_circuit_without_heads_has_no_control(llama: ResidualModel) -> None:
+    mask = torch.zeros_like(torch.from_numpy(llama.graph.valid))
+    mask[llama.graph.logits_channel, 0] = True
+    circuit = Circuit.of_mask(ModelInfo.of(llama), mask, ablation="counterfactual", metric="logit_diff")
+    assert "No control circuit differs" in circuit_bits(llama, circuit, TEXT, counterfactual=OTHER).compared
 
 
 def test_texts_of_different_lengths_are_refused(llama: ResidualModel) -> None:

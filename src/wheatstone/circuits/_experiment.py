@@ -16,6 +16,7 @@ from torch import Tensor
 
 from wheatstone._errors import PromptError, RequestError
 from wheatstone.circuits._circuit import Circuit
+from wheatstone.circuits._means import PositionMeans
 from wheatstone.circuits._positions import check_cover, spans_in, spans_of
 from wheatstone.models import CircuitState, Graph, ResidualModel, Span, SpannedGraph, memory_budget
 from wheatstone.tasks import (
@@ -40,9 +41,10 @@ class Experiment:
         model: the model.
         pairs: the prompts.
         ablation: what an edge outside a circuit carries: `counterfactual`, what its node writes on the
-            counterfactual prompt; `mean`, what it writes on average over the counterfactual prompts of `reference`
-            (position by position where these are as long as all the prompts, over all positions otherwise);
-            `zero`, nothing (which leaves the distribution the model was trained on).
+            counterfactual prompt; `mean`, what it writes on average over the counterfactual prompts of `reference`:
+            position by position where these are as long as all the prompts, otherwise over first tokens at the
+            first position and over all other tokens elsewhere (`PositionMeans`); `zero`, nothing (which leaves the
+            distribution the model was trained on).
         metric: `logit_diff` (logits), `prob_diff` (probability) or `kl` (nats).
         reference: pairs that `mean` averages over, such as a task's training split; the pairs themselves by default.
         positions: tell edges apart by where in the prompt they carry something: at the prompts' named `spans`, at
@@ -145,9 +147,7 @@ class Experiment:
         prompts = self.encoded.clean
         if (tokens.lengths == prompts.width).all() and (prompts.lengths == prompts.width).all():
             return written.mean(1, keepdim=True).expand_as(clean)
-        steps = torch.arange(tokens.width, device=tokens.ids.device)
-        inside = steps < tokens.lengths[:, None]
-        return written[:, inside].mean(1)[:, None, None].expand_as(clean)
+        return PositionMeans.of(written, tokens).at(prompts.width)[:, None].expand_as(clean)
 
     def _start(self, clean: Tensor) -> int:
         """Where the runs part: at the first token that is ablated, unless attention also looks ahead."""

@@ -114,7 +114,8 @@ def bits(
         typer.Option(
             "--counterfactual",
             help="With --ablate, a text of as many tokens; ablated edges carry what nodes write there. By default that "
-            "of the circuit's own prompt where the text goes on from it, or else their mean over the text.",
+            "of the circuit's own prompt where the text goes on from it, or else their mean over the text's tokens "
+            "after the first.",
         ),
     ] = None,
     force: _FORCE = False,
@@ -124,8 +125,9 @@ def bits(
 ) -> None:
     """What a text costs a model in bits, token by token, beside gzip, bzip2, xz, zstd and brotli.
 
-    With --ablate: what each token costs with a circuit's edges ablated, and with all others ablated, beside the model
-    intact; the difference is what the mechanism is worth.
+    With --ablate: what each token costs with a circuit's edges ablated, and with all others ablated, next to the model
+    intact. The difference is what the circuit is worth; compare it with that of the control circuits, the same wiring
+    between other heads.
     """
     if out is not None:
         check_new(out, force=force)
@@ -203,6 +205,7 @@ def _print_worth(
         f"{sum(found.ablated):,.1f} without them, {sum(found.intact):,.1f} with.",
         markup=False,
     )
+    output.print(found.compared, markup=False)
     if out is not None:
         from wheatstone.figures import circuit_bits_page
 

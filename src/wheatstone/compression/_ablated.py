@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wheatstone._errors import PromptError, RequestError
-from wheatstone.circuits import Circuit
+from wheatstone.circuits import Circuit, PositionMeans, exchanged_heads
 from wheatstone.models import ResidualModel, Tokens
 
 
@@ -19,12 +19,15 @@ class CircuitBits:
     """What the tokens of a text cost a model, by which edges carry the text.
 
     Args:
-        first: token of the text, which nothing stands before: it has no price.
+        first: first token of the text, which has no price.
         tokens: of the text, those after it.
         intact: bits of each token, of the model as it is.
         ablated: the circuit's edges ablated, all others kept.
         alone: the circuit's edges kept, all others ablated.
         ablation: what an ablated edge carries: `counterfactual` or `mean`.
+        control: the edges of each control circuit ablated, all others kept. Control circuits are the circuit's wiring
+            between other heads of the same layers: as many edges, as deep and as connected.
+        shared: share of the circuit's edges that a control circuit has too, on average: MLPs stay in place.
     """
 
     first: str
@@ -33,11 +36,33 @@ class CircuitBits:
     ablated: tuple[float, ...]
     alone: tuple[float, ...]
     ablation: str
+    control: tuple[tuple[float, ...], ...]
+    shared: float
 
     @property
     def worth(self) -> tuple[float, ...]:
         """Bits that the circuit saves on each token; below 0 where the model does better without it."""
         return tuple(without - whole for without, whole in zip(self.ablated, self.intact, strict=True))
+
+    @property
+    def control_worth(self) -> tuple[float, ...]:
+        """Bits that each control circuit saves on the whole text."""
+        return tuple(sum(costs) - sum(self.intact) for costs in self.control)
+
+    @property
+    def compared(self) -> str:
+        """What the control circuits are worth on the text, in a sentence."""
+        worth = self.control_worth
+        if not worth:
+            return "No control circuit was run."
+        if self.shared == 1:
+            return "No control circuit differs from it: other heads would make no other edges."
+        beyond = sum(self.worth) - float(np.mean(worth))
+        return (
+            f"{len(worth)} control circuits, the same wiring between other heads, are worth {np.mean(worth):,.1f} bits "
+            f"on average ({min(worth):,.1f} to {max(worth):,.1f}): beyond them the circuit is worth {beyond:+,.1f}. "
+            f"{self.shared:.0%} of their edges are the circuit's."
+        )
 
     def to_dict(self) -> dict[str, object]:
         """As JSON has it: sums, and a row a token."""
@@ -48,13 +73,20 @@ class CircuitBits:
             "first": self.first,
             "bits": {"intact": sum(self.intact), "ablated": sum(self.ablated), "alone": sum(self.alone)},
             "worth": sum(self.worth),
+            "control": {"worth": list(self.control_worth), "shared": self.shared},
             "tokens": [dict(zip(names, row, strict=True)) for row in columns],
         }
 
 
 @torch.inference_mode()
 def circuit_bits(
-    model: ResidualModel, circuit: Circuit, text: str, *, counterfactual: str | None = None
+    model: ResidualModel,
+    circuit: Circuit,
+    text: str,
+    *,
+    counterfactual: str | None = None,
+    controls: int = 5,
+    seed: int = 0,
 ) -> CircuitBits:
     """Prices every token of a text with a circuit ablated, with it alone, and with the model intact.
 
@@ -62,23 +94,29 @@ def circuit_bits(
 
     Nothing is put before the text, as in the prompts that circuits are found on; so its first token has no price.
 
+    Ablating any edges costs something, on any text. The worth of control circuits, which are the same wiring between
+    other heads, says how much: only what the circuit is worth beyond them belongs to it.
+
     Args:
         model: the circuit's model.
         circuit: which edges.
-        text: what is said, answer included.
+        text: the text, answer included.
         counterfactual: a text of as many tokens; an ablated edge carries what its node writes there. By default, of a
             text that goes on from one of the circuit's own prompts, that prompt's counterfactual with the same
-            continuation. Otherwise an ablated edge carries what its node writes on average over this text's tokens.
+            continuation. Otherwise an ablated edge carries what its node writes on average over this text's tokens
+            after the first; at the first token, which has no other of its kind, it carries what it carries anyway.
+        controls: how many control circuits.
+        seed: of their draws.
 
     Raises:
         CircuitError: the model lacks one of the circuit's nodes.
         PromptError: text and counterfactual differ in length, or the text has one token or too many.
-        RequestError: the circuit's edges are told apart by position, which another text does not have.
+        RequestError: the circuit's edges are kept at some positions only, which another text does not have.
 
-    When this misleads: it is the worth of edges beside all others that are kept; where another circuit does the same,
-    ablating one costs nothing. `alone` is a model with nearly everything ablated: only where the circuit was found
-    for the next token does its price say something. A mean of this text is a mild ablation of a text that says the
-    same thing all along.
+    When this misleads: the other edges are kept; where another circuit does the same, ablating one costs nothing.
+    `alone` is a model with nearly everything ablated: only where the circuit was found for the next token does its
+    price say something. A mean of this text is a mild ablation of a text that repeats itself. A control circuit keeps
+    the MLPs in place, and with few heads it has many of the circuit's own edges; `shared` says how many.
 
     Source: bits as in Delétang et al. 2024 (arXiv 2309.10668), section 2; ablations as in `Experiment`.
     """
@@ -90,10 +128,10 @@ def circuit_bits(
         )
     model = model.like(circuit.model.graph)
     counterfactual = _own_counterfactual(circuit, text) if counterfactual is None else counterfactual
-    tokens = model.tokens([text])
-    if not 2 <= tokens.width <= model.context:
+    tokens, most = model.tokens([text]), model.causal_context
+    if not 2 <= tokens.width <= most:
         raise PromptError(
-            expected=f"a text of 2 to {model.context:,} tokens", got=f"{tokens.width}", do="shorten it, or say more"
+            expected=f"a text of 2 to {most:,} tokens", got=f"{tokens.width}", do="shorten it, or say more"
         )
     other = tokens if counterfactual is None else model.tokens([counterfactual])
     if other.width != tokens.width:
@@ -105,20 +143,23 @@ def circuit_bits(
     written = model.forward(other, cache=True).nodes
     assert written is not None
     if counterfactual is None:
-        written = written.mean(2, keepdim=True).expand_as(written)
-    kept = circuit.mask(model.graph)
-    keep = torch.stack((torch.from_numpy(model.graph.valid) & ~kept, kept))
-    intact = model.forward(tokens, all_positions=True).logits
-    logits = [model.forward_circuit(tokens, written, one[None], all_positions=True).logits[0] for one in keep]
-    ablated, alone = (_costs(tokens, found) for found in logits)
+        written = PositionMeans.of(written, other).at(other.width)[:, None]
+    kept, whole = circuit.mask(model.graph), torch.from_numpy(model.graph.valid)
+    copies = exchanged_heads(model.graph, kept, controls, seed) if controls else kept[None][:0]
+
+    def costs(keep: Bool[Tensor, "channel node"]) -> tuple[float, ...]:
+        return _costs(tokens, model.forward_circuit(tokens, written, keep[None], all_positions=True).logits[0])
+
     first, *others = model.decode(tokens.ids[0].tolist())
     return CircuitBits(
-        first,
-        tuple(others),
-        _costs(tokens, intact),
-        ablated,
-        alone,
-        "mean" if counterfactual is None else "counterfactual",
+        first=first,
+        tokens=tuple(others),
+        intact=_costs(tokens, model.forward(tokens, all_positions=True).logits),
+        ablated=costs(whole & ~kept),
+        alone=costs(kept),
+        ablation="mean" if counterfactual is None else "counterfactual",
+        control=tuple(costs(whole & ~copy) for copy in copies),
+        shared=float((copies & kept).sum() / max(1, int(copies.sum()))),
     )
 
 

@@ -23,7 +23,7 @@ import torch
 from wheatstone._errors import RequestError
 from wheatstone._intervals import SHARE, mean_interval
 from wheatstone._progress import Reporter, silent
-from wheatstone.circuits import Circuit, Experiment, ModelInfo
+from wheatstone.circuits import Circuit, Experiment, ModelInfo, PositionMeans
 from wheatstone.discovery import attribute
 from wheatstone.models import Replace, ResidualModel
 from wheatstone.tasks import PromptPair, encode, hits
@@ -216,19 +216,21 @@ def _most_attended(model: ResidualModel, pairs: Sequence[PromptPair]) -> tuple[s
     return tuple(f"a{place // graph.heads}.h{place % graph.heads}" for place in order)
 
 
-def _means(model: ResidualModel, pairs: Sequence[PromptPair]) -> torch.Tensor:
-    """What every node writes on average over the prompts' positions."""
+def _means(model: ResidualModel, pairs: Sequence[PromptPair]) -> PositionMeans:
+    """What every node writes on average over the prompts' positions, the first token apart."""
     tokens = encode(model, pairs).clean
     nodes = model.forward(tokens, cache=True).nodes
     assert nodes is not None
-    inside = torch.arange(tokens.width, device=tokens.ids.device) < tokens.lengths[:, None]
-    return nodes[:, inside].mean(1)
+    return PositionMeans.of(nodes, tokens)
 
 
-def _right(model: ResidualModel, pairs: Sequence[PromptPair], heads: Sequence[str], means: torch.Tensor) -> list[float]:
+def _right(
+    model: ResidualModel, pairs: Sequence[PromptPair], heads: Sequence[str], means: PositionMeans
+) -> list[float]:
     """1 for each prompt whose top token is an answer while some heads write their means."""
     encoded, index = encode(model, pairs), model.graph.node_index
-    edits = [Replace(at=head, value=means[index[head]]) for head in heads]
+    written = means.at(encoded.clean.width)
+    edits = [Replace(at=head, value=written[index[head]]) for head in heads]
     return hits(model.forward_with(encoded.clean, edits).logits, encoded, 1).tolist()
 
 

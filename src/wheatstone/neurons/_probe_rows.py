@@ -62,7 +62,8 @@ def rows_of(
         model: whose tokenizer is used.
         texts: the texts.
         reading: `last`: a row for each span, at its last token, where the model has read all of it. `tokens`: a row for
-            each token. `mean`: a row for each span, the mean over its tokens.
+            each token. `mean`: a row for each span, the mean over its tokens,
+            without a text's first token where there are others: activations there are of another size (attention sink).
         skipped: told what is left out: spans without a token, or past the model's context.
 
     Raises:
@@ -183,7 +184,8 @@ def _means(
     first: Int[torch.Tensor, " row"],
     stop: Int[torch.Tensor, " row"],
 ) -> Float[torch.Tensor, "row neuron"]:
-    """Means over the tokens of each row."""
+    """Means over the tokens of each row, without a text's first token where a row has others."""
+    first = torch.where(stop - first > 1, first.clamp_min(1), first)
     if bool((stop == first + 1).all()):
         return activations[of, first].float().cpu()
     pairs = zip(of.tolist(), first.tolist(), stop.tolist(), strict=True)
