@@ -114,10 +114,6 @@ def test_heads_are_chosen_on_one_half_of_the_facts_and_tried_on_the_other(model:
             "counterfactual": f"w{at % 9 + 10} w2 w3",
             "spans": {"subject": (0, len(f"w{at}"))},
         }
-            "prompt": prompt,
-            "counterfactual": f"w{at % 9 + 10} w2 w3",
-            "spans": {"subject": (0, len(f"w{at}"))},
-        }
         if about["counterfactual"] == prompt:
             continue
         if len(right) < 8:
