@@ -11,6 +11,7 @@ from tolerance import rounding
 
 from wheatstone.figures import NEURON_FIGURES, ScreenData
 from wheatstone.figures._neuron_one import calibration_chart, congruence_chart
+from wheatstone.models import load_model
 from wheatstone.runs import damaged_files, read_manifest
 
 
@@ -39,7 +40,7 @@ def test_a_screen_is_a_run(cli: Cli, tiny_task: tuple[Path, Path], screened: Pat
         layer, index = row["neuron"][1:].split(".n")
         (one,) = [each for each in every if (each["layer"], each["index"]) == (int(layer), int(index))]
         assert one["estimate"] == pytest.approx(row["estimate"])
-        assert sum(one["by_position"]) == rounding(model, passes=3).near(row["estimate"])
+        assert sum(one["by_position"]) == rounding(load_model(str(model)), passes=3).near(row["estimate"])
     for name in ("recovery", "neurons", "doses"):
         assert (screened / "figures" / f"{name}.svg").stat().st_size > 1000
     data = ScreenData.load(screened)

@@ -8,6 +8,7 @@ from pathlib import Path
 from commands import FRANCE_WORDS, Cli, Refused
 from tolerance import rounding
 
+from wheatstone.models import load_model
 from wheatstone.runs import damaged_files
 
 
@@ -64,10 +65,10 @@ def test_a_task_s_circuit_is_found_on_train_and_proved_on_test(
 
     tested = cli("verify", run, "--draws", 2, "--json").document
     assert (tested["split"], tested["n"]) == ("test", 3)
-    assert tested["faithfulness"] == rounding(model).near(found["held_out"][-1]["faithfulness"])
+    assert tested["faithfulness"] == rounding(load_model(str(model))).near(found["held_out"][-1]["faithfulness"])
     own = cli("verify", run, "--split", "train", "--draws", 2, "--json").document
     assert (own["split"], own["n"]) == ("train", 2)
-    assert own["faithfulness"] == rounding(model).near(found["verification"]["faithfulness"])
+    assert own["faithfulness"] == rounding(load_model(str(model))).near(found["verification"]["faithfulness"])
     other = cli("verify", run, "--task", file, "--known", 0, "--split", "validation", "--draws", 2, "--json").document
     assert (other["split"], other["n"]) == (f"validation of {file}", 1)
     assert len(json.loads((run / "held_out.json").read_text())) == len(found["held_out"]) + 3
