@@ -148,7 +148,7 @@ def main() -> None:
         f"Whole discovery (scores, curve, search, verification, lenses; model loaded, pictures not drawn): "
         f"{seconds:.1f} s (goal < 40), {found.discovery.evaluations} circuits run (goal ≤ 1,000), "
         f"peak memory {_status('VmHWM') / 1024:,.0f} MB with weights (goal < 3,000): {evaluation.edges} edges at "
-        f"faithfulness {evaluation.faithfulness:.3f}; the ranking alone needs {found.discovery.ranked}."
+        f"faithfulness {evaluation.faithfulness:.3f}; the ranking alone needs at most {found.discovery.ranked}."
     )
     text = "\n".join([*lines, "", "Peak memory above the loaded model:", "", *memory, "", whole])
     print(f"\n{text}")

@@ -41,7 +41,7 @@ def main() -> None:
     options = parser.parse_args()
     model = ws.load_model("smollm2-135m")
     lines = [
-        "| example | model: P(answer) | ranking alone, edges | verified, edges | faithfulness | KL, nats "
+        "| example | model: P(answer) | ranking alone, edges at most | verified, edges | faithfulness | KL, nats "
         "| circuit: P(answer), first choice | circuits run | seconds |",
         "|---|---|---|---|---|---|---|---|---|",
     ]

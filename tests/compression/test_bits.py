@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 
 import pytest
 import torch
@@ -27,6 +28,17 @@ def test_each_token_costs_its_own_log_probability(llama: ResidualModel) -> None:
     expected = -logits[7] / torch.log(torch.tensor(2.0)) - torch.log2(torch.tensor(1 - escape))
     assert found.tokens == ("w7",)
     assert found.surprise[0] == rounding(llama).near(float(expected))
+    model_alone = float(-logits[7] / torch.log(torch.tensor(2.0)))
+    assert found.escapes == pytest.approx((-math.log2(1 - escape),))
+    assert found.total - found.escape_bits == rounding(llama).near(model_alone)
+
+
+def test_a_byte_without_a_token_costs_its_eight_bits_and_the_escape(llama: ResidualModel) -> None:
+    found = bits(llama, b"w7\xff")
+    # Of one symbol before it none was escaped: the share is 1/64 spread over the symbols so far.
+    assert found.surprise[1] == pytest.approx(8 - math.log2(1 / 64 / 2))
+    assert found.escapes[1] == found.surprise[1]
+    assert found.to_dict()["escape_bits"] == pytest.approx(found.escapes[0] + found.escapes[1])
 
 
 def test_windows_see_what_stands_before(llama: ResidualModel) -> None:

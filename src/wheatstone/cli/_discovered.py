@@ -47,7 +47,7 @@ def told(run: DiscoveryRun, seconds: float) -> Iterator[RenderableType]:
     circuit = found.circuit
     evaluation = circuit.evaluation
     assert evaluation is not None
-    alone = f"The ranking alone needs {found.ranked:,}." if settings.method == "verified" else ""
+    alone = f"The ranking alone needs at most {found.ranked:,}." if settings.method == "verified" else ""
     if settings.goal == "complete":
         lost = run.verification.completeness
         yield (

@@ -23,8 +23,9 @@ class Bits:
 
     Args:
         tokens: what each token stands for; of bytes that are not text, a replacement character.
-        surprise: of each token in bits, −log₂ of its probability after the start token and the tokens before it in its
-            window.
+        surprise: what each symbol costs in bits, after the start token and the symbols before it in its window. A token
+            costs −log₂ p − log₂ (1 − e), with p the model's probability and e the share that the coder sets aside there
+            for bytes that are no token. Such an escaped byte costs 8 − log₂ e.
         bytes: size of the text.
         characters: in the text.
         weights: bytes of the model's weights in the precision it ran in, which whoever decompresses needs once.
@@ -32,6 +33,7 @@ class Bits:
         start: token that every window begins with, the model's start token.
         start_text: what it says.
         escaped: bytes that are coded one by one, because the tokenizer's tokens do not give them back.
+        escapes: the part of each `surprise` that is not the model's: −log₂ (1 − e) of a token, all of an escaped byte.
     """
 
     tokens: tuple[str, ...]
@@ -43,11 +45,17 @@ class Bits:
     start: int
     start_text: str
     escaped: int
+    escapes: tuple[float, ...] = ()
 
     @property
     def total(self) -> float:
-        """−Σ log₂ p, in bits."""
+        """What all symbols cost, in bits."""
         return float(np.sum(self.surprise))
+
+    @property
+    def escape_bits(self) -> float:
+        """The part of `total` that is not the model's. The rest is its own −Σ log₂ p over the tokens."""
+        return float(np.sum(self.escapes))
 
     @property
     def per_byte(self) -> float:
@@ -63,6 +71,7 @@ class Bits:
         """As JSON has it, the tokens left out."""
         return {
             "bits": self.total,
+            "escape_bits": self.escape_bits,
             "tokens": len(self.tokens),
             "bytes": self.bytes,
             "start_token": self.start_text,
@@ -140,7 +149,8 @@ def bits(
             surprise[first + known : first + len(piece) - 1] = cost[known : len(piece) - 1] / np.log(2)
         report("reading", min(len(symbols), some[-1] + window), len(symbols))
     share = escape_share(escaped)
-    surprise = np.where(escaped, 8 - np.log2(share), surprise - np.log2(1 - share))
+    escapes = np.where(escaped, 8 - np.log2(share), -np.log2(1 - share))
+    surprise = np.where(escaped, 0.0, surprise) + escapes
     texts = [alphabet.join([symbol]).decode("utf-8", "replace") for symbol in symbols]
     if prefixed:
         texts[0] = texts[0].removeprefix(" ")
@@ -154,6 +164,7 @@ def bits(
         start,
         model.written([start]),
         int(escaped.sum()),
+        tuple(escapes.tolist()),
     )
 
 

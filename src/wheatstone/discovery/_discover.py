@@ -34,7 +34,9 @@ class Discovery:
         circuit: the circuit.
         scores: the ranking it was searched in.
         curve: faithfulness by size of the ranking, beside random circuits; empty where it was not asked for or failed.
-        ranked: edges of the smallest circuit of the ranking that meets the same goal.
+        ranked: edges of the smallest circuit of the ranking, of the sizes that were tried, that meets the same goal.
+            The ranking needs at most this many: faithfulness does not grow evenly with size, so a size between those
+            that were tried may meet the goal too.
         trace: the steps of the search.
         evaluations: circuits run in all.
         seconds: time of each stage.

@@ -71,7 +71,7 @@ class SearchResult:
         faithfulness: of the circuit.
         effects: of each kept edge, the drop in `faithfulness` (with the goal complete: in completeness) when its unit
             alone is removed, 0 where it is not kept; None where that was not measured.
-        ranked: edges of the smallest ranked circuit that met the goal.
+        ranked: edges of the smallest ranked circuit that met the goal, of the sizes that were tried: an upper bound.
         trace: the steps.
     """
 
@@ -123,7 +123,7 @@ class VerifiedSearch:
         self.trace: list[SearchStep] = []
 
     def smallest_ranked(self) -> SearchResult:
-        """Runs the first stage alone: the smallest circuit of the ranking that meets the goal, nothing pruned."""
+        """Runs the first stage alone: a small circuit of the ranking that meets the goal, nothing pruned."""
         (chosen,) = self._top([self._smallest_size()])
         (reached,) = self._reached(chosen[None])
         self.report("pruning", 1, 1)
@@ -156,7 +156,10 @@ class VerifiedSearch:
         return abs(1 - reached) <= self.tolerance
 
     def _smallest_size(self) -> int:
-        """Smallest size along the ranking that meets the goal, on a grid refined once."""
+        """Smallest size along the ranking that meets the goal, on a grid refined once.
+
+        Sizes between those of the grid are not run, and faithfulness is not monotone, so it is an upper bound.
+        """
         total = self.units.count
         grid = sorted({min(total, round(10 * 1.5**step)) for step in range(40)})
         for first in range(0, len(grid), _BATCH):

@@ -186,6 +186,7 @@ def held_out_loss(model: ResidualModel) -> float:
 
 
 def _expected(model: ResidualModel, probe: Probe) -> list[list[int]]:
+    """The tokens of each answer as it follows the prompt; see docs/guides/editing.md for the rule."""
     return [model.continuation(joined(probe.prompt, answer)) for answer in probe.answers]
 
 

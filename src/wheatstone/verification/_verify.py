@@ -60,6 +60,7 @@ class Verification:
         metric: its name.
         faithfulness: (circuit − corrupt) / (clean − corrupt), each averaged over prompts first.
         completeness: 1 − faithfulness of the complement: the share of the metric that is lost without the circuit.
+            1 does not rule out a second path: one that shares an edge with the circuit is cut together with it.
         metric_value: mean metric.
         kl: mean KL(model ‖ condition) of the next token, nats.
         hit_at_1: share of prompts whose top token is an answer.
@@ -122,8 +123,9 @@ def verify(
             by position and one of its spans has no certain place in the prompts.
 
     When this misleads: evenly drawn random circuits rarely join input and logits at all, so they are close to the
-    empty circuit; beating them is necessary, not impressive. An interval over few prompts says nothing about
-    prompts of another form.
+    empty circuit; beating them is necessary, not impressive. A completeness of 1 does not rule out a second path: one
+    that shares an edge with the circuit, such as the last one into `logits`, is cut together with it. An interval over
+    few prompts says nothing about prompts of another form.
     """
     experiment = Experiment.of(circuit, model, pairs, allow_weak=allow_weak)
     keep = circuit.mask(experiment.graph)

@@ -1,0 +1,151 @@
+"""A side check or a side output that fails is left out with its reason. The result is kept, and the same as ever."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import explainable_pairs, make_tiny
+
+from wheatstone import PromptError, RequestError
+from wheatstone._side import ANSWER, ATTENTION, CURVE, PICTURES, SWAPPED, attempt
+from wheatstone.cli._output import Output
+from wheatstone.discovery import _discover
+from wheatstone.figures import _registry, render_all, render_figure, report_html
+from wheatstone.models import ResidualModel
+from wheatstone.runs import (
+    DiscoverySettings,
+    _discovery,
+    damaged_files,
+    draw,
+    missing_of,
+    new_run,
+    read_json,
+    run_discovery,
+)
+from wheatstone.tasks import PromptPair
+
+SETTINGS = DiscoverySettings(method="eap-ig", faithfulness=0.5)
+
+
+@pytest.fixture(scope="module")
+def model() -> ResidualModel:
+    return make_tiny("llama", torch.float64, layers=2)
+
+
+@pytest.fixture(scope="module")
+def pairs(model: ResidualModel) -> list[PromptPair]:
+    return explainable_pairs(model, [("w1 w2 w3", "w1 w9 w3")])
+
+
+def saved(model: ResidualModel, pairs: list[PromptPair], out: Path, settings: DiscoverySettings = SETTINGS) -> Path:
+    with new_run(out) as folder:
+        run_discovery(model, pairs, settings).save(folder)
+    return out
+
+
+def test_the_mean_of_one_pair_leaves_nothing_to_swap(
+    model: ResidualModel, pairs: list[PromptPair], tmp_path: Path
+) -> None:
+    """Swapped, the prompt is the counterfactual whose mean is carried: the model and the ablated model are one."""
+    run = saved(model, pairs, tmp_path / "run", DiscoverySettings(method="eap-ig", faithfulness=0.5, ablation="mean"))
+    assert read_json(run, "held_out.json") == []
+    (name, reason), *others = missing_of(run).items()
+    assert (name, others) == (SWAPPED, [])
+    assert "so there is nothing to explain" in reason
+    assert "\n" not in reason
+    assert SWAPPED in report_html(run)
+    assert "What could not be made" in report_html(run)
+
+
+def broken(*_: object, **__: object) -> object:
+    raise RuntimeError("a device\nis gone")
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "name"),
+    [
+        (_discover, "size_curve", CURVE),
+        (_discovery, "answer_by_layer", ANSWER),
+        (_discovery, "head_attention", ATTENTION),
+    ],
+)
+def test_a_side_output_that_breaks(
+    model: ResidualModel,
+    pairs: list[PromptPair],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: object,
+    function: str,
+    name: str,
+) -> None:
+    whole = saved(model, pairs, tmp_path / "whole")
+    monkeypatch.setattr(module, function, broken)
+    run = saved(model, pairs, tmp_path / "run")
+    assert missing_of(run)[name] == "RuntimeError: a device is gone"
+    assert (run / "circuit.json").read_bytes() == (whole / "circuit.json").read_bytes()
+    assert read_json(run, "verification.json") == read_json(whole, "verification.json")
+    assert damaged_files(run) == []
+    render_all(run)
+    page = (run / "report.html").read_text("utf-8")
+    assert "RuntimeError: a device is gone" in page
+    figure = {CURVE: "curve", ANSWER: "answer", ATTENTION: "attention"}[name]
+    assert f'id="figure-{figure}"' not in page
+    assert 'id="figure-circuit"' in page
+    with pytest.raises(RequestError, match=f"a run with its {name}; got .*a device is gone"):
+        render_figure(run, figure, tmp_path / "figure.svg")
+
+
+def test_a_picture_that_breaks_costs_neither_run_nor_page(
+    model: ResidualModel, pairs: list[PromptPair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(_registry.FIGURES, "curve", broken)
+    with new_run(tmp_path / "run") as folder:
+        run_discovery(model, pairs, SETTINGS).save(folder)
+        draw(folder, render_all)
+    assert missing_of(tmp_path / "run")["figure curve"] == "RuntimeError: a device is gone"
+    assert "figure curve" in (tmp_path / "run" / "report.html").read_text("utf-8")
+    with new_run(tmp_path / "pageless") as folder:
+        run_discovery(model, pairs, SETTINGS).save(folder)
+        draw(folder, broken)
+    assert PICTURES in missing_of(tmp_path / "pageless")
+    assert damaged_files(tmp_path / "pageless") == []
+
+
+def test_what_is_missing_is_said_in_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    Output(as_json=False).missing({"size curve": "RuntimeError: gone", "page": "no room"})
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+@pytest.mark.parametrize("stopped", [KeyboardInterrupt, SystemExit])
+def test_only_failures_are_noted(stopped: type[BaseException]) -> None:
+    def stop() -> None:
+        raise stopped
+
+    missing: dict[str, str] = {}
+    with pytest.raises(stopped):
+        attempt(missing, "curve", stop, None)
+    assert missing == {}
+
+
+def test_a_reason_is_one_line() -> None:
+    def refuse() -> int:
+        raise PromptError(expected="a prompt", got="two\nlines", do="write one")
+
+    def say(error: Exception) -> Callable[[], int]:
+        def make() -> int:
+            raise error
+
+        return make
+
+    missing: dict[str, str] = {}
+    assert attempt(missing, "a", refuse, 7) == 7
+    assert attempt(missing, "b", say(ValueError("x" * 900)), 8) == 8
+    assert attempt(missing, "c", lambda: 9, 0) == 9
+    assert missing["a"] == "expected a prompt; got two lines; write one"
+    assert len(missing["b"]) == 500
+    assert set(missing) == {"a", "b"}
+    json.dumps(missing)
