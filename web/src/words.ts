@@ -5,5 +5,11 @@ export const decimal = (value: number, digits = 3): string => value.toFixed(digi
 export const signed = (value: number, digits = 3): string => (value > 0 ? "+" : "") + decimal(value, digits);
 export const percent = (value: number): string => (value > 0 && value < 0.001 ? "< 0.1%" : `${(100 * value).toFixed(value < 0.1 ? 1 : 0)}%`);
 export const interval = (bounds: [number, number] | null | undefined, digits = 2): string => (bounds ? `${decimal(bounds[0], digits)} to ${decimal(bounds[1], digits)}` : "");
+/** Fewest prompts that an interval is given for, as in `wheatstone._intervals`. */
+const MINIMUM = 4;
+/** Says of a table what its intervals are, or why it has none. */
+export const intervalNote = (n: number): string => (n < MINIMUM ? noInterval(n) : `n = ${n} prompts; 95% intervals`);
+/** Instead of an interval. */
+export const noInterval = (n: number): string => `n = ${n}${n < MINIMUM ? ": too few for an interval" : ", no interval"}`;
 /** A token as it is read: its leading space as a dot, a line break as a sign. */
 export const token = (text: string): string => text.replace(/^ /, "·").replace(/\n/g, "↵");
