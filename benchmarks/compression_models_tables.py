@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from compression_models import FACTS, LENGTH, SCORED, SEEN, WINDOWS
-from scipy.stats import bootstrap, spearmanr
+from scipy.stats import spearmanr, t
 
 Row = dict[str, Any]
 TASKS = {"facts": "Hit@1 of facts", "ioi": "IOI", "induction": "induction, Hit@1"}
@@ -95,15 +95,12 @@ def _mean(row: Row) -> float:
 
 
 def _interval(row: Row) -> tuple[float, float]:
-    """Of the mean over kinds, windows drawn again within each."""
-    samples = tuple(np.arange(WINDOWS) for _ in row["bits"])
-    bits, counts = (np.array(list(row[name].values())) for name in ("bits", "bytes"))
-
-    def mean(*drawn: np.ndarray) -> float:
-        at = np.stack(drawn)
-        return float(np.mean(np.take_along_axis(bits, at, 1).sum(1) / np.take_along_axis(counts, at, 1).sum(1)))
-
-    found = bootstrap(
-        samples, mean, method="percentile", vectorized=False, n_resamples=2000, rng=np.random.default_rng(0)
-    )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    """Of the mean over kinds, each a ratio over windows of its own: their errors add up, by Student's t."""
+    bits, counts = (np.array(list(row[name].values()), dtype=float) for name in ("bits", "bytes"))
+    shares = bits.sum(1) / counts.sum(1)
+    rest = (bits - shares[:, None] * counts) / counts.mean(1, keepdims=True)
+    errors = rest.var(1, ddof=1) / WINDOWS / len(shares) ** 2
+    # Welch and Satterthwaite's degrees of freedom.
+    freedom = errors.sum() ** 2 / (errors**2 / (WINDOWS - 1)).sum()
+    half = float(t.ppf(0.975, freedom) * errors.sum() ** 0.5)
+    return float(shares.mean()) - half, float(shares.mean()) + half

@@ -12,8 +12,8 @@ import altair as alt
 import numpy as np
 from compression_models_tables import induction, models
 from compression_round_trips_tables import commands, random_files, texts
-from scipy.stats import bootstrap
 
+from wheatstone._intervals import interval_text, mean_interval, median_interval
 from wheatstone.compression import Chunking
 from wheatstone.figures import render
 from wheatstone.figures._theme import BLUE, ORANGE, SOFT, finished, of_rows
@@ -123,7 +123,7 @@ def contexts(rows: Sequence[Row]) -> Iterator[str]:
     yield "| window | read again | bits a token | change | 95% interval | keys and values, MB |\n|---|---|---|---|---|---|"
     for row in rows:
         steady = np.array(row["steady"])
-        change, low, high = steady.mean() / before.mean() - 1, *_interval(steady / before - 1, np.mean)
+        change, low, high = steady.mean() / before.mean() - 1, *(mean_interval(steady / before - 1) or (np.nan, np.nan))
         size = row["window"] * 16 * 30 * 2 * 3 * 64 * 4 / 1e6
         told = ("", "") if row is rows[0] else (f"{change:+.1%}", f"{low:+.1%} to {high:+.1%}")
         yield f"| {row['window']:,} | {row['overlap']:,} | {steady.mean():.3f} | {' | '.join(told)} | {size:,.0f} |"
@@ -153,7 +153,7 @@ def throughput(rows: Sequence[Row]) -> Iterator[str]:
         ("and reading the overlap again", plain / (ours + reread)),
         ("and mixing", plain / (ours + reread + mixing)),
     ):
-        low, high = _interval(share, np.median)
+        low, high = median_interval(share) or (np.nan, np.nan)
         yield f"| {name} | {np.median(share):.0%} | {low:.0%} to {high:.0%} |"
     yield "\nThe goal was 70%.\n"
 
@@ -171,7 +171,7 @@ def kinds(rows: Sequence[Row]) -> Iterator[str]:
         some = [row for row in rows if row["kind"] == kind]
         per = np.array([row["bits"] / row["bytes"] for row in some])
         mean = sum(row["bits"] for row in some) / sum(row["bytes"] for row in some)
-        interval = "{:.2f} to {:.2f}".format(*_interval(per, np.mean)) if len(per) > 2 else "-"
+        interval = interval_text(mean_interval(per)) or "-"
         size, beside = some[0]["size"], 8 * some[0]["xz_bytes"] / some[0]["size"]
         yield (
             f"| {kind} | {size:,} | {len(some)} | {sum(row['bytes'] for row in some):,} | {mean:.2f} | {interval} "
@@ -245,8 +245,3 @@ def picture(rows: Sequence[Row]) -> alt.VConcatChart:
         ["Second copies of repeated words; attention of the heads that make up the circuit."],
         "Bits a token of the second copy over training steps, intact, with the circuit ablated and alone; attention below.",
     )
-
-
-def _interval(values: np.ndarray, statistic: Any) -> tuple[float, float]:
-    found = bootstrap((values,), statistic, method="percentile", rng=np.random.default_rng(0)).confidence_interval
-    return float(found.low), float(found.high)

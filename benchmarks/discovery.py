@@ -5,7 +5,8 @@
 Compared are (1) EAP-IG scores of every edge with a plain transformers forward and backward over the same tokens in
 the same batch, (2) sixteen circuits in one batch with sixteen plain single-prompt forward passes, (3) the whole
 search. Both sides of a ratio alternate, so that a busy machine slows both; printed are medians of the pairwise
-ratios with a bootstrap 95% interval. `--write` puts the table into docs/results/discovery.md.
+ratios with a 95% interval (none for fewer than five alternations). `--write` puts the table into
+docs/results/discovery.md.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does
 
 import numpy as np
 import torch
-from scipy.stats import bootstrap
 
 import wheatstone as ws
+from wheatstone._intervals import median_interval
 from wheatstone.circuits import random_circuits
 from wheatstone.discovery import attribute
 from wheatstone.runs import DiscoverySettings, run_discovery
@@ -55,8 +56,8 @@ def alternate(ours: Work, theirs: Work, repeats: int) -> tuple[float, float, flo
             pair.append(time.perf_counter() - start)
         times.append((pair[0], pair[1]))
     a, b = np.array(times).T
-    interval = bootstrap((a / b,), np.median, method="percentile", rng=np.random.default_rng(0)).confidence_interval
-    return float(np.median(a)), float(np.median(b)), float(np.median(a / b)), interval.low, interval.high
+    low, high = median_interval(a / b) or (float("nan"), float("nan"))
+    return float(np.median(a)), float(np.median(b)), float(np.median(a / b)), low, high
 
 
 def peak(work: Work) -> float:
@@ -81,7 +82,7 @@ def main() -> None:
     model = ws.load_model("smollm2-135m")
     lines = [
         f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}, "
-        f"float32; {options.repeats} alternations; median ratio [bootstrap 95% interval].",
+        f"float32; {options.repeats} alternations; median ratio [95% interval].",
         "",
         "| ours | beside | ours, s | beside, s | ratio | goal |",
         "|---|---|---|---|---|---|",

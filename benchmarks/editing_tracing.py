@@ -22,6 +22,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 from editing import RELATIONS, by_turn
 from editing_tables import PAGE, lines, write_part
 
+from wheatstone._intervals import interval_text
 from wheatstone.editing import TraceRow, TracingSettings, asked, causal_trace, mean_rows, prompt_rows, relation_cases
 from wheatstone.figures import render, trace_lines_chart
 from wheatstone.models import load_model
@@ -77,7 +78,7 @@ def write() -> None:
     chart = trace_lines_chart(
         [row._asdict() for row in rows],
         f"facts of {relations} relations",
-        {"first_window_above_layer_0": first, "settings": {"window": window}},
+        {"n": len(found), "first_window_above_layer_0": first, "settings": {"window": window}},
     )
     for suffix in (".svg", ".png"):
         render(chart, PICTURE.with_suffix(suffix))
@@ -99,7 +100,8 @@ def write() -> None:
 
 
 def _cell(row: TraceRow) -> str:
-    return f"layer {row.layer}: {row.effect:.3f} [{row.low:.3f}–{row.high:.3f}], n = {row.n}"
+    between = interval_text((row.low, row.high), 3)
+    return f"layer {row.layer}: {row.effect:.3f}{between and f' [{between}]'}, n = {row.n}"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 Compared are (1) `forward`, with and without a record of what every node writes, with plain transformers on the same
 tokens; (2) `forward_circuit` time and peak memory as circuits, prompts and positions grow, with the estimate by which
 circuits are run in pieces that fit. Both sides of a ratio alternate; printed are medians of the pairwise ratios with a
-bootstrap 95% interval. `--write` puts the tables into docs/results/forward.md.
+95% interval. `--write` puts the tables into docs/results/forward.md.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def main() -> None:
     forward_table = forward_rows(model, options.repeats)
     machine = (
         f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}, "
-        "float32. Median ratio [bootstrap 95% interval], both sides alternating."
+        "float32. Median ratio [95% interval], both sides alternating."
     )
     text = "\n".join(
         [

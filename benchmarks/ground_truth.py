@@ -22,8 +22,9 @@ import numpy as np
 import torch
 from compiled_programs import PROGRAMS, CompiledProgram, compiled_program
 from induction import InductionModel, train_induction
-from scipy.stats import mannwhitneyu
+from scipy.stats import mannwhitneyu, t
 
+from wheatstone._intervals import MINIMUM
 from wheatstone.circuits import Experiment
 from wheatstone.discovery import METHODS, DiscoverySettings, attribute, discover_in
 
@@ -94,12 +95,13 @@ def verified(experiment: Experiment, truth: torch.Tensor, goal: float) -> tuple[
 
 
 def row(name: str, draws: Sequence[Agreement]) -> str:
-    """A line of a table: means, with 1.96 standard errors where there are several draws."""
+    """A line of a table: means, with their 95% reach by Student's t where there are four draws or more."""
     table = np.array([astuple(draw) for draw in draws])
-    means, errors = table.mean(0), 1.96 * table.std(0, ddof=min(1, len(table) - 1)) / len(table) ** 0.5
-    cells = [f"{means[0]:.0f}" if len(table) == 1 else f"{means[0]:.1f} ± {errors[0]:.1f}"]
+    means, several = table.mean(0), len(table) >= MINIMUM
+    errors = t.ppf(0.975, len(table) - 1) * table.std(0, ddof=1) / len(table) ** 0.5 if several else means
+    cells = [f"{means[0]:.0f}" if not several else f"{means[0]:.1f} ± {errors[0]:.1f}"]
     cells += [
-        f"{mean:.2f}" if len(table) == 1 else f"{mean:.2f} ± {error:.2f}"
+        f"{mean:.2f}" if not several else f"{mean:.2f} ± {error:.2f}"
         for mean, error in zip(means[1:], errors[1:], strict=True)
     ]
     return f"| {name} | {' | '.join(cells)} |"
@@ -176,7 +178,7 @@ def main() -> None:
             "# Known truth: methods against circuits read off programs",
             "",
             "Made by `python benchmarks/ground_truth.py --write`; float32, counterfactual ablation, logit difference",
-            f"at the last position, 64 prompt pairs a program; `±`: 1.96 standard errors over {options.seeds} seeds.",
+            f"at the last position, 64 prompt pairs a program; `±`: 95% by Student's t over {options.seeds} seeds.",
             "",
             RULE,
             *(line for name in PROGRAMS for line in of_program(compiled_program(name), options.seeds)),

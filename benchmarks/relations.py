@@ -56,7 +56,7 @@ def page(study: dict[str, Any]) -> str:
         *_average(study["average"], settings),
         *_below(rows),
         "## Hit@10 on test facts",
-        "In brackets: bootstrap 95% intervals over facts. Gain kept: (circuit − empty) / (model − empty); none where "
+        "In brackets: 95% intervals over facts. Gain kept: (circuit − empty) / (model − empty); none where "
         "the model is no better than the empty circuit. Facts are those the model knows, so its own Hit@10 is 1.",
         _table(
             ("relation", "facts", "edges", "share", *CONDITIONS, "gain kept"),

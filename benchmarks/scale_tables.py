@@ -6,18 +6,17 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from scipy.stats import t
+import numpy as np
+
+from wheatstone._intervals import interval_text, mean_interval
 
 Line = dict[str, Any]
 
 
 def interval(values: Sequence[float]) -> str:
-    """Mean and 95% interval by Student's t; of one value, it alone."""
-    if len(values) < 2:
-        return f"{values[0]:.2f} (n = 1)"
-    half = float(t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
-    mean = statistics.fmean(values)
-    return f"{mean:.2f} [{mean - half:.2f}, {mean + half:.2f}] (n = {len(values)})"
+    """Mean and 95% interval; of too few values, the mean alone."""
+    between = interval_text(mean_interval(np.array(values)))
+    return f"{statistics.fmean(values):.2f}{between and f' [{between}]'} (n = {len(values)})"
 
 
 def tables(found: dict[str, Line]) -> str:

@@ -47,7 +47,7 @@ def competition(model: ws.ResidualModel) -> Part:
         "## Which circuits are active on whose prompts",
         "",
         f"Five circuits of 1,000 edges each (the first of the EAP-IG ranking on 6 training prompts). n = {count} test "
-        f"prompts a task, {draws} copy of each circuit with the heads of each layer exchanged; logits, bootstrap 95% "
+        f"prompts a task, {draws} copy of each circuit with the heads of each layer exchanged; logits, 95% "
         "intervals over prompts. Share and push: of the circuit alone. Drop: of the model without it. Own: the edges "
         "that no other of the five has.",
         "",

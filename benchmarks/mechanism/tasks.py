@@ -25,7 +25,7 @@ def ioi(model: ws.ResidualModel) -> Part:
         f"n = {found.n} prompts of `ioi` (ABBA and BABA, six forms), three other names in the counterfactual; mean "
         f"logit difference {found.clean:.2f}. Effect: logits lost when the head is ablated along direct paths and "
         "those through MLPs to the receivers; heads whose effect stands out from all (step-down sign test, family-wise "
-        "5%) and that look where their class looks; bootstrap 95% intervals over prompts.",
+        "5%) and that look where their class looks; 95% intervals over prompts.",
         "",
         "![Effect and attention of each class's heads.](../images/mechanisms-ioi.png)",
         "",

@@ -11,6 +11,7 @@ import torch
 from scipy.stats import spearmanr
 
 import wheatstone as ws
+from wheatstone._intervals import interval_text, mean_intervals
 from wheatstone.models import Neuron, ResidualModel
 from wheatstone.neurons import (
     Congruence,
@@ -20,7 +21,6 @@ from wheatstone.neurons import (
     screen_neurons,
     token_of,
 )
-from wheatstone.verification import mean_intervals
 
 TREE = "I climbed up the pear tree and picked a pear. I climbed up the {} tree and picked"
 
@@ -110,12 +110,12 @@ def an_on_many(model: ResidualModel) -> list[str]:
     experiment = ws.Experiment(model, pairs)
     screen = screen_neurons(Patching(experiment), top=30)
     effects = np.array([row.effects for row in screen.confirmed]) / screen.patching.gap
-    intervals = mean_intervals(effects, 0)
+    intervals = mean_intervals(effects)
     lines = [
         "## The same on many prompts",
         "",
         f"The task `a-an`, training pairs whose answer is ` an`: n = {len(pairs)}. Logit difference "
-        f"{float(experiment.clean.mean()):.2f} and {float(experiment.corrupt.mean()):.2f}; intervals: bootstrap 95% "
+        f"{float(experiment.clean.mean()):.2f} and {float(experiment.corrupt.mean()):.2f}; intervals: 95% "
         f"over prompts. Top 30 confirmed; Spearman's correlation with the estimates {screen.rank_correlation:.3f}.",
         "",
         "| neuron | exact | 95% | share of its MLP |",
@@ -123,5 +123,5 @@ def an_on_many(model: ResidualModel) -> list[str]:
     ]
     for row, (low, high) in list(zip(screen.confirmed, intervals, strict=True))[:6]:
         share = "–" if row.share_of_mlp is None else f"{row.share_of_mlp:.0%}"
-        lines.append(f"| `{row.neuron}` | {row.exact:.3f} | {low:.3f} to {high:.3f} | {share} |")
+        lines.append(f"| `{row.neuron}` | {row.exact:.3f} | {interval_text((low, high), 3) or '–'} | {share} |")
     return [*lines, ""]

@@ -109,7 +109,7 @@ def hold_up(model: ResidualModel, pairs: Sequence[Pair]) -> tuple[list[str], alt
         f"On {tokens.batch} texts of {LENGTH} tokens that the model wrote itself (temperature 1, seed 0; "
         f"{int(tokens.lengths.sum()):,} positions). An activation *foretells* the token of its pair where, over the "
         f"1% of positions at which it is strongest, the token's mean probability is at least {MUCH} times its mean "
-        "over all positions, and the lower end of its 95% interval (bootstrap over texts) is above that mean. It is "
+        "over all positions, and the lower end of its 95% interval over texts is above that mean. It is "
         "asked in both directions: of activations that raise the token by congruence, and of those that lower it. Many "
         "tokens hardly occur in so little text; for these nothing is shown either way.",
         "",
@@ -203,7 +203,7 @@ def in_corpus(model: ResidualModel, pairs: Sequence[Pair], share: float) -> list
         "",
         f"Made by `python benchmarks/neurons.py --parts corpus --pairs FILE --share {share}`: {len(windows)} windows "
         f"of {WINDOW} tokens, drawn over {len(documents.unique())} documents; {len(documents):,} positions. The "
-        "question and the bar are those above; intervals are bootstrap over documents.",
+        "question and the bar are those above; intervals are over documents.",
         "",
         *foretold(seen, pairs, raising, lowering),
         "",

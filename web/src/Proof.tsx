@@ -2,7 +2,7 @@
 import { useState } from "react";
 import { AskFor, Said } from "./Jobs";
 import type { ApiError, ByCondition, Run, Verification } from "./server";
-import { decimal, interval, percent, plural, token } from "./words";
+import { decimal, interval, intervalNote, percent, plural, token } from "./words";
 
 const CONDITIONS = ["model", "circuit", "complement", "random", "empty"] as const;
 const WORDS: Record<(typeof CONDITIONS)[number], string> = {
@@ -57,7 +57,7 @@ export function Proof({ run, verifications, error }: Props) {
         </div>
       </dl>
       <p className="note">
-        n = {result.n} {result.n === 1 ? "prompt, so there is no interval" : "prompts; bootstrap 95% intervals"}; {result.ablation} ablation; {plural(result.random_draws, "random circuit")}.
+        {intervalNote(result.n)}; {result.ablation} ablation; {plural(result.random_draws, "random circuit")}.
       </p>
       <div className="scroll" tabIndex={0} role="region" aria-label="Conditions">
         <table>

@@ -3,7 +3,7 @@ import { useMemo } from "react";
 import { type CurvePoint, type Edge, type EdgeList, measuredWords, ranked, shareOf } from "./graph";
 import type { Run, Verification } from "./server";
 import { show, type View } from "./view";
-import { count, decimal, interval, percent, plural } from "./words";
+import { count, decimal, interval, noInterval, percent, plural } from "./words";
 
 interface Props {
   run: Run;
@@ -72,8 +72,7 @@ function CircuitFaithfulness({ run, own }: { run: Run; own: Verification | undef
   const bounds = interval(own?.ci95.faithfulness);
   return (
     <>
-      faithfulness <b>{decimal(value)}</b> measured, n = {n}
-      {bounds ? `, 95% interval ${bounds}` : n === 1 ? ", no interval over one prompt" : ""}
+      faithfulness <b>{decimal(value)}</b> measured, {bounds ? `n = ${n}, 95% interval ${bounds}` : noInterval(n)}
     </>
   );
 }

@@ -615,7 +615,7 @@ export interface components {
         };
         /**
          * IntervalByCondition
-         * @description 95% bootstrap intervals; none for one prompt.
+         * @description 95% intervals; none for fewer than four prompts.
          */
         IntervalByCondition: {
             /** Model */
@@ -646,7 +646,7 @@ export interface components {
         };
         /**
          * Intervals
-         * @description 95% bootstrap intervals over prompts.
+         * @description 95% intervals over prompts; none for fewer than four.
          */
         Intervals: {
             /** Faithfulness */

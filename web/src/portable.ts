@@ -9,7 +9,7 @@ import { plain } from "./names";
 import { paint, palette, prepared } from "./paint";
 import { DRAWN, groundOf, over, scenes } from "./scene";
 import { gathered, held, placed } from "./supernodes";
-import { count, decimal, interval, plural, signed } from "./words";
+import { count, decimal, interval, noInterval, plural, signed } from "./words";
 
 export type Portable = components["schemas"]["Portable"];
 
@@ -135,7 +135,7 @@ export function draw(home: HTMLElement, circuit: Portable, start: Partial<Start>
 
 function ofCircuit({ faithfulness, n, interval: bounds }: Portable): string {
   if (faithfulness === null) return "faithfulness was not measured";
-  return `faithfulness ${decimal(faithfulness)} measured, n = ${n}${bounds ? `, 95% interval ${interval(bounds)}` : ""}`;
+  return `faithfulness ${decimal(faithfulness)} measured, ${bounds ? `n = ${n}, 95% interval ${interval(bounds)}` : noInterval(n)}`;
 }
 
 /** An element with its properties and what is in it. */

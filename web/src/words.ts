@@ -8,5 +8,11 @@ export const interval = (bounds: [number, number] | null | undefined, digits = 2
 /** Control characters as escapes: an SVG or XML file that holds one cannot be opened. */
 export const shown = (text: string): string =>
   text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, (sign) => `\\x${sign.charCodeAt(0).toString(16).padStart(2, "0")}`);
+/** Fewest prompts that an interval is given for, as in `wheatstone._intervals`. */
+const MINIMUM = 4;
+/** Says of a table what its intervals are, or why it has none. */
+export const intervalNote = (n: number): string => (n < MINIMUM ? noInterval(n) : `n = ${n} prompts; 95% intervals`);
+/** Instead of an interval. */
+export const noInterval = (n: number): string => `n = ${n}${n < MINIMUM ? ": too few for an interval" : ", no interval"}`;
 /** A token as it is read: its leading space as a dot, a line break as a sign. */
 export const token = (text: string): string => shown(text.replace(/^ /, "·").replace(/\n/g, "↵"));

@@ -4,8 +4,7 @@ With θ the statistic of all n units and θᵢ without unit i,
 
     logit(θ) ± q · √( (n − 1) / n · Σ (θᵢ − mean θ.)² ) / (θ (1 − θ))        q: t quantile, n − 1 degrees of freedom
 
-Unlike bootstrap intervals, which were tried, this covers from n = 4 on: at n = 8 documents an AUROC of .94 was covered
-95 times in 100, by a BCa bootstrap 84 times.
+This covers from n = 4 on, where resampled documents too often lack a class or repeat each other.
 
 When this misleads: statistics that jump when one unit goes, such as medians, have no valid jackknife. A statistic near
 1 over few documents is covered too often.
