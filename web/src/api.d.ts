@@ -13,7 +13,7 @@ export interface paths {
         };
         /**
          * About
-         * @description The server's version and where it looks.
+         * @description The server's version, where it looks, and whether its jobs can be saved.
          */
         get: operations["about_api_v1_about_get"];
         put?: never;
@@ -349,9 +349,15 @@ export interface components {
             version: string;
             /**
              * Folders
-             * @description folders of runs beside the catalogue
+             * @description folders of runs besides the catalogue
              */
             folders: string[];
+            /**
+             * Trouble
+             * @description what keeps jobs from being saved or done; empty where nothing does
+             * @default
+             */
+            trouble: string;
         };
         /**
          * Ask
