@@ -120,7 +120,7 @@ def test_prompts_that_lack_something_are_refused(tiny: ResidualModel) -> None:
     with pytest.raises(RequestError, match="without S1, S2"):
         ioi_heads(tiny, [PAIRS[0].model_copy(update={"spans": {"IO": (0, 2)}}), *PAIRS[1:]])
     with pytest.raises(PromptError, match="2 names to draw from"):
-        ioi_heads(tiny, PAIRS[:2])
+        ioi_heads(tiny, PAIRS[:2] * 2)
 
 
 @pytest.mark.real_weights

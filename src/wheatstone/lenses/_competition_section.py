@@ -11,7 +11,7 @@ from wheatstone.circuits import Circuit
 from wheatstone.lenses._competition import competition
 from wheatstone.lenses._ladder import copying_ladder
 from wheatstone.lenses._run_relation import own_relations, task_of_run
-from wheatstone.lenses._section import Explanation, Material, Section, Table, distractors, enough_prompts, whole_mlps
+from wheatstone.lenses._section import Explanation, Material, Section, Table, distractors, several_prompts, whole_mlps
 from wheatstone.lenses._strength import Strength, Verdict, strengths, strongest_path
 from wheatstone.lenses._task_circuits import COMPETING, task_circuits
 from wheatstone.tasks import PromptPair, bundled_tasks
@@ -128,6 +128,6 @@ COMPETITION = Section(
     "competition",
     "Which tasks' circuits are active on these prompts, and does the strongest have its way?",
     competing,
-    (enough_prompts, distractors, whole_mlps, _counterfactual),
+    (several_prompts, distractors, whole_mlps, _counterfactual),
     dear=True,
 )

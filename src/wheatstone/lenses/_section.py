@@ -215,6 +215,11 @@ class Section:
         return next(filter(None, (need(material) for need in self.needs)), None)
 
 
+def several_prompts(material: Material) -> str | None:
+    """Some questions are about prompts of one form, not about one prompt."""
+    return None if material.n > 1 else "a second prompt"
+
+
 def enough_prompts(material: Material) -> str | None:
     """What is decided by intervals needs as many prompts as an interval does."""
     return None if material.n >= MINIMUM else f"{MINIMUM} prompts, for intervals ({interval_note(material.n)})"

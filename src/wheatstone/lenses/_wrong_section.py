@@ -9,7 +9,7 @@ from wheatstone._progress import Reporter
 from wheatstone.lenses._hallucination import AskedFact, WrongFact, WrongWriter, hallucination
 from wheatstone.lenses._mending import Mending
 from wheatstone.lenses._run_relation import about_relation, facts_of_run, is_named
-from wheatstone.lenses._section import Explanation, Material, Section, Table, enough_prompts, spans
+from wheatstone.lenses._section import Explanation, Material, Section, Table, several_prompts, spans
 from wheatstone.lenses._spelling import BegunFact
 from wheatstone.tasks import PromptPair
 
@@ -80,5 +80,5 @@ WRONG = Section(
     "wrong",
     "Which facts of this relation does the model get wrong, where is the right answer overtaken, and what changes it?",
     wrong,
-    (about_relation("facts"), enough_prompts, spans("subject")),
+    (about_relation("facts"), several_prompts, spans("subject")),
 )

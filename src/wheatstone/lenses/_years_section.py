@@ -20,9 +20,9 @@ from wheatstone.lenses._section import (
     Material,
     Section,
     Table,
-    enough_prompts,
     everywhere,
     of_task,
+    several_prompts,
     spans,
     whole_mlps,
 )
@@ -92,5 +92,5 @@ YEARS = Section(
     "years",
     "Which years does the model predict, and which MLPs and neurons carry that?",
     years,
-    (of_task("greater-than"), enough_prompts, spans("YY"), whole_mlps, everywhere),
+    (of_task("greater-than"), several_prompts, spans("YY"), whole_mlps, everywhere),
 )
