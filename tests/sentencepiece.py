@@ -115,7 +115,8 @@ def taught(kind: str) -> ResidualModel:
     torch.manual_seed(0)
     tokenizer = make_tokenizer(kind)
     model = make_model(tokenizer)
-    module = LlamaForCausalLM(model.module.config)
+    config: Any = model.module.config
+    module = LlamaForCausalLM(config)
     rows = [tokenizer(sentence)["input_ids"] for sentence in _FACTS]
     batch = torch.tensor([[*row, *[2] * (max(map(len, rows)) - len(row))] for row in rows])
     optimiser = torch.optim.Adam(module.parameters(), lr=0.01)

@@ -187,7 +187,7 @@ def _print_worth(
         report("starting", 0, None)
         from wheatstone.circuits import Circuit
         from wheatstone.compression import circuit_bits
-        from wheatstone.models import load_model
+        from wheatstone.models import load_model, shown_name
         from wheatstone.runs import same_weights
 
         circuit = Circuit.load(ablate / "circuit.json" if ablate.is_dir() else ablate)

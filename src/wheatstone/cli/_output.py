@@ -76,7 +76,7 @@ class Output:
     def missing(self, reasons: Mapping[str, str]) -> None:
         """Says in a line each which side results could not be made, and why."""
         for name, why in reasons.items():
-            self.print(f"not made: {plain(name)}: {plain(why)}", markup=False)
+            self.print(f"not made: {shown(name)}: {shown(why)}", markup=False)
 
     def document(self, value: dict[str, Any] | list[Any]) -> None:
         """Prints the JSON document, where one was asked for."""

@@ -108,8 +108,8 @@ def json_object(path: Path) -> dict[str, Any]:
 
 
 def _check_architecture(folder: Path, kind: str, config: dict[str, Any]) -> None:
+    from transformers import CONFIG_MAPPING
     from transformers.models.auto import modeling_auto as auto
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
     architectures = config.get("architectures") or []
     wanted = auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(kind)
@@ -132,7 +132,7 @@ def _check_architecture(folder: Path, kind: str, config: dict[str, Any]) -> None
     elif config.get("auto_map"):
         got += ", which needs code of its own; such code is never run"
         do = "choose a model whose family transformers has itself"
-    elif kind not in CONFIG_MAPPING_NAMES:
+    elif kind not in CONFIG_MAPPING:
         got += f", of the family {kind!r}, which this release of transformers does not have"
         do = "choose a model whose family it has, or install a newer transformers"
     else:

@@ -163,8 +163,3 @@ def _summary(out: Path, done: Sequence[str], failed: dict[str, str], graph: Grap
 
 def _spread(values: Sequence[float]) -> dict[str, float]:
     return {"least": min(values), "median": median(values), "most": max(values)}
-
-
-def _whole_nodes(circuit: Circuit) -> dict[str, None]:
-    """The nodes that write along a kept edge at any position, in order of computation."""
-    return dict.fromkeys(node.partition("@")[0] for node in circuit.nodes)
