@@ -115,7 +115,8 @@ def rounding(
     """
     config = model.module.config.get_text_config()
     width = config.hidden_size
-    inner = max(value for name in ("intermediate_size", "n_inner", "ffn_dim") if (value := getattr(config, name, None)))
+    sizes = [getattr(config, name, None) or 0 for name in ("intermediate_size", "n_inner", "ffn_dim")]
+    inner = max(sizes) or 4 * width  # as GPT-2's configuration means no size
     # norm, q/k/v, attention's scores and values, its output, norm, the MLP's input and its output, two residual sums
     layer = width + width + 2 * positions + width + width + width + inner + 2
     return Rounding(passes * (model.graph.layers * layer + 2 * width), dtype or _dtype_of(model))

@@ -135,7 +135,7 @@ def load(document: Any, folder: Path) -> Circuit:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"format": "wheatstone.circuit/2"}, "format 'wheatstone.circuit/2'; discover"),
+        ({"format": "wheatstone.circuit/2"}, "format 'wheatstone.circuit/2'.*; discover"),
         ({"format": None}, "format None"),
         ({"edges": [{"from": "m7", "to": "logits"}]}, "'m7'"),
         ({"edges": [{"from": "m0", "to": "a1.g2<k>"}]}, "'a1.g2<k>'"),

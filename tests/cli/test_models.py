@@ -44,7 +44,7 @@ def test_pull_of_a_folder_and_of_nothing(
     shown = capsys.readouterr()
     assert shown.out == ""
     (line,) = shown.err.strip().splitlines()
-    assert line.startswith("wheatstone: expected a bundled name (smollm2-135m)")
+    assert json.loads(line)["expected"].startswith("a bundled name (smollm2-135m)")
 
 
 def test_pull_without_a_model(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

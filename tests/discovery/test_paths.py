@@ -29,7 +29,7 @@ def test_direct_paths_are_removed_edges(tiny_experiment: Experiment, ablation: s
     # Without its edge a node may be out of the input's reach, and zero ablation then stops it altogether.
     reached = torch.from_numpy(graph.live_nodes(keep.numpy())).all(-1)
     assert reached.sum() >= len(reached) - 1
-    expected = experiment.clean - experiment.values(keep)
+    expected = experiment.values(keep) - experiment.clean  # under kl, more is worse
     rounding(experiment.model).check(got.values[reached], expected[reached])
 
 

@@ -5,34 +5,38 @@ A value belongs to an independent unit (a prompt, a fact, a document, an edit). 
 docs/results/intervals.md, made by `python benchmarks/intervals.py --write`.
 """
 
-from wheatstone._intervals._jackknife import jackknife_interval as jackknife_interval
-from wheatstone._intervals._mean import DIFFERENCE as DIFFERENCE
-from wheatstone._intervals._mean import MINIMUM as MINIMUM
-from wheatstone._intervals._mean import SHARE as SHARE
-from wheatstone._intervals._mean import mean_interval as mean_interval
-from wheatstone._intervals._mean import mean_intervals as mean_intervals
-from wheatstone._intervals._ranks import MINIMUM_RANKED as MINIMUM_RANKED
-from wheatstone._intervals._ranks import RankCorrelation as RankCorrelation
-from wheatstone._intervals._ranks import median_interval as median_interval
-from wheatstone._intervals._ranks import rank_correlation as rank_correlation
-from wheatstone._intervals._ratio import cluster_mean_interval as cluster_mean_interval
-from wheatstone._intervals._ratio import ratio_interval as ratio_interval
+from typing import TYPE_CHECKING
+
+from wheatstone._intervals._words import MINIMUM as MINIMUM
 from wheatstone._intervals._words import interval_note as interval_note
 from wheatstone._intervals._words import interval_text as interval_text
+from wheatstone._lazy import door
 
-__all__ = [
-    "DIFFERENCE",
-    "MINIMUM",
-    "MINIMUM_RANKED",
-    "SHARE",
-    "RankCorrelation",
-    "cluster_mean_interval",
-    "interval_note",
-    "interval_text",
-    "jackknife_interval",
-    "mean_interval",
-    "mean_intervals",
-    "median_interval",
-    "rank_correlation",
-    "ratio_interval",
-]
+if TYPE_CHECKING:
+    from wheatstone._intervals._jackknife import jackknife_interval as jackknife_interval
+    from wheatstone._intervals._mean import DIFFERENCE as DIFFERENCE
+    from wheatstone._intervals._mean import SHARE as SHARE
+    from wheatstone._intervals._mean import mean_interval as mean_interval
+    from wheatstone._intervals._mean import mean_intervals as mean_intervals
+    from wheatstone._intervals._ranks import MINIMUM_RANKED as MINIMUM_RANKED
+    from wheatstone._intervals._ranks import RankCorrelation as RankCorrelation
+    from wheatstone._intervals._ranks import median_interval as median_interval
+    from wheatstone._intervals._ranks import rank_correlation as rank_correlation
+    from wheatstone._intervals._ratio import cluster_mean_interval as cluster_mean_interval
+    from wheatstone._intervals._ratio import ratio_interval as ratio_interval
+
+_WHERE = {
+    "DIFFERENCE": "wheatstone._intervals._mean",
+    "MINIMUM_RANKED": "wheatstone._intervals._ranks",
+    "RankCorrelation": "wheatstone._intervals._ranks",
+    "SHARE": "wheatstone._intervals._mean",
+    "cluster_mean_interval": "wheatstone._intervals._ratio",
+    "jackknife_interval": "wheatstone._intervals._jackknife",
+    "mean_interval": "wheatstone._intervals._mean",
+    "mean_intervals": "wheatstone._intervals._mean",
+    "median_interval": "wheatstone._intervals._ranks",
+    "rank_correlation": "wheatstone._intervals._ranks",
+    "ratio_interval": "wheatstone._intervals._ratio",
+}
+__all__ = sorted({*_WHERE, "MINIMUM", "interval_note", "interval_text"})  # pyright: ignore[reportUnsupportedDunderAll]
+__getattr__ = door(__name__, _WHERE)

@@ -29,8 +29,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.stats import norm, t
 
-MINIMUM = 4
-"""Units below which no interval is given."""
+from wheatstone._intervals._words import MINIMUM
+
 SHARE = (0.0, 1.0)
 """Bounds of a share or a probability."""
 DIFFERENCE = (-1.0, 1.0)

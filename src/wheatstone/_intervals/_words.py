@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wheatstone._intervals._mean import MINIMUM
+MINIMUM = 4
+"""Units below which no interval is given."""
 
 
 def interval_text(ends: Sequence[float | None] | None, digits: int = 2) -> str:

@@ -101,7 +101,7 @@ def entry_of(run: StrPath) -> CatalogueEntry:
         # A study has a circuit for every relation, a screen of neurons has none.
         circuit = read_json(run, "circuit.json") if manifest["verb"] in CIRCUITS else {}
         evaluation = circuit.get("evaluation") or {}
-        edges = evaluation.get("edges", len(circuit["edges"]) if circuit else None)
+        edges = evaluation.get("edges", len(circuit["edges"]) if "edges" in circuit else None)
         faithfulness = evaluation.get("faithfulness")
         return CatalogueEntry(
             path=str(run),

@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from wheatstone._path import StrPath
 from wheatstone._side import PICTURES, attempt
 from wheatstone.runs._folder import read_json, read_manifest, write_json
 
 
-def missing_of(run: Path) -> dict[str, str]:
+def missing_of(run: StrPath) -> dict[str, str]:
     """By name, why a side result of a run is missing."""
     return dict(read_manifest(run).get("missing", {}))
 
 
-def note_missing(folder: Path, missing: Mapping[str, str]) -> None:
+def note_missing(folder: StrPath, missing: Mapping[str, str]) -> None:
     """Adds side results that could not be made to the manifest of a run that is being written."""
     if missing:
         manifest = read_json(folder, "manifest.json")
-        write_json(folder / "manifest.json", manifest | {"missing": {**manifest.get("missing", {}), **missing}})
+        write_json(Path(folder) / "manifest.json", manifest | {"missing": {**manifest.get("missing", {}), **missing}})
 
 
-def draw(folder: Path, pictures: Callable[[Path], object]) -> None:
+def draw(folder: StrPath, pictures: Callable[[Path], object]) -> None:
     """Draws the pictures of a run that is being written. Where that fails, the run says why and keeps everything else.
 
     Args:
@@ -29,5 +30,5 @@ def draw(folder: Path, pictures: Callable[[Path], object]) -> None:
         pictures: draws them into the folder.
     """
     missing: dict[str, str] = {}
-    attempt(missing, PICTURES, lambda: pictures(folder), None)
+    attempt(missing, PICTURES, lambda: pictures(Path(folder)), None)
     note_missing(folder, missing)
