@@ -278,10 +278,11 @@ def page(results: list[Result]) -> str:
             "over seeds [lowest, highest]; one number where there is one seed.",
             "",
             "f is the faithfulness on test prompts of the circuit of the first edges of a ranking, as a function of "
-            "the share of edges kept; `f at 0.1%` is its value at a thousandth of them. CPR is the area under f (higher is "
-            "better), CMD the area between f and 1 (lower is better), by the trapezoid rule, as in MIB (Mueller et al. "
-            "2025, arXiv 2504.13151). As `eap-ig`: Spearman's correlation with the |score| of `eap-ig` over all edges, "
-            "where it was measured. Circuits: how many were run to find the order and the circuit at 0.9.",
+            "the share of edges kept; `f at 0.1%` is its value at a thousandth of them. CPR is the area under f "
+            "(higher is better), CMD the area between f and 1 (lower is better), by the trapezoid rule, as in MIB "
+            "(Mueller et al. 2025, arXiv 2504.13151). As `eap-ig`: Spearman's correlation with the |score| of "
+            "`eap-ig` over all edges, where it was measured. Circuits: how many were run to find the order "
+            "and the circuit at 0.9.",
             "",
             "![Faithfulness on test prompts by share of edges kept, one panel a task.](../images/quality.png)",
             "",

@@ -156,7 +156,10 @@ def command(*words: object) -> int:
         assert code in (0, 1, 2), code
         if code == 2:
             (line,) = err.getvalue().splitlines()
-            assert line.startswith("wheatstone: expected "), line
+            if "--json" in words:
+                assert json.loads(line)["format"] == "wheatstone.error/1", line
+            else:
+                assert line.startswith("wheatstone: expected "), line
         assert "\x1b" not in out.getvalue() + err.getvalue()
         out.getvalue().encode()
         err.getvalue().encode()
@@ -348,7 +351,7 @@ def make_others(folder: Path, run: Path) -> None:
         folder / "edit",
     )
     with (folder / "text.whst").open("wb") as out:
-        writer = Writer(out, Header(Chunking(), True, "0" * 64, bytes(8), "tiny"))
+        writer = Writer(out, Header(Chunking(), True, "0" * 64, bytes(8), "tiny", 0))
         writer.put(Block(STORED, 3, 0, 0, (b"abc",)))
         writer.put(Block(CODED, 9, 0, 9, (b"abcd", b"efgh")))
         writer.close()

@@ -88,7 +88,7 @@ PACKAGES = [
 ]
 HOLDS_WHAT_LOAD_READ = {"Activations", "ProbeData", "RunData", "Scan", "ScreenData"}
 """Values that are made by a function which takes a path; their field is an object."""
-GIVEN_BY_US = {"Shard.run", "add_explanation(page)", "add_verification(page)"}
+GIVEN_BY_US = {"Shard.run", "draw(pictures)", "add_explanation(page)", "add_verification(page)"}
 """What a caller implements: it is given a `Path`."""
 
 

@@ -39,6 +39,10 @@ def refused(cli: Cli) -> Refused:
         shown = cli(*words)
         assert (shown.code, shown.out) == (2, ""), shown
         (line,) = shown.err.splitlines()
+        if "--json" in words:
+            error = json.loads(line)
+            assert error["format"] == "wheatstone.error/1"
+            line = f"wheatstone: expected {error['expected']}; got {error['got']}; {error['do']}"
         assert line.startswith("wheatstone: expected ")
         assert "; got " in line
         assert line.count("; ") >= 2

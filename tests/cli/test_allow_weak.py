@@ -144,7 +144,7 @@ def test_a_dry_run_shows_the_scored_tokens_and_refuses_what_a_run_refuses(
     assert f"id {row['answer']['id']}" in shown.err
     weak = cli(*asked, *words(exchanged(pairs[0])), "--json")
     assert (weak.code, weak.document["model_answers"]["weak"]) == (2, 1)
-    assert RULE in weak.err
+    assert RULE.removeprefix("expected ") in json.loads(weak.err.splitlines()[-1])["expected"]
     assert cli(*asked, *words(exchanged(pairs[0])), "--allow-weak").code == 0
     assert not list(tmp_path.glob("run*"))
 

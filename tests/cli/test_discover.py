@@ -15,6 +15,7 @@ from tolerance import rounding
 
 from wheatstone import Circuit
 from wheatstone.discovery import Discovery
+from wheatstone.models import load_model
 from wheatstone.models._cache import ModelFiles
 from wheatstone.runs import damaged_files
 
@@ -264,7 +265,9 @@ def test_a_failure_midway_is_one_line_and_leaves_nothing(
     shown = cli("discover", *tiny_words(tiny_folder), "--out", tmp_path / "out" / "run", "--json")
     assert (shown.code, shown.out) == (1, "")
     (line,) = shown.err.splitlines()
-    assert "No space left on device; free some space or choose another --out" in line
+    error = json.loads(line)
+    assert error["got"].endswith("No space left on device")
+    assert error["do"].startswith("free some space or choose another --out")
     assert os.listdir(tmp_path / "out") == []
     assert cli("runs", "list", "--json").document == []
 
@@ -311,6 +314,6 @@ def test_an_mlp_in_its_neurons(own_home: Path, tiny_folder: Path, cli: Cli, refu
     model = json.loads((out / "circuit.json").read_text())["model"]
     assert model["split"] == [{"layer": 1, "into": "neurons", "parts": 24}]
     again = cli("verify", out, "--json").document
-    assert again["faithfulness"] == rounding(model).near(document["evaluation"]["faithfulness"])
+    assert again["faithfulness"] == rounding(load_model(tiny_folder)).near(document["evaluation"]["faithfulness"])
     assert "from 0 to 1; got 2" in refused(*words, "--force", "--neurons-of", 2)
     assert "a dense MLP" in refused(*words, "--force", "--neurons-of", 0, "--experts-of", 1)

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from commands import FRANCE_WORDS, JAPAN, Cli, RealRun, Refused, pair_words
+from tolerance import Rounding
 
 from wheatstone.runs import damaged_files
 
@@ -35,12 +37,13 @@ def test_its_own_prompts_give_the_same_result_again(own_run: Path, france_run: R
 
 
 def same(found: Any, expected: Any) -> bool:
-    """Equal, numbers to float32's precision."""
+    """Equal, numbers as two runs of SmolLM2 in float32 give them."""
     if isinstance(found, dict):
         return found.keys() == expected.keys() and all(same(found[key], expected[key]) for key in found)
     if isinstance(found, list):
         return len(found) == len(expected) and all(map(same, found, expected))
-    return found == (pytest.approx(expected, abs=1e-4) if isinstance(expected, float) else expected)
+    rounded = Rounding(135_612, torch.float32)  # `rounding(smollm2).additions`
+    return found == (rounded.near(expected) if isinstance(expected, float) else expected)
 
 
 @pytest.mark.real_weights
@@ -58,12 +61,17 @@ def test_other_prompts_are_added_to_the_run(own_run: Path, cli: Cli, tmp_path: P
             "answers": [answer],
             "distractors": [" Japanese"],
         }
-        for country, answer in (("Italy", " Italian"), ("Germany", " German"), ("Russia", " Russian"))
+        for country, answer in (
+            ("Italy", " Italian"),
+            ("Germany", " German"),
+            ("Russia", " Russian"),
+            ("Spain", " Spanish"),
+        )
     ]
     file.write_text("\n".join(map(json.dumps, records)))
     shown = cli("verify", own_run, "--prompts", file)
     assert shown.code == 0
-    assert "On given prompts (n = 3): faithfulness" in shown.out
+    assert "On given prompts (n = 4): faithfulness" in shown.out
     assert "random × 20" in shown.out
     swapped, first, second = json.loads((own_run / "held_out.json").read_text())
     assert swapped["split"] == "prompt and counterfactual swapped"

@@ -206,7 +206,7 @@ SAID = {
     "wrong": [
         "On 1 of 2 wrong facts the right answer is ahead of the wrong one after some layer; there the wrong one is "
         "ahead for good after 3 of 3 layers (median).",
-        "None of them does so on the facts as a whole: every interval reaches 0.",
+        "None of them does so on the facts as a whole: no interval lies above 0.",
         "Malaysia, asked for by name: the model writes “Rupiah”, which is wrong (right is “ringgit”).",
         "Of 9 facts of this relation the model gets 5 right and 3 wrong; 1 it begins right and ends otherwise.",
         "50% (95% 0% to 100%) of 2 wrong facts that did not choose them come out right, with random heads 0%; 75% of 4 "

@@ -440,7 +440,7 @@ def test_tokens_of_a_draft_are_the_model_s(client: TestClient, discover: Discove
         ({"prompt": "w1 w2", "counterfactual": "w1 w2 w3"}, "counterfactual", "2 tokens and the counterfactual 3"),
         ({"prompt": "w1 w2", "counterfactual": "w1 w2"}, "counterfactual", "the same"),
         ({"prompt": "w1 " * 40, "counterfactual": "w2 " * 40}, "prompt", "at most 32 tokens"),
-        ({"prompt": "w1 w2", "answer": "w3"}, "answer", "a token of its own"),
+        ({"prompt": "w1 w2", "answer": "w3"}, "answer", "tokens of its own"),
         ({"prompt": "w1 w2", "answer": " w3", "distractor": " w3 w4"}, "distractor", "both begin with 'w3'"),
         ({"model": "no-such-model"}, "model", "none of these"),
     ],

@@ -217,11 +217,13 @@ def test_what_an_answer_may_be(answers: Any, read: tuple[str, ...], tmp_path: Pa
     assert read_pairs(path)[0].answers == read
 
 
-@pytest.mark.parametrize("prompt", ["2 + 3 =", "19", "答案是"])
-def test_a_number_gets_a_space_only_after_a_word(prompt: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("prompt", "answer"), [("2+3=", "5"), ("19", "5"), ("答案是", "5"), ("2 + 3 =", " 5"), ("The sum is", " 5")]
+)
+def test_a_number_gets_a_space_where_the_writing_has_one(prompt: str, answer: str, tmp_path: Path) -> None:
     path = tmp_path / "pairs.jsonl"
     path.write_text(json.dumps({**PAIR, "prompt": prompt, "answers": 5}))
-    assert read_pairs(path)[0].answers == ("5",)
+    assert read_pairs(path)[0].answers == (answer,)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import expit, logit
 
-from wheatstone._intervals._mean import MINIMUM, t_quantile
+from wheatstone._intervals._mean import t_quantile
+from wheatstone._intervals._words import MINIMUM
 
 _ROUNDING = 1e-9
 """Standard error, relative to the statistic, that float64 rounding alone may leave."""

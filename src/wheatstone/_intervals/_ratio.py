@@ -19,7 +19,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
-from wheatstone._intervals._mean import MINIMUM, Bounds, is_flat, mean_interval, skewed_quantiles, t_quantile
+from wheatstone._intervals._mean import Bounds, is_flat, mean_interval, skewed_quantiles, t_quantile
+from wheatstone._intervals._words import MINIMUM
 
 
 def ratio_interval(

@@ -58,7 +58,8 @@ class Demonstrated:
         shown: list[Fact] = []
         for fact in mine:
             others = [other for other in mine if other is not fact]
-            examples = draw.sample(others, min(self.shots, len(others)))
+            # Two are left over to be compared with: a subject already shown cannot be the counterfactual.
+            examples = draw.sample(others, min(self.shots, max(len(others) - 2, 0)))
             context = "".join(f"{example.question}{example.continuations[0]}\n\n" for example in examples)
             shown.append(replace(fact, context=context))
         return [Draft(pair, fact.where) for fact, pair in with_counterfactuals(model, shown, draw)[0]]

@@ -286,6 +286,12 @@ def _table(lines: Iterable[tuple[str, str]], path: Path, problems: list[Problem]
     """Records of a table whose first line names the columns, which commas, semicolons or tabs separate."""
     texts = (line for _, line in lines)
     before, first = next(((number, line) for number, line in enumerate(texts, 1) if line.strip()), (0, ""))
+    if "\r" in first.rstrip("\r\n"):
+        raise PromptError(
+            expected="a table whose lines end with a line feed",
+            got=f"{path} with a carriage return inside line {before}",
+            do="save it with the line ends of Unix or Windows",
+        )
     delimiter = max(_DELIMITERS, key=lambda sign: len(next(csv.reader([first], delimiter=sign), [])))
     names = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
     if twice := sorted({name for name in names if name and names.count(name) > 1}):

@@ -14,7 +14,7 @@ from torch import Tensor
 from wheatstone._intervals import SHARE, mean_interval, ratio_interval
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit, Experiment, random_circuits
-from wheatstone.models import ResidualModel
+from wheatstone.models import ResidualModel, SpannedGraph
 from wheatstone.tasks import METRICS, PromptPair, answer_ranks, gather
 
 CONDITIONS = ("model", "circuit", "complement", "random", "empty")
@@ -127,6 +127,8 @@ def verify(
     that shares an edge with the circuit, such as the last one into `logits`, is cut together with it. An interval over
     few prompts says nothing about prompts of another form.
     """
+    graph = model.like(circuit.model.graph).graph
+    circuit.mask(SpannedGraph.of(graph, circuit.spans) if circuit.spans else graph)  # nodes that the model lacks
     experiment = Experiment.of(circuit, model, pairs, allow_weak=allow_weak)
     keep = circuit.mask(experiment.graph)
     return verify_in(experiment, keep, draws=draws, seed=seed, split=split, report=report)
