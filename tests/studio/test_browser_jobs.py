@@ -137,7 +137,7 @@ def test_the_test_split_is_asked_for_where_the_proof_is(
         expect(proof).to_contain_text("n = 2")
         page.get_by_role("button", name="Verify on the test split (3 pairs)").click()
         page.get_by_role("button", name="test split", exact=True).click(timeout=LONG)
-        expect(proof).to_contain_text("n = 3 prompts")
+        expect(proof).to_contain_text("n = 3: too few for an interval")
     finally:
         shutil.rmtree(runs / "tiny")
 
