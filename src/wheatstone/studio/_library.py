@@ -138,7 +138,7 @@ def _summary(path: Path, id: str, *, example: bool) -> RunSummary | None:
             title=title_of(manifest),
             model=manifest["model"]["id"],
             created=manifest["created"],
-            edges=evaluation.get("edges", len(circuit["edges"])),
+            edges=evaluation.get("edges", len(circuit.get("edges", ()))),
             faithfulness=evaluation.get("faithfulness"),
         )
     except (RunError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
