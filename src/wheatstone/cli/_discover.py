@@ -104,7 +104,7 @@ def discover(
     ] = "abs",
     stable: Annotated[
         int,
-        typer.Option("--stable", help="Search in so many bootstrap samples of the prompts and keep what recurs."),
+        typer.Option("--stable", help="Number of bootstrap samples of the prompts to search in; what recurs is kept."),
     ] = 0,
     ablation: Annotated[
         str, typer.Option("--ablation", help="What edges outside the circuit carry: counterfactual, mean or zero.")

@@ -179,9 +179,9 @@ def show(
     force: Annotated[bool, typer.Option("--force", help="Replace the page if it is there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write one neuron's page: the tokens it writes; with --run what it is worth and foretells on the run's prompts.
+    """Write one neuron's page: the tokens it writes; with --run, what it is worth and what it predicts on its prompts.
 
-    With --scan what it responds to in running text, and whether it foretells the token there; with --probes which
+    With --scan what it responds to in running text, and whether it predicts the token there; with --probes which
     concepts it tells.
     """
     path = out or Path(f"{neuron}.html")

@@ -34,9 +34,7 @@ def scan(
     share: Annotated[
         float, typer.Option("--share", help="Share of the windows to read, drawn over the whole corpus.")
     ] = 1.0,
-    tokens: Annotated[
-        int | None, typer.Option("--tokens", help="Stop once so many tokens are read; to the end by default.")
-    ] = None,
+    tokens: Annotated[int | None, typer.Option("--tokens", help="Most tokens to read; all by default.")] = None,
     batch: Annotated[
         int, typer.Option("--batch", help="Tokens after which all is saved; a killed scan loses no more than that.")
     ] = 8192,

@@ -46,7 +46,7 @@ def show(
     template: TemplateOption = None,
     known: KnownOption = 10,
     size: SizeOption = 100,
-    seed: Annotated[int, typer.Option("--seed", help="Of the splits and of whatever is drawn.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed of the splits and of all that is drawn.")] = 0,
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:

@@ -19,7 +19,7 @@ class Score(Protocol):
     Args of the call:
         experiment: model, prompts, ablation and metric.
         steps: how many steps to take; a method without steps does not read it.
-        seed: of whatever is drawn; most methods draw nothing.
+        seed: of everything that is drawn; most methods draw nothing.
         report: told how far it is.
 
     Returns:

@@ -94,8 +94,7 @@ def entry_of(run: StrPath) -> CatalogueEntry:
     Raises:
         RunError: there is no run of this format.
     """
-    run = Path(run)
-    run = run.absolute()
+    run = Path(run).absolute()
     manifest = read_manifest(run)
     with sound(run):
         # A study has a circuit for every relation, a screen of neurons has none.

@@ -56,7 +56,7 @@ class ImportedRun:
         circuit: the circuit, with its result on the prompts.
         scores: of every edge that the file scores.
         settings: where it comes from, and what it is evaluated with.
-        seed: of whatever was drawn.
+        seed: of everything that was drawn.
         experiment: the prompts it was run on; None where none were given, and then there is no proof.
         verification: on these prompts.
         held_out: on a task's test split.

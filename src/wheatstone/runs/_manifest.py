@@ -25,7 +25,7 @@ def manifest_of(
         experiment: model, prompts and metric.
         verb: the command that made the run.
         settings: of that verb.
-        seed: of whatever is drawn.
+        seed: of everything that is drawn.
         seconds: what each stage took.
     """
     encoded = experiment.encoded
@@ -67,7 +67,7 @@ def manifest_without_prompts(
         model: the model.
         verb: the command that made the run.
         settings: of that verb.
-        seed: of whatever is drawn.
+        seed: of everything that is drawn.
         seconds: what each stage took.
     """
     return {
