@@ -32,8 +32,8 @@ def eap(scores: bool = False, frozen: bool = False) -> Any:
     Args:
         frozen: without gradients of weights, except the embedding's, where the backward pass starts.
     """
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(not frozen or "embed_tokens" in name)
+    for parameter_name, parameter in model.named_parameters():
+        parameter.requires_grad_(not frozen or "embed_tokens" in parameter_name)
 
     def work() -> list[Any]:
         return [
