@@ -6,6 +6,7 @@ from wheatstone.circuits._circuit import Evaluation as Evaluation
 from wheatstone.circuits._circuit import ModelInfo as ModelInfo
 from wheatstone.circuits._experiment import ABLATIONS as ABLATIONS
 from wheatstone.circuits._experiment import Experiment as Experiment
+from wheatstone.circuits._experiment import first_change as first_change
 from wheatstone.circuits._foreign import Imported as Imported
 from wheatstone.circuits._foreign import open_foreign as open_foreign
 from wheatstone.circuits._interop import from_eap_json as from_eap_json
@@ -27,6 +28,7 @@ __all__ = [
     "ModelInfo",
     "PositionMeans",
     "exchanged_heads",
+    "first_change",
     "from_eap_json",
     "open_foreign",
     "random_circuits",

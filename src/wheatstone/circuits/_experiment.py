@@ -6,7 +6,7 @@ found with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Literal, get_args
 
@@ -97,7 +97,7 @@ class Experiment:
         self.clean_logits = clean.logits
         self.targets = Targets(self.encoded, clean.logits.log_softmax(-1))
         self.ablated: Float[Tensor, "node batch pos d_model"] = self._ablated(clean.nodes)
-        self.start = self._start(clean.nodes)
+        self.start = first_change(clean.nodes, self.ablated)
         """Positions before it are the same in the clean and the ablated run, and need not be run again."""
         self.clean: Float[Tensor, " batch"] = self.metric(clean.logits, self.targets)
         self.corrupt_logits = self.logits(torch.zeros(1, *self.graph.valid.shape, dtype=torch.bool))[0]
@@ -148,13 +148,6 @@ class Experiment:
         if (tokens.lengths == prompts.width).all() and (prompts.lengths == prompts.width).all():
             return written.mean(1, keepdim=True).expand_as(clean)
         return PositionMeans.of(written, tokens).at(prompts.width)[:, None].expand_as(clean)
-
-    def _start(self, clean: Tensor) -> int:
-        """Where the runs part: at the first token that is ablated, unless attention also looks ahead."""
-        parts = (self.clean_input != self.ablated[0]).any(-1).any(0)
-        start = int(parts.nonzero()[0]) if parts.any() else 0
-        ahead = (clean[:, :, :start] - self.ablated[:, :, :start]).abs().amax() if start else 0
-        return 0 if ahead > 1e-3 * clean.abs().amax() else start
 
     @cached_property
     def model_answers(self) -> ModelAnswers:
@@ -216,6 +209,19 @@ class Experiment:
             memory=self.memory,
             allow_weak=True if self.allow_weak else None,
         )
+
+    def over(self, pairs: Sequence[PromptPair], *, most: int = 32) -> Iterator[Experiment]:
+        """The same experiment on many prompts, `most` at a time, so that memory does not grow with their number.
+
+        Args:
+            pairs: the prompts.
+            most: prompts of one experiment.
+
+        Raises:
+            PromptError: see `on`.
+        """
+        for first in range(0, len(pairs), most):
+            yield self.on(pairs[first : first + most])
 
     @property
     def whole_graph(self) -> Graph:
@@ -288,6 +294,19 @@ class Experiment:
         )
         scale = (self.clean.mean() - self.corrupt.mean()) * self.encoded.clean.batch
         return gradients / scale
+
+
+def first_change(
+    clean: Float[Tensor, "node batch pos d_model"], ablated: Float[Tensor, "node batch pos d_model"]
+) -> int:
+    """The first position at which a prompt's ablated run is another than its clean run.
+
+    That of the first token that differs; 0 where attention also looks ahead, so that earlier positions differ too.
+    """
+    parts = (clean[0] != ablated[0]).any(-1).any(0)
+    start = int(parts.nonzero()[0]) if parts.any() else 0
+    ahead = (clean[:, :, :start] - ablated[:, :, :start]).abs().amax() if start else 0
+    return 0 if ahead > 1e-3 * clean.abs().amax() else start
 
 
 def _spans_of(circuit: Circuit, model: ResidualModel, pairs: Sequence[PromptPair]) -> tuple[Span, ...]:

@@ -15,6 +15,7 @@ from wheatstone.discovery._learned import MaskStep as MaskStep
 from wheatstone.discovery._learned import learn_mask as learn_mask
 from wheatstone.discovery._method import Score as Score
 from wheatstone.discovery._method import ScoreMethod as ScoreMethod
+from wheatstone.discovery._nested import learn_ranking as learn_ranking
 from wheatstone.discovery._nodes import NodeScores as NodeScores
 from wheatstone.discovery._nodes import node_scores as node_scores
 from wheatstone.discovery._paths import PathEffects as PathEffects
@@ -58,6 +59,7 @@ __all__ = [
     "discover_in",
     "evaluation_of",
     "learn_mask",
+    "learn_ranking",
     "method_named",
     "node_scores",
     "path_patching",
