@@ -13,12 +13,13 @@ import torch
 from tiny import WORDS, make_tiny
 
 from wheatstone import Circuit, PromptError, RequestError, ResidualModel, RunError
+from wheatstone._effects import gain_kept
 from wheatstone.circuits import ModelInfo
 from wheatstone.runs import StudySettings, catalogue_add, damaged_files, run_study, study_so_far
 from wheatstone.runs import _study as study_module
 from wheatstone.runs import _study_relation as relation_module
 from wheatstone.runs._resumable import alone_in
-from wheatstone.runs._study_find import as_good, gain_kept
+from wheatstone.runs._study_find import as_good
 from wheatstone.runs._study_overlap import overlap
 from wheatstone.runs._study_relation import study_relation
 from wheatstone.tasks import KNOWN_RANK
@@ -63,12 +64,12 @@ def settings(*relations: object, **more: Any) -> StudySettings:
 
 
 def test_a_circuit_is_made_smaller_only_on_evidence() -> None:
-    few = np.ones(20)
-    assert as_good([np.r_[0, np.ones(19)], few, few], 0.05) == 2  # equal on 20 facts is not yet within 5 points
+    few = np.ones(20)  # equal on 20 facts is not yet within 5 points
+    assert as_good(np.stack([np.r_[0, np.ones(19)], few, few]), 0.05) == 2
     many = np.ones(400)
-    assert as_good([np.r_[np.zeros(40), np.ones(360)], many, many], 0.05) == 1
-    assert as_good([np.ones(3), np.ones(3)], 0.5) == 1  # too few for an interval
-    assert as_good([np.ones(40), np.r_[np.zeros(4), np.ones(36)]], 0.05) == 0  # the larger one is worse
+    assert as_good(np.stack([np.r_[np.zeros(40), np.ones(360)], many, many]), 0.05) == 1
+    assert as_good(np.stack([np.ones(3), np.ones(3)]), 0.5) == 1  # too few for an interval
+    assert as_good(np.stack([np.ones(40), np.r_[np.zeros(4), np.ones(36)]]), 0.05) == 0  # the larger one is worse
 
 
 def test_the_gain_that_is_kept() -> None:

@@ -190,11 +190,15 @@ class Experiment:
         size = 1.0 if self.metric.name == "kl" else max(abs(clean), abs(corrupt))
         return 16 * torch.finfo(self.clean_logits.dtype).eps * size
 
-    def on(self, pairs: Sequence[PromptPair]) -> Experiment:
+    def on(self, pairs: Sequence[PromptPair], *, allow_weak: bool = False) -> Experiment:
         """The same experiment on other prompts; a mean stays that of the present reference.
 
         Spans are looked up in the other prompts, in the same order: a mask of this experiment fits the other. Weak
         answers of the other prompts are recorded, not refused.
+
+        Args:
+            pairs: the other prompts.
+            allow_weak: also take a counterfactual that keeps more than half of the metric.
 
         Raises:
             PromptError: see `Experiment`; or a span has no certain place in the other prompts.
@@ -207,21 +211,21 @@ class Experiment:
             reference=self.reference,
             positions=spans_in(self.spans, self.encoded, encode(self.model, pairs)) if self.spans else None,
             memory=self.memory,
-            allow_weak=True if self.allow_weak else None,
+            allow_weak=True if self.allow_weak or allow_weak else None,
         )
 
     def over(self, pairs: Sequence[PromptPair], *, most: int = 32) -> Iterator[Experiment]:
         """The same experiment on many prompts, `most` at a time, so that memory does not grow with their number.
 
         Args:
-            pairs: the prompts.
+            pairs: the prompts. Some of them alone may leave little to explain: only all of them together tell.
             most: prompts of one experiment.
 
         Raises:
             PromptError: see `on`.
         """
         for first in range(0, len(pairs), most):
-            yield self.on(pairs[first : first + most])
+            yield self.on(pairs[first : first + most], allow_weak=True)
 
     @property
     def whole_graph(self) -> Graph:

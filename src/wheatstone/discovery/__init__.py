@@ -27,6 +27,7 @@ from wheatstone.discovery._scores import method_named as method_named
 from wheatstone.discovery._scores import score_edges as score_edges
 from wheatstone.discovery._search import SearchStep as SearchStep
 from wheatstone.discovery._search import VerifiedSearch as VerifiedSearch
+from wheatstone.discovery._settings import LEARNED as LEARNED
 from wheatstone.discovery._settings import SEARCHES as SEARCHES
 from wheatstone.discovery._settings import DiscoverySettings as DiscoverySettings
 from wheatstone.discovery._stability import Stability as Stability
@@ -36,6 +37,7 @@ from wheatstone.discovery._units import GRANULARITIES as GRANULARITIES
 __all__ = [
     "GOALS",
     "GRANULARITIES",
+    "LEARNED",
     "METHODS",
     "SEARCHES",
     "AcdcResult",

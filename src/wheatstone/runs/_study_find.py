@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +11,11 @@ from torch import Tensor
 
 from wheatstone._intervals import DIFFERENCE, mean_interval
 from wheatstone._progress import Reporter, silent
-from wheatstone.circuits import Experiment
+from wheatstone.circuits import Experiment, kept_over
 from wheatstone.discovery import EdgeScores, attribute, discover_in, learn_ranking
 from wheatstone.runs._study_settings import LEARNED, StudySettings
-from wheatstone.tasks import PromptPair, hits, mean_by_prompt, several_counterfactuals
+from wheatstone.tasks import PromptPair, several_counterfactuals
 
-SHARES = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
-"""Of all edges: the sizes of the curve."""
 _PARTS = (4, 2, 1)
 """The limit divided by these are the sizes to choose from."""
 
@@ -76,12 +74,12 @@ def find(
     limit = min(limit, own)
     sizes = sorted({max(1, limit // part) for part in _PARTS})
     masks = order.top(sizes)
-    model, empty, *rows = hits_over(train.over(validation), masks)
+    kept = kept_over(train.over(validation), masks)
     tried = [
-        Sized(order.method, size, float(row.mean()), gain_kept(model.mean(), row.mean(), empty.mean()))
-        for size, row in zip(sizes, rows, strict=True)
+        Sized(order.method, size, float(kept.hit_at_10[place].mean()), kept.gain_kept(place))
+        for place, size in enumerate(sizes)
     ]
-    return Found(masks[as_good(rows, 1 - settings.kept)], order, scores, tuple(tried))
+    return Found(masks[as_good(kept.hit_at_10, 1 - settings.kept)], order, scores, tuple(tried))
 
 
 def _ranked(
@@ -110,28 +108,10 @@ def _ranked(
     return order, scores, train.graph.edges
 
 
-def hits_over(
-    experiments: Iterable[Experiment], masks: Bool[Tensor, "circuit channel node"]
-) -> Float[np.ndarray, "row prompt"]:
-    """Hit@10 of the model, the empty circuit and each circuit, for every prompt (the mean over its counterfactuals)."""
-    pairs: list[PromptPair] = []
-    found: list[np.ndarray] = []
-    for experiment in experiments:
-        rows = (experiment.clean_logits[None], experiment.corrupt_logits[None], experiment.logits(masks))
-        found.append(np.concatenate([hits(row, experiment.encoded, 10).double().cpu().numpy() for row in rows]))
-        pairs += experiment.encoded.pairs
-    return mean_by_prompt(pairs, np.concatenate(found, 1))
-
-
-def as_good(rows: Sequence[Float[np.ndarray, " prompt"]], margin: float) -> int:
+def as_good(rows: Float[np.ndarray, "circuit prompt"], margin: float) -> int:
     """The first circuit whose Hit@10 is with 95% confidence at most `margin` below that of the last."""
     for index, row in enumerate(rows[:-1]):
         interval = mean_interval(row - rows[-1], bounds=DIFFERENCE)
         if interval is not None and interval[0] >= -margin:
             return index
     return len(rows) - 1
-
-
-def gain_kept(model: float, circuit: float, empty: float) -> float | None:
-    """(circuit − empty) / (model − empty); None where the model is no better than the empty circuit."""
-    return float((circuit - empty) / (model - empty)) if model > empty else None

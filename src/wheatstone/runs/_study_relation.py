@@ -12,11 +12,11 @@ import torch
 
 from wheatstone._errors import PromptError, RequestError
 from wheatstone._progress import Reporter, silent
-from wheatstone.circuits import Circuit, Experiment, ModelInfo
+from wheatstone.circuits import SHARES, Circuit, Experiment, ModelInfo, kept_over, sizes_of
 from wheatstone.discovery import evaluation_of
 from wheatstone.models import ResidualModel
 from wheatstone.runs._folder import write_json
-from wheatstone.runs._study_find import SHARES, find, gain_kept, hits_over
+from wheatstone.runs._study_find import find
 from wheatstone.runs._study_settings import ENOUGH, FEWEST, StudySettings, name_of, task_of
 from wheatstone.tasks import (
     SPLITS,
@@ -108,10 +108,10 @@ def study_relation(
     verification = verify_over(
         experiment.over(on_test), keep, draws=settings.draws, seed=settings.seed, split="test", report=report
     )
-    sizes = [max(1, int(share * model.graph.edges)) for share in SHARES]
+    sizes = sizes_of(model.graph)
     masks = torch.cat((found.order.top(sizes), found.scores.top([int(keep.sum())])))
     reached = {
-        split: hits_over(experiment.over(pairs), masks)
+        split: kept_over(experiment.over(pairs), masks)
         for split, pairs in (("train", several(train)), ("test", on_test))
     }
     circuit = Circuit.of_mask(
@@ -133,10 +133,10 @@ def study_relation(
         "edges": len(circuit),
         "share": len(circuit) / model.graph.edges,
         "found_by": found.order.method,
-        "ranking_alone": {"hit_at_10": float(reached["test"][-1].mean())},
+        "ranking_alone": {"hit_at_10": float(reached["test"].hit_at_10[-1].mean())},
         "curve": [
             {"edges": edges, "share": share}
-            | {f"gain_kept_{split}": gain_kept(*rows[[0, 2 + place, 1]].mean(1)) for split, rows in reached.items()}
+            | {f"gain_kept_{split}": kept.gain_kept(place) for split, kept in reached.items()}
             for place, (share, edges) in enumerate(zip(SHARES, sizes, strict=True))
         ],
         "evaluations": experiment.evaluations,
