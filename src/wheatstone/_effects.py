@@ -48,3 +48,8 @@ def effect_words(goal: str, granularity: str) -> str:
 def score_words(metric: str) -> str:
     """What the sign of a score says."""
     return "negative supports" if metric in LOWER_IS_BETTER else "positive supports"
+
+
+def gain_kept(model: float, circuit: float, empty: float) -> float | None:
+    """(circuit − empty) / (model − empty); None where the model is no better than the empty circuit."""
+    return float((circuit - empty) / (model - empty)) if model > empty else None

@@ -9,6 +9,7 @@ from wheatstone._errors import WheatstoneError
 
 CURVE, ANSWER, ATTENTION = "size curve", "answer by layer", "attention patterns"
 SWAPPED, TEST = "prompt and counterfactual swapped", "test split"
+CURVE_HELD_OUT = "gain kept by size"
 RECOVERY, DOSES = "recovery by place", "doses"
 TRACE, COMPARISON = "causal trace", "comparison"
 PICTURES, PAGE, EXPLANATION = "figures and report", "page", "explanation"

@@ -4,35 +4,18 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny import make_tiny
+from planted import planted_pair
 from tolerance import rounding
 
-from wheatstone import Experiment, PromptPair, RequestError, ResidualModel
+from wheatstone import Experiment, RequestError
 from wheatstone.discovery import attribute, learn_mask
-from wheatstone.discovery._learned import _SHIFT, _loss, _opened, _short_of_rank, _turns
+from wheatstone.discovery._learned import _SHIFT, _loss, _opened, _turns, short_of_rank
 
 
 @pytest.fixture
 def planted() -> Experiment:
-    """A model with one way from a changed word to the answer: the value of head 2 of layer 1, and what it writes.
-
-    No query looks at anything in particular, and whatever else could write writes nothing.
-    """
-    model = make_tiny("llama", torch.float64)
-    module = model.module
-    for name, weights in module.named_parameters():
-        if any(part in name for part in ("o_proj", "down_proj", "q_proj")):
-            kept = weights.data[..., 8:12].clone()
-            weights.data.zero_()
-            if "layers.1.self_attn.o_proj.weight" in name:
-                weights.data[..., 8:12] = 20 * kept
-    alone = ResidualModel(module, model.tokenizer, id="planted")
-    clean, other = (alone.forward(alone.tokens([text])).logits[0] for text in ("w1 w2 w3 w4", "w1 w9 w3 w4"))
-    answer, distractor = int((clean - other).argmax()), int((clean - other).argmin())
-    pair = PromptPair(
-        prompt="w1 w2 w3 w4", counterfactual="w1 w9 w3 w4", answers=(f" w{answer}",), distractors=(f" w{distractor}",)
-    )
-    return Experiment(alone, [pair], metric="kl")
+    model, pair = planted_pair()
+    return Experiment(model, [pair], metric="kl")
 
 
 @pytest.mark.parametrize("loss", ["kl", "metric"])
@@ -86,10 +69,10 @@ def test_every_prompt_has_its_turn() -> None:
 def test_how_far_an_answer_is_from_the_first_ten() -> None:
     logits = torch.arange(30.0).repeat(3, 1)
     answers = torch.tensor([[25, -1], [3, 19], [19, 29]])
-    assert _short_of_rank(logits, answers).tolist() == [0, 2, 0]  # the tenth other: 19, 20 and 18
-    assert _short_of_rank(logits, torch.tensor([[20], [2], [0]])).tolist() == [0, 19, 21]
+    assert short_of_rank(logits, answers).tolist() == [0, 2, 0]  # the tenth other: 19, 20 and 18
+    assert short_of_rank(logits, torch.tensor([[20], [2], [0]])).tolist() == [0, 19, 21]
     logits.requires_grad_()
-    (slope,) = torch.autograd.grad(_short_of_rank(logits, torch.tensor([[29], [2], [29]])).sum(), logits)
+    (slope,) = torch.autograd.grad(short_of_rank(logits, torch.tensor([[29], [2], [29]])).sum(), logits)
     assert slope.nonzero().tolist() == [[1, 2], [1, 20]]
 
 

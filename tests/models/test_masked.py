@@ -97,3 +97,16 @@ def test_a_split_mlps_parts_have_gates_of_their_own(tiny64: ResidualModel) -> No
     assert value == rounding(model).near(float(loss(logits, slice(0, 3))))
     slopes = model.circuit_gradients(tokens, ablated, keep, values)
     rounding(model, passes=3).check(gradient[keep], slopes[keep])
+
+
+@pytest.mark.parametrize("budget", [None, 1])
+def test_each_prompt_can_have_a_mask_of_its_own(tiny64: ResidualModel, budget: int | None) -> None:
+    tokens, ablated = Tokens.of(CLEAN), tiny64.streams(Tokens.of(OTHER)).nodes
+    masks = torch.stack([random_mask(tiny64, sparse=True), random_mask(tiny64), torch.zeros(tiny64.graph.valid.shape)])
+    value, gradient = tiny64.mask_gradients(tokens, ablated, masks, loss, budget=budget)
+    alone = [
+        tiny64.mask_gradients(tokens, ablated, mask, lambda logits, rows, row=row: values(logits, rows)[row])
+        for row, mask in enumerate(masks)
+    ]
+    assert value == rounding(tiny64).near(sum(part for part, _ in alone))
+    rounding(tiny64, passes=3).check(gradient, torch.stack([slope for _, slope in alone]))

@@ -7,17 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tiny import WORDS, make_tiny
 
 from wheatstone import Circuit, PromptError, RequestError, ResidualModel, RunError
+from wheatstone._effects import gain_kept
 from wheatstone.circuits import ModelInfo
 from wheatstone.runs import StudySettings, catalogue_add, damaged_files, run_study, study_so_far
 from wheatstone.runs import _study as study_module
 from wheatstone.runs import _study_relation as relation_module
 from wheatstone.runs._resumable import alone_in
-from wheatstone.runs._study_find import Sized, gain_kept, sizes_up_to, smallest_enough
+from wheatstone.runs._study_find import as_good
 from wheatstone.runs._study_overlap import overlap
 from wheatstone.runs._study_relation import study_relation
 from wheatstone.tasks import KNOWN_RANK
@@ -61,19 +63,13 @@ def settings(*relations: object, **more: Any) -> StudySettings:
     return StudySettings(tuple(map(str, relations)), **asked)
 
 
-def test_the_sizes_that_are_tried() -> None:
-    assert sizes_up_to(64, 30) == [2, 3, 4, 6, 8, 11, 16, 23, 30, 32, 45, 64]
-    assert sizes_up_to(1, 500) == [1]
-    assert max(sizes_up_to(706, 5000)) == 706
-
-
-def test_the_size_that_is_taken() -> None:
-    def tried(*kept: float | None) -> list[Sized]:
-        return [Sized("eap-ig", 10 * 2**index, 0.0, value) for index, value in enumerate(kept)]
-
-    assert smallest_enough(tried(0.2, 0.95, 0.8, 1.0), 0.9) == 1
-    assert smallest_enough(tried(0.2, 0.5, 0.7, 0.7), 0.9) == 2  # none is enough: the best, and the smallest of these
-    assert smallest_enough(tried(-0.5, -1.0), 0.9) == 0
+def test_a_circuit_is_made_smaller_only_on_evidence() -> None:
+    few = np.ones(20)  # equal on 20 facts is not yet within 5 points
+    assert as_good(np.stack([np.r_[0, np.ones(19)], few, few]), 0.05) == 2
+    many = np.ones(400)
+    assert as_good(np.stack([np.r_[np.zeros(40), np.ones(360)], many, many]), 0.05) == 1
+    assert as_good(np.stack([np.ones(3), np.ones(3)]), 0.5) == 1  # too few for an interval
+    assert as_good(np.stack([np.ones(40), np.r_[np.zeros(4), np.ones(36)]]), 0.05) == 0  # the larger one is worse
 
 
 def test_the_gain_that_is_kept() -> None:
@@ -130,16 +126,21 @@ def test_a_study_and_its_files(model: ResidualModel, known: Path, tmp_path: Path
     assert (entry.verb, entry.task, entry.edges) == ("study", "1 relations", None)
 
 
-def test_a_mask_is_learned_where_the_ranking_is_not_enough(model: ResidualModel, known: Path, tmp_path: Path) -> None:
-    asked = settings(known, method="learned", steps=3, batch=2, share=0.2, kept=1.0)
+def test_a_learned_ranking_is_judged_against_several_counterfactuals(model: ResidualModel, known: Path) -> None:
+    asked = settings(known, method="learned", steps=3, batch=2, share=0.2, counterfactuals=3)
     result = study_relation(model, str(known), asked)
-    tried = {by: [row for row in result.about["validation"] if row["by"] == by] for by in ("eap-ig", "edge-pruning")}
-    assert max(row["kept"] for row in tried["eap-ig"]) < 1
-    assert [row["edges"] for row in tried["eap-ig"]] == [row["edges"] for row in tried["edge-pruning"]]
-    chosen = next(row for row in tried[result.about["found_by"]] if row["edges"] == len(result.circuit))
-    assert chosen["kept"] == max(row["kept"] for rows in tried.values() for row in rows)
-    easy = study_relation(model, str(known), replace(asked, share=1.0))
-    assert {row["by"] for row in easy.about["validation"]} == {"eap-ig"}
+    limit = int(0.2 * model.graph.edges)
+    assert [(row["by"], row["edges"]) for row in result.about["validation"]] == [
+        ("nested masks", limit // part) for part in (4, 2, 1)
+    ]
+    assert len(result.circuit) in {limit // part for part in (4, 2, 1)}
+    verification = result.verification
+    assert verification.n == min(8, result.about["facts"]["test"])
+    assert verification.n < (verification.pairs or 0) <= 3 * verification.n
+    curve = result.about["curve"]
+    assert [row["edges"] for row in curve] == sorted(row["edges"] for row in curve)
+    one = study_relation(model, str(known), replace(asked, counterfactuals=1)).verification
+    assert one.pairs == one.n
 
 
 def test_it_goes_on_where_it_stopped(

@@ -6,8 +6,13 @@ from wheatstone.circuits._circuit import Evaluation as Evaluation
 from wheatstone.circuits._circuit import ModelInfo as ModelInfo
 from wheatstone.circuits._experiment import ABLATIONS as ABLATIONS
 from wheatstone.circuits._experiment import Experiment as Experiment
+from wheatstone.circuits._experiment import first_change as first_change
 from wheatstone.circuits._foreign import Imported as Imported
 from wheatstone.circuits._foreign import open_foreign as open_foreign
+from wheatstone.circuits._gain import SHARES as SHARES
+from wheatstone.circuits._gain import Kept as Kept
+from wheatstone.circuits._gain import kept_over as kept_over
+from wheatstone.circuits._gain import sizes_of as sizes_of
 from wheatstone.circuits._interop import from_eap_json as from_eap_json
 from wheatstone.circuits._interop import to_eap_json as to_eap_json
 from wheatstone.circuits._interop import to_graphml as to_graphml
@@ -19,17 +24,22 @@ from wheatstone.circuits._random import random_circuits as random_circuits
 __all__ = [
     "ABLATIONS",
     "POSITIONS",
+    "SHARES",
     "Circuit",
     "Edge",
     "Evaluation",
     "Experiment",
     "Imported",
+    "Kept",
     "ModelInfo",
     "PositionMeans",
     "exchanged_heads",
+    "first_change",
     "from_eap_json",
+    "kept_over",
     "open_foreign",
     "random_circuits",
+    "sizes_of",
     "to_eap_json",
     "to_graphml",
 ]

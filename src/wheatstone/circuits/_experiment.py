@@ -6,7 +6,7 @@ found with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Literal, get_args
 
@@ -97,7 +97,7 @@ class Experiment:
         self.clean_logits = clean.logits
         self.targets = Targets(self.encoded, clean.logits.log_softmax(-1))
         self.ablated: Float[Tensor, "node batch pos d_model"] = self._ablated(clean.nodes)
-        self.start = self._start(clean.nodes)
+        self.start = first_change(clean.nodes, self.ablated)
         """Positions before it are the same in the clean and the ablated run, and need not be run again."""
         self.clean: Float[Tensor, " batch"] = self.metric(clean.logits, self.targets)
         self.corrupt_logits = self.logits(torch.zeros(1, *self.graph.valid.shape, dtype=torch.bool))[0]
@@ -149,13 +149,6 @@ class Experiment:
             return written.mean(1, keepdim=True).expand_as(clean)
         return PositionMeans.of(written, tokens).at(prompts.width)[:, None].expand_as(clean)
 
-    def _start(self, clean: Tensor) -> int:
-        """Where the runs part: at the first token that is ablated, unless attention also looks ahead."""
-        parts = (self.clean_input != self.ablated[0]).any(-1).any(0)
-        start = int(parts.nonzero()[0]) if parts.any() else 0
-        ahead = (clean[:, :, :start] - self.ablated[:, :, :start]).abs().amax() if start else 0
-        return 0 if ahead > 1e-3 * clean.abs().amax() else start
-
     @cached_property
     def model_answers(self) -> ModelAnswers:
         """What the model itself says at the prompts: the tokens that are scored, their ranks, the first choices."""
@@ -197,11 +190,15 @@ class Experiment:
         size = 1.0 if self.metric.name == "kl" else max(abs(clean), abs(corrupt))
         return 16 * torch.finfo(self.clean_logits.dtype).eps * size
 
-    def on(self, pairs: Sequence[PromptPair]) -> Experiment:
+    def on(self, pairs: Sequence[PromptPair], *, allow_weak: bool = False) -> Experiment:
         """The same experiment on other prompts; a mean stays that of the present reference.
 
         Spans are looked up in the other prompts, in the same order: a mask of this experiment fits the other. Weak
         answers of the other prompts are recorded, not refused.
+
+        Args:
+            pairs: the other prompts.
+            allow_weak: also take a counterfactual that keeps more than half of the metric.
 
         Raises:
             PromptError: see `Experiment`; or a span has no certain place in the other prompts.
@@ -214,8 +211,21 @@ class Experiment:
             reference=self.reference,
             positions=spans_in(self.spans, self.encoded, encode(self.model, pairs)) if self.spans else None,
             memory=self.memory,
-            allow_weak=True if self.allow_weak else None,
+            allow_weak=True if self.allow_weak or allow_weak else None,
         )
+
+    def over(self, pairs: Sequence[PromptPair], *, most: int = 32) -> Iterator[Experiment]:
+        """The same experiment on many prompts, `most` at a time, so that memory does not grow with their number.
+
+        Args:
+            pairs: the prompts. Some of them alone may leave little to explain: only all of them together tell.
+            most: prompts of one experiment.
+
+        Raises:
+            PromptError: see `on`.
+        """
+        for first in range(0, len(pairs), most):
+            yield self.on(pairs[first : first + most], allow_weak=True)
 
     @property
     def whole_graph(self) -> Graph:
@@ -288,6 +298,19 @@ class Experiment:
         )
         scale = (self.clean.mean() - self.corrupt.mean()) * self.encoded.clean.batch
         return gradients / scale
+
+
+def first_change(
+    clean: Float[Tensor, "node batch pos d_model"], ablated: Float[Tensor, "node batch pos d_model"]
+) -> int:
+    """The first position at which a prompt's ablated run is another than its clean run.
+
+    That of the first token that differs; 0 where attention also looks ahead, so that earlier positions differ too.
+    """
+    parts = (clean[0] != ablated[0]).any(-1).any(0)
+    start = int(parts.nonzero()[0]) if parts.any() else 0
+    ahead = (clean[:, :, :start] - ablated[:, :, :start]).abs().amax() if start else 0
+    return 0 if ahead > 1e-3 * clean.abs().amax() else start
 
 
 def _spans_of(circuit: Circuit, model: ResidualModel, pairs: Sequence[PromptPair]) -> tuple[Span, ...]:

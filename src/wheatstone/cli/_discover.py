@@ -31,7 +31,7 @@ from wheatstone.cli._options import (
     TemplateOption,
 )
 from wheatstone.cli._output import JsonOption, Output, page_of
-from wheatstone.cli._prompts import named_task, on_test, pairs_of
+from wheatstone.cli._prompts import named_task, pairs_of
 
 if TYPE_CHECKING:
     from wheatstone.models import ResidualModel
@@ -59,13 +59,24 @@ def discover(
         ),
     ] = 0.9,
     method: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--method",
-            help="verified (search with exact runs), re-ranked (without the proof), acdc, or a scoring method (eap-ig, "
-            "eap, exact …), whose smallest sufficient ranking is taken as it is.",
+            help="learned (of a task: a ranking learned on many counterfactuals, the size chosen on its validation "
+            "prompts); verified (search with exact runs, every edge necessary on these prompts); re-ranked (without "
+            "the proof); acdc; or a scoring method (eap-ig, eap, exact …), whose smallest sufficient ranking is taken "
+            "as it is. By default learned for a task with enough prompts, and verified for a pair.",
         ),
-    ] = "verified",
+    ] = None,
+    share: Annotated[
+        float, typer.Option("--share", help="Of learned: most edges of a circuit, as a share of all.")
+    ] = 0.03,
+    counterfactuals: Annotated[
+        int,
+        typer.Option(
+            "--counterfactuals", help="Of a task: most counterfactuals of a prompt, to learn with and to be judged by."
+        ),
+    ] = 4,
     ranking: Annotated[
         str, typer.Option("--ranking", help="Scoring method that verified starts from and acdc is shown beside.")
     ] = "eap-ig",
@@ -150,7 +161,8 @@ def discover(
 ) -> None:
     """Find a small circuit that alone gives the model's answer, prove it, and write it down as a run.
 
-    A task's circuit is found on its training split and proved on its test split, whose subjects it has not seen.
+    A task's circuit is found on its training split, its size chosen on the validation split, and judged on the test
+    split, whose subjects it has not seen. Judge it by the test numbers, which come first.
     The run holds the circuit, every edge's score, the size-faithfulness curve, the verification, the answer's rank
     by layer, attention, figures and report.html.
     """
@@ -167,11 +179,11 @@ def discover(
         report("starting", 0, None)
         from wheatstone.figures import render_all
         from wheatstone.models import MlpParts, load_model
-        from wheatstone.runs import DiscoverySettings, plan_discovery, run_discovery
+        from wheatstone.runs import DiscoverySettings, plan_discovery, run_discovery, settings_for, with_test
 
         settings = DiscoverySettings(
             faithfulness=faithfulness,
-            method=method,
+            method=method or "verified",
             ranking=ranking,
             steps=steps,
             goal=goal,
@@ -182,6 +194,8 @@ def discover(
             stable=stable,
             ablation=ablation,
             metric=metric or "logit_diff",
+            share=share,
+            counterfactuals=counterfactuals,
             seed=seed,
             allow_weak=allow_weak,
         )
@@ -202,6 +216,7 @@ def discover(
         )
         if found:
             settings = replace(settings, metric=metric or found.metric, task=found.name)
+            settings = settings_for(settings, found, chosen=method is not None)
             settings.check()
         pairs = found.train if found else pairs
         plan = plan_discovery(loaded, pairs, settings, timed=dry_run)
@@ -210,9 +225,8 @@ def discover(
             return
         if not force_memory:
             plan.check()
-        run = run_discovery(loaded, pairs, settings, report=report)
-        if found:
-            run = replace(run, held_out=(*run.held_out, *on_test(run, found, report)))
+        run = run_discovery(loaded, pairs, settings, validation=found.validation if found else (), report=report)
+        run = with_test(run, found, report) if found else run
         with new_run(out, force=force) as folder:
             run.save(folder)
             if found:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 
-from wheatstone.cli._tables import by_size_table, edge_table, verification_table
+from wheatstone._intervals import interval_text
+from wheatstone.cli._tables import by_share_table, by_size_table, edge_table, verification_table
 
 if TYPE_CHECKING:
     from wheatstone.runs import DiscoveryRun
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 def document(run: DiscoveryRun) -> dict[str, Any]:
     """The result as JSON."""
+    from wheatstone.runs import splits_of
+
     found = run.discovery
     none = (None,) * len(found.circuit)
     measured = zip(found.circuit.edges, found.circuit.effects or none, found.circuit.units or none, strict=True)
@@ -36,6 +39,7 @@ def document(run: DiscoveryRun) -> dict[str, Any]:
             | ({} if unit is None else {"unit": unit})
             for edge, effect, unit in measured
         ],
+        **splits_of(run),
         "verification": run.verification.to_dict(),
         "held_out": [verification.to_dict() for verification in run.held_out],
     }
@@ -55,15 +59,15 @@ def told(run: DiscoveryRun, seconds: float) -> Iterator[RenderableType]:
             f"take away {lost:.1%} of the {settings.metric}'s change. {alone}"
         )
     else:
-        yield (
-            f"\n[bold]{len(circuit)} of {evaluation.total_edges:,} edges[/bold] keep {evaluation.faithfulness:.1%} of "
-            f"the {settings.metric} ({evaluation.circuit:.2f} of {evaluation.clean:.2f}; {evaluation.corrupt:.2f} "
-            f"ablated). {alone}"
-        )
+        yield f"\n[bold]{len(circuit):,} of {evaluation.total_edges:,} edges[/bold] {_kept(run)} {alone}"
     yield edge_table(circuit)
+    if run.by_share:
+        yield by_share_table(run.by_share)
     if found.by_size:
         yield by_size_table(found.by_size)
-    for verification in (run.verification, *run.held_out):
+    held = [one for one in run.held_out if one.split == "test"]
+    rest = [one for one in run.held_out if one.split != "test"]
+    for verification in (*held, run.verification, *rest):
         yield verification_table(verification)
     if found.stability is not None:
         over = found.stability
@@ -77,3 +81,26 @@ def told(run: DiscoveryRun, seconds: float) -> Iterator[RenderableType]:
     part = "edge" if circuit.units is None else f"unit ({len(set(circuit.units)):,} of {settings.granularity})"
     proven = f"Each {part} is necessary: without any one of them the circuit misses the goal. "
     yield (f"\n{proven if circuit.effects else ''}{found.evaluations:,} circuits were run in {seconds:.0f} s.")
+
+
+def _kept(run: DiscoveryRun) -> str:
+    """What the circuit keeps, on held-out prompts first."""
+    from wheatstone.runs import splits_of
+
+    evaluation, n = run.discovery.circuit.evaluation, run.verification.n
+    assert evaluation is not None
+    prompts = f"{n} prompt{'s' * (n > 1)}"
+    found_on = (
+        f"{evaluation.faithfulness:.1%} of the {run.settings.metric} ({evaluation.circuit:.2f} of "
+        f"{evaluation.clean:.2f}; {evaluation.corrupt:.2f} ablated) on the {prompts} they were found on."
+    )
+    test = splits_of(run).get("test")
+    if not test:
+        return f"keep {found_on}"
+    gain = test["gain_kept"]
+    hits = "" if gain is None else f" and {gain:.0%} of the model's gain in Hit@10"
+    between = interval_text(test["ci95"]["faithfulness"], 3)
+    return (
+        f"keep {test['faithfulness']:.1%} of the {run.settings.metric}{between and f' (95% {between})'}{hits} on "
+        f"{test['n']} test prompts that they were not found on; {found_on}"
+    )

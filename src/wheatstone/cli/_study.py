@@ -42,13 +42,17 @@ def study(
         str,
         typer.Option(
             "--method",
-            help="learned (EAP-IG's ranking where that is enough on validation, else a mask learned from it); "
+            help="learned (a ranking learned on many counterfactuals, for all circuit sizes, from EAP-IG's); "
             "re-ranked (search by exact runs, ended before single edges); verified (with the proof that no edge can "
             "go; many times slower); or a scoring method's ranking as it is.",
         ),
     ] = "learned",
-    steps: Annotated[int, typer.Option("--steps", help="Steps that a mask is learned in, by --method learned.")] = 40,
-    batch: Annotated[int, typer.Option("--batch", help="Facts of each of these steps.")] = 5,
+    steps: Annotated[int, typer.Option("--steps", help="Steps of learning, by --method learned.")] = 120,
+    batch: Annotated[int, typer.Option("--batch", help="Facts of each of these steps.")] = 10,
+    counterfactuals: Annotated[
+        int,
+        typer.Option("--counterfactuals", help="Most counterfactuals of a fact, to learn with and to be judged by."),
+    ] = 4,
     faithfulness: Annotated[
         float,
         typer.Option("--faithfulness", help="Share of the metric's change to keep on training facts; not by learned."),
@@ -56,7 +60,11 @@ def study(
     share: Annotated[float, typer.Option("--share", help="Most edges of a circuit, as a share of all.")] = 0.01,
     kept: Annotated[
         float,
-        typer.Option("--kept", help="Share of the model's Hit@10 gain on validation that the size is chosen by."),
+        typer.Option(
+            "--kept",
+            help="A circuit is made smaller than --share only where at least this share of Hit@10 on validation is "
+            "kept, at the lower end of the 95% interval.",
+        ),
     ] = 0.95,
     draws: Annotated[int, typer.Option("--draws", help="Size-matched random circuits.", min=1)] = 5,
     allow_weak: AllowWeakOption = False,
@@ -101,6 +109,7 @@ def study(
             method=method,
             steps=steps,
             batch=batch,
+            counterfactuals=counterfactuals,
             faithfulness=faithfulness,
             share=share,
             kept=kept,

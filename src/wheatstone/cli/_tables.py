@@ -12,6 +12,7 @@ from wheatstone._intervals import MINIMUM, interval_note, interval_text
 
 if TYPE_CHECKING:
     from wheatstone.circuits import Circuit
+    from wheatstone.runs import SharePoint
     from wheatstone.verification import Verification
 
 _MOST_EDGES = 25
@@ -39,6 +40,17 @@ def by_size_table(rows: Sequence[tuple[int, float, float]]) -> Table:
     step = max(1, (len(rows) - 1) // (_MOST_SIZES - 1))
     for edges, ranking, search in rows[::-1][::step][::-1]:
         table.add_row(f"{edges:,}", f"{ranking:.3f}", f"{search:.3f}")
+    return table
+
+
+def by_share_table(rows: Sequence[SharePoint]) -> Table:
+    """The gain in Hit@10 that nested circuits keep, by size."""
+    table = Table(*(Column(title, justify="right") for title in ("edges", "share", "test", "training")), box=None)
+    table.title = "Share of the model's gain in Hit@10 that circuits of other sizes keep"
+    table.title_justify = "left"
+    for point in rows:
+        kept = ("–" if gain is None else f"{gain:.2f}" for gain in (point.gain_kept_test, point.gain_kept_train))
+        table.add_row(f"{point.edges:,}", f"{point.share:.2%}", *kept)
     return table
 
 

@@ -15,6 +15,7 @@ from wheatstone.discovery._learned import MaskStep as MaskStep
 from wheatstone.discovery._learned import learn_mask as learn_mask
 from wheatstone.discovery._method import Score as Score
 from wheatstone.discovery._method import ScoreMethod as ScoreMethod
+from wheatstone.discovery._nested import learn_ranking as learn_ranking
 from wheatstone.discovery._nodes import NodeScores as NodeScores
 from wheatstone.discovery._nodes import node_scores as node_scores
 from wheatstone.discovery._paths import PathEffects as PathEffects
@@ -26,6 +27,7 @@ from wheatstone.discovery._scores import method_named as method_named
 from wheatstone.discovery._scores import score_edges as score_edges
 from wheatstone.discovery._search import SearchStep as SearchStep
 from wheatstone.discovery._search import VerifiedSearch as VerifiedSearch
+from wheatstone.discovery._settings import LEARNED as LEARNED
 from wheatstone.discovery._settings import SEARCHES as SEARCHES
 from wheatstone.discovery._settings import DiscoverySettings as DiscoverySettings
 from wheatstone.discovery._stability import Stability as Stability
@@ -35,6 +37,7 @@ from wheatstone.discovery._units import GRANULARITIES as GRANULARITIES
 __all__ = [
     "GOALS",
     "GRANULARITIES",
+    "LEARNED",
     "METHODS",
     "SEARCHES",
     "AcdcResult",
@@ -58,6 +61,7 @@ __all__ = [
     "discover_in",
     "evaluation_of",
     "learn_mask",
+    "learn_ranking",
     "method_named",
     "node_scores",
     "path_patching",

@@ -14,9 +14,10 @@ from wheatstone._side import CURVE, attempt
 from wheatstone.circuits import Circuit, Evaluation, Experiment, ModelInfo
 from wheatstone.discovery._acdc import acdc
 from wheatstone.discovery._curve import CurvePoint, default_sizes, size_curve
+from wheatstone.discovery._generalise import generalise
 from wheatstone.discovery._scores import EdgeScores, attribute
 from wheatstone.discovery._search import SearchResult, SearchStep, VerifiedSearch
-from wheatstone.discovery._settings import DiscoverySettings
+from wheatstone.discovery._settings import LEARNED, DiscoverySettings
 from wheatstone.discovery._stability import Stability, stability
 from wheatstone.discovery._units import unit_name
 from wheatstone.models import ResidualModel
@@ -42,6 +43,7 @@ class Discovery:
         seconds: time of each stage.
         goal: what the search was for.
         stability: what recurred over bootstrap samples, where that was asked for.
+        order: the ranking that nested circuits are cut from: the learned one, or the scores.
         missing: by name, why a side result is missing: the size curve.
     """
 
@@ -54,6 +56,7 @@ class Discovery:
     seconds: dict[str, float]
     goal: str = "sufficient"
     stability: Stability | None = None
+    order: EdgeScores | None = None
     missing: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
@@ -83,6 +86,9 @@ def discover(
     metric: str = "logit_diff",
     task: str = "",
     seed: int = 0,
+    share: float = 0.03,
+    counterfactuals: int = 4,
+    validation: Sequence[PromptPair] = (),
     allow_weak: bool | None = None,
     report: Reporter = silent,
 ) -> Circuit:
@@ -94,7 +100,8 @@ def discover(
         faithfulness: how much of the metric the circuit must keep, in (0, 1]; it may exceed the model's by as
             much as it may fall short.
         method: `verified`, `re-ranked` (the same without the proof), `acdc`, or a scoring method (a name out of
-            `METHODS`), which prunes nothing.
+            `METHODS`), which prunes nothing. `learned`, for a task: a ranking learned on these prompts, its size chosen
+            on `validation`; such a circuit holds better on prompts that it was not found on.
         ranking: the scoring method that `verified` starts from.
         steps: of the scoring method; its own by default (5 integration steps of `eap-ig`).
         goal: `sufficient`, the circuit alone keeps the metric; or `complete`, the metric is gone without it.
@@ -107,6 +114,9 @@ def discover(
         metric: `logit_diff` (logits), `prob_diff` (probability) or `kl` (nats).
         task: name to write into the circuit.
         seed: of seeded methods.
+        share: of `learned`: the most edges of a circuit, as a share of all.
+        counterfactuals: of `learned`: most counterfactuals of a prompt, its own and other prompts of the list.
+        validation: of `learned`: prompts to choose the size by, such as `task.validation`.
         allow_weak: what to do about prompts that leave little to explain, as in `Experiment`. False refuses prompts
             most of whose answers the model itself does not give, as the command does; True goes on with these, and with
             a counterfactual that keeps more than half of the metric, which None (the default) refuses.
@@ -140,9 +150,12 @@ def discover(
         metric=metric,
         task=task,
         seed=seed,
+        share=share,
+        counterfactuals=counterfactuals,
         allow_weak=allow_weak,
     )
-    return discover_in(settings.experiment(model, pairs), settings, curve=False, report=report).circuit
+    experiment = settings.experiment(model, pairs)
+    return discover_in(experiment, settings, curve=False, validation=validation, report=report).circuit
 
 
 def discover_in(
@@ -150,6 +163,7 @@ def discover_in(
     settings: DiscoverySettings | None = None,
     *,
     curve: bool = True,
+    validation: Sequence[PromptPair] = (),
     report: Reporter = silent,
 ) -> Discovery:
     """`discover` in an experiment that is already set up, with everything that was learned on the way.
@@ -158,6 +172,7 @@ def discover_in(
         experiment: model, prompts, ablation and metric; those of the settings are not read.
         settings: what to look for; the defaults of `DiscoverySettings` if left out.
         curve: also measure faithfulness by size, with random circuits beside.
+        validation: prompts that `learned` chooses the size by; other methods do not read them.
         report: told how far it is.
     """
     settings = settings or DiscoverySettings()
@@ -172,7 +187,10 @@ def discover_in(
     scores = _score(experiment, settings, report)
     lap("score")
     recurring: Stability | None = None
-    if settings.stable:
+    order = scores
+    if settings.method == LEARNED:
+        found, order = generalise(experiment, validation, scores, settings, report)
+    elif settings.stable:
 
         def find(sample: Experiment) -> Tensor:
             return _search(sample, _score(sample, settings, silent), settings, silent).keep
@@ -220,6 +238,7 @@ def discover_in(
         seconds,
         settings.goal,
         recurring,
+        order,
         missing,
     )
 

@@ -10,8 +10,7 @@ Adam minimises loss(model with gates z), one draw of all gates a step, under a c
 edges, the sum of P(z > 0), is what a schedule says, going down geometrically from all to the target during the first
 four fifths of the steps. After each step all log α are moved by the one number that makes it so, which stands for the
 multiplier of an L0 penalty and needs no tuning: an edge stays as far as its gradient outweighs that of the others.
-Adam's ε is as large as the gradient of the (5 · target)-th edge, so that edges with less move in proportion to their
-gradient; with a tiny ε, edges that matter to nothing would move by noise as fast as those that do.
+Adam is that of `MaskAdam`.
 
 As published but for: the constraint in place of a Lagrangian trained beside; edges alone have gates, nodes none; a run
 is tens or hundreds of steps instead of thousands. It is shorter still from scores s of all edges: then it begins with
@@ -38,6 +37,7 @@ from torch import Tensor
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
+from wheatstone.discovery._adam import MaskAdam
 from wheatstone.discovery._method import ScoreMethod
 from wheatstone.models import Tokens
 from wheatstone.tasks import gather
@@ -45,18 +45,14 @@ from wheatstone.tasks import gather
 Loss = Literal["kl", "metric", "hit"]
 _BETA, _LOW, _HIGH = 2 / 3, -0.1, 1.1
 _SHIFT = -_BETA * log(-_LOW / _HIGH)
-_DECAY = (0.9, 0.95)
-"""Of Adam's running means, of the gradient and of its square."""
-_MATTER = 5
-"""So many times the target number of edges move by the learning rate, others by less."""
 _RAMP = 0.8
 """Share of the steps in which the expected size goes down to its target."""
 _AHEAD, _SHORT_RAMP = 4, 0.5
 """Where scores say which edges: so many times the target are open at first, and go down in this share of the steps."""
 _SHARP = 3
 """How strongly scores are taken at first: with 1, thousands of edges of low scores are each open now and then."""
-_RANK, _MARGIN, _KL_BESIDE = 10, 1.0, 0.3
-"""Of the loss `hit`: the rank to be within, by how many logits, and the weight of the KL divergence beside it."""
+_RANK, _MARGIN, KL_WEIGHT = 10, 1.0, 0.3
+"""Of the loss `hit`: the rank to be within, by how many logits, and the weight of the KL divergence that is added."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +81,11 @@ class LearnedMask:
     log_alpha: Float[Tensor, "channel node"]
     keep: Bool[Tensor, "channel node"]
     steps: tuple[MaskStep, ...]
+
+    def ranking(self) -> Float[Tensor, "channel node"]:
+        """log α above the lowest: positive where there is an edge, so that a ranking by size is one by log α."""
+        lowest = self.log_alpha[self.log_alpha.isfinite()].min()
+        return (self.log_alpha - lowest + 1).masked_fill(self.log_alpha.isinf(), 0)
 
 
 def learn_mask(
@@ -142,10 +143,10 @@ def learn_mask(
         )
     valid = torch.from_numpy(graph.valid)
     draw = torch.Generator().manual_seed(seed)
-    log_alpha = torch.zeros(valid.shape, dtype=torch.float64) if scores is None else _started(scores, valid, target)
+    log_alpha = torch.zeros(valid.shape, dtype=torch.float64) if scores is None else started(scores, valid, target)
     most, ramp = (graph.edges, _RAMP) if scores is None else (min(graph.edges, _AHEAD * target), _SHORT_RAMP)
     turns = _turns(experiment.encoded.clean.batch, batch, draw)
-    mean, square = torch.zeros_like(log_alpha), torch.zeros_like(log_alpha)
+    adam = MaskAdam(valid, target, learning_rate)
     trace: list[MaskStep] = []
     for step in range(steps):
         report("learning a mask", step, steps)
@@ -156,11 +157,7 @@ def learn_mask(
         z = s * (_HIGH - _LOW) + _LOW
         value, slope = _loss(experiment, z.clamp(0, 1) * valid, loss, next(turns))
         slope = slope * (_HIGH - _LOW) * s * (1 - s) / _BETA * ((z > 0) & (z < 1))
-        mean = mean.lerp(slope, 1 - _DECAY[0])
-        square = square.lerp(slope.square(), 1 - _DECAY[1])
-        size = (square / (1 - _DECAY[1] ** (step + 1))).sqrt()
-        floor = size[valid].topk(min(_MATTER * target, graph.edges)).values[-1] + torch.finfo(torch.float32).tiny
-        log_alpha = log_alpha - learning_rate * mean / (1 - _DECAY[0] ** (step + 1)) / (size + floor)
+        log_alpha = log_alpha + adam.step(slope)
         trace.append(MaskStep(value, expected))
     report("learning a mask", steps, steps)
     experiment.evaluations += 3 * steps
@@ -170,7 +167,7 @@ def learn_mask(
     return LearnedMask(final, keep.view_as(valid), tuple(trace))
 
 
-def _started(
+def started(
     scores: Float[Tensor, "channel node"], valid: Bool[Tensor, "channel node"], target: int
 ) -> Float[Tensor, "channel node"]:
     """log α in proportion to the logarithm of scores; edges of hardly any score alike."""
@@ -222,8 +219,8 @@ def _loss(experiment: Experiment, gates: Tensor, loss: str, prompts: Int[Tensor,
         divergence = (clean[rows].exp() * (clean[rows] - logits.log_softmax(-1))).sum(-1)
         if loss == "kl":
             return divergence.sum() / len(prompts)
-        short = _short_of_rank(logits, answers[rows])
-        return (short + _KL_BESIDE * divergence).sum() / len(prompts)
+        short = short_of_rank(logits, answers[rows])
+        return (short + KL_WEIGHT * divergence).sum() / len(prompts)
 
     return experiment.model.mask_gradients(
         Tokens(tokens.ids[prompts, :width], lengths),
@@ -235,7 +232,7 @@ def _loss(experiment: Experiment, gates: Tensor, loss: str, prompts: Int[Tensor,
     )
 
 
-def _short_of_rank(
+def short_of_rank(
     logits: Float[Tensor, "batch vocab"], answers: Int[Tensor, "batch answer"]
 ) -> Float[Tensor, " batch"]:
     """By how much the best-placed answer of each prompt falls short of being ahead of the tenth-placed other token."""
@@ -246,10 +243,7 @@ def _short_of_rank(
 
 
 def _score(experiment: Experiment, *, steps: int, seed: int, report: Reporter) -> Float[Tensor, "channel node"]:
-    """log α above the lowest: positive, so that a ranking by size is a ranking by log α."""
-    learned = learn_mask(experiment, steps=steps, seed=seed, report=report).log_alpha
-    valid = torch.from_numpy(experiment.graph.valid)
-    return torch.where(valid, learned - learned[valid].min() + 1, 0)
+    return learn_mask(experiment, steps=steps, seed=seed, report=report).ranking()
 
 
 EDGE_PRUNING = ScoreMethod(

@@ -15,7 +15,9 @@ from wheatstone.discovery._units import GRANULARITIES
 from wheatstone.models import ResidualModel
 from wheatstone.tasks import METRICS, PromptPair
 
-SEARCHES = ("verified", "re-ranked", "acdc")
+LEARNED = "learned"
+"""The method for a task: learned on its training prompts, its size chosen on its validation prompts."""
+SEARCHES = ("verified", "re-ranked", "acdc", LEARNED)
 """Methods that decide by runs; every other method takes a ranking as it is."""
 
 
@@ -40,6 +42,8 @@ class DiscoverySettings:
         stable: bootstrap samples of the prompts to search in, for edges that recur; 0 searches the prompts once.
         ablation: what edges outside the circuit carry, `counterfactual`, `mean` or `zero`.
         metric: `logit_diff` (logits), `prob_diff` (probability) or `kl` (nats).
+        share: of `learned`: the most edges of a circuit, as a share of all.
+        counterfactuals: of `learned` and of a task's held-out prompts: most counterfactuals of each prompt.
         task: name to write into the circuit.
         seed: of everything that is drawn: random circuits, bootstrap samples, seeded methods.
         allow_weak: whether to go on where the model itself does not give the answers, or ablation changes little; None
@@ -58,6 +62,8 @@ class DiscoverySettings:
     stable: int = 0
     ablation: str = "counterfactual"
     metric: str = "logit_diff"
+    share: float = 0.03
+    counterfactuals: int = 4
     task: str = ""
     seed: int = 0
     allow_weak: bool | None = None
@@ -66,6 +72,12 @@ class DiscoverySettings:
     def scored_by(self) -> str:
         """The scoring method that all edges are ranked by."""
         return self.ranking if self.method in SEARCHES else self.method
+
+    @property
+    def learnable(self) -> bool:
+        """Whether the other settings are those that the method `learned` knows."""
+        plain = ("counterfactual", "channels", "sufficient", None, 0)
+        return (self.ablation, self.granularity, self.goal, self.positions, self.stable) == plain
 
     def check(self) -> None:
         """Refuses what can be refused before any model is loaded.
@@ -95,6 +107,20 @@ class DiscoverySettings:
                 expected="channels, no positions and the goal sufficient, which are all that acdc knows",
                 got=f"{self.granularity}, positions {self.positions} and {self.goal}",
                 do="use --method verified",
+            )
+        if self.method == LEARNED and not self.learnable:
+            raise RequestError(
+                expected="counterfactual ablation of single edges at all positions and the goal sufficient, which are "
+                f"all that {LEARNED} knows",
+                got=f"{self.ablation} ablation, {self.granularity}, positions {self.positions}, {self.goal}, "
+                f"--stable {self.stable}",
+                do="use --method verified",
+            )
+        if not 0 < self.share <= 1 or self.counterfactuals < 1:
+            raise RequestError(
+                expected="a share above 0 and at most 1, and at least one counterfactual",
+                got=f"--share {self.share}, --counterfactuals {self.counterfactuals}",
+                do="use --share 0.03 --counterfactuals 4",
             )
         if self.stable < 0 or self.stable == 1:
             raise RequestError(

@@ -13,7 +13,7 @@ from typing import Any
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from wheatstone._effects import effect_words, lost, score_words
+from wheatstone._effects import effect_words, gain_kept, lost, score_words
 from wheatstone._intervals import MINIMUM, interval_text
 from wheatstone._text import shown
 from wheatstone.figures import _words as words
@@ -131,6 +131,7 @@ def _found(run: RunData) -> list[str]:
     verified, n = run.verification, int(run.verification["n"])
     said = [
         *words.own_answer(run.manifest),
+        *_on_test(run),
         f"{words.size(run)} keep {words.percent(run.faithfulness)} of the {words.comparison(run)}.",
     ]
     if run.goal == "complete":
@@ -151,6 +152,21 @@ def _found(run: RunData) -> list[str]:
         f"to the model (the circuit: {words.decimal(verified['kl']['circuit'])})."
     )
     return said
+
+
+def _on_test(run: RunData) -> list[str]:
+    """What the circuit keeps on prompts that it was not found on, where the run has a test split."""
+    test = next((one for one in run.held_out if one["split"] == "test"), None)
+    if test is None:
+        return []
+    hit = test["hit_at_10"]
+    gain = gain_kept(hit["model"], hit["circuit"], hit["empty"])
+    hits = "" if gain is None else f" and {words.percent(gain)} of the model's gain in Hit@10"
+    return [
+        f"On {words.count(test['n'], 'test prompt')} that it was not found on, the circuit keeps "
+        f"{words.percent(float(test['faithfulness']))} of the {run.circuit['metric']}{hits}. The numbers below are of "
+        "the prompts it was found on, unless they say otherwise."
+    ]
 
 
 def _one_prompt(row: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit, Edge, Experiment, ModelInfo
 from wheatstone.discovery import (
+    LEARNED,
     SEARCHES,
     DiscoverySettings,
     EdgeScores,
@@ -54,7 +55,7 @@ class CircuitSettings:
         Raises:
             RequestError: no such method, or a size out of range.
         """
-        if self.method not in SEARCHES:
+        if self.method not in SEARCHES or self.method == LEARNED:
             method_named(self.method)
         if self.goal is not None:
             self.search(self.goal).check()

@@ -1,8 +1,9 @@
 """The gradient of a loss by every entry of a dense mask: one forward and one backward pass over a shared bank.
 
 Channel r reads x[r] = a[r] + sum over nodes w of mask[r, w] · (current[w] − ablated[w]), as in a rewired run, but with
-real shares. What nodes write is kept once, node first, in a bank. Each sublayer is differentiated alone, from what its
-channels read to what its nodes write; through the bank the way back is two matrix products,
+real shares, which may be each prompt's own. What nodes write is kept once, prompt by prompt, in a bank. Each sublayer
+is differentiated alone, from what its channels read to what its nodes write; through the bank the way back is two
+matrix products for each prompt,
 
     d mask[r]  = d x[r] · bankᵀ        d bank += mask[r]ᵀ · d x[r]
 
@@ -49,7 +50,7 @@ class Masked:
         model: the model.
         tokens: the prompts.
         ablated: what each node writes where an edge's share is 0.
-        mask: shares; no gradient is recorded through it.
+        mask: shares, of all prompts or of each; no gradient is recorded through it.
         start: positions before it are the same in the clean and the ablated run, and none is computed there.
     """
 
@@ -58,44 +59,47 @@ class Masked:
         model: Decoder,
         tokens: Tokens,
         ablated: Float[Tensor, "node batch pos d_model"],
-        mask: Float[Tensor, "channel node"],
+        mask: Float[Tensor, "*batch channel node"],
         start: int = 0,
     ) -> None:
         graph = model.graph
         self.model, self.tokens, self.ablated, self.start = model, tokens, ablated, start
         valid = torch.from_numpy(graph.valid)
-        self.mask = (mask.cpu() * valid).to(model.device, model.dtype)
-        live = graph.live_nodes((mask.cpu() != 0).numpy() & graph.valid)
-        self.live = torch.from_numpy(live).to(model.device, model.dtype)[:, None, None, None]
-        self.bank = torch.empty_like(ablated[:, :, start:], memory_format=torch.contiguous_format)
+        mask = mask.cpu() * valid
+        open_ = (mask != 0).view(-1, *valid.shape).any(0)
+        self.mask = mask.to(model.device, model.dtype).expand(tokens.batch, *valid.shape)
+        live = graph.live_nodes(open_.numpy())
+        self.live = torch.from_numpy(live).to(model.device, model.dtype)[:, None, None]
+        nodes, batch, width, d_model = ablated.shape
+        self.bank = ablated.new_empty(batch, nodes, width - start, d_model)
         """What each node writes, less its ablated output; 0 where no edge with a share leads to it from the input."""
         self.sublayers: list[_Sublayer] = []
 
-    def run(self, loss: Callable[[Tensor], Float[Tensor, ""]]) -> tuple[float, Float[Tensor, "channel node"]]:
-        """The loss and its gradient by the mask."""
+    def run(self, loss: Callable[[Tensor], Float[Tensor, ""]]) -> tuple[float, Float[Tensor, "batch channel node"]]:
+        """The loss and its gradient by each prompt's mask."""
         with torch.enable_grad():
             value = loss(self.model.run(self.tokens, self._layer))
         graph = self.model.graph
         logits = slice(graph.logits_channel, graph.logits_channel + 1)
-        d_mask, d_bank = torch.zeros_like(self.mask), torch.zeros_like(self.bank)
-        bank, d_bank_rows = self.bank.flatten(1), d_bank.flatten(1)
+        d_mask, d_bank = self.mask.new_zeros(self.mask.shape), torch.zeros_like(self.bank)
+        bank, d_bank_rows = self.bank.flatten(2), d_bank.flatten(2)
 
         def through(channels: slice, senders: int, d_read: Tensor) -> None:
-            rows = d_read.flatten(1)
-            d_mask[channels, :senders] = rows @ bank[:senders].T
-            d_bank_rows[:senders].addmm_(self.mask[channels, :senders].T, rows)
+            rows = d_read.movedim(1, 0).flatten(2)  # [batch, channel, pos · d_model]
+            d_mask[:, channels, :senders] = rows @ bank[:, :senders].mT
+            d_bank_rows[:, :senders].baddbmm_(self.mask[:, channels, :senders].mT, rows)
 
         through(logits, len(graph.nodes), torch.autograd.grad(value, self.final)[0])
         while self.sublayers:
             part = self.sublayers.pop()
-            d_wrote = d_bank[part.nodes] * self.live[part.nodes]
+            d_wrote = (d_bank[:, part.nodes] * self.live[part.nodes]).movedim(0, 1)
             through(part.channels, part.senders, torch.autograd.grad(part.wrote, part.read, d_wrote)[0])
         return float(value.detach()), d_mask.cpu()
 
     def _layer(self, index: int, x: Tensor, call: dict[str, Any]) -> Tensor:
         graph, block = self.model.graph, self.model.blocks[index]
         if index == 0:
-            self.bank[0] = (x.detach() - self.ablated[0])[:, self.start :] * self.live[0]
+            self.bank[:, 0] = (x.detach() - self.ablated[0])[:, self.start :] * self.live[0]
             self.base = self.ablated[0]
         before, heads, mlp = self.base, graph.head_nodes(index), graph.mlp_nodes(index)
         if self.live[heads].any():
@@ -104,7 +108,7 @@ class Masked:
             z = block.attend(self._qkv(block, read, before), call)[:, self.start :]
             self._wrote(channels, read, heads, block.head_outputs(z))
         else:
-            self.bank[heads] = 0
+            self.bank[:, heads] = 0
         self.base = self.base + self.ablated[heads].sum(0)
         if block.output_bias is not None:
             self.base = self.base + block.output_bias.to(self.base.device)
@@ -113,7 +117,7 @@ class Masked:
             read = self._read(channels, before if graph.parallel else self.base)
             self._wrote(channels, read, mlp, block.mlp_outputs(block.mlp_norm(read[0].to(block.device))))
         else:
-            self.bank[mlp] = 0
+            self.bank[:, mlp] = 0
         self.base = self.base + self.ablated[mlp].sum(0)
         if block.mlp_bias is not None:
             self.base = self.base + block.mlp_bias.to(self.base.device)
@@ -128,12 +132,13 @@ class Masked:
         """What channels of one sublayer read from `start` on, as the leaf that their gradient is taken at."""
         base = base[:, self.start :]
         senders = int(self.model.graph.senders[channels.start])
-        kept = self.mask[channels, :senders] @ self.bank[:senders].flatten(1)
-        return (kept.unflatten(1, base.shape) + base).requires_grad_()
+        kept = self.mask[:, channels, :senders] @ self.bank[:, :senders].flatten(2)
+        return (kept.unflatten(2, base.shape[1:]).movedim(1, 0) + base).requires_grad_()
 
     def _wrote(self, channels: slice, read: Tensor, nodes: slice, wrote: Tensor) -> None:
         wrote = wrote.to(self.bank.device)
-        self.bank[nodes] = (wrote.detach() - self.ablated[nodes, :, self.start :]) * self.live[nodes]
+        new = (wrote.detach() - self.ablated[nodes, :, self.start :]).movedim(1, 0)
+        self.bank[:, nodes] = new * self.live[nodes]
         self.sublayers.append(_Sublayer(channels, int(self.model.graph.senders[channels.start]), read, nodes, wrote))
 
     def _qkv(
@@ -158,20 +163,24 @@ def mask_gradients(
     model: Decoder,
     tokens: Tokens,
     ablated: Float[Tensor, "node batch pos d_model"],
-    mask: Float[Tensor, "channel node"],
+    mask: Float[Tensor, "*batch channel node"],
     loss: PieceLoss,
     budget: int,
     start: int = 0,
-) -> tuple[float, Float[Tensor, "channel node"]]:
+) -> tuple[float, Float[Tensor, "*batch channel node"]]:
     """See `ResidualModel.mask_gradients`."""
     together = max(1, budget // prompt_bytes(model, tokens))
     value, gradient = 0.0, torch.zeros_like(mask)
+    each = mask.dim() == 3
     for first in range(0, tokens.batch, together):
         rows = slice(first, first + together)
-        masked = Masked(model, tokens.rows(rows), ablated[:, rows], mask, start)
+        masked = Masked(model, tokens.rows(rows), ablated[:, rows], mask[rows] if each else mask, start)
         part, d_mask = masked.run(lambda x, rows=rows: loss(x, rows))
         value += part
-        gradient += d_mask
+        if each:
+            gradient[rows] = d_mask
+        else:
+            gradient += d_mask.sum(0)
     return value, gradient
 
 

@@ -464,24 +464,25 @@ class ResidualModel(Decoder):
         self,
         tokens: Tokens,
         ablated: Float[Tensor, "node batch pos d_model"],
-        mask: Float[Tensor, "channel node"],
+        mask: Float[Tensor, "*batch channel node"],
         loss: PieceLoss,
         *,
         start: int = 0,
         budget: int | None = None,
-    ) -> tuple[float, Float[Tensor, "channel node"]]:
+    ) -> tuple[float, Float[Tensor, "*batch channel node"]]:
         """A loss under a mask of real shares, and its gradient by every entry: what masks are learned with.
 
         Args:
             tokens: the clean prompts.
             ablated: what each node writes where an edge's share is 0.
-            mask: the share of each edge that is kept, on the CPU. A mask of 0 and 1 is a circuit.
+            mask: the share of each edge that is kept, for all prompts or for each, on the CPU. A mask of 0 and 1 is a
+                circuit.
             loss: a sum over prompts: (logits of some prompts, which prompts) -> their part.
             start: as in `forward_circuit`.
             budget: bytes that a batch of prompts may take; default `memory_budget`.
 
         Returns:
-            The loss, and its gradient on the CPU.
+            The loss, and its gradient by the mask, on the CPU.
         """
         budget = memory_budget(self.device) if budget is None else budget
         return mask_gradients(self, tokens, ablated, mask, loss, budget, start)

@@ -26,6 +26,24 @@ from wheatstone.verification import Verification, verify_in
 _HEADS_SHOWN = 6
 
 
+@dataclass(frozen=True)
+class SharePoint:
+    """A circuit of one size, cut from the ranking.
+
+    Args:
+        edges: its size.
+        share: of all edges.
+        gain_kept_train: share of the model's gain in Hit@10 over the empty circuit that it keeps on the training
+            prompts; None where the model gains nothing.
+        gain_kept_test: on the test prompts.
+    """
+
+    edges: int
+    share: float
+    gain_kept_train: float | None
+    gain_kept_test: float | None
+
+
 @dataclass(frozen=True, eq=False)
 class DiscoveryRun:
     """A discovery with its proof and its lenses, ready to be saved.
@@ -33,8 +51,9 @@ class DiscoveryRun:
     Args:
         discovery: the circuit and how it was found.
         verification: on the prompts it was found on.
-        held_out: on other prompts; the swapped pairs, where there are distractors.
+        held_out: on other prompts: those of a task's test split, and the swapped pairs where there are distractors.
         missing: by name, why a side result is missing, in one line. The circuit and its verification never are.
+        by_share: of a task, what nested circuits keep on training and test prompts; empty where it was not measured.
     """
 
     experiment: Experiment
@@ -46,6 +65,7 @@ class DiscoveryRun:
     attention: tuple[AttentionRow, ...]
     seconds: dict[str, float]
     missing: dict[str, str] = field(default_factory=dict[str, str])
+    by_share: tuple[SharePoint, ...] = ()
 
     def save(self, folder: StrPath) -> None:
         """Writes all files of the run into a folder."""
@@ -54,6 +74,8 @@ class DiscoveryRun:
         self.discovery.circuit.save(folder / "circuit.json")
         write_json(folder / "verification.json", self.verification.to_dict())
         write_json(folder / "held_out.json", [verification.to_dict() for verification in self.held_out])
+        if self.by_share:
+            write_json(folder / "by_share.json", [asdict(point) for point in self.by_share])
         pq.write_table(_edge_table(self.discovery.scores), folder / "edges.parquet")
         _write_rows(folder / "curve.parquet", [asdict(point) for point in self.discovery.curve])
         _write_rows(folder / "trace.parquet", [asdict(step) for step in self.discovery.trace])
@@ -78,6 +100,7 @@ def run_discovery(
     pairs: Sequence[PromptPair],
     settings: DiscoverySettings,
     *,
+    validation: Sequence[PromptPair] = (),
     report: Reporter = silent,
 ) -> DiscoveryRun:
     """Discovers a circuit, verifies it and reads it.
@@ -86,10 +109,11 @@ def run_discovery(
         model: the model.
         pairs: the prompts.
         settings: what to look for.
+        validation: prompts that the method `learned` chooses the size by.
         report: told how far it is.
     """
     experiment = settings.experiment(model, pairs)
-    found = discover_in(experiment, settings, report=report)
+    found = discover_in(experiment, settings, validation=validation, report=report)
     keep = found.circuit.mask()
     started = time.perf_counter()
     verification = verify_in(experiment, keep, seed=settings.seed, split="the prompts it was found on", report=report)

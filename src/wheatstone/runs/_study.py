@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from wheatstone._effects import gain_kept
 from wheatstone._errors import RunError
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
@@ -21,7 +22,6 @@ from wheatstone.runs._folder import read_json, write_hashes, write_json
 from wheatstone.runs._manifest import manifest_without_prompts
 from wheatstone.runs._resumable import alone_in, open_resumable
 from wheatstone.runs._shards import run_shards, shard_cost, some_done
-from wheatstone.runs._study_find import gain_kept
 from wheatstone.runs._study_overlap import overlap
 from wheatstone.runs._study_relation import RelationShard
 from wheatstone.runs._study_settings import StudySettings, name_of

@@ -1,22 +1,23 @@
-"""A relation's circuit: rankings of the edges from the training facts, cut where the validation facts say."""
+"""A relation's circuit: a ranking of the edges from the training facts, cut where the validation facts say."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jaxtyping import Bool
+import numpy as np
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from wheatstone._intervals import DIFFERENCE, mean_interval
 from wheatstone._progress import Reporter, silent
-from wheatstone.circuits import Experiment
-from wheatstone.discovery import EdgeScores, attribute, discover_in, learn_mask
+from wheatstone.circuits import Experiment, kept_over
+from wheatstone.discovery import EdgeScores, attribute, discover_in, learn_ranking
 from wheatstone.runs._study_settings import LEARNED, StudySettings
-from wheatstone.tasks import hits
+from wheatstone.tasks import PromptPair, several_counterfactuals
 
-_HALVINGS = 5
-_RATE = 0.5
-"""Of learning a mask: with 1, few steps carry it further from the ranking than few facts can bear."""
+_PARTS = (4, 2, 1)
+"""The limit divided by these are the sizes to choose from."""
 
 
 @dataclass(frozen=True)
@@ -42,109 +43,75 @@ class Found:
 
     Args:
         keep: its edges.
-        by: how it was found.
-        scores: of all edges, on the training facts.
+        order: the ranking it was cut from.
+        scores: of all edges by the scoring method, on the training facts.
         tried: all candidates.
     """
 
     keep: Bool[Tensor, "channel node"]
-    by: str
+    order: EdgeScores
     scores: EdgeScores
     tried: tuple[Sized, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class _Ranking:
-    """An order of the edges to cut a circuit from.
+def find(
+    train: Experiment, validation: Sequence[PromptPair], settings: StudySettings, report: Reporter = silent
+) -> Found:
+    """Ranks the edges and chooses the size of the circuit.
+
+    The circuit has as many edges as it may have, unless a smaller one of the same ranking is as good: where the lower
+    end of the 95% interval of (its Hit@10 − that of the largest), over validation facts, is above −(1 − `kept`). A
+    smaller circuit that merely happens to do as well on a few facts does worse on others.
 
     Args:
-        order: the edges.
-        scores: what each is worth, where that is another order.
-        size: at which it was meant to be cut.
-    """
-
-    order: EdgeScores
-    scores: EdgeScores
-    size: int
-
-
-def find(train: Experiment, validation: Experiment, settings: StudySettings, report: Reporter = silent) -> Found:
-    """Looks for the smallest circuit that keeps enough of the model's Hit@10 gain on validation.
-
-    Rankings are made one after another, each dearer than the one before, until one holds such a circuit; where none
-    does, the circuit that keeps most is taken. Where the model gains nothing over the empty circuit, Hit@10 cannot
-    choose: then it is the first ranking, cut where it was meant to be.
-
-    Args:
-        train: the facts to find it on.
-        validation: the facts to choose by.
+        train: the facts to find it on, each with one counterfactual.
+        validation: the facts to choose the size by.
         settings: the study's.
-        report: told how far it is.
+        report: progress callback.
     """
     limit = max(1, int(settings.share * train.graph.edges))
-    model, empty = (
-        float(hits(logits, validation.encoded, 10).mean())
-        for logits in (validation.clean_logits, validation.corrupt_logits)
-    )
-    best, tried = (-1.0, 0), list[Sized]()
-    chosen: Found | None = None
-    for ranking in _rankings(train, limit, settings, report):
-        sizes = sizes_up_to(limit, ranking.size) if model > empty else [min(limit, ranking.size)]
-        masks = ranking.order.top(sizes)
-        rows = hits(validation.logits(masks), validation.encoded, 10).mean(-1).tolist()
-        by = ranking.order.method
-        sized = [Sized(by, size, row, gain_kept(model, row, empty)) for size, row in zip(sizes, rows, strict=True)]
-        tried += sized
-        at = smallest_enough(sized, settings.kept)
-        here = (sized[at].kept or 0.0, -sized[at].edges)
-        if chosen is None or here > best:
-            best, chosen = here, Found(masks[at], by, ranking.scores, ())
-        if here[0] >= settings.kept or model <= empty:
-            break
-    assert chosen is not None
-    return Found(chosen.keep, chosen.by, chosen.scores, tuple(tried))
+    order, scores, own = _ranked(train, limit, settings, report)
+    limit = min(limit, own)
+    sizes = sorted({max(1, limit // part) for part in _PARTS})
+    masks = order.top(sizes)
+    kept = kept_over(train.over(validation), masks)
+    tried = [
+        Sized(order.method, size, float(kept.hit_at_10[place].mean()), kept.gain_kept(place))
+        for place, size in enumerate(sizes)
+    ]
+    return Found(masks[as_good(kept.hit_at_10, 1 - settings.kept)], order, scores, tuple(tried))
 
 
-def _rankings(train: Experiment, limit: int, settings: StudySettings, report: Reporter) -> Iterator[_Ranking]:
-    """The cheapest first."""
-    if settings.method == LEARNED:
-        report("scoring edges", 0, 1)
-        scores = attribute(train, method=settings.discovery().method, report=report)
-        report("scoring edges", 1, 1)
-        yield _Ranking(scores, scores, limit)
-        learned = learn_mask(
-            train,
-            edges=limit,
-            steps=settings.steps,
-            learning_rate=_RATE,
-            loss="hit",
-            batch=settings.batch,
-            scores=scores.values,
-            seed=settings.seed,
-            report=report,
-        )
-        above = learned.log_alpha - learned.log_alpha[learned.log_alpha.isfinite()].min() + 1
-        order = above.masked_fill(above.isinf(), 0).to(scores.values.dtype)
-        yield _Ranking(EdgeScores(train.graph, order, "edge-pruning", settings.steps), scores, limit)
-    else:
+def _ranked(
+    train: Experiment, limit: int, settings: StudySettings, report: Reporter
+) -> tuple[EdgeScores, EdgeScores, int]:
+    """The order of the edges, the scores it comes from, and the largest size it is made for."""
+    if settings.method != LEARNED:
         found = discover_in(train, settings.discovery(), curve=False, report=report)
         first = found.circuit.mask() * (1 + found.scores.values.abs().max())
         order = EdgeScores(train.graph, found.scores.values.abs() + first, settings.method, found.scores.steps)
-        yield _Ranking(order, found.scores, len(found.circuit))
+        return order, found.scores, len(found.circuit)
+    report("scoring edges", 0, 1)
+    scores = attribute(train, method=settings.discovery().method, report=report)
+    report("scoring edges", 1, 1)
+    learned = learn_ranking(
+        train.model,
+        several_counterfactuals(train.model, train.encoded.pairs, most=settings.counterfactuals, seed=settings.seed),
+        scores=scores.values,
+        edges=limit,
+        steps=settings.steps,
+        batch=settings.batch,
+        seed=settings.seed,
+        report=report,
+    )
+    order = EdgeScores(train.graph, learned.ranking().to(scores.values.dtype), "nested masks", settings.steps)
+    return order, scores, train.graph.edges
 
 
-def sizes_up_to(limit: int, own: int) -> list[int]:
-    """Sizes to try: the limit and its parts by steps of √2, 32-fold down, and the ranking's own."""
-    grid = {max(1, round(limit * 2 ** (-step / 2))) for step in range(2 * _HALVINGS + 1)}
-    return sorted(grid | {min(own, limit)})
-
-
-def smallest_enough(tried: Sequence[Sized], kept: float) -> int:
-    """Which candidate is taken: the smallest that keeps enough of the gain, else the one that keeps most."""
-    best = max(row.kept or 0.0 for row in tried)
-    return next(index for index, row in enumerate(tried) if (row.kept or 0.0) >= min(kept, best))
-
-
-def gain_kept(model: float, circuit: float, empty: float) -> float | None:
-    """(circuit − empty) / (model − empty); None where the model is no better than the empty circuit."""
-    return (circuit - empty) / (model - empty) if model > empty else None
+def as_good(rows: Float[np.ndarray, "circuit prompt"], margin: float) -> int:
+    """The first circuit whose Hit@10 is with 95% confidence at most `margin` below that of the last."""
+    for index, row in enumerate(rows[:-1]):
+        interval = mean_interval(row - rows[-1], bounds=DIFFERENCE)
+        if interval is not None and interval[0] >= -margin:
+            return index
+    return len(rows) - 1

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from wheatstone._errors import PromptError, RequestError
 from wheatstone._progress import Reporter, silent
-from wheatstone.circuits import Circuit, Experiment, ModelInfo
+from wheatstone.circuits import SHARES, Circuit, Experiment, ModelInfo, kept_over, sizes_of
 from wheatstone.discovery import evaluation_of
 from wheatstone.models import ResidualModel
 from wheatstone.runs._folder import write_json
 from wheatstone.runs._study_find import find
 from wheatstone.runs._study_settings import ENOUGH, FEWEST, StudySettings, name_of, task_of
-from wheatstone.tasks import SPLITS, Task, hits, load_task, relation_named, relations_in
-from wheatstone.verification import Verification, verify_in
+from wheatstone.tasks import (
+    SPLITS,
+    PromptPair,
+    Task,
+    hits,
+    load_task,
+    relation_named,
+    relations_in,
+    several_counterfactuals,
+)
+from wheatstone.verification import Verification, verify_over
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,10 +99,21 @@ def study_relation(
     task = _task(model, relation, settings, report)
     train, test = task.train[: settings.train], task.test[: settings.test]
     experiment = Experiment(model, train, allow_weak=settings.allow_weak)
-    found = find(experiment, experiment.on(task.validation[: settings.validation]), settings, report)
-    keep, on_test = found.keep, experiment.on(test)
-    verification = verify_in(on_test, keep, draws=settings.draws, seed=settings.seed, split="test", report=report)
-    alone = on_test.logits(found.scores.top([int(keep.sum())]))
+
+    def several(pairs: Sequence[PromptPair]) -> list[PromptPair]:
+        return several_counterfactuals(model, pairs, most=settings.counterfactuals, seed=settings.seed)
+
+    found = find(experiment, several(task.validation[: settings.validation]), settings, report)
+    keep, on_test = found.keep, several(test)
+    verification = verify_over(
+        experiment.over(on_test), keep, draws=settings.draws, seed=settings.seed, split="test", report=report
+    )
+    sizes = sizes_of(model.graph)
+    masks = torch.cat((found.order.top(sizes), found.scores.top([int(keep.sum())])))
+    reached = {
+        split: kept_over(experiment.over(pairs), masks)
+        for split, pairs in (("train", several(train)), ("test", on_test))
+    }
     circuit = Circuit.of_mask(
         ModelInfo.of(model),
         keep,
@@ -109,8 +132,13 @@ def study_relation(
         "task_sha256": task.sha256,
         "edges": len(circuit),
         "share": len(circuit) / model.graph.edges,
-        "found_by": found.by,
-        "ranking_alone": {"hit_at_10": float(hits(alone, on_test.encoded, 10).mean())},
+        "found_by": found.order.method,
+        "ranking_alone": {"hit_at_10": float(reached["test"].hit_at_10[-1].mean())},
+        "curve": [
+            {"edges": edges, "share": share}
+            | {f"gain_kept_{split}": kept.gain_kept(place) for split, kept in reached.items()}
+            for place, (share, edges) in enumerate(zip(SHARES, sizes, strict=True))
+        ],
         "evaluations": experiment.evaluations,
         "train_faithfulness": circuit.evaluation.faithfulness if circuit.evaluation else None,
         "validation": [asdict(row) for row in found.tried],

@@ -19,7 +19,7 @@ ENOUGH = 10
 
 
 LEARNED = "learned"
-"""The study's own method: EAP-IG's ranking where that is enough on validation, else a mask learned from it."""
+"""The study's own method: a ranking for all sizes, learned from EAP-IG's (`wheatstone.discovery.learn_ranking`)."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,15 @@ class StudySettings:
         train: most facts to discover on.
         validation: most facts to choose the size on.
         test: most facts to test on.
-        method: `learned`: EAP-IG's ranking where a circuit of it is enough on validation, else a mask of the largest
-            size allowed, learned from it; or a method of discovery, see `DiscoverySettings`.
-        steps: that a mask is learned in.
+        method: `learned`: a ranking that is learned for all circuit sizes and starts from EAP-IG's; or a method of
+            discovery, see `DiscoverySettings`.
+        steps: that the ranking is learned in.
         batch: facts of each of these steps.
+        counterfactuals: most of each fact: to learn with, to choose the size by and to test on.
         faithfulness: that discovery aims at on the training facts; `learned` does not read it.
         share: of all edges, that a circuit may keep at most.
-        kept: share of the model's Hit@10 gain over the empty circuit that the size is chosen by, on validation.
+        kept: a circuit is made smaller than `share` only where Hit@10 on validation falls by at most 1 − `kept`, at the
+            lower end of the 95% interval.
         draws: size-matched random circuits on the test facts.
         seed: of splits, counterfactuals, random circuits.
         allow_weak: also study a relation whose counterfactuals keep more than half of the metric. The known-fact filter
@@ -49,8 +51,9 @@ class StudySettings:
     validation: int = 20
     test: int = 40
     method: str = LEARNED
-    steps: int = 40
-    batch: int = 5
+    steps: int = 120
+    batch: int = 10
+    counterfactuals: int = 4
     faithfulness: float = 0.9
     share: float = 0.01
     kept: float = 0.95
@@ -84,11 +87,11 @@ class StudySettings:
                 got=f"{self.share} and {self.kept}",
                 do="0.01 is one in a hundred",
             )
-        if min(self.steps, self.batch) < 1:
+        if min(self.steps, self.batch, self.counterfactuals) < 1:
             raise RequestError(
-                expected="at least one step, of at least one fact",
-                got=f"--steps {self.steps}, --batch {self.batch}",
-                do="use --steps 40 --batch 5",
+                expected="at least one step, of at least one fact with one counterfactual",
+                got=f"--steps {self.steps}, --batch {self.batch}, --counterfactuals {self.counterfactuals}",
+                do="use --steps 120 --batch 10 --counterfactuals 4",
             )
         self.discovery().check()
 

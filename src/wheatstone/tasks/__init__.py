@@ -41,6 +41,8 @@ from wheatstone.tasks._relation import Relation as Relation
 from wheatstone.tasks._relation import bundled_relation as bundled_relation
 from wheatstone.tasks._relation import bundled_relations as bundled_relations
 from wheatstone.tasks._relation import relation_named as relation_named
+from wheatstone.tasks._several import mean_by_prompt as mean_by_prompt
+from wheatstone.tasks._several import several_counterfactuals as several_counterfactuals
 from wheatstone.tasks._source import About as About
 from wheatstone.tasks._spans import token_span as token_span
 from wheatstone.tasks._split import FRACTIONS as FRACTIONS
@@ -85,6 +87,7 @@ __all__ = [
     "length_batches",
     "load_facts",
     "load_task",
+    "mean_by_prompt",
     "metric_named",
     "missing_file",
     "model_answer",
@@ -92,6 +95,7 @@ __all__ = [
     "read_pairs",
     "relation_named",
     "relations_in",
+    "several_counterfactuals",
     "task_now",
     "token_span",
     "weak_change",

@@ -6,6 +6,7 @@ from wheatstone.verification._verify import Reading as Reading
 from wheatstone.verification._verify import Verification as Verification
 from wheatstone.verification._verify import verify as verify
 from wheatstone.verification._verify import verify_in as verify_in
+from wheatstone.verification._verify import verify_over as verify_over
 
 __all__ = [
     "CONDITIONS",
@@ -14,4 +15,5 @@ __all__ = [
     "Verification",
     "verify",
     "verify_in",
+    "verify_over",
 ]

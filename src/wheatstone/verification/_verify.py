@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from wheatstone._intervals import SHARE, mean_interval, ratio_interval
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit, Experiment, random_circuits
 from wheatstone.models import ResidualModel, SpannedGraph
-from wheatstone.tasks import METRICS, PromptPair, answer_ranks, gather
+from wheatstone.tasks import METRICS, ModelAnswers, PromptPair, answer_ranks, gather, mean_by_prompt
 
 CONDITIONS = ("model", "circuit", "complement", "random", "empty")
 _BOUNDS = {"hit_at_1": SHARE, "hit_at_10": SHARE}
@@ -54,7 +54,7 @@ class Verification:
     """How a circuit holds on a set of prompts. Dictionaries are by condition, see `CONDITIONS`.
 
     Args:
-        n: prompts.
+        n: prompts. One that was run against several counterfactuals counts once, with its mean over them.
         split: which prompts these are, in words.
         ablation: what edges outside a circuit carry.
         metric: its name.
@@ -68,9 +68,10 @@ class Verification:
         ci95: 95% intervals over prompts: of faithfulness and completeness, and by condition of the rest; None where
             there is none: fewer than four prompts, values that do not vary, or a denominator that may be 0.
         random_draws: size-matched random circuits behind `random`.
-        prompts: each prompt on its own.
+        prompts: each prompt on its own, against the first of its counterfactuals.
         weak: prompts whose answer the model itself does not give, see `ModelAnswers`.
         warnings: what a headline must say of the model's own answers, in sentences.
+        pairs: prompts with their counterfactuals; None in runs of before, where it is `n`.
     """
 
     n: int
@@ -88,6 +89,7 @@ class Verification:
     prompts: tuple[PromptResult, ...]
     weak: int = 0
     warnings: tuple[str, ...] = ()
+    pairs: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -144,26 +146,37 @@ def verify_in(
     report: Reporter = silent,
 ) -> Verification:
     """`verify` in an experiment that is already set up."""
-    report("verifying", 0, 3)
-    complement = torch.from_numpy(experiment.graph.valid) & ~keep
-    random = random_circuits(experiment.graph, int(keep.sum()), draws, seed)
-    logits = {
-        "model": experiment.clean_logits[None],
-        "circuit": experiment.logits(keep[None]),
-        "complement": experiment.logits(complement[None]),
-    }
-    report("verifying", 1, 3)
-    logits |= {"random": experiment.logits(random), "empty": experiment.corrupt_logits[None]}
-    report("verifying", 2, 3)
-    measures = {
-        "metric_value": experiment.values_of,
-        "kl": lambda rows: METRICS["kl"](rows, experiment.targets),
-        "hit_at_1": lambda rows: (answer_ranks(rows, experiment.encoded) <= 1).double(),
-        "hit_at_10": lambda rows: (answer_ranks(rows, experiment.encoded) <= 10).double(),
-    }
-    by_prompt: dict[str, dict[str, np.ndarray]] = {
-        name: {condition: measure(rows).double().cpu().numpy() for condition, rows in logits.items()}
-        for name, measure in measures.items()
+    return verify_over((experiment,), keep, draws=draws, seed=seed, split=split, report=report)
+
+
+def verify_over(
+    experiments: Iterable[Experiment],
+    keep: Bool[Tensor, "channel node"],
+    *,
+    draws: int = 20,
+    seed: int = 0,
+    split: str = "given prompts",
+    report: Reporter = silent,
+) -> Verification:
+    """`verify` over many prompts, a few at a time.
+
+    Args:
+        experiments: of the same model, ablation and metric; only one is held in memory where they are made on the way.
+        keep: the circuit.
+        draws: random circuits of the same number of edges.
+        seed: of the draws.
+        split: which prompts these are, for the result.
+        report: progress callback.
+    """
+    report("verifying", 0, None)
+    parts: list[_Part] = []
+    for experiment in experiments:
+        parts.append(_part(experiment, keep, random_circuits(experiment.graph, int(keep.sum()), draws, seed)))
+        report("verifying", len(parts), None)
+    pairs = [pair for part in parts for pair in part.pairs]
+    by_prompt = {
+        name: {c: mean_by_prompt(pairs, np.concatenate([part.values[name][c] for part in parts], 1)) for c in of}
+        for name, of in parts[0].values.items()
     }
     values = by_prompt["metric_value"]
     clean, corrupt = values["model"][0], values["empty"][0]
@@ -176,13 +189,16 @@ def verify_in(
     ci95["faithfulness"] = _listed(ratio_interval(values["circuit"][0] - corrupt, clean - corrupt))
     ci95["completeness"] = _listed(ratio_interval(clean - values["complement"][0], clean - corrupt))
     means = {name: {c: float(rows.mean()) for c, rows in of.items()} for name, of in by_prompt.items()}
-    readings = {condition: _readings(experiment, rows[0]) for condition, rows in logits.items()}
-    report("verifying", 3, 3)
+    results = {result.prompt: result for part in reversed(parts) for result in reversed(part.results)}
+    rows = {row.prompt: row for part in reversed(parts) for row in reversed(part.answers.prompts)}
+    prompts = list(dict.fromkeys(pair.prompt for pair in pairs))
+    answers = replace(parts[0].answers, prompts=tuple(rows[prompt] for prompt in prompts))
+    report("verifying", len(parts), len(parts))
     return Verification(
-        n=len(experiment.encoded.pairs),
+        n=len(prompts),
         split=split,
-        ablation=experiment.ablation,
-        metric=experiment.metric.name,
+        ablation=parts[0].ablation,
+        metric=parts[0].metric,
         faithfulness=faithfulness["circuit"],
         completeness=1 - faithfulness["complement"],
         metric_value=means["metric_value"],
@@ -191,14 +207,59 @@ def verify_in(
         hit_at_10=means["hit_at_10"],
         ci95=ci95,
         random_draws=draws,
-        prompts=tuple(
+        prompts=tuple(results[prompt] for prompt in prompts),
+        weak=len(answers.weak),
+        warnings=answers.warnings,
+        pairs=len(pairs),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Some of the prompts: values [draw, pair] by measure and condition, and each pair's readings."""
+
+    pairs: tuple[PromptPair, ...]
+    values: dict[str, dict[str, np.ndarray]]
+    results: tuple[PromptResult, ...]
+    answers: ModelAnswers
+    ablation: str
+    metric: str
+
+
+def _part(
+    experiment: Experiment, keep: Bool[Tensor, "channel node"], random: Bool[Tensor, "circuit channel node"]
+) -> _Part:
+    complement = torch.from_numpy(experiment.graph.valid) & ~keep
+    logits = {
+        "model": experiment.clean_logits[None],
+        "circuit": experiment.logits(keep[None]),
+        "complement": experiment.logits(complement[None]),
+        "random": experiment.logits(random),
+        "empty": experiment.corrupt_logits[None],
+    }
+    measures = {
+        "metric_value": experiment.values_of,
+        "kl": lambda rows: METRICS["kl"](rows, experiment.targets),
+        "hit_at_1": lambda rows: (answer_ranks(rows, experiment.encoded) <= 1).double(),
+        "hit_at_10": lambda rows: (answer_ranks(rows, experiment.encoded) <= 10).double(),
+    }
+    pairs = experiment.encoded.pairs
+    readings = {condition: _readings(experiment, rows[0]) for condition, rows in logits.items()}
+    return _Part(
+        pairs=pairs,
+        values={
+            name: {condition: measure(rows).double().cpu().numpy() for condition, rows in logits.items()}
+            for name, measure in measures.items()
+        },
+        results=tuple(
             PromptResult(
                 pair.prompt, pair.answers[0], **{condition: readings[condition][i] for condition in CONDITIONS}
             )
-            for i, pair in enumerate(experiment.encoded.pairs)
+            for i, pair in enumerate(pairs)
         ),
-        weak=len(experiment.model_answers.weak),
-        warnings=experiment.model_answers.warnings,
+        answers=experiment.model_answers,
+        ablation=experiment.ablation,
+        metric=experiment.metric.name,
     )
 
 

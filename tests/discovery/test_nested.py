@@ -1,0 +1,88 @@
+"""Nested masks: they find a planted path at every size, learn from every counterfactual, and a seed fixes them."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+import torch
+from planted import planted_pair
+
+from wheatstone import Experiment, PromptPair, RequestError, ResidualModel
+from wheatstone.discovery import attribute, learn_ranking
+from wheatstone.discovery._nested import _Runs, _thresholds, _turns
+from wheatstone.models import Tokens
+
+
+def test_the_only_path_comes_first_whatever_the_start() -> None:
+    model, pair = planted_pair()
+    graph = model.graph
+    draw = torch.rand(graph.valid.shape, generator=torch.Generator().manual_seed(3))
+    learned = learn_ranking(model, [pair], scores=draw, edges=20, steps=60)
+    path = torch.zeros(graph.valid.shape, dtype=torch.bool)
+    for edge in (("input", "a1.g1<v>"), ("a1.h2", "logits")):
+        path[graph.edge(*edge)] = True
+    assert (draw[path] < draw[torch.from_numpy(graph.valid)].topk(20).values[-1]).any()  # not where it started
+    first = learned.ranking().flatten().topk(2).indices
+    assert set(first.tolist()) == set(path.flatten().nonzero().flatten().tolist())
+
+
+def test_a_seed_gives_the_same_ranking_whatever_the_memory(tiny_experiment: Experiment) -> None:
+    model, pairs = tiny_experiment.model, tiny_experiment.encoded.pairs
+    scores = attribute(tiny_experiment).values
+    first, again, little, other = (
+        learn_ranking(model, pairs, scores=scores, edges=30, steps=4, batch=2, seed=seed, memory=memory)
+        for seed, memory in ((1, None), (1, None), (1, 1), (2, None))
+    )
+    assert first.log_alpha.equal(again.log_alpha)
+    assert first.steps == again.steps
+    assert not first.log_alpha.equal(other.log_alpha)
+    assert little.keep.equal(first.keep)
+    assert int(first.keep.sum()) == 30
+    assert (first.ranking() > 0).equal(torch.from_numpy(model.graph.valid))
+
+
+def test_every_prompt_has_its_turn_with_each_of_its_counterfactuals() -> None:
+    pairs = [
+        PromptPair(prompt=prompt, counterfactual=other, answers=(" yes",))
+        for prompt in ("a", "b", "c")
+        for other in ("d", "e")
+    ]
+    turns = _turns(pairs, 2, Random(0))
+    seen = [pair for _ in range(60) for pair in next(turns)]
+    assert {pair.prompt for pair in seen[:3]} == {"a", "b", "c"}
+    assert all(len({pair.prompt for pair in seen[i : i + 3]}) == 3 for i in range(0, 120, 3))
+    assert len(set(seen)) == 6
+
+
+def test_each_prompt_keeps_as_many_edges_as_its_size() -> None:
+    x = torch.randn(3, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    kept = (x > _thresholds(x, [1, 20, 60])[:, None]).sum(1)
+    assert kept.tolist() == [1, 20, 49]  # at least one edge stays out: where else would the threshold be
+
+
+def test_plain_runs_are_kept_while_there_is_room(tiny_experiment: Experiment) -> None:
+    model, texts = tiny_experiment.model, ["w1 w2 w3", "w4 w5"]
+    runs = _Runs(model, 10**9)
+    nodes, rows = runs.batch(texts, 3)
+    for row, text in enumerate(texts):
+        ids = model.encode(text)
+        run = model.forward(Tokens.of([ids], model.device), cache=True)
+        assert run.nodes is not None
+        assert nodes[:, row, : len(ids)].equal(run.nodes[:, 0])
+        assert (nodes[:, row, len(ids) :] == 0).all()
+        assert rows[row].equal(run.logits[0].log_softmax(-1))
+    assert list(runs.kept) == texts
+    tight = _Runs(model, runs.kept[texts[1]][0].nbytes + runs.kept[texts[1]][1].nbytes)
+    assert tight.batch(texts, 3)[0].equal(nodes)
+    assert list(tight.kept) == [texts[1]]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [({"edges": 0}, "0"), ({"steps": 0}, "0 steps"), ({"batch": 0}, "0 prompts")]
+)
+def test_wrong_options(tiny_experiment: Experiment, change: dict[str, int], said: str) -> None:
+    model: ResidualModel = tiny_experiment.model
+    scores = torch.ones(model.graph.valid.shape)
+    with pytest.raises(RequestError, match=said):
+        learn_ranking(model, tiny_experiment.encoded.pairs, scores=scores, **{"edges": 5, "steps": 1} | change)
