@@ -21,11 +21,11 @@ from torch import Tensor
 from wheatstone._progress import Reporter
 from wheatstone.circuits import Experiment
 from wheatstone.discovery._method import ScoreMethod
-from wheatstone.models import EXACT, BackwardRules, ChannelGradients, span_positions
+from wheatstone.models import BackwardRules, ChannelGradients, span_positions
 
 
 def integrated_inputs(
-    experiment: Experiment, *, steps: int, seed: int, report: Reporter, rules: BackwardRules = EXACT
+    experiment: Experiment, *, steps: int, seed: int, report: Reporter, rules: BackwardRules | None = None
 ) -> Float[Tensor, "channel sender"]:
     """EAP-IG: the gradient, under some rules, averaged over steps of the input node; all steps are one batch."""
     ablated, inputs = experiment.ablated, experiment.clean_input

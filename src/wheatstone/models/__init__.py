@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from wheatstone._lazy import door
 
 if TYPE_CHECKING:
-    from wheatstone.models._backward import EXACT as EXACT
     from wheatstone.models._backward import GIM as GIM
     from wheatstone.models._backward import LINEAR as LINEAR
     from wheatstone.models._backward import RELP as RELP
@@ -54,7 +53,6 @@ _WHERE = {
     "ChannelGradients": "wheatstone.models._gradients",
     "CircuitRun": "wheatstone.models._rewired",
     "CircuitState": "wheatstone.models._rewired",
-    "EXACT": "wheatstone.models._backward",
     "GIM": "wheatstone.models._backward",
     "LINEAR": "wheatstone.models._backward",
     "RELP": "wheatstone.models._backward",

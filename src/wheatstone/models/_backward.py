@@ -5,7 +5,7 @@ what a whole change does: a norm divides a large change away, a saturated softma
 parts that both change is counted twice. A rule replaces the slope of such an operation by one that estimates whole
 changes better. Forward values stay the model's own, bit for bit.
 
-    frozen_norms         y = w ⊙ x r + b:      r is a constant
+    always               y = w ⊙ x r + b:      a norm's statistic r is a constant
     frozen_patterns      A = softmax(s):       A is a constant
     softmax_temperature  A = softmax(s):       the gradient of T softmax(s / T)
     shared_attention     s = q·k and z = A·v:  each factor gets half of its gradient
@@ -43,10 +43,11 @@ from wheatstone.models._wide import wide
 
 @dataclass(frozen=True, kw_only=True)
 class BackwardRules:
-    """Which operations have another gradient than their own; none by default.
+    """Which operations have another gradient than their own.
+
+    Under any rules the statistic that a norm divides by is a constant; the mean that a layer norm subtracts is not.
 
     Args:
-        frozen_norms: the statistic that a norm divides by is a constant. A layer norm's mean is not.
         frozen_patterns: attention patterns, and a router's weights, are constants: queries and keys get no gradient.
         softmax_temperature: T above; 1 is the softmax's own gradient.
         shared_attention: halves the gradients of both factors of q·k and of pattern·v. A query's or key's gradient
@@ -55,7 +56,6 @@ class BackwardRules:
         linear_activations: an MLP's activation function is a line through the origin.
     """
 
-    frozen_norms: bool = False
     frozen_patterns: bool = False
     softmax_temperature: float = 1.0
     shared_attention: bool = False
@@ -63,21 +63,14 @@ class BackwardRules:
     linear_activations: bool = False
 
     @property
-    def any(self) -> bool:
-        """Whether some gradient differs from the model's own."""
-        return self != EXACT
-
-    @property
     def of_attention(self) -> bool:
         """Whether attention's gradient differs."""
         return self.frozen_patterns or self.shared_attention or self.softmax_temperature != 1
 
 
-EXACT = BackwardRules()
-"""The model's own gradients."""
-GIM = BackwardRules(frozen_norms=True, softmax_temperature=2.0, shared_attention=True, shared_gates=True)
+GIM = BackwardRules(softmax_temperature=2.0, shared_attention=True, shared_gates=True)
 """Gradient interaction modifications."""
-RELP = BackwardRules(frozen_norms=True, shared_gates=True, linear_activations=True)
+RELP = BackwardRules(shared_gates=True, linear_activations=True)
 """Relevance patching: the rules that its code applies by default (LN-, identity- and half-rule)."""
 LINEAR = replace(RELP, frozen_patterns=True)
 """With patterns frozen too (RelP's AH-rule), each node is a sum over earlier nodes and biases: gradient times node,
@@ -86,18 +79,18 @@ biases the relevance of the embeddings sums to the logit."""
 
 
 @contextmanager
-def backward_rules(model: Decoder, rules: BackwardRules) -> Generator[None, None, None]:
+def backward_rules(model: Decoder, rules: BackwardRules | None) -> Generator[None, None, None]:
     """While this lasts, runs of the model leave gradients by these rules. To be left before a metric is computed.
 
     Args:
         model: whose MLPs' activation functions are replaced meanwhile.
-        rules: which.
+        rules: which; None leaves all gradients the model's own.
 
     Raises:
         ModelError: at the end, if a rule met fewer norms, attention patterns or activation functions than the model
             has layers for, as where attention runs in a kernel of its own.
     """
-    if not rules.any:
+    if rules is None:
         yield
         return
     watch = _Watch(rules)
@@ -146,10 +139,10 @@ class _Watch(TorchFunctionMode):
             return self._attention(func, *args, **kwargs)
         if name == "softmax":
             return self._softmax(func, *args, **kwargs)
-        if name == "layer_norm" and self._rules.frozen_norms:
+        if name == "layer_norm":
             return self._layer_norm(func, *args, **kwargs)
         result = func(*args, **kwargs)
-        if name == "rsqrt" and self._rules.frozen_norms:  # an RMS norm's statistic
+        if name == "rsqrt":  # an RMS norm's statistic
             self._met["norms"] += 1
             return result.detach()
         if name in _MATRIX_PRODUCTS and self._rules.shared_attention:
@@ -186,7 +179,7 @@ class _Watch(TorchFunctionMode):
         """
         layers = len(model.blocks)
         expected = {
-            "norms": sum(len(block.norms) for block in model.blocks) if self._rules.frozen_norms else 0,
+            "norms": sum(len({norm.module for norm in block.norms}) for block in model.blocks),
             "patterns": layers if self._rules.of_attention else 0,
             "activations": layers if self._rules.linear_activations or self._rules.shared_gates else 0,
         }
@@ -195,8 +188,8 @@ class _Watch(TorchFunctionMode):
                 raise ModelError(
                     expected=f"at least {least} {what} in a run of {model.id} that backward rules can act on",
                     got=str(self._met[what]),
-                    do="load it with attn_implementation='sdpa' or 'eager' and without kernels from a hub, "
-                    "or choose a method with the model's own gradients, such as eap-ig",
+                    do="load it with attn_implementation='sdpa' or 'eager', without kernels from a hub and with modules of "
+                    "torch or transformers for its activation functions, or choose eap-ig",
                 )
 
     def _layer_norm(

@@ -54,7 +54,7 @@ class ChannelGradients:
     _steps: int
     _traces: list[_Trace]
     _grads: list[Tensor]
-    _rules: BackwardRules
+    _rules: BackwardRules | None
 
     def at_layer(self, layer: int) -> Float[Tensor, "channel batch pos d_model"]:
         """Gradients at the layer's channels, in the graph's order: q, k, v, MLP."""
@@ -105,7 +105,7 @@ class ChannelGradients:
             direct = norm.weight * direct
         if norm.centred:
             direct = direct - direct.mean(-1, keepdim=True)
-        if self._rules.frozen_norms:  # r is a constant: what is left of the Jacobian is r times the centring
+        if self._rules is not None:  # r is a constant: what is left of the Jacobian is r times the centring
             return direct
         along = (linear * d).sum(-1) * r.square() / x.shape[-1]
         return direct - torch.einsum("nbsd,nbsh->hbsd", x.unflatten(0, steps), along.unflatten(0, steps))
@@ -119,7 +119,7 @@ def channel_gradients(
     inputs: Float[Tensor, "step batch pos d_model"] | None,
     cache: bool,
     rewrite: Rewrite | None,
-    rules: BackwardRules,
+    rules: BackwardRules | None,
 ) -> ChannelGradients:
     """Forward and backward; see `ResidualModel.channel_gradients`."""
     graph = model.graph
@@ -158,5 +158,6 @@ def channel_gradients(
             logits = model.run(tokens.repeat(steps), layer)
         at = [t for trace in traces for t in (*trace.qkv, trace.mlp_normed)] + final
         # Behind a constant pattern queries and keys are no longer in the graph: their gradient is 0.
-        grads = torch.autograd.grad(values(logits).sum(), at, materialize_grads=rules.frozen_patterns)
+        constant = rules is not None and rules.frozen_patterns
+        grads = torch.autograd.grad(values(logits).sum(), at, materialize_grads=constant)
     return ChannelGradients(nodes[0] if cache else None, logits.detach(), model, steps, traces, list(grads), rules)

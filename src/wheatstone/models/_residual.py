@@ -16,7 +16,7 @@ from torch import Tensor
 
 from wheatstone._errors import RequestError
 from wheatstone.models._attention import attention_patterns, attention_values
-from wheatstone.models._backward import EXACT, BackwardRules
+from wheatstone.models._backward import BackwardRules
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._gradient_memory import (
     channel_gradient_bytes,
@@ -495,7 +495,7 @@ class ResidualModel(Decoder):
         inputs: Float[Tensor, "step batch pos d_model"] | None = None,
         cache: bool = False,
         rewrite: Rewrite | None = None,
-        rules: BackwardRules = EXACT,
+        rules: BackwardRules | None = None,
     ) -> ChannelGradients:
         """Gradient of a metric at every channel's input, without a copy of the residual stream per head.
 
@@ -525,7 +525,7 @@ class ResidualModel(Decoder):
         inputs: Float[Tensor, "step batch pos d_model"] | None = None,
         cache: bool = False,
         rewrite: Callable[[slice], Rewrite] | None = None,
-        rules: BackwardRules = EXACT,
+        rules: BackwardRules | None = None,
         budget: int | None = None,
     ) -> list[Tensor]:
         """As `channel_gradients`, for any number of prompts: as many at once as fit in memory.
