@@ -63,14 +63,14 @@ def discover(
         typer.Option(
             "--method",
             help="verified (search with exact runs), re-ranked (without the proof), acdc, or a scoring method (eap-ig, "
-            "eap, exact …), whose smallest sufficient ranking is taken as it is.",
+            "eap, gim, relp, ceap, exact …), whose smallest sufficient ranking is taken as it is.",
         ),
     ] = "verified",
     ranking: Annotated[
         str, typer.Option("--ranking", help="Scoring method that verified starts from and acdc is shown beside.")
     ] = "eap-ig",
     steps: Annotated[
-        int | None, typer.Option("--steps", help="Steps of the scoring method; its own number by default (eap-ig: 5).")
+        int | None, typer.Option("--steps", help="Steps of the scoring method; its own number by default (eap-ig, ceap: 5).")
     ] = None,
     goal: Annotated[
         str,

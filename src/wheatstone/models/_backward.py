@@ -188,8 +188,8 @@ class _Watch(TorchFunctionMode):
                 raise ModelError(
                     expected=f"at least {least} {what} in a run of {model.id} that backward rules can act on",
                     got=str(self._met[what]),
-                    do="load it with attn_implementation='sdpa' or 'eager', without kernels from a hub and with modules of "
-                    "torch or transformers for its activation functions, or choose eap-ig",
+                    do="load it with attn_implementation='sdpa' or 'eager', without kernels from a hub, and with "
+                    "activation functions that are modules of torch or transformers; or choose eap-ig",
                 )
 
     def _layer_norm(

@@ -561,4 +561,4 @@ class ResidualModel(Decoder):
 
         budget = memory_budget(self.device) if budget is None else budget
         steps = 1 if inputs is None else len(inputs)
-        return prompts_in_pieces(piece, tokens.batch, budget // channel_gradient_bytes(self, tokens, steps))
+        return prompts_in_pieces(piece, tokens.batch, budget // channel_gradient_bytes(self, tokens, steps, rules))
