@@ -1,13 +1,13 @@
 """How well do scores from gradients predict exact effects, and what do they cost?
 
-    python benchmarks/estimates.py [--facts 4] [--edges 300] [--strong 100] [--write]
+    python benchmarks/estimates.py [--facts 4] [--edges 150] [--strong 60] [--write]
 
-On the France pair and on training facts of six relations, a random sample of edges is ablated one by one, and so are the
-strongest by the mean of all methods' ranks. Reported are Spearman's correlations of the scores with these exact effects,
-signed, and of their sizes. They say how well single edges are estimated; what the first hundredth of each ranking keeps,
-run alone on test facts that share no subject with the training facts, says how good its circuits are. Cost is a
-processor's time on one thread, as a multiple of that of `eap`. The relations are those that methods are developed on; no other
-relation's test facts are read. `--write` puts the tables into docs/results/estimates.md. About ten minutes.
+On the France pair and on training facts of six relations, a random sample of edges is ablated one by one, and so are
+the strongest by the mean of all methods' ranks. Reported are Spearman's correlations of the scores with these exact
+effects, signed, and of their sizes. They say how well single edges are estimated. How good circuits are is measured by
+what the first edges of each ranking keep, run alone, on training facts and on test facts about other subjects. Cost is
+processor time on one thread, as a multiple of that of `eap`. The relations are those that methods are developed on; no
+other relation's test facts are read. `--write` puts the tables into docs/results/estimates.md. About ten minutes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does
 
@@ -130,12 +131,14 @@ def effects_of(experiment: ws.Experiment, valid: Tensor, chosen: np.ndarray) -> 
 
 
 def _spearman(scores: np.ndarray, effects: np.ndarray) -> float:
-    return float(spearmanr(scores, effects)[0])
+    found: Any = spearmanr(scores, effects)
+    return float(found.statistic)
 
 
 def _cell(values: Sequence[float]) -> str:
     """A mean with its 95% interval, where there are enough values for one."""
-    return f"{np.mean(values):.2f}{interval_text(mean_interval(np.array(values)), '.2f')}"
+    reach = interval_text(mean_interval(np.array(values)))
+    return f"{np.mean(values):.2f}" + (f" ({reach})" if reach else "")
 
 
 def table(rows: Sequence[Row]) -> list[str]:
@@ -164,9 +167,9 @@ def page(rows: Sequence[Row], facts: int, sampled: int, strong: int) -> str:
         [
             "# Estimates against exact effects",
             "",
-            f"Made by `python benchmarks/estimates.py --write`. SmolLM2-135M-Instruct (Q4_1), {machine}, counterfactual "
-            f"ablation, logit difference. Relations: {', '.join(RELATIONS)}, {facts} training facts each; means over "
-            "them with 95% intervals (n = 6).",
+            f"Made by `python benchmarks/estimates.py --write`. SmolLM2-135M-Instruct (Q4_1), {machine}, "
+            f"counterfactual ablation, logit difference. Relations: {', '.join(RELATIONS)}, {facts} training "
+            f"facts each; means over them with 95% intervals (n = {len(RELATIONS)}).",
             "",
             "*Rank of effects*: Spearman's correlation of the scores with the exact effects of single ablations, over "
             f"{sampled} edges drawn at random; *of sizes*: of their absolute values; *among strongest*: of scores and "
@@ -187,10 +190,10 @@ def page(rows: Sequence[Row], facts: int, sampled: int, strong: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--facts", type=int, default=4, help="training facts of each relation")
-    parser.add_argument("--edges", type=int, default=300, help="edges drawn at random")
-    parser.add_argument("--strong", type=int, default=100, help="strongest edges")
+    parser.add_argument("--edges", type=int, default=150, help="edges drawn at random")
+    parser.add_argument("--strong", type=int, default=60, help="strongest edges")
     parser.add_argument("--write", action="store_true", help="write docs/results/estimates.md")
     options = parser.parse_args()
     torch.set_num_threads(1)

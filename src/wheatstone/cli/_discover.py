@@ -70,7 +70,8 @@ def discover(
         str, typer.Option("--ranking", help="Scoring method that verified starts from and acdc is shown beside.")
     ] = "eap-ig",
     steps: Annotated[
-        int | None, typer.Option("--steps", help="Steps of the scoring method; its own number by default (eap-ig, ceap: 5).")
+        int | None,
+        typer.Option("--steps", help="Steps of the scoring method; its own number by default (eap-ig, ceap: 5)."),
     ] = None,
     goal: Annotated[
         str,

@@ -73,22 +73,24 @@ GIM = BackwardRules(softmax_temperature=2.0, shared_attention=True, shared_gates
 RELP = BackwardRules(shared_gates=True, linear_activations=True)
 """Relevance patching: the rules that its code applies by default (LN-, identity- and half-rule)."""
 LINEAR = replace(RELP, frozen_patterns=True)
-"""With patterns frozen too (RelP's AH-rule), each node is a sum over earlier nodes and biases: gradient times node,
-summed over the nodes before a channel, is the relevance of what the channel's node makes of them. In a model without
-biases the relevance of the embeddings sums to the logit."""
+"""With constant patterns too (RelP's AH-rule), each node is a sum over earlier nodes and biases. The relevance
+(gradient times output) of the nodes before an MLP, or before a layer's values, adds up to that of what the MLP, or the
+heads, write. In a model without biases the relevance of the embeddings adds up to the logit."""
 
 
 @contextmanager
 def backward_rules(model: Decoder, rules: BackwardRules | None) -> Generator[None, None, None]:
-    """While this lasts, runs of the model leave gradients by these rules. To be left before a metric is computed.
+    """While this lasts, the model runs as ever, and what it computes has gradients by these rules.
+
+    Compute metrics outside: a softmax over logits is no attention pattern.
 
     Args:
         model: whose MLPs' activation functions are replaced meanwhile.
         rules: which; None leaves all gradients the model's own.
 
     Raises:
-        ModelError: at the end, if a rule met fewer norms, attention patterns or activation functions than the model
-            has layers for, as where attention runs in a kernel of its own.
+        ModelError: at the end, where the rules found fewer norms, attention patterns or activation functions than the
+            model has, as when attention runs in a kernel of its own.
     """
     if rules is None:
         yield
@@ -113,9 +115,9 @@ _ENTRYWISE_PRODUCTS = {"mul", "mul_", "multiply"}
 
 @final
 class _Watch(TorchFunctionMode):
-    """Stands between the model's code and torch: runs each operation and gives it its rule's gradient.
+    """Intercepts torch's functions while the model runs, and gives each operation the gradient of its rule.
 
-    Inside a rule the watch is off, so that a rule may use any operation.
+    torch turns the mode off inside `__torch_function__`, so that a rule may use any operation itself.
     """
 
     def __init__(self, rules: BackwardRules) -> None:
@@ -203,6 +205,7 @@ class _Watch(TorchFunctionMode):
     ) -> Tensor:
         self._met["norms"] += 1
         axes = tuple(range(-len(shape), 0))
+        # Subtracting the mean is linear and keeps its gradient; only the division by the deviation is held fixed.
         centred = wide(x) - wide(x).mean(axes, keepdim=True)
         with torch.no_grad():
             value = func(x, shape, weight, bias, eps)
@@ -235,11 +238,12 @@ class _Watch(TorchFunctionMode):
         enable_gqa: bool = False,
     ) -> Float[Tensor, "batch head query d_head"]:
         """The kernel's value, with the gradient of the same attention written out under the rules."""
-        with torch.no_grad():
-            output = kernel(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
+        # With gradients on, as without rules: which kernel torch takes, and so the last bits, may depend on it.
+        output = kernel(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa).detach()
         if enable_gqa:
             repeats = query.shape[1] // key.shape[1]
             key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
+        # The same steps as the kernel's, each an operation with a rule: scores, mask, pattern, mixed values.
         scores = query @ key.transpose(-2, -1)
         if self._rules.shared_attention:
             _shared(scores, (query, key))
