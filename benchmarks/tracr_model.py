@@ -91,9 +91,10 @@ class TracrMLP(nn.Module):
         super().__init__()
         self.input = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
         self.output = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+        self.activation = nn.ReLU()
 
     def forward(self, hidden_states: Tensor) -> Tensor:
-        return self.output(self.input(hidden_states).relu())
+        return self.output(self.activation(self.input(hidden_states)))
 
 
 class TracrLayer(nn.Module):

@@ -85,6 +85,9 @@ def search(**options: Any) -> Any:
 serve({
     "eap": lambda **o: score("eap", **o),
     "eap-ig": lambda **o: score("eap-ig", **o),
+    "gim": lambda **o: score("gim", **o),
+    "relp": lambda **o: score("relp", **o),
+    "ceap": lambda **o: score("ceap", **o),
     "exact": lambda **o: score("exact", **o),
     "exact-sample": exact_sample,
     "verified": lambda faithfulness=0.9: search(faithfulness=faithfulness),

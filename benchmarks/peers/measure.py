@@ -45,6 +45,10 @@ COMPARISONS = {
     ),
     "eap-ig-eap": Comparison("eap_ig", "shape", "eap", "eap", "EAP-IG, EAP"),
     "eap-ig": Comparison("eap_ig", "shape", "eap-ig", "eap-ig", f"EAP-IG, {STEPS} steps", _STEPS),
+    # No peer has these: each is next to the one that makes as many passes.
+    "gim": Comparison("eap_ig", "shape", "gim", "eap", "EAP-IG, EAP"),
+    "relp": Comparison("eap_ig", "shape", "relp", "eap", "EAP-IG, EAP"),
+    "ceap": Comparison("eap_ig", "shape", "ceap", "eap-ig", f"EAP-IG, {STEPS} steps", _STEPS),
     "gpt2-8": Comparison("eap_ig", "shape-gpt2-8", "eap-ig", "eap-ig", f"EAP-IG, {STEPS} steps", _STEPS),
     "gpt2-32": Comparison(
         "eap_ig", "shape-gpt2-32", "eap-ig", "eap-ig", f"EAP-IG, {STEPS} steps, batches of 8", {**_STEPS, "size": 8}
@@ -126,7 +130,7 @@ def scores(
         if compared.tool == "eap_ig" and not tools.checkout:
             continue
         subject = subject_of(compared.subject)
-        ours = _STEPS if compared.ours == "eap-ig" else {}
+        ours = _STEPS if compared.ours in ("eap-ig", "ceap") else {}
         theirs = {**compared.options, **({"frozen": True} if best and compared.tool not in AS_SHIPPED_FROZEN else {})}
         words = f"`{compared.ours}`" + (f", {STEPS} steps" if ours else "")
         kind = "at its best" if best else "as shipped"

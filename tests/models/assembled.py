@@ -25,6 +25,7 @@ class AssembledRun:
         keep: [channel, node], as real numbers: how much of each edge is kept. All of them by default.
         ablated: [node, pos, d_model], what an edge carries as far as it is not kept. Nothing by default.
         leaves: by channel, something added to what it reads.
+        frozen_norms: whether the factor of an output norm is a constant in the backward pass.
     """
 
     def __init__(
@@ -35,7 +36,9 @@ class AssembledRun:
         keep: Tensor | None = None,
         ablated: Tensor | None = None,
         leaves: Mapping[str, Tensor] | None = None,
+        frozen_norms: bool = False,
     ) -> None:
+        self.frozen_norms = frozen_norms
         self.model, self.graph, self.family = model, model.graph, model.family
         self.keep = torch.from_numpy(self.graph.valid).to(model.dtype) if keep is None else keep
         self.ablated = ablated
@@ -135,7 +138,11 @@ class AssembledRun:
         z = self._attend(attention, index, supplied)
         bias = project(torch.zeros_like(z))
         total = project(z)
-        factor = self._norm(layer, family.attention_output_norm, total) / total
+        # Without a norm there is no factor; what a rule of the backward pass makes of a norm is read off its output.
+        norm = family.attention_output_norm
+        factor = 1 if norm is None else self._norm(layer, norm, total) / total
+        if self.frozen_norms and norm is not None:
+            factor = factor.detach()
         heads: dict[str, Tensor] = {}
         for head in range(graph.heads):
             mine = (

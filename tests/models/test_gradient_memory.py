@@ -66,7 +66,7 @@ def test_channel_gradients_are_the_same_in_pieces_as_large_as_the_budget(prompts
 def test_an_experiment_s_scores_do_not_depend_on_its_memory(metric: str, tiny64: ResidualModel) -> None:
     pairs = explainable_pairs(tiny64, [("w1 w2 w3 w4", "w1 w9 w3 w4"), ("w5 w6 w7", "w5 w16 w7"), ("w1 w2", "w1 w30")])
     plenty, little = (Experiment(tiny64, pairs, metric=metric, memory=memory) for memory in (1 << 30, 1))
-    for method in ("eap-ig", "node-attribution"):
+    for method in ("eap-ig", "gim", "relp", "ceap", "node-attribution"):
         expected, found = (attribute(experiment, method=method).values for experiment in (plenty, little))
         rounding(tiny64, passes=3).check(found, expected)
     whole = torch.from_numpy(tiny64.graph.valid)
@@ -97,7 +97,7 @@ _MEASURE = """
 import re, torch
 from pathlib import Path
 import wheatstone as ws
-from wheatstone.models import Tokens
+from wheatstone.models import GIM, Tokens
 from wheatstone.models._gradient_memory import channel_gradient_bytes, circuit_gradient_bytes
 
 def kilobytes(name):
@@ -116,12 +116,14 @@ keep = torch.from_numpy(model.graph.valid)
 path = nodes[0] * torch.tensor([0.5, 1.0]).view(2, 1, 1, 1)
 value = lambda logits: logits[:, 5]
 
-def channels():
+def channels(rules=None):
     use = lambda rows, gradients: gradients.at_layer(3).sum((1, 2))
-    model.channel_gradients_in_pieces(tokens, value, use, inputs=path, budget=2 * each[0])
+    budget = 2 * channel_gradient_bytes(model, tokens, 2, rules)
+    model.channel_gradients_in_pieces(tokens, value, use, inputs=path, budget=budget, rules=rules)
 
 each = [channel_gradient_bytes(model, tokens, 2), circuit_gradient_bytes(model, tokens)]
 print(peak(channels) / (2 * each[0]))
+print(peak(lambda: channels(GIM)) / (2 * channel_gradient_bytes(model, tokens, 2, GIM)))
 print(peak(lambda: model.circuit_gradients(tokens, nodes, keep, value, budget=2 * each[1])) / (2 * each[1]))
 """
 
@@ -135,5 +137,5 @@ def test_the_peak_stays_under_the_budget(smollm2: ResidualModel) -> None:
         [sys.executable, "-c", _MEASURE], capture_output=True, text=True, check=True, timeout=200, env=settings
     )
     ratios = [float(line) for line in re.findall(r"^[\d.]+$", measured.stdout, re.MULTILINE)]
-    assert len(ratios) == 2
+    assert len(ratios) == 3
     assert all(0.3 < ratio < 1.1 for ratio in ratios), ratios

@@ -64,8 +64,8 @@ def discover(
             "--method",
             help="learned (of a task: a ranking learned on many counterfactuals, the size chosen on its validation "
             "prompts); verified (search with exact runs, every edge necessary on these prompts); re-ranked (without "
-            "the proof); acdc; or a scoring method (eap-ig, eap, exact …), whose smallest sufficient ranking is taken "
-            "as it is. By default learned for a task with enough prompts, and verified for a pair.",
+            "the proof); acdc; or a scoring method (eap-ig, eap, gim, relp, ceap, exact …), whose smallest "
+            "sufficient ranking is taken as it is. By default learned for a task with enough prompts, and verified for a pair.",
         ),
     ] = None,
     share: Annotated[
@@ -81,7 +81,8 @@ def discover(
         str, typer.Option("--ranking", help="Scoring method that verified starts from and acdc is shown beside.")
     ] = "eap-ig",
     steps: Annotated[
-        int | None, typer.Option("--steps", help="Steps of the scoring method; its own number by default (eap-ig: 5).")
+        int | None,
+        typer.Option("--steps", help="Steps of the scoring method; its own number by default (eap-ig, ceap: 5)."),
     ] = None,
     goal: Annotated[
         str,

@@ -21,13 +21,13 @@ from torch import Tensor
 from wheatstone._progress import Reporter
 from wheatstone.circuits import Experiment
 from wheatstone.discovery._method import ScoreMethod
-from wheatstone.models import ChannelGradients, span_positions
+from wheatstone.models import BackwardRules, ChannelGradients, span_positions
 
 
 def integrated_inputs(
-    experiment: Experiment, *, steps: int, seed: int, report: Reporter
+    experiment: Experiment, *, steps: int, seed: int, report: Reporter, rules: BackwardRules | None = None
 ) -> Float[Tensor, "channel sender"]:
-    """EAP-IG: the gradient averaged over steps of the input node; all steps are one batch."""
+    """EAP-IG: the gradient, under some rules, averaged over steps of the input node; all steps are one batch."""
     ablated, inputs = experiment.ablated, experiment.clean_input
     share = torch.arange(1, steps + 1, device=inputs.device, dtype=inputs.dtype).view(-1, 1, 1, 1) / steps
     path = ablated[0] + share * (inputs - ablated[0])
@@ -38,7 +38,7 @@ def integrated_inputs(
         return edge_products(experiment, gradients, gradients.nodes - ablated[:, rows])
 
     pieces = experiment.model.channel_gradients_in_pieces(
-        clean, experiment.step_values, products, inputs=path, cache=True, budget=experiment.memory
+        clean, experiment.step_values, products, inputs=path, cache=True, rules=rules, budget=experiment.memory
     )
     return torch.stack(pieces).sum(0) / (steps * clean.batch)
 

@@ -13,18 +13,23 @@ from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
 from wheatstone.discovery._activations import EAP_IG_ACTIVATIONS
+from wheatstone.discovery._ceap import CEAP
 from wheatstone.discovery._drawn import RANDOM
 from wheatstone.discovery._eap import EAP, EAP_IG
 from wheatstone.discovery._exact import EXACT
 from wheatstone.discovery._learned import EDGE_PRUNING
 from wheatstone.discovery._method import ScoreMethod
 from wheatstone.discovery._nodes import NODE_ATTRIBUTION, NODE_PATCHING
+from wheatstone.discovery._ruled import GIM, RELP
 from wheatstone.models import Graph, ResidualModel, wide
 from wheatstone.tasks import PromptPair
 
 METHODS: dict[str, ScoreMethod] = {
     method.name: method
-    for method in (EAP_IG, EAP, EAP_IG_ACTIVATIONS, EXACT, NODE_ATTRIBUTION, NODE_PATCHING, EDGE_PRUNING, RANDOM)
+    for method in (
+        *(EAP_IG, EAP, GIM, RELP, CEAP, EAP_IG_ACTIVATIONS),
+        *(EXACT, NODE_ATTRIBUTION, NODE_PATCHING, EDGE_PRUNING, RANDOM),
+    )
 }
 """Every scoring method by its name."""
 

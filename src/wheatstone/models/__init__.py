@@ -5,6 +5,11 @@ from typing import TYPE_CHECKING
 from wheatstone._lazy import door
 
 if TYPE_CHECKING:
+    from wheatstone.models._backward import GIM as GIM
+    from wheatstone.models._backward import LINEAR as LINEAR
+    from wheatstone.models._backward import RELP as RELP
+    from wheatstone.models._backward import BackwardRules as BackwardRules
+    from wheatstone.models._backward import backward_rules as backward_rules
     from wheatstone.models._gradients import ChannelGradients as ChannelGradients
     from wheatstone.models._gradients import Rewrite as Rewrite
     from wheatstone.models._graph import Graph as Graph
@@ -44,9 +49,14 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "Add": "wheatstone.models._interventions",
+    "BackwardRules": "wheatstone.models._backward",
     "ChannelGradients": "wheatstone.models._gradients",
     "CircuitRun": "wheatstone.models._rewired",
     "CircuitState": "wheatstone.models._rewired",
+    "GIM": "wheatstone.models._backward",
+    "LINEAR": "wheatstone.models._backward",
+    "RELP": "wheatstone.models._backward",
+    "backward_rules": "wheatstone.models._backward",
     "Graph": "wheatstone.models._graph",
     "MlpParts": "wheatstone.models._graph",
     "Split": "wheatstone.models._graph",

@@ -3,6 +3,7 @@
 A token leaves behind, until its gradients are taken, about so many numbers of at least four bytes:
 
     layers · (8 d_model + 3 · (q, k and v) + 4 d_mlp)                          edge scores, for each integration step
+    layers · 6 heads · positions            more where backward rules write attention out (`models._backward`)
     layers · ((4 channels + 5) d_model + 3 · (q, k and v) + 4 d_mlp) + 2 nodes · d_model     one circuit's slopes
 
 Edge scores then need the gradients of one layer's channels, and what is made of them, beside; logits are counted three
@@ -16,6 +17,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
+from wheatstone.models._backward import BackwardRules
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._gradients import Values
 from wheatstone.models._memory import halved, is_out_of_memory, pieces_of
@@ -24,10 +26,11 @@ from wheatstone.models._tokens import Tokens
 Result = TypeVar("Result")
 
 
-def channel_gradient_bytes(model: Decoder, tokens: Tokens, steps: int) -> int:
-    """Most that `channel_gradients` takes for one prompt, in bytes; node outputs beside."""
+def channel_gradient_bytes(model: Decoder, tokens: Tokens, steps: int, rules: BackwardRules | None = None) -> int:
+    """Most that `channel_gradients` takes for one prompt, in bytes, without what nodes write."""
     channels, qkv, inside = _widths(model)
-    traced = model.graph.layers * (8 * model.d_model + 3 * qkv + 4 * inside)
+    patterns = 6 * model.graph.heads * tokens.width if rules is not None and rules.of_attention else 0
+    traced = model.graph.layers * (8 * model.d_model + 3 * qkv + 4 * inside + patterns)
     return tokens.width * (steps * traced + 3 * channels * model.d_model) * _number(model) + _logits(model, steps)
 
 

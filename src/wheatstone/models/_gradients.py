@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wheatstone.models._backward import BackwardRules, backward_rules
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._norm import Norm
 from wheatstone.models._tokens import Tokens
@@ -53,6 +54,7 @@ class ChannelGradients:
     _steps: int
     _traces: list[_Trace]
     _grads: list[Tensor]
+    _rules: BackwardRules | None
 
     def at_layer(self, layer: int) -> Float[Tensor, "channel batch pos d_model"]:
         """Gradients at the layer's channels, in the graph's order: q, k, v, MLP."""
@@ -103,6 +105,8 @@ class ChannelGradients:
             direct = norm.weight * direct
         if norm.centred:
             direct = direct - direct.mean(-1, keepdim=True)
+        if self._rules is not None:  # r is a constant: what is left of the Jacobian is r times the centring
+            return direct
         along = (linear * d).sum(-1) * r.square() / x.shape[-1]
         return direct - torch.einsum("nbsd,nbsh->hbsd", x.unflatten(0, steps), along.unflatten(0, steps))
 
@@ -115,6 +119,7 @@ def channel_gradients(
     inputs: Float[Tensor, "step batch pos d_model"] | None,
     cache: bool,
     rewrite: Rewrite | None,
+    rules: BackwardRules | None,
 ) -> ChannelGradients:
     """Forward and backward; see `ResidualModel.channel_gradients`."""
     graph = model.graph
@@ -149,7 +154,10 @@ def channel_gradients(
         return out
 
     with torch.enable_grad():
-        logits = model.run(tokens.repeat(steps), layer)
+        with backward_rules(model, rules):
+            logits = model.run(tokens.repeat(steps), layer)
         at = [t for trace in traces for t in (*trace.qkv, trace.mlp_normed)] + final
-        grads = torch.autograd.grad(values(logits).sum(), at)
-    return ChannelGradients(nodes[0] if cache else None, logits.detach(), model, steps, traces, list(grads))
+        # Behind a constant pattern queries and keys are no longer in the graph: their gradient is 0.
+        constant = rules is not None and rules.frozen_patterns
+        grads = torch.autograd.grad(values(logits).sum(), at, materialize_grads=constant)
+    return ChannelGradients(nodes[0] if cache else None, logits.detach(), model, steps, traces, list(grads), rules)

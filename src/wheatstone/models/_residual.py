@@ -16,6 +16,7 @@ from torch import Tensor
 
 from wheatstone._errors import RequestError
 from wheatstone.models._attention import attention_patterns, attention_values
+from wheatstone.models._backward import BackwardRules
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._gradient_memory import (
     channel_gradient_bytes,
@@ -495,6 +496,7 @@ class ResidualModel(Decoder):
         inputs: Float[Tensor, "step batch pos d_model"] | None = None,
         cache: bool = False,
         rewrite: Rewrite | None = None,
+        rules: BackwardRules | None = None,
     ) -> ChannelGradients:
         """Gradient of a metric at every channel's input, without a copy of the residual stream per head.
 
@@ -505,11 +507,15 @@ class ResidualModel(Decoder):
             cache: also return what each node writes at the last step.
             rewrite: changes what sublayers write: (2·layer + 1 for attention, 2·layer + 2 for the MLP; what it wrote
                 [step*batch, pos, d_model]) -> what goes into the residual stream.
+            rules: of the backward pass; the model's own gradients by default.
+
+        Raises:
+            ModelError: the rules found nothing to act on in some layer.
 
         Returns:
             Gradients summed over steps, read layer by layer.
         """
-        return channel_gradients(self, tokens, values, inputs=inputs, cache=cache, rewrite=rewrite)
+        return channel_gradients(self, tokens, values, inputs=inputs, cache=cache, rewrite=rewrite, rules=rules)
 
     def channel_gradients_in_pieces(
         self,
@@ -520,6 +526,7 @@ class ResidualModel(Decoder):
         inputs: Float[Tensor, "step batch pos d_model"] | None = None,
         cache: bool = False,
         rewrite: Callable[[slice], Rewrite] | None = None,
+        rules: BackwardRules | None = None,
         budget: int | None = None,
     ) -> list[Tensor]:
         """As `channel_gradients`, for any number of prompts: as many at once as fit in memory.
@@ -531,6 +538,7 @@ class ResidualModel(Decoder):
             inputs: as in `channel_gradients`.
             cache: as in `channel_gradients`.
             rewrite: as in `channel_gradients`, for some of the prompts.
+            rules: as in `channel_gradients`.
             budget: bytes that prompts may take at once; default `memory_budget`.
 
         Returns:
@@ -547,10 +555,11 @@ class ResidualModel(Decoder):
             path = None if inputs is None else inputs[:, rows]
             of_rows = values_of_rows(values, rows, tokens.batch)
             change = rewrite and rewrite(rows)
-            return use(
-                rows, self.channel_gradients(tokens.rows(rows), of_rows, inputs=path, cache=cache, rewrite=change)
+            gradients = self.channel_gradients(
+                tokens.rows(rows), of_rows, inputs=path, cache=cache, rewrite=change, rules=rules
             )
+            return use(rows, gradients)
 
         budget = memory_budget(self.device) if budget is None else budget
         steps = 1 if inputs is None else len(inputs)
-        return prompts_in_pieces(piece, tokens.batch, budget // channel_gradient_bytes(self, tokens, steps))
+        return prompts_in_pieces(piece, tokens.batch, budget // channel_gradient_bytes(self, tokens, steps, rules))
