@@ -90,7 +90,7 @@ def test_the_headlines_of_a_run_that_was_allowed_say_so(model: Path, pairs: Pair
     assert manifest["settings"]["allow_weak"] is True
     page = (out / "report.html").read_text()
     assert page.index('class="warning"') < page.index("What was found")
-    assert [entry["task"] for entry in cli("runs", "--json").document] == [f"{row['prompt']} (weak answer)"]
+    assert [entry["task"] for entry in cli("runs", "--json").document["runs"]] == [f"{row['prompt']} (weak answer)"]
     # What reads the run goes on, and says it too.
     assert cli("verify", out, "--draws", 1).out.startswith("warning: The model itself prefers")
     assert "preference between two tokens" in unwrapped(cli("explain", out, "--only", "lens").out)

@@ -5,16 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from tiny import explainable_pairs, make_tiny
+from tolerance import rounding
 
 from wheatstone import Circuit, Experiment
 from wheatstone._effects import direction_of, effect_words, score_words, support_of
 from wheatstone.circuits import to_graphml
+from wheatstone.cli._discovered import document
 from wheatstone.discovery import DiscoverySettings, discover_in, path_patching
-from wheatstone.figures import RunData
+from wheatstone.figures import RunData, report_html
 from wheatstone.figures._registry import figure_svg
+from wheatstone.figures._words import percent
 from wheatstone.models import ResidualModel
 from wheatstone.runs import new_run, run_discovery
 
@@ -132,3 +136,28 @@ def test_the_pictures_of_a_run_say_it(model: ResidualModel, tmp_path: Path) -> N
     for edge in data.edges:
         assert edge.score is not None
         assert edge.weight == -edge.score
+
+
+@pytest.mark.parametrize(("goal", "measured"), [("sufficient", "faithfulness"), ("complete", "completeness")])
+def test_the_steps_of_a_search_name_what_they_measured(
+    model: ResidualModel, tmp_path: Path, goal: str, measured: str
+) -> None:
+    """The last step's value is the circuit's faithfulness, or its completeness: 1 − faithfulness without its edges."""
+    run = tmp_path / "run"
+    found = run_discovery(model, experiment_of(model).encoded.pairs, DiscoverySettings(faithfulness=0.8, goal=goal))
+    with new_run(run) as folder:
+        found.save(folder)
+    steps = pq.read_table(run / "trace.parquet")
+    assert steps.column_names == ["stage", "edges", measured, "evaluations"]
+    at_the_end = next(row for row in steps.to_pylist()[::-1] if row["edges"] == len(found.discovery.circuit))
+    assert at_the_end[measured] == rounding(model).near(getattr(found.verification, measured))
+    assert [step["reached"] for step in RunData.load(run).trace] == steps.column(measured).to_pylist()
+    assert document(found)["measured"] == measured
+    assert all(row["search"] == pytest.approx(1, abs=0.2) for row in document(found)["by_size"])
+
+    # A run of an older version: one name under either goal.
+    pq.write_table(steps.rename_columns(["stage", "edges", "faithfulness", "evaluations"]), run / "trace.parquet")
+    assert [step["reached"] for step in RunData.load(run).trace] == steps.column(measured).to_pylist()
+    page = report_html(run)
+    assert f'<td class="n">{percent(at_the_end[measured])}</td>' in page
+    assert f'<th scope="col" class="n">{measured}</th>' in page

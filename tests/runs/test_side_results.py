@@ -116,7 +116,7 @@ def test_a_picture_that_breaks_costs_neither_run_nor_page(
 
 
 def test_what_is_missing_is_said_in_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
-    Output(as_json=False).missing({"size curve": "RuntimeError: gone", "page": "no room"})
+    Output("discover", as_json=False).missing({"size curve": "RuntimeError: gone", "page": "no room"})
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 

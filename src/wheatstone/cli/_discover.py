@@ -162,7 +162,7 @@ def discover(
         check_free(out, force=force)
     elif not dry_run:
         raise RequestError(expected="a folder for the run", got="no --out", do="give one, or use --dry-run")
-    output = Output(as_json)
+    output = Output("discover", as_json)
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.figures import render_all

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 
+from wheatstone._effects import lost
 from wheatstone.cli._tables import by_size_table, edge_table, verification_table
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def document(run: DiscoveryRun) -> dict[str, Any]:
         "evaluation": vars(found.circuit.evaluation),
         "ranked_edges": found.ranked,
         "evaluations": found.evaluations,
+        "measured": lost(found.goal),
         "by_size": [{"edges": edges, "ranking": ranking, "search": search} for edges, ranking, search in found.by_size],
         "stability": None
         if found.stability is None
@@ -62,7 +64,7 @@ def told(run: DiscoveryRun, seconds: float) -> Iterator[RenderableType]:
         )
     yield edge_table(circuit)
     if found.by_size:
-        yield by_size_table(found.by_size)
+        yield by_size_table(found.by_size, found.goal)
     for verification in (run.verification, *run.held_out):
         yield verification_table(verification)
     if found.stability is not None:

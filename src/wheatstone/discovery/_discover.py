@@ -58,11 +58,14 @@ class Discovery:
 
     @property
     def by_size(self) -> tuple[tuple[int, float, float], ...]:
-        """Sizes the search went through, and how far the ranking alone and the search's circuit are there."""
+        """Sizes the search went through, and how far the ranking alone and the search's circuit are towards the goal.
+
+        That is faithfulness with the goal `sufficient`, completeness with the goal `complete`.
+        """
         alone = {point.size: point.faithfulness for point in self.curve if point.kind == "ranking"}
         without = {point.size: 1 - point.faithfulness for point in self.curve if point.kind == "complement"}
         ranking = alone if self.goal == "sufficient" else without
-        search = {step.edges: step.faithfulness for step in self.trace if step.edges in ranking}
+        search = {step.edges: step.reached for step in self.trace if step.edges in ranking}
         return tuple((edges, ranking[edges], search[edges]) for edges in sorted(search, reverse=True))
 
 
@@ -205,7 +208,7 @@ def discover_in(
         granularity=settings.granularity,
         examples=experiment.encoded.pairs,
         task=settings.task,
-        evaluation=evaluation_of(experiment, found.keep, found.faithfulness if settings.goal == "sufficient" else None),
+        evaluation=evaluation_of(experiment, found.keep, found.reached if settings.goal == "sufficient" else None),
     )
     if found.effects is not None and settings.granularity != "channels":
         names = (unit_name(experiment.graph, settings.granularity, *edge) for edge in circuit.edges)

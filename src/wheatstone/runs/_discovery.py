@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from wheatstone._effects import lost
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import ANSWER, ATTENTION, SWAPPED, attempt
@@ -56,7 +57,7 @@ class DiscoveryRun:
         write_json(folder / "held_out.json", [verification.to_dict() for verification in self.held_out])
         pq.write_table(_edge_table(self.discovery.scores), folder / "edges.parquet")
         _write_rows(folder / "curve.parquet", [asdict(point) for point in self.discovery.curve])
-        _write_rows(folder / "trace.parquet", [asdict(step) for step in self.discovery.trace])
+        _write_rows(folder / "trace.parquet", _steps(self.discovery))
         _write_rows(folder / "lens.parquet", [row._asdict() for row in self.lens])
         columns = {name: pa.array([], kind) for name, kind in ATTENTION_COLUMNS.items()}
         rows = [row._asdict() for row in self.attention]
@@ -142,6 +143,15 @@ def _stability(found: Stability | None) -> dict[str, Any] | None:
     if found is None:
         return None
     return {name: value for name, value in vars(found).items() if name != "frequency"}
+
+
+def _steps(found: Discovery) -> list[dict[str, Any]]:
+    """The steps of the search; how far each got is named by what it is: `faithfulness` or `completeness`."""
+    measured = lost(found.goal)
+    return [
+        {"stage": step.stage, "edges": step.edges, measured: step.reached, "evaluations": step.evaluations}
+        for step in found.trace
+    ]
 
 
 def _edge_table(scores: EdgeScores) -> pa.Table:
