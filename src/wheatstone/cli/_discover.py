@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wheatstone._errors import RequestError
+from wheatstone._side import PICTURES
 from wheatstone.cli._answers import answers_table, print_answers
 from wheatstone.cli._discovered import document, told
 from wheatstone.cli._options import (
@@ -31,11 +32,11 @@ from wheatstone.cli._options import (
     TemplateOption,
 )
 from wheatstone.cli._output import JsonOption, Output, page_of
-from wheatstone.cli._prompts import named_task, on_test, pairs_of
+from wheatstone.cli._prompts import named_task, pairs_of
 
 if TYPE_CHECKING:
     from wheatstone.models import ResidualModel
-    from wheatstone.runs import DiscoverySettings, Plan
+    from wheatstone.runs import DiscoveryRun, DiscoverySettings, Plan
     from wheatstone.tasks import PromptPair
 
 
@@ -156,7 +157,7 @@ def discover(
     """
     started = time.perf_counter()
     pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts)
-    from wheatstone.runs import add_file, catalogue_add, check_free, draw, missing_of, new_run
+    from wheatstone.runs import check_free, missing_of
 
     if out is not None:
         check_free(out, force=force)
@@ -167,7 +168,7 @@ def discover(
         report("starting", 0, None)
         from wheatstone.figures import render_all
         from wheatstone.models import MlpParts, load_model
-        from wheatstone.runs import DiscoverySettings, plan_discovery, run_discovery
+        from wheatstone.runs import DiscoverySettings, plan_discovery, write_discovery
 
         settings = DiscoverySettings(
             faithfulness=faithfulness,
@@ -210,16 +211,25 @@ def discover(
             return
         if not force_memory:
             plan.check()
-        run = run_discovery(loaded, pairs, settings, report=report)
-        if found:
-            run = replace(run, held_out=(*run.held_out, *on_test(run, found, report)))
-        with new_run(out, force=force) as folder:
-            run.save(folder)
-            if found:
-                add_file(folder, "task.json", found.to_json())
-            if figures:
-                draw(folder, lambda folder: render_all(folder, report))
-    catalogue_add(out)
+        proven: list[DiscoveryRun] = []
+        try:
+            run = write_discovery(
+                out,
+                loaded,
+                pairs,
+                settings,
+                test=found.test if found else (),
+                files={"task.json": found.to_json()} if found else {},
+                last={PICTURES: lambda folder: render_all(folder, report)} if figures else {},
+                force=force,
+                proven=proven.append,
+                report=report,
+            )
+        except BaseException:
+            if proven:
+                kept = f"kept {out} with the circuit and its proof; not made: {', '.join(missing_of(out))}"
+                output.stderr.print(kept, markup=False, highlight=False)
+            raise
     missing, report_file = missing_of(out), page_of(out)
     seconds = time.perf_counter() - started
     about = {"run": str(out), "report": report_file, "seconds": round(seconds, 2), "missing": missing}

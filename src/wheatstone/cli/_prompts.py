@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheatstone._errors import PromptError, RequestError
-from wheatstone._side import TEST, attempt
 from wheatstone.cli._options import template_of
 
 if TYPE_CHECKING:
     from wheatstone._progress import Reporter
     from wheatstone.models import ResidualModel
-    from wheatstone.runs import DiscoveryRun
     from wheatstone.tasks import PromptPair, Task
-    from wheatstone.verification import Verification
 
 
 def named_task(
@@ -121,14 +118,3 @@ def task_split(run: Path, split: str) -> list[PromptPair]:
     if not pairs:
         raise RequestError(expected=f"{split} pairs", got=f"{run}, whose task has none", do="choose another --split")
     return pairs
-
-
-def on_test(run: DiscoveryRun, task: Task, report: Reporter) -> list[Verification]:
-    """The circuit on its task's test split. Nothing where there is none, or where it fails; then the run says why."""
-    from wheatstone.verification import verify_in
-
-    def scored() -> list[Verification]:
-        other, keep = run.experiment.on(task.test), run.discovery.circuit.mask()
-        return [verify_in(other, keep, seed=run.settings.seed, split="test", report=report)]
-
-    return attempt(run.missing, TEST, scored, []) if task.test else []

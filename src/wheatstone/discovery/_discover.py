@@ -187,16 +187,6 @@ def discover_in(
     else:
         found = _search(experiment, scores, settings, report)
     lap("search")
-    # The ranking alone is measured at some of the search's own sizes too, so that the two stand side by side.
-    between = found.trace[:: -(len(found.trace) // _BETWEEN or 1)]
-    sizes = sorted({*default_sizes(experiment.graph.edges), *(step.edges for step in between)})
-    missing: dict[str, str] = {}
-
-    def measured() -> tuple[CurvePoint, ...]:
-        return size_curve(experiment, scores, sizes=sizes, seed=settings.seed, report=report)
-
-    points = attempt(missing, CURVE, measured, ()) if curve else ()
-    lap("curve")
     circuit = Circuit.of_mask(
         ModelInfo.of(experiment.model, experiment.graph),
         found.keep,
@@ -213,17 +203,36 @@ def discover_in(
     if found.effects is not None and settings.granularity != "channels":
         names = (unit_name(experiment.graph, settings.granularity, *edge) for edge in circuit.edges)
         circuit = replace(circuit, units=tuple(names))
-    return Discovery(
-        circuit,
-        scores,
-        points,
-        found.ranked,
-        found.trace,
-        experiment.evaluations,
-        seconds,
-        settings.goal,
-        recurring,
-        missing,
+    evaluations = experiment.evaluations
+    result = Discovery(circuit, scores, (), found.ranked, found.trace, evaluations, seconds, settings.goal, recurring)
+    missing: dict[str, str] = {}
+
+    def drawn() -> Discovery:
+        return with_curve(experiment, result, seed=settings.seed, report=report)
+
+    return replace(attempt(missing, CURVE, drawn, result) if curve else result, missing=missing)
+
+
+def with_curve(experiment: Experiment, found: Discovery, *, seed: int = 0, report: Reporter = silent) -> Discovery:
+    """A discovery with its size curve, and the circuits and seconds that the curve took.
+
+    The ranking alone is measured at some of the search's own sizes too, so that the two can be compared.
+
+    Args:
+        experiment: that the circuit was found in.
+        found: the discovery.
+        seed: of the random circuits.
+        report: progress callback.
+    """
+    started, before = time.perf_counter(), experiment.evaluations
+    between = found.trace[:: -(len(found.trace) // _BETWEEN or 1)]
+    sizes = sorted({*default_sizes(experiment.graph.edges), *(step.edges for step in between)})
+    curve = size_curve(experiment, found.scores, sizes=sizes, seed=seed, report=report)
+    return replace(
+        found,
+        curve=curve,
+        evaluations=found.evaluations + experiment.evaluations - before,
+        seconds=found.seconds | {"curve": time.perf_counter() - started},
     )
 
 

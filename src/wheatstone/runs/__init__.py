@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from wheatstone.runs._archive import import_run as import_run
     from wheatstone.runs._discovery import DiscoveryRun as DiscoveryRun
     from wheatstone.runs._discovery import run_discovery as run_discovery
+    from wheatstone.runs._discovery_folder import write_discovery as write_discovery
     from wheatstone.runs._edit import AnswerRow as AnswerRow
     from wheatstone.runs._edit import EditRun as EditRun
     from wheatstone.runs._edit import EditSettings as EditSettings
@@ -126,6 +127,7 @@ __getattr__ = door(
         "plan_discovery": "wheatstone.runs._plan",
         "plan_scan": "wheatstone.runs._scan_plan",
         "run_discovery": "wheatstone.runs._discovery",
+        "write_discovery": "wheatstone.runs._discovery_folder",
         "run_scan": "wheatstone.runs._scan",
         "run_probes": "wheatstone.runs._probes",
         "open_sweep": "wheatstone.runs._sweep",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ import pyarrow.parquet as pq
 from wheatstone._effects import lost
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
-from wheatstone._side import ANSWER, ATTENTION, SWAPPED, attempt
+from wheatstone._side import ANSWER, ATTENTION, CURVE, NOT_YET, SWAPPED, TEST, attempt
 from wheatstone.circuits import Circuit, Experiment
-from wheatstone.discovery import Discovery, DiscoverySettings, EdgeScores, Stability, discover_in
+from wheatstone.discovery import Discovery, DiscoverySettings, EdgeScores, Stability, discover_in, with_curve
 from wheatstone.lenses import AttentionRow, LensRow, answer_by_layer, head_attention
 from wheatstone.models import ResidualModel
 from wheatstone.runs._folder import write_json
@@ -34,7 +35,10 @@ class DiscoveryRun:
     Args:
         discovery: the circuit and how it was found.
         verification: on the prompts it was found on.
-        held_out: on other prompts; the swapped pairs, where there are distractors.
+        held_out: on other prompts: the swapped pairs, where there are distractors, and the test split of a task.
+        lens: rank and probability of the answer by layer.
+        attention: weights of the circuit's strongest heads.
+        seconds: time of each stage.
         missing: by name, why a side result is missing, in one line. The circuit and its verification never are.
     """
 
@@ -42,10 +46,10 @@ class DiscoveryRun:
     settings: DiscoverySettings
     discovery: Discovery
     verification: Verification
-    held_out: tuple[Verification, ...]
-    lens: tuple[LensRow, ...]
-    attention: tuple[AttentionRow, ...]
-    seconds: dict[str, float]
+    held_out: tuple[Verification, ...] = ()
+    lens: tuple[LensRow, ...] = ()
+    attention: tuple[AttentionRow, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
     missing: dict[str, str] = field(default_factory=dict[str, str])
 
     def save(self, folder: StrPath) -> None:
@@ -79,6 +83,8 @@ def run_discovery(
     pairs: Sequence[PromptPair],
     settings: DiscoverySettings,
     *,
+    test: Sequence[PromptPair] = (),
+    kept: Callable[[DiscoveryRun], object] = lambda _: None,
     report: Reporter = silent,
 ) -> DiscoveryRun:
     """Discovers a circuit, verifies it and reads it.
@@ -87,28 +93,77 @@ def run_discovery(
         model: the model.
         pairs: the prompts.
         settings: what to look for.
-        report: told how far it is.
+        test: prompts of the task's test split, on which the circuit is verified too.
+        kept: called with the run as soon as its circuit is verified, and again after each side result, to save it. The
+            run's `missing` names what is not made yet.
+        report: progress callback.
     """
     experiment = settings.experiment(model, pairs)
-    found = discover_in(experiment, settings, report=report)
-    keep = found.circuit.mask()
+    found = discover_in(experiment, settings, curve=False, report=report)
     started = time.perf_counter()
-    verification = verify_in(experiment, keep, seed=settings.seed, split="the prompts it was found on", report=report)
-    missing = dict(found.missing)
-    swapped = [pair for pair in (pair.swapped() for pair in pairs) if pair is not None]
-
-    def on_swapped() -> tuple[Verification, ...]:
-        return (verify_in(experiment.on(swapped), keep, seed=settings.seed, split=SWAPPED, report=report),)
-
-    held_out = attempt(missing, SWAPPED, on_swapped, ()) if swapped else ()
-    verified = time.perf_counter()
-    lens = attempt(missing, ANSWER, lambda: answer_by_layer(experiment, keep), [])
-    attention = attempt(missing, ATTENTION, lambda: head_attention(experiment, strongest_heads(found.circuit)), [])
-    read = time.perf_counter()
-    seconds = found.seconds | {"verify": verified - started, "read": read - verified}
-    return DiscoveryRun(
-        experiment, settings, found, verification, held_out, tuple(lens), tuple(attention), seconds, missing
+    verification = verify_in(
+        experiment, found.circuit.mask(), seed=settings.seed, split="the prompts it was found on", report=report
     )
+    seconds = found.seconds | {"verify": time.perf_counter() - started}
+    run = DiscoveryRun(experiment, settings, found, verification, seconds=seconds)
+    sides, missing = _sides(run, test, report), dict[str, str]()
+    pending = dict.fromkeys((side.name for side in sides), NOT_YET)
+    kept(replace(run, missing=dict(pending)))
+    for side in sides:
+        started = time.perf_counter()
+        run = attempt(missing, side.name, partial(side.make, run), run)
+        taken = run.seconds.get(side.stage, 0.0) + time.perf_counter() - started
+        del pending[side.name]
+        run = replace(run, seconds=run.seconds | {side.stage: taken}, missing=missing | pending)
+        kept(run)
+    return run
+
+
+@dataclass(frozen=True)
+class _Side:
+    """A side result of a discovery.
+
+    Args:
+        name: of it, in a run's `missing`.
+        stage: of the run's timings that its time is added to.
+        make: adds it to a run.
+    """
+
+    name: str
+    stage: str
+    make: Callable[[DiscoveryRun], DiscoveryRun]
+
+
+def _sides(run: DiscoveryRun, test: Sequence[PromptPair], report: Reporter) -> list[_Side]:
+    """The side results of a run whose circuit is verified, in the order in which they are made."""
+    experiment, circuit, seed = run.experiment, run.discovery.circuit, run.settings.seed
+    keep = circuit.mask()
+
+    def verified(run: DiscoveryRun, pairs: Sequence[PromptPair], split: str) -> DiscoveryRun:
+        proof = verify_in(experiment.on(pairs), keep, seed=seed, split=split, report=report)
+        return replace(run, held_out=(*run.held_out, proof))
+
+    def curve(run: DiscoveryRun) -> DiscoveryRun:
+        return replace(run, discovery=with_curve(experiment, run.discovery, seed=seed, report=report))
+
+    def lens(run: DiscoveryRun) -> DiscoveryRun:
+        return replace(run, lens=tuple(answer_by_layer(experiment, keep)))
+
+    def attention(run: DiscoveryRun) -> DiscoveryRun:
+        return replace(run, attention=tuple(head_attention(experiment, strongest_heads(circuit))))
+
+    swapped = [pair for pair in (pair.swapped() for pair in experiment.encoded.pairs) if pair is not None]
+    proofs = ((SWAPPED, swapped, SWAPPED), (TEST, test, "test"))
+    return [
+        *(
+            _Side(name, "verify", partial(verified, pairs=pairs, split=split))
+            for name, pairs, split in proofs
+            if len(pairs)
+        ),
+        _Side(CURVE, "curve", curve),
+        _Side(ANSWER, "read", lens),
+        _Side(ATTENTION, "read", attention),
+    ]
 
 
 def strongest_heads(circuit: Circuit) -> list[str]:
