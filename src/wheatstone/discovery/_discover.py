@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from jaxtyping import Bool
 from torch import Tensor
 
+from wheatstone._effects import unit_name
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import CURVE, attempt
 from wheatstone.circuits import Circuit, Evaluation, Experiment, ModelInfo
@@ -18,7 +19,6 @@ from wheatstone.discovery._scores import EdgeScores, attribute
 from wheatstone.discovery._search import SearchResult, SearchStep, VerifiedSearch
 from wheatstone.discovery._settings import DiscoverySettings
 from wheatstone.discovery._stability import Stability, stability
-from wheatstone.discovery._units import unit_name
 from wheatstone.models import ResidualModel
 from wheatstone.tasks import PromptPair
 
@@ -201,7 +201,8 @@ def discover_in(
         evaluation=evaluation_of(experiment, found.keep, found.reached if settings.goal == "sufficient" else None),
     )
     if found.effects is not None and settings.granularity != "channels":
-        names = (unit_name(experiment.graph, settings.granularity, *edge) for edge in circuit.edges)
+        share = experiment.graph.heads // experiment.graph.kv_groups
+        names = (unit_name(settings.granularity, share, *edge) for edge in circuit.edges)
         circuit = replace(circuit, units=tuple(names))
     evaluations = experiment.evaluations
     result = Discovery(circuit, scores, (), found.ranked, found.trace, evaluations, seconds, settings.goal, recurring)
