@@ -50,7 +50,7 @@ def test_a_page_shows_them() -> None:
 
 
 def test_a_terminal_gets_no_control_sequence(capsys: pytest.CaptureFixture[str]) -> None:
-    output = Output(as_json=False)
+    output = Output("runs", as_json=False)
     output.print(f"a{CONTROLS}b", markup=False)
     output.table({f"a{CONTROLS}": f"b{CONTROLS}"})
     printed = capsys.readouterr().out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import json
 import os
 import pkgutil
 import re
@@ -79,7 +80,7 @@ from wheatstone.runs import (
 )
 from wheatstone.studio import Library, create_app, show
 from wheatstone.studio._library import EXAMPLES
-from wheatstone.tasks import load_task, read_pairs
+from wheatstone.tasks import load_facts, load_task, read_pairs, relation_named
 from wheatstone.texts import read_documents
 
 PACKAGES = [
@@ -88,7 +89,13 @@ PACKAGES = [
 ]
 HOLDS_WHAT_LOAD_READ = {"Activations", "ProbeData", "RunData", "Scan", "ScreenData"}
 """Values that are made by a function which takes a path; their field is an object."""
-GIVEN_BY_US = {"Shard.run", "draw(pictures)", "add_explanation(page)", "add_verification(page)"}
+GIVEN_BY_US = {
+    "Shard.run",
+    "draw(pictures)",
+    "add_explanation(page)",
+    "add_verification(page)",
+    "write_discovery(last)",
+}
 """What a caller implements: it is given a `Path`."""
 
 
@@ -199,6 +206,7 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "import_run": lambda run, _: _packed(run),
     "load_edit": lambda run, _: load_edit(run),
     "load_model": lambda run, _: load_model(run),
+    "load_facts": lambda run, model: load_facts(_in(run, "circuit.json"), model),
     "load_task": lambda run, model: load_task(_in(run, "circuit.json"), model),
     "missing_of": lambda run, _: missing_of(run),
     "neuron_probes": lambda run, _: neuron_probes(run, wheatstone.models.Neuron(0, 1)),
@@ -215,6 +223,7 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "read_json": lambda run, _: read_json(run, "files.json"),
     "read_manifest": lambda run, _: read_manifest(run),
     "read_pairs": lambda run, _: read_pairs(_in(run, "circuit.json")),
+    "relation_named": lambda run, _: relation_named(_in(run, "circuit.json")),
     "render": lambda run, _: render(FIGURES["circuit"](RunData.load(run)), _new(run, "circuit.svg")),
     "render_all": lambda run, _: sorted(path.name for path in render_all(run)),
     "render_edit": lambda run, _: render_edit(run),
@@ -235,10 +244,13 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "write_hashes": lambda run, _: write_hashes(run),
 }
 """A call of each, on a finished run. What a run of `discover` lacks is refused, in the same words for both."""
+SETTINGS = {"ScanSettings": "texts", "StudySettings": "relations", "SweepSettings": "tasks"}
+"""Settings with a tuple of names and paths."""
 LONG = {
     *("DiscoveryRun.save", "EditRun.save", "ImportedRun.save", "NeuronRun.save", "ProbeRun.save", "TraceRun.save"),
     *("ExplainSettings", "Material", "add_explanation", "add_verification", "explain_run", "neuron_facts"),
-    *("run_scan", "run_shards", "run_study", "run_sweep"),
+    *("run_scan", "run_shards", "run_study", "run_sweep", "write_discovery"),
+    *SETTINGS,
 }
 """What takes minutes, or a run of every verb: these are read instead of called, but for a discovery's save."""
 
@@ -276,11 +288,26 @@ def test_text_and_object_do_the_same(
     assert outcomes[0] == outcomes[1]
 
 
-@pytest.mark.parametrize("name", sorted(LONG - {"ExplainSettings", "Material"}))
+@pytest.mark.parametrize("name", sorted(LONG - {"ExplainSettings", "Material"} - SETTINGS.keys()))
 def test_long_ones_turn_text_into_a_path_first(name: str) -> None:
     source = inspect.getsource(_doors()[name])
     for part in PATHS[name]:
         assert f"{part} = Path({part})" in source or f"{part} = None if {part} is None else Path({part})" in source
+
+
+@pytest.mark.parametrize(("name", "field"), SETTINGS.items())
+def test_settings_of_texts_and_of_objects_are_the_same(
+    name: str, field: str, model: ResidualModel, tmp_path: Path
+) -> None:
+    """A folder that was begun with one continues with the other."""
+    file = tmp_path / "colours.json"
+    file.write_text("{}")
+    make = _doors()[name]
+    by_text, by_path = make(**{field: (str(file),)}), make(**{field: (file,)})
+    assert by_text == by_path
+    assert json.dumps(by_path.identity(model)) == json.dumps(by_text.identity(model))
+    if name != "ScanSettings":
+        by_path.check()
 
 
 def test_a_discovery_is_saved_under_a_text(model: ResidualModel, tmp_path: Path) -> None:

@@ -7,6 +7,10 @@ An *effect* is a share of what the search was for, so a positive one supports th
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import Any
+
 LOWER_IS_BETTER = frozenset({"kl"})
 """Metrics that are small where the behaviour is whole."""
 
@@ -43,6 +47,45 @@ def removed(granularity: str) -> str:
 def effect_words(goal: str, granularity: str) -> str:
     """What an exact effect is: `faithfulness lost without this edge alone`."""
     return f"{lost(goal)} lost without {removed(granularity)}"
+
+
+def unit_name(granularity: str, heads_per_group: int, sender: str, receiver: str) -> str:
+    """What the edges that are removed together with one edge are called, such as `m3->a5.g1`.
+
+    Args:
+        granularity: what the search removes at once: `heads` or `groups`.
+        heads_per_group: attention heads that share keys and values.
+        sender: of the edge.
+        receiver: of the edge.
+    """
+    if granularity == "groups":
+        sender = attention_group(sender, heads_per_group)
+    return f"{sender}->{attention_group(receiver, heads_per_group)}"
+
+
+def attention_group(name: str, heads_per_group: int) -> str:
+    """`a3.g1` for the heads and channels of that group, with their place in the prompt; other nodes by their name."""
+    node, at, place = name.partition("@")
+    layer, dot, part = re.sub("<[qkv]>$", "", node).partition(".")
+    if part.startswith("h"):
+        part = f"g{int(part[1:]) // heads_per_group}"
+    return f"{layer}{dot}{part}{at}{place}"
+
+
+def unit_of(edge: Mapping[str, Any], granularity: str, heads_per_group: int, sender: str | None = None) -> str | None:
+    """What an edge of `circuit.json` was removed with to measure its effect; None where it was removed alone.
+
+    Runs of older versions do not name it.
+
+    Args:
+        edge: of the file.
+        granularity: what the search removed at once.
+        heads_per_group: attention heads that share keys and values.
+        sender: with its place in the prompt, where the circuit is kept by place; else the file's.
+    """
+    if "unit" in edge or granularity == "channels" or edge.get("effect") is None:
+        return edge.get("unit")
+    return unit_name(granularity, heads_per_group, sender or edge["from"], edge["to"])
 
 
 def score_words(metric: str) -> str:

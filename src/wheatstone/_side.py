@@ -14,6 +14,8 @@ RECOVERY, DOSES = "recovery by place", "doses"
 TRACE, COMPARISON = "causal trace", "comparison"
 PICTURES, PAGE, EXPLANATION = "figures and report", "page", "explanation"
 """Side results by name."""
+NOT_YET = "the command had not made it yet, or was stopped before"
+"""Why a side result is missing in a run that was saved before it was made."""
 
 Made = TypeVar("Made")
 

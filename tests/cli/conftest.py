@@ -13,12 +13,13 @@ import pytest
 from commands import FRANCE_WORDS, MAIN, Cli, RealRun, Refused, Shown
 
 from wheatstone.cli import main
+from wheatstone.cli._app import _GROUPS
 from wheatstone.models._cache import ModelFiles
 
 
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """Runs the command in this process, through its own entry point."""
+    """Runs the command in this process, through its own entry point. Checks the format of a JSON document."""
 
     def run(*words: object) -> Shown:
         monkeypatch.setattr(sys, "argv", ["wheatstone", *map(str, words)])
@@ -26,9 +27,21 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         with pytest.raises(SystemExit) as stopped:
             main()
         out, err = capsys.readouterr()
-        return Shown(int(stopped.value.code or 0), out, err)
+        shown = Shown(int(stopped.value.code or 0), out, err)
+        if "--json" in words and shown.code == 0:
+            check_format(list(map(str, words)), shown.document)
+        return shown
 
     return run
+
+
+def check_format(words: list[str], document: object) -> None:
+    """Every verb's document is an object that begins with its format: `wheatstone.neuron-screen/1`."""
+    verb = words[0]
+    if verb in _GROUPS and words[1:] and not words[1].startswith("-") and words[:2] != ["runs", "list"]:
+        verb += f"-{words[1]}"
+    assert isinstance(document, dict)
+    assert next(iter(document.items())) == ("format", f"wheatstone.{verb}/1")
 
 
 @pytest.fixture

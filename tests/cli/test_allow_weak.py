@@ -10,8 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from commands import FRANCE, JAPAN, Cli, RealRun, Refused, pair_words
 
+from wheatstone import Experiment
 from wheatstone.models import load_model
 from wheatstone.runs import read_json, read_manifest
+from wheatstone.tasks import load_task
 
 pytestmark = pytest.mark.usefixtures("own_home")
 RULE = "expected prompts that the model itself answers"
@@ -90,7 +92,7 @@ def test_the_headlines_of_a_run_that_was_allowed_say_so(model: Path, pairs: Pair
     assert manifest["settings"]["allow_weak"] is True
     page = (out / "report.html").read_text()
     assert page.index('class="warning"') < page.index("What was found")
-    assert [entry["task"] for entry in cli("runs", "--json").document] == [f"{row['prompt']} (weak answer)"]
+    assert [entry["task"] for entry in cli("runs", "--json").document["runs"]] == [f"{row['prompt']} (weak answer)"]
     # What reads the run goes on, and says it too.
     assert cli("verify", out, "--draws", 1).out.startswith("warning: The model itself prefers")
     assert "preference between two tokens" in unwrapped(cli("explain", out, "--only", "lens").out)
@@ -231,6 +233,37 @@ def test_a_sweep_lists_what_the_model_does_not_answer(model: Path, pairs: Pairs,
     rows = pq.read_table(tmp_path / "all" / "pairs.parquet").to_pylist()
     assert sum(row["weak"] for row in rows) == 2
     assert all(row["rank"] > 0 and 0 < row["probability"] < 1 and row["first"] for row in rows)
+
+
+def test_a_study_leaves_out_what_changes_too_little(model: Path, cli: Cli, refused: Refused, tmp_path: Path) -> None:
+    """The answers are those of one rank in the model, the first for which half of the metric is kept without them."""
+    loaded, template = load_model(str(model)), "w0 {subject} w3"
+    subjects = [f"w{at}" for at in range(4, 40)]
+    ranked = loaded.forward(loaded.tokens([template.replace("{subject}", word) for word in subjects])).logits
+    file = tmp_path / "words.json"
+
+    def relation(rank: int) -> Path:
+        answers = [loaded.decode([int(token)])[0] for token in ranked.argsort(descending=True)[:, rank]]
+        facts = [{"subject": one, "answers": [other]} for one, other in zip(subjects, answers, strict=True)]
+        file.write_text(json.dumps({"name": "words", "kind": "factual", "templates": [template], "facts": facts}))
+        return file
+
+    def kept(rank: int) -> float:
+        task = load_task(relation(rank), loaded, size=None, strict=False)
+        experiment = Experiment(loaded, task.train[:4], allow_weak=True)
+        return float(experiment.corrupt.mean() / experiment.clean.mean())
+
+    rank = next(rank for rank in range(10) if 0.5 < kept(rank) < 1)
+    few = ("--train", 4, "--validation", 4, "--test", 4, "--share", 0.5, "--draws", 1, "--method", "eap-ig")
+    asked = ("study", "--relations", relation(rank), "--model", model, *few, "--no-figures")
+    line = refused(*asked, "--out", tmp_path / "refused")
+    assert "a counterfactual that changes the answer (at least halves logit_diff)" in line
+    assert "--allow-weak" in line
+    document = cli(*asked, "--allow-weak", "--out", tmp_path / "study", "--json").document
+    (row,) = document["relations"]
+    assert (row["relation"], document["failed"]) == ("words", {})
+    assert document["settings"]["allow_weak"] is True
+    assert "began with" in refused(*asked, "--out", tmp_path / "study")  # another study, not the rest of this one
 
 
 # --- on SmolLM2

@@ -69,7 +69,7 @@ def test_the_same_seed_writes_the_same_bytes(own_home: Path, tiny_folder: Path, 
     same = ("circuit.json", "verification.json", "held_out.json", "edges.parquet", "curve.parquet", "trace.parquet")
     for name in same:
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
-    assert {entry["path"] for entry in cli("runs", "list", "--json").document} == {str(first), str(second)}
+    assert {entry["path"] for entry in cli("runs", "list", "--json").document["runs"]} == {str(first), str(second)}
 
 
 @pytest.mark.usefixtures("own_home")
@@ -269,34 +269,59 @@ def test_a_failure_midway_is_one_line_and_leaves_nothing(
     assert error["got"].endswith("No space left on device")
     assert error["do"].startswith("free some space or choose another --out")
     assert os.listdir(tmp_path / "out") == []
-    assert cli("runs", "list", "--json").document == []
+    assert cli("runs", "list", "--json").document["runs"] == []
 
 
-@pytest.mark.real_weights
-def test_ctrl_c_midway_leaves_nothing(tmp_path: Path, smollm2_files: ModelFiles) -> None:
-    """The progress display, on a terminal of its own, says when the search is under way."""
+def interrupted_at(stage: bytes, out: Path) -> tuple[int, bytes, bytes]:
+    """Exit code and both streams of a discovery that gets Ctrl-C when its progress display names a stage."""
     leader, follower = pty.openpty()
-    words = ["discover", *FRANCE_WORDS, "--out", str(tmp_path / "run"), "--json"]
     process = subprocess.Popen(
-        [*MAIN, *words],
+        [*MAIN, "discover", *FRANCE_WORDS, "--out", str(out), "--json"],
         stdout=subprocess.PIPE,
         stderr=follower,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "200"},
     )
     os.close(follower)
     seen = b""
-    while b"size curve" not in seen:
+    while stage not in seen:
         seen += os.read(leader, 4096)
     process.send_signal(signal.SIGINT)
     while chunk := read_rest(leader):
         seen += chunk
     os.close(leader)
     stdout, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert stdout == b""
+    return process.returncode, stdout, seen
+
+
+@pytest.mark.real_weights
+def test_ctrl_c_in_the_search_leaves_nothing(tmp_path: Path, smollm2_files: ModelFiles) -> None:
+    code, stdout, seen = interrupted_at(b"pruning", tmp_path / "run")
+    assert (code, stdout) == (130, b"")
     assert b"wheatstone: interrupted; nothing unfinished was left behind" in seen
     assert b"Traceback" not in seen
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.real_weights
+def test_ctrl_c_in_a_side_result_keeps_the_circuit(
+    own_home: Path, tmp_path: Path, smollm2_files: ModelFiles, cli: Cli
+) -> None:
+    """The size curve is the longest of them."""
+    own_home.mkdir()
+    (own_home / "models").symlink_to(smollm2_files.folder.parent)
+    run = tmp_path / "run"
+    code, stdout, seen = interrupted_at(b"size curve", run)
+    assert (code, stdout) == (130, b"")
+    assert b"with the circuit and its proof; not made: size curve, answer by layer" in seen
+    assert b"Traceback" not in seen
+    assert sorted(os.listdir(tmp_path)) == ["home", "run"]
+    assert damaged_files(run) == []
+    found = Circuit.load(run / "circuit.json")
+    assert found.evaluation is not None
+    assert found.evaluation.faithfulness >= 0.9
+    assert cli("runs", "show", run).code == 0
+    assert cli("export", run, "--format", "html", "--out", tmp_path / "page.html").code == 0
+    assert cli("verify", run, "--draws", 1).code == 0
 
 
 def read_rest(descriptor: int) -> bytes:

@@ -46,7 +46,7 @@ def test_an_edit_is_a_run(cli: Cli, words: tuple[object, ...], tmp_path: Path, o
     assert "last subject" in chart["description"] or "last" in chart["description"]
     assert (out / "figures" / "trace.svg").stat().st_size > 1000
     assert "w30" in (out / "report.html").read_text()
-    assert [entry["verb"] for entry in cli("runs", "--json").document] == ["edit"]
+    assert [entry["verb"] for entry in cli("runs", "--json").document["runs"]] == ["edit"]
 
 
 def test_a_compared_edit_says_what_it_did_to_the_circuit(
@@ -87,7 +87,7 @@ def test_rome_by_tracing_and_nothing_written(cli: Cli, words: tuple[object, ...]
 
 
 def test_methods_are_listed(cli: Cli) -> None:
-    assert [row["method"] for row in cli("edit", "--list", "--json").document] == list(METHODS)
+    assert [row["method"] for row in cli("edit", "--list", "--json").document["methods"]] == list(METHODS)
 
 
 def test_bad_requests(refused: Refused, words: tuple[object, ...], cli: Cli, own_home: Path, tmp_path: Path) -> None:

@@ -35,7 +35,12 @@ def test_every_format(france_run: RealRun, cli: Cli, tmp_path: Path) -> None:
     def exported(format: str, *words: str) -> Path:
         path = tmp_path / f"file.{'-'.join((format, *words))}"
         shown = cli("export", run, "--format", format, "--out", path, *words, "--json")
-        assert shown.document == {"run": str(run), "format": format, "file": str(path)}
+        assert shown.document == {
+            "format": "wheatstone.export/1",
+            "run": str(run),
+            "exported": format,
+            "file": str(path),
+        }
         return path
 
     assert exported("json").read_bytes() == (run / "circuit.json").read_bytes()

@@ -64,7 +64,7 @@ def test_a_graph_alone_is_a_run(
     ranked = pq.read_table(run / "edges.parquet").to_pylist()
     assert {(row["sender"], row["receiver"]): row["score"] for row in ranked}["input", "logits"] == 0.125
 
-    (listed,) = cli("runs", "list", "--json").document
+    (listed,) = cli("runs", "list", "--json").document["runs"]
     assert (listed["verb"], listed["task"], listed["edges"], listed["faithfulness"]) == ("import", "ioi-graph", 3, None)
     assert cli("runs", "show", run).code == 0
     assert cli("runs", "check", run).code == 0

@@ -48,7 +48,7 @@ def test_a_screen_is_a_run(cli: Cli, tiny_task: tuple[Path, Path], screened: Pat
         assert draw(data).to_dict(validate=True)["description"]
     page = (screened / "report.html").read_text()
     assert document["confirmed"][0]["neuron"] in page
-    listed = cli("runs", "--json").document
+    listed = cli("runs", "--json").document["runs"]
     assert [(entry["verb"], entry["edges"]) for entry in listed] == [("neuron", None)]
     assert cli("runs", "show", screened, "--json").document["evaluation"] is None
 

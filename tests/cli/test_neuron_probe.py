@@ -78,7 +78,7 @@ def test_concepts_of_a_file_as_a_run(
     assert document["concepts"][0]["best"]["single"]["neurons"][0] in page
     assert "span past its text: 1" in page
     assert damaged_files(run) == []
-    assert [entry["verb"] for entry in cli("runs", "--json").document] == ["neuron probe"]
+    assert [entry["verb"] for entry in cli("runs", "--json").document["runs"]] == ["neuron probe"]
     shown = cli(*probe, "--force", "--layers", "1", "--reading", "tokens", "--no-figures")
     assert shown.code == 0, shown.err
     assert "1 span past its text" in shown.out

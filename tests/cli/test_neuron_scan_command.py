@@ -50,7 +50,7 @@ def test_a_scan_is_told_and_listed(
     # 30 to 35 words each: of one document a single token is left at the end
     assert (document["tokens"], document["documents"], document["skipped"]) == (194, 6, {"not UTF-8": 1})
     assert damaged_files(scanned) == []
-    (listed,) = cli("runs", "--json").document
+    (listed,) = cli("runs", "--json").document["runs"]
     assert (listed["verb"], listed["path"]) == ("scan", str(scanned))
     assert cli("runs", "show", scanned).code == 0
 

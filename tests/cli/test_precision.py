@@ -80,7 +80,21 @@ def test_a_discovery_is_the_one_of_the_same_weights_in_float64(
     assert set(missing_of(runs(dtype))) <= {"prompt and counterfactual swapped"}  # which zero ablation may refuse
 
 
-def words_of(verb: str, model: Path, pairs: list[PromptPair], run: Path, task: Path, out: Path) -> list[object]:
+@pytest.fixture(scope="module")
+def relation(tiny_task: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Facts that the tiny model holds: its own first choice after each subject."""
+    model, subjects = load_model(tiny_task[0]), [f"w{at}" for at in range(4, 40)]
+    logits = model.forward(model.tokens([f"w0 {subject} w3" for subject in subjects])).logits
+    answers = model.decode(logits.argmax(-1).tolist())
+    facts = [{"subject": subject, "answers": [answer]} for subject, answer in zip(subjects, answers, strict=True)]
+    file = tmp_path_factory.mktemp("relation") / "words.json"
+    file.write_text(json.dumps({"name": "words", "kind": "factual", "templates": ["w0 {subject} w3"], "facts": facts}))
+    return file
+
+
+def words_of(
+    verb: str, model: Path, pairs: list[PromptPair], run: Path, task: Path, relation: Path, out: Path
+) -> list[object]:
     """A verb with what it needs, on small prompts."""
     first = pairs[0]
     pair = pair_words(first.prompt, first.counterfactual, first.answers[0], first.distractors[0])
@@ -92,6 +106,7 @@ def words_of(verb: str, model: Path, pairs: list[PromptPair], run: Path, task: P
     ]
     concepts.write_text("\n".join(map(json.dumps, labels)))
     known = ("--model", model)
+    few = ["--train", 4, "--validation", 4, "--test", 4, "--share", 0.5, "--draws", 1, "--steps", 2]
     words: dict[str, list[object]] = {
         "discover": ["discover", *known, *pair, "--out", out, "--method", "re-ranked"],
         "discover spans": ["discover", *known, *pair, "--out", out, "--positions", "spans", "--no-figures"],
@@ -117,6 +132,10 @@ def words_of(verb: str, model: Path, pairs: list[PromptPair], run: Path, task: P
             "ft-l",
         ],
         "sweep": ["sweep", *known, "--task", task, "--known", 0, "--size", 3, "--out", out],
+        "study": ["study", *known, "--relations", relation, *few, "--out", out],
+        "study re-ranked": ["study", *known, "--relations", relation, *few, "--out", out, "--method", "re-ranked"],
+        "neuron pairs": ["neuron", "pairs", *known, "--null"],
+        "neuron pairs embedding": ["neuron", "pairs", *known, "--reading", "embedding"],
         "bits": ["bits", text, *known],
         "bits --ablate": ["bits", text, *known, "--ablate", run],
         "models check": ["models", "check", model],
@@ -138,6 +157,10 @@ VERBS = (
     "trace",
     "edit",
     "sweep",
+    "study",
+    "study re-ranked",
+    "neuron pairs",
+    "neuron pairs embedding",
     "bits",
     "bits --ablate",
     "models check",
@@ -153,6 +176,7 @@ def test_a_verb_in_a_precision(
     runs: Callable[[str], Path],
     pairs: list[PromptPair],
     tiny_task: tuple[Path, Path],
+    relation: Path,
     tmp_path: Path,
     verb: str,
     dtype: str,
@@ -160,13 +184,13 @@ def test_a_verb_in_a_precision(
     task = tmp_path / "task.jsonl"
     rows = [json.loads(line) for line in tiny_task[1].read_text().splitlines()]
     task.write_text("\n".join(json.dumps(row | {"spans": {"subject": [0, len(row["subject"])]}}) for row in rows))
-    words = words_of(verb, tiny_task[0], pairs, runs(dtype), task, tmp_path / "out")
+    words = words_of(verb, tiny_task[0], pairs, runs(dtype), task, relation, tmp_path / "out")
     shown = cli(*words, "--dtype", dtype, "--json")
     assert shown.code == 0, shown.err
     document = shown.document
     json.dumps(document, allow_nan=False)
-    failed = unexpected(document.get("missing", {}) if isinstance(document, dict) else {})
-    assert failed == {}
+    assert unexpected(document.get("missing", {})) == {}
+    assert unexpected(document.get("failed", {})) == {}
 
 
 def unexpected(missing: dict[str, Any]) -> dict[str, Any]:

@@ -12,18 +12,18 @@ pytestmark = [pytest.mark.real_weights, pytest.mark.usefixtures("own_home")]
 
 
 def test_an_empty_list(cli: Cli) -> None:
-    assert cli("runs", "--json").document == []
+    assert cli("runs", "--json").document["runs"] == []
     assert cli("runs", "list").out == "no runs yet; make one with `wheatstone discover`\n"
 
 
 def test_the_life_of_a_run(own_run: Path, cli: Cli, refused: Refused) -> None:
     entry = cli("runs", "add", own_run, "--json").document
     assert entry["path"] == str(own_run)
-    (listed,) = cli("runs", "list", "--json").document
-    assert listed == entry | {"exists": True}
+    (listed,) = cli("runs", "list", "--json").document["runs"]
+    assert {"format": "wheatstone.runs-add/1", **listed} == entry | {"exists": True}
     assert (listed["model"], listed["task"]) == ("smollm2-135m", "The official language of France is")
     assert listed["edges"] <= 15
-    assert cli("runs", "--json").document == [listed]
+    assert cli("runs", "--json").document["runs"] == [listed]
     assert "smollm2-135m" in cli("runs", "list").out
 
     document = cli("runs", "show", own_run, "--json").document
@@ -31,7 +31,8 @@ def test_the_life_of_a_run(own_run: Path, cli: Cli, refused: Refused) -> None:
     assert document["evaluation"]["faithfulness"] == listed["faithfulness"]
     assert "0.9" in cli("runs", "show", own_run).out
 
-    assert cli("runs", "check", own_run, "--json").document == {"run": str(own_run), "damaged": []}
+    checked = {"format": "wheatstone.runs-check/1", "run": str(own_run), "damaged": []}
+    assert cli("runs", "check", own_run, "--json").document == checked
     data = bytearray((own_run / "edges.parquet").read_bytes())
     data[len(data) // 2] ^= 1
     (own_run / "edges.parquet").write_bytes(data)
@@ -39,9 +40,10 @@ def test_the_life_of_a_run(own_run: Path, cli: Cli, refused: Refused) -> None:
     assert (shown.code, shown.document["damaged"]) == (1, ["edges.parquet"])
     assert "damaged or missing: edges.parquet" in cli("runs", "check", own_run).out
 
-    assert cli("runs", "delete", own_run, "--json").document == {"deleted": str(own_run)}
+    deleted = cli("runs", "delete", own_run, "--json").document
+    assert deleted == {"format": "wheatstone.runs-delete/1", "deleted": str(own_run)}
     assert not own_run.exists()
-    assert cli("runs", "list", "--json").document == []
+    assert cli("runs", "list", "--json").document["runs"] == []
     assert "which is not there; list the runs" in refused("runs", "delete", own_run)
 
 
@@ -67,11 +69,11 @@ def test_runs_are_listed_from_a_folder_that_is_gone(
 def test_a_run_that_is_gone_is_shown_so_and_can_be_unlisted(own_run: Path, cli: Cli) -> None:
     cli("runs", "add", own_run)
     own_run.rename(own_run.with_name("elsewhere"))
-    (listed,) = cli("runs", "list", "--json").document
+    (listed,) = cli("runs", "list", "--json").document["runs"]
     assert listed["exists"] is False
     assert "(gone)" in cli("runs", "list").out.replace("\n", "")
     assert cli("runs", "delete", own_run).code == 0
-    assert cli("runs", "list", "--json").document == []
+    assert cli("runs", "list", "--json").document["runs"] == []
 
 
 @pytest.mark.parametrize("verb", ["show", "add", "check", "delete"])

@@ -12,6 +12,7 @@ from wheatstone.runs import catalogue_add, new_run
 from wheatstone.runs._folder import FORMAT, write_json
 
 pytestmark = pytest.mark.usefixtures("own_home")
+PRUNED = "wheatstone.runs-prune/1"
 
 
 @pytest.fixture
@@ -36,8 +37,8 @@ def three(own_home: Path, tmp_path: Path) -> list[Path]:
 
 
 def test_the_newest_are_shown_and_the_rest_counted(three: list[Path], cli: Cli) -> None:
-    assert [entry["path"] for entry in cli("runs", "--json").document] == [str(run) for run in reversed(three)]
-    assert [entry["path"] for entry in cli("runs", "--json", "--limit", 1).document] == [str(three[2])]
+    assert [entry["path"] for entry in cli("runs", "--json").document["runs"]] == [str(run) for run in reversed(three)]
+    assert [entry["path"] for entry in cli("runs", "--json", "--limit", 1).document["runs"]] == [str(three[2])]
     shown = cli("runs", "list", "--limit", 1)
     assert "and 2 older; --limit 0 shows all" in shown.out
     assert "--limit 0" not in cli("runs", "--limit", 0).out
@@ -50,7 +51,7 @@ def test_all_are_checked(three: list[Path], cli: Cli, refused: Refused) -> None:
     (three[1] / "manifest.json").write_text("{")
     shown = cli("runs", "check", "--all", "--json")
     assert shown.code == 1
-    assert {Path(line["run"]).name: (line["exists"], line["damaged"]) for line in shown.document} == {
+    assert {Path(line["run"]).name: (line["exists"], line["damaged"]) for line in shown.document["runs"]} == {
         "run0": (False, []),
         "run1": (True, ["manifest.json"]),
         "run2": (True, []),
@@ -69,15 +70,16 @@ def test_pruning_says_what_and_asks(
     three[0].rename(three[0].with_name("elsewhere"))
     dry = cli("runs", "prune", "--older-than", "1h", "--dry-run", "--json")
     gone, old = [str(three[0])], [str(three[2]), str(three[1])]
-    assert dry.document == {"unlisted": gone, "deleted": old, "done": False}
+    assert dry.document == {"format": PRUNED, "unlisted": gone, "deleted": old, "done": False}
     assert str(three[2]) in dry.err.replace("\n", "")
     assert "an age such as 12h" in refused("runs", "prune", "--older-than", "soon")
     assert "--yes where nobody can be asked" in cli("runs", "prune", "--json").err
-    assert len(cli("runs", "--json").document) == 3
-    assert cli("runs", "prune", "--yes", "--json").document == {"unlisted": gone, "deleted": [], "done": True}
+    assert len(cli("runs", "--json").document["runs"]) == 3
+    pruned = cli("runs", "prune", "--yes", "--json").document
+    assert pruned == {"format": PRUNED, "unlisted": gone, "deleted": [], "done": True}
     assert three[1].is_dir()
     assert cli("runs", "prune", "--older-than", "1h", "--yes").code == 0
-    assert cli("runs", "--json").document == []
+    assert cli("runs", "--json").document["runs"] == []
     assert not three[1].exists()
 
 
@@ -85,7 +87,12 @@ def test_pruning_says_what_and_asks(
 def test_out_and_back(three: list[Path], cli: Cli, refused: Refused, tmp_path: Path, ending: str) -> None:
     archive, back = tmp_path / f"run.{ending}", tmp_path / "back"
     document = cli("runs", "export", three[0], "--out", archive, "--json").document
-    assert document == {"run": str(three[0]), "file": str(archive), "bytes": archive.stat().st_size}
+    assert document == {
+        "format": "wheatstone.runs-export/1",
+        "run": str(three[0]),
+        "file": str(archive),
+        "bytes": archive.stat().st_size,
+    }
     assert "which exists" in refused("runs", "export", three[0], "--out", archive)
     assert cli("runs", "import", archive, "--out", back, "--json").document["path"] == str(back)
     assert cli("runs", "check", back).code == 0

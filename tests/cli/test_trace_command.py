@@ -58,7 +58,7 @@ def test_a_trace_is_a_run(cli: Cli, words: tuple[object, ...], own_home: Path) -
     drawn = trace_lines_chart(rows, "here", summary).to_dict(validate=True)
     assert "At the last token, residual stream: most in layer" in drawn["description"]
     assert "Causal tracing of" in (out / "report.html").read_text()
-    assert [entry["verb"] for entry in cli("runs", "--json").document] == ["trace"]
+    assert [entry["verb"] for entry in cli("runs", "--json").document["runs"]] == ["trace"]
 
 
 def test_what_cannot_be_traced_is_refused_before_anything_is_run(

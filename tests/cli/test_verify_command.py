@@ -28,6 +28,7 @@ def promised(document: dict[str, Any]) -> None:
 @pytest.mark.real_weights
 def test_its_own_prompts_give_the_same_result_again(own_run: Path, france_run: RealRun, cli: Cli) -> None:
     document = cli("verify", own_run, "--json").document
+    assert document.pop("format") == "wheatstone.verify/1"
     promised(document)
     assert (document["n"], document["split"]) == (1, "the prompts it was found on")
     assert document["ci95"]["faithfulness"] is None
@@ -49,6 +50,7 @@ def same(found: Any, expected: Any) -> bool:
 @pytest.mark.real_weights
 def test_other_prompts_are_added_to_the_run(own_run: Path, cli: Cli, tmp_path: Path) -> None:
     given = cli("verify", own_run, *pair_words(ITALY, JAPAN, " Italian", " Japanese"), "--draws", 2, "--json").document
+    assert given.pop("format") == "wheatstone.verify/1"
     promised(given)
     assert (given["n"], given["split"], given["random_draws"]) == (1, "given prompts", 2)
     assert [row["prompt"] for row in given["prompts"]] == [ITALY]

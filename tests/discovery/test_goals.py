@@ -20,7 +20,7 @@ def test_a_complete_circuit_takes_the_metric_away_and_no_edge_of_it_can_be_spare
     found = VerifiedSearch(experiment, attribute(experiment), 0.8, goal="complete").run()
     (left,) = experiment.faithfulness((valid & ~found.keep)[None])
     assert abs(left) <= 0.2
-    assert found.faithfulness == rounding(experiment.model).near(1 - left)
+    assert found.reached == rounding(experiment.model).near(1 - left)
     assert found.effects is not None
     for channel, node in found.keep.nonzero().tolist():
         spared = valid & ~found.keep
@@ -42,10 +42,10 @@ def test_slopes_of_both_goals_are_derivatives_by_the_mask(tiny_experiment: Exper
 def test_whole_units_are_kept_and_each_is_necessary(tiny_experiment: Experiment, granularity: str) -> None:
     experiment = tiny_experiment
     found = VerifiedSearch(experiment, attribute(experiment), 0.8, granularity=granularity).run()
-    assert abs(1 - found.faithfulness) <= 0.2
+    assert abs(1 - found.reached) <= 0.2
     units = Units.of(experiment.graph, granularity)
     chosen = units.present(found.keep)
-    assert experiment.faithfulness(units.mask(chosen)[None]) == rounding(experiment.model).near([found.faithfulness])
+    assert experiment.faithfulness(units.mask(chosen)[None]) == rounding(experiment.model).near([found.reached])
     for unit in chosen.nonzero().flatten().tolist():
         without = chosen.clone()
         without[unit] = False

@@ -54,7 +54,7 @@ def test_the_circuit_meets_the_goal_and_no_edge_of_it_can_go(tiny_experiment: Ex
     experiment = tiny_experiment
     found = search(experiment, target)
     (faithfulness,) = experiment.faithfulness(found.keep[None])
-    assert faithfulness == rounding(experiment.model).near(found.faithfulness)
+    assert faithfulness == rounding(experiment.model).near(found.reached)
     assert abs(1 - faithfulness) <= 1 - target
     assert not (found.keep & ~torch.from_numpy(experiment.graph.valid)).any()
 
@@ -74,7 +74,7 @@ def test_the_circuit_meets_the_goal_and_no_edge_of_it_can_go(tiny_experiment: Ex
 
 def test_the_whole_metric_can_be_asked_for(tiny_experiment: Experiment) -> None:
     found = search(tiny_experiment, 1.0)
-    assert found.faithfulness == pytest.approx(1, abs=1.001e-4)  # the search stops within 1e-4 of the whole metric
+    assert found.reached == pytest.approx(1, abs=1.001e-4)  # the search stops within 1e-4 of the whole metric
     removed = torch.tensor(tiny_experiment.faithfulness(without_each(found.keep)))
     assert ((1 - removed).abs() > 1e-4).all()
 
@@ -106,7 +106,7 @@ def test_searches_repeat_to_the_bit_and_count_every_circuit_they_run(tiny_experi
     assert counts[-1] <= used
     assert first.trace[0].stage == "ranking"
     assert {step.stage for step in first.trace} <= {"ranking", "re-ranking", "exact", "adding back"}
-    assert all(abs(1 - step.faithfulness) <= 0.3 for step in first.trace)
+    assert all(abs(1 - step.reached) <= 0.3 for step in first.trace)
     assert reported[-1] == ("pruning", 1, 1)
     assert all(total is not None and done <= total for _, done, total in reported)
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from tiny import explainable_pairs, make_tiny
+from tolerance import rounding
 
 from wheatstone import Circuit, Experiment
-from wheatstone._effects import direction_of, effect_words, score_words, support_of
+from wheatstone._effects import direction_of, effect_words, score_words, support_of, unit_name
 from wheatstone.circuits import to_graphml
+from wheatstone.cli._discovered import document
 from wheatstone.discovery import DiscoverySettings, discover_in, path_patching
-from wheatstone.figures import RunData
+from wheatstone.figures import RunData, report_html
 from wheatstone.figures._registry import figure_svg
+from wheatstone.figures._words import percent
 from wheatstone.models import ResidualModel
 from wheatstone.runs import new_run, run_discovery
+from wheatstone.studio._tables import edge_columns
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +64,40 @@ def test_an_effect_is_the_drop_without_all_edges_of_its_unit(
     circuit.save(tmp_path / "circuit.json")
     loaded = Circuit.load(tmp_path / "circuit.json")
     assert (loaded.goal, loaded.granularity, loaded.units) == (goal, granularity, circuit.units)
+
+
+@pytest.mark.parametrize("granularity", ["heads", "groups"])
+def test_a_run_that_does_not_name_its_units_is_shown_by_unit(
+    model: ResidualModel, granularity: str, tmp_path: Path
+) -> None:
+    """As older versions wrote it: the granularity is in the settings alone. The app adds up one effect a unit."""
+    pairs = experiment_of(model).encoded.pairs
+    run = tmp_path / "run"
+    with new_run(run) as folder:
+        run_discovery(model, pairs, DiscoverySettings(faithfulness=0.8, granularity=granularity)).save(folder)
+    table, drawn = edge_columns(run), RunData.load(run).edges
+    document = json.loads((run / "circuit.json").read_text())
+    units = [edge.pop("unit") for edge in document["edges"]]
+    assert len(set(units)) < len(units)
+    del document["granularity"]
+    (run / "circuit.json").write_text(json.dumps(document))
+    assert edge_columns(run).equals(table)
+    assert RunData.load(run).edges == drawn
+    shown = {(row["sender"], row["receiver"]): row["removed_with"] for row in table.to_pylist() if row["circuit"]}
+    assert [shown[edge["from"], edge["to"]] for edge in document["edges"]] == units
+
+
+@pytest.mark.parametrize(
+    ("granularity", "ends", "unit"),
+    [
+        ("heads", ("m3", "a5.h4<q>"), "m3->a5.g1"),
+        ("heads", ("a2.h5", "a5.g1<v>"), "a2.h5->a5.g1"),
+        ("groups", ("a2.h5@subject", "m4"), "a2.g1@subject->m4"),
+        ("groups", ("input", "logits"), "input->logits"),
+    ],
+)
+def test_units_by_name(granularity: str, ends: tuple[str, str], unit: str) -> None:
+    assert unit_name(granularity, 3, *ends) == unit
 
 
 def test_single_edges_are_written_as_before(model: ResidualModel) -> None:
@@ -132,3 +172,28 @@ def test_the_pictures_of_a_run_say_it(model: ResidualModel, tmp_path: Path) -> N
     for edge in data.edges:
         assert edge.score is not None
         assert edge.weight == -edge.score
+
+
+@pytest.mark.parametrize(("goal", "measured"), [("sufficient", "faithfulness"), ("complete", "completeness")])
+def test_the_steps_of_a_search_name_what_they_measured(
+    model: ResidualModel, tmp_path: Path, goal: str, measured: str
+) -> None:
+    """The last step's value is the circuit's faithfulness, or its completeness: 1 − faithfulness without its edges."""
+    run = tmp_path / "run"
+    found = run_discovery(model, experiment_of(model).encoded.pairs, DiscoverySettings(faithfulness=0.8, goal=goal))
+    with new_run(run) as folder:
+        found.save(folder)
+    steps = pq.read_table(run / "trace.parquet")
+    assert steps.column_names == ["stage", "edges", measured, "evaluations"]
+    at_the_end = next(row for row in steps.to_pylist()[::-1] if row["edges"] == len(found.discovery.circuit))
+    assert at_the_end[measured] == rounding(model).near(getattr(found.verification, measured))
+    assert [step["reached"] for step in RunData.load(run).trace] == steps.column(measured).to_pylist()
+    assert document(found)["measured"] == measured
+    assert all(row["search"] == pytest.approx(1, abs=0.2) for row in document(found)["by_size"])
+
+    # A run of an older version: one name under either goal.
+    pq.write_table(steps.rename_columns(["stage", "edges", "faithfulness", "evaluations"]), run / "trace.parquet")
+    assert [step["reached"] for step in RunData.load(run).trace] == steps.column(measured).to_pylist()
+    page = report_html(run)
+    assert f'<td class="n">{percent(at_the_end[measured])}</td>' in page
+    assert f'<th scope="col" class="n">{measured}</th>' in page

@@ -6,27 +6,31 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from tiny import explainable_pairs, make_tiny
 
 from wheatstone import PromptError, RequestError
-from wheatstone._side import ANSWER, ATTENTION, CURVE, PICTURES, SWAPPED, attempt
+from wheatstone._side import ANSWER, ATTENTION, CURVE, NOT_YET, PICTURES, SWAPPED, attempt
+from wheatstone.circuits import Circuit
 from wheatstone.cli._output import Output
-from wheatstone.discovery import _discover
 from wheatstone.figures import _registry, render_all, render_figure, report_html
 from wheatstone.models import ResidualModel
 from wheatstone.runs import (
     DiscoverySettings,
     _discovery,
+    catalogue_entries,
     damaged_files,
     draw,
     missing_of,
     new_run,
     read_json,
     run_discovery,
+    write_discovery,
 )
 from wheatstone.tasks import PromptPair
+from wheatstone.verification import verify_in
 
 SETTINGS = DiscoverySettings(method="eap-ig", faithfulness=0.5)
 
@@ -68,7 +72,7 @@ def broken(*_: object, **__: object) -> object:
 @pytest.mark.parametrize(
     ("module", "function", "name"),
     [
-        (_discover, "size_curve", CURVE),
+        (_discovery, "with_curve", CURVE),
         (_discovery, "answer_by_layer", ANSWER),
         (_discovery, "head_attention", ATTENTION),
     ],
@@ -99,6 +103,62 @@ def test_a_side_output_that_breaks(
         render_figure(run, figure, tmp_path / "figure.svg")
 
 
+class Ended(BaseException):
+    """As Ctrl-C: not a failure of the side result."""
+
+
+def ended(*_: object, **__: object) -> object:
+    raise Ended
+
+
+def one_after_the_other(*functions: Callable[..., object]) -> Callable[..., object]:
+    """A function whose calls go to these in turn."""
+    left = iter(functions)
+    return lambda *given, **named: next(left)(*given, **named)
+
+
+def test_work_that_is_stopped_in_a_side_result_keeps_the_circuit_and_what_was_made(
+    own_home: Path, model: ResidualModel, pairs: list[PromptPair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped at each side result in turn. The files that are there are those of a run that was not stopped."""
+
+    def pictures(folder: Path) -> None:
+        (folder / "picture.svg").write_text(f"{sorted(read_json(folder, 'manifest.json')['missing'])}")
+
+    steps = {
+        SWAPPED: "verify_in",
+        CURVE: "with_curve",
+        ANSWER: "answer_by_layer",
+        ATTENTION: "head_attention",
+        PICTURES: "",
+    }
+    last = {PICTURES: pictures}
+    whole = tmp_path / "whole"
+    write_discovery(whole, model, pairs, SETTINGS, test=pairs, files={"task.json": {"name": "words"}}, last=last)
+    assert missing_of(whole) == {}
+    assert [row["split"] for row in read_json(whole, "held_out.json")] == [SWAPPED, "test"]
+    for done, (name, function) in enumerate(steps.items()):
+        run = tmp_path / f"run{done}"
+        with monkeypatch.context() as patched:
+            if name == SWAPPED:  # the first verification is the proof, the second the first side result
+                patched.setattr(_discovery, "verify_in", one_after_the_other(verify_in, ended))
+            elif function:
+                patched.setattr(_discovery, function, ended)
+            stopped = {PICTURES: ended} if name == PICTURES else last
+            with pytest.raises(Ended):
+                write_discovery(run, model, pairs, SETTINGS, files={"task.json": {"name": "words"}}, last=stopped)
+        assert missing_of(run) == dict.fromkeys(list(steps)[done:], NOT_YET)
+        assert damaged_files(run) == []
+        assert Circuit.load(run / "circuit.json").edges == Circuit.load(whole / "circuit.json").edges
+        assert read_json(run, "verification.json") == read_json(whole, "verification.json")
+        assert read_json(run, "task.json") == {"name": "words"}
+        for table in ("curve", "lens", "attention"):
+            made = pq.read_table(run / f"{table}.parquet")
+            assert made.num_rows in (0, pq.read_table(whole / f"{table}.parquet").num_rows)
+        assert NOT_YET in report_html(run)
+        assert str(run) in {entry.path for entry in catalogue_entries()}
+
+
 def test_a_picture_that_breaks_costs_neither_run_nor_page(
     model: ResidualModel, pairs: list[PromptPair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,7 +176,7 @@ def test_a_picture_that_breaks_costs_neither_run_nor_page(
 
 
 def test_what_is_missing_is_said_in_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
-    Output(as_json=False).missing({"size curve": "RuntimeError: gone", "page": "no room"})
+    Output("discover", as_json=False).missing({"size curve": "RuntimeError: gone", "page": "no room"})
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 

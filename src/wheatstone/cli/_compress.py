@@ -45,7 +45,7 @@ def compress(
     restore it takes as long and needs the same model, on a machine that computes alike (`decompress` says so before
     it writes).
     """
-    output = Output(as_json)
+    output = Output("compress", as_json)
     _readable(source)
     with output.progress() as report, new_file(out, force=force) as partial:
         report("starting", 0, None)
@@ -84,7 +84,7 @@ def decompress(
 
     A damaged file, another model or a machine that computes otherwise is refused before a byte is written.
     """
-    output = Output(as_json)
+    output = Output("decompress", as_json)
     _readable(source)
     with output.progress() as report, new_file(out, force=force) as partial, source.open("rb") as opened:
         report("starting", 0, None)
@@ -133,7 +133,7 @@ def bits(
         check_new(out, force=force)
     if counterfactual is not None and ablate is None:
         raise RequestError(expected="--ablate RUN with --counterfactual", got="none", do="name a run")
-    output = Output(as_json)
+    output = Output("bits", as_json)
     path = Path(source).expanduser()
     is_file = len(os.fsencode(source)) < 4096 and path.is_file()
     data = path.read_bytes() if is_file else os.fsencode(source)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wheatstone._errors import RequestError
+from wheatstone._side import PICTURES
 from wheatstone.cli._answers import answers_table, print_answers
 from wheatstone.cli._discovered import document, told
 from wheatstone.cli._options import (
@@ -35,7 +36,7 @@ from wheatstone.cli._prompts import named_task, pairs_of
 
 if TYPE_CHECKING:
     from wheatstone.models import ResidualModel
-    from wheatstone.runs import DiscoverySettings, Plan
+    from wheatstone.runs import DiscoveryRun, DiscoverySettings, Plan
     from wheatstone.tasks import PromptPair
 
 
@@ -65,7 +66,8 @@ def discover(
             help="learned (of a task: a ranking learned on many counterfactuals, the size chosen on its validation "
             "prompts); verified (search with exact runs, every edge necessary on these prompts); re-ranked (without "
             "the proof); acdc; or a scoring method (eap-ig, eap, gim, relp, ceap, exact …), whose smallest "
-            "sufficient ranking is taken as it is. By default learned for a task with enough prompts, and verified for a pair.",
+            "sufficient ranking is taken as it is. By default learned for a task with enough prompts, and verified for "
+            "a pair.",
         ),
     ] = None,
     share: Annotated[
@@ -169,18 +171,18 @@ def discover(
     """
     started = time.perf_counter()
     pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts)
-    from wheatstone.runs import add_file, catalogue_add, check_free, draw, missing_of, new_run
+    from wheatstone.runs import check_free, missing_of
 
     if out is not None:
         check_free(out, force=force)
     elif not dry_run:
         raise RequestError(expected="a folder for the run", got="no --out", do="give one, or use --dry-run")
-    output = Output(as_json)
+    output = Output("discover", as_json)
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.figures import render_all
         from wheatstone.models import MlpParts, load_model
-        from wheatstone.runs import DiscoverySettings, plan_discovery, run_discovery, settings_for, with_test
+        from wheatstone.runs import DiscoverySettings, plan_discovery, settings_for, write_discovery
 
         settings = DiscoverySettings(
             faithfulness=faithfulness,
@@ -226,15 +228,26 @@ def discover(
             return
         if not force_memory:
             plan.check()
-        run = run_discovery(loaded, pairs, settings, validation=found.validation if found else (), report=report)
-        run = with_test(run, found, report) if found else run
-        with new_run(out, force=force) as folder:
-            run.save(folder)
-            if found:
-                add_file(folder, "task.json", found.to_json())
-            if figures:
-                draw(folder, lambda folder: render_all(folder, report))
-    catalogue_add(out)
+        proven: list[DiscoveryRun] = []
+        try:
+            run = write_discovery(
+                out,
+                loaded,
+                pairs,
+                settings,
+                validation=found.validation if found else (),
+                test=found.test if found else (),
+                files={"task.json": found.to_json()} if found else {},
+                last={PICTURES: lambda folder: render_all(folder, report)} if figures else {},
+                force=force,
+                proven=proven.append,
+                report=report,
+            )
+        except BaseException:
+            if proven:
+                kept = f"kept {out} with the circuit and its proof; not made: {', '.join(missing_of(out))}"
+                output.stderr.print(kept, markup=False, highlight=False)
+            raise
     missing, report_file = missing_of(out), page_of(out)
     seconds = time.perf_counter() - started
     about = {"run": str(out), "report": report_file, "seconds": round(seconds, 2), "missing": missing}

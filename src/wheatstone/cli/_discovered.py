@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 
+from wheatstone._effects import lost
 from wheatstone._intervals import interval_text
 from wheatstone.cli._tables import by_share_table, by_size_table, edge_table, verification_table
 
@@ -29,6 +30,7 @@ def document(run: DiscoveryRun) -> dict[str, Any]:
         "evaluation": vars(found.circuit.evaluation),
         "ranked_edges": found.ranked,
         "evaluations": found.evaluations,
+        "measured": lost(found.goal),
         "by_size": [{"edges": edges, "ranking": ranking, "search": search} for edges, ranking, search in found.by_size],
         "stability": None
         if found.stability is None
@@ -64,7 +66,7 @@ def told(run: DiscoveryRun, seconds: float) -> Iterator[RenderableType]:
     if run.by_share:
         yield by_share_table(run.by_share)
     if found.by_size:
-        yield by_size_table(found.by_size)
+        yield by_size_table(found.by_size, found.goal)
     held = [one for one in run.held_out if one.split == "test"]
     rest = [one for one in run.held_out if one.split != "test"]
     for verification in (*held, run.verification, *rest):

@@ -78,7 +78,7 @@ def edit(
     Weights on disk stay as they are. The edit is kept in --out as data (edit.json, edit.safetensors), to be applied
     again by `wheatstone.editing`.
     """
-    output = Output(as_json)
+    output = Output("edit", as_json)
     if listed:
         _list(output)
         return
@@ -170,7 +170,7 @@ def edit(
 def _list(output: Output) -> None:
     from wheatstone.editing import METHODS
 
-    output.document([{"method": name, "summary": editor.summary} for name, editor in METHODS.items()])
+    output.document({"methods": [{"method": name, "summary": editor.summary} for name, editor in METHODS.items()]})
     table = Table("method", "what it does", box=None)
     for name, editor in METHODS.items():
         table.add_row(name, editor.summary)

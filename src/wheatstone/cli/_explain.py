@@ -59,7 +59,7 @@ def explain(
     from wheatstone.runs import CIRCUITS, read_manifest
 
     answers = read_manifest(run, *CIRCUITS).get("model_answers")
-    output = Output(as_json)
+    output = Output("explain", as_json)
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.figures import claims_of, render_explanation

@@ -48,8 +48,8 @@ def export(
         named = partial.with_name(f"{partial.name}.{ending}")  # what draws goes by the ending
         _write(run, format, figure, named)
         named.replace(partial)
-    output = Output(as_json)
-    output.document({"run": str(run), "format": format, "file": str(path)})
+    output = Output("export", as_json)
+    output.document({"run": str(run), "exported": format, "file": str(path)})
     output.print(f"wrote {path}")
 
 

@@ -89,7 +89,7 @@ def import_(
             got=f"none, and {file} names none",
             do="add --model",
         )
-    output = Output(as_json)
+    output = Output("import", as_json)
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.figures import render_all
@@ -123,7 +123,6 @@ def import_(
     proofs = [proof for proof in (run.verification, *run.held_out) if proof]
     output.document(
         {
-            "format": "wheatstone.import/1",
             "run": str(out),
             "from": form.name,
             "model": loaded.id,

@@ -41,7 +41,7 @@ def models(context: typer.Context, as_json: JsonOption = False) -> None:
         }
         for model in KNOWN_MODELS.values()
     ]
-    output = Output(as_json)
+    output = Output("models", as_json)
     output.document({"home": str(home()), "models": rows})
     for model in KNOWN_MODELS.values():
         output.table(
@@ -75,7 +75,7 @@ def check(
     from wheatstone.models._load import open_model
     from wheatstone.models._parity import PROMPTS, check_parity
 
-    output = Output(as_json)
+    output = Output("models check", as_json)
     with output.progress() as report:
         opened = open_model(model, revision=None, device=device, dtype=dtype, report=report)
         rows = check_parity(opened, prompt or PROMPTS)

@@ -92,7 +92,7 @@ def screen(
     from wheatstone.runs import add_file, catalogue_add, check_free, draw, missing_of, new_run
 
     check_free(out, force=force)
-    output = Output(as_json)
+    output = Output("neuron screen", as_json)
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.figures import render_neurons
@@ -186,7 +186,7 @@ def show(
     """
     path = out or Path(f"{neuron}.html")
     check_new(path, force=force)
-    output = Output(as_json)
+    output = Output("neuron show", as_json)
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.figures import neuron_page
@@ -248,7 +248,7 @@ def pairs(
     Score: the product of both margins to the second. sign −1: it takes a negative activation to raise the token.
     """
     started = time.perf_counter()
-    output = Output(as_json)
+    output = Output("neuron pairs", as_json)
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.models import load_model

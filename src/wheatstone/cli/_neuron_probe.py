@@ -60,7 +60,7 @@ def probe(
 
     Every neuron is also tested alone, with false discoveries controlled; several concepts are compared with each other.
     """
-    output = Output(as_json)
+    output = Output("neuron probe", as_json)
     if listed:
         _list(output)
         return

@@ -52,7 +52,7 @@ def scan(
     """
     if out is None and not dry_run:
         raise RequestError(expected="a folder for the scan", got="no --out", do="give one, or use --dry-run")
-    output = Output(as_json)
+    output = Output("neuron scan", as_json)
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.models import load_model

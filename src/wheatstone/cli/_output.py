@@ -43,11 +43,12 @@ class Output:
     """The two streams of one verb.
 
     Args:
+        verb: its words, as in `neuron screen`; they name the format of its JSON document.
         as_json: whether stdout is reserved for one JSON document.
     """
 
-    def __init__(self, as_json: bool) -> None:
-        self.as_json = as_json
+    def __init__(self, verb: str, as_json: bool) -> None:
+        self.verb, self.as_json = verb, as_json
 
     @cached_property
     def stderr(self) -> Any:
@@ -78,10 +79,11 @@ class Output:
         for name, why in reasons.items():
             self.print(f"not made: {shown(name)}: {shown(why)}", markup=False)
 
-    def document(self, value: dict[str, Any] | list[Any]) -> None:
-        """Prints the JSON document, where one was asked for."""
+    def document(self, value: Mapping[str, Any]) -> None:
+        """Prints the JSON document with its format (`wheatstone.neuron-screen/1`), where one was asked for."""
         if self.as_json:
-            print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+            named = {"format": f"wheatstone.{self.verb.replace(' ', '-')}/1"}
+            print(json.dumps(named | {**value} | named, ensure_ascii=False, allow_nan=False))
 
     @contextmanager
     def progress(self) -> Generator[Reporter, None, None]:

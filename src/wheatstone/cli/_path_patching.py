@@ -84,7 +84,7 @@ def path_patching(
     logits as in any run. Of a task, its training split is used.
     """
     pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts)
-    output = Output(as_json)
+    output = Output("path-patching", as_json)
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.circuits import Experiment

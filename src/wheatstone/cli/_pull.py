@@ -30,7 +30,7 @@ def pull(
     """
     from wheatstone.models._sources import pull_model
 
-    output = Output(as_json)
+    output = Output("pull", as_json)
     with output.progress() as report:
         files = pull_model(model, force=force, report=report)
     output.document({"id": files.id, "folder": str(files.folder), "sha256": files.sha256})

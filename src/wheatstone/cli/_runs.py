@@ -37,11 +37,11 @@ def list_(limit: LimitOption = None, as_json: JsonOption = False) -> None:
     """List the runs, newest first."""
     from wheatstone.runs import catalogue_entries, catalogue_size, command_of
 
-    output = Output(as_json)
+    output = Output("runs", as_json)
     most = (0 if as_json else _SHOWN) if limit is None else limit
     entries = catalogue_entries(most or None)
     if as_json:
-        output.document([{**vars(entry), "exists": entry.exists} for entry in entries])
+        output.document({"runs": [{**vars(entry), "exists": entry.exists} for entry in entries]})
         return
     if not entries:
         output.print("no runs yet; make one with `wheatstone discover`")
@@ -78,7 +78,7 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
     from wheatstone.models import shown_name
     from wheatstone.runs import CIRCUITS, command_of, read_json, read_manifest, sound, work_begun
 
-    output = Output(as_json)
+    output = Output("runs show", as_json)
     if not (run / "manifest.json").is_file() and (begun := work_begun(run)):
         _show_unfinished(run, begun, output)
         return
@@ -130,7 +130,7 @@ def add(run: RunArgument, as_json: JsonOption = False) -> None:
     from wheatstone.runs import catalogue_add
 
     entry = catalogue_add(run)
-    output = Output(as_json)
+    output = Output("runs add", as_json)
     output.document(vars(entry))
     output.print(f"listed {entry.path}", markup=False)
 
@@ -146,7 +146,7 @@ def delete(run: RunArgument, as_json: JsonOption = False) -> None:
         raise RunError(expected="a run", got=f"{run}, which is not there", do="list the runs with `wheatstone runs`")
     else:
         catalogue_remove(run)
-    output = Output(as_json)
+    output = Output("runs delete", as_json)
     output.document({"deleted": str(run)})
     output.print(f"deleted {run}", markup=False)
 
@@ -165,7 +165,7 @@ def check(
 
     if (run is None) != every:
         raise RequestError(expected="RUN or --all", got="both" if every else "neither", do="give one of them")
-    output = Output(as_json)
+    output = Output("runs check", as_json)
     if run is None:
         _check_all(output)
         return
@@ -199,7 +199,7 @@ def _check_all(output: Output) -> None:
                 damaged = sorted({*damaged, *damaged_files(run)})
             checked.append({"run": entry.path, "exists": entry.exists, "damaged": damaged})
             report("check", count, len(entries))
-    output.document(checked)
+    output.document({"runs": checked})
     for line in checked:
         if not line["exists"]:
             output.print(f"{line['run']}: gone", markup=False)

@@ -20,7 +20,7 @@ def export(
     """Pack a run into one archive. Its hashes are checked first; a damaged run is refused."""
     from wheatstone.runs import export_run
 
-    output = Output(as_json)
+    output = Output("runs export", as_json)
     with new_file(out, force=force) as partial, output.progress() as report:
         export_run(run, partial, report=report)
     size = out.stat().st_size
@@ -37,7 +37,7 @@ def import_(
     """Unpack a run and list it. Every hash is checked before anything is put in place."""
     from wheatstone.runs import catalogue_add, import_run
 
-    output = Output(as_json)
+    output = Output("runs import", as_json)
     with output.progress() as report:
         import_run(archive, out, force=force, report=report)
     entry = catalogue_add(out)

@@ -32,7 +32,7 @@ def prune(
     from wheatstone.runs import prune as do_prune
 
     found = prunable(None if older_than is None else _age(older_than))
-    output = Output(as_json)
+    output = Output("runs prune", as_json)
     for entry in found.gone:
         output.print(f"take off the list, for its folder is gone: {entry.path}", markup=False)
     for entry in found.old:

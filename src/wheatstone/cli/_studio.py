@@ -29,7 +29,7 @@ def studio(
     for folder in runs or ():
         if not folder.is_dir():
             raise RunError(expected="a folder of runs", got=str(folder), do="give one with --runs, or leave it out")
-    output = Output(as_json)
+    output = Output("studio", as_json)
 
     def say(address: str) -> None:
         output.document({"address": address})

@@ -83,7 +83,7 @@ def study(
     Stopped and started again with the same settings, it goes on where it was. A relation that fails is listed at the
     end with the reason; the others go on.
     """
-    output = Output(as_json)
+    output = Output("study", as_json)
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.executors import executor_named

@@ -66,7 +66,7 @@ def sweep(
     Stopped and started again with the same settings, it continues where it was. A pair that fails is listed at the end
     with the reason; the others are done.
     """
-    output = Output(as_json)
+    output = Output("sweep", as_json)
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.discovery import DiscoverySettings

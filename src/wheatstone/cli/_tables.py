@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Column, Table
 
-from wheatstone._effects import effect_words, score_words
+from wheatstone._effects import effect_words, lost, score_words
 from wheatstone._intervals import MINIMUM, interval_note, interval_text
 
 if TYPE_CHECKING:
@@ -34,9 +34,10 @@ def edge_table(circuit: Circuit) -> Table:
     return table
 
 
-def by_size_table(rows: Sequence[tuple[int, float, float]]) -> Table:
-    """Faithfulness of the ranking alone beside the search's, at some of the sizes that the search went through."""
-    table = Table(*(Column(title, justify="right") for title in ("edges", "ranking alone", "searched")), box=None)
+def by_size_table(rows: Sequence[tuple[int, float, float]], goal: str) -> Table:
+    """How far the ranking alone and the search are towards the goal, at some of the sizes the search went through."""
+    titles = ("edges", f"{lost(goal)} of the ranking alone", f"{lost(goal)} of the search")
+    table = Table(*(Column(title, justify="right") for title in titles), box=None)
     step = max(1, (len(rows) - 1) // (_MOST_SIZES - 1))
     for edges, ranking, search in rows[::-1][::step][::-1]:
         table.add_row(f"{edges:,}", f"{ranking:.3f}", f"{search:.3f}")

@@ -27,7 +27,7 @@ def tasks(context: typer.Context, as_json: JsonOption = False) -> None:
     from wheatstone.tasks import bundled_tasks
 
     listed = bundled_tasks()
-    output = Output(as_json)
+    output = Output("tasks", as_json)
     output.document({"tasks": [asdict(about) for about in listed]})
     table = Table("name", "kind", Column("facts", justify="right"), "metric", "what it asks", box=None)
     for about in listed:
@@ -56,7 +56,7 @@ def show(
     """
     from wheatstone.tasks import SPLITS, answered, bundled_tasks, load_task
 
-    output = Output(as_json)
+    output = Output("tasks show", as_json)
     if model is None:
         about = next((about for about in bundled_tasks() if about.name == name), None)
         if about is None:

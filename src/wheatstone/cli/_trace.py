@@ -64,7 +64,7 @@ def trace(
         raise RequestError(
             expected="a task to trace", got="no --task", do="give one such as --task facts/country_capital"
         )
-    output = Output(as_json)
+    output = Output("trace", as_json)
     started = time.perf_counter()
     from wheatstone.runs import catalogue_add, check_free, draw, missing_of, new_run
 

@@ -72,7 +72,7 @@ def verify(
             got=f"{run}, a circuit that was imported without any",
             do="give --prompt, --counterfactual and --answer, or --prompts or --task",
         )
-    output = Output(as_json)
+    output = Output("verify", as_json)
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.circuits import Circuit

@@ -9,6 +9,7 @@ from wheatstone.discovery._discover import Discovery as Discovery
 from wheatstone.discovery._discover import discover as discover
 from wheatstone.discovery._discover import discover_in as discover_in
 from wheatstone.discovery._discover import evaluation_of as evaluation_of
+from wheatstone.discovery._discover import with_curve as with_curve
 from wheatstone.discovery._goal import GOALS as GOALS
 from wheatstone.discovery._learned import LearnedMask as LearnedMask
 from wheatstone.discovery._learned import MaskStep as MaskStep
@@ -68,4 +69,5 @@ __all__ = [
     "score_edges",
     "size_curve",
     "stability",
+    "with_curve",
 ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from jaxtyping import Bool
 from torch import Tensor
 
+from wheatstone._effects import unit_name
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import CURVE, attempt
 from wheatstone.circuits import Circuit, Evaluation, Experiment, ModelInfo
@@ -19,7 +20,6 @@ from wheatstone.discovery._scores import EdgeScores, attribute
 from wheatstone.discovery._search import SearchResult, SearchStep, VerifiedSearch
 from wheatstone.discovery._settings import LEARNED, DiscoverySettings
 from wheatstone.discovery._stability import Stability, stability
-from wheatstone.discovery._units import unit_name
 from wheatstone.models import ResidualModel
 from wheatstone.tasks import PromptPair
 
@@ -61,11 +61,14 @@ class Discovery:
 
     @property
     def by_size(self) -> tuple[tuple[int, float, float], ...]:
-        """Sizes the search went through, and how far the ranking alone and the search's circuit are there."""
+        """Sizes the search went through, and how far the ranking alone and the search's circuit are towards the goal.
+
+        That is faithfulness with the goal `sufficient`, completeness with the goal `complete`.
+        """
         alone = {point.size: point.faithfulness for point in self.curve if point.kind == "ranking"}
         without = {point.size: 1 - point.faithfulness for point in self.curve if point.kind == "complement"}
         ranking = alone if self.goal == "sufficient" else without
-        search = {step.edges: step.faithfulness for step in self.trace if step.edges in ranking}
+        search = {step.edges: step.reached for step in self.trace if step.edges in ranking}
         return tuple((edges, ranking[edges], search[edges]) for edges in sorted(search, reverse=True))
 
 
@@ -202,16 +205,6 @@ def discover_in(
     else:
         found = _search(experiment, scores, settings, report)
     lap("search")
-    # The ranking alone is measured at some of the search's own sizes too, so that the two stand side by side.
-    between = found.trace[:: -(len(found.trace) // _BETWEEN or 1)]
-    sizes = sorted({*default_sizes(experiment.graph.edges), *(step.edges for step in between)})
-    missing: dict[str, str] = {}
-
-    def measured() -> tuple[CurvePoint, ...]:
-        return size_curve(experiment, scores, sizes=sizes, seed=settings.seed, report=report)
-
-    points = attempt(missing, CURVE, measured, ()) if curve else ()
-    lap("curve")
     circuit = Circuit.of_mask(
         ModelInfo.of(experiment.model, experiment.graph),
         found.keep,
@@ -223,23 +216,44 @@ def discover_in(
         granularity=settings.granularity,
         examples=experiment.encoded.pairs,
         task=settings.task,
-        evaluation=evaluation_of(experiment, found.keep, found.faithfulness if settings.goal == "sufficient" else None),
+        evaluation=evaluation_of(experiment, found.keep, found.reached if settings.goal == "sufficient" else None),
     )
     if found.effects is not None and settings.granularity != "channels":
-        names = (unit_name(experiment.graph, settings.granularity, *edge) for edge in circuit.edges)
+        share = experiment.graph.heads // experiment.graph.kv_groups
+        names = (unit_name(settings.granularity, share, *edge) for edge in circuit.edges)
         circuit = replace(circuit, units=tuple(names))
-    return Discovery(
-        circuit,
-        scores,
-        points,
-        found.ranked,
-        found.trace,
-        experiment.evaluations,
-        seconds,
-        settings.goal,
-        recurring,
-        order,
-        missing,
+    evaluations = experiment.evaluations
+    result = Discovery(
+        circuit, scores, (), found.ranked, found.trace, evaluations, seconds, settings.goal, recurring, order
+    )
+    missing: dict[str, str] = {}
+
+    def drawn() -> Discovery:
+        return with_curve(experiment, result, seed=settings.seed, report=report)
+
+    return replace(attempt(missing, CURVE, drawn, result) if curve else result, missing=missing)
+
+
+def with_curve(experiment: Experiment, found: Discovery, *, seed: int = 0, report: Reporter = silent) -> Discovery:
+    """A discovery with its size curve, and the circuits and seconds that the curve took.
+
+    The ranking alone is measured at some of the search's own sizes too, so that the two can be compared.
+
+    Args:
+        experiment: that the circuit was found in.
+        found: the discovery.
+        seed: of the random circuits.
+        report: progress callback.
+    """
+    started, before = time.perf_counter(), experiment.evaluations
+    between = found.trace[:: -(len(found.trace) // _BETWEEN or 1)]
+    sizes = sorted({*default_sizes(experiment.graph.edges), *(step.edges for step in between)})
+    curve = size_curve(experiment, found.scores, sizes=sizes, seed=seed, report=report)
+    return replace(
+        found,
+        curve=curve,
+        evaluations=found.evaluations + experiment.evaluations - before,
+        seconds=found.seconds | {"curve": time.perf_counter() - started},
     )
 
 

@@ -52,13 +52,14 @@ class SearchStep:
     Args:
         stage: `ranking`, `re-ranking`, `exact`, `adding back` or `acdc`.
         edges: edges of the circuit after it.
-        faithfulness: how far the circuit is towards the goal: its faithfulness where it is to be sufficient.
+        reached: how far the circuit is towards the goal: its faithfulness with the goal `sufficient`, its completeness
+            with `complete`. `trace.parquet` names the column by which of the two it holds.
         evaluations: circuits run so far.
     """
 
     stage: str
     edges: int
-    faithfulness: float
+    reached: float
     evaluations: int
 
 
@@ -68,15 +69,15 @@ class SearchResult:
 
     Args:
         keep: the circuit.
-        faithfulness: of the circuit.
-        effects: of each kept edge, the drop in `faithfulness` (with the goal complete: in completeness) when its unit
-            alone is removed, 0 where it is not kept; None where that was not measured.
+        reached: how far the circuit is towards the goal, as in `SearchStep`.
+        effects: of each kept edge, the drop in `reached` when its unit alone is removed, 0 where it is not kept; None
+            where that was not measured.
         ranked: edges of the smallest ranked circuit that met the goal, of the sizes that were tried: an upper bound.
         trace: the steps.
     """
 
     keep: Keep
-    faithfulness: float
+    reached: float
     effects: Float[Tensor, "channel node"] | None
     ranked: int
     trace: tuple[SearchStep, ...]

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from wheatstone._effects import attention_group
 from wheatstone._errors import RequestError
 from wheatstone.models import Graph
 
@@ -48,10 +49,11 @@ class Units:
                 expected=f"a granularity out of {', '.join(GRANULARITIES)}", got=repr(granularity), do="choose one"
             )
         receivers, senders = np.arange(len(graph.channels)), np.arange(len(graph.nodes))
+        share = graph.heads // graph.kv_groups
         if granularity != "channels":
-            receivers = _first_of_each([_attention_group(graph, name) for name in graph.channels])
+            receivers = _first_of_each([attention_group(name, share) for name in graph.channels])
         if granularity == "groups":
-            senders = _first_of_each([_attention_group(graph, name) for name in graph.nodes])
+            senders = _first_of_each([attention_group(name, share) for name in graph.nodes])
         pairs = np.where(graph.valid, receivers[:, None] * len(senders) + senders, -1)
         _, labels = np.unique(pairs, return_inverse=True)
         first = int((~graph.valid).any())
@@ -79,19 +81,6 @@ class Units:
         for row, size in zip(chosen, sizes, strict=True):
             row[ranking[:size]] = True
         return chosen
-
-
-def unit_name(graph: Graph, granularity: str, sender: str, receiver: str) -> str:
-    """What the edges that are removed together with one edge are called, such as `m3->a5.g1`."""
-    ends = [_attention_group(graph, sender) if granularity == "groups" else sender, _attention_group(graph, receiver)]
-    return "->".join(end.removesuffix("@") for end in ends)
-
-
-def _attention_group(graph: Graph, name: str) -> str:
-    """`a3.g1` for the heads and channels of that group; the name itself for everything else."""
-    name, _, span = name.removesuffix("<q>").removesuffix("<k>").removesuffix("<v>").partition("@")
-    layer, _, part = name.partition(".")
-    return f"{layer}.g{graph.group_of(int(part[1:]))}@{span}" if part.startswith("h") else f"{layer}.{part}@{span}"
 
 
 def _first_of_each(names: list[str]) -> np.ndarray:

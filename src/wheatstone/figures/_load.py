@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from wheatstone._effects import support_of
+from wheatstone._effects import lost, support_of, unit_of
 from wheatstone._errors import RunError
 from wheatstone._json import load_json
 from wheatstone._parquet import read_parquet
@@ -155,14 +155,15 @@ class RunData:
     @cached_property
     def edges(self) -> tuple[DrawnEdge, ...]:
         """The circuit's edges, in order of computation."""
-        metric = str(self.circuit["metric"])
+        metric, model = str(self.circuit["metric"]), self.circuit["model"]
+        share = model["heads"] // model["kv_groups"]
         return tuple(
             DrawnEdge(
                 Component.of(edge["from"]),
                 Component.of(edge["to"]),
                 edge.get("score"),
                 edge.get("effect"),
-                edge.get("unit", ""),
+                unit_of(edge, self.granularity, share) or "",
                 metric,
             )
             for edge in self.circuit["edges"]
@@ -226,8 +227,12 @@ class RunData:
 
     @cached_property
     def trace(self) -> list[Row]:
-        """The steps of the search."""
-        return self._table("trace")
+        """The steps of the search, with how far each got towards the goal as `reached`.
+
+        Older runs call it `faithfulness` under the goal `complete` too, where it is completeness.
+        """
+        rows = self._table("trace")
+        return [{**row, "reached": row.get(lost(self.goal), row.get("faithfulness"))} for row in rows]
 
     @cached_property
     def lens(self) -> list[Row]:

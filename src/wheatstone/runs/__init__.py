@@ -38,17 +38,17 @@ if TYPE_CHECKING:
     from wheatstone.runs._archive import export_run as export_run
     from wheatstone.runs._archive import import_run as import_run
     from wheatstone.runs._discovery import DiscoveryRun as DiscoveryRun
-    from wheatstone.runs._discovery import SharePoint as SharePoint
     from wheatstone.runs._discovery import run_discovery as run_discovery
+    from wheatstone.runs._discovery_folder import write_discovery as write_discovery
     from wheatstone.runs._edit import AnswerRow as AnswerRow
     from wheatstone.runs._edit import EditRun as EditRun
     from wheatstone.runs._edit import EditSettings as EditSettings
     from wheatstone.runs._edit import run_edit as run_edit
     from wheatstone.runs._explain import ExplainSettings as ExplainSettings
     from wheatstone.runs._explain import explain_run as explain_run
+    from wheatstone.runs._held_out import SharePoint as SharePoint
     from wheatstone.runs._held_out import settings_for as settings_for
     from wheatstone.runs._held_out import splits_of as splits_of
-    from wheatstone.runs._held_out import with_test as with_test
     from wheatstone.runs._import import ImportedRun as ImportedRun
     from wheatstone.runs._import import run_import as run_import
     from wheatstone.runs._neuron_page import experiment_of as experiment_of
@@ -130,10 +130,10 @@ __getattr__ = door(
         "plan_discovery": "wheatstone.runs._plan",
         "plan_scan": "wheatstone.runs._scan_plan",
         "run_discovery": "wheatstone.runs._discovery",
-        "SharePoint": "wheatstone.runs._discovery",
+        "SharePoint": "wheatstone.runs._held_out",
         "settings_for": "wheatstone.runs._held_out",
         "splits_of": "wheatstone.runs._held_out",
-        "with_test": "wheatstone.runs._held_out",
+        "write_discovery": "wheatstone.runs._discovery_folder",
         "run_scan": "wheatstone.runs._scan",
         "run_probes": "wheatstone.runs._probes",
         "open_sweep": "wheatstone.runs._sweep",

@@ -3,45 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from wheatstone._effects import lost
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
-from wheatstone._side import ANSWER, ATTENTION, SWAPPED, attempt
+from wheatstone._side import ANSWER, ATTENTION, CURVE, CURVE_HELD_OUT, NOT_YET, SWAPPED, TEST, attempt
 from wheatstone.circuits import Circuit, Experiment
-from wheatstone.discovery import Discovery, DiscoverySettings, EdgeScores, Stability, discover_in
+from wheatstone.discovery import Discovery, DiscoverySettings, EdgeScores, Stability, discover_in, with_curve
 from wheatstone.lenses import AttentionRow, LensRow, answer_by_layer, head_attention
 from wheatstone.models import ResidualModel
 from wheatstone.runs._folder import write_json
+from wheatstone.runs._held_out import SharePoint, curve_by_share, proof_on_test
 from wheatstone.runs._manifest import manifest_of
 from wheatstone.tasks import PromptPair
 from wheatstone.verification import Verification, verify_in
 
 _HEADS_SHOWN = 6
-
-
-@dataclass(frozen=True)
-class SharePoint:
-    """A circuit of one size, cut from the ranking.
-
-    Args:
-        edges: its size.
-        share: of all edges.
-        gain_kept_train: share of the model's gain in Hit@10 over the empty circuit that it keeps on the training
-            prompts; None where the model gains nothing.
-        gain_kept_test: on the test prompts.
-    """
-
-    edges: int
-    share: float
-    gain_kept_train: float | None
-    gain_kept_test: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +36,10 @@ class DiscoveryRun:
     Args:
         discovery: the circuit and how it was found.
         verification: on the prompts it was found on.
-        held_out: on other prompts: those of a task's test split, and the swapped pairs where there are distractors.
+        held_out: on other prompts: the swapped pairs, where there are distractors, and the test split of a task.
+        lens: rank and probability of the answer by layer.
+        attention: weights of the circuit's strongest heads.
+        seconds: time of each stage.
         missing: by name, why a side result is missing, in one line. The circuit and its verification never are.
         by_share: of a task, what nested circuits keep on training and test prompts; empty where it was not measured.
     """
@@ -60,10 +48,10 @@ class DiscoveryRun:
     settings: DiscoverySettings
     discovery: Discovery
     verification: Verification
-    held_out: tuple[Verification, ...]
-    lens: tuple[LensRow, ...]
-    attention: tuple[AttentionRow, ...]
-    seconds: dict[str, float]
+    held_out: tuple[Verification, ...] = ()
+    lens: tuple[LensRow, ...] = ()
+    attention: tuple[AttentionRow, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
     missing: dict[str, str] = field(default_factory=dict[str, str])
     by_share: tuple[SharePoint, ...] = ()
 
@@ -78,7 +66,7 @@ class DiscoveryRun:
             write_json(folder / "by_share.json", [asdict(point) for point in self.by_share])
         pq.write_table(_edge_table(self.discovery.scores), folder / "edges.parquet")
         _write_rows(folder / "curve.parquet", [asdict(point) for point in self.discovery.curve])
-        _write_rows(folder / "trace.parquet", [asdict(step) for step in self.discovery.trace])
+        _write_rows(folder / "trace.parquet", _steps(self.discovery))
         _write_rows(folder / "lens.parquet", [row._asdict() for row in self.lens])
         columns = {name: pa.array([], kind) for name, kind in ATTENTION_COLUMNS.items()}
         rows = [row._asdict() for row in self.attention]
@@ -101,6 +89,8 @@ def run_discovery(
     settings: DiscoverySettings,
     *,
     validation: Sequence[PromptPair] = (),
+    test: Sequence[PromptPair] = (),
+    kept: Callable[[DiscoveryRun], object] = lambda _: None,
     report: Reporter = silent,
 ) -> DiscoveryRun:
     """Discovers a circuit, verifies it and reads it.
@@ -110,28 +100,83 @@ def run_discovery(
         pairs: the prompts.
         settings: what to look for.
         validation: prompts that the method `learned` chooses the size by.
-        report: told how far it is.
+        test: prompts of the task's test split, on which the circuit is verified too.
+        kept: called with the run as soon as its circuit is verified, and again after each side result, to save it. The
+            run's `missing` names what is not made yet.
+        report: progress callback.
     """
     experiment = settings.experiment(model, pairs)
-    found = discover_in(experiment, settings, validation=validation, report=report)
-    keep = found.circuit.mask()
+    found = discover_in(experiment, settings, curve=False, validation=validation, report=report)
     started = time.perf_counter()
-    verification = verify_in(experiment, keep, seed=settings.seed, split="the prompts it was found on", report=report)
-    missing = dict(found.missing)
-    swapped = [pair for pair in (pair.swapped() for pair in pairs) if pair is not None]
-
-    def on_swapped() -> tuple[Verification, ...]:
-        return (verify_in(experiment.on(swapped), keep, seed=settings.seed, split=SWAPPED, report=report),)
-
-    held_out = attempt(missing, SWAPPED, on_swapped, ()) if swapped else ()
-    verified = time.perf_counter()
-    lens = attempt(missing, ANSWER, lambda: answer_by_layer(experiment, keep), [])
-    attention = attempt(missing, ATTENTION, lambda: head_attention(experiment, strongest_heads(found.circuit)), [])
-    read = time.perf_counter()
-    seconds = found.seconds | {"verify": verified - started, "read": read - verified}
-    return DiscoveryRun(
-        experiment, settings, found, verification, held_out, tuple(lens), tuple(attention), seconds, missing
+    verification = verify_in(
+        experiment, found.circuit.mask(), seed=settings.seed, split="the prompts it was found on", report=report
     )
+    seconds = found.seconds | {"verify": time.perf_counter() - started}
+    run = DiscoveryRun(experiment, settings, found, verification, seconds=seconds)
+    sides, missing = _sides(run, test, report), dict[str, str]()
+    pending = dict.fromkeys((side.name for side in sides), NOT_YET)
+    kept(replace(run, missing=dict(pending)))
+    for side in sides:
+        started = time.perf_counter()
+        run = attempt(missing, side.name, partial(side.make, run), run)
+        taken = run.seconds.get(side.stage, 0.0) + time.perf_counter() - started
+        del pending[side.name]
+        run = replace(run, seconds=run.seconds | {side.stage: taken}, missing=missing | pending)
+        kept(run)
+    return run
+
+
+@dataclass(frozen=True)
+class _Side:
+    """A side result of a discovery.
+
+    Args:
+        name: of it, in a run's `missing`.
+        stage: of the run's timings that its time is added to.
+        make: adds it to a run.
+    """
+
+    name: str
+    stage: str
+    make: Callable[[DiscoveryRun], DiscoveryRun]
+
+
+def _sides(run: DiscoveryRun, test: Sequence[PromptPair], report: Reporter) -> list[_Side]:
+    """The side results of a run whose circuit is verified, in the order in which they are made."""
+    experiment, circuit, seed = run.experiment, run.discovery.circuit, run.settings.seed
+    keep = circuit.mask()
+
+    def on_swapped(run: DiscoveryRun) -> DiscoveryRun:
+        proof = verify_in(experiment.on(swapped), keep, seed=seed, split=SWAPPED, report=report)
+        return replace(run, held_out=(*run.held_out, proof))
+
+    def on_test(run: DiscoveryRun) -> DiscoveryRun:
+        proof = proof_on_test(experiment, keep, run.settings, test, report)
+        return replace(run, held_out=(*run.held_out, proof))
+
+    def by_share(run: DiscoveryRun) -> DiscoveryRun:
+        assert order is not None
+        return replace(run, by_share=curve_by_share(experiment, order, run.settings, test))
+
+    def curve(run: DiscoveryRun) -> DiscoveryRun:
+        return replace(run, discovery=with_curve(experiment, run.discovery, seed=seed, report=report))
+
+    def lens(run: DiscoveryRun) -> DiscoveryRun:
+        return replace(run, lens=tuple(answer_by_layer(experiment, keep)))
+
+    def attention(run: DiscoveryRun) -> DiscoveryRun:
+        return replace(run, attention=tuple(head_attention(experiment, strongest_heads(circuit))))
+
+    swapped = [pair for pair in (pair.swapped() for pair in experiment.encoded.pairs) if pair is not None]
+    order, plain = run.discovery.order, run.settings.goal == "sufficient" and not run.settings.positions
+    return [
+        *([_Side(TEST, "verify", on_test)] if test else ()),
+        *([_Side(SWAPPED, "verify", on_swapped)] if swapped else ()),
+        *([_Side(CURVE_HELD_OUT, "curve", by_share)] if test and order is not None and plain else ()),
+        _Side(CURVE, "curve", curve),
+        _Side(ANSWER, "read", lens),
+        _Side(ATTENTION, "read", attention),
+    ]
 
 
 def strongest_heads(circuit: Circuit) -> list[str]:
@@ -166,6 +211,15 @@ def _stability(found: Stability | None) -> dict[str, Any] | None:
     if found is None:
         return None
     return {name: value for name, value in vars(found).items() if name != "frequency"}
+
+
+def _steps(found: Discovery) -> list[dict[str, Any]]:
+    """The steps of the search; how far each got is named by what it is: `faithfulness` or `completeness`."""
+    measured = lost(found.goal)
+    return [
+        {"stage": step.stage, "edges": step.edges, measured: step.reached, "evaluations": step.evaluations}
+        for step in found.trace
+    ]
 
 
 def _edge_table(scores: EdgeScores) -> pa.Table:

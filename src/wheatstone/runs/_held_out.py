@@ -3,20 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from jaxtyping import Bool
+from torch import Tensor
 
 from wheatstone._effects import gain_kept
-from wheatstone._progress import Reporter, silent
-from wheatstone._side import CURVE_HELD_OUT, TEST, attempt
-from wheatstone.circuits import SHARES, kept_over, sizes_of
-from wheatstone.discovery import LEARNED, DiscoverySettings
-from wheatstone.runs._discovery import DiscoveryRun, SharePoint
+from wheatstone._progress import Reporter
+from wheatstone.circuits import SHARES, Experiment, kept_over, sizes_of
+from wheatstone.discovery import LEARNED, DiscoverySettings, EdgeScores
 from wheatstone.tasks import PromptPair, Task, several_counterfactuals
 from wheatstone.verification import Verification, verify_over
 
+if TYPE_CHECKING:
+    from wheatstone.runs._discovery import DiscoveryRun
+
 FEWEST = 4
 """Prompts that the training and the validation split each need, for a circuit to be learned."""
+
+
+@dataclass(frozen=True)
+class SharePoint:
+    """A circuit of one size, cut from the ranking.
+
+    Args:
+        edges: its size.
+        share: of all edges.
+        gain_kept_train: share of the model's gain in Hit@10 over the empty circuit that it keeps on the training
+            prompts; None where the model gains nothing.
+        gain_kept_test: on the test prompts.
+    """
+
+    edges: int
+    share: float
+    gain_kept_train: float | None
+    gain_kept_test: float | None
 
 
 def settings_for(settings: DiscoverySettings, task: Task, *, chosen: bool) -> DiscoverySettings:
@@ -31,47 +53,53 @@ def settings_for(settings: DiscoverySettings, task: Task, *, chosen: bool) -> Di
     return replace(settings, method=LEARNED) if enough and settings.learnable and not chosen else settings
 
 
-def with_test(run: DiscoveryRun, task: Task, report: Reporter = silent) -> DiscoveryRun:
-    """Adds the test split: the circuit's verification, and what nested circuits keep by size.
-
-    Each test prompt is run against up to `counterfactuals` others of its split. Nothing is added where the task has no
-    test prompts; what fails is listed in `missing`.
+def proof_on_test(
+    experiment: Experiment,
+    keep: Bool[Tensor, "channel node"],
+    settings: DiscoverySettings,
+    test: Sequence[PromptPair],
+    report: Reporter,
+) -> Verification:
+    """The circuit on a task's test prompts, each against several counterfactuals of its split.
 
     Args:
-        run: found on the task's training prompts.
-        task: the task.
+        experiment: that the circuit was found in.
+        keep: the circuit.
+        settings: counterfactuals and seed.
+        test: the prompts, with one counterfactual each.
         report: progress callback.
     """
-    if not task.test:
-        return run
-    settings, experiment, found = run.settings, run.experiment, run.discovery
+    pairs = _several(experiment, settings, test)
+    return verify_over(experiment.over(pairs), keep, seed=settings.seed, split="test", report=report)
 
-    def several(pairs: Sequence[PromptPair]) -> list[PromptPair]:
-        if settings.ablation != "counterfactual" or settings.positions:
-            return list(pairs)
-        return several_counterfactuals(experiment.model, pairs, most=settings.counterfactuals, seed=settings.seed)
 
-    test = several(task.test)
+def curve_by_share(
+    experiment: Experiment, order: EdgeScores, settings: DiscoverySettings, test: Sequence[PromptPair]
+) -> tuple[SharePoint, ...]:
+    """What nested circuits keep of the gain in Hit@10, on the prompts they were found on and on test prompts.
 
-    def scored() -> tuple[Verification, ...]:
-        keep = found.circuit.mask()
-        return (verify_over(experiment.over(test), keep, seed=settings.seed, split="test", report=report),)
+    Args:
+        experiment: with the former.
+        order: the ranking that the circuits are cut from.
+        settings: counterfactuals and seed.
+        test: the test prompts, with one counterfactual each.
+    """
+    masks = order.top(sizes_of(experiment.graph))
+    found_on, held = (
+        kept_over(experiment.over(_several(experiment, settings, pairs)), masks)
+        for pairs in (experiment.encoded.pairs, test)
+    )
+    return tuple(
+        SharePoint(edges, share, found_on.gain_kept(place), held.gain_kept(place))
+        for place, (edges, share) in enumerate(zip(sizes_of(experiment.graph), SHARES, strict=True))
+    )
 
-    def curve() -> tuple[SharePoint, ...]:
-        if found.order is None or settings.positions or settings.goal != "sufficient":
-            return ()
-        sizes = sizes_of(experiment.graph)
-        masks = found.order.top(sizes)
-        train, held = (kept_over(experiment.over(pairs), masks) for pairs in (several(task.train), test))
-        return tuple(
-            SharePoint(edges, share, train.gain_kept(place), held.gain_kept(place))
-            for place, (edges, share) in enumerate(zip(sizes, SHARES, strict=True))
-        )
 
-    missing = dict(run.missing)
-    held_out = attempt(missing, TEST, scored, ())
-    by_share = attempt(missing, CURVE_HELD_OUT, curve, ())
-    return replace(run, held_out=(*held_out, *run.held_out), by_share=by_share, missing=missing)
+def _several(experiment: Experiment, settings: DiscoverySettings, pairs: Sequence[PromptPair]) -> Sequence[PromptPair]:
+    """With further counterfactuals, where ablation is by counterfactual and edges are kept at all positions."""
+    if settings.ablation != "counterfactual" or settings.positions:
+        return pairs
+    return several_counterfactuals(experiment.model, pairs, most=settings.counterfactuals, seed=settings.seed)
 
 
 def splits_of(run: DiscoveryRun) -> dict[str, Any]:

@@ -218,7 +218,7 @@ class _Scanning:
         if not at.counted:
             raise RequestError(
                 expected="texts with a document of two tokens or more",
-                got=f"none in {', '.join(settings.texts)}" + _told(self.skipped.counts),
+                got=f"none in {', '.join(map(str, settings.texts))}" + _told(self.skipped.counts),
                 do="name others",
             )
         if self.pending:
@@ -227,7 +227,7 @@ class _Scanning:
         write_neurons(self.out, self.scan)
         write_examples(self.out, self.scan, len(at.shards))
         identity = settings.identity(self.model)
-        documents, texts = sum(shard[1] for shard in at.shards), ", ".join(settings.texts)
+        documents, texts = sum(shard[1] for shard in at.shards), ", ".join(map(str, settings.texts))
         manifest = {
             "format": FORMAT,
             "verb": "scan",

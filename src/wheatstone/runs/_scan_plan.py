@@ -43,7 +43,9 @@ def plan_scan(model: ResidualModel, settings: ScanSettings, *, report: Reporter 
         if settings.tokens is not None and tokens >= settings.tokens:
             break
     if not first:
-        raise RequestError(expected="texts to read", got=f"none in {', '.join(settings.texts)}", do="name others")
+        raise RequestError(
+            expected="texts to read", got=f"none in {', '.join(map(str, settings.texts))}", do="name others"
+        )
     scan = NeuronScan(model, layers=settings.which(model), top=settings.top, width=settings.window)
     scan.see(first[:_TIMED])
     timed = first[_TIMED:] or first

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from wheatstone._errors import RequestError
+from wheatstone._path import StrPath, keep_as_text
 from wheatstone._version import __version__
 from wheatstone.models import ResidualModel
 from wheatstone.neurons import Window, ranks
@@ -32,7 +33,7 @@ class ScanSettings:
         seed: of what is drawn.
     """
 
-    texts: tuple[str, ...] = (BUNDLED,)
+    texts: tuple[StrPath, ...] = (BUNDLED,)
     layers: tuple[int, ...] | None = None
     window: int = 128
     top: int = 20
@@ -41,6 +42,9 @@ class ScanSettings:
     batch: int = 8192
     shard: int = 32
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        keep_as_text(self, "texts", self.texts)
 
     def check(self, model: ResidualModel) -> None:
         """Refuses what cannot be done.

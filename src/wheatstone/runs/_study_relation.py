@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 
 from wheatstone._errors import PromptError, RequestError
+from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import SHARES, Circuit, Experiment, ModelInfo, kept_over, sizes_of
 from wheatstone.discovery import evaluation_of
@@ -60,7 +62,7 @@ class RelationShard:
         settings: the study's.
     """
 
-    relation: str
+    relation: StrPath
     settings: StudySettings
 
     @property
@@ -72,7 +74,7 @@ class RelationShard:
     def content(self) -> dict[str, Any]:
         """The settings, and the hash of the relation's file where it has one of its own."""
         file = Path(self.relation)
-        data = hashlib.sha256(file.read_bytes()).hexdigest() if file.suffix == ".json" else self.relation
+        data = hashlib.sha256(file.read_bytes()).hexdigest() if file.suffix == ".json" else os.fspath(self.relation)
         settings = asdict(self.settings)
         del settings["relations"]
         return {"study": data, "settings": settings}
@@ -83,7 +85,7 @@ class RelationShard:
 
 
 def study_relation(
-    model: ResidualModel, relation: str, settings: StudySettings, *, report: Reporter = silent
+    model: ResidualModel, relation: StrPath, settings: StudySettings, *, report: Reporter = silent
 ) -> RelationResult:
     """Studies one relation.
 
@@ -149,7 +151,7 @@ def study_relation(
     return RelationResult(circuit, verification, about)
 
 
-def _task(model: ResidualModel, relation: str, settings: StudySettings, report: Reporter) -> Task:
+def _task(model: ResidualModel, relation: StrPath, settings: StudySettings, report: Reporter) -> Task:
     """The relation's known facts; records that cannot be used are listed in its `skipped`."""
     task = load_task(task_of(relation), model, seed=settings.seed, size=None, strict=False, report=report)
     sizes = {split: len(task.split(split)) for split in SPLITS}
@@ -163,13 +165,13 @@ def _task(model: ResidualModel, relation: str, settings: StudySettings, report: 
 
 
 def _transfer(
-    model: ResidualModel, relation: str, task: Task, circuit: Circuit, settings: StudySettings
+    model: ResidualModel, relation: StrPath, task: Task, circuit: Circuit, settings: StudySettings
 ) -> dict[str, Any]:
     """The same circuit on the test facts under the other templates, and asked the other way round."""
     others = {f"template {number}": (task_of(relation), number) for number in (1, 2)[: len(task.about.templates) - 1]}
     given = relations_in(task_of(relation))
     if given is not None and relation_named(given.relations[0]).reverse_templates:
-        others["reversed"] = (f"reversed/{relation}", 0)
+        others["reversed"] = (f"reversed/{os.fspath(relation)}", 0)
     found: dict[str, Any] = {}
     for name, (source, template) in others.items():
         try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from wheatstone._errors import RequestError
+from wheatstone._path import StrPath, keep_as_text
 from wheatstone._version import __version__
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.models import ResidualModel
@@ -27,7 +29,7 @@ class StudySettings:
     """How every relation of a study is treated alike.
 
     Args:
-        relations: bundled names, or JSON files of relations.
+        relations: bundled names, or paths of relations' JSON files.
         train: most facts to discover on.
         validation: most facts to choose the size on.
         test: most facts to test on.
@@ -46,7 +48,7 @@ class StudySettings:
             leaves out answers that the model does not give.
     """
 
-    relations: tuple[str, ...]
+    relations: tuple[StrPath, ...]
     train: int = 40
     validation: int = 20
     test: int = 40
@@ -60,6 +62,9 @@ class StudySettings:
     draws: int = 5
     seed: int = 0
     allow_weak: bool = False
+
+    def __post_init__(self) -> None:
+        keep_as_text(self, "relations", self.relations)
 
     def check(self) -> None:
         """Refuses what can be refused before a model is loaded.
@@ -111,13 +116,13 @@ class StudySettings:
         }
 
 
-def task_of(relation: str) -> str:
+def task_of(relation: StrPath) -> str:
     """The task of a relation as `load_task` takes it.
 
     Raises:
         RequestError: it is neither bundled nor a JSON file.
     """
-    bundled = bundled_relations()
+    bundled, relation = bundled_relations(), os.fspath(relation)
     if relation in bundled:
         return f"facts/{relation}"
     if Path(relation).suffix == ".json" and Path(relation).is_file():
@@ -129,6 +134,6 @@ def task_of(relation: str) -> str:
     )
 
 
-def name_of(relation: str) -> str:
+def name_of(relation: StrPath) -> str:
     """What a relation is called in tables and folders."""
-    return Path(relation).stem if relation.endswith(".json") else relation
+    return Path(relation).stem if Path(relation).suffix == ".json" else os.fspath(relation)

@@ -107,7 +107,7 @@ def run_sweep(
         document = identity | _summary(out, done, failed, model.graph)
         write_json(out / "sweep.json", document)
         seconds = {"pairs": sum(shard_cost(out / "pairs" / name)["seconds"] for name in done)}
-        about = identity["settings"] | {"task": ", ".join(settings.tasks)}
+        about = identity["settings"] | {"task": ", ".join(map(str, settings.tasks))}
         manifest = manifest_without_prompts(model, "sweep", about, seed=settings.discovery.seed, seconds=seconds)
         write_json(out / "manifest.json", manifest)
         write_hashes(out)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from wheatstone._errors import RequestError
+from wheatstone._path import StrPath, keep_as_text
 from wheatstone._progress import Reporter, silent
 from wheatstone._version import __version__
 from wheatstone.discovery import DiscoverySettings, discover_in
@@ -27,10 +29,13 @@ class SweepSettings:
         discovery: of each pair; by default the first edges of EAP-IG's ranking that reach a faithfulness of 0.8.
     """
 
-    tasks: tuple[str, ...]
+    tasks: tuple[StrPath, ...]
     known: int | None = KNOWN_RANK
     size: int | None = None
     discovery: DiscoverySettings = field(default_factory=lambda: DiscoverySettings(method="eap-ig", faithfulness=0.8))
+
+    def __post_init__(self) -> None:
+        keep_as_text(self, "tasks", self.tasks)
 
     def check(self) -> None:
         """Refuses what can be refused before a model is loaded.
@@ -41,7 +46,7 @@ class SweepSettings:
         if not self.tasks:
             raise RequestError(expected="a task to sweep", got="none", do="name one; `wheatstone tasks` lists them")
         names = [Path(task).stem for task in self.tasks]
-        if twice := [task for task in self.tasks if names.count(Path(task).stem) > 1]:
+        if twice := [str(task) for task in self.tasks if names.count(Path(task).stem) > 1]:
             raise RequestError(
                 expected="tasks of different names, which their pairs are called by",
                 got=", ".join(twice),
@@ -56,7 +61,9 @@ class SweepSettings:
             "model": {"id": model.id, "sha256": model.sha256, "dtype": model.precision},
             "settings": asdict(self) | {"tasks": list(self.tasks)},
             "files": {
-                task: hashlib.sha256(Path(task).read_bytes()).hexdigest() for task in self.tasks if Path(task).is_file()
+                os.fspath(task): hashlib.sha256(Path(task).read_bytes()).hexdigest()
+                for task in self.tasks
+                if Path(task).is_file()
             },
         }
 

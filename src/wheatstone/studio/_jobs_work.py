@@ -7,7 +7,7 @@ from typing import Any
 
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter
-from wheatstone._side import EXPLANATION, attempt
+from wheatstone._side import EXPLANATION
 from wheatstone.circuits import Circuit
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.figures import render_explanation, report_html
@@ -17,17 +17,14 @@ from wheatstone.runs import (
     ExplainSettings,
     add_explanation,
     add_verification,
-    catalogue_add,
     check_free,
     explain_run,
-    new_run,
-    note_missing,
     plan_discovery,
     read_json,
     read_manifest,
-    run_discovery,
     same_weights,
     sound,
+    write_discovery,
 )
 from wheatstone.studio._jobs_schema import (
     Ask,
@@ -103,19 +100,13 @@ class Work:
         check_free(out, force=False)
         model, pairs = self._load(asked.model, report), [_pair(asked.pair)]
         plan_discovery(model, pairs, settings, timed=False).check()
-        found = run_discovery(model, pairs, settings, report=report)
-        # No figures and no report: the app draws what it shows, and `export` makes them when they are wanted.
-        with new_run(out) as folder:
-            found.save(folder)
+
+        def explain(folder: Path) -> None:
             (folder / "explain").mkdir()
-            missing: dict[str, str] = {}
+            explain_run(folder, folder / "explain", ExplainSettings(_SHOWN), model=model, report=report)
 
-            def explain() -> None:
-                explain_run(folder, folder / "explain", ExplainSettings(_SHOWN), model=model, report=report)
-
-            attempt(missing, EXPLANATION, explain, None)
-            note_missing(folder, missing)
-        catalogue_add(out)
+        # No figures and no report: the app draws what it shows, and `export` makes them when they are wanted.
+        write_discovery(out, model, pairs, settings, last={EXPLANATION: explain}, report=report)
 
     def _ask(self, asked: Ask, report: Reporter) -> ModelAnswers:
         model = self._load(asked.model, report)

@@ -11,7 +11,7 @@ from wheatstone.runs import sound
 from wheatstone.studio import _schema as schema
 from wheatstone.studio._detail import measured_words, run_document, verifications
 from wheatstone.studio._labels import read_labels
-from wheatstone.studio._tables import edge_columns, kept_edges, named_table
+from wheatstone.studio._tables import edge_columns, kept_edges, named_table, units_together
 
 MOST = 2_500
 """Edges of the ranking at most: what the map draws."""
@@ -62,7 +62,7 @@ def portable_circuit(circuit: Mapping[str, Any], total: int) -> schema.Portable:
         circuit: `circuit.json`.
         total: edges of the model.
     """
-    effects, scores, together = (kept_edges(circuit, of) for of in ("effect", "score", "unit"))
+    effects, scores, together = kept_edges(circuit), kept_edges(circuit, "score"), units_together(circuit)
     order = sorted(effects, key=lambda edge: -abs(scores[edge] or 0.0))
     examples, evaluation = circuit["task"]["examples"], circuit.get("evaluation")
     model = schema.Model.model_validate(circuit["model"])

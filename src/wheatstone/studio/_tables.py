@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int
 
+from wheatstone._effects import unit_of
 from wheatstone._errors import RunError
 from wheatstone._parquet import read_parquet
-from wheatstone.runs import read_json, sound
+from wheatstone.runs import read_json, read_manifest, sound
 from wheatstone.studio._library import file_of
 
 MOST = 20_000
@@ -46,7 +47,8 @@ def edge_columns(run: Path, limit: int = MOST) -> pa.Table:
     code = sending * len(receivers) + receiving
     with sound(run):
         document = read_json(run, "circuit.json")
-        named, together = kept_edges(document), kept_edges(document, "unit")
+        searched = read_manifest(run)["settings"].get("granularity")
+        named, together = kept_edges(document), units_together(document, searched)
     kept = {
         senders[sender] * len(receivers) + receivers[receiver]: (effect, together[sender, receiver])
         for (sender, receiver), effect in named.items()
@@ -88,16 +90,31 @@ def kept_edges(circuit: Mapping[str, Any], of: str = "effect") -> dict[tuple[str
 
     Args:
         circuit: `circuit.json`.
-        of: `effect`, `score` or `unit`.
+        of: `effect` or `score`.
     """
-    kept: dict[tuple[str, str], Any] = {}
+    return {ends: edge.get(of) for ends, edge in _by_ends(circuit)}
+
+
+def units_together(circuit: Mapping[str, Any], searched: str | None = None) -> dict[tuple[str, str], str | None]:
+    """By edge, what it was removed with to measure its effect; None where it was removed alone.
+
+    Args:
+        circuit: `circuit.json`.
+        searched: the granularity in the run's settings, for runs whose circuit does not say it.
+    """
+    granularity = circuit.get("granularity") or searched or "channels"
+    share = circuit["model"]["heads"] // circuit["model"]["kv_groups"]
+    return {ends: unit_of(edge, granularity, share, ends[0]) for ends, edge in _by_ends(circuit)}
+
+
+def _by_ends(circuit: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], Mapping[str, Any]]]:
+    """A circuit's edges with the names of both ends, one for each place in the prompt."""
     spans: Mapping[str, list[int]] = circuit.get("spans") or {}
     for edge in circuit["edges"]:
         at = edge.get("positions")
         places = [name for name, where in spans.items() if at is None or (set(where) <= set(at) if where else not at)]
         for sender in [f"{edge['from']}@{place}" for place in places] or [edge["from"]]:
-            kept[sender, edge["to"]] = edge.get(of)
-    return kept
+            yield (sender, edge["to"]), edge
 
 
 def named_table(run: Path, name: str) -> pa.Table:

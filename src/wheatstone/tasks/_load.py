@@ -70,7 +70,7 @@ def load_task(
     return replace(made, files=files_of(str(source)))
 
 
-def load_facts(source: str, model: ResidualModel, *, template: int | str = 0, seed: int = 0) -> Facts:
+def load_facts(source: StrPath, model: ResidualModel, *, template: int | str = 0, seed: int = 0) -> Facts:
     """The facts of a relation, before any of them is paired, filtered or split.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from wheatstone._errors import PromptError, RequestError
+from wheatstone._path import StrPath
 from wheatstone.tasks._counterfactuals import Fact
 from wheatstone.tasks._problems import Problem
 from wheatstone.tasks._rows import content_of
@@ -112,7 +114,7 @@ def bundled_relation(name: str) -> Relation:
     return read_relation(there[name])
 
 
-def relation_named(name: str) -> Relation:
+def relation_named(name: StrPath) -> Relation:
     """A bundled relation, or one in a JSON file.
 
     Args:
@@ -125,7 +127,7 @@ def relation_named(name: str) -> Relation:
     path = Path(name)
     if path.suffix == ".json" and path.is_file():
         return read_relation(path)
-    return bundled_relation(name)
+    return bundled_relation(os.fspath(name))
 
 
 def read_relation(path: Path) -> Relation:
