@@ -12,7 +12,7 @@ import torch
 from tiny import explainable_pairs, make_tiny
 
 from wheatstone import PromptError, RequestError
-from wheatstone._side import ANSWER, ATTENTION, CURVE, NOT_YET, PICTURES, SWAPPED, attempt
+from wheatstone._side import ANSWER, ATTENTION, CURVE, CURVE_HELD_OUT, NOT_YET, PICTURES, SWAPPED, TEST, attempt
 from wheatstone.circuits import Circuit
 from wheatstone.cli._output import Output
 from wheatstone.figures import _registry, render_all, render_figure, report_html
@@ -126,7 +126,9 @@ def test_work_that_is_stopped_in_a_side_result_keeps_the_circuit_and_what_was_ma
         (folder / "picture.svg").write_text(f"{sorted(read_json(folder, 'manifest.json')['missing'])}")
 
     steps = {
+        TEST: "proof_on_test",
         SWAPPED: "verify_in",
+        CURVE_HELD_OUT: "curve_by_share",
         CURVE: "with_curve",
         ANSWER: "answer_by_layer",
         ATTENTION: "head_attention",
@@ -136,22 +138,25 @@ def test_work_that_is_stopped_in_a_side_result_keeps_the_circuit_and_what_was_ma
     whole = tmp_path / "whole"
     write_discovery(whole, model, pairs, SETTINGS, test=pairs, files={"task.json": {"name": "words"}}, last=last)
     assert missing_of(whole) == {}
-    assert [row["split"] for row in read_json(whole, "held_out.json")] == [SWAPPED, "test"]
+    assert [row["split"] for row in read_json(whole, "held_out.json")] == ["test", SWAPPED]
     for done, (name, function) in enumerate(steps.items()):
         run = tmp_path / f"run{done}"
         with monkeypatch.context() as patched:
-            if name == SWAPPED:  # the first verification is the proof, the second the first side result
+            if name == SWAPPED:  # the first call is the proof, the second is on the swapped prompts
                 patched.setattr(_discovery, "verify_in", one_after_the_other(verify_in, ended))
             elif function:
                 patched.setattr(_discovery, function, ended)
             stopped = {PICTURES: ended} if name == PICTURES else last
             with pytest.raises(Ended):
-                write_discovery(run, model, pairs, SETTINGS, files={"task.json": {"name": "words"}}, last=stopped)
+                write_discovery(
+                    run, model, pairs, SETTINGS, test=pairs, files={"task.json": {"name": "words"}}, last=stopped
+                )
         assert missing_of(run) == dict.fromkeys(list(steps)[done:], NOT_YET)
         assert damaged_files(run) == []
         assert Circuit.load(run / "circuit.json").edges == Circuit.load(whole / "circuit.json").edges
         assert read_json(run, "verification.json") == read_json(whole, "verification.json")
         assert read_json(run, "task.json") == {"name": "words"}
+        assert (run / "by_share.json").exists() == (done > 2)
         for table in ("curve", "lens", "attention"):
             made = pq.read_table(run / f"{table}.parquet")
             assert made.num_rows in (0, pq.read_table(whole / f"{table}.parquet").num_rows)

@@ -180,9 +180,11 @@ def discover(
     output = Output("discover", as_json)
     with output.progress() as report:
         report("starting", 0, None)
+        from wheatstone.discovery import LEARNED
         from wheatstone.figures import render_all
         from wheatstone.models import MlpParts, load_model
         from wheatstone.runs import DiscoverySettings, plan_discovery, settings_for, write_discovery
+        from wheatstone.tasks import other_wordings
 
         settings = DiscoverySettings(
             faithfulness=faithfulness,
@@ -221,6 +223,10 @@ def discover(
             settings = replace(settings, metric=metric or found.metric, task=found.name)
             settings = settings_for(settings, found, chosen=method is not None)
             settings.check()
+        wordings: list[PromptPair] = []
+        if task and found and settings.method == LEARNED:
+            wordings, unused = other_wordings(task, found, loaded, most=len(found.train), seed=seed)
+            found = replace(found, notes=(*found.notes, *unused))
         pairs = found.train if found else pairs
         plan = plan_discovery(loaded, pairs, settings, timed=dry_run)
         if dry_run or out is None:
@@ -236,6 +242,7 @@ def discover(
                 pairs,
                 settings,
                 validation=found.validation if found else (),
+                wordings=wordings,
                 test=found.test if found else (),
                 files={"task.json": found.to_json()} if found else {},
                 last={PICTURES: lambda folder: render_all(folder, report)} if figures else {},

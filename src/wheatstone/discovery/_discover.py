@@ -167,6 +167,7 @@ def discover_in(
     *,
     curve: bool = True,
     validation: Sequence[PromptPair] = (),
+    wordings: Sequence[PromptPair] = (),
     report: Reporter = silent,
 ) -> Discovery:
     """`discover` in an experiment that is already set up, with everything that was learned on the way.
@@ -176,6 +177,7 @@ def discover_in(
         settings: what to look for; the defaults of `DiscoverySettings` if left out.
         curve: also measure faithfulness by size, with random circuits beside.
         validation: prompts that `learned` chooses the size by; other methods do not read them.
+        wordings: the same facts in other words, for `learned` to learn from too, see `tasks.other_wordings`.
         report: told how far it is.
     """
     settings = settings or DiscoverySettings()
@@ -192,7 +194,7 @@ def discover_in(
     recurring: Stability | None = None
     order = scores
     if settings.method == LEARNED:
-        found, order = generalise(experiment, validation, scores, settings, report)
+        found, order = generalise(experiment, validation, scores, settings, report, wordings)
     elif settings.stable:
 
         def find(sample: Experiment) -> Tensor:

@@ -32,6 +32,7 @@ def generalise(
     scores: EdgeScores,
     settings: DiscoverySettings,
     report: Reporter,
+    wordings: Sequence[PromptPair] = (),
 ) -> tuple[SearchResult, EdgeScores]:
     """Learns a ranking and chooses the size of the circuit.
 
@@ -41,6 +42,7 @@ def generalise(
         scores: of all edges, to start from.
         settings: the goal, the largest share of the edges, counterfactuals and seed.
         report: progress callback.
+        wordings: the training facts in other words, to learn from too.
 
     Returns:
         The circuit and the ranking that it was cut from.
@@ -61,7 +63,7 @@ def generalise(
 
     learned = learn_ranking(
         model,
-        several(experiment.encoded.pairs),
+        several((*experiment.encoded.pairs, *wordings)),
         scores=scores.values,
         edges=max(1, int(_TARGET * graph.edges)),
         seed=settings.seed,

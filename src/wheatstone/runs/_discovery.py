@@ -89,6 +89,7 @@ def run_discovery(
     settings: DiscoverySettings,
     *,
     validation: Sequence[PromptPair] = (),
+    wordings: Sequence[PromptPair] = (),
     test: Sequence[PromptPair] = (),
     kept: Callable[[DiscoveryRun], object] = lambda _: None,
     report: Reporter = silent,
@@ -100,13 +101,14 @@ def run_discovery(
         pairs: the prompts.
         settings: what to look for.
         validation: prompts that the method `learned` chooses the size by.
+        wordings: the prompts in other words, for `learned` to learn from too.
         test: prompts of the task's test split, on which the circuit is verified too.
         kept: called with the run as soon as its circuit is verified, and again after each side result, to save it. The
             run's `missing` names what is not made yet.
         report: progress callback.
     """
     experiment = settings.experiment(model, pairs)
-    found = discover_in(experiment, settings, curve=False, validation=validation, report=report)
+    found = discover_in(experiment, settings, curve=False, validation=validation, wordings=wordings, report=report)
     started = time.perf_counter()
     verification = verify_in(
         experiment, found.circuit.mask(), seed=settings.seed, split="the prompts it was found on", report=report

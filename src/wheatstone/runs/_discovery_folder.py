@@ -26,6 +26,7 @@ def write_discovery(
     settings: DiscoverySettings,
     *,
     validation: Sequence[PromptPair] = (),
+    wordings: Sequence[PromptPair] = (),
     test: Sequence[PromptPair] = (),
     files: Mapping[str, Any] | None = None,
     last: Mapping[str, Callable[[Path], object]] | None = None,
@@ -44,6 +45,7 @@ def write_discovery(
         pairs: the prompts.
         settings: what to look for.
         validation: prompts that the method `learned` chooses the size by.
+        wordings: the prompts in other words, for `learned` to learn from too.
         test: prompts of the task's test split.
         files: more JSON files of the run, by name.
         last: by name, what is made from the finished run in its folder: its pictures, an explanation.
@@ -76,7 +78,9 @@ def write_discovery(
             written = True
             proven(run)
 
-    run = run_discovery(model, pairs, settings, validation=validation, test=test, kept=keep, report=report)
+    run = run_discovery(
+        model, pairs, settings, validation=validation, wordings=wordings, test=test, kept=keep, report=report
+    )
     if last:
         keep(run, finished=True)
     return run

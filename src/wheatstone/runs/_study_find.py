@@ -55,7 +55,11 @@ class Found:
 
 
 def find(
-    train: Experiment, validation: Sequence[PromptPair], settings: StudySettings, report: Reporter = silent
+    train: Experiment,
+    wordings: Sequence[PromptPair],
+    validation: Sequence[PromptPair],
+    settings: StudySettings,
+    report: Reporter = silent,
 ) -> Found:
     """Ranks the edges and chooses the size of the circuit.
 
@@ -65,12 +69,13 @@ def find(
 
     Args:
         train: the facts to find it on, each with one counterfactual.
+        wordings: the same facts under other templates, for `learned` to learn from too.
         validation: the facts to choose the size by.
         settings: the study's.
         report: progress callback.
     """
     limit = max(1, int(settings.share * train.graph.edges))
-    order, scores, own = _ranked(train, limit, settings, report)
+    order, scores, own = _ranked(train, wordings, limit, settings, report)
     limit = min(limit, own)
     sizes = sorted({max(1, limit // part) for part in _PARTS})
     masks = order.top(sizes)
@@ -83,7 +88,7 @@ def find(
 
 
 def _ranked(
-    train: Experiment, limit: int, settings: StudySettings, report: Reporter
+    train: Experiment, wordings: Sequence[PromptPair], limit: int, settings: StudySettings, report: Reporter
 ) -> tuple[EdgeScores, EdgeScores, int]:
     """The order of the edges, the scores it comes from, and the largest size it is made for."""
     if settings.method != LEARNED:
@@ -96,7 +101,9 @@ def _ranked(
     report("scoring edges", 1, 1)
     learned = learn_ranking(
         train.model,
-        several_counterfactuals(train.model, train.encoded.pairs, most=settings.counterfactuals, seed=settings.seed),
+        several_counterfactuals(
+            train.model, (*train.encoded.pairs, *wordings), most=settings.counterfactuals, seed=settings.seed
+        ),
         scores=scores.values,
         edges=limit,
         steps=settings.steps,

@@ -26,6 +26,7 @@ from wheatstone.tasks import (
     Task,
     hits,
     load_task,
+    other_wordings,
     relation_named,
     relations_in,
     several_counterfactuals,
@@ -105,7 +106,8 @@ def study_relation(
     def several(pairs: Sequence[PromptPair]) -> list[PromptPair]:
         return several_counterfactuals(model, pairs, most=settings.counterfactuals, seed=settings.seed)
 
-    found = find(experiment, several(task.validation[: settings.validation]), settings, report)
+    wordings, unused = other_wordings(task_of(relation), task, model, most=settings.train, seed=settings.seed)
+    found = find(experiment, wordings, several(task.validation[: settings.validation]), settings, report)
     keep, on_test = found.keep, several(test)
     verification = verify_over(
         experiment.over(on_test), keep, draws=settings.draws, seed=settings.seed, split="test", report=report
@@ -146,7 +148,7 @@ def study_relation(
         "validation": [asdict(row) for row in found.tried],
         "transfer": _transfer(model, relation, task, circuit, settings),
         "skipped_records": [str(problem) for problem in task.skipped],
-        "notes": list(task.notes),
+        "notes": [*task.notes, *unused],
     }
     return RelationResult(circuit, verification, about)
 

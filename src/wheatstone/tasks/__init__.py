@@ -49,6 +49,7 @@ from wheatstone.tasks._split import FRACTIONS as FRACTIONS
 from wheatstone.tasks._split import SPLITS as SPLITS
 from wheatstone.tasks._task import Known as Known
 from wheatstone.tasks._task import Task as Task
+from wheatstone.tasks._wordings import other_wordings as other_wordings
 
 __all__ = [
     "ANSWER_RULE",
@@ -92,6 +93,7 @@ __all__ = [
     "missing_file",
     "model_answer",
     "model_answers",
+    "other_wordings",
     "read_pairs",
     "relation_named",
     "relations_in",
