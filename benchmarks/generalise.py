@@ -134,8 +134,8 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
         "# Circuits on facts they were not found on: what helps",
         "Made by `python benchmarks/generalise.py` and `--write`, on SmolLM2-135M-Instruct (Q4_1) and development "
         f"relations, one thread ({platform.machine()}, {os.cpu_count()} cores). Share of the model's gain in Hit@10 "
-        "over the empty circuit that circuits of each size keep, each fact against up to four counterfactuals. One seed "
-        "a row: another seed differs by up to .13 at 1%, and with some 35 facts the standard error is about .08.",
+        "over the empty circuit that circuits of each size keep, each fact against up to four counterfactuals. One "
+        "seed a row: another seed differs by up to .13 at 1%, and with some 35 facts the standard error is about .08.",
         "\n".join(f"* **{name}**: {words}." for name, words in VARIANTS.items()),
     ]
     for relation in dict.fromkeys(row["relation"] for row in rows):
