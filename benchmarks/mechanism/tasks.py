@@ -83,9 +83,10 @@ def years(model: ws.ResidualModel) -> Part:
     found = lenses.year_probabilities(model, prompts)
     sums = lenses.year_sums(found, starts)
     task = ws.load_task("greater-than", model)
-    experiment = ws.Experiment(model, task.test[:12], metric=task.metric)
-    mlps = lenses.mlps_to_logits(experiment)
-    neurons, kept = lenses.strongest_neurons(experiment, int(mlps[0].mlp[1:]))
+    choosing, others = (ws.Experiment(model, pairs, metric=task.metric) for pairs in (task.test[:12], task.test[12:24]))
+    best = lenses.mlps_to_logits(choosing)[0].mlp
+    mlps = lenses.mlps_to_logits(others)
+    neurons, kept = lenses.strongest_neurons(choosing, int(best[1:]), held_out=others)
     circuit = lenses.task_circuits(model, ("greater-than",))["greater-than"]
     forms = lenses.year_forms(model, circuit, count=12, draws=2)
     cells = [cell._asdict() for cell in lenses.year_cells(found, starts)]
@@ -109,17 +110,19 @@ def years(model: ws.ResidualModel) -> Part:
         "![Matrix of start year by year foreseen.](../images/mechanisms-years.png)",
         "",
         f"MLPs straight to the logits (path patching, n = {mlps[0].n} test prompts, effect on the probability "
-        "difference of tens digits):",
+        f"difference of tens digits; {best} does most on {kept.chosen_on} others):",
         "",
         *table(("MLP", "effect", "share"), [(r.mlp, spread(r, "effect", ".3f"), f"{r.share:.1%}") for r in mlps[:6]]),
-        f"The ten strongest neurons of {mlps[0].mlp}, patched exactly, all paths:",
+        f"The ten strongest neurons of {best}, chosen on {kept.chosen_on} prompts and measured on {kept.n} others, "
+        "patched exactly, all paths:",
         "",
         *table(
             ("neuron", "effect", "share of the MLP"),
             [(r.neuron, spread(r, "effect", ".4f"), f"{r.share:.0%}") for r in neurons],
         ),
         f"With all other {kept.of - kept.neurons:,} neurons of that MLP patched from the counterfactual, these ten "
-        f"keep {spread(kept, 'kept')} of the MLP's effect; {kept.draws} sets of ten random ones {kept.random:.2f} "
+        f"keep {spread(kept, 'kept')} of the MLP's effect on the {kept.n} prompts ({kept.chosen_kept:.2f} on those "
+        f"that chose them); {kept.draws} sets of ten random ones {kept.random:.2f} "
         f"({kept.random_low:.2f} to {kept.random_high:.2f}). The MLP as a whole is {kept.task_lost_with_mlp:.0%} of "
         "the task's probability difference between prompt and counterfactual: most of it is carried by other parts.",
         "",

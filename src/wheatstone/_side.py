@@ -9,7 +9,7 @@ from wheatstone._errors import WheatstoneError
 
 CURVE, ANSWER, ATTENTION = "size curve", "answer by layer", "attention patterns"
 SWAPPED, TEST = "prompt and counterfactual swapped", "test split"
-RECOVERY, DOSES = "recovery by place", "doses"
+RECOVERY, DOSES, HELD_OUT = "recovery by place", "doses", "strongest neuron on other prompts"
 TRACE, COMPARISON = "causal trace", "comparison"
 PICTURES, PAGE, EXPLANATION = "figures and report", "page", "explanation"
 """Side results by name."""
