@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tiny import make_tiny
 
 from wheatstone import Circuit, RequestError, ResidualModel
 from wheatstone.circuits import ModelInfo
+from wheatstone.figures import claims_of
 from wheatstone.lenses._hop_questions import hop_questions
 from wheatstone.models import Graph
 from wheatstone.runs import DiscoverySettings, ExplainSettings, explain_run, new_part, new_run, run_discovery
@@ -68,20 +70,23 @@ def test_a_reversed_fact_is_asked_as_it_is_too(model: ResidualModel) -> None:
 
 @pytest.mark.usefixtures("files", "own_home")
 def test_explain_asks_for_it(model: ResidualModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wheatstone.lenses._hops_section._UNRELATED", ())
-    monkeypatch.setattr(
-        "wheatstone.lenses._task_circuits.load_task", lambda name, *a, **k: load_task(name, *a, known=None)
-    )
+    """The circuits of relations that a random model does not know are left out: here each has every edge."""
+
+    def circuits(model: ResidualModel, names: Sequence[str], **_: object) -> dict[str, Circuit]:
+        return dict.fromkeys(names, whole(model))
+
+    def none(*_: object, **__: object) -> tuple[int, None]:
+        return 0, None
+
+    monkeypatch.setattr("wheatstone.lenses._hops_section.task_circuits", circuits)
+    monkeypatch.setattr("wheatstone.lenses._hops_section.held_out_faithfulness", none)
     run = tmp_path / "run"
     task = load_task("two-hop/inner.json+outer.json", model, known=None)
     with new_run(run) as folder:
         run_discovery(model, task.train, DiscoverySettings(method="eap", task=task.name, allow_weak=True)).save(folder)
         (folder / "task.json").write_text(json.dumps(task.to_json()))
-    with (
-        pytest.raises(RequestError, match="a subject of the run's relation, such as .*; got 'w60'"),
-        new_part(run, "e"),
-    ):
-        explain_run(run, run / "e", ExplainSettings(("hops",), subjects=("w60",)), model=model)
+    with pytest.raises(RequestError, match=r"a subject of the run's relation, such as .*; got 'w60'"):
+        explain_run(run, run / "none", ExplainSettings(("hops",), subjects=("w60",)), model=model)
     with new_part(run, "explain") as folder:
         found = explain_run(run, folder, ExplainSettings(("hops",), subjects=("w7",)), model=model)
     named = found["hops"]["summary"]["named"]
