@@ -94,4 +94,4 @@ def test_explain_asks_for_it(model: ResidualModel, tmp_path: Path, monkeypatch: 
     assert (run / "explain" / "hop_questions.parquet").is_file()
     (first, *_) = (claim.text for name, claim in claims_of(run) if name == "hops")
     assert first.startswith("w7, asked for by name: after “w0 w2 w7 w4” the model ")
-    assert "two-hop/inner.json+outer.json's circuit alone " in first
+    assert first.count("; its own circuit alone ranks that ") == len([row for row in named if row["circuit_rank"]])

@@ -56,7 +56,7 @@ def _named(found: Any, subject: str) -> str:
             else f"says {quoted(row['first'])} first and ranks {quoted(row['answer'])} {ordinal(row['rank'])} "
             f"({chance(row['probability'])})"
         )
-        + ("" if row["circuit_rank"] is None else f"; {row['task']}'s circuit alone {ordinal(row['circuit_rank'])}")
+        + ("" if row["circuit_rank"] is None else f"; its own circuit alone ranks that {ordinal(row['circuit_rank'])}")
         for row in rows
     ]
     return f"{subject}, asked for by name: {'; '.join(said)}."
