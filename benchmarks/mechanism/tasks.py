@@ -25,10 +25,10 @@ def ioi(model: ws.ResidualModel) -> Part:
         "",
         f"Classes are chosen on {found.n} prompts of `ioi` (ABBA and BABA, six forms; mean logit difference "
         f"{found.clean:.2f}), three other names in the counterfactual, and their effects are measured on "
-        f"{found.held_n} others. Effect: logits lost when the head is ablated along direct paths and those through MLPs to the "
-        "receivers; heads whose effect stands out from all (step-down sign test, family-wise 5%) and that look where "
-        "their class looks, more than 99% of heads on random tokens; 95% intervals over prompts. In brackets the "
-        "effect on the prompts that chose the head.",
+        f"{found.held_n} others. Effect: logits lost when the head is ablated along direct paths and those through "
+        "MLPs to the receivers; heads whose effect stands out from all (step-down sign test, family-wise 5%) and that "
+        "look where their class looks, more than 99% of heads on random tokens; 95% intervals over prompts. In "
+        "brackets the effect on the prompts that chose the head.",
         "",
         "![Effect and attention of each class's heads.](../images/mechanisms-ioi.png)",
         "",
