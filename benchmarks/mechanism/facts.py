@@ -5,6 +5,8 @@ from __future__ import annotations
 import wheatstone as ws
 from mechanism.tables import CAPITAL, Part, spread, table
 from wheatstone import lenses
+from wheatstone._intervals import measured_on
+from wheatstone.tasks import relation_named
 
 STANDING = "The official currency of Malaysia is called the"
 
@@ -27,8 +29,9 @@ def wrong(model: ws.ResidualModel) -> Part:
         "",
         f"The standing example, “{STANDING}”: {said}; it goes on to write {written!r}.",
         "",
-        f"{CAPITAL}: {found.known} facts known (an answer is the top token), n = {len(facts)} "
-        f"wrong. The right token is ahead of the wrong one after some layer on {len(overtaken)} of these; there the "
+        f"{CAPITAL}: {found.known} facts known (what the model writes says an answer), n = {len(facts)} "
+        f"wrong; heads are {measured_on(len(facts))}. The right token is ahead of the wrong one after some layer on "
+        f"{len(overtaken)} of these; there the "
         f"wrong one is ahead for good from a median of {late[len(late) // 2] if late else 0} of {layers} layers done.",
         "",
         *table(
@@ -74,13 +77,15 @@ def wrong(model: ws.ResidualModel) -> Part:
 
 def context(model: ws.ResidualModel) -> Part:
     """Demonstrations and the heads that enter with them."""
-    task = ws.load_task("icl-3/country_language", model, known=None)
-    known = ws.load_task("icl-3/country_language", model)
+    template = relation_named("country_language").templates[0]
+    task = ws.load_task("icl-3/country_language", model, known=None, template=template)
+    known = ws.load_task("icl-3/country_language", model, template=template)
     found = lenses.in_context(model, known.train[:6], task.test[:30])
     lines = [
         "## In-context learning",
         "",
-        "`icl-3/country_language`: circuits of 1,000 edges on 6 known training questions with three demonstrations and "
+        f"`icl-3/country_language`, asked as “{template}”, which states the task without demonstrations too: circuits "
+        "of 1,000 edges on 6 known training questions with three demonstrations and "
         f"without. {len(found.entering)} heads write only with them; the strongest: {', '.join(found.entering[:10])}. "
         f"Most attended to demonstrations: {', '.join(found.most_attended[:10])}. Accuracy (top token) on "
         f"n = {found.rows[0].n} test questions, known or not, mean ablation:",

@@ -15,17 +15,20 @@ def ioi(model: ws.ResidualModel) -> Part:
     """The table of head classes."""
     count = 24
     task = ws.load_task("ioi", model, size=120)
-    found = lenses.ioi_heads(model, (task.test + task.train)[:count])
+    pairs = task.test + task.train
+    found = lenses.ioi_heads(model, pairs[:count], held_out=pairs[count : 2 * count])
     classed = [row for row in found.rows if row.role]
     missing = [role for role in lenses.IOI_CLASSES if not found.heads(role)]
     others = [row for row in found.rows if row.stands_out and not row.role and row.step == "logits"]
     lines = [
         "## Indirect object identification: classes of heads",
         "",
-        f"n = {found.n} prompts of `ioi` (ABBA and BABA, six forms), three other names in the counterfactual; mean "
-        f"logit difference {found.clean:.2f}. Effect: logits lost when the head is ablated along direct paths and "
-        "those through MLPs to the receivers; heads whose effect stands out from all (step-down sign test, family-wise "
-        "5%) and that look where their class looks; 95% intervals over prompts.",
+        f"Classes are chosen on {found.n} prompts of `ioi` (ABBA and BABA, six forms; mean logit difference "
+        f"{found.clean:.2f}), three other names in the counterfactual, and their effects are measured on "
+        f"{found.held_n} others. Effect: logits lost when the head is ablated along direct paths and those through "
+        "MLPs to the receivers; heads whose effect stands out from all (step-down sign test, family-wise 5%) and that "
+        "look where their class looks, more than 99% of heads on random tokens; 95% intervals over prompts. In "
+        "brackets the effect on the prompts that chose the head.",
         "",
         "![Effect and attention of each class's heads.](../images/mechanisms-ioi.png)",
         "",
@@ -36,8 +39,8 @@ def ioi(model: ws.ResidualModel) -> Part:
                     row.role,
                     row.head,
                     ", ".join(found.receivers[row.step]),
-                    spread(row, "effect"),
-                    f"{row.share:.0%}",
+                    f"{spread(row, 'held_effect')} ({row.effect:.2f})",
+                    f"{(row.held_effect or 0.0) / found.clean:.0%}",
                     f"{row.query} → {row.site}",
                     spread(row, "attention"),
                 )
@@ -47,12 +50,17 @@ def ioi(model: ws.ResidualModel) -> Part:
         f"Classes that this model does not show: {', '.join(missing) or 'none'}.",
         "",
         "Heads with a standing effect on the logits that fit no class of the paper: "
-        + ("; ".join(f"{r.head} {r.effect:+.2f} (looks most at {r.site}, {r.attention:.2f})" for r in others) or "none")
+        + (
+            "; ".join(
+                f"{r.head} {r.held_effect or 0.0:+.2f} (looks most at {r.site}, {r.attention:.2f})" for r in others
+            )
+            or "none"
+        )
         + ".",
         "",
     ]
     rows = [
-        {"class": r.role, "head": r.head, "effect": r.effect, "low": r.effect_low, "high": r.effect_high}
+        {"class": r.role, "head": r.head, "effect": r.held_effect, "low": r.held_effect_low, "high": r.held_effect_high}
         for r in classed
     ]
     return Part(lines, {"ioi": classes_chart(rows)})
@@ -83,9 +91,10 @@ def years(model: ws.ResidualModel) -> Part:
     found = lenses.year_probabilities(model, prompts)
     sums = lenses.year_sums(found, starts)
     task = ws.load_task("greater-than", model)
-    experiment = ws.Experiment(model, task.test[:12], metric=task.metric)
-    mlps = lenses.mlps_to_logits(experiment)
-    neurons, kept = lenses.strongest_neurons(experiment, int(mlps[0].mlp[1:]))
+    choosing, others = (ws.Experiment(model, pairs, metric=task.metric) for pairs in (task.test[:12], task.test[12:24]))
+    best = lenses.mlps_to_logits(choosing)[0].mlp
+    mlps = lenses.mlps_to_logits(others)
+    neurons, kept = lenses.strongest_neurons(choosing, int(best[1:]), held_out=others)
     circuit = lenses.task_circuits(model, ("greater-than",))["greater-than"]
     forms = lenses.year_forms(model, circuit, count=12, draws=2)
     cells = [cell._asdict() for cell in lenses.year_cells(found, starts)]
@@ -109,17 +118,19 @@ def years(model: ws.ResidualModel) -> Part:
         "![Matrix of start year by year foreseen.](../images/mechanisms-years.png)",
         "",
         f"MLPs straight to the logits (path patching, n = {mlps[0].n} test prompts, effect on the probability "
-        "difference of tens digits):",
+        f"difference of tens digits; {best} does most on {kept.chosen_on} others):",
         "",
         *table(("MLP", "effect", "share"), [(r.mlp, spread(r, "effect", ".3f"), f"{r.share:.1%}") for r in mlps[:6]]),
-        f"The ten strongest neurons of {mlps[0].mlp}, patched exactly, all paths:",
+        f"The ten strongest neurons of {best}, chosen on {kept.chosen_on} prompts and measured on {kept.n} others, "
+        "patched exactly, all paths:",
         "",
         *table(
             ("neuron", "effect", "share of the MLP"),
             [(r.neuron, spread(r, "effect", ".4f"), f"{r.share:.0%}") for r in neurons],
         ),
         f"With all other {kept.of - kept.neurons:,} neurons of that MLP patched from the counterfactual, these ten "
-        f"keep {spread(kept, 'kept')} of the MLP's effect; {kept.draws} sets of ten random ones {kept.random:.2f} "
+        f"keep {spread(kept, 'kept')} of the MLP's effect on the {kept.n} prompts ({kept.chosen_kept:.2f} on those "
+        f"that chose them); {kept.draws} sets of ten random ones {kept.random:.2f} "
         f"({kept.random_low:.2f} to {kept.random_high:.2f}). The MLP as a whole is {kept.task_lost_with_mlp:.0%} of "
         "the task's probability difference between prompt and counterfactual: most of it is carried by other parts.",
         "",

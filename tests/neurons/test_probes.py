@@ -152,7 +152,17 @@ def test_a_whole_concept(tmp_path: Path) -> None:
     assert best.f1 > 0.9 > found.always_yes
     assert found.tests[0].significant.sum() == 0
     assert found.by_chance <= 1
-    assert found.explained > 0.7 > rows.labels.mean()
+    test = rows.of("test")
+    way = np.sign(found.directions[4].standard[int(found.single.neurons[0][4:])])
+    strongest = np.argsort(-way * x[test, int(found.single.neurons[0][4:])])[: min(50, y[test].sum())]
+    assert found.explained == pytest.approx(y[test][strongest].mean())
+    assert found.explained > y[test].mean()
     assert {row.method for row in found.probes if row.layer == 0} == {"single", "ranking"}
+    of_one: dict[str, set[float]] = {}
+    for row in found.probes:
+        if row.k == 1:
+            of_one.setdefault(row.neurons[0], set()).add(row.f1)
+    assert sum(row.k == 1 for row in found.probes) > len(of_one)  # one neuron is chosen in more than one way
+    assert {len(f1s) for f1s in of_one.values()} == {1}
     for direction in (found.directions[4].standard, found.directions[4].raw):
         assert set(np.argsort(-np.abs(direction))[:2].tolist()) <= {3, 7, 11}

@@ -7,6 +7,8 @@ docs/results/intervals.md, made by `python benchmarks/intervals.py --write`.
 
 from typing import TYPE_CHECKING
 
+from wheatstone._intervals._halves import halves_of as halves_of
+from wheatstone._intervals._halves import measured_on as measured_on
 from wheatstone._intervals._words import MINIMUM as MINIMUM
 from wheatstone._intervals._words import interval_note as interval_note
 from wheatstone._intervals._words import interval_text as interval_text
@@ -38,5 +40,5 @@ _WHERE = {
     "rank_correlation": "wheatstone._intervals._ranks",
     "ratio_interval": "wheatstone._intervals._ratio",
 }
-__all__ = sorted({*_WHERE, "MINIMUM", "interval_note", "interval_text"})  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = sorted({*_WHERE, "MINIMUM", "halves_of", "interval_note", "interval_text", "measured_on"})  # pyright: ignore[reportUnsupportedDunderAll]
 __getattr__ = door(__name__, _WHERE)

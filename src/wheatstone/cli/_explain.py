@@ -33,8 +33,8 @@ def explain(
         list[str] | None,
         typer.Option(
             "--subject",
-            help="A subject of the run's relation, such as Malaysia; may be repeated. The sections wrong and "
-            "demonstrations ask its fact first and say how it came out.",
+            help="A subject of the run's relation, such as Malaysia; may be repeated. The sections wrong, "
+            "demonstrations and hops ask its fact first and say how it came out.",
             metavar="NAME",
         ),
     ] = None,

@@ -108,9 +108,10 @@ def comparison_words(summary: Mapping[str, Any]) -> list[str]:
         + "; ".join(f"{group} {decimal(value)}" for group, value in writers["gain_over_old"].items())
         + ".",
         f"Of the {writers['movers']} heads that write most of the new object, {writers['movers_kept']} are those that "
-        f"wrote most of the old one (chance: {decimal(writers['movers_kept_by_chance'], 1)}): "
+        f"wrote most of the old one (chance: {decimal(writers['movers_kept_by_chance'], 1)}). Most of "
+        "the new one write "
         + ", ".join(f"{head['name']} {decimal(head['new_after'])}" for head in writers["heads"])
-        + ".",
+        + ", chosen and measured on this one prompt.",
     ]
     if leak["n"]:
         found = [

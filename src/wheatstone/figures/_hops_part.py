@@ -8,7 +8,8 @@ from wheatstone.figures._dots import dots
 from wheatstone.figures._explained import Claim, Exhibit, Part, Told
 from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, ORANGE, finished
-from wheatstone.figures._words import count, percent
+from wheatstone.figures._words import count, percent, quoted
+from wheatstone.tasks import chance, ordinal
 
 _GREY = "#8a96a3"
 _KINDS = {
@@ -25,9 +26,10 @@ _PARTS = {"two-hop": "a single hop", "reversed": "the relation as it is"}
 
 
 def claims(told: Told) -> list[Claim]:
-    """What of each circuit reappears, compared with chance and unrelated tasks."""
+    """Facts that were asked for by name, then what of each circuit reappears, compared with chance and other tasks."""
     found = told.summary
-    said: list[Claim] = []
+    subjects = dict.fromkeys(row["subject"] for row in found.get("named", ()))
+    said = [Claim(_named(found, subject), "hop_questions", True) for subject in subjects]
     for row in found["rows"]:
         if row["part"] in found["parts"]:
             text = (
@@ -41,6 +43,23 @@ def claims(told: Told) -> list[Claim]:
     said.append(Claim(f"Of unrelated tasks' circuits reappear: {', '.join(others)} of the edges.", "reappearance"))
     text = _keeps(found)
     return [*said, Claim(text, "reappearance")] if text else said
+
+
+def _named(found: Any, subject: str) -> str:
+    """What the model says of one fact, asked whole and in single questions, and how its circuits rank the answer."""
+    rows = [row for row in found["named"] if row["subject"] == subject]
+    said = [
+        f"after {quoted(row['prompt'], 80)} the model "
+        + (
+            f"says {quoted(row['answer'])} first ({chance(row['probability'])})"
+            if row["rank"] == 1
+            else f"says {quoted(row['first'])} first and ranks {quoted(row['answer'])} {ordinal(row['rank'])} "
+            f"({chance(row['probability'])})"
+        )
+        + ("" if row["circuit_rank"] is None else f"; its own circuit alone ranks that {ordinal(row['circuit_rank'])}")
+        for row in rows
+    ]
+    return f"{subject}, asked for by name: {'; '.join(said)}."
 
 
 def kind_of(found: Any) -> str:

@@ -31,6 +31,8 @@ def claims(told: Told) -> list[Claim]:
     sure = probability(last["probability_at_end"])
     said = [Claim(f"{when}, with probability {sure} at the end.", "lens_by_layer", True, f"{when}.")]
     best = f"its best rank is {subject['best_rank']:,.0f}, after {_sublayer(subject['best_after'])}"
+    if told.n > 1:
+        best += f" (of the typical prompt of {told.n}, which chose that layer)"
     said.append(Claim(f"Read at the subject's last token instead, {best}.", "lens_by_layer"))
     if tuned := told.summary.get("tuned"):
         end = tuned["last"]

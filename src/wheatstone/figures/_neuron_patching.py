@@ -196,7 +196,7 @@ def doses(run: ScreenData) -> Any:
     picture = alt.hconcat(*panels, spacing=26)
     subtitle = [
         "The neuron is set at the last position alone, in the clean prompt (solid) and in the counterfactual (dashed).",
-        "Grey: what its activation is by itself. All points are exact runs.",
+        f"Grey: what its activation is by itself. All points are exact runs ({_dosed_on(run)}).",
     ]
     return finished(picture, "What the prediction does as a neuron is set", subtitle, describe_doses(run))
 
@@ -220,7 +220,15 @@ def describe_recovery(run: ScreenData) -> str:
 def describe_neurons(run: ScreenData) -> str:
     """The bars in words."""
     said = [f"{row['neuron']} {percent(row['exact'])}" for row in run.confirmed[:5]]
-    return f"Exact patch effects, the largest: {', '.join(said)}." if said else "No neuron was run exactly."
+    if not said:
+        return "No neuron was run exactly."
+    return f"Exact patch effects on {count(len(run.prompts), 'prompt')}, the largest: {', '.join(said)}."
+
+
+def _dosed_on(run: ScreenData) -> str:
+    """How many prompts the neurons were set on."""
+    best = run.summary.get("best") or {}
+    return count(int(best.get("n", len(run.prompts))), "prompt")
 
 
 def describe_doses(run: ScreenData) -> str:

@@ -55,8 +55,8 @@ def found_neurons(run: ScreenData) -> list[str]:
     """What was found, in sentences made of the run's numbers."""
     if not run.confirmed:
         return ["No neuron was run exactly."]
-    best = run.confirmed[0]
-    n = count(len(run.prompts), "prompt")
+    best: Row = run.summary.get("best") or run.confirmed[0]
+    n = _measured_on(run, best)
     if meaningful(best["exact"]):
         layer = f"its layer's whole MLP {percent(best['mlp'])}" if meaningful(best["mlp"]) else ""
         own = best["share_of_mlp"]
@@ -64,7 +64,7 @@ def found_neurons(run: ScreenData) -> list[str]:
         last = f" At the last position alone it recovers {percent(best['exact_last'])}."
         said = [
             f"{best['neuron']} alone recovers {percent(best['exact'])} of the difference{f', {layer}' if layer else ''}"
-            f"{share} ({n}; the strongest of {count(len(run.confirmed), 'neuron')} run exactly)."
+            f"{share} ({n}; of {count(len(run.confirmed), 'neuron')} run exactly)."
             + (last if meaningful(best["exact_last"]) else "")
         ]
     else:
@@ -79,9 +79,18 @@ def found_neurons(run: ScreenData) -> list[str]:
         answer = quoted(run.prompts[0]["answers"][0]) if len(run.prompts) == 1 else "the answer"
         said.append(
             f"Set from {decimal(low['value'], 1)} to {decimal(high['value'], 1)} in the counterfactual, it takes "
-            f"{answer} from {percent(low['answer'])} to {percent(high['answer'])}."
+            f"{answer} from {percent(low['answer'])} to {percent(high['answer'])}"
+            f"{' (the same prompts)' if best.get('held_out') else ''}."
         )
     return said
+
+
+def _measured_on(run: ScreenData, best: Row) -> str:
+    """On which prompts the strongest neuron was chosen and measured."""
+    if best.get("held_out"):
+        return f"{count(best['n'], 'prompt')}; the strongest on {best['chosen_on']} others"
+    n = len(run.prompts)
+    return "the strongest on this one prompt" if n == 1 else f"the strongest on these {n} prompts"
 
 
 def _page(run: ScreenData, pictures: dict[str, PagePicture]) -> str:
@@ -98,7 +107,8 @@ def _page(run: ScreenData, pictures: dict[str, PagePicture]) -> str:
     table = PageTable(
         f"The {min(_ROWS, len(run.confirmed))} strongest of {count(len(run.confirmed), 'neuron')} that were run "
         "exactly; all are in confirmed.parquet, every neuron's estimate in neurons.parquet. Shares of the difference; "
-        "the last two columns are activations at the last position. " + f"{interval_note(n)}.",
+        "the last two columns are activations at the last position. All "
+        f"{count(n, 'prompt')}, those that chose the neurons among them; {interval_note(n)}.",
         tuple((name, name != "neuron") for name in names),
         tuple(tuple(line.split("|")) for line in said),
     )

@@ -56,10 +56,14 @@ def found_probes(run: ProbeData) -> list[str]:
     said: list[str] = []
     for concept in run.concepts[:3]:
         single, best = concept["best"]["single"], concept["best"]["ranking"]
+        of = "" if best["k"] > 1 else f" ({best['neurons'][0]})"
+        several = f", {count(best['k'], 'neuron')} of layer {best['layer']}{of} {_with_interval(best)}"
+        rows = concept["rows"]["test"]
         said.append(
             f"{concept['concept']}: {single['neurons'][0]} alone has an F1 of {_with_interval(single)} on test "
-            f"documents, {count(best['k'], 'neuron')} of layer {best['layer']} {_with_interval(best)}; saying yes to "
-            f"everything has {decimal(concept['always_yes_f1'])}."
+            f"documents{'' if best['neurons'] == single['neurons'] else several}; saying yes to everything has "
+            f"{decimal(concept['always_yes_f1'])} ({count(rows['with'] + rows['without'], 'row')} of "
+            f"{count(concept['documents']['test'], 'document')})."
         )
     if len(run.concepts) > 3:
         said.append(f"{count(len(run.concepts), 'concept')} were probed; the table has all.")
@@ -127,7 +131,8 @@ def _table(run: ProbeData) -> PageTable:
     ]
     names = ("concept", "F1, all yes", "best neuron", "F1", "best probe", "F1", "precision", "recall", "AUROC")
     return PageTable(
-        "Best by validation documents, told on test documents; 95% intervals over documents. All probes are in "
+        "Best by validation documents, evaluated on test documents; a single neuron is a threshold that was chosen "
+        "on training documents; 95% intervals over documents. All probes are in "
         "probes.parquet.",
         tuple((name, name not in ("concept", "best neuron", "best probe")) for name in names),
         tuple(rows),
@@ -147,11 +152,12 @@ def _neurons(run: ProbeData) -> PageTable:
         )
         for concept in run.concepts
     ]
-    names = ("concept", "significant", "detectors", "by chance", "best neuron", "of its top 50", "of all rows")
+    names = ("concept", "significant", "detectors", "by chance", "best neuron", "of its strongest", "of all test rows")
     return PageTable(
         "Neurons of all layers that differ significantly, those that are detectors, and how many of one layer are "
-        "significant with the labels shuffled. Of the 50 rows on which the best neuron is most active, the share with "
-        "the concept, beside its share of all rows. neurons.parquet has every neuron.",
+        "significant with the labels shuffled. Of the test rows on which the best neuron is most active (as many as "
+        "have the concept, at most 50), the share with the concept, and its share of all test rows. neurons.parquet "
+        "has every neuron.",
         tuple((name, name not in ("concept", "best neuron")) for name in names),
         tuple(rows),
     )

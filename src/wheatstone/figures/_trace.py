@@ -103,7 +103,7 @@ def trace_words(summary: Row) -> list[str]:
         f"Over {count(summary['n'], 'prompt')} the model's answer has probability {decimal(clean['probability'])}"
         f"{_interval(*clean['ci95'])}, and {decimal(blurred['probability'])}{_interval(*blurred['ci95'])} with the "
         "subject blurred.",
-        "Restored, most of it is brought back by: "
+        f"Restored, most of it is brought back by{_chosen(summary)}: "
         + "; ".join(
             f"{_SITES[site]} at the token \u201c{row['role']}\u201d, layer {row['layer']}, {decimal(row['effect'])}"
             f"{_interval(row['low'], row['high'])}, n = {row['n']}"
@@ -118,6 +118,15 @@ def trace_words(summary: Row) -> list[str]:
             "back: there an edit would be written."
         )
     return said
+
+
+def _chosen(summary: Row) -> str:
+    """On which prompts the places of the largest effects were chosen and measured."""
+    about = summary.get("most_on") or {"n": summary["n"], "held_out": False}
+    if about["held_out"]:
+        return f" (chosen on {about['chosen_on']} prompts, measured on {about['n']} others)"
+    same = "this one prompt" if about["n"] == 1 else f"these {about['n']} prompts"
+    return f" (chosen and measured on {same})"
 
 
 def trace_lines_chart(rows: Sequence[Row], name: str, summary: Row) -> Any:

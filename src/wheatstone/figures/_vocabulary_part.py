@@ -9,19 +9,25 @@ import altair as alt
 from wheatstone.figures._explained import Claim, Exhibit, Part, Told
 from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, INK, ORANGE, finished, of_rows
-from wheatstone.figures._words import clipped, count, percent, quoted, visible
+from wheatstone.figures._words import chosen_words, clipped, count, percent, quoted, visible
 
 _WORDS = 5
 
 
 def claims(told: Told) -> list[Claim]:
     """Whose own write has the answer as its top token, and what the strongest promotes."""
-    share = {name: value for name, value in told.summary["answer_first"].items() if value > 0}
+    share: dict[str, float] = told.summary["answer_first"]
     said: list[Claim] = []
-    if share:
-        best = sorted(share, key=lambda name: -share[name])[:3]
-        names = ", ".join(f"{name}{'' if told.n == 1 else f' on {percent(share[name])} of prompts'}" for name in best)
-        said.append(Claim(f"Read alone, these have the answer as the token they promote most: {names}.", "vocabulary"))
+    if any(share.values()):
+        if "n" in told.summary:  # those that were chosen, in their order
+            best, n = list(share)[:3], int(told.summary["n"])
+        else:  # of an older version: all nodes, on the prompts that chose them
+            best, n = sorted((name for name in share if share[name] > 0), key=lambda name: -share[name])[:3], told.n
+        names = ", ".join(f"{name}{'' if n == 1 else f' on {percent(share[name])}'}" for name in best)
+        where = "" if n == 1 else f" ({chosen_words(told.summary, n)})"
+        said.append(
+            Claim(f"Read alone, these have the answer as the token they promote most: {names}{where}.", "vocabulary")
+        )
     else:
         said.append(Claim("None of the strongest parts promotes the answer above all other tokens.", "vocabulary"))
     for name, sides in list(told.summary["most_often"].items())[:3]:

@@ -90,6 +90,7 @@ from wheatstone.lenses._roles import roles_of as roles_of
 from wheatstone.lenses._run_relation import about_relation as about_relation
 from wheatstone.lenses._run_relation import check_subjects as check_subjects
 from wheatstone.lenses._run_relation import relations_of_run as relations_of_run
+from wheatstone.lenses._run_relation import task_of_run as task_of_run
 from wheatstone.lenses._section import Explanation as Explanation
 from wheatstone.lenses._section import Material as Material
 from wheatstone.lenses._section import Need as Need
@@ -217,6 +218,7 @@ __all__ = [
     "strongest_neurons",
     "strongest_path",
     "task_circuits",
+    "task_of_run",
     "vocabulary",
     "writers_change",
     "year_cells",

@@ -23,9 +23,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wheatstone._intervals import interval_note, mean_intervals
+from wheatstone._intervals import halves_of, interval_note, mean_intervals, measured_on
 from wheatstone._progress import Reporter
-from wheatstone.lenses._section import Explanation, Material, Section, Table, halves_of, measured_on
+from wheatstone.lenses._section import Explanation, Material, Section, Table
 from wheatstone.models import wide
 
 _NEURONS = 40

@@ -32,11 +32,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from wheatstone._errors import PromptError
-from wheatstone._intervals import mean_intervals
+from wheatstone._intervals import halves_of, mean_intervals
 from wheatstone._progress import Reporter, silent
 from wheatstone.lenses._mending import Mending, Trial
 from wheatstone.lenses._readout import Readout
-from wheatstone.lenses._section import halves_of
 from wheatstone.lenses._spelling import BegunFact, after_marks, in_any_case, texts_written
 from wheatstone.lenses._written import says
 from wheatstone.models import ResidualModel

@@ -25,12 +25,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from wheatstone._intervals import measured_on
 from wheatstone._progress import Reporter
 from wheatstone.lenses._ioi_section import PROMPTS, classes_in
 from wheatstone.lenses._role_ablations import RoleAblation, ablation_effects, role_ablations
 from wheatstone.lenses._role_numbers import PERCENT, SHUFFLES, RoleNumber, head_names, role_attention, role_writing
 from wheatstone.lenses._roles import MIXTURE, Role, roles_of
-from wheatstone.lenses._section import Explanation, Material, Section, Table, enough_prompts, measured_on
+from wheatstone.lenses._section import Explanation, Material, Section, Table, enough_prompts
 
 _RANDOM = 30
 """Heads of the ablation null."""

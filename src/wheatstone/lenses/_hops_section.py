@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wheatstone._progress import Reporter
+from wheatstone.lenses._hop_questions import HopQuestion, hop_questions
 from wheatstone.lenses._reappearance import Reappearance, reappearance
 from wheatstone.lenses._run_relation import about_relation, relations_of_run, task_of_run
 from wheatstone.lenses._section import Explanation, Material, Section, Table
@@ -15,7 +16,10 @@ _EDGES, _POOL = 1000, 5000
 
 
 def hops(material: Material, report: Reporter) -> Explanation:
-    """Looks for the circuits of a question's hops, or of the relation it reverses, in its own; see `reappearance`."""
+    """Looks for the circuits of a question's hops, or of the relation it reverses, in its own; see `reappearance`.
+
+    Facts that were asked for by name are asked whole and hop by hop, see `hop_questions`.
+    """
     model, seed = material.experiment.model, material.about["seed"]
     task, given = task_of_run(material), relations_of_run(material)
     assert given is not None
@@ -26,6 +30,7 @@ def hops(material: Material, report: Reporter) -> Explanation:
     pools = task_circuits(model, compared, edges=pool, seed=seed, report=report)
     whole = circuits[task]
     rows = reappearance({name: circuits[name] for name in compared}, pools, whole, task, seed=material.seed)
+    named = hop_questions(model, task, parts, circuits, material.subjects, seed=seed)
     kept = whole.evaluation
     held_n, held = held_out_faithfulness(model, task, whole, seed=seed)
     summary = {
@@ -38,6 +43,7 @@ def hops(material: Material, report: Reporter) -> Explanation:
         "held_n": held_n,
         "held_faithfulness": held,
         "rows": [row._asdict() for row in rows],
+        "named": [row._asdict() for row in named],
     }
     method = (
         f"Circuits of one size: the first {edges:,} edges of each task's EAP-IG ranking on {len(whole.examples)} "
@@ -46,7 +52,8 @@ def hops(material: Material, report: Reporter) -> Explanation:
         f"{' and '.join(_UNRELATED)} are unrelated and share what any two circuits share. What the circuit keeps is "
         f"measured on {held_n} test questions."
     )
-    return Explanation({"reappearance": Table.of(Reappearance, rows)}, summary, method)
+    tables = {"reappearance": Table.of(Reappearance, rows), "hop_questions": Table.of(HopQuestion, named)}
+    return Explanation(tables, summary, method)
 
 
 def parts_of(task: str) -> tuple[str, ...]:

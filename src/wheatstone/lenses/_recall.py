@@ -25,12 +25,12 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import rankdata
 from torch import Tensor
 
-from wheatstone._intervals import SHARE, interval_note, mean_intervals
+from wheatstone._intervals import SHARE, halves_of, interval_note, mean_intervals, measured_on
 from wheatstone._progress import Reporter
 from wheatstone.lenses._attention_writes import places_of
 from wheatstone.lenses._attributes import attribute_tokens, known_tokens
 from wheatstone.lenses._run_relation import own_relations
-from wheatstone.lenses._section import Explanation, Material, Section, Table, halves_of, measured_on
+from wheatstone.lenses._section import Explanation, Material, Section, Table
 from wheatstone.tasks import gather
 
 _TOP = 50

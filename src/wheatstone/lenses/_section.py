@@ -16,34 +16,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wheatstone._errors import PromptError
-from wheatstone._intervals import MINIMUM, interval_note
+from wheatstone._intervals import MINIMUM, halves_of, interval_note
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter
 from wheatstone.circuits import Circuit, Experiment
 from wheatstone.lenses._readout import Readout
 from wheatstone.models import wide
-
-LEAST_HALF = 4
-"""Prompts that each half must have; with fewer, numbers are of the prompts that chose what they are about."""
-
-
-def halves_of(n: int) -> tuple[range, range] | None:
-    """Every other prompt to choose on, and the others to measure on; None where there are too few.
-
-    A number of the strongest of many is too large on the prompts that chose it. It is measured on others.
-
-    Args:
-        n: prompts.
-    """
-    return None if n < 2 * LEAST_HALF else (range(0, n, 2), range(1, n, 2))
-
-
-def measured_on(n: int) -> str:
-    """On which prompts numbers are measured that were chosen as `halves_of` says, in words for a method."""
-    halves = halves_of(n)
-    if halves is None:
-        return f"chosen and measured on the same {n} prompts, for there are fewer than {2 * LEAST_HALF}"
-    return f"chosen on {len(halves[0])} prompts and measured on the other {len(halves[1])}"
 
 
 @dataclass(frozen=True, eq=False)

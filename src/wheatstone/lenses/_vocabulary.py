@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+from wheatstone._intervals import halves_of, measured_on
 from wheatstone._progress import Reporter
 from wheatstone.lenses._attribution import direct_effects
 from wheatstone.lenses._section import Explanation, Material, Section, Table
@@ -47,7 +48,9 @@ def vocabulary(material: Material, report: Reporter) -> Explanation:
     """
     report("vocabulary", 0, None)
     model, graph = material.experiment.model, material.experiment.graph
-    strength = direct_effects(material)[1:-1].abs().mean(1)
+    halves, every = halves_of(material.n), range(material.n)
+    choosing, measuring = (list(half) for half in halves or (every, every))
+    strength = direct_effects(material)[1:-1, choosing].abs().mean(1)
     chosen = [1 + node for node in strength.argsort(descending=True)[:_NODES].tolist()]
     rows, first = list[VocabularyPush](), dict[str, dict[str, list[str]]]()
     for node in chosen:
@@ -67,13 +70,22 @@ def vocabulary(material: Material, report: Reporter) -> Explanation:
     answers = material.experiment.encoded.answers[:, 0]
     logits = material.readout.logits(material.last_nodes[chosen])
     own = (logits >= logits.gather(-1, answers.expand(len(chosen), -1)[..., None])).sum(-1)
-    top_share = {graph.nodes[node]: float((own[row] == 1).double().mean()) for row, node in enumerate(chosen)}
+    is_first = (own == 1).double()
+    by_choice = is_first[:, choosing].mean(1).tolist()
+    named = sorted((row for row in range(len(chosen)) if by_choice[row] > 0), key=lambda row: -by_choice[row])
+    shares = is_first[:, measuring].mean(1).tolist()
+    summary = {
+        "most_often": first,
+        "answer_first": {graph.nodes[chosen[row]]: shares[row] for row in named},
+        "n": len(measuring),
+        "held_out": halves is not None,
+    }
     method = (
         f"The {_NODES} nodes of the largest mean |direct effect|: what each writes at the last token, through the "
-        f"final norm at its frozen scale and the unembedding, less its mean over the vocabulary; n = {material.n}."
+        f"final norm at its frozen scale and the unembedding, less its mean over the vocabulary; n = {material.n}. "
+        f"The nodes, and which of them are named for the answer, are {measured_on(material.n)}."
     )
-    table = Table.of(VocabularyPush, rows)
-    return Explanation({"vocabulary": table}, {"most_often": first, "answer_first": top_share}, method)
+    return Explanation({"vocabulary": Table.of(VocabularyPush, rows)}, summary, method)
 
 
 VOCABULARY = Section("vocabulary", "Which words do the strongest parts push up and down?", vocabulary)

@@ -1,4 +1,4 @@
-"""Sparse probes of a concept, layer by layer: chosen on training documents, compared on validation, told on test."""
+"""Sparse probes of a concept, layer by layer: chosen on training documents, compared on validation, scored on test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wheatstone._progress import Reporter, silent
 from wheatstone.neurons._probe_fit import (
     Probe,
     differences,
-    fit_threshold,
+    fit_on,
     probes_by_l1,
     probes_by_pursuit,
     probes_by_ranking,
@@ -28,6 +28,8 @@ from wheatstone.neurons._probe_single import NeuronTests, exchanged, explained, 
 _CANDIDATES = 32
 """Neurons of a layer, those whose means differ most, that are tried as single detectors."""
 _SHUFFLES = 4
+_STRONGEST = 50
+"""Strongest activations of a neuron that are looked at."""
 _NAMED = 16
 """Neurons of a probe that are named."""
 
@@ -95,8 +97,8 @@ class ConceptProbes:
         tests: of every neuron, by layer.
         directions: by layer.
         by_chance: neurons of the layer with the best ranked probe that are significant with the labels shuffled.
-        explained: share of the best single neuron's 50 strongest activations, in its direction, over all of the
-            concept's rows, that have the concept.
+        explained: of the test rows on which the best single neuron is strongest, in its direction, the share that has
+            the concept; as many rows as have it, at most 50.
     """
 
     rows: ConceptRows
@@ -168,10 +170,10 @@ def probe_concept(
     single = max((row for row in probes if row.method == "single"), key=lambda row: row.validation_f1)
     index = int(single.neurons[0].partition(".n")[2])
     way = np.sign(directions[single.layer].standard[index]) or 1.0
-    values = activations.of(single.layer)[rows.rows, index] * way
-    return ConceptProbes(
-        rows, tuple(probes), tests, directions, int(chance.significant.sum()), explained(values, rows.labels)
-    )
+    test = rows.of("test")  # the neuron was chosen on the others
+    values, labels = activations.of(single.layer)[rows.rows, index][test] * way, rows.labels[test]
+    share = explained(values, labels, top=min(_STRONGEST, int(labels.sum())))
+    return ConceptProbes(rows, tuple(probes), tests, directions, int(chance.significant.sum()), share)
 
 
 def _single(
@@ -184,8 +186,7 @@ def _single(
     training, validation = rows.of("train"), rows.of("validation")
     best, found = -1.0, Probe(np.array([0]), np.ones(1), 0.0)
     for neuron in np.argsort(-np.abs(difference), kind="stable")[:_CANDIDATES].tolist():
-        sign, threshold = fit_threshold(z[training, neuron], rows.labels[training])
-        probe = Probe(np.array([neuron]), np.array([sign]), -threshold)
+        probe = fit_on(z[training], rows.labels[training], np.array([neuron]))
         f1 = _f1(probe.decisions(z[validation]), rows.labels[validation])
         if f1 > best:
             best, found = f1, probe

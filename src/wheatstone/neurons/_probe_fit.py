@@ -4,8 +4,9 @@ Activations are standardised by the training rows, z = (a − mean) / std, and a
 
     decision = b + Σ over k neurons of w · z        yes where it is above 0
 
-with w and b of a logistic regression with a ridge (C = 1), classes weighted to be equal. The methods differ in how the
-k neurons are chosen:
+with w and b of a logistic regression with a ridge (C = 1), classes weighted to be equal. A probe of one neuron is a
+side and a threshold, the one of the best F1 on the training rows, whichever method chose the neuron: so one neuron has
+one F1. The methods differ in how the k neurons are chosen:
 
     ranking   the k with the largest |mean z with the concept − mean z without|
     l1        those that a lasso-penalised logistic regression leaves, along its path; then fitted again without lasso
@@ -67,13 +68,22 @@ def differences(z: Float[np.ndarray, "row neuron"], y: Bool[np.ndarray, " row"])
 
 
 def fit_on(z: Float[np.ndarray, "row neuron"], y: Bool[np.ndarray, " row"], neurons: Int[np.ndarray, " k"]) -> Probe:
-    """A logistic regression on given neurons.
+    """The probe on given neurons: a threshold on one, a logistic regression on several.
 
     Args:
         z: training rows.
         y: their labels, of both classes.
         neurons: which.
     """
+    if len(neurons) > 1:
+        return _regression(z, y, neurons)
+    sign, threshold = fit_threshold(z[:, neurons[0]], y)
+    return Probe(neurons, np.array([sign]), -threshold)
+
+
+def _regression(
+    z: Float[np.ndarray, "row neuron"], y: Bool[np.ndarray, " row"], neurons: Int[np.ndarray, " k"]
+) -> Probe:
     from sklearn.linear_model import LogisticRegression  # takes as long to import as the rest of the room
 
     found = LogisticRegression(class_weight="balanced", max_iter=500).fit(z[:, neurons], y)
@@ -116,7 +126,7 @@ def probes_by_l1(
 
 
 def probes_by_pursuit(z: Float[np.ndarray, "row neuron"], y: Bool[np.ndarray, " row"], most: int = 16) -> list[Probe]:
-    """Probes of 1, 2, … neurons, each the last one with the neuron of the steepest slope added, fitted anew.
+    """Probes of 1, 2, … neurons, each the last one with the neuron of the steepest slope added, fitted again.
 
     Args:
         z: training rows.
@@ -131,7 +141,7 @@ def probes_by_pursuit(z: Float[np.ndarray, "row neuron"], y: Bool[np.ndarray, " 
         slopes[chosen] = -1
         chosen.append(int(slopes.argmax()))
         probes.append(fit_on(z, y, np.array(chosen)))
-        decisions = probes[-1].decisions(z)
+        decisions = _regression(z, y, np.array(chosen)).decisions(z)  # also of one neuron: the loss needs log odds
     return probes
 
 

@@ -105,13 +105,22 @@ class NeuronScreen:
         return float("nan") if ranks is None else ranks.value
 
 
-def screen_neurons(patching: Patching, *, top: int = 100, report: Reporter = silent) -> NeuronScreen:
+def screen_neurons(
+    patching: Patching,
+    *,
+    top: int = 100,
+    chosen_on: Sequence[int] | None = None,
+    only: Sequence[Neuron] | None = None,
+    report: Reporter = silent,
+) -> NeuronScreen:
     """Screens every neuron by gradient and confirms the strongest exactly.
 
     Args:
         patching: the runs; denoising by default, which is the patch score.
         top: how many to confirm, those with the largest |estimate| over all positions.
-        report: told how far it is.
+        chosen_on: numbers of the prompts whose estimates choose them; all by default.
+        only: confirm these neurons instead.
+        report: progress callback.
 
     Raises:
         ModelError: an MLP has no neurons (a mixture of experts).
@@ -125,7 +134,10 @@ def screen_neurons(patching: Patching, *, top: int = 100, report: Reporter = sil
     estimates, by_position = _estimates(patching, report)
     sizes = tuple(block.neurons for block in patching.experiment.model.blocks)
     screen = NeuronScreen(patching, sizes, estimates, by_position, (), mlp_recovery(patching, report=report))
-    order = screen.shares.abs().argsort(descending=True, stable=True)[:top].tolist()
+    shares = estimates if chosen_on is None else estimates[:, list(chosen_on)]
+    order = shares.mean(-1).abs().argsort(descending=True, stable=True)[:top].tolist()
+    if only is not None:
+        order = [screen.neurons.index(neuron) for neuron in only]
     return replace(screen, confirmed=_confirmed(screen, order, report))
 
 

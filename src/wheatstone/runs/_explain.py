@@ -30,6 +30,7 @@ from wheatstone.lenses import (
     check_subjects,
     relations_of_run,
     sections_named,
+    task_of_run,
 )
 from wheatstone.models import ResidualModel, load_model
 from wheatstone.runs._folder import CIRCUITS, read_json, read_manifest, write_json
@@ -275,12 +276,14 @@ def _drop(folder: Path, name: str) -> None:
 
 def _check_subjects(run: Path, material: Material) -> None:
     """Refuses names that the run's relation does not have, before anything is made."""
-    missing = about_relation("facts", "icl")(material)
+    missing = about_relation("facts", "icl", "two-hop", "reversed")(material)
     if missing:
         raise RequestError(expected=f"for --subject {missing}", got=f"{run}, which lacks it", do="leave --subject out")
     given = relations_of_run(material)
     assert given is not None
-    check_subjects(material.subjects, load_facts(f"facts/{given.relations[0]}", material.experiment.model).facts)
+    own = given.room in ("two-hop", "reversed")  # whose facts are not all the relation's, or have other subjects
+    task = task_of_run(material) if own else f"facts/{given.relations[0]}"
+    check_subjects(material.subjects, load_facts(task, material.experiment.model).facts)
 
 
 def _lacking(run: Path, section: Section, missing: str) -> RequestError:

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from wheatstone._intervals import mean_intervals
+from wheatstone._intervals import halves_of, mean_intervals
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
-from wheatstone._side import DOSES, RECOVERY, attempt
+from wheatstone._side import DOSES, HELD_OUT, RECOVERY, attempt
 from wheatstone.circuits import Experiment
 from wheatstone.lenses import Table
 from wheatstone.models import Neuron, ResidualModel
@@ -107,11 +107,24 @@ class DoseRow(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class NeuronRun:
-    """A screen of all neurons, ready to be saved."""
+    """A screen of all neurons, ready to be saved.
+
+    Args:
+        experiment: model, prompts and metric.
+        settings: what was screened for.
+        screen: of all neurons on all prompts. With enough prompts its candidates are chosen on one half of them.
+        held_out: the neuron of the largest effect on that half, measured on the other half; None where the prompts
+            are too few, or the other half leaves nothing to explain.
+        recovery: by place.
+        doses: of the strongest neurons, on the prompts of `held_out` where there are some.
+        seconds: by stage.
+        missing: by name, why a side result is missing.
+    """
 
     experiment: Experiment
     settings: NeuronSettings
     screen: NeuronScreen
+    held_out: NeuronScreen | None
     recovery: tuple[RecoveryRow, ...]
     doses: tuple[DoseRow, ...]
     seconds: dict[str, float]
@@ -120,27 +133,16 @@ class NeuronRun:
     @property
     def confirmed(self) -> tuple[ConfirmedRow, ...]:
         """The neurons that were really patched, largest |exact| first."""
-        rows = self.screen.confirmed
-        if not rows:
-            return ()
-        effects = np.array([row.effects for row in rows]) / self.screen.patching.gap
-        intervals = mean_intervals(effects)
-        return tuple(
-            ConfirmedRow(
-                neuron=str(row.neuron),
-                layer=row.neuron.layer,
-                estimate=row.estimate,
-                exact=row.exact,
-                low=low,
-                high=high,
-                exact_last=row.exact_last,
-                mlp=row.mlp,
-                share_of_mlp=row.share_of_mlp,
-                clean=row.clean,
-                corrupt=row.corrupt,
-            )
-            for row, (low, high) in zip(rows, intervals, strict=True)
-        )
+        return _rows(self.screen)
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The strongest neuron with its numbers on prompts that did not choose it, where there are enough of these."""
+        rows, n = self.confirmed, len(self.experiment.clean)
+        if self.held_out is not None:
+            rows, measured = _rows(self.held_out), len(self.held_out.patching.experiment.clean)
+            return rows[0]._asdict() | {"n": measured, "chosen_on": n - measured, "held_out": True}
+        return rows[0]._asdict() | {"n": n, "chosen_on": n, "held_out": False} if rows else None
 
     def summary(self) -> dict[str, Any]:
         """The numbers of `screen.json`."""
@@ -152,6 +154,7 @@ class NeuronRun:
             "clean": float(experiment.clean.mean()),
             "corrupt": float(experiment.corrupt.mean()),
             "n": len(experiment.clean),
+            "best": self.best,
             "rank_correlation": None if np.isnan(correlation) else correlation,
             "mlp_recovery": list(screen.mlps),
             "mapped_prompts": min(_MAPPED, len(experiment.clean)),
@@ -193,21 +196,33 @@ def run_neurons(
         model: the model.
         pairs: the prompts.
         settings: what to screen for.
-        report: told how far it is.
+        report: progress callback.
     """
     started = time.perf_counter()
     experiment = Experiment(model, pairs, metric=settings.metric, allow_weak=settings.allow_weak)
     patching = Patching(experiment, settings.direction)
-    screen = screen_neurons(patching, top=settings.top, report=report)
-    screened = time.perf_counter()
+    halves = halves_of(len(pairs))
+    chosen_on = range(len(pairs)) if halves is None else halves[0]
+    screen = screen_neurons(patching, top=settings.top, chosen_on=chosen_on, report=report)
+    strongest = sorted(screen.confirmed, key=lambda row: -abs(sum(row.effects[at] for at in chosen_on)))
     missing: dict[str, str] = {}
+
+    def measured() -> NeuronScreen | None:
+        if halves is None or not strongest:
+            return None
+        others = Patching(experiment.on([pairs[at] for at in halves[1]]), settings.direction)
+        return screen_neurons(others, only=[strongest[0].neuron], report=report)
+
+    held_out = attempt(missing, HELD_OUT, measured, None)
+    screened = time.perf_counter()
 
     def mapped() -> list[RecoveryRow]:
         few = patching if len(pairs) <= _MAPPED else Patching(experiment.on(pairs[:_MAPPED]), settings.direction)
         return recovery_by_place(few, report=report)
 
     def dosed() -> list[DoseRow]:
-        return [row for found in screen.confirmed[:_DOSED] for row in dose_rows(patching, found.neuron)]
+        where = patching if held_out is None else held_out.patching
+        return [row for found in strongest[:_DOSED] for row in dose_rows(where, found.neuron)]
 
     recovery = attempt(missing, RECOVERY, mapped, [])
     patched = time.perf_counter()
@@ -217,7 +232,30 @@ def run_neurons(
         "recovery by place": patched - screened,
         "doses": time.perf_counter() - patched,
     }
-    return NeuronRun(experiment, settings, screen, tuple(recovery), tuple(rows), seconds, missing)
+    return NeuronRun(experiment, settings, screen, held_out, tuple(recovery), tuple(rows), seconds, missing)
+
+
+def _rows(screen: NeuronScreen) -> tuple[ConfirmedRow, ...]:
+    """The neurons of a screen that were really patched, with intervals over its prompts."""
+    if not screen.confirmed:
+        return ()
+    intervals = mean_intervals(np.array([row.effects for row in screen.confirmed]) / screen.patching.gap)
+    return tuple(
+        ConfirmedRow(
+            neuron=str(row.neuron),
+            layer=row.neuron.layer,
+            estimate=row.estimate,
+            exact=row.exact,
+            low=low,
+            high=high,
+            exact_last=row.exact_last,
+            mlp=row.mlp,
+            share_of_mlp=row.share_of_mlp,
+            clean=row.clean,
+            corrupt=row.corrupt,
+        )
+        for row, (low, high) in zip(screen.confirmed, intervals, strict=True)
+    )
 
 
 def dose_rows(patching: Patching, neuron: Neuron) -> list[DoseRow]:

@@ -282,7 +282,7 @@ def _summary(found: ConceptProbes) -> dict[str, Any]:
         "best": {method: found.best(method)._asdict() for method in there},
         "significant_by_chance": found.by_chance,
         "explained": found.explained,
-        "base": float(rows.labels.mean()),
+        "base": float(rows.labels[rows.of("test")].mean()),
         "significant": {str(layer): int(test.significant.sum()) for layer, test in found.tests.items()},
         "detectors": {str(layer): int(test.detectors.sum()) for layer, test in found.tests.items()},
     }

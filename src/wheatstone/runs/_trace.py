@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from wheatstone._errors import PromptError, RequestError
-from wheatstone._intervals import SHARE, mean_intervals
+from wheatstone._intervals import SHARE, halves_of, mean_intervals
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.editing import (
@@ -103,7 +103,6 @@ class TraceRun:
         values = np.array([[trace.clean for trace in self.traces], [trace.blurred for trace in self.traces]])
         (clean, blurred), intervals = values.mean(1).tolist(), mean_intervals(values, bounds=SHARE)
         sites = list(self.traces[0].effects)
-        best = {site: max((row for row in self.rows if row.site == site), key=lambda row: row.effect) for site in sites}
         window = self.settings.window
         return {
             "task": self.task.to_dict(),
@@ -112,9 +111,29 @@ class TraceRun:
             "settings": asdict(self.settings) | {"window": self.settings.width(self.model.graph.layers)},
             "clean": {"probability": clean, "ci95": intervals[0]},
             "blurred": {"probability": blurred, "ci95": intervals[1]},
-            "most": {site: row._asdict() for site, row in best.items()},
+            **self._most(),
             "first_window_above_layer_0": first_window_above(self.model, window),
             "layer_to_edit": peak_layer(self.model, self.traces, window) if "mlp" in sites else None,
+        }
+
+    def _most(self) -> dict[str, Any]:
+        """By site, the place of the largest effect: chosen on one half of the prompts, measured on the other.
+
+        On all of them where there are too few for that.
+        """
+        halves = halves_of(len(self.traces))
+        parts = (self.traces, self.traces)
+        if halves is not None:
+            parts = tuple(tuple(self.traces[at] for at in half) for half in halves)
+        choosing, measured = ({(row.site, row.role, row.layer): row for row in trace_rows(part)} for part in parts)
+        most: dict[str, Any] = {}
+        for site in self.traces[0].effects:
+            places = [place for place in choosing if place in measured and place[0] == site]
+            best = max(places, key=lambda place: choosing[place].effect)
+            most[site] = measured[best]._asdict()
+        return {
+            "most": most,
+            "most_on": {"n": len(parts[1]), "chosen_on": len(parts[0]), "held_out": halves is not None},
         }
 
     def save(self, folder: StrPath) -> None:

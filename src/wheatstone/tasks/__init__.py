@@ -27,6 +27,7 @@ from wheatstone.tasks._model_answer import ModelAnswer as ModelAnswer
 from wheatstone.tasks._model_answer import ScoredToken as ScoredToken
 from wheatstone.tasks._model_answer import chance as chance
 from wheatstone.tasks._model_answer import model_answer as model_answer
+from wheatstone.tasks._model_answer import ordinal as ordinal
 from wheatstone.tasks._model_answers import ANSWER_RULE as ANSWER_RULE
 from wheatstone.tasks._model_answers import ModelAnswers as ModelAnswers
 from wheatstone.tasks._model_answers import answers_in as answers_in
@@ -93,6 +94,7 @@ __all__ = [
     "missing_file",
     "model_answer",
     "model_answers",
+    "ordinal",
     "other_wordings",
     "read_pairs",
     "relation_named",
