@@ -12,6 +12,7 @@ SWAPPED, TEST = "prompt and counterfactual swapped", "test split"
 RECOVERY, DOSES = "recovery by place", "doses"
 TRACE, COMPARISON = "causal trace", "comparison"
 PICTURES, PAGE, EXPLANATION = "figures and report", "page", "explanation"
+LISTING = "line in the list of runs"
 """Side results by name."""
 
 Made = TypeVar("Made")
@@ -37,5 +38,10 @@ def attempt(missing: dict[str, str], name: str, make: Callable[[], Made], otherw
 
 def why(error: Exception) -> str:
     """An exception in one line: the message of an error raised on purpose, the type and the message of another."""
-    text = str(error) if isinstance(error, WheatstoneError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, WheatstoneError):
+        text = str(error)
+    elif isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    else:
+        text = f"{type(error).__name__}: {error}"
     return " ".join(text.split())[:500]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -156,14 +157,15 @@ def discover(
     """
     started = time.perf_counter()
     pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts)
-    from wheatstone.runs import add_file, catalogue_add, check_free, draw, missing_of, new_run
+    from wheatstone.runs import check_free, reserved, save_run
 
-    if out is not None:
-        check_free(out, force=force)
-    elif not dry_run:
+    if out is None and not dry_run:
         raise RequestError(expected="a folder for the run", got="no --out", do="give one, or use --dry-run")
+    if out is not None and dry_run:
+        check_free(out, force=force)
     output = Output(as_json)
-    with output.progress() as report:
+    place = nullcontext() if dry_run or out is None else reserved(out, force=force)
+    with output.progress() as report, place:
         report("starting", 0, None)
         from wheatstone.figures import render_all
         from wheatstone.models import MlpParts, load_model
@@ -213,14 +215,9 @@ def discover(
         run = run_discovery(loaded, pairs, settings, report=report)
         if found:
             run = replace(run, held_out=(*run.held_out, *on_test(run, found, report)))
-        with new_run(out, force=force) as folder:
-            run.save(folder)
-            if found:
-                add_file(folder, "task.json", found.to_json())
-            if figures:
-                draw(folder, lambda folder: render_all(folder, report))
-    catalogue_add(out)
-    missing, report_file = missing_of(out), page_of(out)
+        pictures = (lambda folder: render_all(folder, report)) if figures else None
+        missing = save_run(out, run.save, task=found, force=force, pictures=pictures)
+    report_file = page_of(out)
     seconds = time.perf_counter() - started
     about = {"run": str(out), "report": report_file, "seconds": round(seconds, 2), "missing": missing}
     output.document(document(run) | about | ({"task": found.to_dict()} if found else {}))

@@ -24,7 +24,7 @@ from wheatstone.cli._options import (
     TaskOption,
     TemplateOption,
 )
-from wheatstone.cli._output import JsonOption, Output
+from wheatstone.cli._output import JsonOption, Output, page_of
 from wheatstone.cli._prompts import named_task, pairs_of
 from wheatstone.cli._tables import edge_table, verification_table
 
@@ -75,7 +75,7 @@ def import_(
     """
     started = time.perf_counter()
     from wheatstone.circuits import open_foreign
-    from wheatstone.runs import catalogue_add, check_free, new_run
+    from wheatstone.runs import check_free, reserved, save_run
 
     check_free(out, force=force)
     given = bool(prompt or counterfactual or answer or distractor or prompts)
@@ -90,11 +90,11 @@ def import_(
             do="add --model",
         )
     output = Output(as_json)
-    with output.progress() as report:
+    with output.progress() as report, reserved(out, force=force):
         report("starting", 0, None)
         from wheatstone.figures import render_all
         from wheatstone.models import load_model
-        from wheatstone.runs import add_file, run_import
+        from wheatstone.runs import run_import
 
         loaded = load_model(name, device=device, dtype=dtype, report=report)
         report("starting", 1, 1)
@@ -113,13 +113,8 @@ def import_(
             seed=seed,
             report=report,
         )
-        with new_run(out, force=force) as folder:
-            run.save(folder)
-            if asked:
-                add_file(folder, "task.json", asked.to_json())
-            if figures:
-                render_all(folder, report)
-    catalogue_add(out)
+        pictures = (lambda folder: render_all(folder, report)) if figures else None
+        missing = save_run(out, run.save, task=asked, force=force, pictures=pictures)
     proofs = [proof for proof in (run.verification, *run.held_out) if proof]
     output.document(
         {
@@ -132,8 +127,9 @@ def import_(
             "evaluation": vars(run.circuit.evaluation) if run.circuit.evaluation else None,
             "verification": run.verification.to_dict() if run.verification else None,
             "held_out": [proof.to_dict() for proof in run.held_out],
-            "report": str(out / "report.html") if figures and run.verification else None,
+            "report": page_of(out),
             "seconds": round(time.perf_counter() - started, 2),
+            "missing": missing,
         }
     )
     output.print(f"{len(run.circuit):,} of {loaded.graph.edges:,} edges of {loaded.id}, from {form.name}", markup=False)
@@ -142,6 +138,7 @@ def import_(
         output.print(verification_table(proof))
     if not proofs:
         output.print(f"not run on any prompt; verify it with: wheatstone verify {out} --prompts FILE", markup=False)
+    output.missing(missing)
     output.print(f"run      {out}", markup=False)
 
 

@@ -13,7 +13,7 @@ from wheatstone._intervals import interval_note, interval_text
 from wheatstone.cli._answers import print_answers
 from wheatstone.cli._neuron_probe import probe
 from wheatstone.cli._neuron_scan import scan
-from wheatstone.cli._new_file import check_new, new_file
+from wheatstone.cli._new_file import new_file, reserved_file
 from wheatstone.cli._options import (
     AllowWeakOption,
     AnswerOption,
@@ -89,11 +89,10 @@ def screen(
     """
     started = time.perf_counter()
     pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts)
-    from wheatstone.runs import add_file, catalogue_add, check_free, draw, missing_of, new_run
+    from wheatstone.runs import reserved, save_run
 
-    check_free(out, force=force)
     output = Output(as_json)
-    with output.progress() as report:
+    with output.progress() as report, reserved(out, force=force):
         report("starting", 0, None)
         from wheatstone.figures import render_neurons
         from wheatstone.models import load_model
@@ -120,15 +119,10 @@ def screen(
             allow_weak=allow_weak,
         )
         run = run_neurons(loaded, found.train if found else pairs, settings, report=report)
-        with new_run(out, force=force) as folder:
-            run.save(folder)
-            if found:
-                add_file(folder, "task.json", found.to_json())
-            if figures:
-                draw(folder, lambda folder: render_neurons(folder, report))
-    catalogue_add(out)
+        pictures = (lambda folder: render_neurons(folder, report)) if figures else None
+        missing = save_run(out, run.save, task=found, force=force, pictures=pictures)
     seconds = round(time.perf_counter() - started, 2)
-    rows, page, missing = run.confirmed, page_of(out), missing_of(out)
+    rows, page = run.confirmed, page_of(out)
     output.document(
         {
             "run": str(out),
@@ -185,9 +179,8 @@ def show(
     concepts it tells.
     """
     path = out or Path(f"{neuron}.html")
-    check_new(path, force=force)
     output = Output(as_json)
-    with output.progress() as report:
+    with output.progress() as report, reserved_file(path, force=force):
         report("starting", 0, None)
         from wheatstone.figures import neuron_page
         from wheatstone.models import load_model

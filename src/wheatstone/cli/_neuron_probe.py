@@ -72,10 +72,9 @@ def probe(
         )
     started = time.perf_counter()
     chosen = None if layers is None else _layers(layers)
-    from wheatstone.runs import catalogue_add, check_free, draw, missing_of, new_run
+    from wheatstone.runs import reserved, save_run
 
-    check_free(out, force=force)
-    with output.progress() as report:
+    with output.progress() as report, reserved(out, force=force):
         report("starting", 0, None)
         from wheatstone.figures import render_probes
         from wheatstone.models import load_model
@@ -88,13 +87,10 @@ def probe(
         report("starting", 1, 1)
         settings = ProbeSettings(source=", ".join(concept), reading=reading, layers=chosen or (), most=most, seed=seed)
         run = run_probes(loaded, texts, settings, skipped=skipped, report=report)
-        with new_run(out, force=force) as folder:
-            run.save(folder)
-            if figures:
-                draw(folder, lambda folder: render_probes(folder, report))
-    catalogue_add(out)
+        pictures = (lambda folder: render_probes(folder, report)) if figures else None
+        missing = save_run(out, run.save, force=force, pictures=pictures)
     seconds = round(time.perf_counter() - started, 2)
-    page, missing, summary = page_of(out), missing_of(out), run.summary()
+    page, summary = page_of(out), run.summary()
     about = {"run": str(out), "report": page, "seconds": seconds, "model": loaded.id, "missing": missing}
     output.document({**about, **summary})
     output.missing(missing)

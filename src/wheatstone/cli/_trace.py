@@ -66,10 +66,9 @@ def trace(
         )
     output = Output(as_json)
     started = time.perf_counter()
-    from wheatstone.runs import catalogue_add, check_free, draw, missing_of, new_run
+    from wheatstone.runs import reserved, save_run
 
-    check_free(out, force=force)
-    with output.progress() as report:
+    with output.progress() as report, reserved(out, force=force):
         report("starting", 0, None)
         from wheatstone.editing import SITES, TracingSettings
         from wheatstone.figures import render_trace, trace_words
@@ -85,12 +84,9 @@ def trace(
         )
         assert found is not None
         run = run_trace(loaded, found, settings, sites=site or SITES, allow_weak=allow_weak, report=report)
-        with new_run(out, force=force) as folder:
-            run.save(folder)
-            draw(folder, render_trace)
-    catalogue_add(out)
+        missing = save_run(out, run.save, force=force, pictures=render_trace)
     seconds = round(time.perf_counter() - started, 2)
-    page, missing, summary = page_of(out), missing_of(out), run.summary()
+    page, summary = page_of(out), run.summary()
     about = {"run": str(out), "report": page, "seconds": seconds, "model": loaded.id, "missing": missing}
     output.document({**about, **summary})
     print_answers(output, run.answers)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from wheatstone._errors import RequestError
+from wheatstone._errors import ComputationError, RequestError
 from wheatstone._progress import Reporter
-from wheatstone._side import EXPLANATION, attempt
+from wheatstone._side import EXPLANATION, LISTING, attempt
 from wheatstone.circuits import Circuit
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.figures import render_explanation, report_html
@@ -17,16 +17,15 @@ from wheatstone.runs import (
     ExplainSettings,
     add_explanation,
     add_verification,
-    catalogue_add,
-    check_free,
     explain_run,
-    new_run,
     note_missing,
     plan_discovery,
     read_json,
     read_manifest,
+    reserved,
     run_discovery,
     same_weights,
+    save_run,
     sound,
 )
 from wheatstone.studio._jobs_schema import (
@@ -100,22 +99,30 @@ class Work:
             allow_weak=asked.allow_weak,
         )
         settings.check()
-        check_free(out, force=False)
-        model, pairs = self._load(asked.model, report), [_pair(asked.pair)]
-        plan_discovery(model, pairs, settings, timed=False).check()
-        found = run_discovery(model, pairs, settings, report=report)
-        # No figures and no report: the app draws what it shows, and `export` makes them when they are wanted.
-        with new_run(out) as folder:
-            found.save(folder)
-            (folder / "explain").mkdir()
-            missing: dict[str, str] = {}
+        with reserved(out):
+            model, pairs = self._load(asked.model, report), [_pair(asked.pair)]
+            plan_discovery(model, pairs, settings, timed=False).check()
+            found = run_discovery(model, pairs, settings, report=report)
 
-            def explain() -> None:
-                explain_run(folder, folder / "explain", ExplainSettings(_SHOWN), model=model, report=report)
+            def write(folder: Path) -> None:
+                found.save(folder)
+                (folder / "explain").mkdir()
+                missing: dict[str, str] = {}
 
-            attempt(missing, EXPLANATION, explain, None)
-            note_missing(folder, missing)
-        catalogue_add(out)
+                def explain() -> None:
+                    explain_run(folder, folder / "explain", ExplainSettings(_SHOWN), model=model, report=report)
+
+                attempt(missing, EXPLANATION, explain, None)
+                note_missing(folder, missing)
+
+            # No figures and no report: the app draws what it shows, and `export` makes them when they are wanted.
+            missing = save_run(out, write)
+            if LISTING in missing:
+                raise ComputationError(
+                    expected="a finished run in the list of runs",
+                    got=missing[LISTING],
+                    do=f"free some space, then list it with `wheatstone runs add {out}`; the run is kept",
+                )
 
     def _ask(self, asked: Ask, report: Reporter) -> ModelAnswers:
         model = self._load(asked.model, report)
