@@ -115,11 +115,15 @@ def edit(
                 got=said,
                 do="write the subject as it stands there",
             ) from error
-        loaded = load_model(model, device=device, dtype=dtype, report=report)
-        report("starting", 1, 1)
         circuit = CircuitSettings(
             method=circuit_method, edges=edges, faithfulness=faithfulness, allow_weak=allow_weak or None
         )
+        if compare:
+            circuit.check()
+        if layer is not None and layer < 0:
+            raise RequestError(expected="a --layer from 0", got=str(layer), do="count layers from 0")
+        loaded = load_model(model, device=device, dtype=dtype, report=report)
+        report("starting", 1, 1)
         compared = ComparisonSettings(circuit, counterfactual=counterfactual, subjects=tuple(neighbour or ()))
         settings = EditSettings(
             method=method,

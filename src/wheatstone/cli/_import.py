@@ -23,6 +23,7 @@ from wheatstone.cli._options import (
     SkipBadOption,
     TaskOption,
     TemplateOption,
+    check_names,
 )
 from wheatstone.cli._output import JsonOption, Output, page_of
 from wheatstone.cli._prompts import named_task, pairs_of
@@ -80,7 +81,7 @@ def import_(
     check_free(out, force=force)
     given = bool(prompt or counterfactual or answer or distractor or prompts)
     pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts) if given or task else []
-    _check(ablation, metric)
+    check_names(ablation=ablation, metric=metric)
     form, document = open_foreign(file)
     name = model or form.model(document)
     if not name:
@@ -140,15 +141,3 @@ def import_(
         output.print(f"not run on any prompt; verify it with: wheatstone verify {out} --prompts FILE", markup=False)
     output.missing(missing)
     output.print(f"run      {out}", markup=False)
-
-
-def _check(ablation: str, metric: str | None) -> None:
-    """Refuses unknown names before any model is loaded."""
-    from wheatstone.circuits import ABLATIONS
-    from wheatstone.tasks import METRICS
-
-    for option, value, known in (("--ablation", ablation, ABLATIONS), ("--metric", metric, METRICS)):
-        if value is not None and value not in known:
-            raise RequestError(
-                expected=f"{option} out of {', '.join(known)}", got=repr(value), do="choose one of these"
-            )

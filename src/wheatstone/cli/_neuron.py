@@ -29,6 +29,8 @@ from wheatstone.cli._options import (
     SkipBadOption,
     TaskOption,
     TemplateOption,
+    check_names,
+    seed_option,
 )
 from wheatstone.cli._output import JsonOption, Output, page_of
 from wheatstone.cli._prompts import named_task, pairs_of
@@ -76,7 +78,7 @@ def screen(
         ),
     ] = None,
     allow_weak: AllowWeakOption = False,
-    seed: Annotated[int, typer.Option("--seed", help="Of a task's pairs.")] = 0,
+    seed: Annotated[int, seed_option("Of a task's pairs.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
@@ -96,8 +98,11 @@ def screen(
         report("starting", 0, None)
         from wheatstone.figures import render_neurons
         from wheatstone.models import load_model
+        from wheatstone.neurons import check_direction
         from wheatstone.runs import NeuronSettings, run_neurons
 
+        check_direction(direction)
+        check_names(metric=metric)
         loaded = load_model(model, device=device, dtype=dtype, report=report)
         report("starting", 1, 1)
         found = named_task(
@@ -231,7 +236,7 @@ def pairs(
     null: Annotated[
         bool, typer.Option("--null", help="Search once more with every neuron's entries shuffled: scores by chance.")
     ] = False,
-    seed: Annotated[int, typer.Option("--seed", help="Of the shuffle.")] = 0,
+    seed: Annotated[int, seed_option("Of the shuffle.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     as_json: JsonOption = False,

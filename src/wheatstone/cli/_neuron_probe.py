@@ -11,7 +11,7 @@ from rich.table import Column, Table
 
 from wheatstone._errors import RequestError
 from wheatstone._intervals import interval_text
-from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption
+from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption, seed_option
 from wheatstone.cli._output import JsonOption, Output, page_of
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def probe(
     most: Annotated[
         int, typer.Option("--most", help="Spans with each bundled concept; twice as many without.", min=25)
     ] = 300,
-    seed: Annotated[int, typer.Option("--seed", help="Of the draw of excerpts, and the split by documents.")] = 0,
+    seed: Annotated[int, seed_option("Of the draw of excerpts, and the split by documents.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from wheatstone._errors import RequestError
-from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption
+from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption, seed_option
 from wheatstone.cli._output import JsonOption, Output
 
 
@@ -38,7 +38,7 @@ def scan(
     batch: Annotated[
         int, typer.Option("--batch", help="Tokens after which all is saved; a killed scan loses no more than that.")
     ] = 8192,
-    seed: Annotated[int, typer.Option("--seed", help="Of what is drawn: the share, and one example of each bin.")] = 0,
+    seed: Annotated[int, seed_option("Of what is drawn: the share, and one example of each bin.")] = 0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what it would take: windows, tokens, memory, time.")
     ] = False,
@@ -68,6 +68,7 @@ def scan(
             batch=batch,
             seed=seed,
         )
+        settings.check_values()
         if out is not None:
             open_scan(out)
         if dry_run or out is None:
