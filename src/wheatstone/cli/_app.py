@@ -36,6 +36,7 @@ _VERBS = {
     "compress": "_compress",
     "decompress": "_compress",
     "bits": "_compress",
+    "doctor": "_doctor",
 }
 """The module of each verb; its function has the verb's name."""
 _FUNCTIONS = {"import": "import_"}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from wheatstone._disk import NO_ROOM, Claim, claimed, remove
+from wheatstone._disk import NO_ROOM, Claim, claimed, clear_place, remove
 from wheatstone._errors import ComputationError, RunError
 
 
@@ -40,6 +40,8 @@ def reserved_file(path: Path | None, *, force: bool) -> Generator[Claim | None, 
     if path is None:
         yield None
         return
+    with suppress(OSError):
+        clear_place(path)
     check_new(path, force=force)
     with ExitStack() as stack:
         try:

@@ -69,6 +69,8 @@ def reserved(out: StrPath, *, force: bool = False) -> Generator[Claim, None, Non
         RunError: `out` is taken, another command is writing to it, or it cannot be written.
     """
     out = Path(out).absolute()
+    with suppress(OSError):
+        clear_place(out)  # an older run may be put back, and then the place is taken
     check_free(out, force=force)
     with ExitStack() as stack:
         try:
@@ -77,7 +79,6 @@ def reserved(out: StrPath, *, force: bool = False) -> Generator[Claim, None, Non
             raise RunError(
                 expected="a folder that can be written", got=f"{out}: {error.strerror}", do="choose another --out"
             ) from error
-        check_free(out, force=force)  # an older run may have been put back
         yield claim
 
 
