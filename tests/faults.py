@@ -122,7 +122,7 @@ class Sandbox:
         code, streams = 70, [tempfile.TemporaryFile("w+") for _ in range(2)]  # noqa: SIM115
         try:
             os.environ |= {"WHEATSTONE_HOME": str(self.root / "home"), "TMPDIR": str(self.root / "tmp")}
-            tempfile.tempdir = None
+            tempfile.tempdir = str(self.root / "tmp")  # Python would try it out with a file
             os.chdir(self.root / "work")
             sys.stdout, sys.stderr = streams
             sys.argv = ["wheatstone", *words]
@@ -273,6 +273,7 @@ class Results:
             said.append(f"the same command: exit {ran.code}: {ran.err.strip()[-400:]}")
         else:
             said += [f"left behind: {name}" for name in hidden(now)]
+        if ran.code == 0:
             said += [f"not as without it: {name}" for name in differences(now, self.after)]
             if self.sandbox.listed() != self.listed:
                 said.append(f"listed are {self.sandbox.listed()} for {self.listed}")

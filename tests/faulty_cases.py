@@ -47,12 +47,19 @@ class Case:
         return words(self.text)(inputs)
 
     @property
+    def command(self) -> str:
+        """The command's name alone."""
+        first, second, *_ = self.text.split()
+        return f"{first} {second}" if first in ("runs", "neuron") else first
+
+    @property
     def before(self) -> list[Words]:
         return [words(text) for text in self.earlier]
 
 
 _DISCOVER = "discover --model IN/model --task IN/pairs.jsonl --known 0 --method eap --out run"
 _QUICK = f"{_DISCOVER} --no-figures"
+_OWN = "discover --model IN/model --prompts IN/prompts.jsonl --method eap --allow-weak --out run"
 _SCAN = "neuron scan IN/texts --model IN/model --window 8 --top 4 --batch 64 --layers 0-1 --out scan"
 _STUDY = (
     "study --relations IN/known.json --model IN/model --train 4 --validation 4 --test 6 --share 0.5 --draws 1 "
@@ -69,7 +76,8 @@ _EXPLAIN = "explain run --only lens"
 CASES = (
     Case("discover", _DISCOVER, (), place="run", again=(2,)),
     Case("discover --force", f"{_QUICK} --seed 1 --force", (_QUICK,), place="run"),
-    Case("verify", "verify run --draws 1 --allow-weak", (_DISCOVER,), place="run"),
+    Case("verify", "verify run --draws 1", (_OWN,), place="run"),
+    Case("verify on the test split", "verify run --draws 1 --allow-weak", (_QUICK,), place="run"),
     Case("explain", _EXPLAIN, (_QUICK,), place="run"),
     Case("explain again", _EXPLAIN, (_QUICK, f"{_EXPLAIN} --only attribution"), place="run"),
     Case("study", _STUDY, place="study", unfinished=True),
@@ -111,7 +119,11 @@ READERS = {
     "runs show": "prints",
     "runs check": "prints",
     "models": "prints",
+    "models check": "prints",
     "tasks": "prints",
+    "tasks show": "prints",
+    "runs": "prints",
+    "neuron": "prints its help",
     "neuron pairs": "prints",
     "studio": "serves; what its jobs write is what the commands write, and its journals have tests of their own",
 }
@@ -131,6 +143,8 @@ def make_inputs(folder: Path) -> None:
     ]
     _lines(folder / "pairs.jsonl", records)
     _lines(folder / "facts.jsonl", [row | {"spans": {"subject": [0, len(row["subject"])]}} for row in records])
+    names = ("prompt", "counterfactual", "answers", "distractors")
+    _lines(folder / "prompts.jsonl", [{name: row[name] for name in names} for row in records])
     prompts = {word: f"w0 {word} w3" for word in WORDS}
     first = {word: int(model.forward(model.tokens([prompt])).logits[0].argmax()) for word, prompt in prompts.items()}
     facts = [{"subject": word, "answers": [WORDS[token]]} for word, token in first.items()]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from wheatstone._disk._claim import claim_folder, claimed, clear_place
+from wheatstone._disk._claim import claimed, clear_dead
 from wheatstone._disk._commit import FILES, FOLDERS
 from wheatstone._path import StrPath
 
@@ -80,8 +80,5 @@ def changed(
 
 
 def finish_changes(folder: StrPath) -> None:
-    """Puts a change in place that a killed process had prepared; what cannot be written here stays as it is."""
-    place = Path(folder).absolute() / _CHANGES
-    with suppress(OSError):
-        if claim_folder(place).is_dir():
-            clear_place(place)
+    """Puts a change in place that a killed process had committed, and removes one that it had not."""
+    clear_dead(Path(folder).absolute())

@@ -14,12 +14,14 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from wheatstone._disk._commit import apply
 from wheatstone._disk._exchange import put, remove
 from wheatstone._disk._lock import LOCK, owner_of, release, take
 from wheatstone._errors import RunError
+from wheatstone._home import home
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter
 
@@ -90,6 +92,8 @@ def claimed(
             clear_claim(place, folder)
             _clear_older_form(place)
             clear_dead(place.parent)
+            clear_dead(place)
+            _clear_cache(str(home()))
             claim = Claim(place, folder)
             token = _HELD.set(held | {place: claim})
             yield claim
@@ -169,6 +173,13 @@ def clear_dead(folder: Path) -> list[Path]:
     return cleared
 
 
+@cache
+def _clear_cache(folder: str) -> None:
+    """Once in a process, the same for the cache folder and two levels below it."""
+    for path in (Path(folder), *Path(folder).glob("[!.]*/"), *Path(folder).glob("[!.]*/[!.]*/")):
+        clear_dead(path)
+
+
 def claims_in(folder: Path) -> list[Path]:
     """Folders of claims in a folder, of living processes and of killed ones."""
     try:
@@ -182,7 +193,7 @@ def claims_in(folder: Path) -> list[Path]:
 
 
 def clear_place(place: StrPath) -> None:
-    """Clears what a killed process left of a place; leaves what belongs to a living one.
+    """Clears what killed processes left of a place, next to it and inside it; leaves what belongs to living ones.
 
     Raises:
         OSError: an older result could not be put back.
@@ -195,6 +206,7 @@ def clear_place(place: StrPath) -> None:
         finally:
             release(folder, lock)
     _clear_older_form(place)
+    clear_dead(place)
 
 
 def _clear_older_form(place: Path) -> None:

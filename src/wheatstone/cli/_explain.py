@@ -90,6 +90,8 @@ def explain(
         output.print(claim.text, markup=False)
     for name, what in missing.items():
         output.print(f"not shown: {name}, because the run lacks {what}", markup=False)
+    for name, section in found.items():
+        output.missing({f"{figure} of {name}": why for figure, why in section.get("undrawn", {}).items()})
     for name in unasked:
         output.print(f"not shown: {name}, because it takes minutes; ask for it with --only {name}", markup=False)
     output.print(f"\npage     {run / 'explain.html'}\nrows     {run / 'explain'} ({seconds:.0f} s)", markup=False)

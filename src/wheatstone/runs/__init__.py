@@ -22,6 +22,7 @@ from wheatstone.runs._folder import read_json as read_json
 from wheatstone.runs._folder import read_manifest as read_manifest
 from wheatstone.runs._folder import reserved as reserved
 from wheatstone.runs._folder import write_hashes as write_hashes
+from wheatstone.runs._folder import write_json as write_json
 from wheatstone.runs._missing import draw as draw
 from wheatstone.runs._missing import missing_of as missing_of
 from wheatstone.runs._missing import note_missing as note_missing

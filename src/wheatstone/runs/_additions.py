@@ -5,6 +5,7 @@ How a page is made is handed in, for pages are made of run folders, a room above
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import PAGE, attempt
 from wheatstone.models import ResidualModel
-from wheatstone.runs._explain import ExplainSettings, explain_run
+from wheatstone.runs._explain import ExplainSettings, explain_run, sections_in
 from wheatstone.runs._folder import add_file, add_text, changed_run, new_part, part_reserved, read_json
 from wheatstone.verification import Verification
 
@@ -31,7 +32,8 @@ def add_verification(run: StrPath, found: Verification, page: Callable[[Path], s
         run: folder of the run.
         found: how its circuit holds.
         page: makes `report.html` of the run.
-        own: whether that is on the run's own prompts, which replaces what it says of them; on others it joins them.
+        own: whether that is on the run's own prompts, which replaces what it says of them. On others it joins them;
+            one that is there already is not added twice.
 
     Returns:
         Why the report could not be made again, by name; empty where it was, or where the run has none.
@@ -46,7 +48,8 @@ def add_verification(run: StrPath, found: Verification, page: Callable[[Path], s
             if own:
                 add_file(run, "verification.json", found.to_dict())
             else:
-                add_file(run, "held_out.json", [*held_out(run), found.to_dict()])
+                new = json.loads(json.dumps(found.to_dict()))
+                add_file(run, "held_out.json", [*(old for old in held_out(run) if old != new), new])
     except OSError as error:
         raise ComputationError(
             expected="room and permission to add the verification to the run",
@@ -104,7 +107,7 @@ def add_explanation(
     failed: dict[str, str] = {}
     with part_reserved(run, "explain"):
         with new_part(run, "explain") as folder:
-            found = explain_run(run, folder, settings, model=model, device=device, dtype=dtype, report=report)
+            explain_run(run, folder, settings, model=model, device=device, dtype=dtype, report=report)
         attempt(failed, PAGE, lambda: _add_page(run, page, report), None)
     if failed:
         raise ComputationError(
@@ -112,7 +115,7 @@ def add_explanation(
             got=failed[PAGE],
             do=f"read the sections, which are kept in {run / 'explain'}",
         )
-    return found
+    return sections_in(run / "explain")
 
 
 def _add_page(run: Path, page: Callable[[Path, Path, Reporter], str], report: Reporter) -> None:
