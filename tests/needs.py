@@ -12,6 +12,7 @@ import re
 import runpy
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -72,6 +73,12 @@ NEEDS = {
         "this system has no /proc/self/clear_refs",
         "run them on Linux",
         Path("/proc/self/clear_refs").exists,
+    ),
+    "C compiler": Need(
+        "fault",
+        "no C compiler on Linux is there",
+        "install gcc or clang",
+        lambda: sys.platform == "linux" and shutil.which("cc") is not None,
     ),
     "pipes": Need(
         "named-pipe", "this system has no named pipes", "run them on Linux or macOS", lambda: os.name == "posix"

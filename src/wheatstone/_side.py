@@ -10,10 +10,10 @@ from wheatstone._errors import WheatstoneError
 CURVE, ANSWER, ATTENTION = "size curve", "answer by layer", "attention patterns"
 SWAPPED, TEST = "prompt and counterfactual swapped", "test split"
 CURVE_HELD_OUT = "gain kept by size"
-RECOVERY, DOSES = "recovery by place", "doses"
 RECOVERY, DOSES, HELD_OUT = "recovery by place", "doses", "strongest neuron on other prompts"
 TRACE, COMPARISON = "causal trace", "comparison"
 PICTURES, PAGE, EXPLANATION = "figures and report", "page", "explanation"
+LISTING = "line in the list of runs"
 """Side results by name."""
 NOT_YET = "the command had not made it yet, or was stopped before"
 """Why a side result is missing in a run that was saved before it was made."""
@@ -41,5 +41,10 @@ def attempt(missing: dict[str, str], name: str, make: Callable[[], Made], otherw
 
 def why(error: Exception) -> str:
     """An exception in one line: the message of an error raised on purpose, the type and the message of another."""
-    text = str(error) if isinstance(error, WheatstoneError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, WheatstoneError):
+        text = str(error)
+    elif isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    else:
+        text = f"{type(error).__name__}: {error}"
     return " ".join(text.split())[:500]

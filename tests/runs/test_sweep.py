@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow.parquet as parquet
@@ -95,8 +96,12 @@ def test_what_is_refused(model: ResidualModel, pairs: Path, tmp_path: Path) -> N
         run_sweep(model, asked("facts/antonym", "reversed/antonym"), tmp_path / "sweep")
     with pytest.raises(RequestError, match="not a run"):
         run_sweep(model, asked(pairs), tmp_path)
-    with alone_in(tmp_path / "sweep", "sweep"), pytest.raises(RunError, match=r"sweep, where one is running"):
-        run_sweep(model, asked(pairs), tmp_path / "sweep")
+    with (
+        alone_in(tmp_path / "sweep", "sweep"),
+        ThreadPoolExecutor() as other,
+        pytest.raises(RunError, match=r"sweep, where one is running \(process \d+, since 20"),
+    ):
+        other.submit(run_sweep, model, asked(pairs), tmp_path / "sweep").result()
     records = [json.loads(line) for line in pairs.read_text().splitlines()]
     for record in records:  # each now speaks for the other answer
         record["prompt"], record["counterfactual"] = record["counterfactual"], record["prompt"]

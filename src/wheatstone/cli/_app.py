@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from wheatstone._errors import ComputationError, RequestError, WheatstoneError
+from wheatstone._side import why
 from wheatstone._text import shown
 from wheatstone._version import __version__
 from wheatstone.cli._home_paths import expand_in, expanding
@@ -35,6 +36,7 @@ _VERBS = {
     "compress": "_compress",
     "decompress": "_compress",
     "bits": "_compress",
+    "doctor": "_doctor",
 }
 """The module of each verb; its function has the verb's name."""
 _FUNCTIONS = {"import": "import_"}
@@ -95,7 +97,7 @@ def main() -> None:
     except OSError as error:  # a file of a run that is gone, a full disk
         _fail(
             ComputationError(
-                expected="files that can be read and written", got=str(error), do="check the path and the disk"
+                expected="files that can be read and written", got=why(error), do="check the path and the disk"
             )
         )
     except typer.TyperException as error:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from wheatstone._errors import RequestError
-from wheatstone.cli._new_file import check_new, new_file
+from wheatstone.cli._new_file import new_file, reserved_file
 from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption
 from wheatstone.cli._output import JsonOption, Output
 
@@ -129,8 +129,6 @@ def bits(
     intact. The difference is what the circuit is worth; compare it with that of the control circuits, the same wiring
     between other heads.
     """
-    if out is not None:
-        check_new(out, force=force)
     if counterfactual is not None and ablate is None:
         raise RequestError(expected="--ablate RUN with --counterfactual", got="none", do="name a run")
     output = Output("bits", as_json)
@@ -138,10 +136,18 @@ def bits(
     is_file = len(os.fsencode(source)) < 4096 and path.is_file()
     data = path.read_bytes() if is_file else os.fsencode(source)
     name = path.name if is_file else source
-    if ablate is not None:
-        text = data.decode("utf-8", "replace")
-        _print_worth(output, ablate, text, counterfactual, model, out, name, force, device, dtype)
-        return
+    with reserved_file(out, force=force):
+        if ablate is None:
+            _print_bits(output, data, model, out, name, force, device, dtype)
+        else:
+            text = data.decode("utf-8", "replace")
+            _print_worth(output, ablate, text, counterfactual, model, out, name, force, device, dtype)
+
+
+def _print_bits(
+    output: Output, data: bytes, model: str, out: Path | None, name: str, force: bool, device: str, dtype: str
+) -> None:
+    """`bits` of a text alone."""
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.compression import bits as run

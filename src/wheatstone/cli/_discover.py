@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -171,14 +172,15 @@ def discover(
     """
     started = time.perf_counter()
     pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts)
-    from wheatstone.runs import check_free, missing_of
+    from wheatstone.runs import check_free, missing_of, reserved
 
-    if out is not None:
-        check_free(out, force=force)
-    elif not dry_run:
+    if out is None and not dry_run:
         raise RequestError(expected="a folder for the run", got="no --out", do="give one, or use --dry-run")
+    if out is not None and dry_run:
+        check_free(out, force=force)
     output = Output("discover", as_json)
-    with output.progress() as report:
+    place = nullcontext() if dry_run or out is None else reserved(out, force=force)
+    with output.progress() as report, place:
         report("starting", 0, None)
         from wheatstone.discovery import LEARNED
         from wheatstone.figures import render_all
@@ -236,7 +238,7 @@ def discover(
             plan.check()
         proven: list[DiscoveryRun] = []
         try:
-            run = write_discovery(
+            run, missing = write_discovery(
                 out,
                 loaded,
                 pairs,
@@ -255,7 +257,7 @@ def discover(
                 kept = f"kept {out} with the circuit and its proof; not made: {', '.join(missing_of(out))}"
                 output.stderr.print(kept, markup=False, highlight=False)
             raise
-    missing, report_file = missing_of(out), page_of(out)
+    report_file = page_of(out)
     seconds = time.perf_counter() - started
     about = {"run": str(out), "report": report_file, "seconds": round(seconds, 2), "missing": missing}
     output.document(document(run) | about | ({"task": found.to_dict()} if found else {}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -90,12 +91,10 @@ def edit(
         )
     from pydantic import ValidationError
 
-    from wheatstone.runs import catalogue_add, check_free, draw, missing_of, new_run
+    from wheatstone.runs import reserved, save_run
 
     started = time.perf_counter()
-    if out is not None:
-        check_free(out, force=force)
-    with output.progress() as report:
+    with output.progress() as report, nullcontext() if out is None else reserved(out, force=force):
         report("starting", 0, None)
         from wheatstone.editing import METHODS, EditRequest
         from wheatstone.figures import render_edit
@@ -116,11 +115,15 @@ def edit(
                 got=said,
                 do="write the subject as it stands there",
             ) from error
-        loaded = load_model(model, device=device, dtype=dtype, report=report)
-        report("starting", 1, 1)
         circuit = CircuitSettings(
             method=circuit_method, edges=edges, faithfulness=faithfulness, allow_weak=allow_weak or None
         )
+        if compare:
+            circuit.check()
+        if layer is not None and layer < 0:
+            raise RequestError(expected="a --layer from 0", got=str(layer), do="count layers from 0")
+        loaded = load_model(model, device=device, dtype=dtype, report=report)
+        report("starting", 1, 1)
         compared = ComparisonSettings(circuit, counterfactual=counterfactual, subjects=tuple(neighbour or ()))
         settings = EditSettings(
             method=method,
@@ -131,15 +134,9 @@ def edit(
             allow_weak=allow_weak,
         )
         run = run_edit(loaded, request, settings, report=report)
-        if out is not None:
-            with new_run(out, force=force) as folder:
-                run.save(folder)
-                draw(folder, render_edit)
-    if out is not None:
-        catalogue_add(out)
+        missing = run.missing if out is None else save_run(out, run.save, force=force, pictures=render_edit)
     seconds = round(time.perf_counter() - started, 2)
     page = None if out is None else page_of(out)
-    missing = run.missing if out is None else missing_of(out)
     run_path = None if out is None else str(out)
     about = {"run": run_path, "report": page, "seconds": seconds, "timings": run.seconds, "missing": missing}
     output.document({**about, **run.summary()})

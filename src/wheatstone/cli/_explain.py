@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from wheatstone.cli._options import DeviceOption, DtypeOption
+from wheatstone.cli._options import DeviceOption, DtypeOption, seed_option
 from wheatstone.cli._output import JsonOption, Output
 
 
@@ -45,7 +45,7 @@ def explain(
     model: Annotated[
         str | None, typer.Option("--model", help="Where the run's model is now; by default where it was.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of null distributions and random heads.")] = 0,
+    seed: Annotated[int, seed_option("Seed of null distributions and random heads.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     as_json: JsonOption = False,
@@ -90,6 +90,8 @@ def explain(
         output.print(claim.text, markup=False)
     for name, what in missing.items():
         output.print(f"not shown: {name}, because the run lacks {what}", markup=False)
+    for name, section in found.items():
+        output.missing({f"{figure} of {name}": why for figure, why in section.get("undrawn", {}).items()})
     for name in unasked:
         output.print(f"not shown: {name}, because it takes minutes; ask for it with --only {name}", markup=False)
     output.print(f"\npage     {run / 'explain.html'}\nrows     {run / 'explain'} ({seconds:.0f} s)", markup=False)

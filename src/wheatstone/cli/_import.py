@@ -23,8 +23,9 @@ from wheatstone.cli._options import (
     SkipBadOption,
     TaskOption,
     TemplateOption,
+    check_names,
 )
-from wheatstone.cli._output import JsonOption, Output
+from wheatstone.cli._output import JsonOption, Output, page_of
 from wheatstone.cli._prompts import named_task, pairs_of
 from wheatstone.cli._tables import edge_table, verification_table
 
@@ -75,12 +76,12 @@ def import_(
     """
     started = time.perf_counter()
     from wheatstone.circuits import open_foreign
-    from wheatstone.runs import catalogue_add, check_free, new_run
+    from wheatstone.runs import check_free, reserved, save_run
 
     check_free(out, force=force)
     given = bool(prompt or counterfactual or answer or distractor or prompts)
     pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts) if given or task else []
-    _check(ablation, metric)
+    check_names(ablation=ablation, metric=metric)
     form, document = open_foreign(file)
     name = model or form.model(document)
     if not name:
@@ -90,11 +91,11 @@ def import_(
             do="add --model",
         )
     output = Output("import", as_json)
-    with output.progress() as report:
+    with output.progress() as report, reserved(out, force=force):
         report("starting", 0, None)
         from wheatstone.figures import render_all
         from wheatstone.models import load_model
-        from wheatstone.runs import add_file, run_import
+        from wheatstone.runs import run_import
 
         loaded = load_model(name, device=device, dtype=dtype, report=report)
         report("starting", 1, 1)
@@ -113,13 +114,8 @@ def import_(
             seed=seed,
             report=report,
         )
-        with new_run(out, force=force) as folder:
-            run.save(folder)
-            if asked:
-                add_file(folder, "task.json", asked.to_json())
-            if figures:
-                render_all(folder, report)
-    catalogue_add(out)
+        pictures = (lambda folder: render_all(folder, report)) if figures else None
+        missing = save_run(out, run.save, task=asked, force=force, pictures=pictures)
     proofs = [proof for proof in (run.verification, *run.held_out) if proof]
     output.document(
         {
@@ -131,8 +127,9 @@ def import_(
             "evaluation": vars(run.circuit.evaluation) if run.circuit.evaluation else None,
             "verification": run.verification.to_dict() if run.verification else None,
             "held_out": [proof.to_dict() for proof in run.held_out],
-            "report": str(out / "report.html") if figures and run.verification else None,
+            "report": page_of(out),
             "seconds": round(time.perf_counter() - started, 2),
+            "missing": missing,
         }
     )
     output.print(f"{len(run.circuit):,} of {loaded.graph.edges:,} edges of {loaded.id}, from {form.name}", markup=False)
@@ -141,16 +138,5 @@ def import_(
         output.print(verification_table(proof))
     if not proofs:
         output.print(f"not run on any prompt; verify it with: wheatstone verify {out} --prompts FILE", markup=False)
+    output.missing(missing)
     output.print(f"run      {out}", markup=False)
-
-
-def _check(ablation: str, metric: str | None) -> None:
-    """Refuses unknown names before any model is loaded."""
-    from wheatstone.circuits import ABLATIONS
-    from wheatstone.tasks import METRICS
-
-    for option, value, known in (("--ablation", ablation, ABLATIONS), ("--metric", metric, METRICS)):
-        if value is not None and value not in known:
-            raise RequestError(
-                expected=f"{option} out of {', '.join(known)}", got=repr(value), do="choose one of these"
-            )

@@ -13,7 +13,7 @@ from wheatstone._intervals import interval_note, interval_text
 from wheatstone.cli._answers import print_answers
 from wheatstone.cli._neuron_probe import probe
 from wheatstone.cli._neuron_scan import scan
-from wheatstone.cli._new_file import check_new, new_file
+from wheatstone.cli._new_file import new_file, reserved_file
 from wheatstone.cli._options import (
     AllowWeakOption,
     AnswerOption,
@@ -29,6 +29,8 @@ from wheatstone.cli._options import (
     SkipBadOption,
     TaskOption,
     TemplateOption,
+    check_names,
+    seed_option,
 )
 from wheatstone.cli._output import JsonOption, Output, page_of
 from wheatstone.cli._prompts import named_task, pairs_of
@@ -76,7 +78,7 @@ def screen(
         ),
     ] = None,
     allow_weak: AllowWeakOption = False,
-    seed: Annotated[int, typer.Option("--seed", help="Of a task's pairs.")] = 0,
+    seed: Annotated[int, seed_option("Of a task's pairs.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
@@ -89,16 +91,18 @@ def screen(
     """
     started = time.perf_counter()
     pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts)
-    from wheatstone.runs import add_file, catalogue_add, check_free, draw, missing_of, new_run
+    from wheatstone.runs import reserved, save_run
 
-    check_free(out, force=force)
     output = Output("neuron screen", as_json)
-    with output.progress() as report:
+    with output.progress() as report, reserved(out, force=force):
         report("starting", 0, None)
         from wheatstone.figures import render_neurons
         from wheatstone.models import load_model
+        from wheatstone.neurons import check_direction
         from wheatstone.runs import NeuronSettings, run_neurons
 
+        check_direction(direction)
+        check_names(metric=metric)
         loaded = load_model(model, device=device, dtype=dtype, report=report)
         report("starting", 1, 1)
         found = named_task(
@@ -120,15 +124,10 @@ def screen(
             allow_weak=allow_weak,
         )
         run = run_neurons(loaded, found.train if found else pairs, settings, report=report)
-        with new_run(out, force=force) as folder:
-            run.save(folder)
-            if found:
-                add_file(folder, "task.json", found.to_json())
-            if figures:
-                draw(folder, lambda folder: render_neurons(folder, report))
-    catalogue_add(out)
+        pictures = (lambda folder: render_neurons(folder, report)) if figures else None
+        missing = save_run(out, run.save, task=found, force=force, pictures=pictures)
     seconds = round(time.perf_counter() - started, 2)
-    rows, page, missing = run.confirmed, page_of(out), missing_of(out)
+    rows, page = run.confirmed, page_of(out)
     output.document(
         {
             "run": str(out),
@@ -185,9 +184,8 @@ def show(
     concepts it tells.
     """
     path = out or Path(f"{neuron}.html")
-    check_new(path, force=force)
     output = Output("neuron show", as_json)
-    with output.progress() as report:
+    with output.progress() as report, reserved_file(path, force=force):
         report("starting", 0, None)
         from wheatstone.figures import neuron_page
         from wheatstone.models import load_model
@@ -238,7 +236,7 @@ def pairs(
     null: Annotated[
         bool, typer.Option("--null", help="Search once more with every neuron's entries shuffled: scores by chance.")
     ] = False,
-    seed: Annotated[int, typer.Option("--seed", help="Of the shuffle.")] = 0,
+    seed: Annotated[int, seed_option("Of the shuffle.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     as_json: JsonOption = False,

@@ -11,7 +11,7 @@ from rich.table import Column, Table
 
 from wheatstone._errors import RequestError
 from wheatstone._intervals import interval_text
-from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption
+from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption, seed_option
 from wheatstone.cli._output import JsonOption, Output, page_of
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def probe(
     most: Annotated[
         int, typer.Option("--most", help="Spans with each bundled concept; twice as many without.", min=25)
     ] = 300,
-    seed: Annotated[int, typer.Option("--seed", help="Of the draw of excerpts, and the split by documents.")] = 0,
+    seed: Annotated[int, seed_option("Of the draw of excerpts, and the split by documents.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
@@ -72,10 +72,9 @@ def probe(
         )
     started = time.perf_counter()
     chosen = None if layers is None else _layers(layers)
-    from wheatstone.runs import catalogue_add, check_free, draw, missing_of, new_run
+    from wheatstone.runs import reserved, save_run
 
-    check_free(out, force=force)
-    with output.progress() as report:
+    with output.progress() as report, reserved(out, force=force):
         report("starting", 0, None)
         from wheatstone.figures import render_probes
         from wheatstone.models import load_model
@@ -88,13 +87,10 @@ def probe(
         report("starting", 1, 1)
         settings = ProbeSettings(source=", ".join(concept), reading=reading, layers=chosen or (), most=most, seed=seed)
         run = run_probes(loaded, texts, settings, skipped=skipped, report=report)
-        with new_run(out, force=force) as folder:
-            run.save(folder)
-            if figures:
-                draw(folder, lambda folder: render_probes(folder, report))
-    catalogue_add(out)
+        pictures = (lambda folder: render_probes(folder, report)) if figures else None
+        missing = save_run(out, run.save, force=force, pictures=pictures)
     seconds = round(time.perf_counter() - started, 2)
-    page, missing, summary = page_of(out), missing_of(out), run.summary()
+    page, summary = page_of(out), run.summary()
     about = {"run": str(out), "report": page, "seconds": seconds, "model": loaded.id, "missing": missing}
     output.document({**about, **summary})
     output.missing(missing)

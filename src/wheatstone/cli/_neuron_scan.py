@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from wheatstone._errors import RequestError
-from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption
+from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption, seed_option
 from wheatstone.cli._output import JsonOption, Output
 
 
@@ -38,7 +38,7 @@ def scan(
     batch: Annotated[
         int, typer.Option("--batch", help="Tokens after which all is saved; a killed scan loses no more than that.")
     ] = 8192,
-    seed: Annotated[int, typer.Option("--seed", help="Of what is drawn: the share, and one example of each bin.")] = 0,
+    seed: Annotated[int, seed_option("Of what is drawn: the share, and one example of each bin.")] = 0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what it would take: windows, tokens, memory, time.")
     ] = False,
@@ -56,7 +56,7 @@ def scan(
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.models import load_model
-        from wheatstone.runs import ScanSettings, catalogue_add, open_scan, plan_scan, run_scan
+        from wheatstone.runs import ScanSettings, alone_in, listed, open_scan, plan_scan, run_scan
 
         settings = ScanSettings(
             texts=tuple(texts or ("bundled",)),
@@ -68,11 +68,12 @@ def scan(
             batch=batch,
             seed=seed,
         )
+        settings.check_values()
         if out is not None:
             open_scan(out)
-        loaded = load_model(model, device=device, dtype=dtype, report=report)
-        report("starting", 1, 1)
         if dry_run or out is None:
+            loaded = load_model(model, device=device, dtype=dtype, report=report)
+            report("starting", 1, 1)
             plan = plan_scan(loaded, settings, report=report)
             output.document(plan)
             output.print(
@@ -80,10 +81,14 @@ def scan(
                 f"{plan['seconds'] / 60:,.1f} minutes; {plan['state_bytes'] / 1e6:,.0f} MB saved after every batch."
             )
             return
-        manifest = run_scan(loaded, settings, out, report=report)
-    catalogue_add(out)
-    output.document(manifest | {"run": str(out)})
+        with alone_in(out, "scan"):
+            loaded = load_model(model, device=device, dtype=dtype, report=report)
+            report("starting", 1, 1)
+            manifest = run_scan(loaded, settings, out, report=report)
+    missing = listed(out)
+    output.document(manifest | {"run": str(out), "missing": missing})
     output.print(_told(manifest))
+    output.missing(missing)
     output.print(f"run      {out}", markup=False)
 
 

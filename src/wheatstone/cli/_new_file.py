@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import errno
-import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from wheatstone._disk import NO_ROOM, Claim, claimed, clear_place, remove
 from wheatstone._errors import ComputationError, RunError
-
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def check_new(path: Path, *, force: bool) -> None:
@@ -30,28 +27,53 @@ def check_new(path: Path, *, force: bool) -> None:
 
 
 @contextmanager
+def reserved_file(path: Path | None, *, force: bool) -> Generator[Claim | None, None, None]:
+    """Claims a file before the work for it starts; `new_file` inside it uses the same claim.
+
+    Args:
+        path: of the file; None where none is to be written.
+        force: whether a file that is there may be replaced.
+
+    Raises:
+        RunError: see `check_new`; or another command is writing it, or nothing can be written there.
+    """
+    if path is None:
+        yield None
+        return
+    with suppress(OSError):
+        clear_place(path)
+    check_new(path, force=force)
+    with ExitStack() as stack:
+        try:
+            claim = stack.enter_context(claimed(path))
+        except OSError as error:
+            raise RunError(
+                expected="a folder that can be written", got=f"{path}: {error.strerror}", do="choose another --out"
+            ) from error
+        yield claim
+
+
+@contextmanager
 def new_file(path: Path, *, force: bool) -> Generator[Path, None, None]:
     """A path to write to that takes the place of `path` when all went well; otherwise nothing is left of it.
 
     Raises:
-        RunError: see `check_new`, or nothing can be written there.
+        RunError: see `reserved_file`.
         ComputationError: there is no room for it.
     """
-    check_new(path, force=force)
-    try:
-        folder = tempfile.TemporaryDirectory(prefix=f".{path.name}.partial-", dir=path.absolute().parent)
-    except OSError as error:
-        raise RunError(
-            expected="a folder that can be written", got=f"{path}: {error.strerror}", do="choose another --out"
-        ) from error
-    with folder as work:
-        partial = Path(work) / path.name
+    with reserved_file(path, force=force) as claim:
+        assert claim is not None
+        partial = claim.work / path.name
         try:
+            claim.work.mkdir()
             yield partial
-            partial.replace(path)
+            check_new(path, force=force)
+            claim.put(partial)
         except OSError as error:
-            if error.errno not in _NO_ROOM:
+            if error.errno not in NO_ROOM:
                 raise
             raise ComputationError(
                 expected=f"room to write {path}", got=str(error.strerror), do="free some space, or choose another --out"
             ) from error
+        finally:
+            remove(claim.work)

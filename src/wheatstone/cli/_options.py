@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from wheatstone._errors import RequestError
+
+MOST_SEED = 2**63 - 1
+"""What every library that draws can be seeded with."""
 
 ModelOption = Annotated[
     str,
@@ -22,7 +27,24 @@ DtypeOption = Annotated[
         "--dtype", help="Precision: float32, float64, bfloat16 or float16; half precision blurs single edges."
     ),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of random circuits.")]
+
+
+def _seed(value: int) -> int:
+    if not 0 <= value <= MOST_SEED:
+        raise RequestError(expected=f"a --seed from 0 to {MOST_SEED}", got=str(value), do="choose one of these")
+    return value
+
+
+def seed_option(text: str) -> Any:
+    """`--seed`, refused where the libraries that draw would refuse it after the work.
+
+    Args:
+        text: of the help.
+    """
+    return typer.Option("--seed", help=text, callback=_seed)
+
+
+SeedOption = Annotated[int, seed_option("Seed of random circuits.")]
 PromptOption = Annotated[
     str | None, typer.Option("--prompt", help="The clean prompt; what is explained is the token after it.")
 ]
@@ -104,3 +126,19 @@ AddressOption = Annotated[
 def template_of(text: str | None) -> int | str:
     """A template's number, or its text."""
     return 0 if text is None else int(text) if text.isdigit() else text
+
+
+def check_names(*, ablation: str | None = None, metric: str | None = None) -> None:
+    """Refuses unknown names before any model is loaded.
+
+    Raises:
+        RequestError: no such ablation or metric.
+    """
+    from wheatstone.circuits import ABLATIONS
+    from wheatstone.tasks import METRICS
+
+    for option, value, known in (("--ablation", ablation, ABLATIONS), ("--metric", metric, METRICS)):
+        if value is not None and value not in known:
+            raise RequestError(
+                expected=f"{option} out of {', '.join(known)}", got=repr(value), do="choose one of these"
+            )

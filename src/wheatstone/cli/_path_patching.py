@@ -23,6 +23,7 @@ from wheatstone.cli._options import (
     SeedOption,
     SizeOption,
     TaskOption,
+    check_names,
 )
 from wheatstone.cli._output import JsonOption, Output
 from wheatstone.cli._prompts import named_task, pairs_of
@@ -91,6 +92,7 @@ def path_patching(
         from wheatstone.discovery import path_patching as patched
         from wheatstone.models import load_model
 
+        check_names(ablation=ablation, metric=metric)
         loaded = load_model(model, device=device, dtype=dtype, report=report)
         report("starting", 1, 1)
         found = named_task(task, loaded, seed=seed, known=known, size=size, report=report)

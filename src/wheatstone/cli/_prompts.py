@@ -61,6 +61,9 @@ def pairs_of(
     if task:
         if any((prompt, counterfactual, answers, distractors, file)):
             raise RequestError(expected="either --task or prompts", got="both", do="leave one of them out")
+        from wheatstone.tasks import check_task
+
+        check_task(task)
         return []
     given = [prompt, counterfactual, answers]
     if file is not None:

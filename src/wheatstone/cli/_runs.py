@@ -169,14 +169,17 @@ def check(
     if run is None:
         _check_all(output)
         return
-    if not (run / "manifest.json").is_file() and work_begun(run):
-        from wheatstone.runs import damaged_shards  # loads torch
+    unfinished = None if (run / "manifest.json").is_file() else work_begun(run)
+    if unfinished:
+        from wheatstone.runs import damaged_shards, shards_done  # loads torch
 
-        damaged = damaged_shards(run)
+        damaged = damaged_shards(run) if shards_done(run) else []
+        output.print(f"unfinished: a {unfinished['verb']}; the same command continues it", markup=False)
     else:
         read_manifest(run)
         damaged = damaged_files(run)
-    output.document({"run": str(run), "damaged": damaged})
+    about = {"unfinished": unfinished["verb"]} if unfinished else {}
+    output.document({"run": str(run), "damaged": damaged, **about})
     output.print(_damage(damaged), markup=False)
     if damaged:
         raise typer.Exit(1)

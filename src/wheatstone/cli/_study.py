@@ -91,12 +91,11 @@ def study(
         from wheatstone.models import load_model
         from wheatstone.runs import (
             StudySettings,
-            catalogue_add,
-            draw,
+            alone_in,
+            listed,
             missing_of,
             open_study,
             run_study,
-            write_hashes,
         )
         from wheatstone.tasks import bundled_relations
 
@@ -120,14 +119,12 @@ def study(
         settings.check()
         who = executor_named(executor, workers=workers, threads=threads, address=address)
         open_study(out)
-        loaded = load_model(model, device=device, dtype=dtype, report=report)
-        report("starting", 1, 1)
-        document = run_study(loaded, settings, out, executor=who, report=report)
-        if figures:
-            draw(out, lambda out: render_study(out, report))
-            write_hashes(out)
-    catalogue_add(out)
-    missing = missing_of(out)
+        with alone_in(out, "study"):
+            loaded = load_model(model, device=device, dtype=dtype, report=report)
+            report("starting", 1, 1)
+            pictures = (lambda folder: render_study(folder, report)) if figures else None
+            document = run_study(loaded, settings, out, executor=who, pictures=pictures, report=report)
+    missing = listed(out) | missing_of(out)
     output.document(document | {"run": str(out), "missing": missing})
     output.print(_table(document))
     for part in _told(document):

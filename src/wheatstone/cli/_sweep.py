@@ -72,7 +72,7 @@ def sweep(
         from wheatstone.discovery import DiscoverySettings
         from wheatstone.executors import executor_named
         from wheatstone.models import load_model
-        from wheatstone.runs import SweepSettings, catalogue_add, open_sweep, run_sweep
+        from wheatstone.runs import SweepSettings, alone_in, listed, open_sweep, run_sweep
 
         settings = SweepSettings(
             tasks=tuple(name for given in tasks or () for name in given.split(",") if name),
@@ -83,11 +83,12 @@ def sweep(
         settings.check()
         who = executor_named(executor, workers=workers, threads=threads, address=address)
         open_sweep(out)
-        loaded = load_model(model, device=device, dtype=dtype, report=report)
-        report("starting", 1, 1)
-        document = run_sweep(loaded, settings, out, executor=who, report=report)
-    catalogue_add(out)
-    output.document(document | {"run": str(out)})
+        with alone_in(out, "sweep"):
+            loaded = load_model(model, device=device, dtype=dtype, report=report)
+            report("starting", 1, 1)
+            document = run_sweep(loaded, settings, out, executor=who, report=report)
+    missing = listed(out)
+    output.document(document | {"run": str(out), "missing": missing})
     edges, reached = document["edges"], document["faithfulness"]
     output.print(
         f"{document['pairs']:,} circuits: {edges['median']:,.0f} edges ({edges['least']:,} to {edges['most']:,}), "
@@ -120,6 +121,7 @@ def sweep(
     )
     for name, why in document["failed"].items():
         output.print(f"not done: {name}: {why}", markup=False)
+    output.missing(missing)
     output.print(f"tables   {out / 'pairs.parquet'}, {out / 'nodes.parquet'}")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, no_type_check
 import typer
 from rich.table import Column, Table
 
-from wheatstone.cli._options import DeviceOption, KnownOption, SizeOption, TemplateOption, template_of
+from wheatstone.cli._options import DeviceOption, KnownOption, SizeOption, TemplateOption, seed_option, template_of
 from wheatstone.cli._output import JsonOption, Output
 
 tasks_app = typer.Typer(name="tasks", invoke_without_command=True)
@@ -46,7 +46,7 @@ def show(
     template: TemplateOption = None,
     known: KnownOption = 10,
     size: SizeOption = 100,
-    seed: Annotated[int, typer.Option("--seed", help="Random seed of the splits and of all that is drawn.")] = 0,
+    seed: Annotated[int, seed_option("Random seed of the splits and of all that is drawn.")] = 0,
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:

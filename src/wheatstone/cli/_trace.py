@@ -20,6 +20,7 @@ from wheatstone.cli._options import (
     SkipBadOption,
     TaskOption,
     TemplateOption,
+    seed_option,
 )
 from wheatstone.cli._output import JsonOption, Output, page_of
 from wheatstone.cli._prompts import named_task
@@ -49,7 +50,7 @@ def trace(
         typer.Option("--window", help="Layers whose MLPs or attention go back together; a fifth by default."),
     ] = None,
     allow_weak: AllowWeakOption = False,
-    seed: Annotated[int, typer.Option("--seed", help="Of the choice of facts and the noise.")] = 0,
+    seed: Annotated[int, seed_option("Of the choice of facts and the noise.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
@@ -66,17 +67,20 @@ def trace(
         )
     output = Output("trace", as_json)
     started = time.perf_counter()
-    from wheatstone.runs import catalogue_add, check_free, draw, missing_of, new_run
+    from wheatstone.runs import reserved, save_run
 
-    check_free(out, force=force)
-    with output.progress() as report:
+    with output.progress() as report, reserved(out, force=force):
         report("starting", 0, None)
-        from wheatstone.editing import SITES, TracingSettings
+        from wheatstone.editing import SITES, TracingSettings, chosen_sites
         from wheatstone.figures import render_trace, trace_words
         from wheatstone.models import load_model
         from wheatstone.runs import run_trace
+        from wheatstone.tasks import check_task
 
         settings = TracingSettings(noise=noise, draws=draws, window=window, seed=seed)
+        check_task(task)
+        chosen_sites(site or SITES)
+        settings.check(None)
         loaded = load_model(model, device=device, dtype=dtype, report=report)
         settings.check(loaded.graph.layers)
         report("starting", 1, 1)
@@ -85,12 +89,9 @@ def trace(
         )
         assert found is not None
         run = run_trace(loaded, found, settings, sites=site or SITES, allow_weak=allow_weak, report=report)
-        with new_run(out, force=force) as folder:
-            run.save(folder)
-            draw(folder, render_trace)
-    catalogue_add(out)
+        missing = save_run(out, run.save, force=force, pictures=render_trace)
     seconds = round(time.perf_counter() - started, 2)
-    page, missing, summary = page_of(out), missing_of(out), run.summary()
+    page, summary = page_of(out), run.summary()
     about = {"run": str(out), "report": page, "seconds": seconds, "model": loaded.id, "missing": missing}
     output.document({**about, **summary})
     print_answers(output, run.answers)

@@ -42,6 +42,7 @@ from wheatstone.editing._tracing import SITES as SITES
 from wheatstone.editing._tracing import Trace as Trace
 from wheatstone.editing._tracing import TracingSettings as TracingSettings
 from wheatstone.editing._tracing import causal_trace as causal_trace
+from wheatstone.editing._tracing import chosen_sites as chosen_sites
 from wheatstone.editing._tracing import first_window_above as first_window_above
 from wheatstone.editing._tracing import peak_layer as peak_layer
 from wheatstone.editing._tracing import traced_layer as traced_layer
@@ -76,6 +77,7 @@ __all__ = [
     "asked",
     "baseline_of",
     "causal_trace",
+    "chosen_sites",
     "continuations",
     "down_projections",
     "evaluate",

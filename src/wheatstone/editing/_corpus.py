@@ -7,16 +7,18 @@ perplexity is measured on text that no editor has seen.
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 from transformers import GenerationConfig
 
+from wheatstone._disk import replaced, write_tensors
 from wheatstone._home import home
 from wheatstone.models import ResidualModel, start_token
 from wheatstone.texts import bundled_texts
@@ -75,11 +77,6 @@ def _samples(model: ResidualModel) -> torch.Tensor:
         drawn = generate(first, generation_config=config, attention_mask=torch.ones_like(first))
     ids: torch.Tensor = drawn[:, 1:].cpu()
     if model.sha256:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".partial")
-            save_file({"ids": ids.contiguous()}, partial)
-            partial.replace(path)
-        except OSError:
-            pass  # A read-only cache still works; the model is asked anew each time.
+        with suppress(OSError), replaced(path) as partial:  # without a cache the model is asked again each time
+            write_tensors({"ids": ids.contiguous()}, partial)
     return ids

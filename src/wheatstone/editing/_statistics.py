@@ -14,6 +14,7 @@ When this misleads: other text, other directions. What the texts never speak of 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,9 +24,10 @@ from weakref import WeakKeyDictionary
 import torch
 from jaxtyping import Float
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from wheatstone._disk import replaced, write_tensors
 from wheatstone._errors import ComputationError
 from wheatstone._home import home
 from wheatstone._progress import Reporter, silent
@@ -210,7 +212,8 @@ def _read(model: ResidualModel, layers: list[int], wanted: int, report: Reporter
         found = KeyStatistics(layer, sums[layer].float(), (counts[0], counts[1]))
         _save(paths[layer], found.sums, counts, 0)
         if (path := partial[layer]) is not None:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
         yield found
 
 
@@ -249,10 +252,5 @@ def _load(path: Path | None) -> tuple[Tensor, tuple[int, int], int] | None:
 def _save(path: Path | None, sums: Tensor, counts: list[int], done: int) -> None:
     if path is None:
         return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        save_file({"sums": sums.contiguous(), "counts": torch.tensor(counts), "done": torch.tensor(done)}, partial)
-        partial.replace(path)
-    except OSError:
-        pass  # A read-only cache still works; the texts are read anew each time.
+    with suppress(OSError), replaced(path) as partial:  # without a cache the texts are read again each time
+        write_tensors({"sums": sums.contiguous(), "counts": torch.tensor(counts), "done": torch.tensor(done)}, partial)

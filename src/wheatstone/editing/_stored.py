@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from wheatstone._disk import changed, finish_changes
 from wheatstone._errors import RunError
 from wheatstone._json import load_json
 from wheatstone._path import StrPath
@@ -51,7 +52,7 @@ def save_edit(edit: Edit, folder: StrPath) -> None:
 
     Args:
         edit: the edit.
-        folder: where to; an older edit in it is replaced, tensors first: JSON that does not fit them is refused.
+        folder: where to; an older edit in it is replaced, both files together.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,13 +62,10 @@ def save_edit(edit: Edit, folder: StrPath) -> None:
     tensors |= {f"{name}:keys": keys for name, keys in edit.keys.items()}
     data = save({name: tensor.cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()})
     stored = {"format": FORMAT, **edit.provenance, "tensors": hashlib.sha256(data).hexdigest()}
-    for name, content in (
-        ("edit.safetensors", data),
-        ("edit.json", (json.dumps(stored, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()),
-    ):
-        partial = folder / f".{name}.partial"
-        partial.write_bytes(content)
-        partial.replace(folder / name)
+    text = json.dumps(stored, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    with changed(folder) as change:
+        change.file("edit.safetensors").write_bytes(data)
+        change.file("edit.json").write_text(text, encoding="utf-8")
 
 
 def load_edit(folder: StrPath) -> Edit:
@@ -77,6 +75,7 @@ def load_edit(folder: StrPath) -> Edit:
         RunError: a file is missing, damaged or of another form.
     """
     folder = Path(folder)
+    finish_changes(folder)
     try:
         stored = _Stored.model_validate(load_json(folder / "edit.json"))
         data = (folder / "edit.safetensors").read_bytes()

@@ -35,6 +35,22 @@ from wheatstone.models import ResidualModel, Tokens
 
 SITES: tuple[Site, ...] = ("state", "mlp", "attention")
 Role = Literal["first subject", "middle subject", "last subject", "first after", "further", "last"]
+
+
+def chosen_sites(sites: Sequence[str]) -> list[Site]:
+    """The sites of these names, in their usual order.
+
+    Raises:
+        RequestError: none, one twice, or one that is not there.
+    """
+    chosen: list[Site] = [site for site in SITES if sites.count(site)]
+    if not chosen or len(chosen) != len(sites):
+        raise RequestError(
+            expected=f"sites out of {', '.join(SITES)}", got=", ".join(sites) or "none", do="choose some of these"
+        )
+    return chosen
+
+
 ROLES: tuple[Role, ...] = ("first subject", "middle subject", "last subject", "first after", "further", "last")
 """What a token is in its prompt; a one-token subject is `last subject`, a prompt's end `last`."""
 
@@ -55,11 +71,11 @@ class TracingSettings:
     window: int | None = None
     seed: int = 0
 
-    def check(self, layers: int) -> None:
+    def check(self, layers: int | None) -> None:
         """Refuses what cannot be traced with.
 
         Args:
-            layers: of the model.
+            layers: of the model; None where no model is loaded yet.
 
         Raises:
             RequestError: no noise or draw, or a window that is wider than the model or empty.
@@ -70,9 +86,9 @@ class TracingSettings:
                 got=f"noise {self.noise:g}, {self.draws} draws",
                 do="use noise 3 in 4 draws",
             )
-        if self.window is not None and not 1 <= self.window <= layers:
+        if self.window is not None and not 1 <= self.window <= (self.window if layers is None else layers):
             raise RequestError(
-                expected=f"a window of 1 to {layers} layers",
+                expected="a window of at least 1 layer" if layers is None else f"a window of 1 to {layers} layers",
                 got=str(self.window),
                 do="leave it out for a fifth of them",
             )

@@ -6,7 +6,6 @@ as the files it wrote, so that only the process that began the work writes to th
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
+from wheatstone._disk import scratch_folder
 from wheatstone._errors import ModelError, WheatstoneError
 from wheatstone._progress import Reporter, silent
 from wheatstone.models import ResidualModel, load_model
@@ -119,8 +119,7 @@ def run_shard(model: ResidualModel, shard: Shard, report: Reporter = silent) -> 
     started, used = time.perf_counter(), time.process_time()
     files: dict[str, bytes] = {}
     refused = None
-    with tempfile.TemporaryDirectory(prefix="wheatstone-") as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         try:
             shard.run(model, folder, report)
         except WheatstoneError as error:

@@ -22,6 +22,7 @@ from multiprocessing.sharedctypes import Synchronized
 
 import torch
 
+from wheatstone._disk import scratch_folder
 from wheatstone._progress import Reporter, silent
 from wheatstone.executors._executor import Done, ModelSource, Shard, run_elsewhere
 from wheatstone.models import ResidualModel
@@ -93,9 +94,10 @@ class _Pool:
         context.set_forkserver_preload(["__main__", run_elsewhere.__module__])
         end, self._hold = context.Pipe(duplex=False)
         begun = context.Value("i", 0)
-        self._scratch = tempfile.TemporaryDirectory(prefix="wheatstone-", ignore_cleanup_errors=True)
+        self._scratch = scratch_folder()
+        scratch = str(self._scratch.__enter__())
         self._pool = ProcessPoolExecutor(
-            self._workers, context, _begin, (dict(os.environ), end, begun, self._gpus, self._scratch.name)
+            self._workers, context, _begin, (dict(os.environ), end, begun, self._gpus, scratch)
         )
         return self._pool
 
@@ -104,7 +106,7 @@ class _Pool:
             self._hold.close()
         self._pool.shutdown(cancel_futures=True)
         self._hold.close()
-        self._scratch.cleanup()  # what a killed process was writing
+        self._scratch.__exit__(None, None, None)  # what a killed process was writing
 
 
 def _visible_gpus() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from wheatstone._parquet import read_parquet
@@ -9,10 +10,10 @@ from wheatstone._path import StrPath
 from wheatstone.figures._edit_comparison import comparison_chart, comparison_part
 from wheatstone.figures._edit_trace import trace_chart
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
-from wheatstone.figures._report import Picture
+from wheatstone.figures._report import Drawing
 from wheatstone.figures._words import decimal, own_answer, probability, quoted, warnings_of
 from wheatstone.models import shown_name
-from wheatstone.runs import read_json, read_manifest
+from wheatstone.runs import note_missing, read_json, read_manifest
 
 _CAPTION = (
     "Dark cells are places where the clean run's state, put back into a run with a blurred subject, brings the answer "
@@ -33,14 +34,14 @@ def render_edit(run: StrPath) -> list[Path]:
     run = Path(run)
     manifest = read_manifest(run, "edit")
     summary = read_json(run, "summary.json")
-    written: list[Path] = []
+    drawing = Drawing(run / "figures")
     pictures: tuple[PagePicture, ...] = ()
     request = summary["request"]
     if (run / "trace.parquet").is_file():
         title = f"Where {quoted(request['subject'])} is recalled"
-        drawn = Picture.of(trace_chart(read_parquet(run / "trace.parquet").to_pylist(), title))
-        pictures = (PagePicture("trace", drawn, _CAPTION),)
-        written += drawn.save(run / "figures", "trace")
+        traced = read_parquet(run / "trace.parquet").to_pylist()
+        if drawn := drawing.draw("trace", partial(trace_chart, traced, title)):
+            pictures = (PagePicture("trace", drawn, _CAPTION),)
     answers = summary["answers"]
     first = answers[0]
     lead = [
@@ -75,9 +76,9 @@ def render_edit(run: StrPath) -> list[Path]:
     if summary["comparison"]:
         there = ("lens", "leak", "edges") if summary["comparison"]["circuit"] else ("lens", "leak")
         rows = {name: read_parquet(run / f"edit_{name}.parquet").to_pylist() for name in there}
-        drawn = Picture.of(comparison_chart(rows["lens"], summary["comparison"]))
-        written += drawn.save(run / "figures", "comparison")
+        drawn = drawing.draw("comparison", partial(comparison_chart, rows["lens"], summary["comparison"]))
         parts.append(comparison_part(summary["comparison"], rows.get("edges", []), rows["leak"], drawn))
+    note_missing(run, drawing.missing)
     facts = {
         "method": summary["method"],
         "weights": ", ".join(f"{name} {shape}" for name, shape in summary["weights"].items()),
@@ -88,4 +89,4 @@ def render_edit(run: StrPath) -> list[Path]:
     title = f"{request['prompt']} → {request['target']}"
     page = run / "report.html"
     page.write_text(page_of("edit", title, lead, parts, list(facts.items()), warnings_of(summary)), encoding="utf-8")
-    return [*written, page]
+    return [*drawing.written, page]

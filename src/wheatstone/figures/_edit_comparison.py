@@ -135,14 +135,16 @@ def _circuits(summary: Mapping[str, Any]) -> str:
     )
 
 
-def comparison_part(summary: Mapping[str, Any], edges: Sequence[Row], leak: Sequence[Row], drawn: Picture) -> PagePart:
+def comparison_part(
+    summary: Mapping[str, Any], edges: Sequence[Row], leak: Sequence[Row], drawn: Picture | None
+) -> PagePart:
     """The section of an edit's page.
 
     Args:
         summary: of the comparison.
         edges: of `edit_edges.parquet`; none where circuits could not be compared.
         leak: of `edit_leak.parquet`.
-        drawn: the picture.
+        drawn: the picture, where it could be drawn.
     """
     numbers = ("score before", "score after")
     changed = PageTable(
@@ -188,7 +190,7 @@ def comparison_part(summary: Mapping[str, Any], edges: Sequence[Row], leak: Sequ
     return PagePart(
         "What it did to the circuit",
         tuple(comparison_words(summary)),
-        (PagePicture("comparison", drawn, _CAPTION),),
+        (PagePicture("comparison", drawn, _CAPTION),) if drawn else (),
         (*([changed] if edges else []), shares, neighbours),
     )
 

@@ -6,17 +6,19 @@ It carries everything with it and loads nothing. Every sentence is linked to the
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
+from wheatstone._side import attempt
 from wheatstone.figures._explained import Claim, told
 from wheatstone.figures._load import RunData
 from wheatstone.figures._parts import PARTS
-from wheatstone.figures._report import Picture, page_scripts, script_hash, template, title_of
+from wheatstone.figures._report import Drawing, page_scripts, script_hash, template, title_of
 from wheatstone.figures._words import decimal, probability, warnings_of
-from wheatstone.runs import sound
+from wheatstone.runs import sound, write_json
 
 _MOST_ROWS = 40
 """Rows of a table that are on the page; the file has all."""
@@ -63,15 +65,17 @@ def _page(data: RunData, folder: Path, report: Reporter) -> str:
         report("drawing", done, len(shown))
         part = PARTS[name]
         figures: list[dict[str, Any]] = []
-        for exhibit in part.exhibits(section):
-            picture = Picture.of(exhibit.chart)
-            picture.save(folder, exhibit.name)
-            alt = picture.spec["description"]
-            figures.append(exhibit._asdict() | {"src": picture.data_uri, "alt": alt, "spec": picture.spec})
+        drawing = Drawing(folder)
+        for exhibit in attempt(drawing.missing, "figures", partial(part.exhibits, section), []):
+            if picture := drawing.draw(exhibit.name, partial(getattr, exhibit, "chart")):
+                alt = picture.spec["description"]
+                figures.append(exhibit._asdict() | {"src": picture.data_uri, "alt": alt, "spec": picture.spec})
+        if drawing.missing or "undrawn" in section.about:
+            write_json(folder / f"{name}.json", section.about | {"undrawn": drawing.missing})
         tables = [_table(name, rows) for name, rows in section.tables.items()]
         parts.append(
             {"name": name, "part": part, "section": section, "claims": part.claims(section)}
-            | {"figures": figures, "tables": tables}
+            | {"figures": figures, "undrawn": drawing.missing, "tables": tables}
         )
     report("drawing", len(shown), len(shown))
     scripts = page_scripts()

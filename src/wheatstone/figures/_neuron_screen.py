@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from wheatstone._intervals import interval_note, interval_text
@@ -9,10 +10,11 @@ from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.figures._load import Row
 from wheatstone.figures._neuron_patching import NEURON_FIGURES, ScreenData
-from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
-from wheatstone.figures._report import Picture
+from wheatstone.figures._page import PagePart, PagePicture, PageTable, drawn_of, page_of
+from wheatstone.figures._report import Drawing
 from wheatstone.figures._words import clipped, count, decimal, meaningful, own_answer, percent, quoted, warnings_of
 from wheatstone.models import shown_name
+from wheatstone.runs import note_missing
 
 _ROWS = 30
 _CAPTIONS = {
@@ -36,19 +38,19 @@ def render_neurons(run: StrPath, report: Reporter = silent) -> list[Path]:
     """
     run = Path(run)
     data = ScreenData.load(run)
-    written: list[Path] = []
+    drawing = Drawing(run / "figures")
     pictures: dict[str, PagePicture] = {}
     for done, (name, draw) in enumerate(NEURON_FIGURES.items()):
         if name != "recovery" and not data.confirmed:
             continue
         report("drawing", done, len(NEURON_FIGURES))
-        drawn = Picture.of(draw(data))
-        pictures[name] = PagePicture(name, drawn, _CAPTIONS[name])
-        written += drawn.save(run / "figures", name)
+        if drawn := drawing.draw(name, partial(draw, data)):
+            pictures[name] = PagePicture(name, drawn, _CAPTIONS[name])
+    note_missing(run, drawing.missing)
     page = run / "report.html"
     page.write_text(_page(data, pictures), encoding="utf-8")
     report("drawing", len(NEURON_FIGURES), len(NEURON_FIGURES))
-    return [*written, page]
+    return [*drawing.written, page]
 
 
 def found_neurons(run: ScreenData) -> list[str]:
@@ -123,7 +125,7 @@ def _page(run: ScreenData, pictures: dict[str, PagePicture]) -> str:
         PagePart(
             "Where the answer comes back",
             () if mapped == n else (f"On the first {mapped} of {n} prompts.",),
-            (pictures["recovery"],),
+            drawn_of(pictures, "recovery"),
         ),
     ]
     if run.confirmed:
@@ -135,10 +137,10 @@ def _page(run: ScreenData, pictures: dict[str, PagePicture]) -> str:
                     "run with that neuron's activation patched. Shares of an MLP that recovers less than 10% are not "
                     "told.",
                 ),
-                (pictures["neurons"],),
+                drawn_of(pictures, "neurons"),
                 (table,),
             ),
-            PagePart("What the prediction does when a neuron is set", (), (pictures["doses"],)),
+            PagePart("What the prediction does when a neuron is set", (), drawn_of(pictures, "doses")),
         ]
     settings = {name: str(value) for name, value in manifest["settings"].items() if value != ""}
     facts = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wheatstone.figures._report import Picture, page_scripts, script_hash, template
@@ -21,6 +21,11 @@ class PagePicture:
     name: str
     drawn: Picture
     caption: str
+
+
+def drawn_of(pictures: Mapping[str, PagePicture], name: str) -> tuple[PagePicture, ...]:
+    """A picture by name, where it could be drawn."""
+    return (pictures[name],) if name in pictures else ()
 
 
 @dataclass(frozen=True, eq=False)

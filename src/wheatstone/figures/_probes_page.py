@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from wheatstone._intervals import interval_text
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
-from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
+from wheatstone.figures._page import PagePart, PagePicture, PageTable, drawn_of, page_of
 from wheatstone.figures._probes import PROBE_FIGURES, ProbeData, describe_interference
-from wheatstone.figures._report import Picture
+from wheatstone.figures._report import Drawing
 from wheatstone.figures._words import clipped, count, decimal, percent
 from wheatstone.models import shown_name
+from wheatstone.runs import note_missing
 
 _CAPTIONS = {
     "sizes": "A curve that is high from the start is a concept that one neuron tells; one that rises is spread over "
@@ -36,19 +38,19 @@ def render_probes(run: StrPath, report: Reporter = silent) -> list[Path]:
     """
     run = Path(run)
     data = ProbeData.load(run)
-    written: list[Path] = []
+    drawing = Drawing(run / "figures")
     pictures: dict[str, PagePicture] = {}
     for done, (name, draw) in enumerate(PROBE_FIGURES.items()):
         if name == "interference" and not data.interference:
             continue
         report("drawing", done, len(PROBE_FIGURES))
-        drawn = Picture.of(draw(data))
-        pictures[name] = PagePicture(name, drawn, _CAPTIONS[name])
-        written += drawn.save(run / "figures", name)
+        if drawn := drawing.draw(name, partial(draw, data)):
+            pictures[name] = PagePicture(name, drawn, _CAPTIONS[name])
+    note_missing(run, drawing.missing)
     page = run / "report.html"
     page.write_text(_page(data, pictures), encoding="utf-8")
     report("drawing", len(PROBE_FIGURES), len(PROBE_FIGURES))
-    return [*written, page]
+    return [*drawing.written, page]
 
 
 def found_probes(run: ProbeData) -> list[str]:
@@ -73,8 +75,8 @@ def found_probes(run: ProbeData) -> list[str]:
 def _page(run: ProbeData, pictures: Mapping[str, PagePicture]) -> str:
     manifest, summary = run.manifest, run.summary
     parts = [
-        PagePart("How many neurons does a concept take?", (), (pictures["sizes"],), (_table(run),)),
-        PagePart("At which layers?", (), (pictures["layers"],)),
+        PagePart("How many neurons does a concept take?", (), drawn_of(pictures, "sizes"), (_table(run),)),
+        PagePart("At which layers?", (), drawn_of(pictures, "layers")),
         PagePart(
             "Is a neuron about one concept?",
             (
@@ -92,7 +94,9 @@ def _page(run: ProbeData, pictures: Mapping[str, PagePicture]) -> str:
     ]
     if "interference" in pictures:
         parts.append(
-            PagePart("Which concepts share directions?", (describe_interference(run),), (pictures["interference"],))
+            PagePart(
+                "Which concepts share directions?", (describe_interference(run),), drawn_of(pictures, "interference")
+            )
         )
     left = [f"{name}: {reason}" for name, reason in summary["refused"].items()]
     left += [f"{reason}: {number:,}" for reason, number in summary["skipped"].items()]

@@ -10,11 +10,11 @@ from typing import Any
 from wheatstone._errors import RequestError
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
-from wheatstone._side import ANSWER, ATTENTION, CURVE, attempt
+from wheatstone._side import ANSWER, ATTENTION, CURVE
 from wheatstone.figures import _answer, _attention, _circuit, _curve
 from wheatstone.figures._load import RunData
 from wheatstone.figures._render import render
-from wheatstone.figures._report import Picture, compose
+from wheatstone.figures._report import Drawing, Picture, compose
 from wheatstone.runs import note_missing, sound
 
 FIGURES: dict[str, Callable[[RunData], Any]] = {
@@ -106,27 +106,19 @@ def render_all(run: StrPath, report: Reporter = silent) -> list[Path]:
     """
     run = Path(run)
     data = RunData.load(run)
-    pictures: dict[str, Picture] = {}
-    written: list[Path] = []
+    drawing = Drawing(run / "figures")
+    names = _drawable(data) if data.manifest["prompts"] else ["circuit"]
+    for done, name in enumerate(names):
+        report("drawing", done, len(names) + 1)
+        drawing.draw(name, partial(FIGURES[name], data))
+    report("drawing", len(names), len(names) + 1)
+    note_missing(run, drawing.missing)
     if not data.manifest["prompts"]:
-        return Picture.of(FIGURES["circuit"](data)).save(run / "figures", "circuit")
-    missing: dict[str, str] = {}
-
-    def drawn(name: str) -> list[Path]:
-        picture = Picture.of(FIGURES[name](data))
-        files = picture.save(run / "figures", name)
-        pictures[name] = picture
-        return files
-
-    for done, name in enumerate(_drawable(data)):
-        report("drawing", done, len(FIGURES) + 1)
-        written += attempt(missing, f"figure {name}", partial(drawn, name), [])
-    report("drawing", len(FIGURES), len(FIGURES) + 1)
-    note_missing(run, missing)
+        return drawing.written
     page = run / "report.html"
-    page.write_text(compose(data, pictures, {**data.missing, **missing}), encoding="utf-8")
-    report("drawing", len(FIGURES) + 1, len(FIGURES) + 1)
-    return [*written, page]
+    page.write_text(compose(data, drawing.pictures, {**data.missing, **drawing.missing}), encoding="utf-8")
+    report("drawing", len(names) + 1, len(names) + 1)
+    return [*drawing.written, page]
 
 
 def _drawable(run: RunData) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from wheatstone._effects import effect_words, gain_kept, lost, score_words
 from wheatstone._intervals import MINIMUM, interval_text
+from wheatstone._side import attempt
 from wheatstone._text import shown
 from wheatstone.figures import _words as words
 from wheatstone.figures._load import RunData
@@ -80,6 +81,40 @@ class Picture:
         svg.write_text(self.svg, encoding="utf-8")
         png.write_bytes(png_of(self.svg))
         return [svg, png]
+
+
+class Drawing:
+    """The pictures of a run, drawn one after the other; one that cannot be drawn costs that picture and a line.
+
+    Args:
+        folder: where `NAME.svg` and `NAME.png` are written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.pictures: dict[str, Picture] = {}
+        self.written: list[Path] = []
+        self.missing: dict[str, str] = {}
+        """By `figure NAME`, why it could not be drawn."""
+
+    def draw(self, name: str, chart: Callable[[], Any]) -> Picture | None:
+        """Draws and writes one picture.
+
+        Args:
+            name: of its files.
+            chart: makes its Altair chart.
+
+        Returns:
+            The picture; None where it could not be drawn or written.
+        """
+
+        def saved() -> Picture:
+            picture = Picture.of(chart())
+            self.written += picture.save(self.folder, name)
+            self.pictures[name] = picture
+            return picture
+
+        return attempt(self.missing, f"figure {name}", saved, None)
 
 
 def compose(run: RunData, pictures: Mapping[str, Picture], missing: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from wheatstone._json import load_json
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.figures._load import Row
-from wheatstone.figures._report import Picture, template
+from wheatstone.figures._report import Drawing, template
 from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, finished, of_rows
 from wheatstone.figures._words import count, percent
+from wheatstone.runs import note_missing
 
 _CONDITIONS = {
     "model": "whole model",
@@ -105,20 +107,20 @@ def render_study(run: StrPath, report: Reporter = silent) -> list[Path]:
     """
     run = Path(run)
     study = read_study(run)
-    written: list[Path] = []
+    drawing = Drawing(run / "figures")
     shown: list[dict[str, str]] = []
     for done, (name, draw) in enumerate(STUDY_FIGURES.items()):
         report("drawing", done, len(STUDY_FIGURES))
-        picture = Picture.of(draw(study))
-        written += picture.save(run / "figures", name)
-        shown.append({"src": picture.data_uri, "alt": picture.spec["description"]})
+        if picture := drawing.draw(name, partial(draw, study)):
+            shown.append({"src": picture.data_uri, "alt": picture.spec["description"]})
+    note_missing(run, drawing.missing)
     page = run / "report.html"
     text = template("study.html.jinja").render(
         study=study, title=_title(study), conditions=list(_CONDITIONS), pictures=shown
     )
     page.write_text(text, encoding="utf-8")
     report("drawing", len(STUDY_FIGURES), len(STUDY_FIGURES))
-    return [*written, page]
+    return [*drawing.written, page]
 
 
 def read_study(run: StrPath) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ from wheatstone.figures._edit_trace import trace_chart
 from wheatstone.figures._layer_axis import banded
 from wheatstone.figures._load import Row
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
-from wheatstone.figures._report import Picture
+from wheatstone.figures._report import Drawing
 from wheatstone.figures._theme import BLUE, ORANGE, SOFT, finished, of_rows
 from wheatstone.figures._words import count, decimal, own_answer, percent, probability, warnings_of
 from wheatstone.models import shown_name
-from wheatstone.runs import read_json, read_manifest
+from wheatstone.runs import note_missing, read_json, read_manifest
 
 _SITES = {"state": "residual stream", "mlp": "MLPs", "attention": "attention"}
 _COLOURS = {"state": "#8a96a3", "mlp": BLUE, "attention": ORANGE}
@@ -49,11 +50,17 @@ def render_trace(run: StrPath) -> list[Path]:
     summary = read_json(run, "summary.json")
     rows = read_parquet(run / "trace.parquet").to_pylist()
     name = summary["task"]["name"]
+    drawing = Drawing(run / "figures")
+    charts = {
+        "trace": (partial(trace_chart, rows, f"Where {name} is recalled"), _MAPS),
+        "trace-lines": (partial(trace_lines_chart, rows, name, summary), _LINES),
+    }
     pictures = [
-        PagePicture("trace", Picture.of(trace_chart(rows, f"Where {name} is recalled")), _MAPS),
-        PagePicture("trace-lines", Picture.of(trace_lines_chart(rows, name, summary)), _LINES),
+        PagePicture(figure, drawn, caption)
+        for figure, (chart, caption) in charts.items()
+        if (drawn := drawing.draw(figure, chart))
     ]
-    written = [path for picture in pictures for path in picture.drawn.save(run / "figures", picture.name)]
+    note_missing(run, drawing.missing)
     prompts = read_parquet(run / "prompts.parquet").to_pylist()
     columns = (("prompt", False), ("subject", False), ("answer", False), ("clean", True), ("blurred", True))
     table = PageTable(
@@ -89,7 +96,7 @@ def render_trace(run: StrPath) -> list[Path]:
         warnings_of(summary),
     )
     page.write_text(html, encoding="utf-8")
-    return [*written, page]
+    return [*drawing.written, page]
 
 
 def trace_words(summary: Row) -> list[str]:

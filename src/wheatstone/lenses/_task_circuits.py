@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from wheatstone._disk import replaced
 from wheatstone._errors import CircuitError, PromptError, RequestError
 from wheatstone._home import home
 from wheatstone._progress import Reporter, silent
@@ -118,10 +120,5 @@ def _read(record: Path | None) -> Circuit | None:
 def _write(record: Path | None, circuit: Circuit) -> None:
     if record is None:
         return
-    try:
-        record.parent.mkdir(parents=True, exist_ok=True)
-        part = record.with_suffix(".part")
-        circuit.save(part)
-        part.replace(record)
-    except OSError:
-        pass  # A read-only cache still works; the circuit is found anew each time.
+    with suppress(OSError), replaced(record) as partial:  # without a cache the circuit is found again each time
+        circuit.save(partial)

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
+from wheatstone._disk import claimed, remove
 from wheatstone._errors import ComputationError, ModelError
 from wheatstone._home import home
 from wheatstone._json import load_json
@@ -117,27 +115,24 @@ class CacheEntry:
             ModelError: the model that lies here is broken.
             ComputationError: writing failed, such as by a full disk. Nothing is left behind.
         """
-        with self._locked(report):
-            for leftover in self.folder.parent.glob(f".{self.key}.*.part"):
-                shutil.rmtree(leftover, ignore_errors=True)
-            if self.present() and not force:
-                return self.open(thorough=True, report=report)
-            work = Path(tempfile.mkdtemp(prefix=f".{self.key}.", suffix=".part", dir=self.folder.parent))
-            try:
+        try:
+            with claimed(self.folder, wait=None, report=(report, f"wait for another pull of {self.id}")) as claim:
+                for older in self.folder.parent.glob(f".{self.key}.*.part"):  # of a killed pull of an earlier version
+                    remove(older)
+                if self.present() and not force:
+                    return self.open(thorough=True, report=report)
+                work = claim.work
+                work.mkdir()
                 out = work / "model"
                 out.mkdir()
                 self._write_manifest(out, build(work, out), report)
-                if self.present():
-                    self.folder.rename(work / "replaced")
-                out.rename(self.folder)
-            except (OSError, SafetensorError) as error:
-                raise ComputationError(
-                    expected=f"to write {self.id} below {self.folder.parent}",
-                    got=f"{type(error).__name__}: {error}",
-                    do="free the disk or set WHEATSTONE_HOME to another folder, then repeat",
-                ) from error
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
+                claim.put(out)
+        except (OSError, SafetensorError) as error:
+            raise ComputationError(
+                expected=f"to write {self.id} below {self.folder.parent}",
+                got=f"{error.strerror or error}" if isinstance(error, OSError) else f"{error}",
+                do="free the disk or set WHEATSTONE_HOME to another folder, then repeat",
+            ) from error
         return self.open(thorough=False, report=report)
 
     def _write_manifest(self, out: Path, source: dict[str, Any], report: Reporter) -> None:
@@ -151,20 +146,6 @@ class CacheEntry:
             "versions": {name: version(name) for name in ("wheatstone", "torch", "transformers", "gguf")},
         }
         (out / _MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", "utf-8")
-
-    @contextmanager
-    def _locked(self, report: Reporter) -> Generator[None, None, None]:
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder.parent / f".{self.key}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            report(f"wait for another pull of {self.id}", 0, None)
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
 
     def _broken(self, name: str, expected: str, got: str) -> ModelError:
         return ModelError(expected=f"{self.folder / name} of {self.id} unchanged ({expected})", got=got, do=self.repair)

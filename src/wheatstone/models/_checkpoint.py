@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import atexit
 import re
-import shutil
-import tempfile
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from wheatstone._disk import scratch_folder
 from wheatstone._errors import ModelError
 from wheatstone._home import home
 from wheatstone.models._cache import ModelFiles
@@ -102,6 +101,6 @@ def _scratch() -> str:
     """
     place = home() / "offload"
     place.mkdir(parents=True, exist_ok=True)
-    folder = tempfile.mkdtemp(dir=place)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    scratch = scratch_folder(place)
+    atexit.register(scratch.__exit__, None, None, None)
+    return str(scratch.__enter__())

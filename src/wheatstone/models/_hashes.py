@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from wheatstone._disk import replaced
 from wheatstone._json import load_json
 from wheatstone._progress import Reporter, silent
 
@@ -67,10 +67,5 @@ def _read(record: Path) -> dict[str, Any]:
 
 
 def _write(record: Path, value: dict[str, dict[str, Any]]) -> None:
-    try:
-        record.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=record.parent, delete=False, encoding="utf-8") as file:
-            json.dump(value, file, indent=1)
-        os.replace(file.name, record)
-    except OSError:
-        pass  # A read-only cache still works; it is hashed anew each time.
+    with suppress(OSError), replaced(record) as partial:  # without a record the files are hashed again each time
+        partial.write_text(json.dumps(value, indent=1), encoding="utf-8")

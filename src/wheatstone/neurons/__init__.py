@@ -23,6 +23,7 @@ from wheatstone.neurons._pairs import exclusive_pairs as exclusive_pairs
 from wheatstone.neurons._pairs import shuffled_z as shuffled_z
 from wheatstone.neurons._patches import Direction as Direction
 from wheatstone.neurons._patches import Patching as Patching
+from wheatstone.neurons._patches import check_direction as check_direction
 from wheatstone.neurons._probe import ConceptProbes as ConceptProbes
 from wheatstone.neurons._probe import LayerDirections as LayerDirections
 from wheatstone.neurons._probe import ProbeRow as ProbeRow

@@ -28,6 +28,19 @@ from wheatstone.circuits import Experiment
 from wheatstone.models import NeuronRecording, Streams, Tokens
 
 Direction = Literal["denoising", "noising"]
+
+
+def check_direction(direction: str) -> None:
+    """Refuses the name of a direction that is not there.
+
+    Raises:
+        RequestError: another direction.
+    """
+    if direction not in get_args(Direction):
+        choices = " or ".join(get_args(Direction))
+        raise RequestError(expected=choices, got=repr(direction), do="choose one of these")
+
+
 _TOKENS = 96
 """Tokens that patched runs compute together. Runs of one batch begin at the layer of its first."""
 
@@ -48,9 +61,7 @@ class Patching:
     direction: str = "denoising"
 
     def __post_init__(self) -> None:
-        if self.direction not in get_args(Direction):
-            choices = " or ".join(get_args(Direction))
-            raise RequestError(expected=choices, got=repr(self.direction), do="choose one of these")
+        check_direction(self.direction)
         if self.experiment.ablation != "counterfactual":
             raise RequestError(
                 expected="the counterfactual ablation: neurons are patched from the counterfactual prompt",

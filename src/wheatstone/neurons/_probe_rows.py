@@ -7,7 +7,6 @@ makes them, a file a layer, and come back a layer at a time, so that memory hold
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
+from wheatstone._disk import scratch_folder
 from wheatstone._errors import ModelError, RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.models import ResidualModel, Tokens
@@ -146,8 +146,8 @@ def recorded(
     Raises:
         ModelError: an MLP of these layers has no neurons.
     """
-    with tempfile.TemporaryDirectory(prefix="wheatstone-") as name:
-        folder, sizes = Path(name), {layer: model.blocks[layer].neurons for layer in layers}
+    with scratch_folder() as folder:
+        sizes = {layer: model.blocks[layer].neurons for layer in layers}
         files = {
             layer: np.lib.format.open_memmap(
                 _file(folder, layer), mode="w+", dtype=np.float32, shape=(len(rows.places), n)

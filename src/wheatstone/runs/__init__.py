@@ -20,7 +20,9 @@ from wheatstone.runs._folder import new_part as new_part
 from wheatstone.runs._folder import new_run as new_run
 from wheatstone.runs._folder import read_json as read_json
 from wheatstone.runs._folder import read_manifest as read_manifest
+from wheatstone.runs._folder import reserved as reserved
 from wheatstone.runs._folder import write_hashes as write_hashes
+from wheatstone.runs._folder import write_json as write_json
 from wheatstone.runs._missing import draw as draw
 from wheatstone.runs._missing import missing_of as missing_of
 from wheatstone.runs._missing import note_missing as note_missing
@@ -28,6 +30,10 @@ from wheatstone.runs._remove import Prunable as Prunable
 from wheatstone.runs._remove import delete_run as delete_run
 from wheatstone.runs._remove import prunable as prunable
 from wheatstone.runs._remove import prune as prune
+from wheatstone.runs._resumable import alone_in as alone_in
+from wheatstone.runs._save import add_pictures as add_pictures
+from wheatstone.runs._save import listed as listed
+from wheatstone.runs._save import save_run as save_run
 from wheatstone.runs._sound import sound as sound
 
 if TYPE_CHECKING:

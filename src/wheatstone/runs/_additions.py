@@ -5,18 +5,24 @@ How a page is made is handed in, for pages are made of run folders, a room above
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from wheatstone._disk import claimed
 from wheatstone._errors import ComputationError, RunError
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import PAGE, attempt
 from wheatstone.models import ResidualModel
-from wheatstone.runs._explain import ExplainSettings, explain_run
-from wheatstone.runs._folder import add_file, add_text, new_part, read_json
+from wheatstone.runs._explain import ExplainSettings, explain_run, sections_in
+from wheatstone.runs._folder import add_file, add_text, changed_run, new_part, part_reserved, read_json
 from wheatstone.verification import Verification
+
+_WAIT = 30.0
+"""Seconds to wait for another command that adds a verification, which only writes files."""
 
 
 def add_verification(run: StrPath, found: Verification, page: Callable[[Path], str], *, own: bool) -> dict[str, str]:
@@ -26,19 +32,30 @@ def add_verification(run: StrPath, found: Verification, page: Callable[[Path], s
         run: folder of the run.
         found: how its circuit holds.
         page: makes `report.html` of the run.
-        own: whether that is on the run's own prompts, which replaces what it says of them; on others it joins them.
+        own: whether that is on the run's own prompts, which replaces what it says of them. On others it joins them;
+            one that is there already is not added twice.
 
     Returns:
         Why the report could not be made again, by name; empty where it was, or where the run has none.
 
     Raises:
         RunError: see `held_out`.
+        ComputationError: the verification could not be written; the run is as it was.
     """
     run = Path(run)
-    if own:
-        add_file(run, "verification.json", found.to_dict())
-    else:
-        add_file(run, "held_out.json", [*held_out(run), found.to_dict()])
+    try:
+        with claimed(run / "held_out.json", wait=_WAIT):  # one after the other, so that none is lost
+            if own:
+                add_file(run, "verification.json", found.to_dict())
+            else:
+                new = json.loads(json.dumps(found.to_dict()))
+                add_file(run, "held_out.json", [*(old for old in held_out(run) if old != new), new])
+    except OSError as error:
+        raise ComputationError(
+            expected="room and permission to add the verification to the run",
+            got=f"{run}: {error.strerror or error}",
+            do="free some space and verify it again; the run is as it was",
+        ) from error
     missing: dict[str, str] = {}
     if (run / "report.html").exists():
         attempt(missing, PAGE, lambda: add_text(run, "report.html", page(run)), None)
@@ -88,14 +105,22 @@ def add_explanation(
     """
     run = Path(run)
     failed: dict[str, str] = {}
-    with new_part(run, "explain") as folder:
-        found = explain_run(run, folder, settings, model=model, device=device, dtype=dtype, report=report)
-        text = attempt(failed, PAGE, lambda: page(run, folder, report), None)
-    if text is None:  # the sections are kept
+    with part_reserved(run, "explain"):
+        with new_part(run, "explain") as folder:
+            explain_run(run, folder, settings, model=model, device=device, dtype=dtype, report=report)
+        attempt(failed, PAGE, lambda: _add_page(run, page, report), None)
+    if failed:
         raise ComputationError(
             expected="a page of the explanation",
             got=failed[PAGE],
-            do=f"read the sections, which are in {run / 'explain'}",
+            do=f"read the sections, which are kept in {run / 'explain'}",
         )
-    add_text(run, "explain.html", text)
-    return found
+    return sections_in(run / "explain")
+
+
+def _add_page(run: Path, page: Callable[[Path, Path, Reporter], str], report: Reporter) -> None:
+    """Draws the pictures of a saved explanation and adds them and its page, all together."""
+    with changed_run(run) as change:
+        folder = change.folder("explain")
+        shutil.copytree(run / "explain", folder, dirs_exist_ok=True)
+        change.file("explain.html").write_text(page(run, folder, report), encoding="utf-8")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wheatstone._errors import RunError
+from wheatstone._errors import ComputationError, RunError
 from wheatstone._home import home
 from wheatstone._path import StrPath
 from wheatstone.runs._folder import CIRCUITS, read_json, read_manifest
@@ -67,12 +67,25 @@ def _database() -> Generator[sqlite3.Connection, None, None]:
             with database:
                 database.execute(_SCHEMA)
                 yield database
+    except OSError as error:
+        raise _not_written(path, error.strerror or str(error)) from error
+    except sqlite3.OperationalError as error:  # a full or read-only disk, another process that holds it for too long
+        raise _not_written(path, str(error)) from error
     except sqlite3.DatabaseError as error:
         raise RunError(
             expected="a catalogue that SQLite can read and write",
             got=f"{path}: {error}",
             do="if it is damaged, delete it and list runs again with `wheatstone runs add`",
         ) from error
+
+
+def _not_written(path: Path, got: str) -> ComputationError:
+    return ComputationError(
+        expected="a list of runs that can be read and written",
+        got=f"{path}: {got}",
+        do="free some space there, or set WHEATSTONE_HOME to another folder; runs are kept, and `wheatstone runs add` "
+        "lists them again",
+    )
 
 
 def catalogue_add(run: StrPath) -> CatalogueEntry:

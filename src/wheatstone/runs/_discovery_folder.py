@@ -12,10 +12,10 @@ from wheatstone._progress import Reporter, silent
 from wheatstone._side import NOT_YET, attempt
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.models import ResidualModel
-from wheatstone.runs._catalogue import catalogue_add
 from wheatstone.runs._discovery import DiscoveryRun, run_discovery
 from wheatstone.runs._folder import new_run, write_json
-from wheatstone.runs._missing import note_missing
+from wheatstone.runs._missing import missing_of, note_missing
+from wheatstone.runs._save import listed
 from wheatstone.tasks import PromptPair
 
 
@@ -33,7 +33,7 @@ def write_discovery(
     force: bool = False,
     proven: Callable[[DiscoveryRun], object] = lambda _: None,
     report: Reporter = silent,
-) -> DiscoveryRun:
+) -> tuple[DiscoveryRun, dict[str, str]]:
     """Discovers a circuit and writes it as a run, which is listed in the catalogue.
 
     The run is in place as soon as its circuit is verified, and is replaced by a more complete one after each side
@@ -54,7 +54,7 @@ def write_discovery(
         report: progress callback.
 
     Returns:
-        The run.
+        The run, and by name why a side result is missing, its line in the list of runs among them.
 
     Raises:
         RunError: `out` is taken.
@@ -62,9 +62,10 @@ def write_discovery(
     """
     out = Path(out)
     last, written = last or {}, False
+    unlisted: dict[str, str] = {}
 
     def keep(run: DiscoveryRun, *, finished: bool = False) -> None:
-        nonlocal written
+        nonlocal written, unlisted
         with new_run(out, force=force or written) as folder:
             run.save(folder)
             for name, value in (files or {}).items():
@@ -73,7 +74,7 @@ def write_discovery(
             for name, make in last.items() if finished else ():
                 attempt(missing, name, partial(make, folder), None)
             note_missing(folder, missing)
-        catalogue_add(out)
+        unlisted = listed(out)
         if not written:
             written = True
             proven(run)
@@ -83,4 +84,4 @@ def write_discovery(
     )
     if last:
         keep(run, finished=True)
-    return run
+    return run, missing_of(out) | unlisted

@@ -119,6 +119,11 @@ def explain_run(
         _drop(folder, section.name)
         _explain(section, material, folder, named=bool(settings.only), report=report)
     report("sections", len(sections), len(sections))
+    return sections_in(folder)
+
+
+def sections_in(folder: Path) -> dict[str, dict[str, Any]]:
+    """By section of an explanation, what its JSON holds."""
     return {path.stem: _stored(folder, path.stem) for path in sorted(folder.glob("*.json"))}
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from wheatstone._disk import (
+    Change,
+    Claim,
+    changed,
+    claimed,
+    clear_dead,
+    clear_place,
+    finish_changes,
+    remove,
+)
 from wheatstone._errors import ComputationError, RunError
 from wheatstone._json import load_json
 from wheatstone._path import StrPath
@@ -55,93 +62,107 @@ def check_free(out: StrPath, *, force: bool) -> None:
 
 
 @contextmanager
-def new_run(out: StrPath, *, force: bool = False) -> Generator[Path, None, None]:
-    """Gives a temporary folder beside `out` and puts it in place when the work in it is done.
-
-    An error, Ctrl-C or a full disk leaves no half run, and leaves an older run that was to be replaced.
+def reserved(out: StrPath, *, force: bool = False) -> Generator[Claim, None, None]:
+    """Claims the folder of a run before the work for it starts; `new_run` inside it uses the same claim.
 
     Raises:
-        RunError: `out` is taken.
+        RunError: `out` is taken, another command is writing to it, or it cannot be written.
+    """
+    out = Path(out).absolute()
+    with suppress(OSError):
+        clear_place(out)  # an older run may be put back, and then the place is taken
+    check_free(out, force=force)
+    with ExitStack() as stack:
+        try:
+            claim = stack.enter_context(claimed(out))
+        except OSError as error:
+            raise RunError(
+                expected="a folder that can be written", got=f"{out}: {error.strerror}", do="choose another --out"
+            ) from error
+        yield claim
+
+
+@contextmanager
+def new_run(out: StrPath, *, force: bool = False) -> Generator[Path, None, None]:
+    """Gives a temporary folder near `out` and puts it in place when the work in it is done.
+
+    An error, Ctrl-C, a kill or a full disk leaves no half run, and leaves an older run that was to be replaced.
+
+    Raises:
+        RunError: `out` is taken, or another command is writing to it.
         ComputationError: a file could not be written.
     """
-    out = Path(out)
-    out = out.absolute()
-    check_free(out, force=force)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        clear_partial(out)
-        work = Path(tempfile.mkdtemp(prefix=f".{out.name}.partial-", dir=out.parent))
-    except OSError as error:
-        raise RunError(
-            expected="a folder that can be written", got=f"{out}: {error.strerror}", do="choose another --out"
-        ) from error
-    try:
-        yield work
-        write_hashes(work)
-        work.chmod(0o755)
-        check_free(out, force=force)
-        if out.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{out.name}.partial-", dir=out.parent))
-            try:
-                os.replace(out, old / "old")
-                os.replace(work, out)
-            finally:
-                if not out.exists():
-                    os.replace(old / "old", out)
-                shutil.rmtree(old, ignore_errors=True)
-        else:
-            os.replace(work, out)
-    except OSError as error:
-        raise ComputationError(
-            expected="room and permission to write the run",
-            got=f"{out}: {error.strerror or error}",
-            do="free some space or choose another --out; nothing was left behind",
-        ) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    out = Path(out).absolute()
+    with reserved(out, force=force) as claim:
+        try:
+            claim.work.mkdir()
+            yield claim.work
+            write_hashes(claim.work)
+            check_free(out, force=force)
+            claim.put(claim.work)
+        except OSError as error:
+            raise ComputationError(
+                expected="room and permission to write the run",
+                got=f"{out}: {error.strerror or error}",
+                do="free some space or choose another --out; nothing was left behind",
+            ) from error
+        finally:
+            remove(claim.work)
 
 
 @contextmanager
 def new_part(run: StrPath, name: str) -> Generator[Path, None, None]:
     """Gives a temporary folder and puts it in place of a finished run's folder `name` when the work in it is done.
 
-    An error, Ctrl-C or a full disk leaves the run as it was.
+    An error, Ctrl-C, a kill or a full disk leaves the run as it was.
 
     Raises:
+        RunError: another command is writing the same folder.
         ComputationError: a file could not be written.
     """
-    run = Path(run)
-    part = run / name
-    try:
-        clear_partial(part)
-        work = Path(tempfile.mkdtemp(prefix=f".{name}.partial-", dir=run))
+    with part_reserved(run, name):
         try:
-            made, old = work / "new", work / "old"
-            made.mkdir()
-            yield made
-            if part.exists():
-                os.replace(part, old)
-            try:
-                os.replace(made, part)
-            finally:
-                if not part.exists():
-                    os.replace(old, part)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-        _note_hashes(run, name)
-    except OSError as error:
-        raise ComputationError(
-            expected="room and permission to add to the run",
-            got=f"{part}: {error.strerror or error}",
-            do="free some space; the run is as it was",
-        ) from error
+            with changed_run(run) as change:
+                yield change.folder(name)
+        except OSError as error:
+            raise ComputationError(
+                expected="room and permission to add to the run",
+                got=f"{Path(run) / name}: {error.strerror or error}",
+                do="free some space; the run is as it was",
+            ) from error
+
+
+@contextmanager
+def part_reserved(run: StrPath, name: str) -> Generator[None, None, None]:
+    """Claims a folder of a finished run before the work for it starts; `new_part` inside it uses the same claim.
+
+    Raises:
+        RunError: another command is writing the same folder, or the run cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(claimed(Path(run) / name))
+        except OSError as error:
+            raise RunError(
+                expected="a run that can be added to", got=f"{run}: {error.strerror}", do="make it writable, or copy it"
+            ) from error
+        yield
+
+
+def changed_run(run: StrPath) -> AbstractContextManager[Change]:
+    """Changes files and folders of a finished run together, with their hashes.
+
+    Raises:
+        OSError: a file could not be written; the run is as it was.
+    """
+    return changed(run, _note_hashes)
 
 
 def clear_partial(place: StrPath) -> None:
-    """Removes what a killed process left beside a run, or inside it beside a part."""
-    place = Path(place)
-    for left in place.parent.glob(f".{glob.escape(place.name)}.partial-*"):
-        shutil.rmtree(left, ignore_errors=True)
+    """Removes what a killed process left next to a run, or inside it next to a part."""
+    with suppress(OSError):
+        clear_place(place)
+    clear_dead(Path(place).parent)
 
 
 def read_json(run: StrPath, name: str) -> Any:
@@ -172,6 +193,7 @@ def read_manifest(run: StrPath, *verbs: str) -> dict[str, Any]:
         RunError: there is no run, it is of another format version or verb, or a field is not of its type.
     """
     run = Path(run)
+    _recover(run)
     manifest: Any = read_json(run, "manifest.json")
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if found != FORMAT:
@@ -190,6 +212,15 @@ def read_manifest(run: StrPath, *verbs: str) -> dict[str, Any]:
     return manifest
 
 
+def _recover(run: Path) -> None:
+    """Finishes what a killed process had only to put in place: the older run, or a change."""
+    if (run / "manifest.json").is_file():
+        finish_changes(run)
+    else:
+        with suppress(OSError):
+            clear_place(run)
+
+
 def command_of(verb: str) -> str:
     """The words of the command that a manifest's verb stands for."""
     return {"neuron": "neuron screen", "scan": "neuron scan"}.get(verb, verb)
@@ -203,16 +234,14 @@ def write_json(path: StrPath, value: Any) -> None:
 
 def add_file(run: StrPath, name: str, value: Any) -> None:
     """Adds a JSON file to a finished run, or replaces it, and notes its hash."""
-    run = Path(run)
-    write_json(run / name, value)
-    _note_hashes(run, name)
+    with changed_run(run) as change:
+        write_json(change.file(name), value)
 
 
 def add_text(run: StrPath, name: str, text: str) -> None:
     """Adds a text file to a finished run, or replaces it, and notes its hash."""
-    run = Path(run)
-    _write_text(run / name, text)
-    _note_hashes(run, name)
+    with changed_run(run) as change:
+        change.file(name).write_text(text, encoding="utf-8")
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -240,17 +269,17 @@ def write_hashes(run: StrPath) -> None:
     write_json(run / _HASHES, _hashes(run))
 
 
-def _note_hashes(run: Path, name: str) -> None:
-    """Notes the hash of one file, or of all in one folder, and leaves the others.
+def _note_hashes(run: Path, change: Change) -> None:
+    """Notes the hashes of the files of a change, and leaves the others.
 
     Hashing all again would take damage for what was written.
     """
     noted = _noted_hashes(run)
     if noted is not None:
-        others = {path: digest for path, digest in noted.items() if path != name and not path.startswith(f"{name}/")}
-        paths = [run / name] if (run / name).is_file() else (run / name).rglob("*")
-        ours = {path.relative_to(run).as_posix(): _hash(path) for path in paths if path.is_file()}
-        write_json(run / _HASHES, dict(sorted((others | ours).items())))
+        files, folders = change.named()
+        others = {name: digest for name, digest in noted.items() if name.partition("/")[0] not in folders}
+        ours = {name: _hash(path) for name, path in files.items()}
+        write_json(change.file(_HASHES), dict(sorted((others | ours).items())))
 
 
 def _noted_hashes(run: Path) -> dict[str, str] | None:

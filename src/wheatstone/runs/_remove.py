@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from wheatstone._disk import claimed
+from wheatstone._errors import RunError
 from wheatstone._path import StrPath
 from wheatstone.runs._catalogue import CatalogueEntry, catalogue_entries, catalogue_remove
 from wheatstone.runs._folder import read_manifest
@@ -60,17 +60,19 @@ def delete_run(run: StrPath) -> None:
     It is renamed first: whatever interrupts the deletion, no part of a run is left where a run was.
 
     Raises:
-        RunError: the folder is not a run.
+        RunError: the folder is not a run, or cannot be deleted, or another command is writing to it.
     """
     run = Path(run)
     read_manifest(run)
     run = run.absolute()
-    aside = Path(tempfile.mkdtemp(prefix=f".{run.name}.partial-", dir=run.parent))
     try:
-        os.replace(run, aside / "run")
-        catalogue_remove(run)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        with claimed(run) as claim:
+            os.replace(run, claim.work)
+            catalogue_remove(run)
+    except OSError as error:
+        raise RunError(
+            expected="a run that can be deleted", got=f"{run}: {error.strerror}", do="make its folder writable"
+        ) from error
 
 
 def _made(entry: CatalogueEntry) -> datetime | None:

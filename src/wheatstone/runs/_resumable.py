@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from wheatstone._errors import RunError
+from wheatstone._disk import NO_ROOM, claimed, linked, remove
+from wheatstone._errors import ComputationError, RunError
 from wheatstone._path import StrPath
-from wheatstone.runs._folder import check_free, new_run, read_json, write_json
+from wheatstone.runs._folder import check_free, new_run, read_json, write_hashes, write_json
 
 
 def open_resumable(out: StrPath, settings: str, what: str, identity: dict[str, Any] | None = None) -> None:
@@ -62,23 +62,52 @@ def _differences(there: Any, asked: dict[str, Any], before: str = "") -> list[st
 
 
 @contextmanager
-def alone_in(out: Path, what: str) -> Generator[None, None, None]:
-    """Keeps a second process out of the folder: each would write over what the other has finished.
+def alone_in(out: StrPath, what: str) -> Generator[None, None, None]:
+    """Claims the folder, before the model is loaded: a second process would write over what the first has finished.
 
-    Work that ended without making its folder leaves no lock file either.
+    Raises:
+        RunError: another process is at work there, or it cannot be written.
+        ComputationError: the disk failed or is full; what is finished is kept.
     """
-    lock = FileLock(out.absolute().parent / f".{out.absolute().name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise RunError(
-            expected=f"a folder that no other {what} is at work in",
-            got=f"{out}, where one is running",
-            do="wait for it, or choose another --out",
-        ) from error
-    try:
-        yield
-    finally:
-        if not out.exists():
-            Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
+    out = Path(out).absolute()
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(claimed(out))
+        except OSError as error:
+            raise RunError(
+                expected=f"a folder that the {what} can be written to",
+                got=f"{out}: {error.strerror}",
+                do="choose another --out",
+            ) from error
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            raise ComputationError(
+                expected=f"room and permission to write the {what}",
+                got=f"{error.filename or out}: {os.strerror(error.errno)}",
+                do="free some space; what is finished is kept, and the same command continues from there",
+            ) from error
+
+
+@contextmanager
+def finished(out: StrPath, *kept: str) -> Generator[Path, None, None]:
+    """A folder that replaces a claimed one, as a run, when the context ends: until then the work is unfinished.
+
+    Args:
+        out: the folder that was filled bit by bit.
+        kept: files and folders of it that are in the new one from the start. They must not be written to.
+
+    Raises:
+        OSError: a file could not be written; `out` is as it was.
+    """
+    with claimed(out) as claim:
+        try:
+            claim.work.mkdir()
+            linked(claim.place, claim.work, kept)
+            yield claim.work
+            write_hashes(claim.work)
+            claim.put(claim.work)
+        finally:
+            remove(claim.work)

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
+from wheatstone._disk import write_tensors
 from wheatstone._errors import RequestError, RunError
 from wheatstone._json import parse_json
 from wheatstone._path import StrPath
@@ -32,9 +32,9 @@ from wheatstone._progress import Reporter, silent
 from wheatstone._version import __version__
 from wheatstone.models import ResidualModel
 from wheatstone.neurons import BINS, NeuronScan, Window, batches_of, bin_edges, windows_of
-from wheatstone.runs._folder import FORMAT, read_manifest, write_hashes, write_json
+from wheatstone.runs._folder import FORMAT, read_manifest, write_json
 from wheatstone.runs._manifest import computed_on
-from wheatstone.runs._resumable import alone_in, open_resumable
+from wheatstone.runs._resumable import alone_in, finished, open_resumable
 from wheatstone.runs._scan_settings import ScanSettings
 from wheatstone.runs._scan_tables import write_documents, write_examples, write_neurons, write_windows
 from wheatstone.texts import Document, Skipped, read_documents
@@ -103,8 +103,8 @@ def run_scan(
     """
     out = Path(out)
     settings.check(model)
-    open_scan(out)
     with alone_in(out, "scan"):
+        open_scan(out)
         open_resumable(out, _SETTINGS, "scan", settings.identity(model))
         if (out / "manifest.json").is_file() and not (out / _PROGRESS).exists():
             return read_manifest(out)
@@ -195,7 +195,7 @@ class _Scanning:
 
     def _save(self) -> None:
         partial = self.out / f".{_PROGRESS}.partial"
-        save_file(self.scan.state(), partial, metadata={"progress": json.dumps(asdict(self.at))})
+        write_tensors(self.scan.state(), partial, {"progress": json.dumps(asdict(self.at))})
         os.replace(partial, self.out / _PROGRESS)
 
     def _restored(self) -> _Progress:
@@ -224,8 +224,6 @@ class _Scanning:
         if self.pending:
             self._write_shard()
         self.report("writing", 0, 1)
-        write_neurons(self.out, self.scan)
-        write_examples(self.out, self.scan, len(at.shards))
         identity = settings.identity(self.model)
         documents, texts = sum(shard[1] for shard in at.shards), ", ".join(map(str, settings.texts))
         manifest = {
@@ -253,9 +251,10 @@ class _Scanning:
             "shards": at.shards,
             "bins": {"count": BINS, "edges": list(bin_edges()[1:-1])},
         }
-        write_json(self.out / "manifest.json", manifest)
-        (self.out / _PROGRESS).unlink(missing_ok=True)
-        write_hashes(self.out)
+        with finished(self.out, _SETTINGS, "windows", "documents") as folder:
+            write_neurons(folder, self.scan)
+            write_examples(folder, self.scan, len(at.shards))
+            write_json(folder / "manifest.json", manifest)
         self.report("writing", 1, 1)
         return manifest
 

@@ -12,7 +12,7 @@ from wheatstone._path import StrPath, keep_as_text
 from wheatstone._version import __version__
 from wheatstone.models import ResidualModel
 from wheatstone.neurons import Window, ranks
-from wheatstone.texts import BUNDLED
+from wheatstone.texts import BUNDLED, check_sources
 
 _SHARE_BITS = 30
 
@@ -46,6 +46,21 @@ class ScanSettings:
     def __post_init__(self) -> None:
         keep_as_text(self, "texts", self.texts)
 
+    def check_values(self) -> None:
+        """Refuses what can be refused before a model is loaded.
+
+        Raises:
+            RequestError: a wrong setting, or texts that are not there.
+        """
+        check_sources(self.texts)
+        if self.window < 2:
+            raise _wrong("a window of at least 2 tokens", str(self.window), "--window")
+        if not 0 < self.share <= 1:
+            raise _wrong("a share above 0, at most 1", str(self.share), "--share")
+        for name in ("top", "batch", "shard") if self.tokens is None else ("top", "batch", "shard", "tokens"):
+            if getattr(self, name) < 1:
+                raise _wrong(f"at least 1 for {name}", str(getattr(self, name)), f"--{name}")
+
     def check(self, model: ResidualModel) -> None:
         """Refuses what cannot be done.
 
@@ -53,16 +68,12 @@ class ScanSettings:
             ModelError: an MLP of these layers has no neurons.
             RequestError: a wrong setting.
         """
+        self.check_values()
         last, most = model.graph.layers - 1, model.context
         if self.layers is not None and not (self.layers and all(0 <= layer <= last for layer in self.layers)):
             raise _wrong(f"layers of {model.id}, from 0 to {last}", str(list(self.layers)), "--layers")
         if not 2 <= self.window <= most:
             raise _wrong(f"a window of 2 to {most} tokens, the most {model.id} reads", str(self.window), "--window")
-        if not 0 < self.share <= 1:
-            raise _wrong("a share above 0, at most 1", str(self.share), "--share")
-        for name in ("top", "batch", "shard") if self.tokens is None else ("top", "batch", "shard", "tokens"):
-            if getattr(self, name) < 1:
-                raise _wrong(f"at least 1 for {name}", str(getattr(self, name)), f"--{name}")
         for layer in self.which(model):
             _ = model.blocks[layer].neurons
 

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from jaxtyping import Shaped
-from safetensors.torch import save_file
 from torch import Tensor
 
+from wheatstone._disk import write_tensors
 from wheatstone._parquet import read_parquet
 from wheatstone.neurons import BINS, PLACE_BITS, LayerStatistics, NeuronScan, Window
 from wheatstone.texts import Document
@@ -84,7 +84,7 @@ def _write_shard(path: Path, columns: Sequence[Sequence[Any]], schema: pa.Schema
 def write_neurons(run: Path, scan: NeuronScan) -> None:
     """Writes moments and histograms, by layer and name: `m3.mean`, `m3.histogram`, …"""
     with _whole(run / "neurons.safetensors") as partial:
-        save_file(
+        write_tensors(
             {
                 f"m{layer}.{name}": values.cpu().contiguous()
                 for layer, found in scan.layers.items()

@@ -27,7 +27,7 @@ from wheatstone.models import ResidualModel
 from wheatstone.runs._folder import damaged_files, read_json, write_hashes, write_json
 from wheatstone.runs._sound import sound
 
-_LIST, _ABOUT = "shards.json", "shard.json"
+SHARD_LIST, _ABOUT = "shards.json", "shard.json"
 _REASONS = 3
 
 
@@ -65,7 +65,7 @@ def run_shards(
                 do="if you did not write this folder yourself, do not trust it; choose another --out",
             )
     keys = {shard.name: shard_key(model, shard) for shard in shards}
-    write_json(out / _LIST, {"folder": folder, "shards": keys})
+    write_json(out / SHARD_LIST, {"folder": folder, "shards": keys})
     missing = [shard for shard in shards if not _is_done(out / folder / shard.name, keys[shard.name])]
     before = len(shards) - len(missing)
     refused: dict[str, str] = {}
@@ -152,10 +152,10 @@ def shard_cost(folder: StrPath) -> dict[str, float]:
 def shards_done(out: StrPath) -> tuple[int, int] | None:
     """How many shards of a folder are done, and how many there are; None where the work has no shards."""
     out = Path(out)
-    if not (out / _LIST).is_file():
+    if not (out / SHARD_LIST).is_file():
         return None
     with sound(out):
-        listed: dict[str, Any] = read_json(out, _LIST)
+        listed: dict[str, Any] = read_json(out, SHARD_LIST)
         return sum((out / listed["folder"] / name).is_dir() for name in listed["shards"]), len(listed["shards"])
 
 
@@ -167,7 +167,7 @@ def damaged_shards(out: StrPath) -> list[str]:
     """
     out = Path(out)
     with sound(out):
-        listed: dict[str, Any] = read_json(out, _LIST)
+        listed: dict[str, Any] = read_json(out, SHARD_LIST)
         folders = [Path(listed["folder"]) / name for name in listed["shards"]]
     return [
         (folder / name).as_posix()

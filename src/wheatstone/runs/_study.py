@@ -1,12 +1,13 @@
 """A relation study: one circuit a relation, each proven on facts it was not found on. Goes on where it stopped.
 
 The folder holds `study-settings.json` from the start and `relations/R/{circuit,result}.json` for every relation that
-is done, each a shard, put in place whole. `study.json`, `manifest.json` and `files.json` come last and make it a run.
+is done, each a shard, put in place whole. `study.json`, the pictures, `manifest.json` and `files.json` come last,
+together, and make it a run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -18,10 +19,11 @@ from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit
 from wheatstone.executors import Executor, LocalExecutor
 from wheatstone.models import ResidualModel
-from wheatstone.runs._folder import read_json, write_hashes, write_json
+from wheatstone.runs._folder import read_json, write_json
 from wheatstone.runs._manifest import manifest_without_prompts
-from wheatstone.runs._resumable import alone_in, open_resumable
-from wheatstone.runs._shards import run_shards, shard_cost, some_done
+from wheatstone.runs._missing import draw
+from wheatstone.runs._resumable import alone_in, finished, open_resumable
+from wheatstone.runs._shards import SHARD_LIST, run_shards, shard_cost, some_done
 from wheatstone.runs._study_overlap import overlap
 from wheatstone.runs._study_relation import RelationShard
 from wheatstone.runs._study_settings import StudySettings, name_of
@@ -52,6 +54,7 @@ def run_study(
     out: StrPath,
     *,
     executor: Executor | None = None,
+    pictures: Callable[[Path], object] | None = None,
     report: Reporter = silent,
 ) -> dict[str, Any]:
     """Studies every relation that is not done yet, then what they have in common.
@@ -61,6 +64,7 @@ def run_study(
         settings: the study's.
         out: its folder; new, or that of the same study.
         executor: who does the relations; this process by default.
+        pictures: draws the pictures of the finished study into its folder.
         report: told how far it is.
 
     Returns:
@@ -74,25 +78,32 @@ def run_study(
     """
     out = Path(out)
     settings.check()
-    open_study(out)
     with alone_in(out, "study"):
-        return _run(model, settings, out, executor or LocalExecutor(), report)
+        open_study(out)
+        return _run(model, settings, out, executor or LocalExecutor(), pictures, report)
 
 
 def _run(
-    model: ResidualModel, settings: StudySettings, out: Path, executor: Executor, report: Reporter
+    model: ResidualModel,
+    settings: StudySettings,
+    out: Path,
+    executor: Executor,
+    pictures: Callable[[Path], object] | None,
+    report: Reporter,
 ) -> dict[str, Any]:
     identity = settings.identity(model)
     open_study(out, identity)
     shards = [RelationShard(relation, settings) for relation in settings.relations]
     failed = run_shards(model, shards, out, "relations", executor, report)
     expected = f"a relation that {model.id} can be studied on"
-    finished = some_done(out, shards, failed, expected=expected, do="choose other relations or a larger model")
-    document = identity | _summary(out, finished, failed)
-    write_json(out / "study.json", document)
-    seconds = {name: shard_cost(out / "relations" / name)["seconds"] for name in finished}
-    write_json(out / "manifest.json", _manifest(model, identity, document, seconds))
-    write_hashes(out)
+    done = some_done(out, shards, failed, expected=expected, do="choose other relations or a larger model")
+    document = identity | _summary(out, done, failed)
+    seconds = {name: shard_cost(out / "relations" / name)["seconds"] for name in done}
+    with finished(out, _SETTINGS, SHARD_LIST, "relations") as folder:
+        write_json(folder / "study.json", document)
+        write_json(folder / "manifest.json", _manifest(model, identity, document, seconds))
+        if pictures:
+            draw(folder, pictures)
     return document
 
 

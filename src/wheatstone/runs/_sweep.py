@@ -22,10 +22,10 @@ from wheatstone.circuits import Circuit
 from wheatstone.executors import Executor, LocalExecutor
 from wheatstone.lenses import Table
 from wheatstone.models import Graph, ResidualModel
-from wheatstone.runs._folder import read_json, write_hashes, write_json
+from wheatstone.runs._folder import read_json, write_json
 from wheatstone.runs._manifest import manifest_without_prompts
-from wheatstone.runs._resumable import alone_in, open_resumable
-from wheatstone.runs._shards import run_shards, shard_cost, some_done
+from wheatstone.runs._resumable import alone_in, finished, open_resumable
+from wheatstone.runs._shards import SHARD_LIST, run_shards, shard_cost, some_done
 from wheatstone.runs._sweep_heads import NodeRow, recurring, shown
 from wheatstone.runs._sweep_pair import PairShard, SweepSettings
 from wheatstone.runs._tables import write_table
@@ -91,8 +91,8 @@ def run_sweep(
     """
     out = Path(out)
     settings.check()
-    open_sweep(out)
     with alone_in(out, "sweep"):
+        open_sweep(out)
         identity = settings.identity(model)
         open_sweep(out, identity)
         if not (out / _PAIRS).is_file():
@@ -104,13 +104,13 @@ def run_sweep(
         failed = run_shards(model, shards, out, "pairs", executor or LocalExecutor(), report)
         expected = f"a pair that {model.id} has a circuit for"
         done = some_done(out, shards, failed, expected=expected, do="choose another task")
-        document = identity | _summary(out, done, failed, model.graph)
-        write_json(out / "sweep.json", document)
         seconds = {"pairs": sum(shard_cost(out / "pairs" / name)["seconds"] for name in done)}
         about = identity["settings"] | {"task": ", ".join(map(str, settings.tasks))}
         manifest = manifest_without_prompts(model, "sweep", about, seed=settings.discovery.seed, seconds=seconds)
-        write_json(out / "manifest.json", manifest)
-        write_hashes(out)
+        with finished(out, _SETTINGS, _PAIRS, SHARD_LIST, "pairs") as folder:
+            document = identity | _summary(folder, done, failed, model.graph)
+            write_json(folder / "sweep.json", document)
+            write_json(folder / "manifest.json", manifest)
     return document
 
 

@@ -15,7 +15,7 @@ from wheatstone._version import __version__
 from wheatstone.discovery import DiscoverySettings, discover_in
 from wheatstone.models import ResidualModel
 from wheatstone.runs._folder import write_json
-from wheatstone.tasks import KNOWN_RANK, PromptPair
+from wheatstone.tasks import KNOWN_RANK, PromptPair, check_task
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ class SweepSettings:
                 got=", ".join(twice),
                 do="rename a file, or sweep them into two folders",
             )
+        for task in self.tasks:
+            check_task(task)
         self.discovery.check()
 
     def identity(self, model: ResidualModel) -> dict[str, Any]:

@@ -11,19 +11,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from wheatstone._errors import PromptError, RequestError
+from wheatstone._errors import PromptError
 from wheatstone._intervals import SHARE, halves_of, mean_intervals
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.editing import (
     SITES,
     EditRequest,
-    Site,
     Trace,
     TraceRow,
     TracingSettings,
     asked,
     causal_trace,
+    chosen_sites,
     first_window_above,
     peak_layer,
     prompt_rows,
@@ -187,11 +187,7 @@ def run_trace(
         PromptError: a prompt has no subject.
     """
     settings.check(model.graph.layers)
-    chosen: list[Site] = [site for site in SITES if sites.count(site)]
-    if not chosen or len(set(sites)) != len(chosen):
-        raise RequestError(
-            expected=f"sites out of {', '.join(SITES)}", got=", ".join(sites) or "none", do="choose some of these"
-        )
+    chosen = chosen_sites(sites)
     started = time.perf_counter()
     pairs = [pair for split in SPLITS for pair in task.split(split)]
     answers = model_answers(model, pairs)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import tempfile
 import threading
 from collections import OrderedDict
 from multiprocessing.connection import Connection
@@ -15,6 +14,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from wheatstone._disk import scratch_folder
 from wheatstone._errors import ComputationError, WheatstoneError
 
 _KEPT = 64
@@ -126,8 +126,8 @@ def _live(pipe: Connection) -> None:
         except EOFError:
             return
         try:
-            with tempfile.TemporaryDirectory() as work:
-                path = Path(work) / f"{name}.{ending}"
+            with scratch_folder() as work:
+                path = work / f"{name}.{ending}"
                 render_figure(run, name, path)
                 answer: bytes | WheatstoneError = path.read_bytes()
         except WheatstoneError as error:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from wheatstone._errors import RequestError
+from wheatstone._errors import ComputationError, RequestError
 from wheatstone._progress import Reporter
-from wheatstone._side import EXPLANATION
+from wheatstone._side import EXPLANATION, LISTING
 from wheatstone.circuits import Circuit
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.figures import render_explanation, report_html
@@ -17,11 +17,11 @@ from wheatstone.runs import (
     ExplainSettings,
     add_explanation,
     add_verification,
-    check_free,
     explain_run,
     plan_discovery,
     read_json,
     read_manifest,
+    reserved,
     same_weights,
     sound,
     write_discovery,
@@ -97,16 +97,22 @@ class Work:
             allow_weak=asked.allow_weak,
         )
         settings.check()
-        check_free(out, force=False)
-        model, pairs = self._load(asked.model, report), [_pair(asked.pair)]
-        plan_discovery(model, pairs, settings, timed=False).check()
+        with reserved(out):
+            model, pairs = self._load(asked.model, report), [_pair(asked.pair)]
+            plan_discovery(model, pairs, settings, timed=False).check()
 
-        def explain(folder: Path) -> None:
-            (folder / "explain").mkdir()
-            explain_run(folder, folder / "explain", ExplainSettings(_SHOWN), model=model, report=report)
+            def explain(folder: Path) -> None:
+                (folder / "explain").mkdir()
+                explain_run(folder, folder / "explain", ExplainSettings(_SHOWN), model=model, report=report)
 
-        # No figures and no report: the app draws what it shows, and `export` makes them when they are wanted.
-        write_discovery(out, model, pairs, settings, last={EXPLANATION: explain}, report=report)
+            # No figures and no report: the app draws what it shows, and `export` makes them when they are wanted.
+            _, missing = write_discovery(out, model, pairs, settings, last={EXPLANATION: explain}, report=report)
+            if LISTING in missing:
+                raise ComputationError(
+                    expected="a finished run in the list of runs",
+                    got=missing[LISTING],
+                    do=f"free some space, then list it with `wheatstone runs add {out}`; the run is kept",
+                )
 
     def _ask(self, asked: Ask, report: Reporter) -> ModelAnswers:
         model = self._load(asked.model, report)

@@ -16,6 +16,7 @@ from wheatstone.tasks._files import task_now as task_now
 from wheatstone.tasks._known import KNOWN_RANK as KNOWN_RANK
 from wheatstone.tasks._known import Answered as Answered
 from wheatstone.tasks._known import answered as answered
+from wheatstone.tasks._load import check_task as check_task
 from wheatstone.tasks._load import load_facts as load_facts
 from wheatstone.tasks._load import load_task as load_task
 from wheatstone.tasks._metrics import METRICS as METRICS
@@ -82,6 +83,7 @@ __all__ = [
     "bundled_relations",
     "bundled_tasks",
     "chance",
+    "check_task",
     "encode",
     "files_of",
     "gather",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from wheatstone._disk import replaced
 from wheatstone._home import home
 from wheatstone._json import load_json
 from wheatstone._progress import Reporter, silent
@@ -99,10 +99,5 @@ def _read(record: Path | None, count: int) -> list[Answered] | None:
 def _write(record: Path | None, rows: Sequence[Answered]) -> None:
     if record is None:
         return
-    try:
-        record.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=record.parent, delete=False, encoding="utf-8") as file:
-            json.dump([[row.rank, row.ahead] for row in rows], file)
-        os.replace(file.name, record)
-    except OSError:
-        pass  # A read-only cache still works; the model is asked anew each time.
+    with suppress(OSError), replaced(record) as partial:  # without a cache the model is asked again each time
+        partial.write_text(json.dumps([[row.rank, row.ahead] for row in rows]), encoding="utf-8")

@@ -91,9 +91,31 @@ def load_facts(source: StrPath, model: ResidualModel, *, template: int | str = 0
     return found
 
 
+def check_task(source: StrPath, template: int | str = 0) -> None:
+    """Refuses a task's name without a model: what is neither bundled, nor a file, nor a dataset's id.
+
+    Args:
+        source: as `load_task` takes it.
+        template: likewise.
+
+    Raises:
+        RequestError: no such task or template.
+    """
+    name = os.fspath(source)
+    if isinstance(source, str) and bundled_task(name, template, []) is not None:
+        return
+    if not Path(name).expanduser().exists() and not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        raise RequestError(
+            expected=f"a bundled task (facts/country_capital, ioi, …) or a file of {FORMATS}",
+            got=f"{name!r}, which is neither",
+            do="list the bundled ones with `wheatstone tasks`, or check the path",
+        )
+
+
 def _source(
     source: StrPath, model: ResidualModel, template: int | str, problems: list[Problem], seed: int
 ) -> tuple[Source, list[str]]:
+    check_task(source, template)
     name, notes = os.fspath(source), list[str]()
     path = Path(name).expanduser()
     found = bundled_task(name, template, problems) if isinstance(source, str) else None
@@ -106,14 +128,8 @@ def _source(
         rows, total = read_rows(content, problems, seed=seed)
         if not rows:
             raise no_record(path, problems)
-    elif re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        rows, total = sampled(hub_rows(name), seed)
     else:
-        raise RequestError(
-            expected=f"a bundled task (facts/country_capital, ioi, …) or a file of {FORMATS}",
-            got=f"{name!r}, which is neither",
-            do="list the bundled ones with `wheatstone tasks`, or check the path",
-        )
+        rows, total = sampled(hub_rows(name), seed)
     if len(rows) < total:
         notes.append(f"an even sample of {len(rows):,} of {total:,} records")
     if isinstance(template, str):

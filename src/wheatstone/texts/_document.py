@@ -92,6 +92,27 @@ def read_documents(sources: Sequence[StrPath], skipped: Skipped | None = None) -
                 yield document
 
 
+def check_sources(sources: Sequence[StrPath]) -> None:
+    """Refuses sources that are not there; a dataset is only looked for when it is read.
+
+    Raises:
+        RequestError: a source is neither `bundled`, a file or folder, nor a dataset's id.
+    """
+    for name in sources:
+        source = os.fspath(name)
+        path = Path(source).expanduser()
+        if source != BUNDLED and not path.is_dir() and not path.is_file() and not _is_dataset(source):
+            raise RequestError(
+                expected="`bundled`, a file, a folder, or a dataset's id (org/name)",
+                got=repr(source),
+                do="name texts that are there",
+            )
+
+
+def _is_dataset(source: str) -> bool:
+    return source.count("/") == 1 and not source.startswith((".", "/"))
+
+
 def _of_source(name: StrPath, skipped: Skipped) -> Iterable[Document]:
     source = os.fspath(name)
     path = Path(source).expanduser()
@@ -101,13 +122,8 @@ def _of_source(name: StrPath, skipped: Skipped) -> Iterable[Document]:
         return _files((entry for entry in sorted(path.rglob("*")) if entry.is_file()), skipped)
     if path.is_file():
         return _files([path], skipped)
-    if source.count("/") == 1 and not source.startswith((".", "/")):
-        return _rows(source)
-    raise RequestError(
-        expected="`bundled`, a file, a folder, or a dataset's id (org/name)",
-        got=repr(source),
-        do="name texts that are there",
-    )
+    check_sources([source])
+    return _rows(source)
 
 
 def _files(paths: Iterable[Path], skipped: Skipped) -> Generator[Document]:

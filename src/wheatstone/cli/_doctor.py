@@ -1,0 +1,91 @@
+"""`wheatstone doctor`: what is installed here, and what killed commands left."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wheatstone._errors import RequestError
+from wheatstone._version import __version__
+from wheatstone.cli._output import JsonOption, Output
+
+if TYPE_CHECKING:
+    from wheatstone._disk import LeftOver
+
+_PACKAGES = ("torch", "transformers", "safetensors", "pyarrow")
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def doctor(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FOLDER]...",
+            help="Folders with runs to look through; the current one by default.",
+            show_default=False,
+        ),
+    ] = None,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Remove what killed commands left; a result they moved aside is put back.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show versions, cache, device, browser, Node and free disk, and list what killed commands left behind.
+
+    Looks in the cache folder, in the given folders and up to three levels below them, and in the folder for temporary
+    files. What belongs to a running command is listed and never removed.
+    """
+    from wheatstone._disk import clear_left_over, left_over
+    from wheatstone._home import home
+
+    given = folders or [Path()]
+    for folder in given:
+        if not folder.is_dir():
+            raise RequestError(expected="a folder to look through", got=str(folder), do="name folders that are there")
+    places = [home(), *given]
+    found = left_over(*places)
+    cleared = [str(path) for path in clear_left_over(*places)] if clear else []
+    facts = _facts(home())
+    output = Output("doctor", as_json)
+    left = [{**vars(one), "path": str(one.path), "cleared": str(one.path) in cleared} for one in found]
+    output.document({"format": "wheatstone.doctor/1", **facts, "left_over": left})
+    output.table({name: "none" if value is None else str(value) for name, value in facts.items()})
+    for one in found:
+        output.print(_line(one, str(one.path) in cleared), markup=False)
+    dead = [one for one in found if not one.alive]
+    if not found:
+        output.print("nothing is left of killed commands")
+    elif dead and not clear:
+        output.print(f"{len(dead)} left of killed commands; remove them with `wheatstone doctor --clear`", markup=False)
+
+
+def _line(one: LeftOver, cleared: bool) -> str:
+    process = f"process {one.process}, since {one.since}" if one.process else "its process is unknown"
+    state = "running" if one.alive else "removed" if cleared else "left behind"
+    return f"{state}: {one.path} ({process}; {one.bytes / 1e6:,.1f} MB)"
+
+
+def _facts(cache: Path) -> dict[str, Any]:
+    """What is installed, and what there is to compute on."""
+    import torch
+
+    devices = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    there = next((path for path in (cache, *cache.parents) if path.exists()), Path("/"))
+    return {
+        "wheatstone": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in _PACKAGES},
+        "device": ", ".join(name for name, available in devices.items() if available) or "cpu",
+        "cores": os.cpu_count(),
+        "cache": str(cache),
+        "free disk (GB)": round(shutil.disk_usage(there).free / 1e9, 1),
+        "cache can be written": os.access(there, os.W_OK),
+        "browser": next(filter(None, map(shutil.which, _BROWSERS)), None),
+        "node": shutil.which("node"),
+    }

@@ -1,0 +1,62 @@
+"""`wheatstone doctor`: what is here, and what killed commands left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from pathlib import Path
+
+import pytest
+from commands import Cli, Refused
+
+from wheatstone._disk import claimed, scratch_folder
+
+
+@pytest.mark.needs("pipes")
+def test_what_killed_commands_left_is_listed_and_cleared(
+    cli: Cli, own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch, runs = tmp_path / "scratch", tmp_path / "runs" / "deep"
+    for folder in (scratch, runs, own_home / "models"):
+        folder.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    process = os.fork()
+    if process == 0:
+        with claimed(runs / "run") as run, claimed(own_home / "models" / "tiny") as model, scratch_folder() as shard:
+            run.work.mkdir()
+            (run.work / "half").write_bytes(bytes(2_000_000))
+            (run.folder / "old").mkdir()
+            (run.folder / "old" / "text").write_text("an older result, moved aside")
+            model.work.write_text("half")
+            (shard / "half").write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(process, 0)
+    with claimed(tmp_path / "runs" / "living") as living:
+        living.work.write_text("at work")
+        shown = cli("doctor", tmp_path / "runs", "--json")
+        assert shown.code == 0, shown.err
+        left = shown.document["left_over"]
+        assert [(Path(one["path"]).name.split("-")[0], one["alive"], one["cleared"]) for one in left] == [
+            (".tiny.partial", False, False),
+            (".living.partial", True, False),
+            (".run.partial", False, False),
+            ("wheatstone", False, False),
+        ]
+        assert {one["process"] for one in left} == {process, os.getpid()}
+        assert shown.document["browser"] is None or Path(shown.document["browser"]).exists()
+        text = cli("doctor", tmp_path / "runs").out
+        assert "left behind:" in text
+        assert f"(process {process}, since 20" in text.replace("\n", " ")
+        assert "3 left of killed commands; remove them with `wheatstone doctor --clear`" in text.replace("\n", " ")
+        cleared = cli("doctor", tmp_path / "runs", "--clear", "--json").document["left_over"]
+        assert [one["cleared"] for one in cleared] == [True, False, True, True]
+        assert living.work.read_text() == "at work"
+    assert (runs / "run" / "text").read_text() == "an older result, moved aside"
+    assert sorted(os.listdir(runs)) == ["run"]
+    assert os.listdir(scratch) == os.listdir(own_home / "models") == []
+    assert "nothing is left of killed commands" in cli("doctor", tmp_path / "runs").out
+
+
+def test_a_folder_that_is_not_there(refused: Refused, own_home: Path, tmp_path: Path) -> None:
+    assert "a folder to look through" in refused("doctor", tmp_path / "nowhere")

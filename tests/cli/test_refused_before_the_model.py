@@ -1,0 +1,102 @@
+"""What a command refuses, it refuses before the model is loaded, and without leaving anything in the place."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier, Event
+
+import pytest
+from commands import Cli, Refused
+
+from wheatstone._disk import claimed
+
+PAIR = ("--prompt", "a b c", "--counterfactual", "a b d", "--answer", " x")
+FACT = ("--prompt", "a b", "--subject", "a", "--target", " c")
+SEEDED = {
+    "discover": (*PAIR, "--out", "out"),
+    "neuron screen": (*PAIR, "--out", "out"),
+    "neuron probe": ("--concept", "noun", "--out", "out"),
+    "neuron scan": ("in.txt", "--out", "out"),
+    "neuron pairs": (),
+    "path-patching": PAIR,
+    "trace": ("--task", "facts/country_capital", "--out", "out"),
+    "study": ("--out", "out"),
+    "sweep": ("--task", "ioi", "--out", "out"),
+    "tasks show": ("ioi", "--model", "tiny"),
+}
+WRONG = {
+    "discover": "--metric no|--ablation no|--method no|--goal no|--granularity no|--positions no|--sign no"
+    "|--faithfulness 2|--stable -1|--steps -1|--ranking no|--threshold nan",
+    "neuron screen": "--metric no|--direction no|--top -1",
+    "neuron probe": "--reading no|--most -1|--layers x|--concept nosuch",
+    "neuron scan": "--window 1|--top 0|--share 2|--share nan|--tokens 0|--batch 0|--layers x|nosuch.txt",
+    "path-patching": "--metric no|--ablation no",
+    "trace": "--noise -1|--draws 0|--window 0|--site no|--task nosuch",
+    "study": "--relations no|--train 0|--method no|--share 3|--draws 0|--kept 3|--executor no",
+    "sweep": "--method no|--faithfulness 7|--executor no|--task nosuch|--workers 0",
+}
+
+
+@pytest.fixture(autouse=True)
+def no_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def loads(*_: object, **__: object) -> None:
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr("wheatstone.models.load_model", loads)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.txt").write_text("some text")
+
+
+@pytest.mark.parametrize("seed", ["-1", str(2**63), str(2**64)])
+@pytest.mark.parametrize("verb", SEEDED)
+def test_a_seed_that_nothing_can_be_drawn_with(refused: Refused, tmp_path: Path, verb: str, seed: str) -> None:
+    line = refused(*verb.split(), *SEEDED[verb], "--seed", seed)
+    assert line == f"wheatstone: expected a --seed from 0 to {2**63 - 1}; got {seed}; choose one of these"
+    assert os.listdir(tmp_path) == ["in.txt"]
+
+
+@pytest.mark.parametrize(("verb", "wrong"), [(verb, words) for verb in WRONG for words in WRONG[verb].split("|")])
+def test_a_wrong_argument(refused: Refused, tmp_path: Path, verb: str, wrong: str) -> None:
+    refused(*verb.split(), *SEEDED[verb], *wrong.split())
+    assert os.listdir(tmp_path) == ["in.txt"]
+
+
+@pytest.mark.parametrize("wrong", ["--layer -1", "--method no", "--compare --circuit-method no", "--compare --edges 0"])
+def test_a_wrong_argument_of_an_edit(refused: Refused, tmp_path: Path, wrong: str) -> None:
+    refused("edit", *FACT, "--out", "out", *wrong.split())
+    assert os.listdir(tmp_path) == ["in.txt"]
+
+
+WRITERS = {verb: words for verb, words in SEEDED.items() if "out" in words} | {
+    "edit": (*FACT, "--out", "out"),
+    "compress": ("in.txt", "--out", "out"),
+    "decompress": ("in.txt", "--out", "out"),
+    "bits": ("in.txt", "--out", "out"),
+    "neuron show": ("m0.n0", "--out", "out"),
+}
+
+
+@pytest.mark.parametrize("verb", WRITERS)
+def test_a_place_that_another_command_is_writing_to(cli: Cli, tmp_path: Path, verb: str) -> None:
+    """The second of two commands to one place; the first is another thread of this process."""
+
+    def claim() -> None:
+        with claimed(tmp_path / "out"):
+            ready.wait()
+            end.wait()
+
+    ready, end = Barrier(2), Event()
+    with ThreadPoolExecutor(1) as other:
+        done = other.submit(claim)
+        try:
+            ready.wait()
+            shown = cli(*verb.split(), *WRITERS[verb])
+        finally:
+            end.set()
+        done.result()
+    assert (shown.code, shown.out) == (2, "")
+    (line,) = shown.err.splitlines()
+    assert f"out, where one is running (process {os.getpid()}, since 20" in line
+    assert os.listdir(tmp_path) == ["in.txt"]
