@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wheatstone._bounds import COUNT, EFFECT, LAYER, SAMPLES, SHARE
 from wheatstone._errors import RequestError
 from wheatstone.cli._answers import answers_table, print_answers
 from wheatstone.cli._discovered import document, told
@@ -29,6 +30,7 @@ from wheatstone.cli._options import (
     SkipBadOption,
     TaskOption,
     TemplateOption,
+    number,
 )
 from wheatstone.cli._output import JsonOption, Output, page_of
 from wheatstone.cli._prompts import named_task, on_test, pairs_of
@@ -54,8 +56,8 @@ def discover(
     skip_bad: SkipBadOption = False,
     faithfulness: Annotated[
         float,
-        typer.Option(
-            "--faithfulness", help="Share of the metric's change the circuit alone must keep, above 0, at most 1."
+        number(
+            "--faithfulness", SHARE, "Share of the metric's change the circuit alone must keep, above 0, at most 1."
         ),
     ] = 0.9,
     method: Annotated[
@@ -70,7 +72,7 @@ def discover(
         str, typer.Option("--ranking", help="Scoring method that verified starts from and acdc is shown beside.")
     ] = "eap-ig",
     steps: Annotated[
-        int | None, typer.Option("--steps", help="Steps of the scoring method; its own number by default (eap-ig: 5).")
+        int | None, number("--steps", COUNT, "Steps of the scoring method; its own number by default (eap-ig: 5).")
     ] = None,
     goal: Annotated[
         str,
@@ -96,7 +98,7 @@ def discover(
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option("--threshold", help="Of acdc, in the metric's units: an edge that changes it by less goes."),
+        number("--threshold", EFFECT, "Of acdc, in the metric's units: an edge that changes it by less goes."),
     ] = None,
     sign: Annotated[
         str,
@@ -104,7 +106,7 @@ def discover(
     ] = "abs",
     stable: Annotated[
         int,
-        typer.Option("--stable", help="Number of bootstrap samples of the prompts to search in; what recurs is kept."),
+        number("--stable", SAMPLES, "Number of bootstrap samples of the prompts to search in; what recurs is kept."),
     ] = 0,
     ablation: Annotated[
         str, typer.Option("--ablation", help="What edges outside the circuit carry: counterfactual, mean or zero.")
@@ -118,14 +120,12 @@ def discover(
     ] = None,
     neurons_of: Annotated[
         list[int] | None,
-        typer.Option(
-            "--neurons-of", help="Layer whose MLP is split into its neurons; may be repeated.", metavar="LAYER"
-        ),
+        number("--neurons-of", LAYER, "Layer whose MLP is split into its neurons; may be repeated.", metavar="LAYER"),
     ] = None,
     experts_of: Annotated[
         list[int] | None,
-        typer.Option(
-            "--experts-of", help="Layer whose routed MLP is split into its experts; may be repeated.", metavar="LAYER"
+        number(
+            "--experts-of", LAYER, "Layer whose routed MLP is split into its experts; may be repeated.", metavar="LAYER"
         ),
     ] = None,
     allow_weak: AllowWeakOption = False,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
+from rich.text import Text
 
 from wheatstone.cli._tables import by_size_table, edge_table, verification_table
 
@@ -47,18 +48,22 @@ def told(run: DiscoveryRun, seconds: float) -> Iterator[RenderableType]:
     circuit = found.circuit
     evaluation = circuit.evaluation
     assert evaluation is not None
+    edges = f"{len(circuit)} of {evaluation.total_edges:,} edges"
     alone = f"The ranking alone needs at most {found.ranked:,}." if settings.method == "verified" else ""
     if settings.goal == "complete":
         lost = run.verification.completeness
-        yield (
-            f"\n[bold]{len(circuit)} of {evaluation.total_edges:,} edges[/bold] ablated in the otherwise intact model "
-            f"take away {lost:.1%} of the {settings.metric}'s change. {alone}"
+        yield Text.assemble(
+            "\n",
+            (edges, "bold"),
+            f" ablated in the otherwise intact model take away {lost:.1%} of the {settings.metric}'s change. {alone}",
         )
     else:
-        yield (
-            f"\n[bold]{len(circuit)} of {evaluation.total_edges:,} edges[/bold] keep {evaluation.faithfulness:.1%} of "
+        yield Text.assemble(
+            "\n",
+            (edges, "bold"),
+            f" keep {evaluation.faithfulness:.1%} of "
             f"the {settings.metric} ({evaluation.circuit:.2f} of {evaluation.clean:.2f}; {evaluation.corrupt:.2f} "
-            f"ablated). {alone}"
+            f"ablated). {alone}",
         )
     yield edge_table(circuit)
     if found.by_size:

@@ -30,7 +30,7 @@ def _console(*, stderr: bool = False) -> Any:
                 own = segment.control or segment.text.isprintable()
                 yield segment if own else segment._replace(text=shown(segment.text, keep="\n"))
 
-    return Guarded(stderr=stderr)
+    return Guarded(stderr=stderr, markup=False)
 
 
 def page_of(run: Path) -> str | None:
@@ -59,8 +59,8 @@ class Output:
         """Where people's text is shown."""
         return self.stderr if self.as_json else _console()
 
-    def print(self, *parts: Any, markup: bool = True) -> None:
-        """Shows something to a person; without `markup`, brackets are brackets."""
+    def print(self, *parts: Any, markup: bool = False) -> None:
+        """Shows something to a person; without `markup`, brackets are brackets, in tables too."""
         self.human.print(*parts, highlight=False, markup=markup)
 
     def table(self, facts: Mapping[str, str]) -> None:
@@ -81,7 +81,7 @@ class Output:
     def document(self, value: dict[str, Any] | list[Any]) -> None:
         """Prints the JSON document, where one was asked for."""
         if self.as_json:
-            print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+            print(json.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)
 
     @contextmanager
     def progress(self) -> Generator[Reporter, None, None]:

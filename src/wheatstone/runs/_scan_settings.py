@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from wheatstone._bounds import BATCH, EXAMPLES, SEED
 from wheatstone._errors import RequestError
 from wheatstone._version import __version__
 from wheatstone.models import ResidualModel
@@ -54,6 +55,9 @@ class ScanSettings:
             raise _wrong(f"layers of {model.id}, from 0 to {last}", str(list(self.layers)), "--layers")
         if not 2 <= self.window <= most:
             raise _wrong(f"a window of 2 to {most} tokens, the most {model.id} reads", str(self.window), "--window")
+        SEED.check("a seed", self.seed)
+        EXAMPLES.check("a number of examples (--top)", self.top)
+        BATCH.check("a number of tokens (--batch)", self.batch)
         if not 0 < self.share <= 1:
             raise _wrong("a share above 0, at most 1", str(self.share), "--share")
         for name in ("top", "batch", "shard") if self.tokens is None else ("top", "batch", "shard", "tokens"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from wheatstone.models import ResidualModel
 from wheatstone.runs._folder import write_json
 from wheatstone.runs._study_find import find
 from wheatstone.runs._study_settings import ENOUGH, FEWEST, StudySettings, name_of, task_of
-from wheatstone.tasks import SPLITS, Task, hits, load_task, relation_named, relations_in
+from wheatstone.tasks import SPLITS, Task, hits, load_task, relation_named, relations_in, sha256_of_task
 from wheatstone.verification import Verification, verify_in
 
 
@@ -60,7 +59,7 @@ class RelationShard:
     def content(self) -> dict[str, Any]:
         """The settings, and the hash of the relation's file where it has one of its own."""
         file = Path(self.relation)
-        data = hashlib.sha256(file.read_bytes()).hexdigest() if file.suffix == ".json" else self.relation
+        data = sha256_of_task(file) if file.suffix == ".json" else self.relation
         settings = asdict(self.settings)
         del settings["relations"]
         return {"study": data, "settings": settings}

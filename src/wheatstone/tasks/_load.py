@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
-from pathlib import Path
 
 from wheatstone._errors import RequestError
-from wheatstone._path import StrPath
+from wheatstone._path import StrPath, expanded
 from wheatstone._progress import Reporter, silent
 from wheatstone.models import ResidualModel
 from wheatstone.tasks._bundled import bundled_task, facts_of
@@ -95,7 +94,7 @@ def _source(
     source: StrPath, model: ResidualModel, template: int | str, problems: list[Problem], seed: int
 ) -> tuple[Source, list[str]]:
     name, notes = os.fspath(source), list[str]()
-    path = Path(name).expanduser()
+    path = expanded(name)
     found = bundled_task(name, template, problems) if isinstance(source, str) else None
     if found is not None:
         return found, notes
