@@ -15,6 +15,7 @@ from typing import Any
 
 import typer
 
+from wheatstone._bounds import Bounds
 from wheatstone.cli._app import app_of
 
 PAGE = Path(__file__).parents[1] / "docs/commands.md"
@@ -56,10 +57,16 @@ def _row(parameter: Any) -> str:
     default = "" if parameter.default in (None, False, ()) else f"`{parameter.default}`"
     cells = [
         ", ".join(f"`{name}`" for name in names),
-        " ".join(str(parameter.help or "").split()),
+        " ".join(str(parameter.help or "").split()) + _range(parameter),
         "required" if parameter.required else default,
     ]
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _range(parameter: Any) -> str:
+    """The numbers that an option takes."""
+    info = parameter.type_descriptor.parameter_info
+    return "" if info.max is None else f" ({Bounds(info.min, info.max)})"
 
 
 def page() -> str:

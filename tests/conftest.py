@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, settings
 from induction import InductionModel, train_induction
 from needs import not_run, require
 from prompts import FRANCE
-from tiny import explainable_pairs, make_tiny, write_tiny_gguf
+from tiny import explainable_pairs, make_tiny
+from tiny_gguf import write_tiny_gguf
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -113,10 +114,8 @@ def tiny_folder(tiny_llama: LlamaForCausalLM, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tiny_gguf(tmp_path: Path) -> Path:
-    """A random one-layer llama as a float32 GGUF file with a byte-level vocabulary split as SmolLM2's."""
-    path = tmp_path / "tiny.gguf"
-    write_tiny_gguf(path)
-    return path
+    """A random one-layer llama as a GGUF file."""
+    return write_tiny_gguf(tmp_path / "tiny.gguf")
 
 
 @pytest.fixture(scope="session", params=["llama", "llama-biased", "gpt2"])

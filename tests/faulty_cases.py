@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tiny import WORDS, explainable_pairs, make_tiny, write_tiny_gguf
+from tiny import WORDS, explainable_pairs, make_tiny
+from tiny_gguf import write_tiny_gguf
 
 Words = Callable[[Path], list[str]]
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import platformdirs
 
+from wheatstone._path import expanded
+
 
 def home() -> Path:
     """The cache folder: `$WHEATSTONE_HOME` if set, else the platform's user cache. It may not exist yet."""
     chosen = os.environ.get("WHEATSTONE_HOME") or platformdirs.user_cache_dir("wheatstone")
-    return Path(chosen).expanduser().absolute()
+    return expanded(chosen).absolute()

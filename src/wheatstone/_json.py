@@ -6,27 +6,42 @@ comes out of here can be walked, compared, stored in SQLite, printed and written
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import os
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
+
+from wheatstone._path import regular
 
 DEEPEST = 64
 """Lists and records inside each other, at most. What Wheatstone writes has fewer than ten."""
 LARGEST = 1 << 28
-"""Bytes of one file, at most: a circuit of four million edges."""
+"""Bytes of one file, at most: a circuit of four million edges, see `MOST_IN_CIRCUIT`."""
+MOST_IN_CIRCUIT = 1 << 24
+"""Values of a circuit, at most."""
+MOST_VALUES = 2_000_000
+"""Values of one document, at most: an empty list takes three bytes in a file, and 64 in memory."""
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def load_json(path: Path) -> Any:
+def load_json(path: Path, *, most: int = MOST_VALUES) -> Any:
     """The document in a file.
+
+    Args:
+        path: of the file.
+        most: values that it may hold.
 
     Raises:
         OSError: the file cannot be read, or is not a regular file.
         ValueError: it is not JSON in UTF-8, or goes beyond a bound.
     """
-    return parse_json(read_bounded(path))
+    return parse_json(read_bounded(path), most=most)
 
 
 def read_bounded(path: Path, largest: int = LARGEST) -> bytes:
@@ -36,27 +51,49 @@ def read_bounded(path: Path, largest: int = LARGEST) -> bytes:
         OSError: the file cannot be read, or is not a regular file.
         ValueError: it is larger than `largest`.
     """
-    if path.exists() and not path.is_file():
-        raise OSError(0, "not a regular file")
-    with path.open("rb") as file:
-        data = file.read(largest + 1)
+    with open_bounded(path, largest) as file:
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(min(size, largest) + 1)  # a buffer of that size is made at once
     if len(data) > largest:
         raise ValueError(f"more than {largest:,} bytes")
     return data
 
 
-def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
+@contextmanager
+def open_bounded(path: Path, largest: int) -> Generator[BufferedReader, None, None]:
+    """A regular file of at most so many bytes, to read.
+
+    Raises:
+        OSError: the file cannot be read, or is not a regular file.
+        ValueError: it is larger than `largest`.
+    """
+    with regular(path).open("rb") as file:
+        if os.fstat(file.fileno()).st_size > largest:
+            raise ValueError(f"more than {largest:,} bytes")
+        yield file
+
+
+def sha256_of(path: Path, largest: int) -> str:
+    """The SHA-256 of a file's bytes; errors as `open_bounded`."""
+    with open_bounded(path, largest) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def parse_json(text: str | bytes, *, finite: bool = True, most: int = MOST_VALUES) -> Any:
     """The document in a text, or in bytes of UTF-8.
 
     Args:
         text: the text.
         finite: refuse `NaN` and `Infinity`, which are not JSON but which Python writes; otherwise they become floats.
+        most: values that it may hold.
 
     Raises:
         ValueError: it is not JSON, or goes beyond a bound.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8")
+    if len(text) > most and sum(map(text.count, ",[{")) > most:  # each begins or ends a value
+        raise ValueError(f"more than {most:,} values")
     try:
         value = json.loads(text, parse_constant=_refused if finite else float, parse_float=_finite, parse_int=_whole)
     except RecursionError:

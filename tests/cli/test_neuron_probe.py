@@ -96,7 +96,7 @@ def test_what_is_refused(refused: Refused, tiny_task: tuple[Path, Path], words: 
     assert "no --concept" in refused(*probe)
     assert "suffix-ing" in refused(*probe, "--concept", "suffix-ung")
     assert "from 0 to 2" in refused(*probe, "--concept", words, "--layers", "1-3")
-    assert "such as 0,5,10-15" in refused(*probe, "--concept", words, "--layers", "one")
+    assert "such as 20-29 or 0,5,7-9" in refused(*probe, "--concept", words, "--layers", "one")
     assert "last or tokens or mean" in refused(*probe, "--concept", words, "--reading", "max")
     assert "one file, or bundled" in refused(*probe, "--concept", words, "--concept", "number")
     assert "where --outside is given" in refused(*probe, "--concept", "number", "--outside", "x")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wheatstone._errors import CircuitError
-from wheatstone._json import parse_json, read_bounded
+from wheatstone._json import MOST_IN_CIRCUIT, parse_json, read_bounded
 from wheatstone._path import StrPath
 from wheatstone.circuits._circuit import Circuit, Edge, ModelInfo
 from wheatstone.circuits._format import FORMAT, CircuitFile
@@ -66,7 +66,7 @@ def open_foreign(path: StrPath) -> tuple[ForeignFormat, Document]:
     try:
         data = read_bounded(path)
         # EAP-IG writes NaN for nodes that have no score.
-        document: Any = parse_json(data, finite=False)
+        document: Any = parse_json(data, finite=False, most=MOST_IN_CIRCUIT)
     except UnicodeDecodeError as error:
         raise CircuitError(
             expected=expected,

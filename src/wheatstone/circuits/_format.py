@@ -10,8 +10,9 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
 
+from wheatstone._bounds import HEADS, LAYERS
 from wheatstone._errors import CircuitError
-from wheatstone._json import load_json
+from wheatstone._json import MOST_IN_CIRCUIT, load_json
 from wheatstone.circuits._circuit import Circuit, Edge, Evaluation, ModelInfo
 from wheatstone.models import Graph, Span, SpannedGraph, Split
 from wheatstone.tasks import PromptPair
@@ -24,6 +25,8 @@ other last digits on another machine rarer, but not impossible."""
 
 
 _MOST_NODES = 4_000_000
+_MOST_PAIRS = 1 << 31
+"""Nodes times channels of a model."""
 _MOST_PLACES = 50_000_000
 """Edges times spans: what reading a file may cost, whoever wrote it."""
 
@@ -41,9 +44,9 @@ class _Split(_Strict):
 class _Model(_Strict):
     id: str
     family: str
-    layers: int = Field(ge=1)
-    heads: int = Field(ge=1)
-    kv_groups: int = Field(ge=1)
+    layers: int = Field(ge=1, le=LAYERS.most)
+    heads: int = Field(ge=1, le=HEADS.most)
+    kv_groups: int = Field(ge=1, le=HEADS.most)
     parallel: bool = False
     coupled_heads: bool = False
     split: tuple[_Split, ...] | None = None
@@ -55,7 +58,8 @@ class _Model(_Strict):
         if layers != sorted(set(layers)) or any(layer >= self.layers for layer in layers):
             raise ValueError("split should name layers of the model, each once and in order")
         nodes = self.layers * (self.heads + 1) + sum(split.parts for split in self.split or ())
-        if nodes > _MOST_NODES or self.kv_groups > self.heads:
+        channels = self.layers * (self.heads + 2 * self.kv_groups + 1)
+        if nodes > _MOST_NODES or nodes * channels > _MOST_PAIRS or self.kv_groups > self.heads:
             raise ValueError(f"no model has {nodes:,} nodes and {self.kv_groups:,} KV groups to {self.heads:,} heads")
         return self
 
@@ -202,7 +206,7 @@ class CircuitFile(_Strict):
     def read(cls, path: Path) -> CircuitFile:
         """Reads and checks a document."""
         try:
-            data = load_json(path)
+            data = load_json(path, most=MOST_IN_CIRCUIT)
         except (OSError, ValueError) as error:
             raise CircuitError(
                 expected="a circuit.json", got=f"{path}: {error}", do="check the path, or discover the circuit again"

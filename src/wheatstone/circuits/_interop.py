@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from wheatstone._effects import support_of
 from wheatstone._errors import CircuitError
-from wheatstone._json import parse_json
+from wheatstone._json import MOST_IN_CIRCUIT, parse_json
 from wheatstone._text import shown
 from wheatstone.circuits._circuit import Circuit, Edge, ModelInfo
 from wheatstone.models import Graph
@@ -78,7 +78,7 @@ def from_eap_json(text: str, model: ModelInfo, *, ablation: str = "counterfactua
     the model has one key and value a group. Nodes and neurons that the file leaves out are not: only its edges count.
     """
     try:
-        document = parse_json(text, finite=False)
+        document = parse_json(text, finite=False, most=MOST_IN_CIRCUIT)
     except ValueError as error:
         raise _not_eap(str(error)) from error
     return from_eap_document(document, model, ablation=ablation, metric=metric)
@@ -139,7 +139,7 @@ def _not_eap(got: str) -> CircuitError:
 
 def _own_name(graph: Graph, receiver: str) -> str:
     """A head's key or value input by the name of its group."""
-    found = re.fullmatch(r"(a\d+)\.h(\d+)<([kv])>", receiver)
+    found = re.fullmatch(r"(a\d{1,9})\.h(\d{1,9})<([kv])>", receiver)
     return receiver if found is None else f"{found[1]}.g{graph.group_of(int(found[2]))}<{found[3]}>"
 
 

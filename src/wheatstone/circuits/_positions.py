@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -134,7 +135,9 @@ def _aligned(pairs: Sequence[PromptPair]) -> set[PromptPair]:
 def _named(spans: Sequence[Span], found_on: Encoded | None) -> bool:
     """Whether spans are the named parts of the prompts, rather than token indices."""
     if found_on is None:
-        return not all(span.positions == ((int(span.name),) if span.name.isdecimal() else ()) for span in spans)
+        return not all(
+            span.positions == ((int(span.name),) if re.fullmatch(r"\d{1,9}", span.name) else ()) for span in spans
+        )
     try:
         return set(spans_of(found_on, "spans")) == set(spans)
     except PromptError:  # these prompts are not aligned by name

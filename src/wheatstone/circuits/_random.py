@@ -6,12 +6,14 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from wheatstone._bounds import DRAWS
 from wheatstone._errors import CircuitError
 from wheatstone.models import Graph, SpannedGraph
 
 
 def random_circuits(graph: Graph, size: int, draws: int, seed: int) -> Bool[Tensor, "circuit channel node"]:
     """Circuits of `size` edges drawn evenly from the graph."""
+    DRAWS.check("a number of random circuits", draws)
     generator = torch.Generator().manual_seed(seed)
     valid = torch.from_numpy(graph.valid).flatten().nonzero()[:, 0]
     keep = torch.zeros(draws, graph.valid.size, dtype=torch.bool)

@@ -48,7 +48,7 @@ def answers_table(answers: ModelAnswers) -> Table:
     table.title, table.title_justify = "What the model itself says", "left"
     rows = sorted(answers.prompts, key=lambda row: not row.weak)
     for row in rows[:_MOST]:
-        table.add_row(*(shown(cell).replace("[", r"\[") for cell in _cells(row, bool(answers.metric))))
+        table.add_row(*(shown(cell) for cell in _cells(row, bool(answers.metric))))
     if len(rows) > _MOST:
         table.add_row(f"… and {len(rows) - _MOST} more, with --json")
     return table

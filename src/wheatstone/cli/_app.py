@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import sys
 from importlib import import_module
 from types import FrameType, ModuleType
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
+from wheatstone._bounds import Bounds
 from wheatstone._errors import ComputationError, RequestError, WheatstoneError
 from wheatstone._side import why
 from wheatstone._text import shown
@@ -91,10 +93,13 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminated)
     leave_unasked()
     try:
+        _check_words()
         code = app_of(next(iter(sys.argv[1:]), None))(standalone_mode=False)
     except WheatstoneError as error:
         _fail(error)
     except OSError as error:  # a file of a run that is gone, a full disk
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            _fail(RequestError(expected="a path that can be looked up", got=str(error), do="choose another path"))
         _fail(
             ComputationError(
                 expected="files that can be read and written", got=why(error), do="check the path and the disk"
@@ -104,6 +109,14 @@ def main() -> None:
         message = error.format_message()
         if not message:  # the help was printed instead
             sys.exit(2)
+        option: Any = getattr(error, "param", None)
+        if (given := getattr(option, "type_descriptor", None)) and given.parameter_info.max is not None:
+            range_ = Bounds(given.parameter_info.min, given.parameter_info.max)
+            _fail(
+                RequestError(
+                    expected=f"{option.opts[0]} from {range_}", got=message, do="choose a number in that range"
+                )
+            )
         verb = next((word for word in sys.argv[1:] if word in _VERBS.keys() | _GROUPS.keys()), None)
         command = f"wheatstone {verb}" if verb else "wheatstone"
         _fail(
@@ -112,6 +125,19 @@ def main() -> None:
     if code == 130:  # what typer makes of Ctrl-C
         print("wheatstone: interrupted; nothing unfinished was left behind", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _check_words() -> None:
+    """Refuses words that are not UTF-8, which no file of ours could hold.
+
+    Raises:
+        RequestError: there is one.
+    """
+    for word in sys.argv[1:]:
+        if (seen := word.encode(errors="replace").decode()) != word:
+            raise RequestError(
+                expected="words in UTF-8", got=repr(seen)[:200], do="rename the file, or correct the text"
+            )
 
 
 def _fail(error: WheatstoneError) -> NoReturn:

@@ -8,12 +8,17 @@ from typing import Annotated
 
 import typer
 
+from wheatstone._bounds import WORKERS
 from wheatstone._errors import RequestError
+from wheatstone._json import read_bounded
+from wheatstone._path import expanded
 from wheatstone.cli._new_file import new_file, reserved_file
-from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption
+from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption, number
 from wheatstone.cli._output import JsonOption, Output
 
 _LONG = 3600.0
+_LARGEST = 10_000_000
+"""Bytes of a text for `bits`: two days of one core."""
 _SURELY_SHORT = 100_000
 """Bytes that take less than that even at 7 tokens a second, so that nothing need be run to tell."""
 _INPUT = Annotated[Path, typer.Argument(metavar="IN", help="The file.", show_default=False)]
@@ -21,7 +26,7 @@ _OUT = Annotated[Path, typer.Option("--out", help="File to write.", metavar="FIL
 _FORCE = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
 _THREADS = Annotated[
     int | None,
-    typer.Option("--threads", help="Parts worked on at once; all cores by default. Changes no byte.", min=1),
+    number("--threads", WORKERS, "Parts worked on at once; all cores by default. Changes no byte."),
 ]
 
 
@@ -132,9 +137,9 @@ def bits(
     if counterfactual is not None and ablate is None:
         raise RequestError(expected="--ablate RUN with --counterfactual", got="none", do="name a run")
     output = Output("bits", as_json)
-    path = Path(source).expanduser()
+    path = expanded(source)
     is_file = len(os.fsencode(source)) < 4096 and path.is_file()
-    data = path.read_bytes() if is_file else os.fsencode(source)
+    data = _text_in(path) if is_file else os.fsencode(source)
     name = path.name if is_file else source
     with reserved_file(out, force=force):
         if ablate is None:
@@ -219,6 +224,15 @@ def _print_worth(
             shown = shown_name({"id": loaded.id, "title": loaded.title})
             partial.write_text(circuit_bits_page(found, len(circuit), shown, name), encoding="utf-8")
         output.print(f"Every token: {out}", markup=False)
+
+
+def _text_in(path: Path) -> bytes:
+    try:
+        return read_bounded(path, _LARGEST)
+    except ValueError as error:
+        raise RequestError(
+            expected=f"a text of at most {_LARGEST / 1e6:.0f} MB", got=str(path), do="take a part of it"
+        ) from error
 
 
 def _readable(source: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wheatstone._bounds import COUNT, EFFECT, LAYER, SAMPLES, SHARE
 from wheatstone._errors import RequestError
 from wheatstone._side import PICTURES
 from wheatstone.cli._answers import answers_table, print_answers
@@ -31,6 +32,7 @@ from wheatstone.cli._options import (
     SkipBadOption,
     TaskOption,
     TemplateOption,
+    number,
 )
 from wheatstone.cli._output import JsonOption, Output, page_of
 from wheatstone.cli._prompts import named_task, pairs_of
@@ -56,8 +58,8 @@ def discover(
     skip_bad: SkipBadOption = False,
     faithfulness: Annotated[
         float,
-        typer.Option(
-            "--faithfulness", help="Share of the metric's change the circuit alone must keep, above 0, at most 1."
+        number(
+            "--faithfulness", SHARE, "Share of the metric's change the circuit alone must keep, above 0, at most 1."
         ),
     ] = 0.9,
     method: Annotated[
@@ -71,13 +73,13 @@ def discover(
             "a pair.",
         ),
     ] = None,
-    share: Annotated[
-        float, typer.Option("--share", help="Of learned: most edges of a circuit, as a share of all.")
-    ] = 0.03,
+    share: Annotated[float, number("--share", SHARE, "Of learned: most edges of a circuit, as a share of all.")] = 0.03,
     counterfactuals: Annotated[
         int,
-        typer.Option(
-            "--counterfactuals", help="Of a task: most counterfactuals of a prompt, to learn with and to be judged by."
+        number(
+            "--counterfactuals",
+            COUNT,
+            "Of a task: most counterfactuals of a prompt, to learn and to be judged by.",
         ),
     ] = 4,
     ranking: Annotated[
@@ -85,7 +87,7 @@ def discover(
     ] = "eap-ig",
     steps: Annotated[
         int | None,
-        typer.Option("--steps", help="Steps of the scoring method; its own number by default (eap-ig, ceap: 5)."),
+        number("--steps", COUNT, "Steps of the scoring method; its own by default (eap-ig, ceap: 5)."),
     ] = None,
     goal: Annotated[
         str,
@@ -111,7 +113,7 @@ def discover(
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option("--threshold", help="Of acdc, in the metric's units: an edge that changes it by less goes."),
+        number("--threshold", EFFECT, "Of acdc, in the metric's units: an edge that changes it by less goes."),
     ] = None,
     sign: Annotated[
         str,
@@ -119,7 +121,7 @@ def discover(
     ] = "abs",
     stable: Annotated[
         int,
-        typer.Option("--stable", help="Number of bootstrap samples of the prompts to search in; what recurs is kept."),
+        number("--stable", SAMPLES, "Number of bootstrap samples of the prompts to search in; what recurs is kept."),
     ] = 0,
     ablation: Annotated[
         str, typer.Option("--ablation", help="What edges outside the circuit carry: counterfactual, mean or zero.")
@@ -133,14 +135,12 @@ def discover(
     ] = None,
     neurons_of: Annotated[
         list[int] | None,
-        typer.Option(
-            "--neurons-of", help="Layer whose MLP is split into its neurons; may be repeated.", metavar="LAYER"
-        ),
+        number("--neurons-of", LAYER, "Layer whose MLP is split into its neurons; may be repeated.", metavar="LAYER"),
     ] = None,
     experts_of: Annotated[
         list[int] | None,
-        typer.Option(
-            "--experts-of", help="Layer whose routed MLP is split into its experts; may be repeated.", metavar="LAYER"
+        number(
+            "--experts-of", LAYER, "Layer whose routed MLP is split into its experts; may be repeated.", metavar="LAYER"
         ),
     ] = None,
     allow_weak: AllowWeakOption = False,

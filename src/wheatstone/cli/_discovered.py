@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
+from rich.text import Text
 
 from wheatstone._effects import lost
 from wheatstone._intervals import interval_text
@@ -53,15 +54,17 @@ def told(run: DiscoveryRun, seconds: float) -> Iterator[RenderableType]:
     circuit = found.circuit
     evaluation = circuit.evaluation
     assert evaluation is not None
+    edges = f"{len(circuit)} of {evaluation.total_edges:,} edges"
     alone = f"The ranking alone needs at most {found.ranked:,}." if settings.method == "verified" else ""
     if settings.goal == "complete":
         lost = run.verification.completeness
-        yield (
-            f"\n[bold]{len(circuit)} of {evaluation.total_edges:,} edges[/bold] ablated in the otherwise intact model "
-            f"take away {lost:.1%} of the {settings.metric}'s change. {alone}"
+        yield Text.assemble(
+            "\n",
+            (edges, "bold"),
+            f" ablated in the otherwise intact model take away {lost:.1%} of the {settings.metric}'s change. {alone}",
         )
     else:
-        yield f"\n[bold]{len(circuit):,} of {evaluation.total_edges:,} edges[/bold] {_kept(run)} {alone}"
+        yield Text.assemble("\n", (edges, "bold"), f" {_kept(run)} {alone}")
     yield edge_table(circuit)
     if run.by_share:
         yield by_share_table(run.by_share)

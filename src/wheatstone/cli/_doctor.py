@@ -54,7 +54,7 @@ def doctor(
     facts = _facts(home())
     output = Output("doctor", as_json)
     left = [{**vars(one), "path": str(one.path), "cleared": str(one.path) in cleared} for one in found]
-    output.document({"format": "wheatstone.doctor/1", **facts, "left_over": left})
+    output.document({**facts, "left_over": left})
     output.table({name: "none" if value is None else str(value) for name, value in facts.items()})
     for one in found:
         output.print(_line(one, str(one.path) in cleared), markup=False)

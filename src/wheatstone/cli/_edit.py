@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
+from wheatstone._bounds import EDGES, LAYER, SHARE
 from wheatstone._errors import PromptError, RequestError
-from wheatstone.cli._options import AllowWeakOption, DeviceOption, DtypeOption, ModelOption
+from wheatstone.cli._options import AllowWeakOption, DeviceOption, DtypeOption, ModelOption, number
 from wheatstone.cli._output import JsonOption, Output, page_of
 
 
@@ -25,7 +26,7 @@ def edit(
     method: Annotated[str, typer.Option("--method", help="How; `--list` shows all methods.")] = "r-rome",
     layer: Annotated[
         int | None,
-        typer.Option("--layer", help="Where to write, from 0; by default where causal tracing of the prompt peaks."),
+        number("--layer", LAYER, "Where to write, from 0; by default where causal tracing of the prompt peaks."),
     ] = None,
     also: Annotated[
         list[str] | None,
@@ -54,13 +55,14 @@ def edit(
         typer.Option("--circuit-method", help="With --compare: a scoring method, or `verified` for a search."),
     ] = "eap-ig",
     edges: Annotated[
-        int, typer.Option("--edges", help="With --compare: edges of each circuit, the first of its ranking.")
+        int, number("--edges", EDGES, "With --compare: edges of each circuit, the first of its ranking.")
     ] = 200,
     faithfulness: Annotated[
         float | None,
-        typer.Option(
+        number(
             "--faithfulness",
-            help="With --compare: take the smallest circuits that reach it instead; 0.9 of a search by default.",
+            SHARE,
+            "With --compare: take the smallest circuits that reach it instead; 0.9 of a search by default.",
         ),
     ] = None,
     allow_weak: AllowWeakOption = False,
@@ -148,8 +150,7 @@ def edit(
     )
     for row in run.answers:
         cells = (row.prompt, row.said_before.strip(), row.said_after.strip())
-        texts = (cell.replace("[", r"\[") for cell in cells)
-        table.add_row(*texts, f"{row.target_before:.3f}", f"{row.target_after:.3f}")
+        table.add_row(*cells, f"{row.target_before:.3f}", f"{row.target_after:.3f}")
     output.print(table)
     for note in run.edit.notes:
         output.print(note, markup=False)

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from wheatstone.cli._options import DeviceOption, DtypeOption, seed_option
+from wheatstone._bounds import COUNT, SEED
+from wheatstone.cli._options import DeviceOption, DtypeOption, number
 from wheatstone.cli._output import JsonOption, Output
 
 
@@ -28,7 +29,7 @@ def explain(
         str | None,
         typer.Option("--split", help="Of a task's run: read train, validation, test or all (default) of its prompts."),
     ] = None,
-    most: Annotated[int | None, typer.Option("--most", help="Read at most N prompts.", metavar="N", min=1)] = None,
+    most: Annotated[int | None, number("--most", COUNT, "Read at most N prompts.", metavar="N")] = None,
     subject: Annotated[
         list[str] | None,
         typer.Option(
@@ -45,7 +46,7 @@ def explain(
     model: Annotated[
         str | None, typer.Option("--model", help="Where the run's model is now; by default where it was.")
     ] = None,
-    seed: Annotated[int, seed_option("Seed of null distributions and random heads.")] = 0,
+    seed: Annotated[int, number("--seed", SEED, "Seed of null distributions and random heads.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     as_json: JsonOption = False,

@@ -9,6 +9,9 @@ from typing import Any
 
 import typer
 
+from wheatstone._errors import RequestError
+from wheatstone._path import expanded
+
 
 def expanding(verb: Callable[..., Any]) -> Callable[..., Any]:
     """A verb with `~` expanded in every path it is given. Text, such as a prompt, is left as it is."""
@@ -32,7 +35,26 @@ def expand_in(group: typer.Typer) -> typer.Typer:
     return group
 
 
+def _known(path: Path) -> Path:
+    """A path that the system can look up, whether or not something is there.
+
+    Raises:
+        RequestError: a name in it is too long, its links lead in circles, or a folder on the way cannot be entered.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        raise RequestError(
+            expected="a path that can be looked up",
+            got=f"{str(path)[:200]}: {getattr(error, 'strerror', None) or error}",
+            do="choose another path",
+        ) from error
+    return path
+
+
 def _expanded(value: Any) -> Any:
     if isinstance(value, Path):
-        return value.expanduser()
+        return _known(expanded(value))
     return [_expanded(each) for each in value] if isinstance(value, list) else value

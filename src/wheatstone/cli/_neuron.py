@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
+from wheatstone._bounds import COUNT, ROWS, SEED
 from wheatstone._intervals import interval_note, interval_text
 from wheatstone.cli._answers import print_answers
 from wheatstone.cli._neuron_probe import probe
@@ -30,7 +31,7 @@ from wheatstone.cli._options import (
     TaskOption,
     TemplateOption,
     check_names,
-    seed_option,
+    number,
 )
 from wheatstone.cli._output import JsonOption, Output, page_of
 from wheatstone.cli._prompts import named_task, pairs_of
@@ -69,7 +70,7 @@ def screen(
             help="denoising: clean activations into the counterfactual's run; noising: the other way round.",
         ),
     ] = "denoising",
-    top: Annotated[int, typer.Option("--top", help="Neurons to confirm by exact runs.", min=0)] = 100,
+    top: Annotated[int, number("--top", ROWS, "Neurons to confirm by exact runs.")] = 100,
     metric: Annotated[
         str | None,
         typer.Option(
@@ -78,7 +79,7 @@ def screen(
         ),
     ] = None,
     allow_weak: AllowWeakOption = False,
-    seed: Annotated[int, seed_option("Of a task's pairs.")] = 0,
+    seed: Annotated[int, number("--seed", SEED, "Of a task's pairs.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
@@ -211,7 +212,7 @@ def show(
     found = facts["congruence"]["readout"]
     for up, down in zip(found["promoted"][:_SHOWN], found["suppressed"][:_SHOWN], strict=True):
         cells = (f"{up['text']!r}", f"{up['congruence']:+.2f}", f"{down['text']!r}", f"{down['congruence']:+.2f}")
-        table.add_row(*(cell.replace("[", r"\[") for cell in cells))
+        table.add_row(*cells)
     output.print(table)
     if facts["prompts"] is not None:
         for sentence in facts["prompts"]["model_answers"]["warnings"] or [facts["prompts"]["model_answers"]["summary"]]:
@@ -232,11 +233,11 @@ def pairs(
             help="readout: through the final norm's weight and the unembedding; embedding: times the input embedding.",
         ),
     ] = "readout",
-    top: Annotated[int, typer.Option("--top", help="Pairs to list.", min=1)] = 20,
+    top: Annotated[int, number("--top", COUNT, "Pairs to list.")] = 20,
     null: Annotated[
         bool, typer.Option("--null", help="Search once more with every neuron's entries shuffled: scores by chance.")
     ] = False,
-    seed: Annotated[int, seed_option("Of the shuffle.")] = 0,
+    seed: Annotated[int, number("--seed", SEED, "Of the shuffle.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     as_json: JsonOption = False,
@@ -274,9 +275,8 @@ def pairs(
     numbers = (Column(name, justify="right") for name in ("sign", "congruence", "score", "z"))
     table = Table("neuron", "token", *numbers, box=None)
     for pair in found.best:
-        text = f"{pair.text!r}".replace("[", r"\[")
         cells = (f"{pair.congruence:+.2f}", f"{pair.score:.2f}", f"{pair.z:.1f}")
-        table.add_row(pair.neuron, text, f"{pair.sign:+d}", *cells)
+        table.add_row(pair.neuron, f"{pair.text!r}", f"{pair.sign:+d}", *cells)
     output.print(table)
     by_chance = "" if best is None else f" With shuffled neurons the best score is {best:.2f}."
     output.print(f"\n{found.mutual:,} pairs in all, out of {found.entries:,} entries ({seconds:.0f} s).{by_chance}")

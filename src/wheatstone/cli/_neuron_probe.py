@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
+from wheatstone._bounds import SEED, SPANS
 from wheatstone._errors import RequestError
 from wheatstone._intervals import interval_text
-from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption, seed_option
+from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption, layers_of, number
 from wheatstone.cli._output import JsonOption, Output, page_of
 
 if TYPE_CHECKING:
@@ -46,10 +47,8 @@ def probe(
         str | None,
         typer.Option("--outside", help="Of a file: a label for every word that no span touches.", metavar="LABEL"),
     ] = None,
-    most: Annotated[
-        int, typer.Option("--most", help="Spans with each bundled concept; twice as many without.", min=25)
-    ] = 300,
-    seed: Annotated[int, seed_option("Of the draw of excerpts, and the split by documents.")] = 0,
+    most: Annotated[int, number("--most", SPANS, "Spans with each bundled concept; twice as many without.")] = 300,
+    seed: Annotated[int, number("--seed", SEED, "Of the draw of excerpts, and the split by documents.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
@@ -71,7 +70,7 @@ def probe(
             do="give --concept NAME --out FOLDER, or --list for the bundled concepts",
         )
     started = time.perf_counter()
-    chosen = None if layers is None else _layers(layers)
+    chosen = None if layers is None else layers_of(layers)
     from wheatstone.runs import reserved, save_run
 
     with output.progress() as report, reserved(out, force=force):
@@ -135,17 +134,3 @@ def _texts(
     if outside is not None:
         raise RequestError(expected="a file where --outside is given", got=", ".join(names), do="leave --outside out")
     return bundled_concepts(names, most=most, seed=seed)
-
-
-def _layers(text: str) -> tuple[int, ...]:
-    """`0,5,10-12` as numbers."""
-    found: list[int] = []
-    try:
-        for part in text.split(","):
-            first, dash, last = part.partition("-")
-            found += range(int(first), int(last if dash else first) + 1)
-    except ValueError:
-        found = []
-    if not found:
-        raise RequestError(expected="layers such as 0,5,10-15", got=repr(text), do="write them so")
-    return tuple(found)

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from wheatstone._bounds import BATCH, EXAMPLES, SEED, SHARE, TOKENS, WINDOW
 from wheatstone._errors import RequestError
-from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption, seed_option
+from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption, layers_of, number
 from wheatstone.cli._output import JsonOption, Output
 
 
@@ -29,16 +30,16 @@ def scan(
     layers: Annotated[
         str | None, typer.Option("--layers", help="Whose neurons, such as 20-29 or 0,5,7-9; all by default.")
     ] = None,
-    window: Annotated[int, typer.Option("--window", help="Tokens run together, of one document.")] = 128,
-    top: Annotated[int, typer.Option("--top", help="Examples kept at either end of each neuron, one a window.")] = 20,
+    window: Annotated[int, number("--window", WINDOW, "Tokens run together, of one document.")] = 128,
+    top: Annotated[int, number("--top", EXAMPLES, "Examples kept at either end of each neuron, one a window.")] = 20,
     share: Annotated[
-        float, typer.Option("--share", help="Share of the windows to read, drawn over the whole corpus.")
+        float, number("--share", SHARE, "Share of the windows to read, drawn over the whole corpus.")
     ] = 1.0,
-    tokens: Annotated[int | None, typer.Option("--tokens", help="Most tokens to read; all by default.")] = None,
+    tokens: Annotated[int | None, number("--tokens", TOKENS, "Most tokens to read; all by default.")] = None,
     batch: Annotated[
-        int, typer.Option("--batch", help="Tokens after which all is saved; a killed scan loses no more than that.")
+        int, number("--batch", BATCH, "Tokens after which all is saved; a killed scan loses no more than that.")
     ] = 8192,
-    seed: Annotated[int, seed_option("Of what is drawn: the share, and one example of each bin.")] = 0,
+    seed: Annotated[int, number("--seed", SEED, "Of what is drawn: the share, and one example of each bin.")] = 0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what it would take: windows, tokens, memory, time.")
     ] = False,
@@ -90,21 +91,6 @@ def scan(
     output.print(_told(manifest))
     output.missing(missing)
     output.print(f"run      {out}", markup=False)
-
-
-def layers_of(text: str) -> tuple[int, ...]:
-    """Layers written as numbers and ranges with commas between.
-
-    Raises:
-        RequestError: it is written otherwise.
-    """
-    found: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.partition("-")
-        if not (first.isdecimal() and (last.isdecimal() or not dash)):
-            raise RequestError(expected="layers such as 20-29 or 0,5,7-9", got=repr(text), do="write them so")
-        found += range(int(first), int(last or first) + 1)
-    return tuple(found)
 
 
 def _told(manifest: dict[str, Any]) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from wheatstone._bounds import PAIRS, RANK, SEED, WORKERS, Bounds
 from wheatstone._errors import RequestError
 
-MOST_SEED = 2**63 - 1
-"""What every library that draws can be seeded with."""
+
+def number(flag: str, bounds: Bounds, meaning: str, **more: Any) -> Any:
+    """A numeric option and the range it must lie in, which is checked before anything is loaded."""
+    return typer.Option(flag, help=meaning, min=bounds.least, max=bounds.most, **more)
+
 
 ModelOption = Annotated[
     str,
@@ -27,24 +32,7 @@ DtypeOption = Annotated[
         "--dtype", help="Precision: float32, float64, bfloat16 or float16; half precision blurs single edges."
     ),
 ]
-
-
-def _seed(value: int) -> int:
-    if not 0 <= value <= MOST_SEED:
-        raise RequestError(expected=f"a --seed from 0 to {MOST_SEED}", got=str(value), do="choose one of these")
-    return value
-
-
-def seed_option(text: str) -> Any:
-    """`--seed`, refused where the libraries that draw would refuse it after the work.
-
-    Args:
-        text: of the help.
-    """
-    return typer.Option("--seed", help=text, callback=_seed)
-
-
-SeedOption = Annotated[int, seed_option("Seed of random circuits.")]
+SeedOption = Annotated[int, number("--seed", SEED, "Seed of random circuits.")]
 PromptOption = Annotated[
     str | None, typer.Option("--prompt", help="The clean prompt; what is explained is the token after it.")
 ]
@@ -84,13 +72,13 @@ TemplateOption = Annotated[
 ]
 KnownOption = Annotated[
     int,
-    typer.Option(
+    number(
         "--known",
-        help="Of a task: keep pairs with an answer among this many top tokens and above every distractor; 0 keeps all.",
-        min=0,
+        RANK,
+        "Of a task: keep pairs with an answer among this many top tokens and above every distractor; 0 keeps all.",
     ),
 ]
-SizeOption = Annotated[int, typer.Option("--size", help="Of a task: most pairs, all splits together.", min=3)]
+SizeOption = Annotated[int, number("--size", PAIRS, "Of a task: most pairs, all splits together.")]
 SkipBadOption = Annotated[
     bool, typer.Option("--skip-bad", help="Leave records out that cannot be used, and list them, instead of refusing.")
 ]
@@ -111,11 +99,11 @@ ExecutorOption = Annotated[
 ]
 WorkersOption = Annotated[
     int | None,
-    typer.Option("--workers", help="Processes, or Ray actors; by default as many as there are cores or GPUs for."),
+    number("--workers", WORKERS, "Processes, or Ray actors; by default as many as there are cores or GPUs for."),
 ]
 ThreadsOption = Annotated[
     int | None,
-    typer.Option("--threads", help="Of each worker: 1 by default; with --executor local as many as torch takes."),
+    number("--threads", WORKERS, "Of each worker: 1 by default; with --executor local as many as torch takes."),
 ]
 AddressOption = Annotated[
     str | None,
@@ -125,7 +113,22 @@ AddressOption = Annotated[
 
 def template_of(text: str | None) -> int | str:
     """A template's number, or its text."""
-    return 0 if text is None else int(text) if text.isdigit() else text
+    return 0 if text is None else int(text) if re.fullmatch("[0-9]{1,9}", text) else text
+
+
+def layers_of(text: str) -> tuple[int, ...]:
+    """Layers written as numbers and ranges with commas between, such as `20-29` or `0,5,7-9`.
+
+    Raises:
+        RequestError: it is written otherwise.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        ends = re.fullmatch("([0-9]{1,4})(?:-([0-9]{1,4}))?", part)  # see `LAYER`
+        if ends is None or int(ends[1]) > int(ends[2] or ends[1]):
+            raise RequestError(expected="layers such as 20-29 or 0,5,7-9", got=repr(text)[:200], do="write them so")
+        found += range(int(ends[1]), int(ends[2] or ends[1]) + 1)
+    return tuple(found)
 
 
 def check_names(*, ablation: str | None = None, metric: str | None = None) -> None:

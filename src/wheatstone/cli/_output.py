@@ -30,7 +30,7 @@ def _console(*, stderr: bool = False) -> Any:
                 own = segment.control or segment.text.isprintable()
                 yield segment if own else segment._replace(text=shown(segment.text, keep="\n"))
 
-    return Guarded(stderr=stderr)
+    return Guarded(stderr=stderr, markup=False)
 
 
 def page_of(run: Path) -> str | None:
@@ -60,8 +60,8 @@ class Output:
         """Where people's text is shown."""
         return self.stderr if self.as_json else _console()
 
-    def print(self, *parts: Any, markup: bool = True) -> None:
-        """Shows something to a person; without `markup`, brackets are brackets."""
+    def print(self, *parts: Any, markup: bool = False) -> None:
+        """Shows something to a person; without `markup`, brackets are brackets, in tables too."""
         self.human.print(*parts, highlight=False, markup=markup)
 
     def table(self, facts: Mapping[str, str]) -> None:
@@ -83,7 +83,7 @@ class Output:
         """Prints the JSON document with its format (`wheatstone.neuron-screen/1`), where one was asked for."""
         if self.as_json:
             named = {"format": f"wheatstone.{self.verb.replace(' ', '-')}/1"}
-            print(json.dumps(named | {**value} | named, ensure_ascii=False, allow_nan=False))
+            print(json.dumps(named | {**value} | named, ensure_ascii=False, allow_nan=False), flush=True)
 
     @contextmanager
     def progress(self) -> Generator[Reporter, None, None]:

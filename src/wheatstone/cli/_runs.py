@@ -8,8 +8,10 @@ from typing import Annotated, Any, no_type_check
 
 import typer
 
+from wheatstone._bounds import ROWS
 from wheatstone._errors import RequestError, RunError
 from wheatstone._text import shown
+from wheatstone.cli._options import number
 from wheatstone.cli._output import JsonOption, Output
 from wheatstone.cli._runs_archive import export, import_
 from wheatstone.cli._runs_prune import prune
@@ -19,7 +21,7 @@ runs_app = typer.Typer(name="runs", invoke_without_command=True)
 RunArgument = Annotated[Path, typer.Argument(help="Folder of the run.", metavar="RUN")]
 LimitOption = Annotated[
     int | None,
-    typer.Option("--limit", help="Newest runs shown; 0 for all. By default 50, and all with --json.", min=0),
+    number("--limit", ROWS, "Newest runs shown; 0 for all. By default 50, and all with --json."),
 ]
 _SHOWN = 50
 

@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from wheatstone._bounds import PORT
+from wheatstone.cli._options import number
 from wheatstone.cli._output import JsonOption, Output
 
 
 def studio(
-    port: Annotated[int, typer.Option("--port", help="Port to listen at; 0 for a free one.", min=0, max=65535)] = 8765,
+    port: Annotated[int, number("--port", PORT, "Port to listen at; 0 for a free one.")] = 8765,
     host: Annotated[
         str, typer.Option("--host", help="Address to listen at. Any but this machine's own asks for a token.")
     ] = "127.0.0.1",

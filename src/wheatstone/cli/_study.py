@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Column, Table
 
+from wheatstone._bounds import COUNT, DRAWS, FACTS, SHARE
 from wheatstone.cli._options import (
     AddressOption,
     AllowWeakOption,
@@ -18,6 +19,7 @@ from wheatstone.cli._options import (
     SeedOption,
     ThreadsOption,
     WorkersOption,
+    number,
 )
 from wheatstone.cli._output import JsonOption, Output, page_of
 
@@ -35,9 +37,9 @@ def study(
         ),
     ] = None,
     model: ModelOption = "smollm2-135m",
-    train: Annotated[int, typer.Option("--train", help="Most facts to discover on.")] = 40,
-    validation: Annotated[int, typer.Option("--validation", help="Most facts to choose the size on.")] = 20,
-    test: Annotated[int, typer.Option("--test", help="Most facts to test on.")] = 40,
+    train: Annotated[int, number("--train", FACTS, "Most facts to discover on.")] = 40,
+    validation: Annotated[int, number("--validation", FACTS, "Most facts to choose the size on.")] = 20,
+    test: Annotated[int, number("--test", FACTS, "Most facts to test on.")] = 40,
     method: Annotated[
         str,
         typer.Option(
@@ -47,26 +49,26 @@ def study(
             "go; many times slower); or a scoring method's ranking as it is.",
         ),
     ] = "learned",
-    steps: Annotated[int, typer.Option("--steps", help="Steps of learning, by --method learned.")] = 120,
-    batch: Annotated[int, typer.Option("--batch", help="Facts of each of these steps.")] = 10,
+    steps: Annotated[int, number("--steps", COUNT, "Steps of learning, by --method learned.")] = 120,
+    batch: Annotated[int, number("--batch", COUNT, "Facts of each of these steps.")] = 10,
     counterfactuals: Annotated[
-        int,
-        typer.Option("--counterfactuals", help="Most counterfactuals of a fact, to learn with and to be judged by."),
+        int, number("--counterfactuals", COUNT, "Most counterfactuals of a fact, to learn with and to be judged by.")
     ] = 4,
     faithfulness: Annotated[
         float,
-        typer.Option("--faithfulness", help="Share of the metric's change to keep on training facts; not by learned."),
+        number("--faithfulness", SHARE, "Share of the metric's change to keep on training facts; not by learned."),
     ] = 0.9,
-    share: Annotated[float, typer.Option("--share", help="Most edges of a circuit, as a share of all.")] = 0.01,
+    share: Annotated[float, number("--share", SHARE, "Most edges of a circuit, as a share of all.")] = 0.01,
     kept: Annotated[
         float,
-        typer.Option(
+        number(
             "--kept",
-            help="A circuit is made smaller than --share only where at least this share of Hit@10 on validation is "
-            "kept, at the lower end of the 95% interval.",
+            SHARE,
+            "A circuit is made smaller than --share only where at least this share of Hit@10 on validation is kept, at "
+            "the lower end of the 95% interval.",
         ),
     ] = 0.95,
-    draws: Annotated[int, typer.Option("--draws", help="Size-matched random circuits.", min=1)] = 5,
+    draws: Annotated[int, number("--draws", DRAWS, "Size-matched random circuits.")] = 5,
     allow_weak: AllowWeakOption = False,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",

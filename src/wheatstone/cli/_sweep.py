@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Column, Table
 
+from wheatstone._bounds import PAIRS, SHARE
 from wheatstone.cli._options import (
     AddressOption,
     AllowWeakOption,
@@ -19,6 +20,7 @@ from wheatstone.cli._options import (
     SeedOption,
     ThreadsOption,
     WorkersOption,
+    number,
 )
 from wheatstone.cli._output import JsonOption, Output
 
@@ -37,7 +39,7 @@ def sweep(
         ),
     ] = None,
     model: ModelOption = "smollm2-135m",
-    size: Annotated[int | None, typer.Option("--size", help="Most pairs of each task; by default all.", min=3)] = None,
+    size: Annotated[int | None, number("--size", PAIRS, "Most pairs of each task; by default all.")] = None,
     known: KnownOption = 10,
     method: Annotated[
         str,
@@ -47,7 +49,7 @@ def sweep(
         ),
     ] = "eap-ig",
     faithfulness: Annotated[
-        float, typer.Option("--faithfulness", help="Share of the metric's change that a circuit keeps, 0 to 1.")
+        float, number("--faithfulness", SHARE, "Share of the metric's change that a circuit keeps, 0 to 1.")
     ] = 0.8,
     allow_weak: AllowWeakOption = False,
     seed: SeedOption = 0,

@@ -28,7 +28,7 @@ def edge_table(circuit: Circuit) -> Table:
     rows = sorted(zip(circuit.edges, values, strict=True), key=lambda row: -abs(row[1]))
     table = Table("edge", Column(title, justify="right"), box=None)
     for edge, effect in rows[:_MOST_EDGES]:
-        table.add_row(f"{edge.sender} → {edge.receiver}".replace("[", r"\["), f"{effect:+.3f}")
+        table.add_row(f"{edge.sender} → {edge.receiver}", f"{effect:+.3f}")
     if len(rows) > _MOST_EDGES:
         table.add_row(f"… and {len(rows) - _MOST_EDGES} more, in circuit.json", "")
     return table

@@ -8,7 +8,8 @@ from typing import Annotated, Any, no_type_check
 import typer
 from rich.table import Column, Table
 
-from wheatstone.cli._options import DeviceOption, KnownOption, SizeOption, TemplateOption, seed_option, template_of
+from wheatstone._bounds import ROWS, SEED
+from wheatstone.cli._options import DeviceOption, KnownOption, SizeOption, TemplateOption, number, template_of
 from wheatstone.cli._output import JsonOption, Output
 
 tasks_app = typer.Typer(name="tasks", invoke_without_command=True)
@@ -42,11 +43,11 @@ def show(
     model: Annotated[
         str | None, typer.Option("--model", help="Make the pairs for this model, and ask it.", metavar="MODEL")
     ] = None,
-    examples: Annotated[int, typer.Option("--examples", help="Pairs to print of each split.", min=0)] = 2,
+    examples: Annotated[int, number("--examples", ROWS, "Pairs to print of each split.")] = 2,
     template: TemplateOption = None,
     known: KnownOption = 10,
     size: SizeOption = 100,
-    seed: Annotated[int, seed_option("Random seed of the splits and of all that is drawn.")] = 0,
+    seed: Annotated[int, number("--seed", SEED, "Random seed of the splits and of all that is drawn.")] = 0,
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
@@ -110,5 +111,5 @@ def _facts(about: dict[str, Any]) -> Table:
         if name == "skipped" or value in (None, "", [], ()):
             continue
         text = "\n".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-        table.add_row(name, text.replace("[", r"\["))
+        table.add_row(name, text)
     return table

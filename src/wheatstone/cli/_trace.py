@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from wheatstone._bounds import COUNT, LAYERS, NOISE, SEED
 from wheatstone._errors import RequestError
 from wheatstone.cli._answers import print_answers
 from wheatstone.cli._options import (
@@ -20,7 +21,7 @@ from wheatstone.cli._options import (
     SkipBadOption,
     TaskOption,
     TemplateOption,
-    seed_option,
+    number,
 )
 from wheatstone.cli._output import JsonOption, Output, page_of
 from wheatstone.cli._prompts import named_task
@@ -42,15 +43,15 @@ def trace(
         ),
     ] = None,
     noise: Annotated[
-        float, typer.Option("--noise", help="On the subject's embeddings, in their standard deviations.")
+        float, number("--noise", NOISE, "On the subject's embeddings, in their standard deviations.")
     ] = 3.0,
-    draws: Annotated[int, typer.Option("--draws", help="Of the noise, over which effects are averaged.")] = 2,
+    draws: Annotated[int, number("--draws", COUNT, "Of the noise, over which effects are averaged.")] = 2,
     window: Annotated[
         int | None,
-        typer.Option("--window", help="Layers whose MLPs or attention go back together; a fifth by default."),
+        number("--window", LAYERS, "Layers whose MLPs or attention go back together; a fifth by default."),
     ] = None,
     allow_weak: AllowWeakOption = False,
-    seed: Annotated[int, seed_option("Of the choice of facts and the noise.")] = 0,
+    seed: Annotated[int, number("--seed", SEED, "Of the choice of facts and the noise.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,

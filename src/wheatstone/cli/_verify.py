@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from wheatstone._bounds import DRAWS
 from wheatstone._errors import RequestError
 from wheatstone.cli._options import (
     AllowWeakOption,
@@ -22,6 +23,7 @@ from wheatstone.cli._options import (
     SizeOption,
     TaskOption,
     TemplateOption,
+    number,
 )
 from wheatstone.cli._output import JsonOption, Output
 from wheatstone.cli._prompts import named_task, pairs_of, task_split
@@ -46,7 +48,7 @@ def verify(
         str | None, typer.Option("--model", help="Where the run's model is now; by default where it was.")
     ] = None,
     allow_weak: AllowWeakOption = False,
-    draws: Annotated[int, typer.Option("--draws", help="Size-matched random circuits.", min=1)] = 20,
+    draws: Annotated[int, number("--draws", DRAWS, "Size-matched random circuits.")] = 20,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",

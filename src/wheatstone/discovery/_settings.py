@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
+from wheatstone._bounds import COUNT, SAMPLES, SEED
 from wheatstone._errors import RequestError
 from wheatstone.circuits import ABLATIONS, POSITIONS, Experiment
 from wheatstone.discovery._acdc import Keep
@@ -122,7 +123,9 @@ class DiscoverySettings:
                 got=f"--share {self.share}, --counterfactuals {self.counterfactuals}",
                 do="use --share 0.03 --counterfactuals 4",
             )
-        if self.stable < 0 or self.stable == 1:
+        SEED.check("a seed", self.seed)
+        SAMPLES.check("a number of bootstrap samples", self.stable)
+        if self.stable == 1:
             raise RequestError(
                 expected="at least 2 bootstrap samples to compare",
                 got=str(self.stable),
@@ -146,8 +149,7 @@ class DiscoverySettings:
                 raise RequestError(
                     expected=f"{what} out of {', '.join(known)}", got=repr(name), do="choose one of these"
                 )
-        if self.steps is not None and self.steps < 1:
-            raise RequestError(expected="at least one integration step", got=str(self.steps), do="use --steps 5")
+        COUNT.check("a number of integration steps", self.steps)
 
     def experiment(self, model: ResidualModel, pairs: Sequence[PromptPair]) -> Experiment:
         """The experiment that these settings ask for; refuses everything that can be refused before the search.

@@ -10,16 +10,19 @@ from typing import Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from wheatstone._disk import changed, finish_changes
 from wheatstone._errors import RunError
-from wheatstone._json import load_json
+from wheatstone._json import load_json, sha256_of
 from wheatstone._path import StrPath
 from wheatstone.editing._delta import delta_of
 from wheatstone.editing._edit import Edit
 from wheatstone.editing._request import EditRequest
+
+_LARGEST = 1 << 33
+"""Bytes of the arrays of an edit, at most."""
 
 FORMAT = "wheatstone.edit/1"
 _HASH = Field(pattern=r"^[0-9a-f]{64}$")
@@ -78,11 +81,11 @@ def load_edit(folder: StrPath) -> Edit:
     finish_changes(folder)
     try:
         stored = _Stored.model_validate(load_json(folder / "edit.json"))
-        data = (folder / "edit.safetensors").read_bytes()
-        if hashlib.sha256(data).hexdigest() != stored.tensors:
+        tensors = folder / "edit.safetensors"
+        if sha256_of(tensors, _LARGEST) != stored.tensors:
             raise ValueError("edit.safetensors is not the file that edit.json names")
         parts: dict[str, dict[str, Tensor]] = {}
-        for name, tensor in load(data).items():
+        for name, tensor in load_file(tensors).items():
             weight, _, part = name.rpartition(":")
             parts.setdefault(weight, {})[part] = tensor
         keys = {weight: part.pop("keys") for weight, part in parts.items() if "keys" in part}

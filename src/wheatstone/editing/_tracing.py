@@ -27,6 +27,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wheatstone._bounds import COUNT, SEED
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.editing._asked import Asked
@@ -80,6 +81,8 @@ class TracingSettings:
         Raises:
             RequestError: no noise or draw, or a window that is wider than the model or empty.
         """
+        SEED.check("a seed", self.seed)
+        COUNT.check("a number of draws", self.draws)
         if not (isfinite(self.noise) and self.noise > 0) or self.draws < 1:
             raise RequestError(
                 expected="noise above 0 standard deviations, in at least one draw",

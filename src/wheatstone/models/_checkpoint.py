@@ -7,12 +7,14 @@ import re
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from wheatstone._disk import scratch_folder
 from wheatstone._errors import ModelError
 from wheatstone._home import home
 from wheatstone.models._cache import ModelFiles
+from wheatstone.models._claims import Stored
+from wheatstone.models._folder import weight_files
 from wheatstone.models._quiet import quiet
 from wheatstone.models.families import known_family
 
@@ -34,6 +36,7 @@ def load_checkpoint(
         ModelError: transformers cannot read the files, weights are missing from them, or they disagree with the config.
     """
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    _check_size(files, options)
     spread = {} if isinstance(device, torch.device) else device | {"offload_folder": _scratch()}
     try:
         with quiet():
@@ -82,10 +85,24 @@ def load_checkpoint(
     return model.to(device) if isinstance(device, torch.device) else model, tokenizer
 
 
+def _check_size(files: ModelFiles, options: dict[str, Any]) -> None:
+    """Refuses a config of a much larger model than the weights are of, before that model is allocated."""
+    stored = Stored.of(weight_files(files.folder))
+    try:
+        with quiet():
+            config = AutoConfig.from_pretrained(files.folder, **options)
+    except Exception:  # said below, where it is loaded
+        return
+    if stored is not None:
+        stored.check_model(files.folder, config)
+
+
 def _tokenizer(files: ModelFiles, options: dict[str, Any]) -> PreTrainedTokenizerBase:
     try:
         with quiet():
-            return AutoTokenizer.from_pretrained(files.folder, **options)
+            tokenizer = AutoTokenizer.from_pretrained(files.folder, **options)
+            tokenizer("a")  # a setting of a wrong type is noticed when a text is read
+            return tokenizer
     except Exception as error:  # likewise
         raise ModelError(
             expected=f"a tokenizer that transformers loads in {files.folder}",

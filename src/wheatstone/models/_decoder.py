@@ -70,6 +70,8 @@ class Decoder:
                 got=str(error),
                 do="correct the family's names; docs/guides/add-a-family.md says what each means",
             ) from error
+        if not layers:
+            raise ModelError(expected="a model of at least one layer", got="none", do="replace config.json")
         self.rotary = RotarySwitch(module)
         """Gives prompts of a batch the rotary tables they have alone, where tables depend on the length."""
         self.graph = Graph(len(layers), heads, groups, self.family.parallel, self.family.coupled_heads)

@@ -17,6 +17,7 @@ from typing import Any
 from wheatstone._errors import ModelError, WheatstoneError
 from wheatstone._progress import Reporter
 from wheatstone.models._cache import require_space
+from wheatstone.models._claims import Stored
 from wheatstone.models._quiet import quiet
 from wheatstone.models.families import known_family
 
@@ -76,7 +77,10 @@ def _read(path: Path, out: Path, report: Reporter) -> tuple[Any, Any, str]:
     for tensor in reader.tensors:
         weights[tensor.tensor_type.name] += int(tensor.n_elements)
     require_space(out, 4 * weights.total())
+    stored = Stored(len(reader.tensors), weights.total())
+    stored.check_settings(path, {name: _number(field) for name, field in reader.fields.items()})
     config = AutoConfig.from_pretrained(path.parent, **where)
+    stored.check_model(path, config)
     known_family(config.model_type, str(path))  # refused before its weights are written
     model = AutoModelForCausalLM.from_pretrained(path.parent, config=config, dtype=torch.float32, **where)
     tokenizer = AutoTokenizer.from_pretrained(path.parent, **where)
@@ -86,6 +90,12 @@ def _read(path: Path, out: Path, report: Reporter) -> tuple[Any, Any, str]:
             [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
         )
     return model, tokenizer, max(weights, key=weights.__getitem__)
+
+
+def _number(field: Any) -> int | None:
+    """A whole number among a file's metadata; None for anything else."""
+    value = field.contents() if len(field.data) == 1 else None
+    return value if isinstance(value, int) else None
 
 
 def _write(model: Any, tokenizer: Any, out: Path) -> None:

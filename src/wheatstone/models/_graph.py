@@ -217,7 +217,7 @@ class Graph:
                 do="use the model the circuit was found in, with the same MLPs split",
             )
         channel, node = self.channel_index[receiver], self.node_index[sender]
-        if not self.valid[channel, node]:
+        if node >= self.senders[channel]:
             raise CircuitError(
                 expected="an edge from a node to a later channel",
                 got=f"{sender} -> {receiver}",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-_HEAD = re.compile(r"blocks\.(\d+)\.attn\.hook_(?:result|z)\[(\d+)\]")
-_QKV = re.compile(r"blocks\.(\d+)\.(?:attn\.)?hook_([qkv])_input\[(\d+)\]")
-_MLP = re.compile(r"blocks\.(\d+)\.(?:hook_mlp_(?:in|out)|mlp\.hook_(?:in|out))")
-_LAST = re.compile(r"blocks\.(\d+)\.hook_resid_post")
+_HEAD = re.compile(r"blocks\.(\d{1,9})\.attn\.hook_(?:result|z)\[(\d{1,9})\]")
+_QKV = re.compile(r"blocks\.(\d{1,9})\.(?:attn\.)?hook_([qkv])_input\[(\d{1,9})\]")
+_MLP = re.compile(r"blocks\.(\d{1,9})\.(?:hook_mlp_(?:in|out)|mlp\.hook_(?:in|out))")
+_LAST = re.compile(r"blocks\.(\d{1,9})\.hook_resid_post")
 
 
 def from_hook(name: str, layers: int, group_of: Callable[[int], int]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from safetensors import SafetensorError, safe_open
 
-from wheatstone._errors import ModelError, RequestError
+from wheatstone._errors import ModelError, RequestError, WheatstoneError
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.models._cache import ModelFiles
@@ -66,7 +66,12 @@ def load_model(
     noise, in half precision those of most edges.
     """
     model = open_model(name, revision=revision, device=device, dtype=dtype, report=report)
-    found = check_wiring(model)
+    try:
+        found = check_wiring(model)
+    except (WheatstoneError, torch.OutOfMemoryError):
+        raise
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:  # transformers' own code, with a wrong config
+        raise _does_not_run(model.id, error) from error
     if model.dtype.itemsize < 4:
         warnings.warn(
             f"{model.id} in {dtype}: logits are rounded by about {found.full_circuit:.1g}; "
@@ -106,7 +111,18 @@ def open_model(
         )
         where = {"device_map": "auto", "max_memory": _rooms(where)}
     module, tokenizer = load_checkpoint(files, dtype=DTYPES[dtype], device=where)
-    return ResidualModel(module, tokenizer, id=files.id, sha256=files.sha256, title=files.title)
+    try:
+        return ResidualModel(module, tokenizer, id=files.id, sha256=files.sha256, title=files.title)
+    except (RuntimeError, ValueError, TypeError, AttributeError, ZeroDivisionError) as error:  # likewise
+        raise _does_not_run(files.id, error) from error
+
+
+def _does_not_run(name: str, error: Exception) -> ModelError:
+    return ModelError(
+        expected=f"{name} to run as its config says",
+        got=f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"[:300],
+        do="replace config.json by that of the model the weights are of",
+    )
 
 
 def _rooms(device: torch.device) -> dict[int | str, int]:
@@ -148,4 +164,9 @@ def _device(name: str) -> torch.device:
             got=repr(name),
             do="choose one of these, or auto",
         )
-    return torch.device(name)
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise RequestError(
+            expected="a device such as cpu, cuda or cuda:1", got=repr(name)[:60], do="write it so"
+        ) from error

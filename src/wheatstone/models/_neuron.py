@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from wheatstone._errors import RequestError
 from wheatstone.models._decoder import Decoder
 
-_NAME = re.compile(r"m(\d+)\.n(\d+)")
+_NAME = re.compile(r"m(\d{1,9})\.n(\d{1,9})")
 
 
 @dataclass(frozen=True, order=True)

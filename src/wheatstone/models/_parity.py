@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from wheatstone._errors import PromptError
 from wheatstone.models._residual import ResidualModel
 from wheatstone.models._tokens import Tokens
 
@@ -109,8 +110,11 @@ def check_parity(model: ResidualModel, prompts: Sequence[str] = PROMPTS) -> list
 
     Raises:
         ModelError: logits are not finite.
+        PromptError: a prompt has no token.
     """
     encoded = [(prompt, model.encode(prompt)) for prompt in prompts]
+    if empty := [prompt for prompt, ids in encoded if not ids]:
+        raise PromptError(expected="a prompt of at least one token", got=repr(empty[0])[:60], do="write a text")
     return [parity(model, ids, ids[::-1], prompt=prompt) for prompt, ids in encoded]
 
 

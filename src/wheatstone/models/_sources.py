@@ -11,10 +11,11 @@ from typing import Any
 
 from wheatstone._errors import ModelError
 from wheatstone._home import home
-from wheatstone._path import StrPath
+from wheatstone._path import StrPath, expanded
 from wheatstone._progress import Reporter, silent
 from wheatstone.models._cache import CacheEntry, ModelFiles
-from wheatstone.models._folder import require_causal, require_tokenizer, weight_files
+from wheatstone.models._claims import Stored
+from wheatstone.models._folder import json_object, require_causal, require_tokenizer, weight_files
 from wheatstone.models._gguf import dequantise
 from wheatstone.models._hashes import remembered_sha256
 from wheatstone.models._known import KNOWN_MODELS
@@ -63,7 +64,7 @@ def pull_model(name: str, *, force: bool = False, report: Reporter = silent) -> 
 
 def _find(name: StrPath, revision: str | None, *, force: bool, thorough: bool, report: Reporter) -> ModelFiles:
     hub = _HUB_ID.fullmatch(os.fspath(name))
-    path = Path(name).expanduser()
+    path = expanded(name)
     known = KNOWN_MODELS.get(os.fspath(name))
     if revision is not None and (known is not None or path.exists()):
         raise ModelError(
@@ -84,7 +85,7 @@ def _find(name: StrPath, revision: str | None, *, force: bool, thorough: bool, r
 
 
 def _none_of_these(name: StrPath) -> ModelError:
-    path = Path(name).expanduser()
+    path = expanded(name)
     got, do = f"{os.fspath(name)!r}, which is none of these", "run `wheatstone models` for the bundled ones"
     if path.is_file():
         got, do = f"the file {path}", "give the folder it is in" if path.suffix == ".safetensors" else do
@@ -110,7 +111,7 @@ def tokenizer_here(name: str) -> Path | None:
     Raises:
         ModelError: the name can be none of a model.
     """
-    hub, path, known = _HUB_ID.fullmatch(name), Path(name).expanduser(), KNOWN_MODELS.get(name)
+    hub, path, known = _HUB_ID.fullmatch(name), expanded(name), KNOWN_MODELS.get(name)
     if known is not None:
         folder = known.entry.folder
     elif path.is_dir():
@@ -130,6 +131,8 @@ def tokenizer_here(name: str) -> Path | None:
 def _folder(folder: Path, model_id: str, *, thorough: bool, report: Reporter) -> ModelFiles:
     require_causal(folder)
     weights = weight_files(folder)
+    if stored := Stored.of(weights):
+        stored.check_settings(folder, json_object(folder / "config.json"))
     require_tokenizer(folder)
     hashes = remembered_sha256(weights, _record(folder), afresh=thorough, report=report)
     shards = sorted(hashes.values())

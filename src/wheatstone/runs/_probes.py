@@ -36,6 +36,7 @@ from wheatstone.neurons import (
 )
 from wheatstone.runs._folder import write_json
 from wheatstone.runs._manifest import manifest_without_prompts
+from wheatstone.runs._sound import sound
 from wheatstone.runs._tables import write_table
 from wheatstone.texts import Skipped
 
@@ -241,8 +242,9 @@ def neuron_probes(run: StrPath, neuron: Neuron) -> list[dict[str, Any]]:
             got=f"{run}: {error}",
             do="give the folder that --out named",
         ) from error
-    named = [row for row in probes if str(neuron) in row["neurons"]]
-    return [row | {"probes": [one for one in named if one["concept"] == row["concept"]]} for row in rows]
+    with sound(run):
+        named = [row for row in probes if str(neuron) in row["neurons"]]
+        return [row | {"probes": [one for one in named if one["concept"] == row["concept"]]} for row in rows]
 
 
 def _between(model: ResidualModel, probes: Sequence[ConceptProbes], layer: int, seed: int) -> list[InterferenceRow]:

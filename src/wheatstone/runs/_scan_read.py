@@ -17,11 +17,13 @@ import pyarrow.parquet as pq
 from safetensors import SafetensorError, safe_open
 
 from wheatstone._errors import ModelError, RequestError, RunError
+from wheatstone._parquet import open_parquet
 from wheatstone._path import StrPath
 from wheatstone.models import Neuron, ResidualModel
 from wheatstone.neurons import bin_edges
 from wheatstone.runs._folder import read_manifest
 from wheatstone.runs._scan_tables import DOCUMENT_ROWS, NEURON_ROWS, WINDOW_ROWS, shard_path
+from wheatstone.runs._sound import sound
 
 
 class Example(NamedTuple):
@@ -123,13 +125,18 @@ class Scan:
             RequestError: its layer was not scanned, or has no such neuron.
             RunError: a file is missing or damaged.
         """
-        neurons = self.manifest["neurons"]
+        with sound(self.path):
+            neurons = {str(layer): int(count) for layer, count in self.manifest["neurons"].items()}
         if neuron.index >= neurons.get(str(neuron.layer), 0):
             raise RequestError(
                 expected=f"a neuron of a layer that was scanned: {', '.join(neurons)}",
                 got=str(neuron),
                 do="choose one of these, or scan its layer",
             )
+        with sound(self.path):
+            return self._found(neuron)
+
+    def _found(self, neuron: Neuron) -> ScannedNeuron:
         try:
             with safe_open(self.path / "neurons.safetensors", "np") as arrays:
                 found = {
@@ -181,7 +188,7 @@ class Scan:
 
     @cached_property
     def _table(self) -> pq.ParquetFile:
-        return pq.ParquetFile(self.path / "examples.parquet")
+        return open_parquet(self.path / "examples.parquet")
 
     def _rows(self, table: str, which: int, group: int, column: str, numbers: Iterable[int]) -> dict[int, Any]:
         """A column of some rows, by their number over all files of a table."""
@@ -192,7 +199,7 @@ class Scan:
             wanted[shard][(number - firsts[shard]) // group].append(number)
         found: dict[int, Any] = {}
         for shard, groups in wanted.items():
-            file = pq.ParquetFile(shard_path(self.path, table, shard))
+            file = open_parquet(shard_path(self.path, table, shard))
             for at, rows in groups.items():
                 values = file.read_row_group(at, columns=[column])[column]
                 for number in rows:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from wheatstone._bounds import BATCH, EXAMPLES, SEED
 from wheatstone._errors import RequestError
 from wheatstone._path import StrPath, keep_as_text
 from wheatstone._version import __version__
@@ -53,6 +54,9 @@ class ScanSettings:
             RequestError: a wrong setting, or texts that are not there.
         """
         check_sources(self.texts)
+        SEED.check("a seed", self.seed)
+        EXAMPLES.check("a number of examples (--top)", self.top)
+        BATCH.check("a number of tokens (--batch)", self.batch)
         if self.window < 2:
             raise _wrong("a window of at least 2 tokens", str(self.window), "--window")
         if not 0 < self.share <= 1:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from wheatstone._bounds import HEADS, LAYERS, WIDTH
 from wheatstone._errors import RunError, WheatstoneError
 from wheatstone._path import StrPath
 
@@ -57,6 +58,8 @@ def check_manifest(run: Path, manifest: dict[str, Any]) -> None:
         model, prompts = manifest["model"], manifest.get("prompts", [])
         texts = {"id", *({"sha256", "family", "dtype", "device"} & model.keys())}
         wrong += [f"model.{name}" for name in sorted(texts) if not isinstance(model.get(name), str)]
+        sizes = {"layers": LAYERS, "heads": HEADS, "kv_groups": HEADS, "d_model": WIDTH}
+        wrong += [f"model.{name}" for name, range_ in sizes.items() if name in model and not range_.holds(model[name])]
         if not all(isinstance(row, dict) and isinstance(row.get("prompt"), str) for row in prompts):
             wrong.append("prompts")
         if not isinstance(manifest["settings"].get("task") or "", str):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -30,6 +29,7 @@ from wheatstone.tasks import (
     relation_named,
     relations_in,
     several_counterfactuals,
+    sha256_of_task,
 )
 from wheatstone.verification import Verification, verify_over
 
@@ -75,7 +75,7 @@ class RelationShard:
     def content(self) -> dict[str, Any]:
         """The settings, and the hash of the relation's file where it has one of its own."""
         file = Path(self.relation)
-        data = hashlib.sha256(file.read_bytes()).hexdigest() if file.suffix == ".json" else os.fspath(self.relation)
+        data = sha256_of_task(file) if file.suffix == ".json" else os.fspath(self.relation)
         settings = asdict(self.settings)
         del settings["relations"]
         return {"study": data, "settings": settings}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from wheatstone._version import __version__
 from wheatstone.discovery import DiscoverySettings, discover_in
 from wheatstone.models import ResidualModel
 from wheatstone.runs._folder import write_json
-from wheatstone.tasks import KNOWN_RANK, PromptPair, check_task
+from wheatstone.tasks import KNOWN_RANK, PromptPair, check_task, sha256_of_task
 
 
 @dataclass(frozen=True)
@@ -62,11 +61,7 @@ class SweepSettings:
             "wheatstone": __version__,
             "model": {"id": model.id, "sha256": model.sha256, "dtype": model.precision},
             "settings": asdict(self) | {"tasks": list(self.tasks)},
-            "files": {
-                os.fspath(task): hashlib.sha256(Path(task).read_bytes()).hexdigest()
-                for task in self.tasks
-                if Path(task).is_file()
-            },
+            "files": {os.fspath(task): sha256_of_task(Path(task)) for task in self.tasks if Path(task).is_file()},
         }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
@@ -115,7 +116,7 @@ class Guard:
         if site not in ("same-origin", "none") and not followed:
             return _foreign(f"one that is {site[:40]!r}")
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > self.limits.body:
+        if not re.fullmatch("[0-9]{1,15}", length) or int(length) > self.limits.body:
             return self._too_large()
         return self._unknown(scope, headers) if self.token else None
 

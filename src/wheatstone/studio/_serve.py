@@ -86,7 +86,7 @@ def check_built() -> None:
 def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, TypeError, ValueError) as error:  # the last two: a name that is none
         raise RequestError(
             expected="a free address to listen at", got=f"{host} port {port}: {error}", do="choose another --port"
         ) from error

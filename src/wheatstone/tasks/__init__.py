@@ -12,6 +12,7 @@ from wheatstone.tasks._encode import encode as encode
 from wheatstone.tasks._facts import Facts as Facts
 from wheatstone.tasks._files import files_of as files_of
 from wheatstone.tasks._files import missing_file as missing_file
+from wheatstone.tasks._files import sha256_of_task as sha256_of_task
 from wheatstone.tasks._files import task_now as task_now
 from wheatstone.tasks._known import KNOWN_RANK as KNOWN_RANK
 from wheatstone.tasks._known import Answered as Answered
@@ -102,6 +103,7 @@ __all__ = [
     "relation_named",
     "relations_in",
     "several_counterfactuals",
+    "sha256_of_task",
     "task_now",
     "token_span",
     "weak_change",

@@ -41,7 +41,7 @@ def relations_in(task: str) -> Relations | None:
     Args:
         task: as `load_task` takes it; a JSON file counts as a relation.
     """
-    found = re.fullmatch(r"(facts|reversed|two-hop|icl(?:-(\d+))?)/(.+)", task)
+    found = re.fullmatch(r"(facts|reversed|two-hop|icl(?:-(\d{1,9}))?)/(.+)", task)
     if found is None or Path(task).is_file():
         return Relations("facts", (task,)) if task.endswith(".json") else None
     room, shots, of = found.groups()

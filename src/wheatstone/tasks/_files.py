@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from wheatstone._errors import PromptError
+from wheatstone._json import sha256_of
+from wheatstone._path import expanded
 from wheatstone.tasks._bundled import relations_in
+
+_LARGEST = 500_000_000
+"""Bytes of a file that a task may be made from."""
+
+
+def sha256_of_task(path: Path) -> str:
+    """The SHA-256 of a task's file.
+
+    Raises:
+        PromptError: it cannot be read, or is larger than any task's.
+    """
+    try:
+        return sha256_of(path, _LARGEST)
+    except (OSError, ValueError) as error:
+        raise PromptError(expected="a task's file", got=f"{path}: {error}", do="check the path") from error
 
 
 def files_of(task: str) -> dict[str, dict[str, str]]:
@@ -17,9 +34,9 @@ def files_of(task: str) -> dict[str, dict[str, str]]:
         task: as `load_task` takes it, such as `mine.json` or `reversed/mine.json`.
     """
     found = relations_in(task)
-    paths = {name: Path(name).expanduser() for name in (task, *(found.relations if found else ()))}
+    paths = {name: expanded(name) for name in (task, *(found.relations if found else ()))}
     return {
-        name: {"path": str(path.resolve()), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        name: {"path": str(path.resolve()), "sha256": sha256_of_task(path)}
         for name, path in paths.items()
         if path.is_file()
     }
@@ -53,6 +70,6 @@ def missing_file(task: str, files: Mapping[str, Any]) -> str | None:
             continue  # a bundled relation
         if not path.is_file():
             return f"the relation's file {path}, which is no longer there"
-        if about and hashlib.sha256(path.read_bytes()).hexdigest() != about["sha256"]:
+        if about and sha256_of_task(path) != about["sha256"]:
             return f"the relation's file {path} as it was when the circuit was found; it has changed since"
     return None

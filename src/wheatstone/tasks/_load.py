@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
-from pathlib import Path
 
 from wheatstone._errors import RequestError
-from wheatstone._path import StrPath
+from wheatstone._path import StrPath, expanded
 from wheatstone._progress import Reporter, silent
 from wheatstone.models import ResidualModel
 from wheatstone.tasks._bundled import bundled_task, facts_of
@@ -104,7 +103,7 @@ def check_task(source: StrPath, template: int | str = 0) -> None:
     name = os.fspath(source)
     if isinstance(source, str) and bundled_task(name, template, []) is not None:
         return
-    if not Path(name).expanduser().exists() and not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+    if not expanded(name).exists() and not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         raise RequestError(
             expected=f"a bundled task (facts/country_capital, ioi, …) or a file of {FORMATS}",
             got=f"{name!r}, which is neither",
@@ -117,7 +116,7 @@ def _source(
 ) -> tuple[Source, list[str]]:
     check_task(source, template)
     name, notes = os.fspath(source), list[str]()
-    path = Path(name).expanduser()
+    path = expanded(name)
     found = bundled_task(name, template, problems) if isinstance(source, str) else None
     if found is not None:
         return found, notes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,18 +13,22 @@ from random import Random
 from typing import Any, BinaryIO, Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from wheatstone._errors import PromptError, RequestError
 from wheatstone._json import parse_json, read_bounded
-from wheatstone._parquet import check_size, readable
+from wheatstone._parquet import check_texts, open_parquet, readable
+from wheatstone._path import regular
 from wheatstone.tasks._problems import Problem
 from wheatstone.tasks._split import SPLITS
 
 MOST_ROWS = 10_000
 """Rows that are kept of a larger file: an even sample."""
+MOST_READ = 1_000_000
+"""Rows of a file, at most."""
 LARGEST = 50_000_000
 """Bytes of one JSON document that are read; more records belong in JSON Lines, which is read line by line."""
+_LARGEST_LINES = 500_000_000
+"""Bytes of a file that is read line by line."""
 _LONGEST = 1_000_000
 """Bytes of a line."""
 _HEAD = 1 << 16
@@ -84,9 +89,7 @@ def content_of(path: Path, *, largest: int = LARGEST) -> Content:
         PromptError: it cannot be read, or holds nothing that is understood.
     """
     try:
-        if path.exists() and not path.is_file():
-            raise OSError(0, "not a regular file")
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             head = file.read(_HEAD)
     except OSError as error:
         raise _unreadable(path, str(error)) from error
@@ -172,10 +175,29 @@ def rows_of(content: Content, problems: list[Problem]) -> Generator[Row, None, N
         return
     try:
         with path.open("rb") as file:
+            _check_lines(file, path)
             lines = _lines(file, path, problems)
             yield from _table(lines, path, problems) if content.form == "table" else _json_lines(lines, problems)
     except OSError as error:
         raise _unreadable(path, str(error)) from error
+
+
+def _check_lines(file: BinaryIO, path: Path) -> None:
+    """Refuses a file of too many bytes or lines, before any is read as a record.
+
+    Raises:
+        PromptError: there are too many.
+    """
+    size, lines = os.fstat(file.fileno()).st_size, 0
+    if size <= _LARGEST_LINES:
+        lines = sum(part.count(b"\n") for part in iter(lambda: file.read(1 << 20), b""))
+        file.seek(0)
+    if size > _LARGEST_LINES or lines > MOST_READ:
+        raise PromptError(
+            expected=f"a file of at most {MOST_READ:,} records and {_LARGEST_LINES / 1e6:,.0f} MB",
+            got=f"{path} of {size / 1e6:,.0f} MB" + (f" and {lines:,} lines" if lines else ""),
+            do="take a part of it",
+        )
 
 
 def _unreadable(path: Path, why: str) -> PromptError:
@@ -318,10 +340,12 @@ def _table(lines: Iterable[tuple[str, str]], path: Path, problems: list[Problem]
 
 def _parquet(path: Path) -> Generator[Row, None, None]:
     try:
-        with readable(), pq.ParquetFile(path) as file:
-            check_size(file)
+        with readable(), open_parquet(path) as file:
+            if file.metadata.num_rows > MOST_READ:
+                raise ValueError(f"{file.metadata.num_rows:,} rows, more than {MOST_READ:,}")
             number = 0
             for batch in file.iter_batches(batch_size=1024):
+                check_texts(path, batch.columns)
                 for fields in batch.to_pylist():
                     number += 1
                     yield Row(f"{path} row {number}", fields)

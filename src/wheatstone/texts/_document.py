@@ -10,13 +10,19 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 
 from wheatstone._errors import RequestError
-from wheatstone._path import StrPath
+from wheatstone._json import read_bounded
+from wheatstone._path import StrPath, expanded
 from wheatstone._text import lines_of
 
 BUNDLED = "bundled"
+LARGEST = 100_000_000
+"""Bytes of one document, at most."""
+MOST_FILES = 100_000
+"""Files and folders below a folder of documents."""
 
 
 @dataclass(frozen=True)
@@ -115,21 +121,42 @@ def _is_dataset(source: str) -> bool:
 
 def _of_source(name: StrPath, skipped: Skipped) -> Iterable[Document]:
     source = os.fspath(name)
-    path = Path(source).expanduser()
+    path = expanded(source)
     if source == BUNDLED:
         return bundled_texts()
     if path.is_dir():
-        return _files((entry for entry in sorted(path.rglob("*")) if entry.is_file()), skipped)
+        return _files(_below(path), skipped)
     if path.is_file():
         return _files([path], skipped)
     check_sources([source])
     return _rows(source)
 
 
+def _below(folder: Path) -> list[Path]:
+    """The files of a folder and of those in it, in order of their paths.
+
+    Raises:
+        RequestError: there are too many.
+    """
+    found = list(islice(folder.rglob("*"), MOST_FILES + 1))
+    if len(found) > MOST_FILES:
+        raise RequestError(
+            expected=f"a folder of at most {MOST_FILES:,} files",
+            got=f"{folder}, which has more",
+            do="name a part of it",
+        )
+    return [path for path in sorted(found) if path.is_file()]
+
+
 def _files(paths: Iterable[Path], skipped: Skipped) -> Generator[Document]:
     for path in paths:
         try:
-            yield Document(str(path), path.read_bytes().decode("utf-8"), path.suffix.lstrip("."))
+            data = read_bounded(path, LARGEST)
+        except ValueError:
+            skipped.add(f"larger than {LARGEST / 1e6:.0f} MB")
+            continue
+        try:
+            yield Document(str(path), data.decode("utf-8"), path.suffix.lstrip("."))
         except UnicodeDecodeError:
             skipped.add("not UTF-8")
 

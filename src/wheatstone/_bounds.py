@@ -1,0 +1,74 @@
+"""How large a number from outside may be: an option of a command, a setting of the library, a field of a request.
+
+A count that sizes memory or a loop is compared with these before the work starts.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from wheatstone._errors import RequestError
+
+
+class Bounds(NamedTuple):
+    """A range of numbers, both ends included."""
+
+    least: float
+    most: float
+
+    def check(self, name: str, value: float | None) -> None:
+        """Refuses a number outside the range; None passes.
+
+        Raises:
+            RequestError: it lies outside, or is not a number.
+        """
+        if value is not None and not self.least <= value <= self.most:
+            raise RequestError(expected=f"{name} from {self}", got=str(value)[:40], do="choose a number in that range")
+
+    def holds(self, value: object) -> bool:
+        """Whether a value is a whole number in the range."""
+        return isinstance(value, int) and not isinstance(value, bool) and self.least <= value <= self.most
+
+    def __str__(self) -> str:
+        return f"{self.least:,} to {self.most:,}"
+
+
+SEED = Bounds(0, 2**32 - 1)
+"""What every random generator takes."""
+SHARE = Bounds(0, 1)
+EFFECT = Bounds(0, 1_000_000_000)
+"""In units of a metric."""
+NOISE = Bounds(0, 1_000)
+"""In standard deviations."""
+RANK = Bounds(0, 1_000_000)
+"""Of a token among a model's predictions."""
+PAIRS = Bounds(3, 10_000)
+"""Of a task, all splits together."""
+FACTS = Bounds(1, 10_000)
+"""Of one split."""
+SPANS = Bounds(25, 10_000)
+COUNT = Bounds(1, 10_000)
+"""Of what costs a run of the model each: steps, draws of noise, prompts."""
+DRAWS = Bounds(1, 1_000)
+"""Random circuits of a size, which are all in memory."""
+SAMPLES = Bounds(0, 1_000)
+"""Bootstrap samples to search in."""
+HEADS = Bounds(1, 10_000)
+WIDTH = Bounds(1, 10_000_000)
+"""Of a residual stream."""
+EDGES = Bounds(1, 100_000_000)
+LAYER = Bounds(0, 9_999)
+LAYERS = Bounds(1, 10_000)
+WINDOW = Bounds(2, 1_000_000)
+"""Tokens that are run together."""
+BATCH = Bounds(1, 10_000_000)
+"""Tokens between two savings."""
+TOKENS = Bounds(1, 10**12)
+"""Of a corpus."""
+EXAMPLES = Bounds(1, 1_000)
+"""Kept of each neuron."""
+ROWS = Bounds(0, 1_000_000)
+"""That are listed."""
+WORKERS = Bounds(1, 1_024)
+"""Processes or threads."""
+PORT = Bounds(0, 65_535)
