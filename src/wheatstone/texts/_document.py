@@ -106,7 +106,7 @@ def check_sources(sources: Sequence[StrPath]) -> None:
     """
     for name in sources:
         source = os.fspath(name)
-        path = Path(source).expanduser()
+        path = expanded(source)
         if source != BUNDLED and not path.is_dir() and not path.is_file() and not _is_dataset(source):
             raise RequestError(
                 expected="`bundled`, a file, a folder, or a dataset's id (org/name)",
