@@ -76,7 +76,7 @@ class Outcome:
     def _refusal(self) -> str:
         lines = self.err.splitlines()
         if len(lines) != 1:
-            return "" if not self.err.strip() and "Usage" in self.out else f"{len(lines)} lines"
+            return "" if not self.err.strip() and "Usage" in self.out else f"{len(lines)} lines: {lines[0][:100]}"
         if "--json" in self.words:
             try:
                 said = json.loads(lines[0])["format"] == "wheatstone.error/1"
@@ -114,6 +114,7 @@ def import_everything() -> None:
                 importlib.import_module(part.name)
         for name in ("utf-8-sig", "cp437", "utf-16", "idna", "latin-1", "ascii", "punycode"):
             codecs.lookup(name)
+        " ".encode("idna")
         for name in (
             "gguf",
             "joblib",
