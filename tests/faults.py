@@ -140,7 +140,7 @@ class Sandbox:
                 stream.seek(0)
                 texts.append(stream.read())
             seen = (self.library.faults_operations(), self.library.faults_spaces())
-            ends.write_text(json.dumps(asdict(Ran(code, *texts, *seen))))
+            ends.write_text(json.dumps(asdict(Ran(code, texts[0], texts[1], *seen))))
         finally:
             os._exit(0)
 

@@ -84,5 +84,6 @@ def test_plain_runs_are_kept_while_there_is_room(tiny_experiment: Experiment) ->
 def test_wrong_options(tiny_experiment: Experiment, change: dict[str, int], said: str) -> None:
     model: ResidualModel = tiny_experiment.model
     scores = torch.ones(model.graph.valid.shape)
+    asked = {"edges": 5, "steps": 1, "batch": 2} | change
     with pytest.raises(RequestError, match=said):
-        learn_ranking(model, tiny_experiment.encoded.pairs, scores=scores, **{"edges": 5, "steps": 1} | change)
+        learn_ranking(model, tiny_experiment.encoded.pairs, scores=scores, edges=asked["edges"], steps=asked["steps"], batch=asked["batch"])

@@ -71,7 +71,7 @@ def _page(data: RunData, folder: Path, report: Reporter) -> str:
                 alt = picture.spec["description"]
                 figures.append(exhibit._asdict() | {"src": picture.data_uri, "alt": alt, "spec": picture.spec})
         if drawing.missing or "undrawn" in section.about:
-            write_json(folder / f"{name}.json", section.about | {"undrawn": drawing.missing})
+            write_json(folder / f"{name}.json", {**section.about, "undrawn": drawing.missing})
         tables = [_table(name, rows) for name, rows in section.tables.items()]
         parts.append(
             {"name": name, "part": part, "section": section, "claims": part.claims(section)}
