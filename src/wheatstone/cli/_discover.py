@@ -71,7 +71,9 @@ def discover(
     ] = "eap-ig",
     steps: Annotated[
         int | None,
-        typer.Option("--steps", help="Steps of the scoring method; its own number by default (eap-ig, ceap: 5)."),
+        typer.Option(
+            "--steps", help="Steps of the scoring method; its own number by default (eap-ig, ceap: 5; gim, relp: 1)."
+        ),
     ] = None,
     goal: Annotated[
         str,
