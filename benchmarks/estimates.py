@@ -29,7 +29,7 @@ from scipy.stats import rankdata, spearmanr
 from torch import Tensor
 
 import wheatstone as ws
-from wheatstone._intervals import interval_text, mean_interval
+from wheatstone._intervals import DIFFERENCE, interval_text, mean_interval
 from wheatstone.discovery import EdgeScores, attribute
 from wheatstone.tasks import load_task
 
@@ -135,9 +135,9 @@ def _spearman(scores: np.ndarray, effects: np.ndarray) -> float:
     return float(found.statistic)
 
 
-def _cell(values: Sequence[float]) -> str:
+def _cell(values: Sequence[float], bounds: tuple[float, float] | None = None) -> str:
     """A mean with its 95% interval, where there are enough values for one."""
-    reach = interval_text(mean_interval(np.array(values)))
+    reach = interval_text(mean_interval(np.array(values), bounds=bounds))
     return f"{np.mean(values):.2f}" + (f" ({reach})" if reach else "")
 
 
@@ -153,7 +153,9 @@ def table(rows: Sequence[Row]) -> list[str]:
         columns = [[row.signed for row in of], [row.sizes for row in of], [row.strong for row in of]]
         columns += [[row.train[at] for row in of] for at in range(len(SHARES))]
         columns += [[row.test[at] for row in of if row.test] for at in range(len(SHARES))]
-        cells = [_cell(column) if column else "" for column in columns]
+        ranks, kept = columns[:3], columns[3:]
+        cells = [_cell(column, DIFFERENCE) for column in ranks]
+        cells += [_cell(column) if column else "" for column in kept]
         lines.append(f"| `{method}` | {' | '.join(cells)} | {np.mean([row.cost for row in of]):.1f} |")
     return lines
 

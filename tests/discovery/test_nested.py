@@ -86,4 +86,11 @@ def test_wrong_options(tiny_experiment: Experiment, change: dict[str, int], said
     scores = torch.ones(model.graph.valid.shape)
     asked = {"edges": 5, "steps": 1, "batch": 2} | change
     with pytest.raises(RequestError, match=said):
-        learn_ranking(model, tiny_experiment.encoded.pairs, scores=scores, edges=asked["edges"], steps=asked["steps"], batch=asked["batch"])
+        learn_ranking(
+            model,
+            tiny_experiment.encoded.pairs,
+            scores=scores,
+            edges=asked["edges"],
+            steps=asked["steps"],
+            batch=asked["batch"],
+        )

@@ -53,6 +53,19 @@ def test_a_score_is_difference_times_what_the_rules_leave_at_the_channel(
     assert got.steps == 1
 
 
+@pytest.mark.parametrize("method", RULES)
+def test_with_steps_it_is_the_mean_over_the_path_of_inputs(method: str, tiny_experiment: Experiment) -> None:
+    experiment, steps = tiny_experiment, 2
+    differences = written_at(experiment, experiment.clean_input) - experiment.ablated
+    expected = sum(
+        of_edges(experiment, gradients_at(experiment, point(experiment, step / steps), RULES[method]), differences)
+        for step in (1, 2)
+    )
+    got = attribute(experiment, method=method, steps=steps)
+    assert isinstance(expected, Tensor)
+    rounding(experiment.model, passes=3).check(got.values, expected / steps)
+
+
 def test_conductance_is_the_sum_over_steps_of_the_step_times_the_gradient_before_it(
     tiny_experiment: Experiment,
 ) -> None:

@@ -87,7 +87,7 @@ def discover(
     ] = "eap-ig",
     steps: Annotated[
         int | None,
-        number("--steps", COUNT, "Steps of the scoring method; its own by default (eap-ig, ceap: 5)."),
+        number("--steps", COUNT, "Steps of the scoring method; its own by default (eap-ig, ceap: 5; gim, relp: 1)."),
     ] = None,
     goal: Annotated[
         str,

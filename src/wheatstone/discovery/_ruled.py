@@ -3,7 +3,7 @@
     score(w → r) = sum over positions of (clean_w − ablated_w) · g_r
 
 with g_r what a backward pass from the metric gives for the input of r on the clean prompt, under the rules `GIM` or
-`RELP` of `wheatstone.models`. One forward and one backward pass, as EAP.
+`RELP` of `wheatstone.models`. One forward and one backward pass, as EAP; with m steps, the mean over EAP-IG's path.
 
     norms          their statistic is a constant in both
     softmax        GIM: the gradient at a temperature of 2
@@ -33,11 +33,13 @@ GIM = ScoreMethod(
     "gim",
     "as eap, with the gradient corrected for norms, saturated attention and products",
     partial(integrated_inputs, rules=GIM_RULES),
+    steps=1,
     by_position=True,
 )
 RELP = ScoreMethod(
     "relp",
     "as eap, with coefficients of relevance propagation for the gradient",
     partial(integrated_inputs, rules=RELP_RULES),
+    steps=1,
     by_position=True,
 )
