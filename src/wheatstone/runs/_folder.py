@@ -42,7 +42,7 @@ def check_free(out: StrPath, *, force: bool) -> None:
         RunError: the folder is taken.
     """
     out = Path(out)
-    parent = next(path for path in out.absolute().parents if path.exists())
+    parent = next((path for path in out.absolute().parents if path.exists()), out)
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise RunError(expected="a folder that can be written", got=str(parent), do="choose another --out")
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
