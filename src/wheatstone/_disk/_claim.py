@@ -192,8 +192,12 @@ def claims_in(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names) if name.startswith(".") and len(name) > len(MARK) + 1]
 
 
-def clear_place(place: StrPath) -> None:
+def clear_place(place: StrPath, *, older: bool = True) -> None:
     """Clears what killed processes left of a place, next to it and inside it; leaves what belongs to living ones.
+
+    Args:
+        place: which.
+        older: whether to look for what earlier versions left too, which takes a look at every name next to it.
 
     Raises:
         OSError: an older result could not be put back.
@@ -205,7 +209,8 @@ def clear_place(place: StrPath) -> None:
             clear_claim(place, folder)
         finally:
             release(folder, lock)
-    _clear_older_form(place)
+    if older:
+        _clear_older_form(place)
     clear_dead(place)
 
 

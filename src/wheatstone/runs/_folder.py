@@ -17,7 +17,6 @@ from wheatstone._disk import (
     claimed,
     clear_dead,
     clear_place,
-    finish_changes,
     remove,
 )
 from wheatstone._errors import ComputationError, RunError
@@ -214,11 +213,8 @@ def read_manifest(run: StrPath, *verbs: str) -> dict[str, Any]:
 
 def _recover(run: Path) -> None:
     """Finishes what a killed process had only to put in place: the older run, or a change."""
-    if (run / "manifest.json").is_file():
-        finish_changes(run)
-    else:
-        with suppress(OSError):
-            clear_place(run)
+    with suppress(OSError):
+        clear_place(run, older=not (run / "manifest.json").is_file())
 
 
 def command_of(verb: str) -> str:
