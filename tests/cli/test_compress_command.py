@@ -139,7 +139,7 @@ def test_ctrl_c_leaves_nothing(cli: Cli, model: str, tmp_path: Path) -> None:
     folder.mkdir()
 
     def interrupt() -> None:
-        while not list(folder.glob(".*/out")):  # until the file is being written
+        while not list(folder.glob(".*/work/out")):  # until the file is being written
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -66,10 +67,12 @@ class Masked:
         self.model, self.tokens, self.ablated, self.start = model, tokens, ablated, start
         valid = torch.from_numpy(graph.valid)
         mask = mask.cpu() * valid
-        open_ = (mask != 0).view(-1, *valid.shape).any(0)
+        each = mask.view(-1, *valid.shape) != 0
+        live = np.stack([graph.live_nodes(one.numpy()) for one in each])
         self.mask = mask.to(model.device, model.dtype).expand(tokens.batch, *valid.shape)
-        live = graph.live_nodes(open_.numpy())
-        self.live = torch.from_numpy(live).to(model.device, model.dtype)[:, None, None]
+        self.live = torch.from_numpy(live).to(model.device, model.dtype)[:, :, None, None]
+        self.run_nodes = live.any(0) | each.flatten(0, 1).any(0).numpy()
+        """Nodes whose output can matter: those that the input reaches, and those that an edge with a share leaves."""
         nodes, batch, width, d_model = ablated.shape
         self.bank = ablated.new_empty(batch, nodes, width - start, d_model)
         """What each node writes, less its ablated output; 0 where no edge with a share leads to it from the input."""
@@ -92,17 +95,17 @@ class Masked:
         through(logits, len(graph.nodes), torch.autograd.grad(value, self.final)[0])
         while self.sublayers:
             part = self.sublayers.pop()
-            d_wrote = (d_bank[:, part.nodes] * self.live[part.nodes]).movedim(0, 1)
+            d_wrote = d_bank[:, part.nodes].movedim(0, 1)
             through(part.channels, part.senders, torch.autograd.grad(part.wrote, part.read, d_wrote)[0])
         return float(value.detach()), d_mask.cpu()
 
     def _layer(self, index: int, x: Tensor, call: dict[str, Any]) -> Tensor:
         graph, block = self.model.graph, self.model.blocks[index]
         if index == 0:
-            self.bank[:, 0] = (x.detach() - self.ablated[0])[:, self.start :] * self.live[0]
+            self.bank[:, 0] = (x.detach() - self.ablated[0])[:, self.start :] * self.live[:, 0]
             self.base = self.ablated[0]
         before, heads, mlp = self.base, graph.head_nodes(index), graph.mlp_nodes(index)
-        if self.live[heads].any():
+        if self.run_nodes[heads].any():
             channels = graph.attention_channels(index)
             read = self._read(channels, before)
             z = block.attend(self._qkv(block, read, before), call)[:, self.start :]
@@ -112,7 +115,7 @@ class Masked:
         self.base = self.base + self.ablated[heads].sum(0)
         if block.output_bias is not None:
             self.base = self.base + block.output_bias.to(self.base.device)
-        if self.live[mlp].any():
+        if self.run_nodes[mlp].any():
             channels = slice(graph.mlp_channel(index), graph.mlp_channel(index) + 1)
             read = self._read(channels, before if graph.parallel else self.base)
             self._wrote(channels, read, mlp, block.mlp_outputs(block.mlp_norm(read[0].to(block.device))))
@@ -138,7 +141,7 @@ class Masked:
     def _wrote(self, channels: slice, read: Tensor, nodes: slice, wrote: Tensor) -> None:
         wrote = wrote.to(self.bank.device)
         new = (wrote.detach() - self.ablated[nodes, :, self.start :]).movedim(1, 0)
-        self.bank[:, nodes] = new * self.live[nodes]
+        self.bank[:, nodes] = new * self.live[:, nodes]
         self.sublayers.append(_Sublayer(channels, int(self.model.graph.senders[channels.start]), read, nodes, wrote))
 
     def _qkv(
