@@ -118,6 +118,7 @@ def bases(answers: tuple[str, ...]) -> dict[tuple[str, ...], list[tuple[str, ...
         ("neuron", "show"): [
             ("m1.n3", *model, "--out", "page.html"), ("m1.n3", *model, "--scan", "scan", "--run", "run")
         ],
+        ("doctor",): [(), (".", "--clear")],
         ("neuron", "pairs"): [model],
         ("neuron", "probe"): [("--concept", "concepts.jsonl", *model, *out, "--no-figures")],
     }  # fmt: skip

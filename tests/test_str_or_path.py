@@ -47,7 +47,9 @@ from wheatstone.neurons import read_concepts
 from wheatstone.runs import (
     Scan,
     add_file,
+    add_pictures,
     add_text,
+    alone_in,
     catalogue_add,
     catalogue_remove,
     check_free,
@@ -60,6 +62,7 @@ from wheatstone.runs import (
     export_run,
     held_out,
     import_run,
+    listed,
     missing_of,
     neuron_probes,
     new_part,
@@ -70,22 +73,29 @@ from wheatstone.runs import (
     open_sweep,
     read_json,
     read_manifest,
+    reserved,
     run_discovery,
+    save_run,
     shard_cost,
     shards_done,
     sound,
     study_so_far,
     work_begun,
     write_hashes,
+    write_json,
 )
 from wheatstone.studio import Library, create_app, show
 from wheatstone.studio._library import EXAMPLES
-from wheatstone.tasks import load_facts, load_task, read_pairs, relation_named
-from wheatstone.texts import read_documents
+from wheatstone.tasks import check_task, load_facts, load_task, read_pairs, relation_named, sha256_of_task
+from wheatstone.texts import check_sources, read_documents
 
 PACKAGES = [
     "wheatstone",
-    *(f"wheatstone.{part.name}" for part in pkgutil.iter_modules(wheatstone.__path__) if part.ispkg),
+    *(
+        f"wheatstone.{part.name}"
+        for part in pkgutil.iter_modules(wheatstone.__path__)
+        if part.ispkg and not part.name.startswith("_")
+    ),
 ]
 HOLDS_WHAT_LOAD_READ = {"Activations", "ProbeData", "RunData", "Scan", "ScreenData"}
 """Values that are made by a function which takes a path; their field is an object."""
@@ -95,6 +105,10 @@ GIVEN_BY_US = {
     "add_explanation(page)",
     "add_verification(page)",
     "write_discovery(last)",
+    "save_run(write)",
+    "save_run(pictures)",
+    "add_pictures(pictures)",
+    "run_study(pictures)",
 }
 """What a caller implements: it is given a `Path`."""
 
@@ -190,9 +204,13 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "TunedLens.load": lambda run, model: TunedLens.load(_in(run, "none.safetensors"), model),
     "add_file": lambda run, _: add_file(run, "more.json", {}),
     "add_text": lambda run, _: add_text(run, "more.txt", ""),
+    "add_pictures": lambda run, _: add_pictures(run, lambda folder: None),
+    "alone_in": lambda run, _: _used(alone_in(_new(run, "scan"), "scan")),
     "catalogue_add": lambda run, _: catalogue_add(run).edges,
     "catalogue_remove": lambda run, _: catalogue_remove(run),
     "check_free": lambda run, _: check_free(run, force=False),
+    "check_sources": lambda run, _: check_sources([_in(run, "files.json")]),
+    "check_task": lambda run, _: check_task(_in(run, "circuit.json")),
     "claims_of": lambda run, _: [name for name, _ in claims_of(run, _in(run, "explain"))],
     "clear_partial": lambda run, _: clear_partial(run),
     "create_app": lambda run, _: len(create_app(built=run).routes),
@@ -204,6 +222,7 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "export_run": lambda run, _: _packed(run),
     "held_out": lambda run, _: len(held_out(run)),
     "import_run": lambda run, _: _packed(run),
+    "listed": lambda run, _: listed(run),
     "load_edit": lambda run, _: load_edit(run),
     "load_model": lambda run, _: load_model(run),
     "load_facts": lambda run, model: load_facts(_in(run, "circuit.json"), model),
@@ -234,7 +253,10 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "render_study": lambda run, _: render_study(run),
     "render_trace": lambda run, _: render_trace(run),
     "report_html": lambda run, _: len(report_html(run)),
+    "reserved": lambda run, _: _used(reserved(_new(run, "reserved"))),
     "save_edit": lambda run, _: _edit(_new(run, "edit")),
+    "save_run": lambda run, _: save_run(_new(run, "saved"), lambda folder: None),
+    "sha256_of_task": lambda run, _: sha256_of_task(_in(run, "circuit.json")),
     "shard_cost": lambda run, _: shard_cost(run),
     "shards_done": lambda run, _: shards_done(run),
     "show": lambda run, _: type(show(run)),
@@ -242,6 +264,7 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "study_so_far": lambda run, _: study_so_far(run),
     "work_begun": lambda run, _: work_begun(run),
     "write_hashes": lambda run, _: write_hashes(run),
+    "write_json": lambda run, _: write_json(_new(run, "more.json"), {}),
 }
 """A call of each, on a finished run. What a run of `discover` lacks is refused, in the same words for both."""
 SETTINGS = {"ScanSettings": "texts", "StudySettings": "relations", "SweepSettings": "tasks"}

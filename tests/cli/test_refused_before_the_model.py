@@ -49,11 +49,11 @@ def no_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("some text")
 
 
-@pytest.mark.parametrize("seed", ["-1", str(2**63), str(2**64)])
+@pytest.mark.parametrize("seed", ["-1", str(2**32), str(2**64)])
 @pytest.mark.parametrize("verb", SEEDED)
 def test_a_seed_that_nothing_can_be_drawn_with(refused: Refused, tmp_path: Path, verb: str, seed: str) -> None:
     line = refused(*verb.split(), *SEEDED[verb], "--seed", seed)
-    assert line == f"wheatstone: expected a --seed from 0 to {2**63 - 1}; got {seed}; choose one of these"
+    assert line.startswith(f"wheatstone: expected --seed from 0 to {2**32 - 1:,}; got ")
     assert os.listdir(tmp_path) == ["in.txt"]
 
 

@@ -58,7 +58,7 @@ def test_a_task_s_circuit_is_found_on_train_and_proved_on_test(
     found = cli("discover", *words, "--out", run, "--json").document
     assert found["verification"]["n"] == 2
     assert found["task"]["splits"] == {"train": 2, "validation": 1, "test": 3}
-    assert [(row["split"], row["n"]) for row in found["held_out"]][0] == ("test", 3)
+    assert (found["held_out"][0]["split"], found["held_out"][0]["n"]) == ("test", 3)
     kept = json.loads((run / "task.json").read_text())
     assert {split: len(pairs) for split, pairs in kept["pairs"].items()} == {"train": 2, "validation": 1, "test": 3}
     assert damaged_files(run) == []

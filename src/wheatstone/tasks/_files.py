@@ -8,21 +8,21 @@ from typing import Any
 
 from wheatstone._errors import PromptError
 from wheatstone._json import sha256_of
-from wheatstone._path import expanded
+from wheatstone._path import StrPath, expanded
 from wheatstone.tasks._bundled import relations_in
 
 _LARGEST = 500_000_000
 """Bytes of a file that a task may be made from."""
 
 
-def sha256_of_task(path: Path) -> str:
+def sha256_of_task(path: StrPath) -> str:
     """The SHA-256 of a task's file.
 
     Raises:
         PromptError: it cannot be read, or is larger than any task's.
     """
     try:
-        return sha256_of(path, _LARGEST)
+        return sha256_of(Path(path), _LARGEST)
     except (OSError, ValueError) as error:
         raise PromptError(expected="a task's file", got=f"{path}: {error}", do="check the path") from error
 
