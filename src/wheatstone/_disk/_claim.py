@@ -78,6 +78,8 @@ def claimed(
         OSError: nothing can be written next to the place.
     """
     place = Path(os.path.abspath(place))
+    if not place.name:
+        raise RunError(expected="a file or folder to write to", got=str(place), do="name one inside it")
     held = _HELD.get({})
     if place in held:
         yield held[place]

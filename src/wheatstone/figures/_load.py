@@ -133,7 +133,7 @@ class RunData:
             )
         # A circuit that was imported without prompts was never run.
         unproven = manifest.get("verb") == "import" and not (folder / "verification.json").exists()
-        verification = {} if unproven else _json(folder, "verification.json")
+        verification = {} if unproven else _proof(folder)
         return cls(folder, manifest, _json(folder, "circuit.json"), verification)
 
     @classmethod
@@ -258,6 +258,23 @@ def _json(folder: Path, name: str) -> dict[str, Any]:
         return load_json(path)
     except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
+
+
+def _proof(folder: Path) -> Mapping[str, Any]:
+    """`verification.json`, with every number that the pages show: they would be drawn before one is missed."""
+    found = _json(folder, "verification.json")
+    for name in ("faithfulness", "completeness", "n"):
+        _number(folder, name, found.get(name))
+    for name in ("metric_value", "kl", "hit_at_1", "hit_at_10"):
+        for condition in ("model", "circuit", "complement", "random", "empty"):
+            of = found.get(name)
+            _number(folder, f"{name} of {condition}", of.get(condition) if isinstance(of, Mapping) else None)
+    return found
+
+
+def _number(folder: Path, name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _damaged(folder / "verification.json", ValueError(f"{name}: {str(value)[:40]}"))
 
 
 def _damaged(path: Path, error: Exception) -> RunError:

@@ -137,7 +137,7 @@ def experiment_of(run: StrPath, model: ResidualModel) -> Experiment:
 
 def _check_weights(run: Path, manifest: Mapping[str, Any], model: ResidualModel) -> None:
     theirs = manifest["model"]
-    if theirs["sha256"] and model.sha256 and theirs["sha256"] != model.sha256:
+    if theirs.get("sha256") and model.sha256 and theirs["sha256"] != model.sha256:
         raise ModelError(
             expected=f"the weights of {run}, {theirs['id']} ({theirs['sha256'][:12]}…)",
             got=f"{model.id} ({model.sha256[:12]}…)",

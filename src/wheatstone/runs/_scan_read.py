@@ -111,7 +111,7 @@ class Scan:
             ModelError: it is.
         """
         theirs = self.manifest["model"]
-        if (theirs["sha256"], theirs["family"]) != (model.sha256, model.family.name):
+        if (theirs.get("sha256"), theirs.get("family")) != (model.sha256, model.family.name):
             raise ModelError(
                 expected=f"the model of the scan, {theirs['id']} ({theirs['sha256'][:12]}…)",
                 got=f"{model.id} ({model.sha256[:12]}…)",
