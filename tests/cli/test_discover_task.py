@@ -86,7 +86,7 @@ def test_a_pair_is_verified_and_cannot_be_learned(folder: Path, cli: Cli, refuse
     ("words", "said"),
     [
         (("--share", "0"), "--share 0"),
-        (("--counterfactuals", "0"), "--counterfactuals 0"),
+        (("--counterfactuals", "0"), "--counterfactuals from 1"),
         (("--method", "learned", "--ablation", "mean"), "mean ablation"),
         (("--method", "learned", "--goal", "complete"), "complete"),
     ],

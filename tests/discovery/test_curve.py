@@ -57,10 +57,10 @@ def test_the_random_baseline_is_seeded(tiny_experiment: Experiment) -> None:
 def test_random_circuits_are_of_one_size_inside_the_graph_and_drawn_evenly() -> None:
     graph = Graph(2, 2, 1)
     valid = torch.from_numpy(graph.valid)
-    keep = random_circuits(graph, 5, 2000, seed=3)
+    keep = random_circuits(graph, 5, 1000, seed=3)
     assert (keep.sum((1, 2)) == 5).all()
     assert not (keep & ~valid).any()
-    assert torch.equal(keep, random_circuits(graph, 5, 2000, seed=3))
-    expected = 2000 * 5 / graph.edges
+    assert torch.equal(keep, random_circuits(graph, 5, 1000, seed=3))
+    expected = 1000 * 5 / graph.edges
     assert ((keep.sum(0)[valid] - expected).abs() < 5 * expected**0.5).all()
     assert torch.equal(random_circuits(graph, graph.edges, 1, seed=0)[0], valid)

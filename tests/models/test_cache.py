@@ -47,13 +47,13 @@ def test_a_pull_stopped_midway_leaves_no_model_and_the_next_one_works(
         process.send_signal(how)
         process.communicate()
     assert not (models / "tiny").exists()
-    assert len(list(models.glob("*.part"))) == leftovers
+    assert len(list(models.glob(".tiny.partial-*"))) == leftovers
     with start_pull(0) as process:
         out, err = process.communicate()
     assert (process.returncode, err) == (0, "")
     assert out.startswith("building\n")
     assert (models / "tiny" / "model.safetensors").read_bytes() == b"weights"
-    assert list(models.glob("*.part")) == []
+    assert list(models.glob(".tiny.partial-*")) == []
 
 
 def test_parallel_pulls_build_once(own_home: Path) -> None:
