@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wheatstone._bounds import COUNT, EFFECT, LAYER, SAMPLES, SHARE
-from wheatstone._errors import RequestError
+from wheatstone._errors import ComputationError, RequestError
 from wheatstone._side import PICTURES
 from wheatstone.cli._answers import answers_table, print_answers
 from wheatstone.cli._discovered import document, told
@@ -252,10 +252,13 @@ def discover(
                 proven=proven.append,
                 report=report,
             )
-        except BaseException:
-            if proven:
-                kept = f"kept {out} with the circuit and its proof; not made: {', '.join(missing_of(out))}"
-                output.stderr.print(kept, markup=False, highlight=False)
+        except BaseException as error:
+            if not proven:
+                raise
+            kept = f"kept {out} with the circuit and its proof; not made: {', '.join(missing_of(out))}"
+            if isinstance(error, ComputationError):
+                raise ComputationError(expected=error.expected, got=error.got, do=f"free some space; {kept}") from error
+            output.stderr.print(kept, markup=False, highlight=False)
             raise
     report_file = page_of(out)
     seconds = time.perf_counter() - started
