@@ -94,7 +94,7 @@ def test_prompts_of_a_file(own_home: Path, tiny_folder: Path, cli: Cli, refused:
     words = ("--model", tiny_folder, "--faithfulness", 0.5, "--no-figures", "--allow-weak", "--out", out)
     document = cli("discover", *words, "--prompts", file, "--json").document
     assert document["verification"]["n"] == 2
-    assert [verification["n"] for verification in document["held_out"]] == [2]
+    assert [(one["n"], one["pairs"]) for one in document["held_out"]] == [(1, 2)]  # one prompt, two counterfactuals
     assert [pair.prompt for pair in Circuit.load(out / "circuit.json").examples] == ["a a b", "a c b"]
 
     words = ("--model", tiny_folder, "--out", tmp_path / "other")

@@ -21,18 +21,22 @@ def test_what_killed_commands_left_is_listed_and_cleared(
     for folder in (scratch, runs, own_home / "models"):
         folder.mkdir(parents=True)
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
-    process = os.fork()
-    if process == 0:
-        with claimed(runs / "run") as run, claimed(own_home / "models" / "tiny") as model, scratch_folder() as shard:
-            run.work.mkdir()
-            (run.work / "half").write_bytes(bytes(2_000_000))
-            (run.folder / "old").mkdir()
-            (run.folder / "old" / "text").write_text("an older result, moved aside")
-            model.work.write_text("half")
-            (shard / "half").write_text("half")
-            os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(process, 0)
     with claimed(tmp_path / "runs" / "living") as living:
+        process = os.fork()
+        if process == 0:
+            with (
+                claimed(runs / "run") as run,
+                claimed(own_home / "models" / "tiny") as model,
+                scratch_folder() as shard,
+            ):
+                run.work.mkdir()
+                (run.work / "half").write_bytes(bytes(2_000_000))
+                (run.folder / "old").mkdir()
+                (run.folder / "old" / "text").write_text("an older result, moved aside")
+                model.work.write_text("half")
+                (shard / "half").write_text("half")
+                os.kill(os.getpid(), signal.SIGKILL)
+        os.waitpid(process, 0)
         living.work.write_text("at work")
         shown = cli("doctor", tmp_path / "runs", "--json")
         assert shown.code == 0, shown.err

@@ -55,7 +55,7 @@ def test_a_task_s_circuit_is_found_on_train_and_proved_on_test(
     model, file = tiny_task
     run = tmp_path / "run"
     words = ("--model", model, "--task", file, "--known", 0, "--faithfulness", 0.5, "--no-figures")
-    found = cli("discover", *words, "--out", run, "--json").document
+    found = cli("discover", *words, "--counterfactuals", 1, "--out", run, "--json").document
     assert found["verification"]["n"] == 2
     assert found["task"]["splits"] == {"train": 2, "validation": 1, "test": 3}
     assert (found["held_out"][0]["split"], found["held_out"][0]["n"]) == ("test", 3)

@@ -170,7 +170,7 @@ def test_what_is_refused(model: ResidualModel, texts: Path, tmp_path: Path) -> N
             run_scan(model, settings_for(texts, **changed), out)
         assert not out.exists()
 
-    refusal("window of 2 to 32", window=1)
+    refusal("window of at least 2 tokens", window=1)
     refusal("window of 2 to 32", window=64)
     refusal("layers of tiny-llama, from 0 to 2", layers=(3,))
     refusal("share above 0", share=0.0)

@@ -78,8 +78,6 @@ def claimed(
         OSError: nothing can be written next to the place.
     """
     place = Path(os.path.abspath(place))
-    if not place.name:
-        raise RunError(expected="a file or folder to write to", got=str(place), do="name one inside it")
     held = _HELD.get({})
     if place in held:
         yield held[place]
@@ -112,7 +110,13 @@ def claimed(
 
 
 def claim_folder(place: Path) -> Path:
-    """The hidden folder of a claim on a place."""
+    """The hidden folder of a claim on a place.
+
+    Raises:
+        RunError: the place is the root of a file system, next to which nothing can be.
+    """
+    if not place.name:
+        raise RunError(expected="a file or folder inside another", got=str(place), do="name one inside it")
     return place.with_name(f".{place.name}{MARK}")
 
 
