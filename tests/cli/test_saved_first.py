@@ -16,6 +16,7 @@ from commands import Cli
 from faulty_cases import make_inputs, words
 
 from wheatstone.figures import _report
+from wheatstone.figures._render import svg_of
 from wheatstone.runs import damaged_files, read_json
 
 VERBS = {
@@ -44,7 +45,7 @@ def test_a_picture_that_fails_costs_that_picture_and_a_line(
     cli: Cli, own_home: Path, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
     text, pictures = VERBS[verb]
-    draw, drawn = _report.svg_of, list[Any]()
+    draw, drawn = svg_of, list[Any]()
 
     def fails_first(spec: dict[str, Any]) -> str:
         drawn.append(spec)

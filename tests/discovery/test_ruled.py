@@ -109,7 +109,7 @@ def test_on_a_trained_model_they_rank_edges_by_effect_better_than_the_gradient(i
     edges = torch.from_numpy(experiment.graph.valid)
     effects = attribute(experiment, method="exact").values[edges]
     rank = {
-        method: spearmanr(attribute(experiment, method=method).values[edges], effects)[0]
+        method: float(spearmanr(attribute(experiment, method=method).values[edges], effects).statistic)  # pyright: ignore[reportAttributeAccessIssue]
         for method in ("eap", "gim", "relp", "ceap")
     }
     assert all(rank[method] > rank["eap"] + 0.1 for method in ("gim", "relp", "ceap")), rank

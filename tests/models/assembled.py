@@ -140,7 +140,7 @@ class AssembledRun:
         total = project(z)
         # Without a norm there is no factor; what a rule of the backward pass makes of a norm is read off its output.
         norm = family.attention_output_norm
-        factor = 1 if norm is None else self._norm(layer, norm, total) / total
+        factor = torch.ones(()) if norm is None else self._norm(layer, norm, total) / total
         if self.frozen_norms and norm is not None:
             factor = factor.detach()
         heads: dict[str, Tensor] = {}
