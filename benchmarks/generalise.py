@@ -139,7 +139,9 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
         "\n".join(f"* **{name}**: {words}." for name, words in VARIANTS.items()),
     ]
     for relation in dict.fromkeys(row["relation"] for row in rows):
-        mine = [row for row in rows if row["relation"] == relation]
+        mine = sorted(
+            (row for row in rows if row["relation"] == relation), key=lambda row: list(VARIANTS).index(row["variant"])
+        )
         n = mine[0]["splits"]
         lines = [head, "|---|" + "---|" * len(SHARES)]
         lines += [f"| {row['variant']}: test | {_cells(row['splits']['test 0'])} |" for row in mine]
