@@ -9,6 +9,7 @@ from wheatstone._disk._change import changed as changed
 from wheatstone._disk._change import finish_changes as finish_changes
 from wheatstone._disk._claim import Claim as Claim
 from wheatstone._disk._claim import claimed as claimed
+from wheatstone._disk._claim import claimed_for as claimed_for
 from wheatstone._disk._claim import clear_dead as clear_dead
 from wheatstone._disk._claim import clear_place as clear_place
 from wheatstone._disk._exchange import linked as linked

@@ -10,8 +10,8 @@ from __future__ import annotations
 import glob
 import os
 import time
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
@@ -107,6 +107,30 @@ def claimed(
         for path in made:
             with suppress(OSError):
                 path.rmdir()
+
+
+@contextmanager
+def claimed_for(place: Path, check: Callable[[], object]) -> Generator[Claim, None, None]:
+    """Claims the place of a result that a person named, before the work for it starts.
+
+    Args:
+        place: the file or folder.
+        check: refuses a place that is taken; called when an older result that a killed process moved aside is back.
+
+    Raises:
+        RunError: what `check` raises; another process holds the place, or nothing can be written there.
+    """
+    with suppress(OSError):
+        clear_place(place)
+    check()
+    with ExitStack() as stack:
+        try:
+            claim = stack.enter_context(claimed(place))
+        except OSError as error:
+            raise RunError(
+                expected="a folder that can be written", got=f"{place}: {error.strerror}", do="choose another --out"
+            ) from error
+        yield claim
 
 
 def claim_folder(place: Path) -> Path:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from wheatstone._disk import NO_ROOM, Claim, claimed, clear_place, remove
+from wheatstone._disk import NO_ROOM, Claim, claimed_for, remove
 from wheatstone._errors import ComputationError, RunError
 
 
@@ -40,16 +40,7 @@ def reserved_file(path: Path | None, *, force: bool) -> Generator[Claim | None, 
     if path is None:
         yield None
         return
-    with suppress(OSError):
-        clear_place(path)
-    check_new(path, force=force)
-    with ExitStack() as stack:
-        try:
-            claim = stack.enter_context(claimed(path))
-        except OSError as error:
-            raise RunError(
-                expected="a folder that can be written", got=f"{path}: {error.strerror}", do="choose another --out"
-            ) from error
+    with claimed_for(path, lambda: check_new(path, force=force)) as claim:
         yield claim
 
 

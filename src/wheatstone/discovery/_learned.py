@@ -24,7 +24,7 @@ Sources: Bhaskar et al. 2024 (arXiv 2406.16778), section 3; Louizos et al. 2017 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from math import isqrt, log
@@ -81,6 +81,20 @@ class LearnedMask:
     log_alpha: Float[Tensor, "channel node"]
     keep: Bool[Tensor, "channel node"]
     steps: tuple[MaskStep, ...]
+
+    @classmethod
+    def of(
+        cls,
+        log_alpha: Float[Tensor, "channel node"],
+        valid: Bool[Tensor, "channel node"],
+        target: int,
+        steps: Sequence[MaskStep],
+    ) -> LearnedMask:
+        """The mask of the `target` edges with the highest log α; ties in order of computation."""
+        final = log_alpha.masked_fill(~valid, -torch.inf)
+        keep = torch.zeros(valid.numel(), dtype=torch.bool)
+        keep[final.flatten().argsort(descending=True, stable=True)[:target]] = True
+        return cls(final, keep.view_as(valid), tuple(steps))
 
     def ranking(self) -> Float[Tensor, "channel node"]:
         """log α above the lowest: positive where there is an edge, so that a ranking by size is one by log α."""
@@ -161,10 +175,7 @@ def learn_mask(
         trace.append(MaskStep(value, expected))
     report("learning a mask", steps, steps)
     experiment.evaluations += 3 * steps
-    final = log_alpha.masked_fill(~valid, -torch.inf)
-    keep = torch.zeros(valid.numel(), dtype=torch.bool)
-    keep[final.flatten().argsort(descending=True, stable=True)[:target]] = True
-    return LearnedMask(final, keep.view_as(valid), tuple(trace))
+    return LearnedMask.of(log_alpha, valid, target, trace)
 
 
 def started(

@@ -120,10 +120,7 @@ def learn_ranking(
         theta = theta + adam.step((slope.double() * soft * (1 - soft) / scale).sum(0))
         trace.append(MaskStep(value, sum(sizes) / len(sizes)))
     report("learning a ranking", steps, steps)
-    final = theta.masked_fill(~valid, -torch.inf)
-    keep = torch.zeros(valid.numel(), dtype=torch.bool)
-    keep[final.flatten().argsort(descending=True, stable=True)[:edges]] = True
-    return LearnedMask(final, keep.view_as(valid), tuple(trace))
+    return LearnedMask.of(theta, valid, edges, trace)
 
 
 def _between(first: float, last: float, along: float) -> float:

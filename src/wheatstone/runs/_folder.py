@@ -15,6 +15,7 @@ from wheatstone._disk import (
     Claim,
     changed,
     claimed,
+    claimed_for,
     clear_dead,
     clear_place,
     remove,
@@ -68,16 +69,7 @@ def reserved(out: StrPath, *, force: bool = False) -> Generator[Claim, None, Non
         RunError: `out` is taken, another command is writing to it, or it cannot be written.
     """
     out = Path(out).absolute()
-    with suppress(OSError):
-        clear_place(out)  # an older run may be put back, and then the place is taken
-    check_free(out, force=force)
-    with ExitStack() as stack:
-        try:
-            claim = stack.enter_context(claimed(out))
-        except OSError as error:
-            raise RunError(
-                expected="a folder that can be written", got=f"{out}: {error.strerror}", do="choose another --out"
-            ) from error
+    with claimed_for(out, lambda: check_free(out, force=force)) as claim:
         yield claim
 
 
