@@ -25,6 +25,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does
 
 import numpy as np
 import torch
+from generalise import DEVELOPMENT
 from scipy.stats import rankdata, spearmanr
 from torch import Tensor
 
@@ -34,15 +35,6 @@ from wheatstone.discovery import EdgeScores, attribute
 from wheatstone.tasks import load_task
 
 METHODS = ("eap", "eap-ig", "gim", "relp", "ceap")
-RELATIONS = (
-    "verb_past_tense",
-    "antonym",
-    "person_occupation",
-    "city_country",
-    "us_state_capital",
-    "adjective_comparative",
-)
-"""Those that methods are developed on."""
 FRANCE = ws.PromptPair(
     prompt="The official language of France is",
     counterfactual="The official language of Japan is",
@@ -170,8 +162,8 @@ def page(rows: Sequence[Row], facts: int, sampled: int, strong: int) -> str:
             "# Estimates against exact effects",
             "",
             f"Made by `python benchmarks/estimates.py --write`. SmolLM2-135M-Instruct (Q4_1), {machine}, "
-            f"counterfactual ablation, logit difference. Relations: {', '.join(RELATIONS)}, {facts} training "
-            f"facts each; means over them with 95% intervals (n = {len(RELATIONS)}).",
+            f"counterfactual ablation, logit difference. Relations: {', '.join(DEVELOPMENT)}, {facts} training "
+            f"facts each; means over them with 95% intervals (n = {len(DEVELOPMENT)}).",
             "",
             "*Rank of effects*: Spearman's correlation of the scores with the exact effects of single ablations, over "
             f"{sampled} edges drawn at random; *of sizes*: of their absolute values; *among strongest*: of scores and "
@@ -201,7 +193,7 @@ def main() -> None:
     torch.set_num_threads(1)
     model = ws.load_model("smollm2-135m")
     rows = measure("France", ws.Experiment(model, [FRANCE]), None, options.edges, options.strong)
-    for relation in RELATIONS:
+    for relation in DEVELOPMENT:
         task = load_task(f"facts/{relation}", model, strict=False)
         train, test = (
             ws.Experiment(model, pairs, metric=task.metric) for pairs in (task.train[: options.facts], task.test[:8])

@@ -26,20 +26,10 @@ def make_workspace(folder: Path) -> None:
         sys.path.append(str(_TESTS))
     import pyarrow as pa
     import pyarrow.parquet as pq
-    import torch
-    from tiny import WORDS, explainable_pairs, make_tiny
+    from tiny import WORDS, write_tiny_task
     from tiny_gguf import write_tiny_gguf
 
-    model = make_tiny("llama", torch.float32)
-    model.module.save_pretrained(folder / "model")
-    model.tokenizer.save_pretrained(folder / "model")
-    pairs = explainable_pairs(model, [(f"w{at} w2 w3", f"w{at + 10} w2 w3") for at in range(4, 10)])
-    splits = ["train", "train", "validation", "test", "test", "test"]
-    records = [
-        {**pair.model_dump(), "subject": pair.prompt.split()[0], "split": split}
-        for pair, split in zip(pairs, splits, strict=True)
-    ]
-    (folder / "pairs.jsonl").write_text("\n".join(map(json.dumps, records)))
+    model, pairs, records = write_tiny_task(folder)
     (folder / "pairs.json").write_text(json.dumps(records))
     rows = [";".join([pair.prompt, pair.counterfactual, pair.answers[0], pair.distractors[0]]) for pair in pairs]
     (folder / "pairs.csv").write_text("\n".join(["prompt;counterfactual;answers;distractors", *rows]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does, before torch is loaded
@@ -17,7 +16,7 @@ from hypothesis import HealthCheck, settings
 from induction import InductionModel, train_induction
 from needs import not_run, require
 from prompts import FRANCE
-from tiny import explainable_pairs, make_tiny
+from tiny import explainable_pairs, make_tiny, write_tiny_task
 from tiny_gguf import write_tiny_gguf
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -171,14 +170,6 @@ def induction() -> InductionModel:
 @pytest.fixture(scope="session")
 def tiny_task(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A tiny model's folder, and a file of pairs with splits on which it changes its answer."""
-    folder, model = tmp_path_factory.mktemp("tiny"), make_tiny("llama", torch.float32)
-    model.module.save_pretrained(folder / "model")
-    model.tokenizer.save_pretrained(folder / "model")
-    pairs = explainable_pairs(model, [(f"w{at} w2 w3", f"w{at + 10} w2 w3") for at in range(4, 10)])
-    splits = ["train", "train", "validation", "test", "test", "test"]
-    records = [
-        {**pair.model_dump(), "subject": pair.prompt.split()[0], "split": split}
-        for pair, split in zip(pairs, splits, strict=True)
-    ]
-    (folder / "pairs.jsonl").write_text("\n".join(map(json.dumps, records)))
+    folder = tmp_path_factory.mktemp("tiny")
+    write_tiny_task(folder)
     return folder / "model", folder / "pairs.jsonl"

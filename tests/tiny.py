@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -90,3 +93,22 @@ def explainable_pairs(model: ResidualModel, prompts: Sequence[tuple[str, str]]) 
             )
         )
     return pairs
+
+
+def write_tiny_task(folder: Path) -> tuple[ResidualModel, list[PromptPair], list[dict[str, Any]]]:
+    """Writes a tiny model (`model`) and a task of six pairs with splits on which it changes its answer (`pairs.jsonl`).
+
+    Returns:
+        The model, the pairs and the task's records.
+    """
+    model = make_tiny("llama", torch.float32)
+    model.module.save_pretrained(folder / "model")
+    model.tokenizer.save_pretrained(folder / "model")
+    pairs = explainable_pairs(model, [(f"w{at} w2 w3", f"w{at + 10} w2 w3") for at in range(4, 10)])
+    splits = ["train", "train", "validation", "test", "test", "test"]
+    records = [
+        {**pair.model_dump(), "subject": pair.prompt.split()[0], "split": split}
+        for pair, split in zip(pairs, splits, strict=True)
+    ]
+    (folder / "pairs.jsonl").write_text("\n".join(map(json.dumps, records)))
+    return model, pairs, records

@@ -17,7 +17,7 @@ def other_wordings(
 ) -> tuple[list[PromptPair], list[str]]:
     """A relation's training facts under its other templates.
 
-    Subjects are divided among the splits whatever the template, so that none of the test split is among them.
+    Subjects are divided among the splits in the same way for every template: none of the test split is among these.
 
     Args:
         source: that the task was loaded from.
