@@ -33,6 +33,10 @@ def support_of(metric: str, score: float | None, effect: float | None) -> float:
     return effect if effect is not None else direction_of(metric) * (score or 0.0)
 
 
+BOTH_WAYS = "both-ways"
+"""The goal of a circuit that suffices on prompts and on the same prompts swapped with their counterfactuals."""
+
+
 def lost(goal: str) -> str:
     """What an exact effect is a share of, by the goal of the search."""
     return "completeness" if goal == "complete" else "faithfulness"
@@ -46,7 +50,8 @@ def removed(granularity: str) -> str:
 
 def effect_words(goal: str, granularity: str) -> str:
     """What an exact effect is: `faithfulness lost without this edge alone`."""
-    return f"{lost(goal)} lost without {removed(granularity)}"
+    where = " in the worse direction" if goal == BOTH_WAYS else ""
+    return f"{lost(goal)} lost{where} without {removed(granularity)}"
 
 
 def unit_name(granularity: str, heads_per_group: int, sender: str, receiver: str) -> str:

@@ -64,6 +64,17 @@ def test_the_held_out_numbers_come_first(folder: Path, relation: Path, cli: Cli,
     assert said.index("On test") < said.index("On the prompts it was found on")
 
 
+def test_verify_judges_as_discover_did(folder: Path, relation: Path, cli: Cli, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    held = cli("discover", "--model", folder, "--task", relation, "--out", out, "--no-figures", "--json").document
+    first = next(row for row in held["held_out"] if row["split"] == "test")
+    again = cli("verify", out, "--json").document
+    assert {**again, "format": None} == {**first, "format": None}
+    one = cli("verify", out, "--counterfactuals", 1, "--json").document
+    assert (one["n"], one["pairs"], one["random_draws"]) == (first["n"], first["n"], 20)
+    assert first["random_draws"] == 20 * first["n"] // first["pairs"]
+
+
 def test_another_method_is_judged_the_same_way(folder: Path, relation: Path, cli: Cli, tmp_path: Path) -> None:
     words = ("--task", relation, "--method", "eap-ig", "--faithfulness", "0.5", "--no-figures", "--json")
     document = cli("discover", "--model", folder, "--out", tmp_path / "run", *words).document
@@ -89,6 +100,7 @@ def test_a_pair_is_verified_and_cannot_be_learned(folder: Path, cli: Cli, refuse
         (("--counterfactuals", "0"), "--counterfactuals from 1"),
         (("--method", "learned", "--ablation", "mean"), "mean ablation"),
         (("--method", "learned", "--goal", "complete"), "complete"),
+        (("--method", "learned", "--both-ways"), "--both-ways"),
     ],
 )
 def test_options_that_cannot_be_used(

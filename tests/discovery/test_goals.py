@@ -6,8 +6,8 @@ import pytest
 import torch
 from tolerance import rounding
 
-from wheatstone import Experiment, RequestError, discover
-from wheatstone.discovery import GOALS, GRANULARITIES, acdc
+from wheatstone import Experiment, PromptError, RequestError, discover
+from wheatstone.discovery import GOALS, GRANULARITIES, DiscoverySettings, acdc
 from wheatstone.discovery._goal import goal_named
 from wheatstone.discovery._scores import attribute
 from wheatstone.discovery._search import VerifiedSearch
@@ -36,6 +36,36 @@ def test_slopes_of_both_goals_are_derivatives_by_the_mask(tiny_experiment: Exper
     complete, sufficient = (GOALS[name](tiny_experiment) for name in ("complete", "sufficient"))
     torch.testing.assert_close(complete.slopes(keep), sufficient.slopes(valid & ~keep))
     assert complete.reached(keep[None]) == pytest.approx([1 - sufficient.reached((valid & ~keep)[None])[0]])
+
+
+def test_a_circuit_proven_both_ways_suffices_each_way_and_every_edge_is_needed_one_way(
+    tiny_experiment: Experiment,
+) -> None:
+    both = tiny_experiment.both_ways()
+    back = [pair.swapped() for pair in tiny_experiment.encoded.pairs]
+    other = tiny_experiment.on([pair for pair in back if pair is not None])
+    found = VerifiedSearch(both, attribute(both), 0.8, both_ways=True).run()
+    near = rounding(both.model).near
+
+    edges = found.keep.nonzero()
+    masks = found.keep.repeat(1 + len(edges), 1, 1)
+    for number, (channel, node) in enumerate(edges.tolist(), start=1):
+        masks[number, channel, node] = False
+    each_way = zip(tiny_experiment.faithfulness(masks), other.faithfulness(masks), strict=True)
+    reached, *without = (max(values, key=lambda value: abs(1 - value)) for values in each_way)
+    assert abs(1 - reached) <= 0.2
+    assert found.reached == near(reached)
+    assert all(abs(1 - value) > 0.2 for value in without)
+    assert found.effects is not None
+    assert found.effects[found.keep].tolist() == near([reached - value for value in without])
+
+
+def test_a_pair_without_distractor_has_no_other_way(tiny_experiment: Experiment) -> None:
+    bare = tiny_experiment.encoded.pairs[0].model_copy(update={"distractors": ()})
+    with pytest.raises(PromptError, match="--distractor"):
+        Experiment(tiny_experiment.model, [bare], metric="kl", allow_weak=True).both_ways()
+    with pytest.raises(RequestError, match="--both-ways with --goal complete"):
+        DiscoverySettings(both_ways=True, goal="complete").check()
 
 
 @pytest.mark.parametrize("granularity", GRANULARITIES)

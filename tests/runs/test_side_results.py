@@ -126,7 +126,7 @@ def test_work_that_is_stopped_in_a_side_result_keeps_the_circuit_and_what_was_ma
         (folder / "picture.svg").write_text(f"{sorted(read_json(folder, 'manifest.json')['missing'])}")
 
     steps = {
-        TEST: "proof_on_test",
+        TEST: "verify_on",
         SWAPPED: "verify_in",
         CURVE_HELD_OUT: "curve_by_share",
         CURVE: "with_curve",

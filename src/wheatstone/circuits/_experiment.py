@@ -27,6 +27,7 @@ from wheatstone.tasks import (
     answers_in,
     encode,
     metric_named,
+    several_counterfactuals,
     weak_change,
 )
 
@@ -213,6 +214,41 @@ class Experiment:
             memory=self.memory,
             allow_weak=True if self.allow_weak or allow_weak else None,
         )
+
+    def both_ways(self) -> Experiment:
+        """The same experiment on its prompts and, after them, on each prompt and counterfactual swapped.
+
+        Raises:
+            PromptError: a pair has no distractor, which is the answer to the swapped prompt.
+        """
+        swapped = [pair.swapped() for pair in self.encoded.pairs]
+        lacking = [pair.prompt for pair, other in zip(self.encoded.pairs, swapped, strict=True) if other is None]
+        if lacking:
+            raise PromptError(
+                expected="a distractor for every prompt: the answer to its counterfactual",
+                got=f"none for {lacking[0]!r}" + (f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""),
+                do="give --distractor, or leave --both-ways out",
+            )
+        return self.on((*self.encoded.pairs, *(other for other in swapped if other is not None)))
+
+    def faithfulness_each_way(self, values: Float[Tensor, "*many batch"]) -> Float[Tensor, "*many 2"]:
+        """Faithfulness over the first and over the second half of the prompts, which `both_ways` puts there."""
+        circuit, clean, corrupt = (rows.unflatten(-1, (2, -1)).mean(-1) for rows in (values, self.clean, self.corrupt))
+        return (circuit - corrupt) / (clean - corrupt)
+
+    def several(self, pairs: Sequence[PromptPair], *, most: int, seed: int = 0) -> list[PromptPair]:
+        """Prompts with further counterfactuals, for `over`; as they are where this experiment has no use for them.
+
+        Only ablation by counterfactual has, and only where edges are kept at all positions together.
+
+        Args:
+            pairs: prompts with one counterfactual each.
+            most: counterfactuals of a prompt, see `several_counterfactuals`.
+            seed: of the draw.
+        """
+        if most == 1 or self.ablation != "counterfactual" or self.spans:
+            return list(pairs)
+        return several_counterfactuals(self.model, pairs, most=most, seed=seed)
 
     def over(self, pairs: Sequence[PromptPair], *, most: int = 32) -> Iterator[Experiment]:
         """The same experiment on many prompts, `most` at a time, so that memory does not grow with their number.

@@ -96,6 +96,14 @@ def discover(
             help="sufficient: the circuit alone keeps the metric. complete: without it the metric is gone.",
         ),
     ] = "sufficient",
+    both_ways: Annotated[
+        bool,
+        typer.Option(
+            "--both-ways",
+            help="Prove the circuit on the prompts and, separately, on each prompt swapped with its counterfactual; "
+            "needs distractors.",
+        ),
+    ] = False,
     granularity: Annotated[
         str,
         typer.Option(
@@ -194,6 +202,7 @@ def discover(
             ranking=ranking,
             steps=steps,
             goal=goal,
+            both_ways=both_ways,
             granularity=granularity,
             positions=positions,
             threshold=threshold,

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from wheatstone._effects import lost
 from wheatstone._intervals import interval_text
+from wheatstone._side import SWAPPED
 from wheatstone.cli._tables import by_share_table, by_size_table, edge_table, verification_table
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def told(run: DiscoveryRun, seconds: float) -> Iterator[RenderableType]:
     evaluation = circuit.evaluation
     assert evaluation is not None
     edges = f"{len(circuit)} of {evaluation.total_edges:,} edges"
-    alone = f"The ranking alone needs at most {found.ranked:,}." if settings.method == "verified" else ""
+    both = " both ways" if settings.both_ways else ""
+    alone = f"The ranking alone needs{both} at most {found.ranked:,}." if settings.method == "verified" else ""
     if settings.goal == "complete":
         lost = run.verification.completeness
         yield Text.assemble(
@@ -99,6 +101,9 @@ def _kept(run: DiscoveryRun) -> str:
         f"{evaluation.faithfulness:.1%} of the {run.settings.metric} ({evaluation.circuit:.2f} of "
         f"{evaluation.clean:.2f}; {evaluation.corrupt:.2f} ablated) on the {prompts} they were found on."
     )
+    other = next((one for one in run.held_out if one.split == SWAPPED), None)
+    if run.settings.both_ways and other is not None:
+        found_on += f" With prompt and counterfactual swapped they keep {other.faithfulness:.1%}: proven both ways."
     test = splits_of(run).get("test")
     if not test:
         return f"keep {found_on}"

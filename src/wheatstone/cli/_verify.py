@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from wheatstone._bounds import DRAWS
+from wheatstone._bounds import COUNT, DRAWS
 from wheatstone._errors import RequestError
 from wheatstone.cli._options import (
     AllowWeakOption,
@@ -48,6 +48,10 @@ def verify(
         str | None, typer.Option("--model", help="Where the run's model is now; by default where it was.")
     ] = None,
     allow_weak: AllowWeakOption = False,
+    counterfactuals: Annotated[
+        int | None,
+        number("--counterfactuals", COUNT, "Of a task: most counterfactuals of a prompt; as in the run by default."),
+    ] = None,
     draws: Annotated[int, number("--draws", DRAWS, "Size-matched random circuits.")] = 20,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
@@ -104,12 +108,14 @@ def verify(
         else:
             words = "the prompts it was found on" if others is None else split or "test"
         pairs = circuit.examples if others is None else others
+        several = counterfactuals or manifest["settings"].get("counterfactuals", 1)
         # The run's own prompts were accepted when it was made; only other prompts are refused.
         meant = allow_weak or (others is None and manifest["settings"].get("allow_weak"))
         result = verified(
             loaded,
             circuit,
             pairs,
+            counterfactuals=1 if given or others is None else several,
             draws=draws,
             seed=seed,
             split=words,

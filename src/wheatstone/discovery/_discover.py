@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from jaxtyping import Bool
 from torch import Tensor
 
-from wheatstone._effects import unit_name
+from wheatstone._effects import BOTH_WAYS, unit_name
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import CURVE, attempt
 from wheatstone.circuits import Circuit, Evaluation, Experiment, ModelInfo
@@ -41,7 +41,7 @@ class Discovery:
         trace: the steps of the search.
         evaluations: circuits run in all.
         seconds: time of each stage.
-        goal: what the search was for.
+        goal: what the search was for, `DiscoverySettings.aim`.
         stability: what recurred over bootstrap samples, where that was asked for.
         order: the ranking that nested circuits are cut from: the learned one, or the scores.
         missing: by name, why a side result is missing: the size curve.
@@ -63,8 +63,11 @@ class Discovery:
     def by_size(self) -> tuple[tuple[int, float, float], ...]:
         """Sizes the search went through, and how far the ranking alone and the search's circuit are towards the goal.
 
-        That is faithfulness with the goal `sufficient`, completeness with the goal `complete`.
+        That is faithfulness with the goal `sufficient`, completeness with the goal `complete`. Empty after a search
+        both ways, which measures the worse of two.
         """
+        if self.goal == BOTH_WAYS:
+            return ()
         alone = {point.size: point.faithfulness for point in self.curve if point.kind == "ranking"}
         without = {point.size: 1 - point.faithfulness for point in self.curve if point.kind == "complement"}
         ranking = alone if self.goal == "sufficient" else without
@@ -81,6 +84,7 @@ def discover(
     ranking: str = "eap-ig",
     steps: int | None = None,
     goal: str = "sufficient",
+    both_ways: bool = False,
     granularity: str = "channels",
     positions: str | None = None,
     threshold: float | None = None,
@@ -108,6 +112,8 @@ def discover(
         ranking: the scoring method that `verified` starts from.
         steps: of the scoring method; its own by default (5 integration steps of `eap-ig`).
         goal: `sufficient`, the circuit alone keeps the metric; or `complete`, the metric is gone without it.
+        both_ways: whether the goal must also be reached, by itself, on the prompts swapped with their counterfactuals;
+            each needs a distractor.
         granularity: what is removed at once: `channels` (single edges), `heads` (the edges into q, k and v of a head;
             with grouped-query attention of a whole KV group) or `groups` (a KV group's heads also write as one).
         positions: tell edges apart by where they carry something: at the prompts' named `spans`, or at `each` token.
@@ -145,6 +151,7 @@ def discover(
         ranking=ranking,
         steps=steps,
         goal=goal,
+        both_ways=both_ways,
         granularity=granularity,
         positions=positions,
         threshold=threshold,
@@ -189,7 +196,8 @@ def discover_in(
         nonlocal clock
         seconds[stage], clock = time.perf_counter() - clock, time.perf_counter()
 
-    scores = _score(experiment, settings, report)
+    searched = experiment.both_ways() if settings.both_ways else experiment
+    scores = _score(searched, settings, report)
     lap("score")
     recurring: Stability | None = None
     order = scores
@@ -205,7 +213,7 @@ def discover_in(
             experiment, _by_recurrence(scores, recurring), settings.faithfulness, goal=settings.goal
         ).smallest_ranked()
     else:
-        found = _search(experiment, scores, settings, report)
+        found = _search(searched, scores, settings, report)
     lap("search")
     circuit = Circuit.of_mask(
         ModelInfo.of(experiment.model, experiment.graph),
@@ -214,19 +222,27 @@ def discover_in(
         metric=experiment.metric.name,
         scores=tuple(scores.values[found.keep].tolist()),
         effects=None if found.effects is None else tuple(found.effects[found.keep].tolist()),
-        goal=settings.goal,
+        goal=settings.aim,
         granularity=settings.granularity,
         examples=experiment.encoded.pairs,
         task=settings.task,
-        evaluation=evaluation_of(experiment, found.keep, found.reached if settings.goal == "sufficient" else None),
+        evaluation=evaluation_of(experiment, found.keep, found.reached if settings.aim == "sufficient" else None),
     )
     if found.effects is not None and settings.granularity != "channels":
         share = experiment.graph.heads // experiment.graph.kv_groups
         names = (unit_name(settings.granularity, share, *edge) for edge in circuit.edges)
         circuit = replace(circuit, units=tuple(names))
-    evaluations = experiment.evaluations
     result = Discovery(
-        circuit, scores, (), found.ranked, found.trace, evaluations, seconds, settings.goal, recurring, order
+        circuit,
+        scores,
+        (),
+        found.ranked,
+        found.trace,
+        sum(each.evaluations for each in {experiment, searched}),
+        seconds,
+        settings.aim,
+        recurring,
+        order,
     )
     missing: dict[str, str] = {}
 
@@ -279,6 +295,7 @@ def _search(experiment: Experiment, scores: EdgeScores, settings: DiscoverySetti
         scores,
         settings.faithfulness,
         goal=settings.goal,
+        both_ways=settings.both_ways,
         granularity=settings.granularity,
         report=report,
     )

@@ -18,7 +18,7 @@ from wheatstone.discovery._nested import learn_ranking
 from wheatstone.discovery._scores import EdgeScores
 from wheatstone.discovery._search import SearchResult, SearchStep
 from wheatstone.discovery._settings import LEARNED, DiscoverySettings
-from wheatstone.tasks import PromptPair, several_counterfactuals
+from wheatstone.tasks import PromptPair
 
 _TARGET = 0.01
 """Share of the edges that the ranking is learned around."""
@@ -59,7 +59,7 @@ def generalise(
     graph, model = experiment.graph, experiment.model
 
     def several(pairs: Sequence[PromptPair]) -> list[PromptPair]:
-        return several_counterfactuals(model, pairs, most=settings.counterfactuals, seed=settings.seed)
+        return experiment.several(pairs, most=settings.counterfactuals, seed=settings.seed)
 
     learned = learn_ranking(
         model,

@@ -6,6 +6,8 @@
 The two differ where a model has backup paths: one path is sufficient, all of them have to go before the behaviour
 does. Both are measured as `reached`, which is 1 where the circuit does all that is asked of it.
 
+A circuit that suffices for "France, not Japan" need not suffice for "Japan, not France". `BothWays` asks for both.
+
 Source: Wang et al. 2022 (arXiv 2211.00593), section 4, faithfulness and completeness.
 """
 
@@ -48,7 +50,6 @@ class Goal(ABC):
         """The circuit without edges that can be seen to change nothing."""
 
 
-@final
 class Sufficient(Goal):
     """The circuit alone: reached = its faithfulness."""
 
@@ -65,6 +66,23 @@ class Sufficient(Goal):
 
     def working(self, keep: Tensor) -> Tensor:
         return torch.from_numpy(self.experiment.graph.working_edges(keep.numpy()))
+
+
+@final
+class BothWays(Sufficient):
+    """The circuit alone, on prompts and on the swapped prompts: reached = the faithfulness that is further from 1.
+
+    Args:
+        experiment: with the prompts and, after them, each of them swapped; see `Experiment.both_ways`.
+    """
+
+    def reached(self, keep: Tensor, resume: CircuitState | None = None) -> list[float]:
+        each = self.experiment.faithfulness_each_way(self.experiment.values(keep, resume=resume))
+        return each.gather(-1, (1 - each).abs().argmax(-1, keepdim=True))[:, 0].tolist()
+
+    def state(self, keep: Tensor) -> tuple[CircuitState | None, float]:
+        state, _ = self.experiment.state(keep)
+        return state, self.reached(keep[None], state)[0]
 
 
 @final
@@ -93,12 +111,17 @@ class Complete(Goal):
 GOALS: dict[str, type[Goal]] = {goal.name: goal for goal in (Sufficient, Complete)}
 
 
-def goal_named(name: str, experiment: Experiment) -> Goal:
+def goal_named(name: str, experiment: Experiment, *, both_ways: bool = False) -> Goal:
     """Looks a goal up.
+
+    Args:
+        name: of the goal.
+        experiment: to measure in.
+        both_ways: whether `sufficient` is to hold for the second half of the prompts too, see `BothWays`.
 
     Raises:
         RequestError: there is no such goal.
     """
     if name not in GOALS:
         raise RequestError(expected=f"a goal out of {', '.join(GOALS)}", got=repr(name), do="choose one of these")
-    return GOALS[name](experiment)
+    return BothWays(experiment) if both_ways else GOALS[name](experiment)

@@ -53,7 +53,7 @@ def learn_ranking(
     model: ResidualModel,
     pairs: Sequence[PromptPair],
     *,
-    scores: Float[Tensor, "channel node"],
+    scores: Float[Tensor, "channel node"] | LearnedMask,
     edges: int,
     steps: int = 120,
     learning_rate: float = 0.5,
@@ -67,7 +67,8 @@ def learn_ranking(
     Args:
         model: the model.
         pairs: the prompts; pairs of the same prompt are its counterfactuals, see `several_counterfactuals`.
-        scores: of all edges, to start from, such as those of `score_edges`.
+        scores: of all edges, to start from, such as those of `score_edges`; or what was learned before, to go on from,
+            with the noise and the sizes of the end.
         edges: target size, around which the sizes are drawn.
         steps: of Adam, each one forward and backward pass of a batch of prompts.
         learning_rate: of θ, per step.
@@ -101,13 +102,14 @@ def learn_ranking(
     valid = torch.from_numpy(model.graph.valid)
     draw, noise_draw = Random(seed), torch.Generator().manual_seed(seed)
     runs = _Runs(model, budget // 4)
-    theta = started(scores, valid, edges)
+    learned = isinstance(scores, LearnedMask)
+    theta = scores.log_alpha if isinstance(scores, LearnedMask) else started(scores, valid, edges)
     adam = MaskAdam(valid, edges, learning_rate)
     trace: list[MaskStep] = []
     turns = _turns(pairs, batch, draw)
     for step in range(steps):
         report("learning a ranking", step, steps)
-        along = min(1.0, step / (_ANNEALED * steps))
+        along = 1.0 if learned else min(1.0, step / (_ANNEALED * steps))
         scale = _between(*_NOISE, along)
         least, most = (_between(*ends, along) * edges for ends in zip(*_SIZES, strict=True))
         chosen = next(turns)

@@ -52,8 +52,9 @@ class SearchStep:
     Args:
         stage: `ranking`, `re-ranking`, `exact`, `adding back` or `acdc`.
         edges: edges of the circuit after it.
-        reached: how far the circuit is towards the goal: its faithfulness with the goal `sufficient`, its completeness
-            with `complete`. `trace.parquet` names the column by which of the two it holds.
+        reached: how far the circuit is towards the goal: its faithfulness with the goal `sufficient` (both ways: in the
+            direction that is further from 1), its completeness with `complete`. `trace.parquet` names the column by
+            which of the two it holds.
         evaluations: circuits run so far.
     """
 
@@ -100,8 +101,9 @@ class VerifiedSearch:
         scores: the ranking to start from.
         target: how much of the goal to reach, in (0, 1].
         goal: `sufficient` or `complete`, see `_goal.py`.
+        both_ways: whether the second half of the prompts, the first swapped, must reach the goal by itself.
         granularity: what is removed at once, see `_units.py`.
-        report: told how far the search is.
+        report: progress callback.
     """
 
     def __init__(
@@ -111,11 +113,12 @@ class VerifiedSearch:
         target: float,
         *,
         goal: str = "sufficient",
+        both_ways: bool = False,
         granularity: str = "channels",
         report: Reporter = silent,
     ) -> None:
         self.experiment, self.report = experiment, report
-        self.goal = goal_named(goal, experiment)
+        self.goal = goal_named(goal, experiment, both_ways=both_ways)
         self.units = Units.of(experiment.graph, granularity)
         self.ranking: Int[Tensor, " unit"] = self.units.total(scores.values).abs().argsort(descending=True, stable=True)
         # Float noise (1e-6) must neither put a circuit below its goal nor refuse the full circuit a goal of 1.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from wheatstone._bounds import COUNT, SAMPLES, SEED
+from wheatstone._effects import BOTH_WAYS
 from wheatstone._errors import RequestError
 from wheatstone.circuits import ABLATIONS, POSITIONS, Experiment
 from wheatstone.discovery._acdc import Keep
@@ -34,6 +35,8 @@ class DiscoverySettings:
         ranking: the scoring method that `verified` starts from and that curves and tables show beside it.
         steps: of the scoring method; its own by default.
         goal: `sufficient`, the circuit alone keeps the metric; or `complete`, the metric is gone without it.
+        both_ways: whether the goal must be reached on the prompts, and by itself on the same prompts swapped with their
+            counterfactuals.
         granularity: what is kept or removed at once: `channels` (single edges), `heads` (the edges into q, k and v of a
             head; with grouped-query attention of a whole KV group) or `groups` (a KV group's heads also write as one).
         positions: tell edges apart by where in the prompt they carry something: `spans` or `each`; None does not.
@@ -56,6 +59,7 @@ class DiscoverySettings:
     ranking: str = "eap-ig"
     steps: int | None = None
     goal: str = "sufficient"
+    both_ways: bool = False
     granularity: str = "channels"
     positions: str | None = None
     threshold: float | None = None
@@ -75,10 +79,15 @@ class DiscoverySettings:
         return self.ranking if self.method in SEARCHES else self.method
 
     @property
+    def aim(self) -> str:
+        """What a circuit is said to be for: the goal, or `both-ways`."""
+        return BOTH_WAYS if self.both_ways else self.goal
+
+    @property
     def learnable(self) -> bool:
         """Whether the other settings are those that the method `learned` knows."""
-        plain = ("counterfactual", "channels", "sufficient", None, 0)
-        return (self.ablation, self.granularity, self.goal, self.positions, self.stable) == plain
+        plain = ("counterfactual", "channels", "sufficient", False, None, 0)
+        return (self.ablation, self.granularity, self.goal, self.both_ways, self.positions, self.stable) == plain
 
     def check(self) -> None:
         """Refuses what can be refused before any model is loaded.
@@ -108,6 +117,14 @@ class DiscoverySettings:
                 expected="channels, no positions and the goal sufficient, which are all that acdc knows",
                 got=f"{self.granularity}, positions {self.positions} and {self.goal}",
                 do="use --method verified",
+            )
+        if self.both_ways and (self.goal != "sufficient" or self.method in ("acdc", LEARNED) or self.stable):
+            raise RequestError(
+                expected=f"the goal sufficient without samples, and another method than acdc and {LEARNED}, to prove a "
+                "circuit both ways",
+                got=f"--both-ways with --goal {self.goal}, --method {self.method}, --stable {self.stable}",
+                do="use --method verified, or leave --both-ways out; a task's circuit is learned with its "
+                "counterfactuals as prompts too",
             )
         if self.method == LEARNED and not self.learnable:
             raise RequestError(

@@ -13,9 +13,9 @@ from typing import Any
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from wheatstone._effects import effect_words, gain_kept, lost, score_words
+from wheatstone._effects import BOTH_WAYS, effect_words, gain_kept, lost, score_words
 from wheatstone._intervals import MINIMUM, interval_text
-from wheatstone._side import attempt
+from wheatstone._side import SWAPPED, attempt
 from wheatstone._text import shown
 from wheatstone.figures import _words as words
 from wheatstone.figures._load import RunData
@@ -169,6 +169,10 @@ def _found(run: RunData) -> list[str]:
         *_on_test(run),
         f"{words.size(run)} keep {words.percent(run.faithfulness)} of the {words.comparison(run)}.",
     ]
+    swapped = next((one for one in run.held_out if one["split"] == SWAPPED), None)
+    if run.goal == BOTH_WAYS and swapped is not None:
+        share = words.percent(float(swapped["faithfulness"]))
+        said.append(f"With prompt and counterfactual swapped it keeps {share}: the circuit is proven both ways.")
     if run.goal == "complete":
         gone = words.percent(float(verified["completeness"]))
         said.insert(-1, f"Ablated in the otherwise intact model, {words.size(run)} take away {gone} of the behaviour.")

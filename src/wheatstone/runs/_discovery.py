@@ -21,10 +21,10 @@ from wheatstone.discovery import Discovery, DiscoverySettings, EdgeScores, Stabi
 from wheatstone.lenses import AttentionRow, LensRow, answer_by_layer, head_attention
 from wheatstone.models import ResidualModel
 from wheatstone.runs._folder import write_json
-from wheatstone.runs._held_out import SharePoint, curve_by_share, proof_on_test
+from wheatstone.runs._held_out import SharePoint, curve_by_share
 from wheatstone.runs._manifest import manifest_of
 from wheatstone.tasks import PromptPair
-from wheatstone.verification import Verification, verify_in
+from wheatstone.verification import Verification, verify_in, verify_on
 
 _HEADS_SHOWN = 6
 
@@ -153,7 +153,8 @@ def _sides(run: DiscoveryRun, test: Sequence[PromptPair], report: Reporter) -> l
         return replace(run, held_out=(*run.held_out, proof))
 
     def on_test(run: DiscoveryRun) -> DiscoveryRun:
-        proof = proof_on_test(experiment, keep, run.settings, test, report)
+        several = run.settings.counterfactuals
+        proof = verify_on(experiment, keep, test, counterfactuals=several, seed=seed, split="test", report=report)
         return replace(run, held_out=(*run.held_out, proof))
 
     def by_share(run: DiscoveryRun) -> DiscoveryRun:
@@ -170,7 +171,7 @@ def _sides(run: DiscoveryRun, test: Sequence[PromptPair], report: Reporter) -> l
         return replace(run, attention=tuple(head_attention(experiment, strongest_heads(circuit))))
 
     swapped = [pair for pair in (pair.swapped() for pair in experiment.encoded.pairs) if pair is not None]
-    order, plain = run.discovery.order, run.settings.goal == "sufficient" and not run.settings.positions
+    order, plain = run.discovery.order, run.settings.aim == "sufficient" and not run.settings.positions
     return [
         *([_Side(TEST, "verify", on_test)] if test else ()),
         *([_Side(SWAPPED, "verify", on_swapped)] if swapped else ()),

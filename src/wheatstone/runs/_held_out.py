@@ -6,15 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from jaxtyping import Bool
-from torch import Tensor
-
 from wheatstone._effects import gain_kept
-from wheatstone._progress import Reporter
-from wheatstone.circuits import SHARES, Experiment, kept_over, sizes_of
+from wheatstone.circuits import SHARES, Experiment, Kept, kept_over, sizes_of
 from wheatstone.discovery import LEARNED, DiscoverySettings, EdgeScores
-from wheatstone.tasks import PromptPair, Task, several_counterfactuals
-from wheatstone.verification import Verification, verify_over
+from wheatstone.tasks import PromptPair, Task
+from wheatstone.verification import Verification
 
 if TYPE_CHECKING:
     from wheatstone.runs._discovery import DiscoveryRun
@@ -53,26 +49,6 @@ def settings_for(settings: DiscoverySettings, task: Task, *, chosen: bool) -> Di
     return replace(settings, method=LEARNED) if enough and settings.learnable and not chosen else settings
 
 
-def proof_on_test(
-    experiment: Experiment,
-    keep: Bool[Tensor, "channel node"],
-    settings: DiscoverySettings,
-    test: Sequence[PromptPair],
-    report: Reporter,
-) -> Verification:
-    """The circuit on a task's test prompts, each against several counterfactuals of its split.
-
-    Args:
-        experiment: that the circuit was found in.
-        keep: the circuit.
-        settings: counterfactuals and seed.
-        test: the prompts, with one counterfactual each.
-        report: progress callback.
-    """
-    pairs = _several(experiment, settings, test)
-    return verify_over(experiment.over(pairs), keep, seed=settings.seed, split="test", report=report)
-
-
 def curve_by_share(
     experiment: Experiment, order: EdgeScores, settings: DiscoverySettings, test: Sequence[PromptPair]
 ) -> tuple[SharePoint, ...]:
@@ -85,21 +61,16 @@ def curve_by_share(
         test: the test prompts, with one counterfactual each.
     """
     masks = order.top(sizes_of(experiment.graph))
-    found_on, held = (
-        kept_over(experiment.over(_several(experiment, settings, pairs)), masks)
-        for pairs in (experiment.encoded.pairs, test)
-    )
+
+    def kept(pairs: Sequence[PromptPair]) -> Kept:
+        several = experiment.several(pairs, most=settings.counterfactuals, seed=settings.seed)
+        return kept_over(experiment.over(several), masks)
+
+    found_on, held = kept(experiment.encoded.pairs), kept(test)
     return tuple(
         SharePoint(edges, share, found_on.gain_kept(place), held.gain_kept(place))
         for place, (edges, share) in enumerate(zip(sizes_of(experiment.graph), SHARES, strict=True))
     )
-
-
-def _several(experiment: Experiment, settings: DiscoverySettings, pairs: Sequence[PromptPair]) -> Sequence[PromptPair]:
-    """With further counterfactuals, where ablation is by counterfactual and edges are kept at all positions."""
-    if settings.ablation != "counterfactual" or settings.positions:
-        return pairs
-    return several_counterfactuals(experiment.model, pairs, most=settings.counterfactuals, seed=settings.seed)
 
 
 def splits_of(run: DiscoveryRun) -> dict[str, Any]:

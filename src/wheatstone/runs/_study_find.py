@@ -14,7 +14,7 @@ from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment, kept_over
 from wheatstone.discovery import EdgeScores, attribute, discover_in, learn_ranking
 from wheatstone.runs._study_settings import LEARNED, StudySettings
-from wheatstone.tasks import PromptPair, several_counterfactuals
+from wheatstone.tasks import PromptPair
 
 _PARTS = (4, 2, 1)
 """The limit divided by these are the sizes to choose from."""
@@ -101,9 +101,7 @@ def _ranked(
     report("scoring edges", 1, 1)
     learned = learn_ranking(
         train.model,
-        several_counterfactuals(
-            train.model, (*train.encoded.pairs, *wordings), most=settings.counterfactuals, seed=settings.seed
-        ),
+        train.several((*train.encoded.pairs, *wordings), most=settings.counterfactuals, seed=settings.seed),
         scores=scores.values,
         edges=limit,
         steps=settings.steps,

@@ -28,10 +28,9 @@ from wheatstone.tasks import (
     other_wordings,
     relation_named,
     relations_in,
-    several_counterfactuals,
     sha256_of_task,
 )
-from wheatstone.verification import Verification, verify_over
+from wheatstone.verification import Verification, verify_on
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,19 +103,25 @@ def study_relation(
     experiment = Experiment(model, train, allow_weak=settings.allow_weak)
 
     def several(pairs: Sequence[PromptPair]) -> list[PromptPair]:
-        return several_counterfactuals(model, pairs, most=settings.counterfactuals, seed=settings.seed)
+        return experiment.several(pairs, most=settings.counterfactuals, seed=settings.seed)
 
     wordings, unused = other_wordings(task_of(relation), task, model, most=settings.train, seed=settings.seed)
     found = find(experiment, wordings, several(task.validation[: settings.validation]), settings, report)
-    keep, on_test = found.keep, several(test)
-    verification = verify_over(
-        experiment.over(on_test), keep, draws=settings.draws, seed=settings.seed, split="test", report=report
+    keep = found.keep
+    verification = verify_on(
+        experiment,
+        keep,
+        test,
+        counterfactuals=settings.counterfactuals,
+        draws=settings.draws,
+        seed=settings.seed,
+        split="test",
+        report=report,
     )
     sizes = sizes_of(model.graph)
     masks = torch.cat((found.order.top(sizes), found.scores.top([int(keep.sum())])))
     reached = {
-        split: kept_over(experiment.over(pairs), masks)
-        for split, pairs in (("train", several(train)), ("test", on_test))
+        split: kept_over(experiment.over(several(pairs)), masks) for split, pairs in (("train", train), ("test", test))
     }
     circuit = Circuit.of_mask(
         ModelInfo.of(model),

@@ -123,17 +123,19 @@ class Work:
         circuit, model = self._circuit(run, report)
         if asked.on == "given" and asked.pair is None:
             raise RequestError(expected="a prompt pair", got="none", do="give one, or verify on its own prompts")
-        pairs, words = circuit.examples, "the prompts it was found on"
+        pairs, words, several = circuit.examples, "the prompts it was found on", 1
         if asked.on == "given" and asked.pair:
             pairs, words = (_pair(asked.pair),), "given prompts"
         elif asked.on == "test":
             with sound(run):
                 pairs = tuple(PromptPair.model_validate(pair) for pair in read_json(run, "task.json")["pairs"]["test"])
-            words = "test"
+            words, several = "test", read_manifest(run)["settings"].get("counterfactuals", 1)
         # The run's own prompts were accepted when it was made; only other prompts are refused.
         meant = asked.allow_weak or (asked.on == "own" and read_manifest(run)["settings"].get("allow_weak"))
         allow_weak = True if meant else False if asked.on == "given" else None
-        result = verify(model, circuit, pairs, split=words, allow_weak=allow_weak, report=report)
+        result = verify(
+            model, circuit, pairs, counterfactuals=several, split=words, allow_weak=allow_weak, report=report
+        )
         add_verification(run, result, report_html, own=asked.on == "own")
 
     def _explain(self, asked: Explain, run: Path, report: Reporter) -> None:

@@ -6,7 +6,7 @@ from wheatstone.verification._verify import Reading as Reading
 from wheatstone.verification._verify import Verification as Verification
 from wheatstone.verification._verify import verify as verify
 from wheatstone.verification._verify import verify_in as verify_in
-from wheatstone.verification._verify import verify_over as verify_over
+from wheatstone.verification._verify import verify_on as verify_on
 
 __all__ = [
     "CONDITIONS",
@@ -15,5 +15,5 @@ __all__ = [
     "Verification",
     "verify",
     "verify_in",
-    "verify_over",
+    "verify_on",
 ]

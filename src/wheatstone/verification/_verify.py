@@ -67,7 +67,7 @@ class Verification:
         hit_at_10: share of prompts with an answer among the ten top tokens.
         ci95: 95% intervals over prompts: of faithfulness and completeness, and by condition of the rest; None where
             there is none: fewer than four prompts, values that do not vary, or a denominator that may be 0.
-        random_draws: size-matched random circuits behind `random`.
+        random_draws: size-matched random circuits behind `random`, each run against every counterfactual.
         prompts: each prompt on its own, against the first of its counterfactuals.
         weak: prompts whose answer the model itself does not give, see `ModelAnswers`.
         warnings: what a headline must say of the model's own answers, in sentences.
@@ -101,6 +101,7 @@ def verify(
     circuit: Circuit,
     pairs: Sequence[PromptPair],
     *,
+    counterfactuals: int = 1,
     draws: int = 20,
     seed: int = 0,
     split: str = "given prompts",
@@ -113,11 +114,13 @@ def verify(
         model: the model the circuit belongs to; its MLPs are split as the circuit's were.
         circuit: kept edges; ablation and metric are those it was found with, and a mean is that of its examples.
         pairs: the prompts; to prove anything, others than it was found on.
-        draws: random circuits of the same number of edges.
-        seed: of the draws.
+        counterfactuals: most counterfactuals of each prompt: its own, and others of the prompts that fit, see
+            `Experiment.several`.
+        draws: random circuits of the same number of edges, shared out among a prompt's counterfactuals.
+        seed: of what is drawn.
         split: which prompts these are, for the result.
         allow_weak: what to do about prompts that leave little to explain, as in `Experiment`.
-        report: told how far it is.
+        report: progress callback.
 
     Raises:
         CircuitError: the circuit names nodes the model lacks.
@@ -133,7 +136,11 @@ def verify(
     circuit.mask(SpannedGraph.of(graph, circuit.spans) if circuit.spans else graph)  # nodes that the model lacks
     experiment = Experiment.of(circuit, model, pairs, allow_weak=allow_weak)
     keep = circuit.mask(experiment.graph)
-    return verify_in(experiment, keep, draws=draws, seed=seed, split=split, report=report)
+    if counterfactuals == 1:
+        return verify_in(experiment, keep, draws=draws, seed=seed, split=split, report=report)
+    return verify_on(
+        experiment, keep, pairs, counterfactuals=counterfactuals, draws=draws, seed=seed, split=split, report=report
+    )
 
 
 def verify_in(
@@ -146,28 +153,46 @@ def verify_in(
     report: Reporter = silent,
 ) -> Verification:
     """`verify` in an experiment that is already set up."""
-    return verify_over((experiment,), keep, draws=draws, seed=seed, split=split, report=report)
+    return _verified((experiment,), keep, draws, seed, split, report)
 
 
-def verify_over(
-    experiments: Iterable[Experiment],
+def verify_on(
+    experiment: Experiment,
     keep: Bool[Tensor, "channel node"],
+    pairs: Sequence[PromptPair],
     *,
+    counterfactuals: int,
     draws: int = 20,
     seed: int = 0,
     split: str = "given prompts",
     report: Reporter = silent,
 ) -> Verification:
-    """`verify` over many prompts, a few at a time.
+    """`verify` on other prompts than those of an experiment; only some of them are in memory at once.
 
     Args:
-        experiments: of the same model, ablation and metric; only one is held in memory where they are made on the way.
+        experiment: that the circuit was found in.
         keep: the circuit.
-        draws: random circuits of the same number of edges.
-        seed: of the draws.
+        pairs: the prompts, with one counterfactual each.
+        counterfactuals: most counterfactuals of each prompt, see `Experiment.several`.
+        draws: random circuits of the same number of edges, shared out among a prompt's counterfactuals.
+        seed: of what is drawn.
         split: which prompts these are, for the result.
         report: progress callback.
     """
+    several = experiment.several(pairs, most=counterfactuals, seed=seed)
+    each = max(1, draws * len(pairs) // len(several))
+    return _verified(experiment.over(several), keep, each, seed, split, report)
+
+
+def _verified(
+    experiments: Iterable[Experiment],
+    keep: Bool[Tensor, "channel node"],
+    draws: int,
+    seed: int,
+    split: str,
+    report: Reporter,
+) -> Verification:
+    """A circuit over experiments of the same model, ablation and metric."""
     report("verifying", 0, None)
     parts: list[_Part] = []
     for experiment in experiments:
