@@ -55,6 +55,11 @@ def page(study: dict[str, Any]) -> str:
         *_to_do(study.get("to_do", [])),
         *_average(study["average"], settings),
         *_below(rows),
+        "## By size",
+        "Share of the gain in Hit@10 that nested circuits of one ranking keep. Mean of the relations that count in the "
+        "averages, and each relation on its test facts.",
+        _table(("facts", *(_share(point) for point in rows[0]["curve"])), _curves(study)),
+        "![Gain kept by share of the edges, on training and test facts.](../images/relations-curves.png)",
         "## Hit@10 on test facts",
         "In brackets: 95% intervals over facts. Gain kept: (circuit − empty) / (model − empty); none where "
         "the model is no better than the empty circuit. Facts are those the model knows, so its own Hit@10 is 1.",
@@ -73,7 +78,8 @@ def page(study: dict[str, Any]) -> str:
             [[_name(row), *_measured(row, "hit_at_1"), _with_interval(row, "faithfulness")] for row in rows],
         ),
         "## Transfer: the same circuit under other templates, and asked the other way round",
-        "Hit@10 of circuit / model / empty, n facts.",
+        "Hit@10 of circuit / model / empty, n facts, gain kept.",
+        *_other_templates(study["average"]),
         _transfer(rows),
         "## How each was found",
         "By: the ranking that the circuit is cut from. Validation: the most that a circuit of that ranking keeps of "
@@ -116,6 +122,22 @@ def _below(rows: list[dict[str, Any]]) -> list[str]:
     below = {row["relation"]: row["gain_kept"] for row in rows if not row["few"] and (row["gain_kept"] or 0.0) < AIM}
     told = ", ".join(f"{name} {_percent(kept)}" for name, kept in sorted(below.items(), key=lambda one: one[1] or 0.0))
     return [f"Below {_percent(AIM)}: {told}."] if below else []
+
+
+def _share(point: dict[str, Any]) -> str:
+    return f"{point['share']:.2%}".replace(".00%", "%").replace("0%", "%") if point["share"] < 0.1 else "10%"
+
+
+def _curves(study: dict[str, Any]) -> list[list[str]]:
+    mean = study["average"]["curve"] if study["average"] else []
+    lines = [
+        [f"mean, {name}", *(_percent(point[f"gain_kept_{split}"]) for point in mean)]
+        for split, name in (("test", "test"), ("train", "training"))
+        if mean
+    ]
+    return lines + [
+        [_name(row), *(_percent(point["gain_kept_test"]) for point in row["curve"])] for row in study["relations"]
+    ]
 
 
 def _name(row: dict[str, Any]) -> str:
@@ -172,7 +194,18 @@ def _carried(found: dict[str, Any] | None) -> str:
     if "why_not" in found:
         return "not asked"
     hit = found["hit_at_10"]
-    return f"{hit['circuit']:.2f} / {hit['model']:.2f} / {hit['empty']:.2f}, {found['n']}"
+    kept = _percent(found["gain_kept"])
+    return f"{hit['circuit']:.2f} / {hit['model']:.2f} / {hit['empty']:.2f}, {found['n']}, {kept}"
+
+
+def _other_templates(average: dict[str, Any] | None) -> list[str]:
+    other = average and average["other_templates"]
+    if not other or other["gap"] is None:
+        return []
+    return [
+        f"Under the second and third template the circuits keep {_percent(other['gain_kept'])} of the gain on average, "
+        f"{100 * other['gap']:.0f} points less than under the first ({other['n']} relations × templates)."
+    ]
 
 
 def _unused(study: dict[str, Any]) -> list[str]:

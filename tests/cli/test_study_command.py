@@ -37,7 +37,8 @@ def test_a_study_from_the_command_to_its_pages(
     assert hit["circuit"] > max(hit["empty"], hit["random"], hit["complement"])
     assert row["edges"] <= 706
     assert set(row["transfer"]) == {"template 1", "template 2", "reversed"}
-    assert {path.name for path in (out / "figures").iterdir()} == {"hits.png", "hits.svg", "overlap.png", "overlap.svg"}
+    drawn = {f"{name}.{kind}" for name in ("curves", "hits", "overlap") for kind in ("png", "svg")}
+    assert {path.name for path in (out / "figures").iterdir()} == drawn
     page = (out / "report.html").read_text()
     assert "us_state_capital" in page
     assert "http://" not in page

@@ -88,6 +88,27 @@ def test_facts_by_the_model_s_own_rank() -> None:
     assert found["4 to 10"] == {"n": 1, "circuit": 1, "empty": 1}
 
 
+def test_averages_by_hand() -> None:
+    def row(kept: float | None, train: float, **others: float | None) -> dict[str, Any]:
+        hit = dict.fromkeys(CONDITIONS, 0.5)
+        return {
+            "gain_kept": kept,
+            "edges": 10,
+            "share": 0.01,
+            "test": {"hit_at_1": hit, "hit_at_10": hit, "faithfulness": 1.0},
+            "curve": [{"edges": 10, "share": 0.01, "gain_kept_train": train, "gain_kept_test": kept}],
+            "transfer": {name: {"gain_kept": other} for name, other in others.items()} | {"unasked": {"why_not": ""}},
+        }
+
+    rows = [row(0.8, 1.0, one=0.6, two=None, reversed=0.0), row(0.6, 0.8, one=0.5, two=0.4), row(None, 0.0, one=0.9)]
+    found = study_module._average(rows)
+    assert found is not None
+    assert found["gain_kept"] == pytest.approx(0.7)
+    assert found["other_templates"] == pytest.approx({"n": 3, "gain_kept": 0.5, "gap": (0.2 + 0.1 + 0.2) / 3})
+    (point,) = found["curve"]  # without the relation on which the model gains nothing
+    assert point == pytest.approx({"edges": 10, "share": 0.01, "gain_kept_train": 0.9, "gain_kept_test": 0.7})
+
+
 def test_overlap_by_hand() -> None:
     graph = make_tiny("llama", torch.float32)
     info = ModelInfo.of(graph)

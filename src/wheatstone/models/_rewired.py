@@ -28,6 +28,9 @@ from wheatstone.models._decoder import Decoder
 from wheatstone.models._spans import Span, span_positions
 from wheatstone.models._tokens import Tokens
 
+_FEW = 0.5
+"""Share of the earlier nodes, below which those that a sublayer reads are copied before they are added up."""
+
 
 @dataclass(frozen=True, eq=False)
 class CircuitState:
@@ -103,7 +106,9 @@ class Rewired:
         self.nodes = nodes
         self.readable = np.searchsorted(nodes, graph.senders)
         """How many of the computed nodes each channel can read."""
-        self.kept_any = kept.any(0).any(-1).numpy()
+        self.senders = kept.any(0).numpy()
+        """Which computed nodes each channel reads, in any circuit."""
+        self.kept_any = self.senders.any(-1)
         self.kept_all = kept_at.all(-1).all(0).sum(-1).numpy() == self.readable
         self.columns = kept_at.to(model.device, model.dtype)
         self.gradients = gradients
@@ -221,6 +226,11 @@ class Rewired:
         if not self.gradients and self.kept_all[channels].all():
             return (base + written.sum(0)).flatten(0, 1)[None].expand(len(channels), -1, -1, -1)
         rows = self.columns[:, channels, :count]
+        # A small circuit's channels read few of the nodes before them: copying these costs less than adding up all.
+        used = np.flatnonzero(self.senders[channels, :count].any(0))
+        if len(used) < _FEW * count:
+            chosen = torch.from_numpy(used).to(written.device)
+            rows, written = rows.index_select(2, chosen), written.index_select(0, chosen)
         if len(self.spans) > 1:
             read = written.new_zeros(len(channels), *written.shape[1:])
             for span, at in enumerate(self.spans):

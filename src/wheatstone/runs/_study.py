@@ -7,7 +7,7 @@ together, and make it a run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -165,6 +165,7 @@ def _average(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """
     if not rows:
         return None
+    curves = [row["curve"] for row in rows if row["gain_kept"] is not None]
     means = {
         measure: {condition: fmean(row["test"][measure][condition] for row in rows) for condition in CONDITIONS}
         for measure in ("hit_at_1", "hit_at_10")
@@ -179,7 +180,34 @@ def _average(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
         "edges": fmean(row["edges"] for row in rows),
         "share": fmean(row["share"] for row in rows),
         "faithfulness": fmean(row["test"]["faithfulness"] for row in rows),
+        "other_templates": _other_templates(rows),
+        "curve": [
+            {"edges": points[0]["edges"], "share": points[0]["share"]}
+            | {split: _mean_of(point[split] for point in points) for split in ("gain_kept_train", "gain_kept_test")}
+            for points in zip(*curves, strict=True)
+        ],
     }
+
+
+def _other_templates(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What the circuits keep of the gain under templates other than the first.
+
+    `gap` is the mean of (gain kept under the first − under another), over relations and templates that have both.
+    """
+    both = [
+        (row["gain_kept"], found["gain_kept"])
+        for row in rows
+        for name, found in row["transfer"].items()
+        if name != "reversed" and row["gain_kept"] is not None and found.get("gain_kept") is not None
+    ]
+    kept, gap = _mean_of(other for _, other in both), _mean_of(first - other for first, other in both)
+    return {"n": len(both), "gain_kept": kept, "gap": gap}
+
+
+def _mean_of(values: Iterable[float | None]) -> float | None:
+    """Of those there are."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
 
 
 def _manifest(

@@ -23,7 +23,6 @@ from wheatstone.tasks import (
     SPLITS,
     PromptPair,
     Task,
-    hits,
     load_task,
     other_wordings,
     relation_named,
@@ -183,17 +182,17 @@ def _transfer(
     for name, (source, template) in others.items():
         try:
             other = load_task(source, model, seed=settings.seed, size=None, template=template, strict=False)
-            asked = Experiment(model, other.test[: settings.test], allow_weak=settings.allow_weak)
+            pairs = other.test[: settings.test]
+            asked = Experiment(model, pairs, allow_weak=settings.allow_weak)
         except RequestError as error:
             found[name] = {"why_not": str(error)}
         else:
-            logits = {
-                "model": asked.clean_logits,
-                "circuit": asked.logits(circuit.mask()[None])[0],
-                "empty": asked.corrupt_logits,
-            }
-            found[name] = {"n": len(asked.encoded.pairs)} | {
-                f"hit_at_{k}": {who: float(hits(rows, asked.encoded, k).mean()) for who, rows in logits.items()}
-                for k in (1, 10)
+            several = asked.several(pairs, most=settings.counterfactuals, seed=settings.seed)
+            kept = kept_over(asked.over(several), circuit.mask()[None])
+            hit = {"model": kept.model[0], "circuit": kept.hit_at_10[0], "empty": kept.empty[0]}
+            found[name] = {
+                "n": len(pairs),
+                "hit_at_10": {who: float(values.mean()) for who, values in hit.items()},
+                "gain_kept": kept.gain_kept(0),
             }
     return found
