@@ -40,7 +40,8 @@ VARIANTS = {
     "one counterfactual": "the same with one fixed counterfactual a fact",
     "one template": "the same with the first template alone",
     "half the steps": "60 steps instead of 120",
-    "no start": "begun without EAP-IG: all edges alike",
+    "gim start": "begun with the scores of `gim` instead of EAP-IG's",
+    "no start": "begun without scores: all edges alike",
     "edge-pruning": "the mask of before: 40 steps of 5 facts, hard concrete gates, one size, one counterfactual",
     "eap-ig": "the scores that learning begins with",
 }
@@ -85,7 +86,7 @@ def measured(model: ResidualModel, relation: str, variant: str, seed: int) -> di
     wordings, _ = other_wordings(f"facts/{relation}", task, model, most=MOST, seed=seed)
     experiment = Experiment(model, train)
     begun = time.process_time()
-    scores = attribute(experiment, method="eap-ig")
+    scores = attribute(experiment, method="gim" if variant == "gim start" else "eap-ig")
     order = ranked(experiment, wordings, scores, variant, seed)
     seconds = time.process_time() - begun
     masks = order.top(sizes_of(model.graph))

@@ -7,10 +7,11 @@ from random import Random
 import pytest
 import torch
 from planted import planted_pair
+from tolerance import rounding
 
 from wheatstone import Experiment, PromptPair, RequestError, ResidualModel
 from wheatstone.discovery import attribute, learn_ranking
-from wheatstone.discovery._nested import _Runs, _thresholds, _turns
+from wheatstone.discovery._nested import _measured, _Runs, _thresholds, _turns
 from wheatstone.models import Tokens
 
 
@@ -59,6 +60,28 @@ def test_each_prompt_keeps_as_many_edges_as_its_size() -> None:
     x = torch.randn(3, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     kept = (x > _thresholds(x, [1, 20, 60])[:, None]).sum(1)
     assert kept.tolist() == [1, 20, 49]  # at least one edge stays out: where else would the threshold be
+
+
+def test_the_metric_s_distance_is_0_for_the_model_and_1_for_the_counterfactuals(tiny_experiment: Experiment) -> None:
+    experiment = tiny_experiment
+    clean, other = experiment.clean_logits.log_softmax(-1), experiment.corrupt_logits.log_softmax(-1)
+    far = _measured("logit_diff", experiment.encoded, clean, other)
+    every = slice(0, len(clean))
+    near = rounding(experiment.model).near
+    assert far(experiment.clean_logits, every).tolist() == near([0.0] * len(clean))
+    shares = (experiment.clean - experiment.corrupt).abs() / (experiment.clean - experiment.corrupt).mean().abs()
+    assert far(experiment.corrupt_logits, every).tolist() == near(shares.tolist())
+    assert far(experiment.corrupt_logits[1:], slice(1, len(clean))).tolist() == near(shares[1:].tolist())
+
+
+def test_a_ranking_may_keep_the_metric_too(tiny_experiment: Experiment) -> None:
+    scores, pairs = attribute(tiny_experiment).values, tiny_experiment.encoded.pairs
+    plain, kept = (
+        learn_ranking(tiny_experiment.model, pairs, scores=scores, edges=30, steps=2, metric=metric)
+        for metric in (None, "logit_diff")
+    )
+    assert kept.steps[0].loss > plain.steps[0].loss
+    assert not kept.log_alpha.equal(plain.log_alpha)
 
 
 def test_plain_runs_are_kept_while_there_is_room(tiny_experiment: Experiment) -> None:

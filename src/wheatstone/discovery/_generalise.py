@@ -5,6 +5,9 @@ the smallest is taken whose circuit keeps the goal on validation: of the metric'
 Hit@10, on average, with the lower end of the 95% interval at most 0.1 below. Where no size does, it is the largest that
 may be taken. A circuit that is pruned further, until every edge is necessary on the training prompts, holds on those
 prompts and less on others.
+
+Where the fully ablated model still has an answer among its first ten tokens, as in tasks whose answers are words of the
+prompt, rank says little, and the ranking is learned to keep the metric too.
 """
 
 from __future__ import annotations
@@ -18,10 +21,12 @@ from wheatstone.discovery._nested import learn_ranking
 from wheatstone.discovery._scores import EdgeScores
 from wheatstone.discovery._search import SearchResult, SearchStep
 from wheatstone.discovery._settings import LEARNED, DiscoverySettings
-from wheatstone.tasks import PromptPair
+from wheatstone.tasks import PromptPair, hits
 
 _TARGET = 0.01
 """Share of the edges that the ranking is learned around."""
+_TELLING = 0.5
+"""Fall in Hit@10 under full ablation, from which on the answer's rank is all that is learned."""
 _SLACK = 0.1
 """How far below the goal the lower end of the interval may be."""
 
@@ -66,6 +71,7 @@ def generalise(
         several((*experiment.encoded.pairs, *wordings)),
         scores=scores.values,
         edges=max(1, int(_TARGET * graph.edges)),
+        metric=None if _lost_by_ablation(experiment) >= _TELLING else experiment.metric.name,
         seed=settings.seed,
         memory=experiment.memory,
         report=report,
@@ -84,3 +90,9 @@ def generalise(
         for size, value in zip(reversed(sizes), reversed(reached), strict=True)
     ]
     return SearchResult(masks[at], reached[at], None, sizes[at], tuple(steps)), order
+
+
+def _lost_by_ablation(experiment: Experiment) -> float:
+    """By how much Hit@10 falls when every edge is ablated."""
+    clean, empty = (hits(rows, experiment.encoded, 10) for rows in (experiment.clean_logits, experiment.corrupt_logits))
+    return float(clean.double().mean() - empty.double().mean())

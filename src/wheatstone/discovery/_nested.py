@@ -8,7 +8,8 @@ gates are 1 for the k edges with the highest
 and 0 for all others, so that what runs is a circuit. The gradient by θ is taken as if a gate were
 sigmoid((x − x_k) / t), with x_k halfway between the last edge that is kept and the first that is not
 (straight-through). Adam minimises the mean of the prompts' losses: by how many logits the best-placed answer falls
-short of 1 above the tenth-placed other token, and 0.3 KL(model ‖ circuit), so that the other tokens stay the model's.
+short of 1 above the tenth-placed other token, and 0.3 KL(model ‖ circuit), so that the other tokens stay the model's;
+where it is asked for, also 2 |metric − the model's metric|, as a share of the mean gap to the counterfactuals' metric.
 
 During the first 60% of the steps the noise falls from t = 1 to 0.2 and the sizes, which are drawn evenly in their
 logarithm, from two to ten times the target to 0.4 to 3 times. θ begins with
@@ -25,7 +26,7 @@ this package's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import exp, log
 from random import Random
 
@@ -40,11 +41,13 @@ from wheatstone.circuits import first_change
 from wheatstone.discovery._adam import MaskAdam
 from wheatstone.discovery._learned import KL_WEIGHT, LearnedMask, MaskStep, short_of_rank, started
 from wheatstone.models import ResidualModel, Tokens, memory_budget
-from wheatstone.tasks import PromptPair, encode
+from wheatstone.tasks import Encoded, PromptPair, Targets, encode, metric_named
 
 _NOISE = (1.0, 0.2)
 _SIZES = ((2.0, 10.0), (0.4, 3.0))
 """Smallest and largest size, as multiples of the target, at first and in the end."""
+_METRIC = 2.0
+"""Weight of the metric's distance, as a share of its gap."""
 _ANNEALED = 0.6
 """Share of the steps in which noise and sizes reach their last values."""
 
@@ -53,11 +56,12 @@ def learn_ranking(
     model: ResidualModel,
     pairs: Sequence[PromptPair],
     *,
-    scores: Float[Tensor, "channel node"] | LearnedMask,
+    scores: Float[Tensor, "channel node"],
     edges: int,
     steps: int = 120,
     learning_rate: float = 0.5,
     batch: int = 10,
+    metric: str | None = None,
     seed: int = 0,
     memory: int | None = None,
     report: Reporter = silent,
@@ -67,12 +71,12 @@ def learn_ranking(
     Args:
         model: the model.
         pairs: the prompts; pairs of the same prompt are its counterfactuals, see `several_counterfactuals`.
-        scores: of all edges, to start from, such as those of `score_edges`; or what was learned before, to go on from,
-            with the noise and the sizes of the end.
+        scores: of all edges, to start from, such as those of `score_edges`.
         edges: target size, around which the sizes are drawn.
         steps: of Adam, each one forward and backward pass of a batch of prompts.
         learning_rate: of θ, per step.
         batch: prompts of a step.
+        metric: to keep too, see above; None leaves it out.
         seed: of the prompts' order, their counterfactuals, sizes and noise.
         memory: bytes that runs may take; default `memory_budget`.
         report: progress callback.
@@ -102,14 +106,13 @@ def learn_ranking(
     valid = torch.from_numpy(model.graph.valid)
     draw, noise_draw = Random(seed), torch.Generator().manual_seed(seed)
     runs = _Runs(model, budget // 4)
-    learned = isinstance(scores, LearnedMask)
-    theta = scores.log_alpha if isinstance(scores, LearnedMask) else started(scores, valid, edges)
+    theta = started(scores, valid, edges)
     adam = MaskAdam(valid, edges, learning_rate)
     trace: list[MaskStep] = []
     turns = _turns(pairs, batch, draw)
     for step in range(steps):
         report("learning a ranking", step, steps)
-        along = 1.0 if learned else min(1.0, step / (_ANNEALED * steps))
+        along = min(1.0, step / (_ANNEALED * steps))
         scale = _between(*_NOISE, along)
         least, most = (_between(*ends, along) * edges for ends in zip(*_SIZES, strict=True))
         chosen = next(turns)
@@ -117,7 +120,7 @@ def learn_ranking(
         noise = torch.rand(len(chosen), *valid.shape, generator=noise_draw, dtype=torch.float64).logit(1e-9)
         x = (theta + scale * noise).masked_fill(~valid, -torch.inf)
         x = x - _thresholds(x[:, valid], sizes)[:, None, None]
-        value, slope = _gradients(model, chosen, runs, x > 0, budget)
+        value, slope = _gradients(model, chosen, runs, x > 0, budget, metric)
         soft = (x / scale).sigmoid()
         theta = theta + adam.step((slope.double() * soft * (1 - soft) / scale).sum(0))
         trace.append(MaskStep(value, sum(sizes) / len(sizes)))
@@ -194,16 +197,42 @@ def _gradients(
     runs: _Runs,
     gates: Bool[Tensor, "batch channel node"],
     budget: int,
+    metric: str | None,
 ) -> tuple[float, Float[Tensor, "batch channel node"]]:
     """The mean loss and its slope by every prompt's gates."""
     encoded = encode(model, pairs)
     tokens = encoded.clean
     nodes, expected = runs.batch([pair.prompt for pair in pairs], tokens.width)
-    ablated, _ = runs.batch([pair.counterfactual for pair in pairs], tokens.width)
+    ablated, without = runs.batch([pair.counterfactual for pair in pairs], tokens.width)
+    measure = None if metric is None else _measured(metric, encoded, expected, without)
 
     def loss(logits: Tensor, rows: slice) -> Tensor:
         divergence = (expected[rows].exp() * (expected[rows] - logits.log_softmax(-1))).sum(-1)
-        return (short_of_rank(logits, encoded.answers[rows]) + KL_WEIGHT * divergence).sum() / len(pairs)
+        found = short_of_rank(logits, encoded.answers[rows]) + KL_WEIGHT * divergence
+        return (found if measure is None else found + _METRIC * measure(logits, rows)).sum() / len(pairs)
 
     start = first_change(nodes, ablated)
     return model.mask_gradients(tokens, ablated, gates.to(model.dtype), loss, start=start, budget=budget)
+
+
+def _measured(
+    metric: str, encoded: Encoded, clean: Float[Tensor, "batch vocab"], ablated: Float[Tensor, "batch vocab"]
+) -> Callable[[Tensor, slice], Tensor]:
+    """How far logits are from the model's metric, as a share of the mean gap between prompts and counterfactuals.
+
+    Args:
+        metric: its name.
+        encoded: the prompts.
+        clean: the model's log-probabilities, which every metric takes for logits.
+        ablated: those on the counterfactuals.
+    """
+    compared, targets = metric_named(metric, encoded), Targets(encoded, clean)
+    whole = compared(clean, targets)
+    gap = (whole - compared(ablated, targets)).mean().abs()
+
+    def far(logits: Tensor, rows: slice) -> Tensor:
+        every = clean.clone()
+        every[rows] = logits
+        return (compared(every, targets) - whole)[rows].abs() / gap
+
+    return far
