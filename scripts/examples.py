@@ -29,12 +29,9 @@ FRANCE = [
 DISCOVER = {
     "a-fact": FRANCE,
     "a-fact-by-token": [*FRANCE, "--positions", "each", "--method", "re-ranked"],
-    "a-relation": [
-        *("--task", "facts/country_capital", "--size", "12"),
-        *("--method", "re-ranked", "--faithfulness", "0.85"),
-    ],
-    "indirect-object": ["--task", "ioi", "--size", "10", "--method", "re-ranked", "--faithfulness", "0.8"],
-    "a-or-an": ["--task", "a-an", "--size", "16"],
+    "a-relation": ["--task", "facts/country_capital"],
+    "indirect-object": ["--task", "ioi"],
+    "a-or-an": ["--task", "a-an"],
 }
 TITLES = {
     "a-fact": "A fact: France → French",
