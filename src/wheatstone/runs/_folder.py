@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from wheatstone._disk import (
@@ -247,8 +247,7 @@ def damaged_files(run: StrPath) -> list[str]:
     expected = _noted_hashes(run)
     if expected is None:
         return [_HASHES]
-    found = _hashes(run)
-    return sorted(name for name, digest in expected.items() if found.get(name) != digest)
+    return sorted(name for name, digest in expected.items() if not _is_intact(run, name, digest))
 
 
 def write_hashes(run: StrPath) -> None:
@@ -281,6 +280,20 @@ def _noted_hashes(run: Path) -> dict[str, str] | None:
 def _hashes(run: Path) -> dict[str, str]:
     paths = sorted(path for path in run.rglob("*") if path.is_file() and path != run / _HASHES)
     return {path.relative_to(run).as_posix(): _hash(path) for path in paths}
+
+
+def _is_intact(run: Path, name: str, digest: object) -> bool:
+    """Whether a file of a run has a hash; only what was noted is read, whatever else lies in the folder."""
+    inside = PurePosixPath(name)
+    try:
+        return (
+            not inside.is_absolute()
+            and ".." not in inside.parts
+            and (run / name).is_file()
+            and _hash(run / name) == digest
+        )
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _hash(path: Path) -> str:
