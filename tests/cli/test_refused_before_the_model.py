@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier, Event
@@ -11,6 +12,8 @@ import pytest
 from commands import Cli, Refused
 
 from wheatstone._disk import claimed
+from wheatstone.runs import write_hashes
+from wheatstone.studio._library import EXAMPLES
 
 PAIR = ("--prompt", "a b c", "--counterfactual", "a b d", "--answer", " x")
 FACT = ("--prompt", "a b", "--subject", "a", "--target", " c")
@@ -100,3 +103,22 @@ def test_a_place_that_another_command_is_writing_to(cli: Cli, tmp_path: Path, ve
     (line,) = shown.err.splitlines()
     assert f"out, where one is running (process {os.getpid()}, since 20" in line
     assert os.listdir(tmp_path) == ["in.txt"]
+
+
+@pytest.mark.parametrize("name", ["verification.json", "held_out.json", "task.json"])
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, "[5]", "5", "null", "", '{"n": NaN}', '{"n": 1e999}', "\ufeff{}", '{"n": 1'],
+    ids=lambda text: repr(text)[:12],
+)
+def test_a_damaged_document_is_refused_before_the_model_is_loaded(
+    name: str, text: str, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_home: Path
+) -> None:
+    run = shutil.copytree(EXAMPLES / "a-or-an", tmp_path / "run")
+    monkeypatch.setattr("wheatstone.models.load_model", lambda *_, **__: pytest.fail("a model was loaded"))
+    (run / name).write_text(text)
+    write_hashes(run)
+    for verb in ("verify", "explain"):
+        line = refused(verb, run)
+        assert name in line
+        assert str(run) in line

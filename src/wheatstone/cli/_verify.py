@@ -59,9 +59,9 @@ def verify(
     The run of a task is scored on the task's test split. Otherwise, without prompts, a circuit is scored on those it
     was found on. The result is printed and added to the run.
     """
-    from wheatstone.runs import CIRCUITS, read_manifest
+    from wheatstone.runs import CIRCUITS, read_sound_manifest
 
-    manifest = read_manifest(run, *CIRCUITS)
+    manifest = read_sound_manifest(run, *CIRCUITS)
     given = any((prompt, counterfactual, answer, distractor, prompts))
     if given and (task or split):
         raise RequestError(expected="either prompts or a task's split", got="both", do="leave one of them out")

@@ -20,6 +20,7 @@ from wheatstone.runs._folder import new_part as new_part
 from wheatstone.runs._folder import new_run as new_run
 from wheatstone.runs._folder import read_json as read_json
 from wheatstone.runs._folder import read_manifest as read_manifest
+from wheatstone.runs._folder import read_sound_manifest as read_sound_manifest
 from wheatstone.runs._folder import reserved as reserved
 from wheatstone.runs._folder import write_hashes as write_hashes
 from wheatstone.runs._folder import write_json as write_json
