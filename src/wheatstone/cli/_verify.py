@@ -26,7 +26,7 @@ from wheatstone.cli._options import (
     number,
 )
 from wheatstone.cli._output import JsonOption, Output
-from wheatstone.cli._prompts import named_task, pairs_of, task_split
+from wheatstone.cli._prompts import check_split, named_task, pairs_of, task_split
 from wheatstone.cli._tables import verification_table
 
 
@@ -74,6 +74,8 @@ def verify(
             got=f"{run}, a circuit that was imported without any",
             do="give --prompt, --counterfactual and --answer, or --prompts or --task",
         )
+    if task and split:
+        check_split(split)
     output = Output("verify", as_json)
     with output.progress() as report:
         report("starting", 0, None)
