@@ -88,7 +88,7 @@ SHAPES: dict[str, Any] = {
     "verification.json": _VERIFICATION,
     "held_out.json": [_VERIFICATION],
     "by_share.json": [dict],
-    "task.json": {"name": str, "pairs": Each([{"prompt": str}])},
+    "task.json": {"name?": str, "pairs": Each([{"prompt": str}])},
     "study.json": {"relations": [{"relation": str, "test": dict}]},
     "sweep.json": {"pairs": _COUNT, "failed": dict, "heads": [{"node": str, "share": _NUMBER}]},
     "pairs.json": Each(dict),

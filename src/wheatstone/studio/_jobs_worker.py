@@ -39,11 +39,13 @@ class Order:
         id: of the job.
         request: what for.
         folder: of its run.
+        again: whether an earlier start of the job saved its run there, which may be replaced.
     """
 
     id: str
     request: JobRequest
     folder: Path
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ def _live(pipe: Connection) -> None:
         try:
             current = order.id
             interrupted()  # the word to stop may have come before the job
-            ended = Ended("done", work.do(order.request, order.folder, _reporter(pipe)))
+            ended = Ended("done", work.do(order.request, order.folder, _reporter(pipe), again=order.again))
             current = None
         except KeyboardInterrupt:
             current = None
