@@ -9,7 +9,6 @@ from __future__ import annotations
 import _thread
 import contextlib
 import multiprocessing
-import os
 import queue
 import signal
 import threading
@@ -27,8 +26,9 @@ from wheatstone.studio._schema import Problem
 
 _EVERY = 0.2
 """Seconds between two words on one stage."""
-_GRACE = 1.5
-"""Seconds that the process has to clear up after its server ended; what is left then, the next command removes."""
+_GRACE = 1.0
+"""Seconds that the process has to clear up after its server ended, for a long step in torch does not hear an
+interruption; what is left then, the next command removes."""
 
 
 @dataclass(frozen=True)
@@ -126,12 +126,13 @@ def _live(pipe: Connection) -> None:
                 stopped.discard(message.id)  # a job that was stopped and is resumed
                 orders.put(message)
                 continue
+            if message is None:
+                signal.setitimer(signal.ITIMER_REAL, _GRACE)  # by the system, whatever holds the interpreter by then
             stopped.add(message)
             _thread.interrupt_main()  # which calls the handler below in the main thread, whatever it is at
             if message is None:
                 orders.put(None)
-                time.sleep(_GRACE)
-                os._exit(1)  # the server is gone, and a long step in torch does not hear an interruption
+                return
 
     def interrupted(*_: object) -> None:
         """Ctrl-C in the terminal reaches this process too, but it is the server that decides what stops."""
