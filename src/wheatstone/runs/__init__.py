@@ -9,6 +9,7 @@ from wheatstone.runs._catalogue import catalogue_entries as catalogue_entries
 from wheatstone.runs._catalogue import catalogue_remove as catalogue_remove
 from wheatstone.runs._catalogue import catalogue_size as catalogue_size
 from wheatstone.runs._catalogue import title_of as title_of
+from wheatstone.runs._catalogue import unlisted_runs as unlisted_runs
 from wheatstone.runs._folder import CIRCUITS as CIRCUITS
 from wheatstone.runs._folder import add_file as add_file
 from wheatstone.runs._folder import add_text as add_text
