@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tracemalloc
@@ -24,13 +25,15 @@ from hypothesis import strategies as st
 
 from wheatstone import ModelError, PromptError, RequestError, RunError
 from wheatstone._bounds import SEED, Bounds
-from wheatstone._json import MOST_VALUES, load_json, parse_json
+from wheatstone._json import MOST_VALUES, load_json, parse_json, read_bounded
 from wheatstone._parquet import read_parquet
+from wheatstone._path import below
 from wheatstone.cli import main
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.models import load_model
 from wheatstone.neurons import read_concepts
-from wheatstone.runs import read_manifest
+from wheatstone.runs import damaged_files, read_manifest
+from wheatstone.studio._library import EXAMPLES
 from wheatstone.tasks import _rows as rows
 from wheatstone.tasks import load_task, read_pairs
 from wheatstone.tasks._relation import read_relation
@@ -207,6 +210,82 @@ def test_a_folder_of_too_many_files_and_a_text_that_is_too_large_are_not_read(
         list(read_documents([tmp_path]))
 
 
+def test_a_file_that_claims_no_size_is_not_read(tmp_path: Path) -> None:
+    """Files of /proc claim none, and reading /proc/kmsg waits for ever."""
+    (tmp_path / "none").write_text("")
+    assert read_bounded(tmp_path / "none") == b""
+    assert read_bounded(Path("/proc/self/status")) == b""
+
+
+def test_everything_below_a_folder_is_listed_without_following_links(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "c").write_text("")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    assert sorted(entry.name for entry in below(tmp_path, 4)) == ["a", "b", "c", "loop"]
+    with pytest.raises(ValueError, match="more than 3 files and folders"):
+        list(below(tmp_path, 3))
+    assert list(below(tmp_path / "a" / "b" / "c", 1)) == []
+
+
+def many_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "texts._document.MOST_FILES", "runs._archive._MOST_FILES", "_disk._left_over._MOST", "cli._studio.MOST_RUNS",
+    ):  # fmt: skip
+        monkeypatch.setattr(f"wheatstone.{name}", 40)
+    for number in range(50):
+        (folder / str(number)).mkdir()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("neuron", "scan", "@", "--out", "new"),
+        ("neuron", "scan", "@", "--dry-run"),
+        ("runs", "export", "@", "--out", "new.zip"),
+        ("doctor", "@"),
+        ("studio", "--no-browser", "--runs", "@"),
+    ],
+    ids=" ".join,
+)
+def test_a_folder_that_holds_too_much_is_refused_before_anything_is_loaded(
+    words: tuple[str, ...], tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("wheatstone.models.load_model", lambda *_, **__: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("wheatstone.studio.serve", lambda *_, **__: pytest.fail("it was served"))
+    folder = shutil.copytree(EXAMPLES / "a-fact", tmp_path / "run")
+    many_files(folder, monkeypatch)
+    code, err = said(*(str(folder) if word == "@" else word for word in words))
+    assert (code, len(err.splitlines())) == (2, 1), err
+    assert str(folder) in err
+    assert "more" in err
+
+
+def test_a_scan_does_not_read_the_folder_that_it_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wheatstone.models.load_model", lambda *_, **__: pytest.fail("a model was loaded"))
+    (tmp_path / "inner").mkdir()
+    monkeypatch.chdir(tmp_path / "inner")
+    for source in ("..", ".", str(tmp_path), "/"):
+        code, err = said("neuron", "scan", source, "--out", "scan")
+        assert (code, len(err.splitlines())) == (2, 1), err
+        assert "an --out outside the folders of texts" in err
+
+
+def test_only_the_files_that_a_run_notes_are_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from wheatstone.runs import _folder
+
+    run = shutil.copytree(EXAMPLES / "a-fact", tmp_path / "run")
+    noted = json.loads((run / "files.json").read_text())
+    (run / "other").write_text("not of the run")
+    (tmp_path / "outside").write_text("")
+    hashed: list[Path] = []
+    monkeypatch.setattr(_folder, "_hash", lambda path: hashed.append(path) or noted[path.relative_to(run).as_posix()])
+    names = ("../outside", str(tmp_path / "outside"), "", "a\0b", "x" * 300)
+    (run / "files.json").write_text(json.dumps(noted | dict.fromkeys(names, "0" * 64)))
+    assert damaged_files(run) == sorted(names)
+    assert {path.relative_to(run).as_posix() for path in hashed} == noted.keys()
+
+
 SIZES = ("num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size", "num_attention_heads", "head_dim")
 ODD: tuple[Any, ...] = (10**9, 2**62, 0, -1, None, "x", [3], 1.5)
 
@@ -237,8 +316,6 @@ def test_a_config_of_a_much_larger_model_is_refused_before_that_is_allocated(
 @pytest.mark.parametrize("value", [10**9, 0, -1, True, "9", 1.5, None])
 @pytest.mark.parametrize("name", ["layers", "heads", "kv_groups", "d_model"])
 def test_a_manifest_s_sizes_are_those_of_a_model(name: str, value: object, tmp_path: Path) -> None:
-    from wheatstone.studio._library import EXAMPLES
-
     manifest = json.loads((EXAMPLES / "a-fact" / "manifest.json").read_text())
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     assert read_manifest(tmp_path)["model"]["layers"] == 30

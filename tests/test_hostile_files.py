@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wheatstone import RunError
+from wheatstone._json import load_json
 from wheatstone.runs import read_json
 from wheatstone.studio._library import EXAMPLES
 
@@ -112,7 +113,7 @@ def test_json_beyond_the_bounds_is_refused(text: str, tmp_path: Path) -> None:
 
 def test_json_within_them_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("[" * 64 + '"\\ud83d\\ude00", 9223372036854775807, -1.5e300' + "]" * 64)
-    found = read_json(tmp_path, "a.json")
+    found = load_json(tmp_path / "a.json")
     for _ in range(63):
         (found,) = found
     assert found == ["😀", 2**63 - 1, -1.5e300]

@@ -53,7 +53,8 @@ def read_bounded(path: Path, largest: int = LARGEST) -> bytes:
     """
     with open_bounded(path, largest) as file:
         size = os.fstat(file.fileno()).st_size
-        data = file.read(min(size, largest) + 1)  # a buffer of that size is made at once
+        # A buffer of that size is made at once. Files of /proc claim no size, and some of them never end.
+        data = file.read(min(size, largest) + 1) if size else b""
     if len(data) > largest:
         raise ValueError(f"more than {largest:,} bytes")
     return data

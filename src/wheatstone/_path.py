@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from wheatstone._errors import RequestError
@@ -48,3 +49,22 @@ def regular(path: Path) -> Path:
     if path.exists() and not path.is_file():
         raise OSError(0, "not a regular file")
     return path
+
+
+def below(folder: StrPath, most: int) -> Generator[os.DirEntry[str]]:
+    """Everything in a folder and in the folders inside it, in no order. Links are not followed, and a folder that
+    cannot be read counts as empty.
+
+    Raises:
+        ValueError: there is more than `most`.
+    """
+    waiting, count = [os.fspath(folder)], 0
+    while waiting:
+        with suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                count += 1
+                if count > most:
+                    raise ValueError(f"more than {most:,} files and folders")
+                yield entry
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import tempfile
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from commands import Cli, Refused
 
 from wheatstone._disk import claimed, scratch_folder
+from wheatstone.studio._library import EXAMPLES
 
 
 @pytest.mark.needs("pipes")
@@ -60,6 +62,28 @@ def test_what_killed_commands_left_is_listed_and_cleared(
     assert sorted(os.listdir(runs)) == ["run"]
     assert os.listdir(scratch) == os.listdir(own_home / "models") == []
     assert "nothing is left of killed commands" in cli("doctor", tmp_path / "runs").out
+
+
+def test_a_run_that_was_saved_and_not_listed_is_named(cli: Cli, own_home: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "my runs"
+    for name in ("a-fact", "a-or-an"):
+        shutil.copytree(EXAMPLES / name, runs / "deep" / name)
+    (runs / "other").mkdir()
+    (runs / "other" / "manifest.json").write_text("{}")
+    listed, lost = runs / "deep" / "a-fact", runs / "deep" / "a-or-an"
+    cli("runs", "add", listed)
+    assert cli("doctor", runs, "--json").document["unlisted"] == [str(lost)]
+    assert f"wheatstone runs add '{lost}'" in " ".join(cli("doctor", runs).out.split())
+    cli("runs", "add", lost)
+    assert cli("doctor", runs, "--json").document["unlisted"] == []
+
+
+def test_a_damaged_catalogue_does_not_keep_doctor_from_the_rest(cli: Cli, own_home: Path, tmp_path: Path) -> None:
+    own_home.mkdir(parents=True, exist_ok=True)
+    (own_home / "catalogue.sqlite").write_text("no database" * 100)
+    document = cli("doctor", tmp_path, "--json").document
+    assert document["unlisted"] == []
+    assert "catalogue.sqlite" in document["trouble"]
 
 
 def test_a_folder_that_is_not_there(refused: Refused, own_home: Path, tmp_path: Path) -> None:

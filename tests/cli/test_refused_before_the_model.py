@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier, Event
@@ -11,6 +12,8 @@ import pytest
 from commands import Cli, Refused
 
 from wheatstone._disk import claimed
+from wheatstone.runs import write_hashes
+from wheatstone.studio._library import EXAMPLES
 
 PAIR = ("--prompt", "a b c", "--counterfactual", "a b d", "--answer", " x")
 FACT = ("--prompt", "a b", "--subject", "a", "--target", " c")
@@ -63,6 +66,35 @@ def test_a_wrong_argument(refused: Refused, tmp_path: Path, verb: str, wrong: st
     assert os.listdir(tmp_path) == ["in.txt"]
 
 
+MORE = {
+    "discover": "--neurons-of -1|--experts-of -1|--neurons-of 10000|--neurons-of 3 --experts-of 3|--share 0|--share nan"
+    "|--counterfactuals 0|--faithfulness 0|--method acdc --threshold 0|--threshold inf",
+    "study": "--kept 0|--kept nan|--share 0|--steps 0|--batch 0|--counterfactuals 0|--threads 0",
+    "sweep": "--faithfulness 0|--threads -1",
+    "trace": "--noise 0|--noise inf",
+    "neuron scan": "--layers 9-3|--layers -1|--layers 3-|--share 0|--share inf",
+    "neuron probe": "--layers 9-3|--most 0",
+    "path-patching": "--sender a0.h-1|--sender a0.h1+m|--sender logits|--receiver a0.h1|--receiver m-1|--receiver input"
+    "|--through no|--sender a0.h²",
+}
+
+
+@pytest.mark.parametrize(("verb", "wrong"), [(verb, words) for verb in MORE for words in MORE[verb].split("|")])
+def test_an_impossible_count_share_or_range(refused: Refused, tmp_path: Path, verb: str, wrong: str) -> None:
+    refused(*verb.split(), *SEEDED[verb], *wrong.split())
+    assert os.listdir(tmp_path) == ["in.txt"]
+
+
+@pytest.mark.parametrize("name", ["m25.n-1", "m-1.n2", "m25", "../m1.n2", "m9999999999.n1", ""])
+def test_what_is_no_neuron_s_name(refused: Refused, tmp_path: Path, name: str) -> None:
+    assert "a neuron, written as layer and index" in refused("neuron", "show", "--", name)
+    assert os.listdir(tmp_path) == ["in.txt"]
+
+
+def test_a_split_that_no_task_has(refused: Refused) -> None:
+    assert "a split out of train" in refused("verify", EXAMPLES / "a-or-an", "--task", "ioi", "--split", "no")
+
+
 @pytest.mark.parametrize("wrong", ["--layer -1", "--method no", "--compare --circuit-method no", "--compare --edges 0"])
 def test_a_wrong_argument_of_an_edit(refused: Refused, tmp_path: Path, wrong: str) -> None:
     refused("edit", *FACT, "--out", "out", *wrong.split())
@@ -100,3 +132,22 @@ def test_a_place_that_another_command_is_writing_to(cli: Cli, tmp_path: Path, ve
     (line,) = shown.err.splitlines()
     assert f"out, where one is running (process {os.getpid()}, since 20" in line
     assert os.listdir(tmp_path) == ["in.txt"]
+
+
+@pytest.mark.parametrize("name", ["verification.json", "held_out.json", "task.json"])
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, "[5]", "5", "null", "", '{"n": NaN}', '{"n": 1e999}', "\ufeff{}", '{"n": 1'],
+    ids=lambda text: repr(text)[:12],
+)
+def test_a_damaged_document_is_refused_before_the_model_is_loaded(
+    name: str, text: str, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_home: Path
+) -> None:
+    run = shutil.copytree(EXAMPLES / "a-or-an", tmp_path / "run")
+    monkeypatch.setattr("wheatstone.models.load_model", lambda *_, **__: pytest.fail("a model was loaded"))
+    (run / name).write_text(text)
+    write_hashes(run)
+    for verb in ("verify", "explain"):
+        line = refused(verb, run)
+        assert name in line
+        assert str(run) in line

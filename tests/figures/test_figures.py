@@ -118,7 +118,7 @@ def test_bad_requests_say_what_to_do(write_run: WriteRun, tmp_path: Path) -> Non
     (run / "manifest.json").write_text('{"format": "wheatstone.run/2"}', encoding="utf-8")
     with pytest.raises(RunError, match=r"wheatstone\.run/1"):
         render_figure(run, "curve", tmp_path / "out.svg")
-    with pytest.raises(RunError, match=r"no .*manifest\.json"):
+    with pytest.raises(RunError, match=r"a run folder with a manifest\.json"):
         render_figure(tmp_path / "nowhere", "curve", tmp_path / "out.svg")
 
 

@@ -13,7 +13,7 @@ import pytest
 from needs import require
 
 from wheatstone import ComputationError, RunError
-from wheatstone.runs import add_file, check_free, damaged_files, new_run, read_json, read_manifest
+from wheatstone.runs import add_file, check_free, damaged_files, new_run, read_manifest
 from wheatstone.runs._folder import FORMAT, add_text, write_json
 
 
@@ -46,7 +46,7 @@ def test_a_run_appears_whole_when_its_work_is_done(tmp_path: Path) -> None:
         assert not out.exists()
         assert folder.parent.parent == out.parent
         write_json(folder / "manifest.json", {"format": FORMAT})
-    assert read_json(out, "manifest.json") == {"format": FORMAT}
+    assert json.loads((out / "manifest.json").read_text()) == {"format": FORMAT}
     assert os.listdir(out.parent) == ["run"]
     assert out.stat().st_mode & 0o777 == 0o755
     assert damaged_files(out) == []
@@ -117,9 +117,9 @@ def test_a_run_is_replaced_only_by_force(tmp_path: Path) -> None:
     out = make_run(tmp_path / "run")
     with pytest.raises(RunError, match=r"already holds a run; choose another --out, or replace the run with --force"):
         make_run(out, "second")
-    assert read_json(out, "manifest.json")["text"] == "first"
+    assert json.loads((out / "manifest.json").read_text())["text"] == "first"
     make_run(out, "second", force=True)
-    assert read_json(out, "manifest.json")["text"] == "second"
+    assert json.loads((out / "manifest.json").read_text())["text"] == "second"
     assert os.listdir(tmp_path) == ["run"]
 
 
@@ -157,13 +157,13 @@ def test_a_changed_or_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_adding_a_file_notes_it_and_hides_no_damage(tmp_path: Path) -> None:
     out = make_run(tmp_path / "run")
-    add_file(out, "verification.json", {"n": 1})
+    add_file(out, "notes.json", {"n": 1})
     add_text(out, "report.html", "<html>")
     assert damaged_files(out) == []
     (out / "report.html").write_text("changed")
     assert damaged_files(out) == ["report.html"]
-    add_file(out, "verification.json", {"n": 2})
-    assert json.loads((out / "verification.json").read_text()) == {"n": 2}
+    add_file(out, "notes.json", {"n": 2})
+    assert json.loads((out / "notes.json").read_text()) == {"n": 2}
     assert damaged_files(out) == ["report.html"]
 
 

@@ -39,6 +39,31 @@ def test_some_are_worked_on_some_wait_and_the_rest_are_refused(tmp_path: Path) -
     assert asyncio.run(ask()) == [200] * 5 + [503] * 5
 
 
+def test_pictures_that_are_drawn_leave_the_others_their_room(tmp_path: Path) -> None:
+    app = create_app(built=tmp_path, crowd=Crowd(working=1, drawing=1, waiting=0))
+    begun, release = [], asyncio.Event()
+
+    @app.get("/figures/slow.svg")
+    async def slow() -> None:
+        begun.append(1)
+        await release.wait()
+
+    @app.get("/quick")
+    async def quick() -> None: ...
+
+    async def ask() -> list[int]:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8765") as client:
+            drawn = asyncio.create_task(client.get("/figures/slow.svg"))
+            while not begun:
+                await asyncio.sleep(0.01)
+            answers = [await client.get("/quick"), await client.get("/figures/slow.svg")]
+            release.set()
+            return [answer.status_code for answer in (*answers, await drawn)]
+
+    assert asyncio.run(ask()) == [200, 503, 200]
+
+
 def test_a_wait_ends(tmp_path: Path) -> None:
     app = create_app(built=tmp_path, crowd=Crowd(working=1, waiting=1, patience=0.05))
 

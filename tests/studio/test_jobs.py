@@ -317,6 +317,34 @@ def test_a_stopped_job_can_be_resumed_by_the_same_worker(jobs: Jobs, discover: D
     assert ended(jobs, job.id).state == "done"
 
 
+def test_a_job_that_is_resumed_replaces_the_run_that_it_had_saved(jobs: Jobs, runs: Path, discover: Discover) -> None:
+    before = {path.name for path in runs.iterdir()}
+    job = jobs.submit(discover)
+
+    async def saved() -> Path:
+        async for _ in jobs.follow(job.id):
+            for path in runs.iterdir():
+                if path.name not in before and (path / "manifest.json").is_file():
+                    jobs.cancel(job.id)
+                    return path
+        raise AssertionError("the job ended before")
+
+    run = asyncio.run(asyncio.wait_for(saved(), 600))
+    assert ended(jobs, job.id).state == "cancelled"
+    assert "explanation" in json.loads((run / "manifest.json").read_text())["missing"]
+    jobs.resume(job.id)
+    end = ended(jobs, job.id)
+    assert (end.state, end.run) == ("done", identity(str(run)))
+    assert {path.name for path in runs.iterdir()} - before == {run.name}
+    assert json.loads((run / "manifest.json").read_text())["missing"] == {}
+    assert damaged_files(run) == []
+
+
+def test_a_job_that_is_asked_for_again_makes_another_run(jobs: Jobs, discover: Discover) -> None:
+    ends = [ended(jobs, jobs.submit(discover).id) for _ in range(2)]
+    assert ends[0].run != ends[1].run
+
+
 def test_events_that_cannot_be_saved_stop_no_job(
     jobs: Jobs, client: TestClient, discover: Discover, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,10 +12,13 @@ from pathlib import Path
 from wheatstone._disk._claim import claims_in, clear_dead
 from wheatstone._disk._lock import is_held, owner_of
 from wheatstone._disk._scratch import clear_scratch, scratch_folders
+from wheatstone._errors import RequestError
 from wheatstone._path import StrPath
 
 _DEPTH = 3
 """Levels of folders below a folder that is looked through."""
+_MOST = 200_000
+"""Files and folders that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +59,29 @@ def _scratch_places(folders: Iterable[StrPath]) -> list[Path]:
     return [Path(tempfile.gettempdir()), *(Path(folder) / "offload" for folder in folders)]
 
 
-def _claims_below(folder: Path, depth: int = _DEPTH) -> list[Path]:
-    found = claims_in(folder)
-    if depth:
-        with suppress(OSError), os.scandir(folder) as entries:
-            inner = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-            found += [path for name in inner if name[0] != "." for path in _claims_below(folder / name, depth - 1)]
+def _claims_below(folder: Path) -> list[Path]:
+    """The claims in a folder and up to three levels below it.
+
+    Raises:
+        RequestError: that is too much to look through.
+    """
+    found, level, seen = list[Path](), [folder], 0
+    for depth in range(_DEPTH + 1):
+        inner: list[Path] = []
+        for each in level:
+            found += claims_in(each)
+            with suppress(OSError), os.scandir(each) as entries:
+                for entry in entries if depth < _DEPTH else ():
+                    seen += 1
+                    if seen > _MOST:
+                        raise RequestError(
+                            expected=f"folders with at most {_MOST:,} files and folders in {_DEPTH} levels",
+                            got=f"{folder}, which has more",
+                            do="name the folders that hold runs",
+                        )
+                    if entry.name[0] != "." and entry.is_dir(follow_symlinks=False):
+                        inner.append(each / entry.name)
+        level = sorted(inner)
     return found
 
 

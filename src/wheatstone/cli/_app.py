@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 from types import FrameType, ModuleType
 from typing import Annotated, Any, NoReturn
@@ -86,7 +87,8 @@ def _root(
 
 
 def main() -> None:
-    """Runs the command. Exit codes: 0 done, 2 the request is wrong, 1 it failed midway, 130 interrupted, 143 ended."""
+    """Runs the command. Exit codes: 0 done, 2 the request is wrong, 1 it failed midway or nobody read its output, 130
+    interrupted, 143 ended."""
     # Threads that spin long while they wait make small matrix products ten times slower as soon as another
     # process wants a core; torch's OpenMP reads this when it is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
@@ -123,7 +125,7 @@ def main() -> None:
             RequestError(expected=f"words that `{command}` knows", got=message, do=f"see `{command} --help`"),
         )
     if code == 130:  # what typer makes of Ctrl-C
-        print("wheatstone: interrupted; nothing unfinished was left behind", file=sys.stderr)
+        _say("wheatstone: interrupted; nothing unfinished was left behind")
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -147,11 +149,18 @@ def _fail(error: WheatstoneError) -> NoReturn:
         line = json.dumps({"format": "wheatstone.error/1", "kind": type(error).__name__, **parts}, ensure_ascii=False)
     else:
         line = shown(f"wheatstone: {error}")
-    print(line, file=sys.stderr)
+    _say(line)
     sys.exit(error.exit_code)
+
+
+def _say(line: str) -> None:
+    """A line on stderr; where that is closed or full, the exit code alone says it."""
+    if sys.stderr is not None:  # as with 2>&-, where print would take stdout instead
+        with suppress(OSError):
+            print(line, file=sys.stderr, flush=True)
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:
     """As Ctrl-C: whatever is unfinished is taken back on the way out."""
-    print("wheatstone: ended; nothing unfinished was left behind", file=sys.stderr)
+    _say("wheatstone: ended; nothing unfinished was left behind")
     sys.exit(128 + signal.SIGTERM)

@@ -186,6 +186,12 @@ def discover(
         raise RequestError(expected="a folder for the run", got="no --out", do="give one, or use --dry-run")
     if out is not None and dry_run:
         check_free(out, force=force)
+    if both := set(neurons_of or ()) & set(experts_of or ()):
+        raise RequestError(
+            expected="each layer split into its neurons or its experts",
+            got=f"layer {min(both)} under --neurons-of and --experts-of",
+            do="leave one of them out",
+        )
     output = Output("discover", as_json)
     place = nullcontext() if dry_run or out is None else reserved(out, force=force)
     with output.progress() as report, place:

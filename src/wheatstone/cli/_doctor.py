@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wheatstone._errors import RequestError
+from wheatstone._errors import RequestError, WheatstoneError
 from wheatstone._version import __version__
 from wheatstone.cli._output import JsonOption, Output
 
@@ -36,13 +37,15 @@ def doctor(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show versions, cache, device, browser, Node and free disk, and list what killed commands left behind.
+    """Show versions, cache, device, browser, Node and free disk, and list what killed commands left behind: unfinished
+    work, and runs that were saved and not listed.
 
     Looks in the cache folder, in the given folders and up to three levels below them, and in the folder for temporary
     files. What belongs to a running command is listed and never removed.
     """
     from wheatstone._disk import clear_left_over, left_over
     from wheatstone._home import home
+    from wheatstone.runs import unlisted_runs
 
     given = folders or [Path()]
     for folder in given:
@@ -51,13 +54,23 @@ def doctor(
     places = [home(), *given]
     found = left_over(*places)
     cleared = [str(path) for path in clear_left_over(*places)] if clear else []
+    try:
+        unlisted = unlisted_runs(*given)
+    except WheatstoneError as error:  # the rest is shown all the same
+        unlisted, trouble = list[Path](), str(error)
+    else:
+        trouble = ""
     facts = _facts(home())
     output = Output("doctor", as_json)
     left = [{**vars(one), "path": str(one.path), "cleared": str(one.path) in cleared} for one in found]
-    output.document({**facts, "left_over": left})
+    output.document({**facts, "left_over": left, "unlisted": list(map(str, unlisted)), "trouble": trouble})
     output.table({name: "none" if value is None else str(value) for name, value in facts.items()})
     for one in found:
         output.print(_line(one, str(one.path) in cleared), markup=False)
+    for run in unlisted:
+        output.print(f"not listed: {run}; list it with `wheatstone runs add {shlex.quote(str(run))}`", markup=False)
+    if trouble:
+        output.print(f"runs could not be compared with the list: {trouble}", markup=False)
     dead = [one for one in found if not one.alive]
     if not found:
         output.print("nothing is left of killed commands")

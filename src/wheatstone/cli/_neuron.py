@@ -184,7 +184,9 @@ def show(
     With --scan what it responds to in running text, and whether it predicts the token there; with --probes which
     concepts it tells.
     """
-    path = out or Path(f"{neuron}.html")
+    from wheatstone.models import Neuron
+
+    path = out or Path(f"{Neuron.named(neuron)}.html")
     output = Output("neuron show", as_json)
     with output.progress() as report, reserved_file(path, force=force):
         report("starting", 0, None)

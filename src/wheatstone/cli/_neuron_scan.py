@@ -69,7 +69,7 @@ def scan(
             batch=batch,
             seed=seed,
         )
-        settings.check_values()
+        settings.check_values(out)
         if out is not None:
             open_scan(out)
         if dry_run or out is None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Column, Table
 
 from wheatstone._effects import direction_of
+from wheatstone._errors import RequestError
 from wheatstone.cli._answers import print_answers
 from wheatstone.cli._options import (
     AllowWeakOption,
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
     from wheatstone.circuits import Experiment
     from wheatstone.discovery import PathEffects
 
+_THROUGH = ("mlps", "direct")
+_NODE = re.compile(r"a\d{1,4}\.[hg]\d{1,4}|m\d{1,4}(\.[ne]\d{1,9})?|input", re.ASCII)
+_CHANNEL = re.compile(r"a\d{1,4}\.[hg]\d{1,4}<[qkv]>|m\d{1,4}(\.[ne]\d{1,9})?|logits", re.ASCII)
 _MOST = 25
 """Senders that are printed; the JSON document has all."""
 
@@ -85,6 +91,7 @@ def path_patching(
     logits as in any run. Of a task, its training split is used.
     """
     pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts)
+    groups = [tuple(name.split("+")) for name in sender] if sender else None
     output = Output("path-patching", as_json)
     with output.progress() as report:
         report("starting", 0, None)
@@ -93,6 +100,7 @@ def path_patching(
         from wheatstone.models import load_model
 
         check_names(ablation=ablation, metric=metric)
+        _check_paths(groups, receiver or (), through)
         loaded = load_model(model, device=device, dtype=dtype, report=report)
         report("starting", 1, 1)
         found = named_task(task, loaded, seed=seed, known=known, size=size, report=report)
@@ -103,11 +111,31 @@ def path_patching(
             metric=metric or (found.metric if found else "logit_diff"),
             allow_weak=allow_weak,
         )
-        groups = [tuple(name.split("+")) for name in sender] if sender else None
         effects = patched(experiment, groups, receiver or ("logits",), through=through, report=report)
     output.document(_document(effects, experiment))
     print_answers(output, experiment.model_answers)
     output.print(_table(effects, experiment))
+
+
+def _check_paths(senders: Sequence[Sequence[str]] | None, receivers: Sequence[str], through: str) -> None:
+    """Refuses words that no model could have, before one is loaded.
+
+    Raises:
+        RequestError: one is no node, no channel or no way through.
+    """
+    if through not in _THROUGH:
+        raise RequestError(
+            expected=f"--through out of {', '.join(_THROUGH)}",
+            got=repr(through)[:200],
+            do="choose one of these",
+        )
+    for names, pattern, what in (
+        ([name for group in senders or () for name in group], _NODE, "a --sender such as a14.h7, m3 or input"),
+        (receivers, _CHANNEL, "a --receiver such as a23.h4<q>, a23.g1<v>, m17 or logits"),
+    ):
+        for name in names:
+            if not pattern.fullmatch(name):
+                raise RequestError(expected=what, got=repr(name)[:200], do="write it so")
 
 
 def _document(effects: PathEffects, experiment: Experiment) -> dict[str, Any]:

@@ -101,6 +101,18 @@ def pairs_of(
         raise PromptError(expected="texts that are not empty", got="an empty one", do="write a prompt") from error
 
 
+def check_split(split: str) -> None:
+    """Refuses an unknown split before any model is loaded.
+
+    Raises:
+        RequestError: no task has a split of this name.
+    """
+    from wheatstone.tasks import SPLITS
+
+    if split not in SPLITS:
+        raise RequestError(expected=f"a split out of {', '.join(SPLITS)}", got=repr(split), do="choose one of these")
+
+
 def task_split(run: Path, split: str) -> list[PromptPair]:
     """A split of the task that a run was made from, as the run keeps it.
 
@@ -108,10 +120,9 @@ def task_split(run: Path, split: str) -> list[PromptPair]:
         RequestError: the run was not made from a task, or has no such split, or it is empty.
     """
     from wheatstone.runs import read_json, sound
-    from wheatstone.tasks import SPLITS, PromptPair
+    from wheatstone.tasks import PromptPair
 
-    if split not in SPLITS:
-        raise RequestError(expected=f"a split out of {', '.join(SPLITS)}", got=repr(split), do="choose one of these")
+    check_split(split)
     if not (run / "task.json").is_file():
         raise RequestError(
             expected="a run of a task, which has splits", got=f"{run}, a run of given prompts", do="leave --split out"

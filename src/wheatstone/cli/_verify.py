@@ -26,7 +26,7 @@ from wheatstone.cli._options import (
     number,
 )
 from wheatstone.cli._output import JsonOption, Output
-from wheatstone.cli._prompts import named_task, pairs_of, task_split
+from wheatstone.cli._prompts import check_split, named_task, pairs_of, task_split
 from wheatstone.cli._tables import verification_table
 
 
@@ -63,9 +63,9 @@ def verify(
     The run of a task is scored on the task's test split. Otherwise, without prompts, a circuit is scored on those it
     was found on. The result is printed and added to the run.
     """
-    from wheatstone.runs import CIRCUITS, read_manifest
+    from wheatstone.runs import CIRCUITS, read_sound_manifest
 
-    manifest = read_manifest(run, *CIRCUITS)
+    manifest = read_sound_manifest(run, *CIRCUITS)
     given = any((prompt, counterfactual, answer, distractor, prompts))
     if given and (task or split):
         raise RequestError(expected="either prompts or a task's split", got="both", do="leave one of them out")
@@ -78,6 +78,8 @@ def verify(
             got=f"{run}, a circuit that was imported without any",
             do="give --prompt, --counterfactual and --answer, or --prompts or --task",
         )
+    if task and split:
+        check_split(split)
     output = Output("verify", as_json)
     with output.progress() as report:
         report("starting", 0, None)

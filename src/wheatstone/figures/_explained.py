@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wheatstone._errors import RunError
-from wheatstone._json import load_json
 from wheatstone._parquet import read_parquet
 from wheatstone.figures._load import Row, RunData
+from wheatstone.runs import read_json
 
 
 class Claim(NamedTuple):
@@ -108,12 +108,7 @@ def told(run: RunData, folder: Path) -> dict[str, Told]:
     """
     found: dict[str, Told] = {}
     for path in sorted(folder.glob("*.json")):
-        try:
-            found[path.stem] = Told(run, folder, load_json(path))
-        except (OSError, ValueError) as error:
-            raise RunError(
-                expected=f"a readable {path.name}", got=f"{path}: {error}", do="make the explanation again"
-            ) from error
+        found[path.stem] = Told(run, folder, read_json(folder, path.name))
     if not found:
         raise RunError(
             expected="a run with an explanation", got=f"{run.path}, which has none", do="run `wheatstone explain` on it"

@@ -11,11 +11,10 @@ from typing import Any
 
 from wheatstone._effects import lost, support_of, unit_of
 from wheatstone._errors import RunError
-from wheatstone._json import load_json
 from wheatstone._parquet import read_parquet
 from wheatstone._path import StrPath
+from wheatstone.runs import read_json, read_manifest
 
-FORMAT = "wheatstone.run/1"
 Row = dict[str, Any]
 """One row of a table: column name -> value."""
 
@@ -124,17 +123,11 @@ class RunData:
             RunError: there is no run, it is of another format, or one of its files is missing or damaged.
         """
         folder = Path(path)
-        manifest = _json(folder, "manifest.json")
-        if manifest.get("format") != FORMAT:
-            raise RunError(
-                expected=f"a run of format {FORMAT}",
-                got=f"{manifest.get('format')!r} in {folder / 'manifest.json'}",
-                do="make the run again with this version",
-            )
+        manifest = read_manifest(folder)
         # A circuit that was imported without prompts was never run.
-        unproven = manifest.get("verb") == "import" and not (folder / "verification.json").exists()
-        verification = {} if unproven else _proof(folder)
-        return cls(folder, manifest, _json(folder, "circuit.json"), verification)
+        unproven = manifest["verb"] == "import" and not (folder / "verification.json").exists()
+        verification = {} if unproven else read_json(folder, "verification.json")
+        return cls(folder, manifest, read_json(folder, "circuit.json"), verification)
 
     @classmethod
     def of(cls, circuit: Mapping[str, Any]) -> RunData:
@@ -197,13 +190,7 @@ class RunData:
     @cached_property
     def held_out(self) -> list[Mapping[str, Any]]:
         """Verifications on other prompts, from `held_out.json`; empty where there are none."""
-        path = self.path / "held_out.json"
-        if not path.exists():
-            return []
-        try:
-            return load_json(path)
-        except (OSError, ValueError) as error:
-            raise _damaged(path, error) from error
+        return read_json(self.path, "held_out.json") if (self.path / "held_out.json").exists() else []
 
     @property
     def faithfulness(self) -> float:
@@ -250,31 +237,6 @@ class RunData:
             return read_parquet(path).to_pylist()
         except (OSError, ValueError) as error:
             raise _damaged(path, error) from error
-
-
-def _json(folder: Path, name: str) -> dict[str, Any]:
-    path = folder / name
-    try:
-        return load_json(path)
-    except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
-
-
-def _proof(folder: Path) -> Mapping[str, Any]:
-    """`verification.json`, with every number that the pages show: they would be drawn before one is missed."""
-    found = _json(folder, "verification.json")
-    for name in ("faithfulness", "completeness", "n"):
-        _number(folder, name, found.get(name))
-    for name in ("metric_value", "kl", "hit_at_1", "hit_at_10"):
-        for condition in ("model", "circuit", "complement", "random", "empty"):
-            of = found.get(name)
-            _number(folder, f"{name} of {condition}", of.get(condition) if isinstance(of, Mapping) else None)
-    return found
-
-
-def _number(folder: Path, name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _damaged(folder / "verification.json", ValueError(f"{name}: {str(value)[:40]}"))
 
 
 def _damaged(path: Path, error: Exception) -> RunError:

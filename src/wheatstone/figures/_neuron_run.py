@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from wheatstone._errors import RunError
-from wheatstone._json import load_json
 from wheatstone._parquet import read_parquet
+from wheatstone.runs import read_json, read_manifest
 
 
 def read_neuron_run(
@@ -26,7 +26,7 @@ def read_neuron_run(
         RunError: there is no such run, or a file of it is missing or damaged.
     """
     try:
-        manifest, found = (load_json(run / f"{name}.json") for name in ("manifest", summary))
+        manifest, found = read_manifest(run), read_json(run, f"{summary}.json")
         return manifest, found, [read_parquet(run / f"{name}.parquet").to_pylist() for name in tables]
     except (OSError, ValueError) as error:
         raise RunError(

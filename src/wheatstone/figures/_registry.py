@@ -15,7 +15,7 @@ from wheatstone.figures import _answer, _attention, _circuit, _curve
 from wheatstone.figures._load import RunData
 from wheatstone.figures._render import render
 from wheatstone.figures._report import Drawing, Picture, compose
-from wheatstone.runs import note_missing, sound
+from wheatstone.runs import note_missing, read_sound_manifest, sound
 
 FIGURES: dict[str, Callable[[RunData], Any]] = {
     "circuit": _circuit.chart,
@@ -87,6 +87,7 @@ def report_html(run: StrPath) -> str:
     """
     run = Path(run)
     with sound(run):
+        read_sound_manifest(run)  # before the pictures, which take seconds
         data = RunData.load(run)
         _require_prompts(data, "a report")
         return compose(data, {name: Picture.of(FIGURES[name](data)) for name in _drawable(data)}, data.missing)

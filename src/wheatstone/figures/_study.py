@@ -9,15 +9,13 @@ from typing import Any
 
 import altair as alt
 
-from wheatstone._errors import RunError
-from wheatstone._json import load_json
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.figures._load import Row
 from wheatstone.figures._report import Drawing, template
 from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, finished, of_rows
 from wheatstone.figures._words import count, percent
-from wheatstone.runs import note_missing
+from wheatstone.runs import note_missing, read_json
 
 _CONDITIONS = {
     "model": "whole model",
@@ -200,13 +198,7 @@ def read_study(run: StrPath) -> dict[str, Any]:
     Raises:
         RunError: there is none.
     """
-    run = Path(run)
-    try:
-        return load_json(run / "study.json")
-    except (OSError, ValueError) as error:
-        raise RunError(
-            expected="the folder of a finished study", got=f"{run}: {error}", do="finish it with `wheatstone study`"
-        ) from error
+    return read_json(run, "study.json")
 
 
 def describe_hits(study: dict[str, Any]) -> str:

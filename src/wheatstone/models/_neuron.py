@@ -29,6 +29,19 @@ class Neuron:
         found = _NAME.fullmatch(name)
         return None if found is None else cls(int(found[1]), int(found[2]))
 
+    @classmethod
+    def named(cls, name: str) -> Neuron:
+        """Likewise.
+
+        Raises:
+            RequestError: it is no neuron's name.
+        """
+        if (neuron := cls.find(name)) is None:
+            raise RequestError(
+                expected="a neuron, written as layer and index, such as m0.n5", got=repr(name)[:200], do="write it so"
+            )
+        return neuron
+
     def __str__(self) -> str:
         return f"m{self.layer}.n{self.index}"
 
@@ -40,11 +53,7 @@ def neuron_of(model: Decoder, name: str) -> Neuron:
         ModelError: its layer's MLP has no neurons.
         RequestError: the model has no such layer or neuron, or it is no neuron's name.
     """
-    neuron, layers = Neuron.find(name), model.graph.layers
-    if neuron is None:
-        raise RequestError(
-            expected="a neuron, written as layer and index, such as m0.n5", got=repr(name), do="write it so"
-        )
+    neuron, layers = Neuron.named(name), model.graph.layers
     if neuron.layer >= layers:
         raise RequestError(
             expected=f"a layer of {model.id}, from m0 to m{layers - 1}", got=name, do="choose one of these"

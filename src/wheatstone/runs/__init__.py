@@ -9,6 +9,7 @@ from wheatstone.runs._catalogue import catalogue_entries as catalogue_entries
 from wheatstone.runs._catalogue import catalogue_remove as catalogue_remove
 from wheatstone.runs._catalogue import catalogue_size as catalogue_size
 from wheatstone.runs._catalogue import title_of as title_of
+from wheatstone.runs._catalogue import unlisted_runs as unlisted_runs
 from wheatstone.runs._folder import CIRCUITS as CIRCUITS
 from wheatstone.runs._folder import add_file as add_file
 from wheatstone.runs._folder import add_text as add_text
@@ -20,6 +21,7 @@ from wheatstone.runs._folder import new_part as new_part
 from wheatstone.runs._folder import new_run as new_run
 from wheatstone.runs._folder import read_json as read_json
 from wheatstone.runs._folder import read_manifest as read_manifest
+from wheatstone.runs._folder import read_sound_manifest as read_sound_manifest
 from wheatstone.runs._folder import reserved as reserved
 from wheatstone.runs._folder import write_hashes as write_hashes
 from wheatstone.runs._folder import write_json as write_json

@@ -12,7 +12,7 @@ from pathlib import Path
 import zstandard
 
 from wheatstone._errors import RunError
-from wheatstone._path import StrPath
+from wheatstone._path import StrPath, below
 from wheatstone._progress import Reporter, silent
 from wheatstone.runs._archive_members import SUFFIXES, Untrusted, members, reading, safe_name
 from wheatstone.runs._catalogue import entry_of
@@ -20,7 +20,7 @@ from wheatstone.runs._folder import damaged_files, new_run, read_manifest
 
 _LEVEL = 10
 _PIECE = 1 << 20
-_MOST_FILES = 1_000_000
+_MOST_FILES = 200_000
 _FREE, _RATIO = 64 << 20, 200
 """An archive may unpack to so many bytes, and so many times its own size: tables and arrays shrink far less."""
 
@@ -91,7 +91,13 @@ def check_ending(archive: Path) -> None:
 
 def _files(run: Path) -> list[Path]:
     """Every file of a run but those that a killed process left half-written."""
-    paths = [path for path in sorted(run.rglob("*")) if not _hidden(path, run)]
+    try:
+        found = sorted(Path(entry.path) for entry in below(run, _MOST_FILES))
+    except ValueError as error:
+        raise RunError(
+            expected="a run", got=f"{run} with {error}", do="move what is not of the run out of its folder"
+        ) from error
+    paths = [path for path in found if not _hidden(path, run)]
     for path in paths:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise RunError(

@@ -16,8 +16,9 @@ from typing import Any
 
 from wheatstone._errors import ComputationError, RunError
 from wheatstone._home import home
+from wheatstone._json import load_json
 from wheatstone._path import StrPath
-from wheatstone.runs._folder import CIRCUITS, read_json, read_manifest
+from wheatstone.runs._folder import CIRCUITS, FORMAT, read_json, read_manifest
 from wheatstone.runs._sound import sound
 
 _SCHEMA = """
@@ -155,3 +156,35 @@ def catalogue_size() -> int:
     """How many runs are listed."""
     with _database() as database:
         return int(database.execute("select count(*) from runs").fetchone()[0])
+
+
+def unlisted_runs(*folders: StrPath, depth: int = 3) -> list[Path]:
+    """Runs in folders and some levels below them that are not listed, as a command leaves one that is killed between
+    saving and listing it.
+
+    Args:
+        folders: to look through; hidden folders and what is inside a run are passed over.
+        depth: levels below each of them.
+
+    Raises:
+        RunError: the catalogue is damaged.
+        ComputationError: the catalogue cannot be read.
+    """
+    listed = {entry.path for entry in catalogue_entries()} if (home() / "catalogue.sqlite").is_file() else set[str]()
+    found: list[Path] = []
+    for top in (Path(folder).absolute() for folder in folders):
+        for path, inner, files in os.walk(top):
+            run = "manifest.json" in files
+            last = run or len(Path(path).relative_to(top).parts) == depth
+            inner[:] = [] if last else [name for name in sorted(inner) if name[0] != "."]
+            if run and path not in listed and _is_run(Path(path)):
+                found.append(Path(path))
+    return list(dict.fromkeys(found))
+
+
+def _is_run(folder: Path) -> bool:
+    try:
+        manifest = load_json(folder / "manifest.json")
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and manifest.get("format") == FORMAT

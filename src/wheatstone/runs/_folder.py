@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from wheatstone._disk import (
@@ -23,10 +23,12 @@ from wheatstone._disk import (
 from wheatstone._errors import ComputationError, RunError
 from wheatstone._json import load_json
 from wheatstone._path import StrPath
-from wheatstone.runs._sound import check_manifest
+from wheatstone.runs._documents import SHAPES, check_document
 
 FORMAT = "wheatstone.run/1"
 _HASHES = "files.json"
+_ADDED = SHAPES.keys() - {"manifest.json", "circuit.json"}
+"""Documents that are checked together: a manifest is read first, a circuit where it is loaded, for it may be large."""
 CIRCUITS = ("discover", "import")
 """Verbs whose runs hold one circuit."""
 
@@ -160,9 +162,15 @@ def read_json(run: StrPath, name: str) -> Any:
     """A JSON file of a run.
 
     Raises:
-        RunError: it is missing or damaged.
+        RunError: it is missing or damaged, or a field of it is missing, of another type or out of range.
     """
     run = Path(run)
+    document = _loaded(run, name)
+    check_document(run, name, document)
+    return document
+
+
+def _loaded(run: Path, name: str) -> Any:
     try:
         return load_json(run / name)
     except (OSError, ValueError) as error:
@@ -185,7 +193,7 @@ def read_manifest(run: StrPath, *verbs: str) -> dict[str, Any]:
     """
     run = Path(run)
     _recover(run)
-    manifest: Any = read_json(run, "manifest.json")
+    manifest: Any = _loaded(run, "manifest.json")
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if found != FORMAT:
         raise RunError(
@@ -193,13 +201,28 @@ def read_manifest(run: StrPath, *verbs: str) -> dict[str, Any]:
             got=f"{run} of format {found!r}",
             do="make the run again with this version of wheatstone",
         )
-    check_manifest(run, manifest)
+    check_document(run, "manifest.json", manifest)
     if verbs and manifest["verb"] not in verbs:
         raise RunError(
             expected="a run of " + " or ".join(f"`wheatstone {command_of(verb)}`" for verb in verbs),
             got=f"{run}, a run of {command_of(manifest['verb'])!r}",
             do="give the folder of such a run; `wheatstone runs` lists what there is",
         )
+    return manifest
+
+
+def read_sound_manifest(run: StrPath, *verbs: str) -> dict[str, Any]:
+    """Likewise, after every other document of the run was checked: a damaged one is refused before the work, not after
+    it. Sections of `explain` are made again one by one, and a circuit is checked where it is loaded.
+
+    Raises:
+        RunError: see `read_manifest` and `read_json`.
+    """
+    run = Path(run)
+    manifest = read_manifest(run, *verbs)
+    for name in sorted(_ADDED):
+        if (run / name).exists():
+            read_json(run, name)
     return manifest
 
 
@@ -242,13 +265,25 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def damaged_files(run: StrPath) -> list[str]:
-    """Files of a run that are missing or not as they were written."""
+    """Files of a run that are missing, not as they were written, or documents that Wheatstone does not write so."""
     run = Path(run)
     expected = _noted_hashes(run)
     if expected is None:
         return [_HASHES]
-    found = _hashes(run)
-    return sorted(name for name, digest in expected.items() if found.get(name) != digest)
+    return sorted(
+        name for name, digest in expected.items() if not (_is_intact(run, name, digest) and _is_sound(run, name))
+    )
+
+
+def _is_sound(run: Path, name: str) -> bool:
+    """Whether a document has its shape."""
+    if PurePosixPath(name).name not in _ADDED:
+        return True
+    try:
+        read_json(run, name)
+    except RunError:
+        return False
+    return True
 
 
 def write_hashes(run: StrPath) -> None:
@@ -281,6 +316,20 @@ def _noted_hashes(run: Path) -> dict[str, str] | None:
 def _hashes(run: Path) -> dict[str, str]:
     paths = sorted(path for path in run.rglob("*") if path.is_file() and path != run / _HASHES)
     return {path.relative_to(run).as_posix(): _hash(path) for path in paths}
+
+
+def _is_intact(run: Path, name: str, digest: object) -> bool:
+    """Whether a file of a run has a hash; only what was noted is read, whatever else lies in the folder."""
+    inside = PurePosixPath(name)
+    try:
+        return (
+            not inside.is_absolute()
+            and ".." not in inside.parts
+            and (run / name).is_file()
+            and _hash(run / name) == digest
+        )
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _hash(path: Path) -> str:

@@ -102,6 +102,7 @@ def run_scan(
     When this misleads: see `docs/guides/neurons.md`.
     """
     out = Path(out)
+    settings.check_values(out)
     settings.check(model)
     with alone_in(out, "scan"):
         open_scan(out)

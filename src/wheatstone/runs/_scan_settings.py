@@ -47,13 +47,16 @@ class ScanSettings:
     def __post_init__(self) -> None:
         keep_as_text(self, "texts", self.texts)
 
-    def check_values(self) -> None:
+    def check_values(self, out: StrPath | None = None) -> None:
         """Refuses what can be refused before a model is loaded.
 
+        Args:
+            out: folder of the scan, where it is known.
+
         Raises:
-            RequestError: a wrong setting, or texts that are not there.
+            RequestError: a wrong setting, or texts that cannot be read; see `check_sources`.
         """
-        check_sources(self.texts)
+        check_sources(self.texts, out)
         SEED.check("a seed", self.seed)
         EXAMPLES.check("a number of examples (--top)", self.top)
         BATCH.check("a number of tokens (--batch)", self.batch)

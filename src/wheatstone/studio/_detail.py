@@ -79,9 +79,9 @@ def verifications(run: Path) -> list[schema.VerificationResult]:
         RunError: a file is missing or damaged.
     """
     held_out = read_json(run, "held_out.json") if (run / "held_out.json").is_file() else []
+    # A circuit that was imported without prompts has none of its own.
+    own = [read_json(run, "verification.json")] if (run / "verification.json").is_file() else []
     with sound(run):
-        # A circuit that was imported without prompts has none of its own.
-        own = [read_json(run, "verification.json")] if (run / "verification.json").is_file() else []
         return _VERIFICATIONS.validate_python([*own, *held_out])
 
 

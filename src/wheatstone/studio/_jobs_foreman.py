@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from wheatstone._errors import RequestError
+from wheatstone._errors import RequestError, RunError
 from wheatstone.runs import clear_partial
 from wheatstone.studio._jobs_journal import Journal
 from wheatstone.studio._jobs_schema import Ask, Discover, Intervene
@@ -65,7 +66,10 @@ class Foreman:
         """Does a job from its start to its end, whatever that is."""
         try:
             folder = self._folder_for(journal)
-            self._hear_out(journal, self._start(journal, folder), folder)
+            again = (folder / "manifest.json").is_file()
+            if isinstance(journal.asked.request, Discover):  # a job that is resumed continues in this folder
+                self._tell(journal, "running", stage="starting", run=identity(str(folder)))
+            self._hear_out(journal, self._start(journal, folder, again), folder)
         except RequestError as error:
             self._fail(journal, f"expected {error.expected}; got {error.got}", error.do)
         finally:
@@ -85,11 +89,11 @@ class Foreman:
             worker, self._worker = self._worker, None
         return worker.end(self._bounds.patience) if worker else None
 
-    def _start(self, journal: Journal, folder: Path) -> Worker:
+    def _start(self, journal: Journal, folder: Path, again: bool) -> Worker:
         with self._lock:
             worker = self._worker = self._worker or Worker()
             self._current = journal.asked.id
-            worker.send(Order(journal.asked.id, journal.asked.request, folder))
+            worker.send(Order(journal.asked.id, journal.asked.request, folder, again))
             if self._stopped:  # the word came before there was anyone to hear it
                 worker.send(journal.asked.id)
         return worker
@@ -149,7 +153,14 @@ class Foreman:
     def _folder_for(self, journal: Journal) -> Path:
         request = journal.asked.request
         if isinstance(request, Discover):
-            return self._library.free_folder(f"{request.pair.prompt}{request.pair.answer}")
+            return self._begun(journal) or self._library.free_folder(f"{request.pair.prompt}{request.pair.answer}")
         if isinstance(request, Ask):
             return self._library.new_runs  # where nothing is written
         return self._library.find(request.run)
+
+    def _begun(self, journal: Journal) -> Path | None:
+        """The run that an earlier start of the job saved before it was stopped; None where there is none."""
+        for name in {event.run for event in journal.events if event.run}:
+            with suppress(RunError):
+                return self._library.find(name)
+        return None

@@ -10,11 +10,14 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from wheatstone._json import read_bounded
 from wheatstone._text import lines_of
 from wheatstone.studio._jobs_schema import JobEvent, JobRequest
 
 KEPT = 50
 """Jobs that are remembered."""
+_LARGEST = 1 << 26
+"""Bytes of a journal that is read."""
 
 
 class Asked(BaseModel):
@@ -95,7 +98,7 @@ def read_journals(folder: Path) -> list[Journal]:
     found: list[Journal] = []
     for path in folder.glob("*.jsonl"):
         try:
-            first, *rest = lines_of(path.read_text(encoding="utf-8"))
+            first, *rest = lines_of(read_bounded(path, _LARGEST).decode())
             journal = Journal(path, Asked.model_validate_json(first))
         except (OSError, ValueError):
             continue

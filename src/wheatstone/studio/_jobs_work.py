@@ -52,13 +52,14 @@ class Work:
     def __init__(self) -> None:
         self._model: tuple[str, ResidualModel] | None = None
 
-    def do(self, request: JobRequest, folder: Path, report: Reporter) -> dict[str, Any]:
+    def do(self, request: JobRequest, folder: Path, report: Reporter, *, again: bool = False) -> dict[str, Any]:
         """Does a job.
 
         Args:
             request: what is asked for.
             folder: of the run: to be made by `discover`, there already for the others.
             report: told how far it is.
+            again: whether a run that is in the folder is an earlier one of the same job, which `discover` replaces.
 
         Returns:
             What the job's last event holds beside its state.
@@ -66,7 +67,7 @@ class Work:
         report("starting", 0, None)
         match request:
             case Discover():
-                self._discover(request, folder, report)
+                self._discover(request, folder, report, again=again)
             case Ask():
                 return {"answers": self._ask(request, report)}
             case Verify():
@@ -89,7 +90,7 @@ class Work:
         same_weights(model, circuit)
         return circuit, model
 
-    def _discover(self, asked: Discover, out: Path, report: Reporter) -> None:
+    def _discover(self, asked: Discover, out: Path, report: Reporter, *, again: bool) -> None:
         settings = DiscoverySettings(
             faithfulness=asked.faithfulness,
             method=asked.method,
@@ -97,7 +98,7 @@ class Work:
             allow_weak=asked.allow_weak,
         )
         settings.check()
-        with reserved(out):
+        with reserved(out, force=again):
             model, pairs = self._load(asked.model, report), [_pair(asked.pair)]
             plan_discovery(model, pairs, settings, timed=False).check()
 
@@ -106,7 +107,9 @@ class Work:
                 explain_run(folder, folder / "explain", ExplainSettings(_SHOWN), model=model, report=report)
 
             # No figures and no report: the app draws what it shows, and `export` makes them when they are wanted.
-            _, missing = write_discovery(out, model, pairs, settings, last={EXPLANATION: explain}, report=report)
+            _, missing = write_discovery(
+                out, model, pairs, settings, last={EXPLANATION: explain}, force=again, report=report
+            )
             if LISTING in missing:
                 raise ComputationError(
                     expected="a finished run in the list of runs",

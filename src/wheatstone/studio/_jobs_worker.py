@@ -9,7 +9,6 @@ from __future__ import annotations
 import _thread
 import contextlib
 import multiprocessing
-import os
 import queue
 import signal
 import threading
@@ -27,8 +26,9 @@ from wheatstone.studio._schema import Problem
 
 _EVERY = 0.2
 """Seconds between two words on one stage."""
-_GRACE = 1.5
-"""Seconds that the process has to clear up after its server ended; what is left then, the next command removes."""
+_GRACE = 1.0
+"""Seconds that the process has to clear up after its server ended, for a long step in torch does not hear an
+interruption; what is left then, the next command removes."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,13 @@ class Order:
         id: of the job.
         request: what for.
         folder: of its run.
+        again: whether an earlier start of the job saved its run there, which may be replaced.
     """
 
     id: str
     request: JobRequest
     folder: Path
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,12 +126,13 @@ def _live(pipe: Connection) -> None:
                 stopped.discard(message.id)  # a job that was stopped and is resumed
                 orders.put(message)
                 continue
+            if message is None:
+                signal.setitimer(signal.ITIMER_REAL, _GRACE)  # by the system, whatever holds the interpreter by then
             stopped.add(message)
             _thread.interrupt_main()  # which calls the handler below in the main thread, whatever it is at
             if message is None:
                 orders.put(None)
-                time.sleep(_GRACE)
-                os._exit(1)  # the server is gone, and a long step in torch does not hear an interruption
+                return
 
     def interrupted(*_: object) -> None:
         """Ctrl-C in the terminal reaches this process too, but it is the server that decides what stops."""
@@ -149,7 +152,7 @@ def _live(pipe: Connection) -> None:
         try:
             current = order.id
             interrupted()  # the word to stop may have come before the job
-            ended = Ended("done", work.do(order.request, order.folder, _reporter(pipe)))
+            ended = Ended("done", work.do(order.request, order.folder, _reporter(pipe), again=order.again))
             current = None
         except KeyboardInterrupt:
             current = None

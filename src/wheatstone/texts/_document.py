@@ -10,12 +10,11 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from itertools import islice
 from pathlib import Path
 
 from wheatstone._errors import RequestError
 from wheatstone._json import read_bounded
-from wheatstone._path import StrPath, expanded
+from wheatstone._path import StrPath, below, expanded
 from wheatstone._text import lines_of
 
 BUNDLED = "bundled"
@@ -98,11 +97,16 @@ def read_documents(sources: Sequence[StrPath], skipped: Skipped | None = None) -
                 yield document
 
 
-def check_sources(sources: Sequence[StrPath]) -> None:
-    """Refuses sources that are not there; a dataset is only looked for when it is read.
+def check_sources(sources: Sequence[StrPath], out: StrPath | None = None) -> None:
+    """Refuses sources that cannot be read; a dataset is only looked for when it is read.
+
+    Args:
+        sources: see `read_documents`.
+        out: folder that results are written to while the sources are read; it must lie outside of them.
 
     Raises:
-        RequestError: a source is neither `bundled`, a file or folder, nor a dataset's id.
+        RequestError: a source is neither `bundled`, a file or folder, nor a dataset's id; or it is a folder of too
+            many files, or one that holds `out`.
     """
     for name in sources:
         source = os.fspath(name)
@@ -113,6 +117,14 @@ def check_sources(sources: Sequence[StrPath]) -> None:
                 got=repr(source),
                 do="name texts that are there",
             )
+        if source != BUNDLED and path.is_dir():
+            if out is not None and Path(out).resolve().is_relative_to(path.resolve()):
+                raise RequestError(
+                    expected="an --out outside the folders of texts, which must not change while they are read",
+                    got=f"{os.fspath(out)!r} inside {source!r}",
+                    do="choose another --out, or name the texts themselves",
+                )
+            _below(path)
 
 
 def _is_dataset(source: str) -> bool:
@@ -138,14 +150,14 @@ def _below(folder: Path) -> list[Path]:
     Raises:
         RequestError: there are too many.
     """
-    found = list(islice(folder.rglob("*"), MOST_FILES + 1))
-    if len(found) > MOST_FILES:
+    try:
+        return sorted(Path(entry.path) for entry in below(folder, MOST_FILES) if entry.is_file())
+    except ValueError as error:
         raise RequestError(
             expected=f"a folder of at most {MOST_FILES:,} files",
             got=f"{folder}, which has more",
             do="name a part of it",
-        )
-    return [path for path in sorted(found) if path.is_file()]
+        ) from error
 
 
 def _files(paths: Iterable[Path], skipped: Skipped) -> Generator[Document]:

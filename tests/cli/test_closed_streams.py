@@ -1,0 +1,48 @@
+"""Standard output or error that is closed, full or read by nobody: no traceback, and an exit code that says it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from commands import MAIN
+
+from wheatstone.studio._library import EXAMPLES
+
+RUN = str(EXAMPLES / "a-or-an")
+VERBS = [
+    ("models",),
+    ("runs", "--json"),
+    ("tasks",),
+    ("runs", "show", RUN),
+    ("runs", "check", RUN, "--json"),
+    ("--version",),
+    ("discover", "--help"),
+]
+
+
+def outcome(words: tuple[str, ...], streams: str, home: Path) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command in a shell that redirects its streams."""
+    environment = {**os.environ, "WHEATSTONE_HOME": str(home)}
+    shell = ["bash", "-c", f'set -o pipefail; "$@" {streams}', "bash", *MAIN, *words]
+    done = subprocess.run(shell, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("streams", ["| true", ">&-", ">/dev/full", ">&- 2>&-"])
+@pytest.mark.parametrize("words", VERBS, ids=lambda words: words[0])
+def test_nobody_reads_what_is_printed(words: tuple[str, ...], streams: str, tmp_path: Path) -> None:
+    code, out, err = outcome(words, streams, tmp_path)
+    assert code == (0 if "&-" in streams else 1), err
+    assert out == ""
+    assert "Traceback" not in err
+    assert "Exception ignored" not in err
+    assert len(err.splitlines()) == (streams == ">/dev/full") or "&-" in streams, err
+
+
+@pytest.mark.parametrize("streams", ["2>&-", "2>/dev/full", "2> >(true)", ">&- 2>&-"])
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_nobody_reads_what_is_wrong(more: tuple[str, ...], streams: str, tmp_path: Path) -> None:
+    assert outcome(("runs", "show", "nowhere", *more), streams, tmp_path) == (2, "", "")
