@@ -32,6 +32,7 @@ from wheatstone.runs import (
 from wheatstone.tasks import PromptPair
 from wheatstone.verification import verify_in
 
+TASK = {"name": "words", "pairs": {}}
 SETTINGS = DiscoverySettings(method="eap-ig", faithfulness=0.5)
 
 
@@ -136,7 +137,7 @@ def test_work_that_is_stopped_in_a_side_result_keeps_the_circuit_and_what_was_ma
     }
     last = {PICTURES: pictures}
     whole = tmp_path / "whole"
-    write_discovery(whole, model, pairs, SETTINGS, test=pairs, files={"task.json": {"name": "words"}}, last=last)
+    write_discovery(whole, model, pairs, SETTINGS, test=pairs, files={"task.json": TASK}, last=last)
     assert missing_of(whole) == {}
     assert [row["split"] for row in read_json(whole, "held_out.json")] == ["test", SWAPPED]
     for done, (name, function) in enumerate(steps.items()):
@@ -149,13 +150,13 @@ def test_work_that_is_stopped_in_a_side_result_keeps_the_circuit_and_what_was_ma
             stopped = {PICTURES: ended} if name == PICTURES else last
             with pytest.raises(Ended):
                 write_discovery(
-                    run, model, pairs, SETTINGS, test=pairs, files={"task.json": {"name": "words"}}, last=stopped
+                    run, model, pairs, SETTINGS, test=pairs, files={"task.json": TASK}, last=stopped
                 )
         assert missing_of(run) == dict.fromkeys(list(steps)[done:], NOT_YET)
         assert damaged_files(run) == []
         assert Circuit.load(run / "circuit.json").edges == Circuit.load(whole / "circuit.json").edges
         assert read_json(run, "verification.json") == read_json(whole, "verification.json")
-        assert read_json(run, "task.json") == {"name": "words"}
+        assert read_json(run, "task.json") == TASK
         assert (run / "by_share.json").exists() == (done > 2)
         for table in ("curve", "lens", "attention"):
             made = pq.read_table(run / f"{table}.parquet")
