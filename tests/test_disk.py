@@ -19,6 +19,7 @@ from wheatstone._disk import (
     changed,
     claimed,
     clear_left_over,
+    copied,
     finish_changes,
     left_over,
     put,
@@ -263,3 +264,17 @@ def test_a_full_disk_is_an_error_of_the_system_for_tensors_too(tmp_path: Path) -
         assert caught.value.errno == errno.ENOSPC
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_copy_that_fails_says_which_error_it_was(tmp_path: Path) -> None:
+    (tmp_path / "one" / "deep").mkdir(parents=True)
+    (tmp_path / "one" / "deep" / "file").write_text("x")
+
+    def full(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    with pytest.raises(OSError, match="No space left") as found:
+        copied(tmp_path / "one", tmp_path / "other", copy=full)
+    assert found.value.errno == errno.ENOSPC
+    copied(tmp_path / "one", tmp_path / "other")
+    assert (tmp_path / "other" / "deep" / "file").read_text() == "x"

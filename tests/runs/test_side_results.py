@@ -149,9 +149,7 @@ def test_work_that_is_stopped_in_a_side_result_keeps_the_circuit_and_what_was_ma
                 patched.setattr(_discovery, function, ended)
             stopped = {PICTURES: ended} if name == PICTURES else last
             with pytest.raises(Ended):
-                write_discovery(
-                    run, model, pairs, SETTINGS, test=pairs, files={"task.json": TASK}, last=stopped
-                )
+                write_discovery(run, model, pairs, SETTINGS, test=pairs, files={"task.json": TASK}, last=stopped)
         assert missing_of(run) == dict.fromkeys(list(steps)[done:], NOT_YET)
         assert damaged_files(run) == []
         assert Circuit.load(run / "circuit.json").edges == Circuit.load(whole / "circuit.json").edges

@@ -12,6 +12,7 @@ from wheatstone._disk._claim import claimed as claimed
 from wheatstone._disk._claim import claimed_for as claimed_for
 from wheatstone._disk._claim import clear_dead as clear_dead
 from wheatstone._disk._claim import clear_place as clear_place
+from wheatstone._disk._exchange import copied as copied
 from wheatstone._disk._exchange import linked as linked
 from wheatstone._disk._exchange import put as put
 from wheatstone._disk._exchange import remove as remove

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -82,9 +82,28 @@ def linked(source: Path, target: Path, names: Iterable[str]) -> None:
     for name in names:
         entry = source / name
         if entry.is_dir():
-            shutil.copytree(entry, target / name, copy_function=_link)
+            copied(entry, target / name, copy=_link)
         elif entry.is_file():
             _link(entry, target / name)
+
+
+def copied(source: Path, target: Path, *, copy: Callable[[Path, Path], object] = shutil.copyfile) -> None:
+    """Copies a folder and all in it into another, which may be there already.
+
+    Ends at the first error, as the `OSError` that it is: `shutil.copytree` collects errors and loses their numbers, by
+    which a full disk is recognised.
+
+    Args:
+        source: the folder.
+        target: where its entries go; made if it is not there.
+        copy: copies one file.
+    """
+    target.mkdir(exist_ok=True)
+    for entry in sorted(source.iterdir()):
+        if entry.is_dir():
+            copied(entry, target / entry.name, copy=copy)
+        else:
+            copy(entry, target / entry.name)
 
 
 def _link(source: Path | str, target: Path | str) -> None:

@@ -6,12 +6,11 @@ How a page is made is handed in, for pages are made of run folders, a room above
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from wheatstone._disk import claimed
+from wheatstone._disk import claimed, copied
 from wheatstone._errors import ComputationError, RunError
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
@@ -122,5 +121,5 @@ def _add_page(run: Path, page: Callable[[Path, Path, Reporter], str], report: Re
     """Draws the pictures of a saved explanation and adds them and its page, all together."""
     with changed_run(run) as change:
         folder = change.folder("explain")
-        shutil.copytree(run / "explain", folder, dirs_exist_ok=True)
+        copied(run / "explain", folder)
         change.file("explain.html").write_text(page(run, folder, report), encoding="utf-8")

@@ -7,7 +7,6 @@ Parquet file for each table. A section that the run does not support leaves `mis
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from wheatstone._disk import copied
 from wheatstone._errors import ComputationError, RequestError, RunError
 from wheatstone._json import load_json
 from wheatstone._path import StrPath
@@ -111,7 +111,7 @@ def explain_run(
         anew = {section.name for section in sections if settings.only or not section.dear}
         for name in sorted({path.stem for path in earlier.glob("*.json")} - anew):
             _check_kept(run, name)
-        shutil.copytree(earlier, folder, dirs_exist_ok=True)
+        copied(earlier, folder)
     for done, section in enumerate(sections):
         report("sections", done, len(sections))
         if section.dear and not settings.only and _made(folder, section.name):
