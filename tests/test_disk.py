@@ -88,7 +88,8 @@ def test_a_claim_of_a_killed_process_is_nobody_s_and_the_next_one_clears_it(tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_living_process_claims_is_left_alone(tmp_path: Path) -> None:
+def test_what_a_living_process_claims_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where no other test's folders are
     with claimed(tmp_path / "living") as living:
         living.work.write_text("half")
 
@@ -238,7 +239,8 @@ def test_scratch_folders_of_killed_processes_go(tmp_path: Path, monkeypatch: pyt
 
     killed(work)
     (tmp_path / "wheatstone-notes").mkdir()  # somebody's folder: it has no lock
-    assert len(list(tmp_path.iterdir())) == 2
+    (tmp_path / "wheatstone-a1b2c3d4").mkdir()  # of a process that was killed before it locked it
+    assert len(list(tmp_path.iterdir())) == 3
     with scratch_folder() as mine:
         assert list(mine.iterdir()) == []
         assert clear_left_over() == []

@@ -21,5 +21,6 @@ from wheatstone._disk._left_over import clear_left_over as clear_left_over
 from wheatstone._disk._left_over import left_over as left_over
 from wheatstone._disk._replace import NO_ROOM as NO_ROOM
 from wheatstone._disk._replace import replaced as replaced
+from wheatstone._disk._replace import system_errors as system_errors
 from wheatstone._disk._replace import write_tensors as write_tensors
 from wheatstone._disk._scratch import scratch_folder as scratch_folder

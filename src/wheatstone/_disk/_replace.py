@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,17 +38,31 @@ def replaced(path: StrPath) -> Generator[Path, None, None]:
         raise BlockingIOError(errno.EAGAIN, error.got, str(path)) from error
 
 
+@contextmanager
+def system_errors(path: StrPath) -> Generator[None, None, None]:
+    """Raises what a library written in Rust says of the system, such as a full disk, as the `OSError` that it is.
+
+    Such a library (safetensors, tokenizers) raises an exception of its own, whose text names the error's number.
+
+    Args:
+        path: what it writes.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError) or not (found := re.search(r"\(os error (\d+)\)", str(error))):
+            raise
+        number = int(found[1])
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
 def write_tensors(tensors: Mapping[str, Tensor], path: StrPath, metadata: Mapping[str, str] | None = None) -> None:
-    """Writes a safetensors file. Its own writer says a full disk in an exception that is no OSError.
+    """Writes a safetensors file.
 
     Raises:
         OSError: it could not be written.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    try:
+    with system_errors(path):
         save_file(dict(tensors), path, metadata=None if metadata is None else dict(metadata))
-    except SafetensorError as error:
-        number = next((code for code in errno.errorcode if f"os error {code})" in str(error)), errno.EIO)
-        raise OSError(number, os.strerror(number), str(path)) from error

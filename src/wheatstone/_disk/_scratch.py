@@ -59,10 +59,17 @@ def _is_ours(path: Path) -> bool:
 def clear_scratch(place: Path) -> list[Path]:
     """Removes scratch folders in a folder that belong to no living process.
 
+    An empty one is that of a process that was killed before it locked it; a living process makes its own again.
+
     Returns:
         Those that were removed.
     """
     cleared: list[Path] = []
+    for folder in place.glob(f"{_PREFIX}{'[a-z0-9_]' * 8}"):  # as `mkdtemp` names them
+        with suppress(OSError):
+            if not folder.is_symlink() and _is_ours(folder):
+                folder.rmdir()
+                cleared.append(folder)
     for folder in scratch_folders(place):
         with suppress(OSError):
             if not is_held(folder) and (lock := take(folder, make=False)) is not None:

@@ -140,14 +140,9 @@ def add(run: RunArgument, as_json: JsonOption = False) -> None:
 @runs_app.command()
 def delete(run: RunArgument, as_json: JsonOption = False) -> None:
     """Delete a run's folder and its line in the list. A folder that is not a run is left alone."""
-    from wheatstone.runs import catalogue_entries, catalogue_remove, delete_run
+    from wheatstone.runs import delete_run
 
-    if run.exists():
-        delete_run(run)
-    elif str(run.absolute()) not in {entry.path for entry in catalogue_entries()}:
-        raise RunError(expected="a run", got=f"{run}, which is not there", do="list the runs with `wheatstone runs`")
-    else:
-        catalogue_remove(run)
+    delete_run(run)
     output = Output("runs delete", as_json)
     output.document({"deleted": str(run)})
     output.print(f"deleted {run}", markup=False)

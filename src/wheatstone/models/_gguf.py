@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from wheatstone._disk import system_errors
 from wheatstone._errors import ModelError, WheatstoneError
 from wheatstone._progress import Reporter
 from wheatstone.models._cache import require_space
@@ -107,8 +108,9 @@ def _write(model: Any, tokenizer: Any, out: Path) -> None:
     del config["quantization_config"]
     with torch.device("meta"):
         empty = AutoModelForCausalLM.from_config(AutoConfig.for_model(**config))
-    empty.save_pretrained(out, state_dict=model.state_dict(), max_shard_size="1000GB")
-    tokenizer.save_pretrained(out)
+    with system_errors(out):
+        empty.save_pretrained(out, state_dict=model.state_dict(), max_shard_size="1000GB")
+        tokenizer.save_pretrained(out)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from wheatstone._disk import claimed
+from wheatstone._disk import claimed, clear_place
 from wheatstone._errors import RunError
 from wheatstone._path import StrPath
 from wheatstone.runs._catalogue import CatalogueEntry, catalogue_entries, catalogue_remove
@@ -51,24 +51,30 @@ def prune(found: Prunable) -> None:
     """
     for entry in found.old:
         delete_run(Path(entry.path))
+    for entry in found.gone:  # deleted by a process that was killed, perhaps
+        clear_place(entry.path)
     catalogue_remove(*(Path(entry.path) for entry in found.gone))
 
 
 def delete_run(run: StrPath) -> None:
-    """Deletes a run's folder and takes it off the list.
+    """Deletes a run's folder and takes it off the list; a listed run whose folder is gone is taken off the list.
 
-    It is renamed first: whatever interrupts the deletion, no part of a run is left where a run was.
+    The folder is renamed first: whatever interrupts the deletion, no part of a run is left where a run was. The same
+    call then finishes it.
 
     Raises:
         RunError: the folder is not a run, or cannot be deleted, or another command is writing to it.
     """
     run = Path(run)
-    read_manifest(run)
-    run = run.absolute()
     try:
-        with claimed(run) as claim:
-            os.replace(run, claim.work)
-            catalogue_remove(run)
+        clear_place(run)
+        if run.exists():
+            read_manifest(run)
+            with claimed(run) as claim:
+                os.replace(run, claim.work)
+        elif str(run.absolute()) not in {entry.path for entry in catalogue_entries()}:
+            raise RunError(expected="a run", got=f"{run}, which is not there", do="list them with `wheatstone runs`")
+        catalogue_remove(run.absolute())
     except OSError as error:
         raise RunError(
             expected="a run that can be deleted", got=f"{run}: {error.strerror}", do="make its folder writable"
