@@ -10,25 +10,35 @@ from pathlib import Path
 import pytest
 from prompts import FRANCE
 
-from wheatstone import RequestError, ResidualModel
+from wheatstone import Experiment, RequestError, ResidualModel
 from wheatstone.cli import main
-from wheatstone.runs import DiscoverySettings, _plan, plan_discovery
+from wheatstone.runs import DiscoverySettings, _plan, expected_seconds, plan_discovery
 
 
 def test_a_plan_counts_what_the_model_and_the_prompts_have(smollm2: ResidualModel) -> None:
     plan = plan_discovery(smollm2, [FRANCE, FRANCE], DiscoverySettings())
     assert (plan.nodes, plan.edges, plan.prompts, plan.tokens) == (301, smollm2.graph.edges, 2, 12)
     assert plan.weights == 4 * smollm2.module.num_parameters()
-    assert plan.seconds is not None
-    assert 0 < plan.seconds[0] < plan.seconds[1]
     plan.check()
-    many = plan_discovery(smollm2, [FRANCE] * 60, DiscoverySettings(), timed=False)
-    assert many.seconds is None
+    many = plan_discovery(smollm2, [FRANCE] * 60, DiscoverySettings())
     assert many.needed > 10 * plan.needed
 
 
+def test_the_time_is_that_of_the_passes_that_are_known_and_of_a_search_begun(tiny_experiment: Experiment) -> None:
+    learned = DiscoverySettings(method="learned")
+    (little, much) = (expected_seconds(tiny_experiment, learned, validation=n, test=n) for n in (4, 4000))
+    assert little is not None
+    assert much is not None
+    assert 0 < little < much / 10
+    verified = expected_seconds(tiny_experiment, DiscoverySettings(faithfulness=0.8))
+    assert verified is not None
+    assert verified > 0
+    assert expected_seconds(tiny_experiment, DiscoverySettings(method="acdc", threshold=0.1)) is None
+    assert expected_seconds(tiny_experiment, DiscoverySettings(stable=2)) is None
+
+
 def test_what_cannot_fit_is_refused_with_both_numbers(smollm2: ResidualModel) -> None:
-    plan = dataclasses.replace(plan_discovery(smollm2, [FRANCE], DiscoverySettings(), timed=False), free=10**6)
+    plan = dataclasses.replace(plan_discovery(smollm2, [FRANCE], DiscoverySettings()), free=10**6)
     with pytest.raises(RequestError, match=r"GB of memory beside the model for 1 prompts .*got 0\.001 GB free"):
         plan.check()
 
@@ -61,7 +71,7 @@ def test_a_dry_run_prints_and_writes_nothing(
     assert not out.exists()
     assert not list(own_home.rglob("*.sqlite*"))
     assert run(options(tiny_folder, "--dry-run"), monkeypatch) == 0
-    assert re.search(r"memory +at most .* GB beside.*\ntime +between", capsys.readouterr().out)
+    assert re.search(r"memory +at most .* GB beside.*\ntime +about \S+ s, mostly between", capsys.readouterr().out)
 
 
 def test_a_discovery_that_cannot_fit_is_a_wrong_request(

@@ -38,6 +38,7 @@ from wheatstone.cli._output import JsonOption, Output, page_of
 from wheatstone.cli._prompts import named_task, pairs_of
 
 if TYPE_CHECKING:
+    from wheatstone._progress import Reporter
     from wheatstone.models import ResidualModel
     from wheatstone.runs import DiscoveryRun, DiscoverySettings, Plan
     from wheatstone.tasks import PromptPair
@@ -245,9 +246,10 @@ def discover(
             wordings, unused = other_wordings(task, found, loaded, most=len(found.train), seed=seed)
             found = replace(found, notes=(*found.notes, *unused))
         pairs = found.train if found else pairs
-        plan = plan_discovery(loaded, pairs, settings, timed=dry_run)
+        plan = plan_discovery(loaded, pairs, settings)
         if dry_run or out is None:
-            _dry_run(output, plan, settings, loaded, pairs, force_memory=force_memory)
+            splits = (len(found.validation), len(found.test)) if found else (0, 0)
+            _dry_run(output, plan, settings, loaded, pairs, splits, force_memory=force_memory, report=report)
             return
         if not force_memory:
             plan.check()
@@ -297,13 +299,20 @@ def _dry_run(
     settings: DiscoverySettings,
     model: ResidualModel,
     pairs: Sequence[PromptPair],
+    splits: tuple[int, int],
     *,
     force_memory: bool,
+    report: Reporter,
 ) -> None:
     """Shows what a run would take and what the model itself says, then refuses what a real run would refuse."""
     experiment = None
     if plan.fits or force_memory:
+        from wheatstone.runs import expected_seconds
+
         experiment = replace(settings, allow_weak=True).experiment(model, pairs)
+        validation, test = splits
+        took = expected_seconds(experiment, settings, validation=validation, test=test, report=report)
+        plan = replace(plan, seconds=None if took is None else (took / 2, 2 * took))
     answers = None if experiment is None else experiment.model_answers
     output.document(plan.to_dict() | {"model_answers": None if answers is None else answers.to_dict()})
     if answers is not None:

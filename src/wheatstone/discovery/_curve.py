@@ -39,9 +39,9 @@ class CurvePoint:
     hit_at_1: float
 
 
-def default_sizes(edges: int) -> tuple[int, ...]:
-    """1, 2, 5, 10, 20, 50 … up to the whole graph."""
-    return (*(m * 10**p for p in range(9) for m in (1, 2, 5) if m * 10**p < edges), edges)
+def default_sizes(edges: int, *, steps: Sequence[int] = (1, 2, 5)) -> tuple[int, ...]:
+    """1, 2, 5, 10, 20, 50 … up to the whole graph; `steps` are the sizes of a decade."""
+    return (*(m * 10**p for p in range(9) for m in steps if m * 10**p < edges), edges)
 
 
 def size_curve(

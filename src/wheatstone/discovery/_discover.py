@@ -23,6 +23,8 @@ from wheatstone.discovery._stability import Stability, stability
 from wheatstone.models import ResidualModel
 from wheatstone.tasks import PromptPair
 
+_FEW = 8
+"""Prompts up to which a size curve has all its sizes and random circuits; of more it takes half a minute as it is."""
 _BETWEEN = 8
 """Sizes of the search at which the ranking alone is measured too, about."""
 
@@ -265,8 +267,10 @@ def with_curve(experiment: Experiment, found: Discovery, *, seed: int = 0, repor
     """
     started, before = time.perf_counter(), experiment.evaluations
     between = found.trace[:: -(len(found.trace) // _BETWEEN or 1)]
-    sizes = sorted({*default_sizes(experiment.graph.edges), *(step.edges for step in between)})
-    curve = size_curve(experiment, found.scores, sizes=sizes, seed=seed, report=report)
+    few = len(experiment.encoded.pairs) <= _FEW
+    usual = default_sizes(experiment.graph.edges, steps=(1, 2, 5) if few else (1, 3))
+    sizes = sorted({*usual, *(step.edges for step in between)})
+    curve = size_curve(experiment, found.scores, sizes=sizes, draws=3 if few else 1, seed=seed, report=report)
     return replace(
         found,
         curve=curve,

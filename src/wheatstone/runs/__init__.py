@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from wheatstone.runs._neurons import run_neurons as run_neurons
     from wheatstone.runs._plan import Plan as Plan
     from wheatstone.runs._plan import plan_discovery as plan_discovery
+    from wheatstone.runs._plan_time import expected_seconds as expected_seconds
     from wheatstone.runs._probes import InterferenceRow as InterferenceRow
     from wheatstone.runs._probes import ProbeRun as ProbeRun
     from wheatstone.runs._probes import ProbeSettings as ProbeSettings
@@ -136,6 +137,7 @@ __getattr__ = door(
         "open_scan": "wheatstone.runs._scan",
         "open_study": "wheatstone.runs._study",
         "plan_discovery": "wheatstone.runs._plan",
+        "expected_seconds": "wheatstone.runs._plan_time",
         "plan_scan": "wheatstone.runs._scan_plan",
         "run_discovery": "wheatstone.runs._discovery",
         "SharePoint": "wheatstone.runs._held_out",

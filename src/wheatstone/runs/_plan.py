@@ -1,8 +1,7 @@
-"""What a discovery would take, before it is begun: memory as an upper bound, time as a range."""
+"""What a discovery would take, before it is begun: memory as an upper bound, and time."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,10 +15,6 @@ from wheatstone.tasks import PromptPair, encode
 
 _CIRCUITS = 16
 """Circuits that the search runs at once, memory allowing."""
-_EVALUATIONS = (200, 3000)
-"""Circuits that a search runs: of a strongly and of a weakly localised behaviour."""
-_FORWARDS = (0.5, 2.5)
-"""Cost of a circuit in forward passes: small and resumed, or with nearly every edge."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +29,7 @@ class Plan:
         weights: bytes of the loaded model.
         needed: most bytes beside the weights.
         free: bytes that are free beside the weights.
-        seconds: least and most, from one timed forward pass; None where it was not timed.
+        seconds: half and twice the time that is expected; None where it was not estimated.
     """
 
     nodes: int
@@ -44,7 +39,7 @@ class Plan:
     weights: int
     needed: int
     free: int
-    seconds: tuple[float, float] | None
+    seconds: tuple[float, float] | None = None
 
     @property
     def fits(self) -> bool:
@@ -65,7 +60,9 @@ class Plan:
         ]
         if self.seconds is not None:
             least, most = self.seconds
-            lines.append(f"time    between {least:,.0f} and {most:,.0f} s on this machine, by one timed forward pass")
+            lines.append(
+                f"time    about {2 * least:,.0f} s on this machine, mostly between {least:,.0f} and {most:,.0f}"
+            )
         return "\n".join(lines)
 
     def check(self) -> None:
@@ -83,22 +80,18 @@ class Plan:
             )
 
 
-def plan_discovery(
-    model: ResidualModel, pairs: Sequence[PromptPair], settings: DiscoverySettings, *, timed: bool = True
-) -> Plan:
-    """Estimates memory and time of `run_discovery`.
+def plan_discovery(model: ResidualModel, pairs: Sequence[PromptPair], settings: DiscoverySettings) -> Plan:
+    """Estimates the memory of `run_discovery`; `expected_seconds` estimates its time.
 
     Args:
         model: the model.
         pairs: the prompts.
         settings: what to look for.
-        timed: whether to run a forward pass for the time.
 
     Raises:
         PromptError: the prompts cannot be compared.
 
-    When this misleads: how many circuits a search runs is known only at its end, so the range of times is wide.
-    Memory counts mixtures of experts as dense MLPs of one expert, and attention as fused.
+    When this misleads: memory counts mixtures of experts as dense MLPs of one expert, and attention as fused.
     """
     tokens, graph = encode(model, pairs).clean, model.graph
     every = tokens.batch * tokens.width
@@ -108,16 +101,6 @@ def plan_discovery(
     circuits = min(_CIRCUITS * (tokens.batch * each + mask), max(memory_budget(model.device), each + mask))
     scoring = 2 * bank + _at_once(model, tokens, channel_gradient_bytes(model, tokens, steps))
     working = max(scoring, _at_once(model, tokens, circuit_gradient_bytes(model, tokens)), circuits)
-    seconds: tuple[float, float] | None = None
-    if timed:
-        model.forward(tokens)
-        started = time.perf_counter()
-        model.forward(tokens)
-        forward = time.perf_counter() - started
-        least, most = (
-            forward * (5 * steps + count * cost) for count, cost in zip(_EVALUATIONS, _FORWARDS, strict=True)
-        )
-        seconds = (least, most)
     return Plan(
         nodes=len(graph.nodes),
         edges=graph.edges,
@@ -126,7 +109,6 @@ def plan_discovery(
         weights=sum(weight.numel() * weight.element_size() for weight in model.module.parameters()),
         needed=2 * bank + working,
         free=free_memory(model.device),
-        seconds=seconds,
     )
 
 
