@@ -71,7 +71,8 @@ def test_a_dry_run_prints_and_writes_nothing(
     assert not out.exists()
     assert not list(own_home.rglob("*.sqlite*"))
     assert run(options(tiny_folder, "--dry-run"), monkeypatch) == 0
-    assert re.search(r"memory +at most .* GB beside.*\ntime +about \S+ s on this machine, mostly between", capsys.readouterr().out)
+    shown = capsys.readouterr().out
+    assert re.search(r"memory +at most .* GB beside.*\ntime +about \S+ s on this machine, mostly between", shown)
 
 
 def test_a_discovery_that_cannot_fit_is_a_wrong_request(

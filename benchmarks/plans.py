@@ -1,0 +1,126 @@
+"""How far is the time that `discover --dry-run` expects from the time that a discovery takes?
+
+    python benchmarks/plans.py [--only WORD …] [--write]
+
+Each request is planned and then run, with as many threads as torch takes; the requests are others than those that the
+plan's constants were fitted on. `--write` puts the table into docs/results/plans.md, with rows of earlier runs for
+requests that were left out. All of it takes some twenty minutes of two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does
+
+import torch
+
+import wheatstone as ws
+from wheatstone.runs import DiscoverySettings, expected_seconds, settings_for, write_discovery
+from wheatstone.tasks import PromptPair, Task, load_task
+
+RESULTS = Path(__file__).parents[1] / "docs/results"
+ROWS = RESULTS / "plans.jsonl"
+PAIRS = {
+    "Spain": ("The capital of Spain is", "The capital of Italy is", " Madrid", " Rome"),
+    "big": ("The opposite of big is", "The opposite of hot is", " small", " cold"),
+    "yen": ("The currency of Japan is the", "The currency of India is the", " yen", " rupee"),
+    "Apple": ("The company that makes the iPhone is", "The company that makes Windows is", " Apple", " Microsoft"),
+}
+TASKS = ("facts/city_country", "facts/us_state_capital", "ioi", "greater-than")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", default=[*PAIRS, *TASKS], choices=[*PAIRS, *TASKS])
+    parser.add_argument("--write", action="store_true", help="write docs/results/plans.md")
+    asked = parser.parse_args()
+    rows = {row["request"]: row for row in _kept()}
+    model = ws.load_model("smollm2-135m")
+    for name in asked.only:
+        rows[name] = measured(model, name)
+        print(json.dumps(rows[name]), flush=True)
+        if asked.write:
+            ROWS.write_text("".join(f"{json.dumps(row)}\n" for row in rows.values()), encoding="utf-8")
+    if asked.write:
+        (RESULTS / "plans.md").write_text(page(list(rows.values())), encoding="utf-8")
+
+
+def _kept() -> list[dict[str, float | str]]:
+    return [json.loads(line) for line in ROWS.read_text(encoding="utf-8").split("\n") if line] if ROWS.exists() else []
+
+
+def measured(model: ws.ResidualModel, name: str) -> dict[str, float | str]:
+    """One request: seconds that are expected, that the plan took, and that the run took."""
+    settings, pairs, found = request(model, name)
+    begun = time.perf_counter()
+    experiment = replace(settings, allow_weak=True).experiment(model, pairs)
+    splits = (len(found.validation), len(found.test)) if found else (0, 0)
+    expected = expected_seconds(experiment, settings, validation=splits[0], test=splits[1])
+    planned = time.perf_counter() - begun
+    load, begun = os.getloadavg()[0], time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        write_discovery(
+            Path(folder) / "run",
+            model,
+            pairs,
+            settings,
+            validation=found.validation if found else (),
+            test=found.test if found else (),
+        )
+    took = time.perf_counter() - begun
+    assert expected is not None
+    row = {"request": name, "method": settings.method, "prompts": len(pairs), "planned": planned, "load": load}
+    return row | {"expected": expected, "took": took}
+
+
+def request(model: ws.ResidualModel, name: str) -> tuple[DiscoverySettings, Sequence[PromptPair], Task | None]:
+    """Settings and prompts as `discover` has them."""
+    if name in PAIRS:
+        prompt, other, answer, distractor = PAIRS[name]
+        pair = PromptPair(prompt=prompt, counterfactual=other, answers=(answer,), distractors=(distractor,))
+        return DiscoverySettings(), [pair], None
+    task = load_task(name, model, size=50)
+    settings = settings_for(DiscoverySettings(metric=task.metric, task=task.name), task, chosen=False)
+    return settings, task.train, task
+
+
+def page(rows: Sequence[dict[str, float | str]]) -> str:
+    """The table."""
+    lines = [
+        "| request | method | prompts | expected (s) | took (s) | ratio | planning (s) | load |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    within = 0
+    for row in rows:
+        ratio = float(row["took"]) / float(row["expected"])
+        within += 0.5 <= ratio <= 2
+        lines.append(
+            f"| {row['request']} | {row['method']} | {row['prompts']} | {row['expected']:.0f} | {row['took']:.0f} "
+            f"| {ratio:.2f} | {row['planned']:.0f} | {row['load']:.1f} |"
+        )
+    return (
+        "\n\n".join(
+            [
+                "# What a dry run expects, and what a discovery takes",
+                "Made by `python benchmarks/plans.py --write` on SmolLM2-135M-Instruct (Q4_1); "
+                f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads. "
+                "Ratio: took by expected. Load: of the machine when the run began; what else runs makes a discovery longer than its plan.",
+                "\n".join(lines),
+                f"Within a factor of two: {within} of {len(rows)}.",
+            ]
+        )
+        + "\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
