@@ -113,7 +113,8 @@ def page(rows: Sequence[dict[str, float | str]]) -> str:
                 "# What a dry run expects, and what a discovery takes",
                 "Made by `python benchmarks/plans.py --write` on SmolLM2-135M-Instruct (Q4_1); "
                 f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads. "
-                "Ratio: took by expected. Load: of the machine when the run began; what else runs makes a discovery longer than its plan.",
+                "Ratio: took by expected. Load: of the machine when the run began; what else runs "
+                "makes a discovery longer than its plan.",
                 "\n".join(lines),
                 f"Within a factor of two: {within} of {len(rows)}.",
             ]

@@ -111,7 +111,7 @@ def bits(
         overlap: how many of them belong to the window before, so that no token stands without context; a quarter
             by default.
         batch: windows run at once.
-        report: told of tokens done.
+        report: progress callback, in tokens.
 
     Raises:
         RequestError: a window that the model cannot read, or an overlap that leaves nothing new.

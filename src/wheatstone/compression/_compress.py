@@ -64,7 +64,7 @@ def compress(
         mixing: mix in what the text itself has shown so far (`Mixer`); smaller, a little slower.
         chunking: how text is cut up; the window is no longer than the model's `causal_context`.
         threads: groups of lanes that are worked on at once; as many as there are cores by default.
-        report: told of bytes done.
+        report: progress callback, in bytes.
 
     When this misleads: probabilities are floating-point numbers. On another kind of processor or with another release
     of torch they may differ in the last bits, and then the file cannot be restored; a fingerprint in the header makes
@@ -104,7 +104,7 @@ def decompress(
         source: the compressed file; read twice, first to see that it is whole.
         out: where to write.
         threads: as in `compress`.
-        report: told of bytes done.
+        report: progress callback, in bytes.
 
     Returns:
         How many bytes were restored.

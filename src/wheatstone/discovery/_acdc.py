@@ -82,7 +82,7 @@ def acdc(experiment: Experiment, threshold: float, *, keep: str = "abs", report:
         keep: `abs` keeps an edge where removing it changes the metric by τ or more either way; `signed`, as in the
             paper's code, only where it makes the metric worse by τ or more, so that edges which suppress the behaviour
             go.
-        report: told how many edges are decided.
+        report: progress callback.
 
     Returns:
         The circuit and how it was found.

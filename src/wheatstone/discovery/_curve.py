@@ -61,7 +61,7 @@ def size_curve(
         sizes: edges of each circuit; by default 1, 2, 5, 10 … all.
         draws: random circuits per size.
         seed: of the draws.
-        report: told how many circuits are done.
+        report: progress callback.
     """
     sizes = default_sizes(experiment.graph.edges) if sizes is None else sizes
     todo = [(size, kind, 0) for kind in ("ranking", "complement") for size in sizes]

@@ -131,7 +131,7 @@ def discover(
         allow_weak: what to do about prompts that leave little to explain, as in `Experiment`. False refuses prompts
             most of whose answers the model itself does not give, as the command does; True goes on with these, and with
             a counterfactual that keeps more than half of the metric, which None (the default) refuses.
-        report: told how far it is.
+        report: progress callback.
 
     Returns:
         The circuit with scores, evaluation and, where every edge was proven necessary, exact effects.
@@ -187,7 +187,7 @@ def discover_in(
         curve: also measure faithfulness by size, with random circuits beside.
         validation: prompts that `learned` chooses the size by; other methods do not read them.
         wordings: the same facts in other words, for `learned` to learn from too, see `tasks.other_wordings`.
-        report: told how far it is.
+        report: progress callback.
     """
     settings = settings or DiscoverySettings()
     settings.check()

@@ -127,7 +127,7 @@ def learn_mask(
         batch: prompts of a step: each in its turn, in an order drawn anew for every round. All by default.
         scores: of all edges, to start from, such as `attribute`'s; by default all edges start alike.
         seed: of the gates, and of the prompts' order.
-        report: told how far it is.
+        report: progress callback.
 
     Returns:
         The mask, on the CPU.

@@ -20,7 +20,7 @@ class Score(Protocol):
         experiment: model, prompts, ablation and metric.
         steps: how many steps to take; a method without steps does not read it.
         seed: of everything that is drawn; most methods draw nothing.
-        report: told how far it is.
+        report: progress callback.
 
     Returns:
         Scores in units of the metric, mean over prompts; what stands where there is no edge is not read.

@@ -94,7 +94,7 @@ def node_scores(
             the ablated run (what is sufficient), under the counterfactual ablation only.
         positions: also score every position alone. Attribution has it from the same pass; `exact` takes as many
             runs again as a prompt has tokens.
-        report: told how far it is.
+        report: progress callback.
 
     Returns:
         Scores on the CPU.

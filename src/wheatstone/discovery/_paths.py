@@ -79,7 +79,7 @@ def path_patching(
         through: `mlps`, the direct edges and every way through MLPs between (as in Wang et al.); `direct`, the
             edges alone.
         logits: also return each run's logits, vocab numbers per sender and prompt.
-        report: told how far it is.
+        report: progress callback.
 
     Returns:
         Effects on the CPU.

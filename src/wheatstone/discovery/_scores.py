@@ -92,7 +92,7 @@ def score_edges(
         seed: of what the method draws; most draw nothing.
         ablation: what an ablated edge carries, as in `Experiment`.
         metric: `logit_diff`, `prob_diff` or `kl`.
-        report: told how far it is.
+        report: progress callback.
 
     Returns:
         Scores [channel, node] on the CPU: how much the metric falls when the edge alone is ablated, so that

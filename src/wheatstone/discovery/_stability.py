@@ -60,7 +60,7 @@ def stability(
         find: finds a circuit.
         samples: how many, at least 2.
         seed: of the draws.
-        report: told how many samples are done.
+        report: progress callback.
 
     Raises:
         RequestError: a single prompt, of which every sample is the same.

@@ -43,7 +43,7 @@ class Editor(Protocol):
             requests: the facts, all at once.
             layer: where to write, or the last layer of several; by default where causal tracing peaks.
             before: the edits that are in place.
-            report: told how far it is.
+            report: progress callback.
         """
         ...
 

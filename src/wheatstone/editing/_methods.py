@@ -52,7 +52,7 @@ def make_edit(
         method: a name out of `METHODS`, or a method with settings of its own.
         layer: where to write; by default where causal tracing of these prompts peaks.
         before: edits in place.
-        report: told how far it is.
+        report: progress callback.
 
     Raises:
         RequestError: no such method or layer, or more requests than the method takes.

@@ -146,7 +146,7 @@ def key_statistics(
         model: the model.
         layers: which.
         tokens: to read; default `PER_NEURON` for each dimension of a key.
-        report: told how many are read.
+        report: progress callback.
 
     Raises:
         ModelError: an MLP of these layers cannot be edited.

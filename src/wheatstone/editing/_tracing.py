@@ -149,7 +149,7 @@ def causal_trace(
         settings: how.
         sites: what to restore.
         positions: where; from the subject's first token on by default. Before it nothing is blurred.
-        report: told how many layers are done.
+        report: progress callback.
 
     Raises:
         RequestError: see `TracingSettings.check`.
@@ -208,7 +208,7 @@ def traced_layer(model: ResidualModel, requests: Sequence[Asked], *, draws: int 
         model: the model.
         requests: prompts and subjects; effects are averaged.
         draws: of the noise.
-        report: told how far it is.
+        report: progress callback.
     """
     traces: list[Trace] = []
     for request in requests:

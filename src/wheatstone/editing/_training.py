@@ -38,7 +38,7 @@ def train(
         rate: learning rate.
         enough: stop below this loss, in nats.
         after: what is done after a step, such as a constraint.
-        report: told how many steps are done.
+        report: progress callback.
 
     Returns:
         The last loss, and the steps taken.

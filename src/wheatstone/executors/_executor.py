@@ -72,7 +72,7 @@ class Executor(Protocol):
         Args:
             model: which; other processes load it again by its id, and its weights' hash must be the same there.
             shards: to do.
-            report: told how far it is.
+            report: progress callback.
         """
         ...
 

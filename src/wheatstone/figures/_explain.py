@@ -31,7 +31,7 @@ def render_explanation(run: StrPath, folder: StrPath | None = None, report: Repo
         run: the run.
         folder: of the explanation, where `NAME.svg` and `NAME.png` of every picture are written; the run's
             `explain` by default.
-        report: told how far it is.
+        report: progress callback.
 
     Returns:
         The page, as HTML.

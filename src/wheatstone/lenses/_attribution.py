@@ -101,7 +101,7 @@ def attribution(material: Material, report: Reporter) -> Explanation:
 
     Args:
         material: read at each clean prompt's last token.
-        report: told how far it is.
+        report: progress callback.
 
     When this misleads: the direct effect leaves out all that goes through later layers, which is most of what early
     heads and MLPs do, and a large direct effect may be cancelled by another's. It is no ablation.

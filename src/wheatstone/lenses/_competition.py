@@ -103,7 +103,7 @@ def competition(
         circuits: by name, such as `task_circuits` finds.
         draws: copies of each with exchanged heads, at least 1.
         seed: of the copies.
-        report: told how far it is.
+        report: progress callback.
 
     Raises:
         RequestError: no circuit, or no copy to compare with.

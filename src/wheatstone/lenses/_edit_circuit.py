@@ -143,7 +143,7 @@ def circuit_change(
         edit: applied for the second circuit, and undone.
         question: what both are asked.
         settings: how they are found.
-        report: told how far it is.
+        report: progress callback.
 
     Raises:
         PromptError: the prompt pair leaves nothing to explain, in the plain model or in the edited one (an edit that

@@ -95,7 +95,7 @@ def compare_edit(
         model: the plain model, as the edit was made for; it is left so.
         edit: the edit.
         settings: how.
-        report: told how far it is.
+        report: progress callback.
 
     Raises:
         PromptError: there is no counterfactual; see `edit_question`.

@@ -207,7 +207,7 @@ def year_forms(
         count: prompts of each form.
         draws: copies of the circuit to compare with.
         seed: of prompts and copies.
-        report: told how far it is.
+        report: progress callback.
 
     When this misleads: a form on which the model itself does not prefer later years says nothing about the circuit.
     """

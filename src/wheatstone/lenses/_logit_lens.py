@@ -112,7 +112,7 @@ def logit_lens(material: Material, report: Reporter) -> Explanation:
 
     Args:
         material: read on the clean prompts; its tuned lens, where there is one, is read beside the plain one.
-        report: told how far it is.
+        report: progress callback.
 
     Returns:
         `lens_by_layer`, over all prompts at the last token and the subject's; `lens_by_position`, every position of the

@@ -135,7 +135,7 @@ def recall(material: Material, report: Reporter) -> Explanation:
 
     Args:
         material: prompts whose subject does not stand last.
-        report: told how far it is.
+        report: progress callback.
 
     When this misleads: a small attribute set misses most of what a subject's stream holds. Knocking attention out
     also takes away what has nothing to do with the fact, and what another token already passed on stays. An extraction

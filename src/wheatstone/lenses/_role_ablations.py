@@ -59,7 +59,7 @@ def ablation_effects(
         material: the prompts, and the ablation of a role that writes the answer.
         role: says where, how and at what cost heads are ablated.
         heads: names, best in order of computation.
-        report: told how far it is.
+        report: progress callback.
     """
     experiment, graph = material.experiment, material.experiment.graph
     nodes, tokens = [graph.node_index[head] for head in heads], experiment.encoded.clean
@@ -92,7 +92,7 @@ def role_ablations(
         material: the prompts, and the ablation of roles that write the answer.
         roles: each role's heads.
         every: all heads of the model.
-        report: told how far it is.
+        report: progress callback.
 
     When this misleads: under the counterfactual ablation a head goes on working on other words: what is lost is what it
     carries about this prompt, and the answer may turn into the counterfactual's.

@@ -77,7 +77,7 @@ class CacheEntry:
 
         Args:
             thorough: read and hash every file.
-            report: told the MB read.
+            report: progress callback, in MB read.
 
         Raises:
             ModelError: a file is missing or not as recorded; it is named.
@@ -109,7 +109,7 @@ class CacheEntry:
             build: `build(work, out)` writes the model's files into the empty folder `out`, may use the folder
                 `work` for what is thrown away, and returns the manifest's `source`.
             force: build again even where a model lies, and put the new one in its place.
-            report: told what is waited for and hashed.
+            report: progress callback, for waiting and hashing.
 
         Raises:
             ModelError: the model that lies here is broken.

@@ -21,7 +21,7 @@ def sha256_of(path: Path, report: Reporter = silent) -> str:
 
     Args:
         path: the file to read.
-        report: told the MB read so far.
+        report: progress callback, in MB read so far.
     """
     digest, total = hashlib.sha256(), round(path.stat().st_size / 1e6)
     with path.open("rb") as file:
@@ -40,7 +40,7 @@ def remembered_sha256(
         files: files with distinct names.
         record: a JSON file this function keeps; may not exist yet, may lie in a read-only folder.
         afresh: read every file, whatever `record` says.
-        report: told the MB read so far.
+        report: progress callback, in MB read so far.
 
     When this misleads: a byte changed without touching size and modification time goes unnoticed
     unless read `afresh`.

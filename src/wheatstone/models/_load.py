@@ -50,7 +50,7 @@ def load_model(
             they do not fit there, `auto` spreads them over all GPUs, the CPU and disk. Or which part goes where, as
             transformers' `device_map`, `cpu` and `disk` included; every decoder layer whole.
         dtype: `float32`, `float64`, `bfloat16` or `float16`.
-        report: told how far a download or conversion is.
+        report: progress callback.
 
     Raises:
         ModelError: unknown model, broken files, too little memory, an unsupported family, one whose parts do not add

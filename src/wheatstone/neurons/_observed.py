@@ -74,7 +74,7 @@ def observe(
         tokens: the texts.
         set_to: value that the neuron is set to in the changed run, at all positions at once; 0 ablates it. None runs
             nothing.
-        report: told how far it is.
+        report: progress callback.
 
     When this misleads: set at all positions, a neuron also acts through what later positions read of earlier ones.
     Zero need not be a value that the neuron often has.

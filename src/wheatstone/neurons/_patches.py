@@ -136,7 +136,7 @@ class Patching:
             nodes: where the change of each run is written. Neighbours in a row make the fewest layers to compute.
             change: what is added there, by number of the run.
             stage: what to call this.
-            report: told how far it is.
+            report: progress callback.
         """
         experiment = self.experiment
         before = experiment.corrupt if self.sign == 1 else experiment.clean

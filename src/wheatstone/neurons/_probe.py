@@ -142,7 +142,7 @@ def probe_concept(
         activations: of all rows.
         rows: of the concept, split.
         seed: of shuffled labels.
-        report: told how far it is.
+        report: progress callback.
 
     When this misleads: that a probe reads a concept from neurons does not say that the model uses them for it.
     """

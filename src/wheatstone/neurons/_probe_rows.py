@@ -141,7 +141,7 @@ def recorded(
         model: the model.
         rows: where to look.
         layers: whose neurons.
-        report: told how far it is.
+        report: progress callback.
 
     Raises:
         ModelError: an MLP of these layers has no neurons.

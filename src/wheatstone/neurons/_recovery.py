@@ -43,7 +43,7 @@ def recovery_by_place(patching: Patching, *, report: Reporter = silent) -> list[
 
     Args:
         patching: the runs.
-        report: told how far it is.
+        report: progress callback.
 
     Returns:
         Rows by site, position and layer. Positions before the first token that differs have 0 without a run.

@@ -150,7 +150,7 @@ def neuron_effects(
         patching: the runs.
         neurons: which; those of one layer in a row are the fastest.
         position: counted from the end, -1 for the last; all by default.
-        report: told how far it is.
+        report: progress callback.
 
     Returns:
         What the metric gains (denoising) or loses (noising); `patching.share` makes shares of it.
@@ -177,7 +177,7 @@ def mlp_recovery(
     Args:
         patching: the runs.
         layers: whose MLPs; all by default.
-        report: told how far it is.
+        report: progress callback.
     """
     graph = patching.experiment.model.graph
     layers = range(graph.layers) if layers is None else layers

@@ -97,7 +97,7 @@ def add_explanation(
         model: the run's model, or where it is now; by default where it was.
         device: where to run.
         dtype: precision.
-        report: told how far it is.
+        report: progress callback.
 
     Returns:
         See `explain_run`, whose errors it has too.

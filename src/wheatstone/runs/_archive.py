@@ -31,7 +31,7 @@ def export_run(run: StrPath, archive: StrPath, *, report: Reporter = silent) -> 
     Args:
         run: the run's folder.
         archive: to write, ending in `.tar.zst` or `.zip`.
-        report: told how many files are packed.
+        report: progress callback.
 
     Raises:
         RunError: it is no run, it is damaged, or it holds something that is neither file nor folder.
@@ -60,7 +60,7 @@ def import_run(archive: StrPath, out: StrPath, *, force: bool = False, report: R
         archive: that `export_run` made.
         out: the run's folder.
         force: whether a run that is there may be replaced.
-        report: told how many files are unpacked.
+        report: progress callback.
 
     Raises:
         RunError: the archive is damaged, would write elsewhere, holds links or devices, unpacks to far more than its

@@ -146,7 +146,7 @@ def run_edit(
         model: the model.
         request: what to change.
         settings: how, and what to look at.
-        report: told how far it is.
+        report: progress callback.
     """
     started = time.perf_counter()
     own = _target(model, request)

@@ -86,7 +86,7 @@ def explain_run(
         model: the run's model, or where it is now; by default where it was.
         device: where to run.
         dtype: precision.
-        report: told how far it is.
+        report: progress callback.
 
     Returns:
         By section, what its JSON holds, those taken over included.

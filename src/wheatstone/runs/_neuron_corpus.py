@@ -30,7 +30,7 @@ def corpus_facts(
         neuron: which.
         token: whose probability its activation is compared with.
         scan: the scan.
-        report: told how far it is.
+        report: progress callback.
 
     Raises:
         ModelError: the scan is of another model.

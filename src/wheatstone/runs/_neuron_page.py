@@ -57,7 +57,7 @@ def neuron_facts(
         experiment: prompts to look at it on.
         scan: what it did in running text.
         probes: a run of `neuron probe`, for the concepts that it tells.
-        report: told how far it is.
+        report: progress callback.
 
     When this misleads: see `Congruence`, `neuron_effects`, `calibrate` and `doses`; each says what it leaves out.
     """

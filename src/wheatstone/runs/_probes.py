@@ -174,7 +174,7 @@ def run_probes(
         texts: with their labels.
         settings: how.
         skipped: what was already left out; more is added.
-        report: told how far it is.
+        report: progress callback.
 
     Raises:
         ModelError: an MLP has no neurons, or the tokenizer cannot say where its tokens stand.

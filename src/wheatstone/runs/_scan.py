@@ -88,7 +88,7 @@ def run_scan(
         model: the model.
         settings: the scan's.
         out: its folder; new, or that of the same scan.
-        report: told of tokens read.
+        report: progress callback, in tokens.
 
     Returns:
         The run's manifest.

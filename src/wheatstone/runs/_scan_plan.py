@@ -23,7 +23,7 @@ def plan_scan(model: ResidualModel, settings: ScanSettings, *, report: Reporter 
     Args:
         model: the model.
         settings: the scan's.
-        report: told of tokens counted.
+        report: progress callback, in tokens counted.
 
     Raises:
         ModelError: an MLP has no neurons.

@@ -47,7 +47,7 @@ def run_shards(
         out: of the run; exists.
         folder: of the shards in it.
         executor: who does them.
-        report: told how many are done.
+        report: progress callback.
 
     Returns:
         Those that were refused, with the reason. They are tried again by the next start.

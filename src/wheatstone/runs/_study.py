@@ -65,7 +65,7 @@ def run_study(
         out: its folder; new, or that of the same study.
         executor: who does the relations; this process by default.
         pictures: draws the pictures of the finished study into its folder.
-        report: told how far it is.
+        report: progress callback.
 
     Returns:
         What `study.json` holds.

@@ -92,7 +92,7 @@ def study_relation(
         model: the model.
         relation: a bundled name or a JSON file.
         settings: the study's.
-        report: told how far it is.
+        report: progress callback.
 
     Raises:
         PromptError: too few facts are known, or they leave nothing to explain.

@@ -79,7 +79,7 @@ def run_sweep(
         settings: the sweep's.
         out: its folder; new, or that of the same sweep.
         executor: who does the pairs; this process by default.
-        report: told how far it is.
+        report: progress callback.
 
     Returns:
         What `sweep.json` holds.

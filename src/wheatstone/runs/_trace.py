@@ -180,7 +180,7 @@ def run_trace(
         sites: what to restore.
         allow_weak: False refuses a task most of whose answers the model itself does not give; what is traced is the
             model's own first choice.
-        report: told how many prompts are done.
+        report: progress callback.
 
     Raises:
         RequestError: a site or a setting that is not there.

@@ -58,7 +58,7 @@ class Work:
         Args:
             request: what is asked for.
             folder: of the run: to be made by `discover`, there already for the others.
-            report: told how far it is.
+            report: progress callback.
             again: whether a run that is in the folder is an earlier one of the same job, which `discover` replaces.
 
         Returns:

@@ -52,7 +52,7 @@ def answered(model: ResidualModel, pairs: Sequence[PromptPair], *, report: Repor
     Args:
         model: the model.
         pairs: the prompts with answers and distractors.
-        report: told how many prompts are done.
+        report: progress callback.
 
     Raises:
         PromptError: see `encode`.

@@ -140,7 +140,7 @@ def make_task(
         size: most pairs of all splits together.
         strict: refuse where a record cannot be used.
         notes: what is known already.
-        report: told how far it is.
+        report: progress callback.
     """
     about, wrong = source.about, list(problems)
     parts = source.given if isinstance(source, Pairs) and source.given else split_subjects(source.subjects(model), seed)
