@@ -107,7 +107,7 @@ def curves(study: dict[str, Any]) -> alt.FacetChart:
                 scale=alt.Scale(domain=list(kinds), range=list(kinds.values())),
                 legend=alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolSize=500),
             ),
-            size=alt.Size("kind:N", scale=alt.Scale(domain=list(kinds), range=[1, 4]), legend=None),
+            strokeWidth=alt.StrokeWidth("kind:N", scale=alt.Scale(domain=list(kinds), range=[1, 4]), legend=None),
             detail="relation:N",
             tooltip=[
                 alt.Tooltip("relation:N"),
