@@ -93,6 +93,24 @@ def test_a_pair_is_verified_and_cannot_be_learned(folder: Path, cli: Cli, refuse
     assert not (tmp_path / "learned").exists()
 
 
+def test_a_pair_is_proven_both_ways(folder: Path, cli: Cli, refused: Refused, tmp_path: Path) -> None:
+    words = ("--model", folder, "--allow-weak", "--both-ways", "--faithfulness", "0.7", "--no-figures", "--out")
+    pair = pair_words("w1 w2 w3", "w1 w9 w3", " w5", " w6")
+    document = cli("discover", *pair, *words, tmp_path / "run", "--json").document
+    swapped = next(row for row in document["held_out"] if "swapped" in row["split"])
+    assert 0.7 <= document["verification"]["faithfulness"] <= 1.3
+    assert 0.7 <= swapped["faithfulness"] <= 1.3
+    assert json.loads((tmp_path / "run" / "circuit.json").read_text())["goal"] == "both-ways"
+    assert document["by_size"] == []
+    assert damaged_files(tmp_path / "run") == []
+    said = " ".join(cli("discover", *pair, *words, tmp_path / "run", "--force").out.split())
+    assert "proven both ways" in said
+    assert "faithfulness lost in the worse direction" in said
+    page = cli("export", tmp_path / "run", "--format", "html", "--out", tmp_path / "page.html")
+    assert page.code == 0, page.err
+    assert "--distractor" in refused("discover", *pair[:-2], *words, tmp_path / "none", "--metric", "kl")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

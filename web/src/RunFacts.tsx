@@ -10,7 +10,7 @@ export function RunFacts({ run }: { run: Run }) {
   const made = run.missing.flatMap(({ section }) => (section ? [section] : []));
   const facts: [string, string][] = [
     ["model", `${run.model.id}${run.model.title ? ` (${run.model.title})` : ""}, ${run.model.layers} layers of ${run.model.heads} heads; weights ${run.model.sha256.slice(0, 12)}…`],
-    ["method", run.settings.faithfulness === undefined ? String(run.settings.method) : `${String(run.settings.method)}, goal ${String(run.settings.goal ?? "sufficient")} at ${String(run.settings.faithfulness)}`],
+    ["method", run.settings.faithfulness === undefined ? String(run.settings.method) : `${String(run.settings.method)}, goal ${String(run.settings.goal ?? "sufficient")}${run.settings.both_ways ? ", both ways," : ""} at ${String(run.settings.faithfulness)}`],
     ["ablation, metric", `${String(run.settings.ablation)}; ${String(run.settings.metric)}${run.unit ? ` in ${run.unit}` : ""}`],
     ["circuits run", `${count(run.evaluations)}, in ${count(seconds)} s`],
     ["seed", String(run.seed)],

@@ -77,7 +77,8 @@ class Circuit:
             score raises it, which supports the behaviour except under `kl`.
         effects: of each kept edge, the exact drop in `goal` when it is removed from the circuit; where edges were
             removed in units, the drop when its unit is, the same for all edges of the unit. Positive supports.
-        goal: what effects are shares of: `sufficient`, faithfulness; or `complete`, completeness.
+        goal: what effects are shares of: `sufficient`, faithfulness; `complete`, completeness; or `both-ways`,
+            faithfulness on the prompts or on the swapped ones, whichever is further from 1.
         granularity: what was removed to measure effects: `channels` (single edges), `heads` or `groups`.
         units: of each kept edge, the name of the unit it was removed with; None where single edges were removed.
         examples: the prompts it was found on.

@@ -94,7 +94,7 @@ class CircuitFile(_Strict):
     model: _Model
     ablation: str
     metric: str
-    goal: Literal["sufficient", "complete"] | None = None
+    goal: Literal["sufficient", "complete", "both-ways"] | None = None
     granularity: Literal["channels", "heads", "groups"] | None = None
     task: _Task
     spans: dict[str, tuple[NonNegativeInt, ...]] | None = None

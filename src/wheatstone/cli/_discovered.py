@@ -57,7 +57,7 @@ def told(run: DiscoveryRun, seconds: float) -> Iterator[RenderableType]:
     assert evaluation is not None
     edges = f"{len(circuit)} of {evaluation.total_edges:,} edges"
     both = " both ways" if settings.both_ways else ""
-    alone = f"The ranking alone needs{both} at most {found.ranked:,}." if settings.method == "verified" else ""
+    alone = f"The ranking alone needs at most {found.ranked:,}{both}." if settings.method == "verified" else ""
     if settings.goal == "complete":
         lost = run.verification.completeness
         yield Text.assemble(
