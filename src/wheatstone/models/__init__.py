@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wheatstone.models._graph import MlpParts as MlpParts
     from wheatstone.models._graph import Split as Split
     from wheatstone.models._interventions import Add as Add
+    from wheatstone.models._interventions import AddScore as AddScore
     from wheatstone.models._interventions import Intervention as Intervention
     from wheatstone.models._interventions import KnockOut as KnockOut
     from wheatstone.models._interventions import KnockOutAttention as KnockOutAttention
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "Add": "wheatstone.models._interventions",
+    "AddScore": "wheatstone.models._interventions",
     "BackwardRules": "wheatstone.models._backward",
     "ChannelGradients": "wheatstone.models._gradients",
     "CircuitRun": "wheatstone.models._rewired",
