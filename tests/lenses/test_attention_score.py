@@ -75,6 +75,7 @@ def test_the_softmax_formula_predicts_exact_removals(case: str, query: int) -> N
     found = attention_scores(model, PROMPT, head="a1.h1", query=query)
     rows = found.confirm(3)
     assert [row.pairs for row in rows] == [*((term,) for term in found.top(3)), found.top(3)]
+    assert [row.pairs for row in found.confirm(3, alone=False)] == [found.top(3)]
     near = rounding(model, dtype=torch.float32).near
     logits = model.forward(model.tokens([PROMPT]), all_positions=True).logits[0, query]
     for row in rows:

@@ -116,6 +116,8 @@ from wheatstone.lenses._task_circuits import task_circuits as task_circuits
 from wheatstone.lenses._tuned import TunedLens as TunedLens
 from wheatstone.lenses._vocabulary import VocabularyPush as VocabularyPush
 from wheatstone.lenses._vocabulary import vocabulary as vocabulary
+from wheatstone.lenses._why_section import LookRow as LookRow
+from wheatstone.lenses._why_section import PairRow as PairRow
 from wheatstone.lenses._written import continued as continued
 from wheatstone.lenses._written import says as says
 
@@ -152,6 +154,7 @@ __all__ = [
     "LensPlace",
     "LensPoint",
     "LensRow",
+    "LookRow",
     "Material",
     "Mending",
     "MlpToLogits",
@@ -163,6 +166,7 @@ __all__ = [
     "NodeAttribution",
     "NodeChange",
     "ObjectByLayer",
+    "PairRow",
     "Pairs",
     "PromptAttribution",
     "Propagation",

@@ -135,11 +135,12 @@ class AttentionScore:
         """
         return self.pairs.top(n)
 
-    def confirm(self, n: int = 3) -> tuple[Removal, ...]:
+    def confirm(self, n: int = 3, *, alone: bool = True) -> tuple[Removal, ...]:
         """Removes the strongest pairs from the score and runs the model on, exactly.
 
         Args:
-            n: pairs to remove, each alone and then, where there are several, all together.
+            n: pairs to remove: each alone and then, where there are several, all together.
+            alone: whether to remove each alone; otherwise all together only.
 
         Returns:
             A row for each, with the attention weight that the softmax formula predicts, the weight that the model's own
@@ -151,7 +152,10 @@ class AttentionScore:
         When this misleads: a pair is removed from this one score. Its senders still write what they wrote to every
         other head, query and key, and the value at the key is as it was.
         """
-        return removals(self.model, self.tokens, self.split, self.head, self.query, self.key, self.answer, self.top(n))
+        terms = self.top(n)
+        removed = [(term,) for term in terms] if alone or len(terms) == 1 else []
+        removed += [terms] if len(terms) > 1 else []
+        return removals(self.model, self.tokens, self.split, self.head, self.query, self.key, self.answer, removed)
 
     def to_dict(self, n: int = 10) -> dict[str, Any]:
         """As plain data, ready for JSON.
@@ -253,6 +257,21 @@ def attention_scores(
     ids = model.encode(prompt)
     if not ids:
         raise PromptError(expected="a prompt of at least one token", got="none", do="give a text")
+    return score_of(
+        model, ids, head, query=query, key=key, answer=None if answer is None else _first_token(model, answer)
+    )
+
+
+def score_of(
+    model: ResidualModel,
+    ids: Sequence[int],
+    head: str,
+    *,
+    query: int = -1,
+    key: int | None = None,
+    answer: int | None = None,
+) -> AttentionScore:
+    """`attention_scores` of tokens, with a token for an answer."""
     tokens = Tokens.of([ids], model.device)
     at = position_of(query, len(ids))
     split = model.head_split(tokens, head, at)
@@ -260,9 +279,7 @@ def attention_scores(
     chosen = int(weights.argmax()) if key is None else _seen_key(split, position_of(key, len(ids)), at, head)
     others = weights.masked_fill(torch.arange(len(weights)) == chosen, 0)
     if answer is None:
-        token = int(model.unembed(split.stream[None].to(model.device))[0].argmax())
-    else:
-        token = _first_token(model, answer)
+        answer = int(model.unembed(split.stream[None].to(model.device))[0].argmax())
     return AttentionScore(
         model=model,
         tokens=tokens,
@@ -271,7 +288,7 @@ def attention_scores(
         query=at,
         key=chosen,
         runner_up=int(others.argmax()) if bool(others.any()) else None,
-        answer=token,
+        answer=answer,
         split=split,
     )
 

@@ -45,9 +45,9 @@ def removals(
     query: int,
     key: int,
     answer: int,
-    terms: Sequence[ScoreTerm],
+    removed: Sequence[tuple[ScoreTerm, ...]],
 ) -> tuple[Removal, ...]:
-    """Takes each pair out of the score alone, then all together, and runs the model on.
+    """Takes pairs out of the score and runs the model on.
 
     Args:
         model: the model.
@@ -57,10 +57,9 @@ def removals(
         query: position that looks.
         key: position that is looked at.
         answer: token whose logit is measured.
-        terms: pairs of the score.
+        removed: the pairs that each run is without; there is at least one run.
     """
-    together = [(term,) for term in terms] + ([tuple(terms)] if len(terms) > 1 else [])
-    taken = torch.tensor([sum(term.value for term in pairs) for pairs in together], dtype=torch.float64)
+    taken = torch.tensor([sum(term.value for term in pairs) for pairs in removed], dtype=torch.float64)
     scores = split.scores.repeat(len(taken), 1)
     scores[:, key] -= taken
     predicted = split.weights(scores)[:, key]
@@ -77,6 +76,6 @@ def removals(
     return tuple(
         Removal(pairs, value, exact[0], weight, exact[row], logit[0], logit[row], probability[0], probability[row])
         for row, (pairs, value, weight) in enumerate(
-            zip(together, taken.tolist(), predicted.tolist(), strict=True), start=1
+            zip(removed, taken.tolist(), predicted.tolist(), strict=True), start=1
         )
     )
