@@ -4,7 +4,8 @@
 
 Draws prompts of 20 tokens out of the bundled texts, and for each a head and a query position. For the key of the
 highest weight: how far the pairs are from adding up to the score, how long the split takes, and how well the softmax
-formula predicts what the model's own attention code gives without the three strongest pairs. `--write` puts the table
+formula predicts what the model's own attention code gives without the three strongest pairs. Then, on the trained
+induction model of benchmarks/induction.py, whether the split names the previous-token head. `--write` puts the tables
 into docs/results/attention.md.
 """
 
@@ -19,6 +20,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does
 
 import numpy as np
 import torch
+from induction import train_induction
 
 import wheatstone as ws
 from wheatstone.lenses import AttentionScore, Removal
@@ -28,6 +30,13 @@ TOKENS = 20
 """Of a prompt."""
 PAIRS = 3
 """That are removed together."""
+REPEATS = 60
+"""Prompts of the induction model."""
+INDUCTION = f"""## The induction head's key
+
+Two attention-only layers, trained until they continue repeated sequences (`benchmarks/induction.py`); n = {REPEATS}
+prompts. The induction head looks for the token after the earlier copy of the present one. No head is named to the
+split."""
 
 
 def drawn(model: ws.ResidualModel, count: int, seed: int = 0) -> list[tuple[str, str, int]]:
@@ -81,6 +90,30 @@ def table(gaps: list[float], seconds: list[float], removed: list[Removal]) -> st
     )
 
 
+def induction_table(count: int) -> str:
+    """How often the strongest pair of an induction head has the previous-token head on the key's side."""
+    trained = train_induction()
+    previous, inducing = trained.roles()
+    scores = [
+        ws.attention_scores(trained.model, pair.prompt, head=head) for pair in trained.pairs(count) for head in inducing
+    ]
+    sums = {
+        "the score": [score.pairs for score in scores],
+        "the score less the mean of all other keys'": [score.against() for score in scores],
+        "the score less the runner-up's": [score.difference for score in scores],
+    }
+    lines = [
+        "| strongest pair of | previous-token head on the key's side | with the present token on the query's |",
+        "|---|---|---|",
+    ]
+    for name, sums_of in sums.items():
+        first = [pairs.top(1)[0] for pairs in sums_of if pairs is not None]
+        of_key = [term for term in first if term.key_sender in previous]
+        of_both = [term for term in of_key if term.query_sender == "input"]
+        lines.append(f"| {name} | {len(of_key)} of {len(first)} | {len(of_both)} of {len(first)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=300, help="random (prompt, head, query)")
@@ -95,7 +128,8 @@ def main() -> None:
         seconds.append(took)
         removed.append(score.confirm(PAIRS, alone=False)[-1])
     lines = table(gaps, seconds, removed)
-    print(lines)
+    induction = induction_table(REPEATS)
+    print(lines, induction, sep="\n\n")
     if options.write:
         head = (
             "# Attention scores of SmolLM2-135M-Instruct (Q4_1)\n\n"
@@ -107,7 +141,7 @@ def main() -> None:
             "formula says that the pairs are the score, and nothing about what else their senders do.\n\n"
         )
         out = Path(__file__).parent.parent / "docs" / "results" / "attention.md"
-        out.write_text(head + lines + "\n", encoding="utf-8")
+        out.write_text(f"{head}{lines}\n\n{INDUCTION}\n\n{induction}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
