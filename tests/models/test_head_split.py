@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from wheatstone import ModelError, RequestError, ResidualModel
-from wheatstone.models import Tokens
+from wheatstone.models import Tokens, _attention_core
 from wheatstone.models._head_split import BIASES, HeadSplit
 
 CASES = list(FAMILY_CONFIGS)
@@ -117,6 +117,16 @@ def test_split_mlps_are_senders_by_their_parts(tiny64: ResidualModel) -> None:
     parts = tiny64.split({0: "neurons"}).head_split(tokens, "a2.h0")
     assert parts.senders[5:7] == ("m0.n0", "m0.n1")
     rounding(tiny64).check(sums(parts), sums(whole))
+
+
+def test_the_basis_may_be_probed_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for long prompts, of which not all of it fits."""
+    model = double_family("qwen3")
+    whole = model.head_split(Tokens.of([IDS]), "a1.h2")
+    monkeypatch.setattr(_attention_core, "_NUMBERS", 1)
+    pieces = model.head_split(Tokens.of([IDS]), "a1.h2")
+    rounding(model).check(pieces.q, whole.q)
+    rounding(model).check(pieces.k, whole.k)
 
 
 def test_other_prompts_of_a_batch_do_not_matter() -> None:

@@ -71,7 +71,7 @@ def removals(
     exact = model.attention(batch, [layer], interventions=[edit])[0, :, number, query, key].tolist()
     last = query == batch.width - 1
     logits = model.forward_with(batch, [edit], all_positions=not last).logits
-    logits = (logits if last else logits[:, query]).double()
+    logits = (logits if last else logits[:, query]).cpu().double()
     logit, probability = logits[:, answer].tolist(), logits.softmax(-1)[:, answer].tolist()
     return tuple(
         Removal(pairs, value, exact[0], weight, exact[row], logit[0], logit[row], probability[0], probability[row])

@@ -90,8 +90,9 @@ class _SplitRun:
         group = model.graph.group_of(head)
         self._rows = (head, group, group)
         self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
-        norm, biases = self._block.attention_norm, self._block.qkv_biases
+        norm = self._block.attention_norm
         with self._block.present():
+            biases = self._block.qkv_biases
             weights = [wide(part[row]).clone() for part, row in zip(self._block.qkv_weights, self._rows, strict=True)]
             self._folded = [norm.folded(weight) for weight in weights]
             self._output = wide(self._block.head_weights[head]).clone()
