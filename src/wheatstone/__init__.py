@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from wheatstone.discovery import EdgeScores as EdgeScores
     from wheatstone.discovery import discover as discover
     from wheatstone.discovery import score_edges as score_edges
+    from wheatstone.lenses import attention_scores as attention_scores
     from wheatstone.models import Graph as Graph
     from wheatstone.models import ResidualModel as ResidualModel
     from wheatstone.models import load_model as load_model
@@ -39,6 +40,7 @@ _WHERE = {
     "ResidualModel": "wheatstone.models",
     "Task": "wheatstone.tasks",
     "Verification": "wheatstone.verification",
+    "attention_scores": "wheatstone.lenses",
     "discover": "wheatstone.discovery",
     "load_model": "wheatstone.models",
     "load_task": "wheatstone.tasks",

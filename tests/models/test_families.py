@@ -214,7 +214,7 @@ def zero_heads(model: ResidualModel, layer: int, heads: Sequence[int]) -> None:
     block = model.blocks[layer]
     for head in heads:
         block.output_weight.data[head] = 0
-        for parts in (block.qkv_weights, block._qkv_biases or ()):
+        for parts in (block.qkv_weights, block.qkv_biases or ()):
             for part, row in zip(parts, (head, model.graph.group_of(head), model.graph.group_of(head)), strict=False):
                 part.data[row] = 0
 

@@ -16,7 +16,16 @@ from tolerance import rounding
 from torch import Tensor
 
 from wheatstone import ModelError, discover, load_model, score_edges, wrap_model
-from wheatstone.models import KnockOutAttention, MemoryWarning, Replace, ResidualModel, Scale, Tokens, check_parity
+from wheatstone.models import (
+    AddScore,
+    KnockOutAttention,
+    MemoryWarning,
+    Replace,
+    ResidualModel,
+    Scale,
+    Tokens,
+    check_parity,
+)
 from wheatstone.models._wiring import check_wiring
 
 TOKENS = Tokens.of([[3, 1, 4, 1, 5], [9, 2], [6, 5, 3, 5]])
@@ -66,6 +75,7 @@ def test_every_run_gives_the_same_numbers(both: tuple[ResidualModel, ResidualMod
         edited = model.forward_with(TOKENS, [*edits, cut], cache=True)
         assert edited.nodes is not None
         whole = torch.from_numpy(model.graph.valid)
+        split = model.head_split(TOKENS, "a2.h1")
         return {
             "logits": plain.logits,
             "nodes": plain.nodes,
@@ -80,6 +90,8 @@ def test_every_run_gives_the_same_numbers(both: tuple[ResidualModel, ResidualMod
             "edited": edited.logits,
             "edited nodes": edited.nodes,
             "attention": model.attention(TOKENS, interventions=[cut]),
+            "scores": model.forward_with(TOKENS, [AddScore(head="a2.h1", keys=(0,), value=torch.tensor(2.0))]).logits,
+            "split": torch.cat([getattr(split, name).flatten() for name in ("q", "k", "v", "scores", "stream")]),
         }
 
     plain, spread = both

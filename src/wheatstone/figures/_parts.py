@@ -13,6 +13,7 @@ from wheatstone.figures import (
     _recall_part,
     _roles_part,
     _vocabulary_part,
+    _why_part,
     _wrong_part,
     _years_part,
 )
@@ -22,6 +23,7 @@ PARTS: dict[str, Part] = {
     "lens": _lens_part.PART,
     "attribution": _attribution_part.PART,
     "attention": _attention_part.PART,
+    "why": _why_part.PART,
     "vocabulary": _vocabulary_part.PART,
     "roles": _roles_part.PART,
     "recall": _recall_part.PART,

@@ -4,6 +4,8 @@ from wheatstone.lenses._answer import LensRow as LensRow
 from wheatstone.lenses._answer import answer_by_layer as answer_by_layer
 from wheatstone.lenses._attention import AttentionRow as AttentionRow
 from wheatstone.lenses._attention import head_attention as head_attention
+from wheatstone.lenses._attention_score import AttentionScore as AttentionScore
+from wheatstone.lenses._attention_score import attention_scores as attention_scores
 from wheatstone.lenses._attention_writes import HeadWrites as HeadWrites
 from wheatstone.lenses._attention_writes import SpanAttention as SpanAttention
 from wheatstone.lenses._attention_writes import TokenAttention as TokenAttention
@@ -91,6 +93,10 @@ from wheatstone.lenses._run_relation import about_relation as about_relation
 from wheatstone.lenses._run_relation import check_subjects as check_subjects
 from wheatstone.lenses._run_relation import relations_of_run as relations_of_run
 from wheatstone.lenses._run_relation import task_of_run as task_of_run
+from wheatstone.lenses._score_pairs import Pairs as Pairs
+from wheatstone.lenses._score_pairs import ScoreTerm as ScoreTerm
+from wheatstone.lenses._score_pairs import SenderTerm as SenderTerm
+from wheatstone.lenses._score_removal import Removal as Removal
 from wheatstone.lenses._section import Explanation as Explanation
 from wheatstone.lenses._section import Material as Material
 from wheatstone.lenses._section import Need as Need
@@ -110,6 +116,8 @@ from wheatstone.lenses._task_circuits import task_circuits as task_circuits
 from wheatstone.lenses._tuned import TunedLens as TunedLens
 from wheatstone.lenses._vocabulary import VocabularyPush as VocabularyPush
 from wheatstone.lenses._vocabulary import vocabulary as vocabulary
+from wheatstone.lenses._why_section import LookRow as LookRow
+from wheatstone.lenses._why_section import PairRow as PairRow
 from wheatstone.lenses._written import continued as continued
 from wheatstone.lenses._written import says as says
 
@@ -120,6 +128,7 @@ __all__ = [
     "YEAR_FORMS",
     "AskedFact",
     "AttentionRow",
+    "AttentionScore",
     "BegunFact",
     "CircuitChange",
     "CircuitSettings",
@@ -145,6 +154,7 @@ __all__ = [
     "LensPlace",
     "LensPoint",
     "LensRow",
+    "LookRow",
     "Material",
     "Mending",
     "MlpToLogits",
@@ -156,17 +166,22 @@ __all__ = [
     "NodeAttribution",
     "NodeChange",
     "ObjectByLayer",
+    "PairRow",
+    "Pairs",
     "PromptAttribution",
     "Propagation",
     "QuestionRow",
     "Readout",
     "Reappearance",
     "RelationWriter",
+    "Removal",
     "Role",
     "RoleAblation",
     "Rung",
     "RungStrength",
+    "ScoreTerm",
     "Section",
+    "SenderTerm",
     "SpanAttention",
     "Strength",
     "Table",
@@ -185,6 +200,7 @@ __all__ = [
     "about_relation",
     "answer_by_layer",
     "attention",
+    "attention_scores",
     "attribute_tokens",
     "attribution",
     "begun_otherwise",

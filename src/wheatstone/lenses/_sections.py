@@ -16,6 +16,7 @@ from wheatstone.lenses._logit_lens import LENS
 from wheatstone.lenses._recall import RECALL
 from wheatstone.lenses._section import Section
 from wheatstone.lenses._vocabulary import VOCABULARY
+from wheatstone.lenses._why_section import WHY
 from wheatstone.lenses._wrong_section import WRONG
 from wheatstone.lenses._years_section import YEARS
 
@@ -23,6 +24,7 @@ _ORDER = (
     LENS,
     ATTRIBUTION,
     ATTENTION,
+    WHY,
     VOCABULARY,
     ROLES,
     RECALL,

@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from wheatstone.models._graph import Graph as Graph
     from wheatstone.models._graph import MlpParts as MlpParts
     from wheatstone.models._graph import Split as Split
+    from wheatstone.models._head_split import HeadSplit as HeadSplit
     from wheatstone.models._interventions import Add as Add
+    from wheatstone.models._interventions import AddScore as AddScore
     from wheatstone.models._interventions import Intervention as Intervention
     from wheatstone.models._interventions import KnockOut as KnockOut
     from wheatstone.models._interventions import KnockOutAttention as KnockOutAttention
     from wheatstone.models._interventions import Replace as Replace
     from wheatstone.models._interventions import Scale as Scale
+    from wheatstone.models._interventions import position_of as position_of
     from wheatstone.models._known import shown_name as shown_name
     from wheatstone.models._known import title_of_model as title_of_model
     from wheatstone.models._load import PrecisionWarning as PrecisionWarning
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "Add": "wheatstone.models._interventions",
+    "AddScore": "wheatstone.models._interventions",
     "BackwardRules": "wheatstone.models._backward",
     "ChannelGradients": "wheatstone.models._gradients",
     "CircuitRun": "wheatstone.models._rewired",
@@ -60,6 +64,7 @@ _WHERE = {
     "Graph": "wheatstone.models._graph",
     "MlpParts": "wheatstone.models._graph",
     "Split": "wheatstone.models._graph",
+    "HeadSplit": "wheatstone.models._head_split",
     "Intervention": "wheatstone.models._interventions",
     "KnockOut": "wheatstone.models._interventions",
     "KnockOutAttention": "wheatstone.models._interventions",
@@ -85,6 +90,7 @@ _WHERE = {
     "joined": "wheatstone.models._scripts",
     "load_model": "wheatstone.models._load",
     "memory_budget": "wheatstone.models._memory",
+    "position_of": "wheatstone.models._interventions",
     "shown_name": "wheatstone.models._known",
     "title_of_model": "wheatstone.models._known",
     "start_token": "wheatstone.models._start",

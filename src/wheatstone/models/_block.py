@@ -114,7 +114,8 @@ class Block:
         return self._by_head([weight_of(module)[0] for module in self._qkv])
 
     @property
-    def _qkv_biases(self) -> tuple[Tensor, ...] | None:
+    def qkv_biases(self) -> tuple[Tensor, ...] | None:
+        """Each head's or group's part of the biases of these projections; None where there are none."""
         biases = [bias for _, bias in map(weight_of, self._qkv) if bias is not None]
         return self._by_head(biases) if biases else None
 
@@ -123,6 +124,15 @@ class Block:
         """Those there are."""
         norms = (self.attention_norm, self.mlp_norm, self._attention_output_norm, self._mlp_output_norm)
         return [norm for norm in norms if norm.module is not None]
+
+    @property
+    def query_key_norms(self) -> list[Norm]:
+        """Norms inside attention: of the queries and of the keys, in some families one for each head."""
+        projections = {*self._qkv, self._output}
+        named = self.attention.named_modules()
+        # What holds parameters inside attention is a projection or a norm.
+        names = [name for name, part in named if part not in projections and list(part.parameters(False))]
+        return [norm_of(self.attention, name, self.family, self.device) for name in names]
 
     @property
     def output_bias(self) -> Float[Tensor, " d_model"] | None:
@@ -246,7 +256,7 @@ class Block:
         if len(rows) < len(weights):  # a copy, which a backward pass would hold
             weights = weights[rows]
         projected = torch.bmm(inputs, weights.transpose(1, 2))
-        biases = self._qkv_biases
+        biases = self.qkv_biases
         return projected if biases is None else projected + biases[kind][rows][:, None]
 
     @torch.no_grad()
@@ -297,6 +307,10 @@ class Block:
             outputs = (outputs * self._attention_output_norm.factor(self._whole(z))).to(z.dtype)
         outputs = self._scaled(outputs)
         return outputs if out is None or outputs.data_ptr() == out.data_ptr() else out.copy_(outputs)
+
+    def output_scale(self, z: Float[Tensor, "batch pos head_d_head"]) -> Float[Tensor, "batch pos 1"]:
+        """What `head_weights` lack of what a head writes: the scale of the norm that follows; 1 where none does."""
+        return self._attention_output_norm.scale(self._whole(z))
 
     def attention_output(self, z: Tensor) -> Tensor:
         """What the whole attention layer writes, bias included."""

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from wheatstone._errors import ModelError
+from wheatstone._errors import ModelError, RequestError
 from wheatstone.models._block import Block, replaced_forward
 from wheatstone.models._graph import Graph
 from wheatstone.models._reading import TransformersReading
@@ -119,6 +119,27 @@ class Decoder:
         first tokens differently too.
         """
         return self.context if self.rotary.last is None else min(self.context, self.rotary.last)
+
+    def head(self, name: str) -> tuple[int, int]:
+        """Layer and number of a head.
+
+        Args:
+            name: such as `a23.h4`.
+
+        Raises:
+            RequestError: the model has no such head.
+        """
+        graph = self.graph
+        node = graph.node_index.get(graph.named(name), 0)
+        if node:
+            layer, place = graph.place(node)
+            if place < graph.heads:
+                return layer, place
+        raise RequestError(
+            expected=f"a head of {self.id}, from a0.h0 to a{graph.layers - 1}.h{graph.heads - 1}",
+            got=repr(name),
+            do="name a head that the model has",
+        )
 
     def encode(self, text: str) -> list[int]:
         """Tokenises a prompt as the model's tokenizer does by default, its own BOS rule included.

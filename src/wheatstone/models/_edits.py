@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from wheatstone._errors import RequestError
 from wheatstone.models._block import Block
 from wheatstone.models._decoder import Decoder
-from wheatstone.models._interventions import AtPlace, Intervention, KnockOutAttention, chosen
+from wheatstone.models._interventions import AddScore, AtPlace, Intervention, KnockOutAttention, chosen
 from wheatstone.models._neuron import Neuron, neuron_of
 from wheatstone.models._tokens import Tokens
 
@@ -36,9 +36,12 @@ class Edits:
         self._nodes: dict[int, list[AtPlace]] = defaultdict(list)
         self._neurons: dict[int, list[tuple[int, AtPlace]]] = defaultdict(list)
         self._cut: dict[int, Bool[Tensor, "batch head query key"]] = {}
+        self._added: dict[int, Float[Tensor, "batch head query key"]] = {}
         for intervention in interventions:
             if isinstance(intervention, KnockOutAttention):
                 self._add_cut(intervention)
+            elif isinstance(intervention, AddScore):
+                self._add_score(intervention)
             else:
                 self._add_place(intervention)
 
@@ -74,6 +77,16 @@ class Edits:
         before = self._cut.get(cut.layer)
         self._cut[cut.layer] = pairs if before is None else before | pairs
 
+    def _add_score(self, added: AddScore) -> None:
+        model, tokens = self._model, self._tokens
+        layer, head = model.head(added.head)
+        queries, keys = (chosen(positions, tokens) for positions in (added.queries, added.keys))
+        where = (queries[:, :, None] & keys[:, None, :]).to(added.value)
+        scores = where.new_zeros(tokens.batch, model.graph.heads, *where.shape[1:])
+        scores[:, head] = where * added.value.to(where.device).expand(tokens.batch)[:, None, None]
+        before = self._added.get(layer)
+        self._added[layer] = scores if before is None else before + scores
+
     def on(self, nodes: slice) -> bool:
         """Whether any of some nodes is intervened on."""
         return any(nodes.start <= node < nodes.stop for node in self._nodes)
@@ -92,15 +105,17 @@ class Edits:
         return written
 
     def call(self, layer: int, call: dict[str, Any]) -> dict[str, Any]:
-        """The arguments of the layer's attention, with knocked-out edges masked.
+        """The arguments of the layer's attention, with knocked-out edges masked and scores added to.
 
         Raises:
             RequestError: a query would have no key left.
         """
-        cut = self._cut.get(layer)
-        if cut is None:
-            return call
-        return without_attention(call, layer, cut.to(self._model.blocks[layer].device))
+        device = self._model.blocks[layer].device
+        if (cut := self._cut.get(layer)) is not None:
+            call = without_attention(call, layer, cut.to(device))
+        if (added := self._added.get(layer)) is not None:
+            call = _with_scores(call, added.to(device, self._model.dtype))
+        return call
 
     @contextmanager
     def neurons(self, block: Block) -> Generator[None, None, None]:
@@ -131,9 +146,7 @@ def without_attention(call: dict[str, Any], layer: int, cut: Bool[Tensor, "batch
     Raises:
         RequestError: a query would have no key left.
     """
-    mask: Tensor | None = call.get("attention_mask")
-    if mask is None:
-        mask = torch.ones(cut.shape[-2:], dtype=torch.bool, device=cut.device).tril()
+    mask = _mask_of(call, cut)
     if mask.dtype == torch.bool:
         mask = allowed = mask & ~cut
     else:
@@ -148,3 +161,18 @@ def without_attention(call: dict[str, Any], layer: int, cut: Bool[Tensor, "batch
             do="leave a key in, or knock out the head at that position instead",
         )
     return {**call, "attention_mask": mask}
+
+
+def _with_scores(call: dict[str, Any], added: Float[Tensor, "batch head query key"]) -> dict[str, Any]:
+    """The arguments of a layer's attention with something added to its scores: transformers adds a mask of numbers."""
+    mask = _mask_of(call, added)
+    if mask.dtype == torch.bool:
+        mask = added.new_zeros(mask.shape).masked_fill(~mask, torch.finfo(added.dtype).min)
+    hidden = mask <= torch.finfo(mask.dtype).min / 2  # the least number and a little less is minus infinity
+    return {**call, "attention_mask": torch.where(hidden, mask, mask + added)}
+
+
+def _mask_of(call: dict[str, Any], like: Float[Tensor, "*any query key"] | Bool[Tensor, "*any query key"]) -> Tensor:
+    """The mask of a layer's attention; causal where transformers leaves it out."""
+    mask: Tensor | None = call.get("attention_mask")
+    return torch.ones(like.shape[-2:], dtype=torch.bool, device=like.device).tril() if mask is None else mask

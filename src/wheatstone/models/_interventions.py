@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wheatstone._errors import RequestError
@@ -116,7 +116,25 @@ class KnockOutAttention:
     heads: tuple[int, ...] | None = None
 
 
-Intervention = AtPlace | KnockOutAttention
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AddScore:
+    """Adds something to what a head's attention scores are before the softmax, after any softcap.
+
+    Args:
+        head: such as `a23.h4`.
+        queries: positions that look.
+        keys: positions that are looked at. Those that a query cannot see stay hidden.
+        value: what is added, broadcast over [batch]: one number, or one for each prompt.
+    """
+
+    head: str
+    queries: Positions = None
+    keys: Positions = None
+    value: Float[Tensor, "*batch"]
+
+
+Intervention = AtPlace | KnockOutAttention | AddScore
 
 
 def chosen(positions: Positions, tokens: Tokens) -> Bool[Tensor, "batch pos"]:
@@ -140,11 +158,25 @@ def chosen(positions: Positions, tokens: Tokens) -> Bool[Tensor, "batch pos"]:
     where = torch.zeros(tokens.batch, tokens.width, dtype=torch.bool)
     for index, (row, length) in enumerate(zip(rows, lengths, strict=True)):
         for position in row:
-            if not -length <= position < length:
-                raise RequestError(
-                    expected=f"a position in prompt {index}, which has {length} tokens",
-                    got=str(position),
-                    do=f"choose one from 0 to {length - 1}, or from -{length} to -1 counting from its end",
-                )
-            where[index, position % length] = True
+            where[index, position_of(position, length, f"prompt {index}")] = True
     return where.to(tokens.ids.device)
+
+
+def position_of(position: int, length: int, prompt: str = "the prompt") -> int:
+    """A position counted from the start.
+
+    Args:
+        position: from 0, or negative counting from the end.
+        length: tokens of the prompt.
+        prompt: what to call it in an error.
+
+    Raises:
+        RequestError: the prompt has no such position.
+    """
+    if not -length <= position < length:
+        raise RequestError(
+            expected=f"a position in {prompt}, which has {length} tokens",
+            got=str(position),
+            do=f"choose one from 0 to {length - 1}, or from -{length} to -1 counting from its end",
+        )
+    return position % length

@@ -56,6 +56,20 @@ class Norm:
             x = x - x.mean(-1, keepdim=True)
         return x, torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps)
 
+    def scale(self, x: Float[Tensor, "*n d_model"]) -> Float[Tensor, "*n 1"]:
+        """r; 1 where the residual stream is read as it is."""
+        return x.new_ones(*x.shape[:-1], 1) if self.module is None else self.standardise(x)[1]
+
+    def folded(self, weight: Float[Tensor, "*out d_model"]) -> Float[Tensor, "*out d_model"]:
+        """A projection of y as one of x: times r, and plus the projection of b, it gives the same.
+
+        Linear in x, so that it can be applied to the parts that x is the sum of.
+        """
+        if self.module is None:
+            return weight
+        weight = weight if self.weight is None else weight * self.weight
+        return weight - weight.mean(-1, keepdim=True) if self.centred else weight
+
     def closed_form(self, x: Float[Tensor, "*n d_model"]) -> Float[Tensor, "*n d_model"]:
         """y, without the module."""
         x, r = self.standardise(x)

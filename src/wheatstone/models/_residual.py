@@ -26,7 +26,8 @@ from wheatstone.models._gradient_memory import (
 )
 from wheatstone.models._gradients import ChannelGradients, Rewrite, Values, channel_gradients
 from wheatstone.models._graph import Graph, MlpParts, Split
-from wheatstone.models._interventions import Intervention
+from wheatstone.models._head_split import HeadSplit, split_head
+from wheatstone.models._interventions import Intervention, position_of
 from wheatstone.models._last_cuts import last_cut_logits
 from wheatstone.models._masked import PieceLoss, mask_gradients
 from wheatstone.models._memory import circuit_bytes, in_pieces, memory_budget, run_in_pieces
@@ -106,7 +107,7 @@ class ResidualModel(Decoder):
 
         Args:
             tokens: the prompts.
-            interventions: `Replace`, `Add`, `Scale`, `KnockOut` and `KnockOutAttention`, in the order they act.
+            interventions: of `wheatstone.models`, such as `Replace`, in the order they act.
             cache: also return what each node writes, intervened on or not.
             all_positions: logits at every position; by default only at each prompt's last.
 
@@ -284,6 +285,28 @@ class ResidualModel(Decoder):
         When this misleads: a weight says where a head looks, not what it takes from there or whether that matters.
         """
         return attention_patterns(self, tokens, layers, interventions)
+
+    def head_split(self, tokens: Tokens, head: str, query: int = -1) -> HeadSplit:
+        """A head's query, keys and values at one query position, each as a sum over who writes what they read.
+
+        Args:
+            tokens: one prompt.
+            head: such as `a23.h4`.
+            query: position that looks; negative ones count from the prompt's end.
+
+        Returns:
+            In float64, computed from what the run has in the model's own precision. Memory grows with senders x
+            positions x d_head.
+
+        Raises:
+            ModelError: the attention code computes no scores from queries and keys.
+            RequestError: no such head or position.
+
+        When this misleads: the scales of all norms are held at what they are in this run. A sender that were not there
+        would change them too.
+        """
+        layer, number = self.head(head)
+        return split_head(self, tokens.rows(slice(0, 1)), layer, number, position_of(query, int(tokens.lengths[0])))
 
     def attention_values(self, tokens: Tokens) -> list[Float[Tensor, "batch pos group d_head"]]:
         """What each position offers to the heads that look at it, before the output projection, layer by layer.

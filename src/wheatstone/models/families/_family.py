@@ -25,6 +25,8 @@ class Family:
         qkv: the query, key and value projections in the attention module; one name where they are fused.
         interleaved: whether a fused projection is laid out head by head, [head, (q, k, v), d_head]; else [q | k | v].
         attention_output: the attention's output projection, in the attention module.
+        attention_core: method of the attention module that is given (queries, keys, values, mask), where it has one of
+            its own; its scores are then products over √d_head. By default transformers' AttentionInterface.
         attention_norm: norm before attention; None where attention reads the residual stream as it is.
         mlp_norm: norm before the MLP; None likewise. In a parallel layer with one norm, that norm again.
         attention_output_norm: norm on what attention writes, where there is one.
@@ -50,6 +52,7 @@ class Family:
     qkv: tuple[str, ...]
     interleaved: bool = False
     attention_output: str
+    attention_core: str | None = None
     attention_norm: str | None
     mlp_norm: str | None
     attention_output_norm: str | None = None

@@ -10,6 +10,7 @@ GPTJ = register(
         mlp="mlp",
         qkv=("q_proj", "k_proj", "v_proj"),
         attention_output="out_proj",
+        attention_core="_attn",
         attention_norm="ln_1",
         mlp_norm="ln_1",
         mlp_output="fc_out",
