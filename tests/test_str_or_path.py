@@ -46,6 +46,7 @@ from wheatstone.models import ResidualModel, load_model
 from wheatstone.neurons import read_concepts
 from wheatstone.runs import (
     Scan,
+    ScanSettings,
     add_file,
     add_pictures,
     add_text,
@@ -73,6 +74,7 @@ from wheatstone.runs import (
     open_sweep,
     read_json,
     read_manifest,
+    read_sound_manifest,
     reserved,
     run_discovery,
     save_run,
@@ -80,6 +82,7 @@ from wheatstone.runs import (
     shards_done,
     sound,
     study_so_far,
+    unlisted_runs,
     work_begun,
     write_hashes,
     write_json,
@@ -200,6 +203,7 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "ProbeData.load": lambda run, _: ProbeData.load(run),
     "RunData.load": lambda run, _: RunData.load(run).faithfulness,
     "Scan.load": lambda run, _: Scan.load(run),
+    "ScanSettings.check_values": lambda run, _: ScanSettings(texts=("bundled/english",)).check_values(run),
     "ScreenData.load": lambda run, _: ScreenData.load(run),
     "TunedLens.load": lambda run, model: TunedLens.load(_in(run, "none.safetensors"), model),
     "add_file": lambda run, _: add_file(run, "more.json", {}),
@@ -241,6 +245,7 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "read_documents": lambda run, _: [document.name for document in read_documents([_in(run, "files.json")])],
     "read_json": lambda run, _: read_json(run, "files.json"),
     "read_manifest": lambda run, _: read_manifest(run),
+    "read_sound_manifest": lambda run, _: read_sound_manifest(run),
     "read_pairs": lambda run, _: read_pairs(_in(run, "circuit.json")),
     "relation_named": lambda run, _: relation_named(_in(run, "circuit.json")),
     "render": lambda run, _: render(FIGURES["circuit"](RunData.load(run)), _new(run, "circuit.svg")),
@@ -263,6 +268,7 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "sound": lambda run, _: _used(sound(run)),
     "study_so_far": lambda run, _: study_so_far(run),
     "work_begun": lambda run, _: work_begun(run),
+    "unlisted_runs": lambda run, _: len(unlisted_runs(_in(run, ".."))),
     "write_hashes": lambda run, _: write_hashes(run),
     "write_json": lambda run, _: write_json(_new(run, "more.json"), {}),
 }
