@@ -33,7 +33,7 @@ PAIRS = {
     "Spain": ("The capital of Spain is", "The capital of Italy is", " Madrid", " Rome"),
     "big": ("The opposite of big is", "The opposite of hot is", " small", " cold"),
     "yen": ("The currency of Japan is the", "The currency of India is the", " yen", " rupee"),
-    "Apple": ("The company that makes the iPhone is", "The company that makes Windows is", " Apple", " Microsoft"),
+    "Brazil": ("The official language of Brazil is", "The official language of Egypt is", " Portuguese", " Arabic"),
 }
 TASKS = ("facts/city_country", "facts/us_state_capital", "ioi", "greater-than")
 

@@ -23,6 +23,8 @@ _SCORED, _STEP, _PASS, _CONTROLS = 2.1, 4.0, 1.0, 3.6
 _CURVE, _CURVE_OF_MANY, _LENSES = 118, 35, 10
 """Forward passes of all prompts."""
 _LEARNED_PROMPTS = 120 * 10
+_FEWEST, _MOST, _TIMED = 3, 30, 2.0
+"""Plain runs that are timed, and seconds after which there are enough."""
 _RANKED = 40
 """Circuits along a ranking that are run to find the smallest that meets the goal."""
 
@@ -47,8 +49,8 @@ def expected_seconds(
     Returns:
         Seconds; None for `acdc` and for bootstrap samples, whose circuits cannot be counted before.
 
-    When this misleads: one search out of ten is off by more than a factor of two, and a machine that becomes busy
-    changes everything.
+    When this misleads: the rest of a search is fitted on nine searches, all of which it gives within a factor of two;
+    others may be further off. A machine that is busy when the plan is made, or while it is carried out, changes it.
     """
     if settings.method == "acdc" or settings.stable:
         return None
@@ -70,9 +72,9 @@ def expected_seconds(
 
 
 def _forward_seconds(experiment: Experiment) -> float:
-    """One prompt's share of a plain run of all of them."""
+    """One prompt's share of a plain run of all of them: the fastest of many, which other work on the machine slows."""
     tokens, seconds = experiment.encoded.clean, list[float]()
-    for _ in range(3):
+    while len(seconds) < _FEWEST or (sum(seconds) < _TIMED and len(seconds) < _MOST):
         started = time.perf_counter()
         experiment.model.forward(tokens)
         seconds.append(time.perf_counter() - started)

@@ -100,7 +100,7 @@ class Work:
         settings.check()
         with reserved(out, force=again):
             model, pairs = self._load(asked.model, report), [_pair(asked.pair)]
-            plan_discovery(model, pairs, settings, timed=False).check()
+            plan_discovery(model, pairs, settings).check()
 
             def explain(folder: Path) -> None:
                 (folder / "explain").mkdir()
