@@ -108,7 +108,7 @@ class Rewired:
         """How many of the computed nodes each channel can read."""
         self.senders = kept.any(0).numpy()
         """Which computed nodes each channel reads, in any circuit."""
-        self.kept_any = self.senders.any(-1)
+        self.kept_any = kept.any(0).any(-1).numpy()
         self.kept_all = kept_at.all(-1).all(0).sum(-1).numpy() == self.readable
         self.columns = kept_at.to(model.device, model.dtype)
         self.gradients = gradients
