@@ -28,7 +28,7 @@ VERBS = {
     "study": (
         "study --relations IN/known.json --model IN/model --train 4 --validation 4 --test 6 --share 0.5 --draws 1 "
         "--method eap --allow-weak",
-        2,
+        3,
     ),
 }
 

@@ -73,7 +73,9 @@ def delete_run(run: StrPath) -> None:
             with claimed(run) as claim:
                 os.replace(run, claim.work)
         elif str(run.absolute()) not in {entry.path for entry in catalogue_entries()}:
-            raise RunError(expected="a run", got=f"{run}, which is not there", do="list them with `wheatstone runs`")
+            raise RunError(
+                expected="a run", got=f"{run}, which is not there", do="list the runs with `wheatstone runs`"
+            )
         catalogue_remove(run.absolute())
     except OSError as error:
         raise RunError(
