@@ -169,7 +169,7 @@ function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Load
             <button onClick={() => exportSvg(shown())}>SVG</button>
             <button onClick={() => void exportPng(shown())}>PNG</button>
             <button onClick={() => exportJson(shown())}>JSON</button>
-            <button disabled={!run.prompts.length} onClick={() => exportNeuronpedia(shown())} title="A graph in Neuronpedia's and circuit-tracer's schema">
+            <button disabled={!run.prompts.length || (!verifications && verified.state === "waiting")} onClick={() => exportNeuronpedia(shown())} title="A graph in Neuronpedia's and circuit-tracer's schema">
               Neuronpedia
             </button>
             <button onClick={() => void exportPage(shown())} title="One page with the map, the list and the numbers, that works offline">
