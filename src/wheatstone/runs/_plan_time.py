@@ -49,8 +49,8 @@ def expected_seconds(
     Returns:
         Seconds; None for `acdc` and for bootstrap samples, whose circuits cannot be counted before.
 
-    When this misleads: the rest of a search was fitted on nine searches; three others, on a busy machine, took a third to
-    an eighth of what was expected. A machine that is busy when the plan is made makes the plan too long.
+    When this misleads: the rest of a search was fitted on nine searches; three others, on a busy machine, took a third
+    to an eighth of what was expected. A machine that is busy when the plan is made makes the plan too long.
     """
     if settings.method == "acdc" or settings.stable:
         return None
