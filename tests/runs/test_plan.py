@@ -72,7 +72,7 @@ def test_a_dry_run_prints_and_writes_nothing(
     assert not list(own_home.rglob("*.sqlite*"))
     assert run(options(tiny_folder, "--dry-run"), monkeypatch) == 0
     shown = capsys.readouterr().out
-    assert re.search(r"memory +at most .* GB beside.*\ntime +about \S+ s on this machine, mostly between", shown)
+    assert re.search(r"memory +at most .* GB beside.*\ntime +about \S+ s on this machine, roughly", shown)
 
 
 def test_a_discovery_that_cannot_fit_is_a_wrong_request(

@@ -60,9 +60,7 @@ class Plan:
         ]
         if self.seconds is not None:
             least, most = self.seconds
-            lines.append(
-                f"time    about {2 * least:,.0f} s on this machine, mostly between {least:,.0f} and {most:,.0f}"
-            )
+            lines.append(f"time    about {2 * least:,.0f} s on this machine, roughly {least:,.0f} to {most:,.0f}")
         return "\n".join(lines)
 
     def check(self) -> None:
