@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import secrets
 import shutil
 import socket
@@ -19,6 +21,9 @@ from wheatstone.studio._guard import LOOPBACK
 from wheatstone.studio._jobs import Jobs
 from wheatstone.studio._library import Library
 from wheatstone.studio._protocol import PromptProtocol
+
+_OF_THE_PORT = (errno.EADDRINUSE, errno.EACCES)
+"""Errors of listening that another port avoids."""
 
 
 def serve(
@@ -84,9 +89,14 @@ def check_built() -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    expected, do = "an address of this machine to listen at", "leave out --host, or name an address it has"
+    if not host.strip() or "\0" in host:  # the first means every address to `socket`, the second leaves one open there
+        raise RequestError(expected=expected, got=repr(host), do=do)
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except (OSError, OverflowError, TypeError, ValueError) as error:  # the last two: a name that is none
-        raise RequestError(
-            expected="a free address to listen at", got=f"{host} port {port}: {error}", do="choose another --port"
-        ) from error
+    except (OSError, OverflowError, ValueError) as error:  # the last: a name that no resolver can be asked for
+        number = error.errno if isinstance(error, OSError) else None
+        if number in _OF_THE_PORT:
+            expected, do = "a free port to listen at", "choose another --port, or 0 for any free one"
+        why = f" ({os.strerror(number).lower()})" if number is not None and number > 0 else ""  # names: below 0
+        raise RequestError(expected=expected, got=f"{host!r}, port {port}{why}", do=do) from error
