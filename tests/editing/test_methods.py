@@ -139,6 +139,21 @@ def test_memit_s_weights_are_its_equation_s() -> None:
     torch.testing.assert_close(Memit().key_weights(statistics, keys, keys[:, :0]), direct)
 
 
+def test_memit_one_after_another_is_memit_at_once() -> None:
+    """For fixed keys and values: what is missing is measured on the weights that earlier edits have left."""
+    statistics = key_statistics(shared_model(), [1], tokens=400)[1]
+    draw = torch.Generator().manual_seed(0)
+    keys, values = (torch.randn(rows, 40, dtype=torch.float64, generator=draw) for rows in (24, 16))
+    at_once = values @ Memit(weight=0.01).key_weights(statistics, keys, keys[:, :0]).T
+    one_by_one = torch.zeros_like(at_once)
+    for fact in range(40):
+        now = slice(fact, fact + 1)
+        omega = Memit(weight=0.01).key_weights(statistics, keys[:, now], keys[:, :fact])
+        one_by_one += (values[:, now] - one_by_one @ keys[:, now]) @ omega.T
+    assert at_once.norm() > 1
+    torch.testing.assert_close(one_by_one, at_once)
+
+
 def test_alphaedit_s_weights_are_its_equation_s() -> None:
     statistics = key_statistics(shared_model(), [1], tokens=400)[1]
     draw = torch.Generator().manual_seed(0)
