@@ -5,8 +5,8 @@
 Draws prompts of 20 tokens out of the bundled texts, and for each a head and a query position. For the key of the
 highest weight: how far the pairs are from adding up to the score, how long the split takes, and how well the softmax
 formula predicts what the model's own attention code gives without the three strongest pairs. Then, on the trained
-induction model of benchmarks/induction.py, whether the split names the previous-token head. `--write` puts the tables
-into docs/results/attention.md.
+induction model of benchmarks/induction.py, whether the split names the previous-token head; and the two stories of
+attention_stories.py. `--write` puts the tables into docs/results/attention.md.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does
 
 import numpy as np
 import torch
+from attention_stories import name_movers, subjects
 from induction import train_induction
 
 import wheatstone as ws
@@ -129,7 +130,8 @@ def main() -> None:
         removed.append(score.confirm(PAIRS, alone=False)[-1])
     lines = table(gaps, seconds, removed)
     induction = induction_table(REPEATS)
-    print(lines, induction, sep="\n\n")
+    stories = f"{name_movers(model)}\n\n{subjects(model)}"
+    print(lines, induction, stories, sep="\n\n")
     if options.write:
         head = (
             "# Attention scores of SmolLM2-135M-Instruct (Q4_1)\n\n"
@@ -141,7 +143,7 @@ def main() -> None:
             "formula says that the pairs are the score, and nothing about what else their senders do.\n\n"
         )
         out = Path(__file__).parent.parent / "docs" / "results" / "attention.md"
-        out.write_text(f"{head}{lines}\n\n{INDUCTION}\n\n{induction}\n", encoding="utf-8")
+        out.write_text(f"{head}{lines}\n\n{INDUCTION}\n\n{induction}\n\n{stories}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ class Memit(SpreadEditor):
     @property
     def summary(self) -> str:
         """One sentence."""
-        return f"Many facts at once, spread over {self.layers} layers, least change for keys of text and of earlier edits."
+        return f"Many facts at once, spread over {self.layers} layers, least change for text and earlier edits."
 
     def key_weights(self, statistics: KeyStatistics, keys: Tensor, past: Tensor) -> Float[Tensor, "neuron fact"]:
         """ω of each fact, given statistics, the facts' keys and those of earlier edits."""
