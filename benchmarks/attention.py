@@ -116,7 +116,7 @@ def induction_table(count: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--count", type=int, default=300, help="random (prompt, head, query)")
     parser.add_argument("--write", action="store_true", help="write docs/results/attention.md")
     options = parser.parse_args()

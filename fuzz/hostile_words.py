@@ -112,6 +112,8 @@ def bases(answers: tuple[str, ...]) -> dict[tuple[str, ...], list[tuple[str, ...
         ("tasks", "show"): [("relation.json", *model, "--known", "0")],
         ("tasks",): [()],
         ("neuron", "scan"): [("texts", *model, *out, "--window", "16", "--batch", "64")],
+        ("head", "scan"): [("texts", *model, *out, "--window", "16", "--batch", "64")],
+        ("head", "show"): [("a1.h0", *model, "--scan", "heads", "--out", "page.html")],
         ("neuron", "screen"): [
             (*model, *pair, *out, "--top", "2", "--no-figures"), (*model, *task, *out, "--no-figures")
         ],

@@ -69,6 +69,7 @@ def commands(folder: Path) -> dict[str, tuple[str, ...]]:
         "task-run": ("discover", *model, "--task", "pairs.jsonl", "--known", "0", *quick, "--out", "task-run"),
         "neurons": ("neuron", "screen", *model, *pair, "--top", "5", "--no-figures", "--out", "neurons"),
         "scan": ("neuron", "scan", "texts", *model, "--window", "16", "--batch", "64", "--out", "scan"),
+        "heads": ("head", "scan", "texts", *model, "--window", "16", "--batch", "64", "--out", "heads"),
         "probes": ("neuron", "probe", "--concept", "concepts.jsonl", *model, "--no-figures", "--out", "probes"),
         "trace": ("trace", "--task", "relation.json", *model, "--known", "0", "--allow-weak", "--out", "trace"),
         "sweep": ("sweep", "--task", "pairs.jsonl", *model, "--known", "0", "--allow-weak", "--out", "sweep"),

@@ -62,6 +62,7 @@ _DISCOVER = "discover --model IN/model --task IN/pairs.jsonl --known 0 --method 
 _QUICK = f"{_DISCOVER} --no-figures"
 _OWN = "discover --model IN/model --prompts IN/prompts.jsonl --method eap --allow-weak --out run"
 _SCAN = "neuron scan IN/texts --model IN/model --window 8 --top 4 --batch 64 --layers 0-1 --out scan"
+_HEADS = "head scan IN/texts --model IN/model --window 8 --top 4 --batch 64 --out heads"
 _STUDY = (
     "study --relations IN/known.json --model IN/model --train 4 --validation 4 --test 6 --share 0.5 --draws 1 "
     "--method eap --allow-weak --out study"
@@ -86,6 +87,13 @@ CASES = (
     Case("trace --force", f"{_TRACE} --force", (_TRACE,), place="run"),
     Case("edit --force", f"{_EDIT} --force", (_EDIT,), place="run"),
     Case("neuron scan", _SCAN, place="scan", unfinished=True),
+    Case("head scan", _HEADS, place="heads", unfinished=True),
+    Case(
+        "head show --force",
+        "head show a1.h0 --scan heads --model IN/model --out page.html --force",
+        (_HEADS,),
+        results=("page.html",),
+    ),
     Case("neuron screen --force", f"{_SCREEN} --force", (_SCREEN,), place="run"),
     Case("neuron probe --force", f"{_PROBE} --force", (_PROBE,), place="run"),
     Case("neuron show --force", "neuron show m0.n0 --model IN/model --out page.html --force", results=("page.html",)),
@@ -125,6 +133,7 @@ READERS = {
     "tasks show": "prints",
     "runs": "prints",
     "neuron": "prints its help",
+    "head": "prints its help",
     "neuron pairs": "prints",
     "studio": "serves; what its jobs write is what the commands write, and its journals have tests of their own",
 }

@@ -117,6 +117,7 @@ def words_of(
         "neuron screen": ["neuron", "screen", *known, *pair, "--out", out, "--no-figures"],
         "neuron show": ["neuron", "show", "m1.n3", *known, "--run", run, "--out", out.with_suffix(".html")],
         "neuron scan": ["neuron", "scan", text, *known, "--window", 8, "--out", out],
+        "head scan": ["head", "scan", text, *known, "--window", 8, "--out", out],
         "neuron probe": ["neuron", "probe", *known, "--concept", concepts, "--out", out, "--no-figures"],
         "trace": ["trace", *known, "--task", task, "--known", 0, "--draws", 1, "--out", out],
         "edit": [
@@ -153,6 +154,7 @@ VERBS = (
     "neuron screen",
     "neuron show",
     "neuron scan",
+    "head scan",
     "neuron probe",
     "trace",
     "edit",

@@ -22,6 +22,7 @@ SEEDED = {
     "neuron screen": (*PAIR, "--out", "out"),
     "neuron probe": ("--concept", "noun", "--out", "out"),
     "neuron scan": ("in.txt", "--out", "out"),
+    "head scan": ("in.txt", "--out", "out"),
     "neuron pairs": (),
     "path-patching": PAIR,
     "trace": ("--task", "facts/country_capital", "--out", "out"),
@@ -35,6 +36,7 @@ WRONG = {
     "neuron screen": "--metric no|--direction no|--top -1",
     "neuron probe": "--reading no|--most -1|--layers x|--concept nosuch",
     "neuron scan": "--window 1|--top 0|--share 2|--share nan|--tokens 0|--batch 0|--layers x|nosuch.txt",
+    "head scan": "--window 1|--top 0|--share 2|--tokens 0|--batch 0|--layers 9-3|nosuch.txt",
     "path-patching": "--metric no|--ablation no",
     "trace": "--noise -1|--draws 0|--window 0|--site no|--task nosuch",
     "study": "--relations no|--train 0|--method no|--share 3|--draws 0|--kept 3|--executor no",
@@ -88,6 +90,17 @@ def test_an_impossible_count_share_or_range(refused: Refused, tmp_path: Path, ve
 @pytest.mark.parametrize("name", ["m25.n-1", "m-1.n2", "m25", "../m1.n2", "m9999999999.n1", ""])
 def test_what_is_no_neuron_s_name(refused: Refused, tmp_path: Path, name: str) -> None:
     assert "a neuron, written as layer and index" in refused("neuron", "show", "--", name)
+    assert os.listdir(tmp_path) == ["in.txt"]
+
+
+@pytest.mark.parametrize("name", ["a25.h-1", "a-1.h2", "a25", "../a1.h2", "a9999999999.h1", "m1", ""])
+def test_what_is_no_head_s_name(refused: Refused, tmp_path: Path, name: str) -> None:
+    assert "a head, written as layer and number" in refused("head", "show", "--scan", "scan", "--", name)
+    assert os.listdir(tmp_path) == ["in.txt"]
+
+
+def test_a_head_scan_that_is_not_there(refused: Refused, tmp_path: Path) -> None:
+    refused("head", "show", "a1.h0", "--scan", "nosuch")
     assert os.listdir(tmp_path) == ["in.txt"]
 
 

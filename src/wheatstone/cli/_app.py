@@ -44,7 +44,7 @@ _VERBS = {
 """The module of each verb; its function has the verb's name."""
 _FUNCTIONS = {"import": "import_"}
 """Functions of verbs whose names are words of Python."""
-_GROUPS = {"runs": "_runs", "models": "_models", "tasks": "_tasks", "neuron": "_neuron"}
+_GROUPS = {"runs": "_runs", "models": "_models", "tasks": "_tasks", "neuron": "_neuron", "head": "_head"}
 """Likewise of verbs that have verbs of their own, as NAME_app."""
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from wheatstone.figures._edit_trace import trace_chart as trace_chart
     from wheatstone.figures._explain import claims_of as claims_of
     from wheatstone.figures._explain import render_explanation as render_explanation
+    from wheatstone.figures._head_one import head_page as head_page
     from wheatstone.figures._load import RunData as RunData
     from wheatstone.figures._neuron_one import neuron_page as neuron_page
     from wheatstone.figures._neuron_patching import NEURON_FIGURES as NEURON_FIGURES
@@ -40,6 +41,7 @@ _WHERE = {
     "NEURON_FIGURES": "wheatstone.figures._neuron_patching",
     "ScreenData": "wheatstone.figures._neuron_patching",
     "found_neurons": "wheatstone.figures._neuron_screen",
+    "head_page": "wheatstone.figures._head_one",
     "neuron_page": "wheatstone.figures._neuron_one",
     "render_neurons": "wheatstone.figures._neuron_screen",
     "PARTS": "wheatstone.figures._parts",

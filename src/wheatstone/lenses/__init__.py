@@ -6,6 +6,7 @@ from wheatstone.lenses._attention import AttentionRow as AttentionRow
 from wheatstone.lenses._attention import head_attention as head_attention
 from wheatstone.lenses._attention_score import AttentionScore as AttentionScore
 from wheatstone.lenses._attention_score import attention_scores as attention_scores
+from wheatstone.lenses._attention_score import score_of as score_of
 from wheatstone.lenses._attention_writes import HeadWrites as HeadWrites
 from wheatstone.lenses._attention_writes import SpanAttention as SpanAttention
 from wheatstone.lenses._attention_writes import TokenAttention as TokenAttention
@@ -54,6 +55,9 @@ from wheatstone.lenses._hallucination import hallucination as hallucination
 from wheatstone.lenses._head_roles import HeadRole as HeadRole
 from wheatstone.lenses._head_roles import RelationWriter as RelationWriter
 from wheatstone.lenses._head_roles import head_roles as head_roles
+from wheatstone.lenses._head_scan import PLACES as PLACES
+from wheatstone.lenses._head_scan import SIGNALS as SIGNALS
+from wheatstone.lenses._head_scan import HeadScan as HeadScan
 from wheatstone.lenses._in_context import InContext as InContext
 from wheatstone.lenses._in_context import InContextRow as InContextRow
 from wheatstone.lenses._in_context import QuestionRow as QuestionRow
@@ -124,7 +128,9 @@ from wheatstone.lenses._written import says as says
 __all__ = [
     "COMPETING",
     "IOI_CLASSES",
+    "PLACES",
     "SECTIONS",
+    "SIGNALS",
     "YEAR_FORMS",
     "AskedFact",
     "AttentionRow",
@@ -143,6 +149,7 @@ __all__ = [
     "Extraction",
     "Hallucination",
     "HeadRole",
+    "HeadScan",
     "HeadWrites",
     "InContext",
     "InContextRow",
@@ -229,6 +236,7 @@ __all__ = [
     "role_ablations",
     "roles_of",
     "says",
+    "score_of",
     "sections_named",
     "strengths",
     "strongest_neurons",

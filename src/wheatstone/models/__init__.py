@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from wheatstone.models._graph import Graph as Graph
     from wheatstone.models._graph import MlpParts as MlpParts
     from wheatstone.models._graph import Split as Split
+    from wheatstone.models._head_runs import stream_heads as stream_heads
     from wheatstone.models._head_split import HeadSplit as HeadSplit
     from wheatstone.models._interventions import Add as Add
     from wheatstone.models._interventions import AddScore as AddScore
@@ -64,6 +65,7 @@ _WHERE = {
     "Graph": "wheatstone.models._graph",
     "MlpParts": "wheatstone.models._graph",
     "Split": "wheatstone.models._graph",
+    "stream_heads": "wheatstone.models._head_runs",
     "HeadSplit": "wheatstone.models._head_split",
     "Intervention": "wheatstone.models._interventions",
     "KnockOut": "wheatstone.models._interventions",

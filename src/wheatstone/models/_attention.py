@@ -39,14 +39,14 @@ def attention_patterns(
         return forward
 
     watch = {model.blocks[layer].attention: watched(layer, model.blocks[layer].attention) for layer in set(wanted)}
-    with _eager(model), replaced_forward(watch):
+    with eager(model), replaced_forward(watch):
         record(model, tokens, cache=False, all_positions=False, interventions=interventions)
     inside = chosen(None, tokens)[:, None, :, None]
     return torch.stack([seen[layer].to(inside.device) * inside for layer in wanted])
 
 
 @contextmanager
-def _eager(model: Decoder) -> Generator[None, None, None]:
+def eager(model: Decoder) -> Generator[None, None, None]:
     """Lets transformers compute attention in the one way that gives its weights."""
     config = model.module.config
     before = config._attn_implementation

@@ -55,6 +55,11 @@ class NeuronScan:
             for layer in (range(model.graph.layers) if layers is None else layers)
         }
 
+    @staticmethod
+    def counted(window: Window) -> int:
+        """Positions of a window that statistics are made of."""
+        return len(window.ids) - 1
+
     def see(self, windows: Sequence[Window]) -> None:
         """Takes in the next windows.
 

@@ -54,6 +54,10 @@ if TYPE_CHECKING:
     from wheatstone.runs._edit import run_edit as run_edit
     from wheatstone.runs._explain import ExplainSettings as ExplainSettings
     from wheatstone.runs._explain import explain_run as explain_run
+    from wheatstone.runs._head_page import head_facts as head_facts
+    from wheatstone.runs._head_scan import HEADS as HEADS
+    from wheatstone.runs._head_scan import HeadCorpus as HeadCorpus
+    from wheatstone.runs._head_scan import head_at as head_at
     from wheatstone.runs._held_out import SharePoint as SharePoint
     from wheatstone.runs._held_out import settings_for as settings_for
     from wheatstone.runs._held_out import splits_of as splits_of
@@ -75,6 +79,7 @@ if TYPE_CHECKING:
     from wheatstone.runs._probes import neuron_probes as neuron_probes
     from wheatstone.runs._probes import run_probes as run_probes
     from wheatstone.runs._resumable import work_begun as work_begun
+    from wheatstone.runs._scan import NEURONS as NEURONS
     from wheatstone.runs._scan import open_scan as open_scan
     from wheatstone.runs._scan import run_scan as run_scan
     from wheatstone.runs._scan_plan import plan_scan as plan_scan
@@ -119,6 +124,10 @@ __getattr__ = door(
         "InterferenceRow": "wheatstone.runs._probes",
         "Plan": "wheatstone.runs._plan",
         "Example": "wheatstone.runs._scan_read",
+        "HEADS": "wheatstone.runs._head_scan",
+        "NEURONS": "wheatstone.runs._scan",
+        "HeadCorpus": "wheatstone.runs._head_scan",
+        "head_at": "wheatstone.runs._head_scan",
         "Scan": "wheatstone.runs._scan_read",
         "ScannedNeuron": "wheatstone.runs._scan_read",
         "ScanSettings": "wheatstone.runs._scan_settings",
@@ -144,6 +153,7 @@ __getattr__ = door(
         "settings_for": "wheatstone.runs._held_out",
         "splits_of": "wheatstone.runs._held_out",
         "write_discovery": "wheatstone.runs._discovery_folder",
+        "head_facts": "wheatstone.runs._head_page",
         "run_scan": "wheatstone.runs._scan",
         "run_probes": "wheatstone.runs._probes",
         "open_sweep": "wheatstone.runs._sweep",

@@ -2,8 +2,9 @@
 
 The folder holds `scan-settings.json` from the start. `windows/` and `documents/` grow by a file every so many batches;
 `progress.safetensors` is everything else, replaced as a whole after every batch. Whatever stands in the folder beyond
-what that file says is written over with the same when the scan goes on. `neurons.safetensors`, `examples.parquet`,
-`manifest.json` and `files.json` come last and make it a run.
+what that file says is written over with the same when the scan goes on. What is found (`Subject.write`),
+`manifest.json` and `files.json` come last and make it a run. Neurons and heads are scanned alike; a `Subject` is what
+differs.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from wheatstone._disk import write_tensors
 from wheatstone._errors import RequestError, RunError
@@ -40,6 +42,61 @@ from wheatstone.runs._scan_tables import write_documents, write_examples, write_
 from wheatstone.texts import Document, Skipped, read_documents
 
 _SETTINGS, _PROGRESS = "scan-settings.json", "progress.safetensors"
+
+
+@runtime_checkable
+class CorpusScan(Protocol):
+    """Statistics over the windows seen so far, such as `NeuronScan`."""
+
+    windows: int
+
+    @property
+    def layers(self) -> Any: ...
+
+    def see(self, windows: Sequence[Window]) -> None: ...
+
+    def state(self) -> dict[str, Tensor]: ...
+
+    def restore(self, arrays: Mapping[str, Tensor], windows: int, count: int) -> None: ...
+
+    def counted(self, window: Window) -> int: ...
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a scan is of.
+
+    Args:
+        name: in words, such as `neurons`.
+        verb: of the run.
+        begin: makes an empty scan.
+        facts: what the manifest says of a finished one.
+        write: writes what was found into a folder, given the number of files of windows.
+    """
+
+    name: str
+    verb: str
+    begin: Callable[[ResidualModel, ScanSettings], CorpusScan]
+    facts: Callable[[ResidualModel, Any], dict[str, Any]]
+    write: Callable[[Path, Any, int], None]
+
+
+def _begin(model: ResidualModel, settings: ScanSettings) -> NeuronScan:
+    return NeuronScan(model, layers=settings.which(model), top=settings.top, width=settings.window, seed=settings.seed)
+
+
+def _write(folder: Path, scan: NeuronScan, shards: int) -> None:
+    write_neurons(folder, scan)
+    write_examples(folder, scan, shards)
+
+
+NEURONS = Subject(
+    "neurons",
+    "scan",
+    _begin,
+    lambda model, scan: {"neurons": {str(layer): model.blocks[layer].neurons for layer in scan.layers}},
+    _write,
+)
 
 
 @dataclass
@@ -80,7 +137,12 @@ def open_scan(out: StrPath) -> None:
 
 
 def run_scan(
-    model: ResidualModel, settings: ScanSettings, out: StrPath, *, report: Reporter = silent
+    model: ResidualModel,
+    settings: ScanSettings,
+    out: StrPath,
+    *,
+    of: Subject = NEURONS,
+    report: Reporter = silent,
 ) -> dict[str, Any]:
     """Scans texts, or goes on with it, or says what a finished scan holds.
 
@@ -88,6 +150,7 @@ def run_scan(
         model: the model.
         settings: the scan's.
         out: its folder; new, or that of the same scan.
+        of: what to scan: `NEURONS` or `HEADS`.
         report: progress callback, in tokens.
 
     Returns:
@@ -104,27 +167,38 @@ def run_scan(
     out = Path(out)
     settings.check_values(out)
     settings.check(model)
+    scan = of.begin(model, settings)
     with alone_in(out, "scan"):
         open_scan(out)
-        open_resumable(out, _SETTINGS, "scan", settings.identity(model))
+        open_resumable(out, _SETTINGS, "scan", _identity(model, settings, of))
         if (out / "manifest.json").is_file() and not (out / _PROGRESS).exists():
             return read_manifest(out)
         try:
-            return _Scanning(model, settings, out, report).run()
+            return _Scanning(model, settings, out, of, scan, report).run()
         except RequestError:
             if not (out / _PROGRESS).exists():
                 shutil.rmtree(out)  # it never began
             raise
 
 
+def _identity(model: ResidualModel, settings: ScanSettings, of: Subject) -> dict[str, Any]:
+    return settings.identity(model) | ({} if of is NEURONS else {"of": of.name})
+
+
 class _Scanning:
     """One process's work on a scan."""
 
-    def __init__(self, model: ResidualModel, settings: ScanSettings, out: Path, report: Reporter) -> None:
-        self.model, self.settings, self.out, self.report = model, settings, out, report
-        self.scan = NeuronScan(
-            model, layers=settings.which(model), top=settings.top, width=settings.window, seed=settings.seed
-        )
+    def __init__(
+        self,
+        model: ResidualModel,
+        settings: ScanSettings,
+        out: Path,
+        of: Subject,
+        scan: CorpusScan,
+        report: Reporter,
+    ) -> None:
+        self.model, self.settings, self.out, self.of, self.report = model, settings, out, of, report
+        self.scan = scan
         self.skipped = Skipped()
         self.at = self._restored()
         self.pending: list[Window] = []
@@ -143,7 +217,7 @@ class _Scanning:
             at = self.at
             at.batches, at.windows = at.batches + 1, self.scan.windows
             at.tokens += sum(len(window.ids) for window in batch)
-            at.counted += sum(len(window.ids) - 1 for window in batch)
+            at.counted += sum(map(self.scan.counted, batch))
             at.read, at.digest = self._read, self._digest.hexdigest()
             at.seconds = spent + time.perf_counter() - started
             if at.batches % self.settings.shard == 0:
@@ -229,7 +303,7 @@ class _Scanning:
         documents, texts = sum(shard[1] for shard in at.shards), ", ".join(map(str, settings.texts))
         manifest = {
             "format": FORMAT,
-            "verb": "scan",
+            "verb": self.of.verb,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": {
                 "wheatstone": __version__,
@@ -237,7 +311,7 @@ class _Scanning:
                 **{name: version(name) for name in ("torch", "transformers")},
             },
             "model": identity["model"] | {"layers": self.model.graph.layers, "device": self.model.device.type},
-            "settings": identity["settings"] | {"task": f"neurons on {texts}"},
+            "settings": identity["settings"] | {"task": f"{self.of.name} on {texts}"},
             "computed_on": computed_on(self.model.device),
             "seed": settings.seed,
             "prompts": [],
@@ -248,13 +322,12 @@ class _Scanning:
             "tokens": at.tokens,
             "counted": at.counted,
             "skipped": self.skipped.counts,
-            "neurons": {str(layer): self.model.blocks[layer].neurons for layer in self.scan.layers},
+            **self.of.facts(self.model, self.scan),
             "shards": at.shards,
             "bins": {"count": BINS, "edges": list(bin_edges()[1:-1])},
         }
         with finished(self.out, _SETTINGS, "windows", "documents") as folder:
-            write_neurons(folder, self.scan)
-            write_examples(folder, self.scan, len(at.shards))
+            self.of.write(folder, self.scan, len(at.shards))
             write_json(folder / "manifest.json", manifest)
         self.report("writing", 1, 1)
         return manifest

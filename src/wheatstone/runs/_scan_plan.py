@@ -9,7 +9,8 @@ from typing import Any
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.models import ResidualModel
-from wheatstone.neurons import NeuronScan, Window, windows_of
+from wheatstone.neurons import Window, windows_of
+from wheatstone.runs._scan import NEURONS, Subject
 from wheatstone.runs._scan_settings import ScanSettings
 from wheatstone.texts import Skipped, read_documents
 
@@ -17,12 +18,15 @@ _TIMED = 4
 """Windows that are run for an estimate."""
 
 
-def plan_scan(model: ResidualModel, settings: ScanSettings, *, report: Reporter = silent) -> dict[str, Any]:
+def plan_scan(
+    model: ResidualModel, settings: ScanSettings, *, of: Subject = NEURONS, report: Reporter = silent
+) -> dict[str, Any]:
     """Counts what would be read, and times a few windows of it.
 
     Args:
         model: the model.
         settings: the scan's.
+        of: what would be scanned.
         report: progress callback, in tokens counted.
 
     Raises:
@@ -32,6 +36,7 @@ def plan_scan(model: ResidualModel, settings: ScanSettings, *, report: Reporter 
     When this misleads: the first windows of a process are slower than later ones, and short ones slower than long.
     """
     settings.check(model)
+    scan = of.begin(model, settings)
     skipped, first = Skipped(), list[Window]()
     documents, windows, tokens = 0, 0, 0
     for window in _windows(model, settings, skipped):
@@ -46,7 +51,6 @@ def plan_scan(model: ResidualModel, settings: ScanSettings, *, report: Reporter 
         raise RequestError(
             expected="texts to read", got=f"none in {', '.join(map(str, settings.texts))}", do="name others"
         )
-    scan = NeuronScan(model, layers=settings.which(model), top=settings.top, width=settings.window)
     scan.see(first[:_TIMED])
     timed = first[_TIMED:] or first
     started = time.perf_counter()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,8 @@ from wheatstone.neurons import bin_edges
 from wheatstone.runs._folder import read_manifest
 from wheatstone.runs._scan_tables import DOCUMENT_ROWS, NEURON_ROWS, WINDOW_ROWS, shard_path
 from wheatstone.runs._sound import sound
+
+S = TypeVar("S", bound="Scan")
 
 
 class Example(NamedTuple):
@@ -90,8 +92,10 @@ class Scan:
     path: Path
     manifest: dict[str, Any]
 
+    verb: ClassVar[str] = "scan"
+
     @classmethod
-    def load(cls, path: StrPath) -> Scan:
+    def load(cls: type[S], path: StrPath) -> S:
         """Opens a scan.
 
         Raises:
@@ -102,7 +106,7 @@ class Scan:
             raise RunError(
                 expected="a finished scan", got=f"{folder}, which is not", do="start it again: it goes on where it was"
             )
-        return cls(folder, read_manifest(folder, "scan"))
+        return cls(folder, read_manifest(folder, cls.verb))
 
     def check(self, model: ResidualModel) -> None:
         """Refuses another model than the scan is of.
@@ -163,8 +167,7 @@ class Scan:
         table = self._table.read_row_group(groups + neuron.index // NEURON_ROWS)
         table = table.filter(pa.array(table["neuron"].to_numpy() == neuron.index))
         rows = table.to_pylist()
-        windows = self._rows("windows", 0, WINDOW_ROWS, "ids", {row["window"] for row in rows})
-        names = self._rows("documents", 1, DOCUMENT_ROWS, "name", {row["document"] for row in rows})
+        windows, names = self.texts_of(rows)
         edges = np.array(bin_edges())
         before = np.concatenate([[0], np.cumsum(histogram)])
         found: list[Example] = []
@@ -185,6 +188,13 @@ class Scan:
                 )
             )
         return tuple(found)
+
+    def texts_of(self, rows: Sequence[Mapping[str, Any]]) -> tuple[dict[int, Any], dict[int, Any]]:
+        """The tokens of the windows, and the names of the documents, that some examples are in."""
+        return (
+            self._rows("windows", 0, WINDOW_ROWS, "ids", {row["window"] for row in rows}),
+            self._rows("documents", 1, DOCUMENT_ROWS, "name", {row["document"] for row in rows}),
+        )
 
     @cached_property
     def _table(self) -> pq.ParquetFile:

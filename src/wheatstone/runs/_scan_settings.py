@@ -24,7 +24,7 @@ class ScanSettings:
 
     Args:
         texts: `bundled`, files, folders, or ids of Hugging Face datasets.
-        layers: whose neurons; None for all.
+        layers: whose neurons or heads; None for all.
         window: tokens that are run together, of one document.
         top: examples kept at either end.
         share: of the windows that are read, drawn over the whole corpus.
@@ -72,7 +72,6 @@ class ScanSettings:
         """Refuses what cannot be done.
 
         Raises:
-            ModelError: an MLP of these layers has no neurons.
             RequestError: a wrong setting.
         """
         self.check_values()
@@ -81,8 +80,6 @@ class ScanSettings:
             raise _wrong(f"layers of {model.id}, from 0 to {last}", str(list(self.layers)), "--layers")
         if not 2 <= self.window <= most:
             raise _wrong(f"a window of 2 to {most} tokens, the most {model.id} reads", str(self.window), "--window")
-        for layer in self.which(model):
-            _ = model.blocks[layer].neurons
 
     def which(self, model: ResidualModel) -> tuple[int, ...]:
         """The layers, ascending."""

@@ -77,25 +77,25 @@ def write_documents(run: Path, number: int, first: int, documents: Sequence[Docu
 
 def _write_shard(path: Path, columns: Sequence[Sequence[Any]], schema: pa.Schema, rows: int) -> None:
     path.parent.mkdir(exist_ok=True)
-    with _whole(path) as partial:
+    with whole(path) as partial:
         pq.write_table(pa.table([list(column) for column in columns], schema=schema), partial, row_group_size=rows)
 
 
 def write_neurons(run: Path, scan: NeuronScan) -> None:
     """Writes moments and histograms, by layer and name: `m3.mean`, `m3.histogram`, …"""
-    with _whole(run / "neurons.safetensors") as partial:
+    with whole(run / "neurons.safetensors") as partial:
         write_tensors(
             {
                 f"m{layer}.{name}": values.cpu().contiguous()
                 for layer, found in scan.layers.items()
-                for name, values in _moments(found).items()
+                for name, values in moments_of(found).items()
             },
             partial,
         )
         partial.chmod(0o644)  # as every other file
 
 
-def _moments(found: LayerStatistics) -> dict[str, Tensor]:
+def moments_of(found: LayerStatistics) -> dict[str, Tensor]:
     mean, m2, m3, m4 = found.arrays["moments"]
     variance = m2 / found.count
     return {
@@ -113,10 +113,10 @@ def write_examples(run: Path, scan: NeuronScan, shards: int) -> None:
     """Writes the examples of all neurons, sorted by neuron."""
     files = [shard_path(run, "windows", number) for number in range(shards)]
     documents = np.concatenate([read_parquet(file, columns=["document"])[0].to_numpy() for file in files])
-    with _whole(run / "examples.parquet") as partial, pq.ParquetWriter(partial, _EXAMPLES) as writer:
+    with whole(run / "examples.parquet") as partial, pq.ParquetWriter(partial, _EXAMPLES) as writer:
         for layer, found in scan.layers.items():
             neurons = found.arrays["moments"].shape[1]
-            kinds, ranks, values, keys = _by_neuron(found)
+            kinds, ranks, values, keys = by_neuron(found)
             for first in range(0, neurons, NEURON_ROWS):
                 some = slice(first, first + NEURON_ROWS)
                 neuron, column = (keys[some] != torch.iinfo(torch.int64).max).nonzero()
@@ -138,7 +138,7 @@ def write_examples(run: Path, scan: NeuronScan, shards: int) -> None:
                 writer.write_table(rows, row_group_size=max(1, len(rows)))
 
 
-def _by_neuron(found: LayerStatistics) -> tuple[Shaped[np.ndarray, "..."], ...]:
+def by_neuron(found: LayerStatistics) -> tuple[Shaped[np.ndarray, "..."], ...]:
     """Kind and rank of each example, then values and keys [neuron, example]."""
     end, end_key = found.arrays["end"].cpu().numpy(), found.arrays["end_key"].cpu().numpy()
     top = end.shape[1]
@@ -150,7 +150,7 @@ def _by_neuron(found: LayerStatistics) -> tuple[Shaped[np.ndarray, "..."], ...]:
 
 
 @contextmanager
-def _whole(path: Path) -> Generator[Path, None, None]:
+def whole(path: Path) -> Generator[Path, None, None]:
     """A path to write to that takes the place of `path` when all went well."""
     partial = path.with_name(f".{path.name}.partial")
     try:

@@ -1,0 +1,97 @@
+"""`wheatstone head`: where every head looks in running text, and one head's page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Column, Table
+
+from wheatstone._bounds import EXAMPLES
+from wheatstone.cli._neuron_scan import (
+    BatchOption,
+    DryRunOption,
+    OutOption,
+    SeedOption,
+    ShareOption,
+    TextsArgument,
+    TokensOption,
+    WindowOption,
+    scan_texts,
+)
+from wheatstone.cli._new_file import new_file, reserved_file
+from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption, number
+from wheatstone.cli._output import JsonOption, Output
+
+head_app = typer.Typer(
+    name="head",
+    no_args_is_help=True,
+    help="Attention heads: where each looks in running text, what it moves, and who writes what it reads. A head is "
+    "written a23.h4: head 4 of layer 23.",
+)
+
+
+@head_app.command()
+def scan(
+    texts: TextsArgument = None,
+    out: OutOption = None,
+    model: ModelOption = "smollm2-135m",
+    layers: Annotated[
+        str | None, typer.Option("--layers", help="Whose heads, such as 20-29 or 0,5,7-9; all by default.")
+    ] = None,
+    window: WindowOption = 128,
+    top: Annotated[int, number("--top", EXAMPLES, "Examples kept at either end of each signal, one a window.")] = 20,
+    share: ShareOption = 1.0,
+    tokens: TokensOption = None,
+    batch: BatchOption = 8192,
+    seed: SeedOption = 0,
+    dry_run: DryRunOption = False,
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = "float32",
+    as_json: JsonOption = False,
+) -> None:
+    """Read texts and keep of every head where it looks, what it adds to the next token's logit, and examples.
+
+    Stopped and started again with the same settings, it continues. Memory does not grow with the texts.
+    """
+    settings = {"window": window, "top": top, "share": share, "tokens": tokens, "batch": batch, "seed": seed}
+    scan_texts("heads", texts, layers, settings, out, dry_run, (model, device, dtype), as_json)
+
+
+@head_app.command()
+def show(
+    head: Annotated[str, typer.Argument(help="A head, such as a23.h4.", metavar="HEAD")],
+    corpus: Annotated[Path, typer.Option("--scan", help="A scan of texts (`head scan`) to show it on.")],
+    model: ModelOption = "smollm2-135m",
+    out: Annotated[Path | None, typer.Option("--out", help="Page to write; HEAD.html by default.")] = None,
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = "float32",
+    force: Annotated[bool, typer.Option("--force", help="Replace the page if it is there.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write one head's page: where it looks, what it moves, who writes what it reads, and its circuits."""
+    from wheatstone.runs import head_at
+
+    layer, number_ = head_at(head)
+    path = out or Path(f"a{layer}.h{number_}.html")
+    output = Output("head show", as_json)
+    with output.progress() as report, reserved_file(path, force=force):
+        report("starting", 0, None)
+        from wheatstone.figures import head_page
+        from wheatstone.models import load_model
+        from wheatstone.runs import HeadCorpus, head_facts
+
+        opened = HeadCorpus.load(corpus)
+        loaded = load_model(model, device=device, dtype=dtype, report=report)
+        report("starting", 1, 1)
+        facts = head_facts(loaded, head, opened, report=report)
+        with new_file(path, force=force) as partial:
+            partial.write_text(head_page(facts), encoding="utf-8")
+    output.document(facts | {"page": str(path)})
+    table = Table("of its attention", *(Column(name, justify="right") for name in ("share", "if even")), box=None)
+    table.add_row("on the first token", f"{facts['first']:.0%}", "")
+    for place, found in facts["places"].items():
+        table.add_row(f"of the rest, on {place}", f"{found['share']:.1%}", f"{found['even']:.1%}")
+    output.print(table)
+    output.print(f"page     {path}", markup=False)

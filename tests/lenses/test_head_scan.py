@@ -1,0 +1,167 @@
+"""A scan of heads: its sums and signals are those of plain patterns and writes; killed, it ends in the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import make_tiny
+from tolerance import rounding
+
+import wheatstone as ws
+from wheatstone._errors import ModelError, RequestError
+from wheatstone.figures import head_page
+from wheatstone.lenses import PLACES, HeadScan, Readout
+from wheatstone.models import ResidualModel, Tokens
+from wheatstone.neurons import Window
+from wheatstone.runs import HEADS, HeadCorpus, ScanSettings, damaged_files, head_at, head_facts, plan_scan, run_scan
+
+KILLED = """
+import json, os, signal, sys
+from pathlib import Path
+import torch
+from tiny import make_tiny
+from wheatstone.runs import HEADS, ScanSettings, run_scan
+
+folder, texts = sys.argv[1:]
+model, plain = make_tiny("llama", torch.float32), os.replace
+settings = ScanSettings(texts=(texts,), window=8, top=3, batch=24, shard=2)
+deaths = 0
+for most in range(1, 60):
+    child = os.fork()
+    if child == 0:
+        calls = 0
+        def replace(source, target):
+            global calls
+            calls += 1
+            if calls == most:
+                os.kill(os.getpid(), signal.SIGKILL)
+            plain(source, target)
+        os.replace = replace
+        run_scan(model, settings, Path(folder), of=HEADS)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        deaths += 1
+    else:
+        print(json.dumps({"deaths": deaths, "status": status}))
+        break
+"""
+FAMILIES = ("llama", "gpt2", "gemma2", "qwen3")
+
+
+@pytest.fixture(scope="module")
+def model() -> ResidualModel:
+    return make_tiny("llama", torch.float32)
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    draw = np.random.default_rng(0)
+    for number, length in enumerate((30, 5, 21, 16, 40, 2)):
+        (folder / f"{number}.txt").write_text(" ".join(f"w{word}" for word in draw.integers(12, size=length)))
+    return folder
+
+
+def settings_for(folder: Path) -> ScanSettings:
+    return ScanSettings(texts=(str(folder),), window=8, top=3, batch=24, shard=2)
+
+
+@pytest.mark.numerical
+@pytest.mark.parametrize("family", FAMILIES)
+def test_sums_are_those_of_the_patterns(family: str) -> None:
+    """Windows of three lengths, with repeated tokens; every number from the model's own patterns and writes."""
+    model = make_tiny(family, torch.float32)
+    rows = [(5, 6, 7, 5, 6, 7, 5), (5, 8, 8, 5), (9, 5), (6, 7, 5, 9, 5, 6, 7)]
+    scan = HeadScan(model, top=2, width=7)
+    scan.see([Window(0, 0, row) for row in rows[:2]])
+    scan.see([Window(0, 0, row) for row in rows[2:]])
+    assert scan.windows == 4
+    bound = rounding(model)
+    for layer in range(model.graph.layers):
+        first = torch.zeros(model.graph.heads, dtype=torch.float64)
+        places, even = (torch.zeros(model.graph.heads, len(PLACES), dtype=torch.float64) for _ in range(2))
+        tokens, effects, strongest = torch.zeros_like(scan.sums[layer]["tokens"]), list[torch.Tensor](), []
+        for row in rows:
+            run = model.forward(Tokens.of([row]), cache=True)
+            assert run.nodes is not None
+            pattern = model.attention(Tokens.of([row]), [layer])[0, 0]
+            streams = model.streams(Tokens.of([row])).stream[-1, 0]
+            for query in range(1, len(row) - 1):
+                seen = pattern[:, query]
+                first += seen[:, 0]
+                kinds = [
+                    [query],
+                    [query - 1],
+                    [key for key in range(query) if row[key] == row[query]],
+                    [key for key in range(1, query + 1) if row[key - 1] == row[query] and key - 1 < query],
+                ]
+                for place, keys in enumerate(kinds):
+                    counted = [key for key in keys if key > 0]
+                    places[:, place] += seen[:, counted].sum(-1)
+                    even[:, place] += (1 - seen[:, 0]) * len(counted) / query
+                for key in range(1, query + 1):
+                    tokens[:, row[key]] += seen[:, key]
+                readout = Readout.at(model, streams[query : query + 1])
+                direction = readout.directions(torch.tensor([row[query + 1]])) - readout.mean_directions
+                written = run.nodes[model.graph.head_nodes(layer), 0, query]
+                effects.append(written @ direction[0])
+                strongest.append(seen[:, 1 : query + 1].amax(-1))
+        sums = scan.sums[layer]
+        for name, value in (("first", first), ("places", places), ("places_even", even), ("tokens", tokens)):
+            bound.check(sums[name], value)
+        if model.module.config.to_dict().get("final_logit_softcapping") is None:  # else the scale is a fit
+            bound.check(scan.signals[layer]["effect"].arrays["moments"][0], torch.stack(effects).double().mean(0))
+        bound.check(scan.signals[layer]["attention"].arrays["end"][0, 0], torch.stack(strongest).amax(0))
+        assert scan.signals[layer]["effect"].count == sum(len(row) - 2 for row in rows) == 12
+
+
+def test_a_head_s_page_from_a_scan(model: ResidualModel, texts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scan"
+    manifest = run_scan(model, settings_for(texts), out, of=HEADS)
+    assert damaged_files(out) == []
+    assert (manifest["verb"], manifest["settings"]["task"]) == ("head scan", f"heads on {texts}")
+    assert plan_scan(model, settings_for(texts), of=HEADS)["tokens"] == manifest["tokens"]
+    corpus = HeadCorpus.load(out)
+    found = corpus.head("a1.h0")
+    assert found.counted == manifest["counted"]
+    assert 0 < found.first < 1
+    assert {one.signal for one in found.examples} == {"effect", "attention"}
+    facts = json.loads(json.dumps(head_facts(model, "a1.h0", corpus)))
+    strongest = max(facts["examples"], key=lambda row: row["value"] if row["signal"] == "attention" else 0)
+    weights = strongest["weights"][1 : strongest["position"] + 1]
+    assert max(weights) == rounding(model).near(strongest["value"])
+    assert facts["senders"]["n"] == 6
+    page = head_page(facts)
+    assert "Who makes it look there?" in page
+    assert "a1.h0" in page
+    with pytest.raises(RequestError, match="a head of a layer that was scanned"):
+        corpus.head("a9.h0")
+    with pytest.raises(ModelError, match="the model of the scan"):
+        head_facts(make_tiny("gpt2", torch.float32), "a1.h0", corpus)
+
+
+@pytest.mark.parametrize("name", ["m1", "a1", "a1.h", "a-1.h0", "a1.h0<q>", "a٣.h1", "a99999999999.h1", ""])
+def test_what_is_no_head_is_refused(name: str) -> None:
+    with pytest.raises(RequestError, match="a head, written as"):
+        head_at(name)
+
+
+def test_killed_at_every_write_it_ends_in_the_same_bytes(model: ResidualModel, texts: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", KILLED, str(tmp_path / "killed"), str(texts)]
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(ws.__file__).parents[1])])
+    done = subprocess.run(words, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths}, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"] == 0
+    assert json.loads(done.stdout)["deaths"] >= 4
+    run_scan(model, settings_for(texts), tmp_path / "plain", of=HEADS)
+    for name in ("heads.safetensors", "examples.parquet", "windows/00000.parquet"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
