@@ -181,7 +181,7 @@ class TextReader:
         return self.reading.decode(ids)
 
     def decode(self, ids: Sequence[int]) -> list[str]:
-        """What each token says inside a text, its leading space included; of a part of a character, its bytes: `<E5 8C>`.
+        """What each token says inside a text, its leading space included; a part of a character is bytes: `<E5 8C>`.
 
         With � for each, the tokens of a text in a script that the tokenizer knows little of would all look the same.
         """

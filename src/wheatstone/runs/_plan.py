@@ -71,8 +71,8 @@ class Plan:
         """
         if not self.fits:
             raise RequestError(
-                expected=f"{gigabytes(self.needed)} of memory beside the model for {self.prompts} prompt{'s' * (self.prompts != 1)} "
-                f"({self.tokens:,} tokens)",
+                expected=f"{gigabytes(self.needed)} of memory beside the model for "
+                f"{self.prompts} prompt{'s' * (self.prompts != 1)} ({self.tokens:,} tokens)",
                 got=f"{gigabytes(self.free)} free",
                 do="give fewer or shorter prompts or --steps, or go on at your own risk with --force-memory",
             )

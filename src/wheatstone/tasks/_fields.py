@@ -213,7 +213,9 @@ def listed(text: str) -> list[Any] | None:
             raise ValueError(f'{inside[:40]!r} is no list; write it as ["a", "b"]') from None
         # Python joins texts that no comma separates, and NumPy writes its arrays of texts so.
         if _NO_COMMA.search(inside) and _strings(inside) > len(value):
-            raise ValueError(f'{inside[:40]!r} has texts without a comma between them; write it as ["a", "b"]') from None
+            raise ValueError(
+                f'{inside[:40]!r} has texts without a comma between them; write it as ["a", "b"]'
+            ) from None
     return value if isinstance(value, list) else None
 
 
