@@ -19,7 +19,7 @@ import math
 import re
 import tokenize
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from wheatstone._errors import PromptError
 from wheatstone._json import parse_json
@@ -225,8 +225,10 @@ def _python_tuple(text: str) -> list[Any] | None:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
-    made = isinstance(value, tuple) and value and all(isinstance(each, str) for each in value)
-    return list(value) if made else None
+    if not isinstance(value, tuple):
+        return None
+    each = list(cast("tuple[Any, ...]", value))
+    return each if each and all(isinstance(one, str) for one in each) else None
 
 
 def _strings(text: str) -> int:
