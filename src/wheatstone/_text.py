@@ -11,6 +11,8 @@ _UNSEEN = re.compile(
     + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(1, 17))
     + "]"
 )
+_NO_CHARACTER = re.compile("[\udc80-\udcff]+")
+"""Bytes that are no whole character, as `surrogateescape` reads them."""
 
 
 def shown(text: str, keep: str = "") -> str:
@@ -25,6 +27,14 @@ def shown(text: str, keep: str = "") -> str:
 
 def _escape(sign: str) -> str:
     return sign.encode("unicode_escape", "surrogatepass").decode()
+
+
+def with_bytes(data: bytes) -> str:
+    """Bytes as a text, those that are no whole character in hexadecimal, such as `<E5 8C>`."""
+    return _NO_CHARACTER.sub(
+        lambda found: f"<{found[0].encode('utf-8', 'surrogateescape').hex(' ').upper()}>",
+        data.decode("utf-8", "surrogateescape"),
+    )
 
 
 def lines_of(text: str) -> list[str]:

@@ -121,7 +121,8 @@ WRONG_ON_SMOLLM2 = {
     ),
     "same first token": (
         pair_words(FRANCE, JAPAN, " French", " French-speaking"),
-        "differ in their first token; got ' French' and ' French-speaking', which both begin with ' French'",
+        "differ in their first token; got ' French' and ' French-speaking', which both begin with ' French'; choose "
+        "another distractor, or end both prompts with ' French'",
     ),
     "no leading space": (
         pair_words(FRANCE, JAPAN, "French", " Japanese"),

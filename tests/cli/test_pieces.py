@@ -191,6 +191,16 @@ def test_a_prompt_that_ends_in_a_space_is_refused_in_one_line(
     assert line.endswith("end the prompt after 'capital of France is' and write the answer as ' Tokyo'")
 
 
+def test_numbers_that_begin_with_the_same_space_can_be_asked_after_it(
+    refused: Refused, done: Any, folder: Path, tmp_path: Path
+) -> None:
+    words = pair_words(FRANCE, JAPAN, " 13", " 23")  # the space before a number is a token of its own
+    line = refused("discover", "--model", folder, *words, "--out", tmp_path / "run")
+    assert line.endswith("both begin with ' '; choose another distractor, or end both prompts with ' '")
+    words = pair_words(f"{FRANCE} ", f"{JAPAN} ", "13", "23")
+    done("discover", *words, "--allow-weak", "--dry-run", "--out", tmp_path / "run")
+
+
 def test_a_start_token_typed_by_hand_is_noted(done: Any, tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = pair_words(f"<s>{FRANCE}", f"<s>{JAPAN}", " Paris", " Tokyo")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from sentencepiece import make_model, make_tokenizer
 from tiny import make_tiny
 from tolerance import Rounding
 
@@ -86,6 +87,8 @@ def test_what_cannot_be_asked(tiny: ResidualModel) -> None:
     with pytest.raises(RequestError, match=r"'w1 w2', which is 2 tokens \('w1', 'w2'\)"):
         token_of(tiny, "w1 w2")
     assert token_of(tiny, "w7") == 7
+    with pytest.raises(RequestError, match=r"tokens \('<E9>', '<BE>', '<99>'\); choose another text"):
+        token_of(make_model(make_tokenizer("first")), "龙")  # in no vocabulary
     narrow = make_tiny("llama", torch.float32)
     narrow.module.set_input_embeddings(torch.nn.Embedding(40, 8))
     with pytest.raises(ModelError, match="as wide as what neurons write"):

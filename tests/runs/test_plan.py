@@ -39,7 +39,7 @@ def test_the_time_is_that_of_the_passes_that_are_known_and_of_a_search_begun(tin
 
 def test_what_cannot_fit_is_refused_with_both_numbers(smollm2: ResidualModel) -> None:
     plan = dataclasses.replace(plan_discovery(smollm2, [FRANCE], DiscoverySettings()), free=10**6)
-    with pytest.raises(RequestError, match=r"GB of memory beside the model for 1 prompts .*got 0\.001 GB free"):
+    with pytest.raises(RequestError, match=r"GB of memory beside the model for 1 prompt .*got 0\.001 GB free"):
         plan.check()
 
 

@@ -12,6 +12,7 @@ import torch
 
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
+from wheatstone._text import with_bytes
 from wheatstone.compression._alphabet import Alphabet
 from wheatstone.compression._coder import escape_share
 from wheatstone.models import ResidualModel, Tokens, start_token
@@ -22,7 +23,7 @@ class Bits:
     """What a text costs.
 
     Args:
-        tokens: what each token stands for; of bytes that are not text, a replacement character.
+        tokens: what each token says; of a part of a character, its bytes, such as `<E5 8C>`.
         surprise: what each symbol costs in bits, after the start token and the symbols before it in its window. A token
             costs −log₂ p − log₂ (1 − e), with p the model's probability and e the share that the coder sets aside there
             for bytes that are no token. Such an escaped byte costs 8 − log₂ e.
@@ -151,7 +152,7 @@ def bits(
     share = escape_share(escaped)
     escapes = np.where(escaped, 8 - np.log2(share), -np.log2(1 - share))
     surprise = np.where(escaped, 0.0, surprise) + escapes
-    texts = [alphabet.join([symbol]).decode("utf-8", "replace") for symbol in symbols]
+    texts = [with_bytes(alphabet.join([symbol])) for symbol in symbols]
     if prefixed:
         texts[0] = texts[0].removeprefix(" ")
     return Bits(

@@ -46,7 +46,7 @@ def text_after(model: ResidualModel, prompt: str, tokens: Sequence[int]) -> str:
     """Tokens that follow a prompt as text: decoded together with it, for some tokenizers drop a lone token's space."""
     before = model.encode(prompt)
     start, whole = (str(model.tokenizer.decode(ids)) for ids in (before, [*before, *tokens]))
-    return whole[len(start) :] if whole.startswith(start) else "".join(model.decode(tokens))
+    return whole[len(start) :] if whole.startswith(start) else model.written(tokens)
 
 
 def says(written: str, answers: Iterable[str]) -> bool:

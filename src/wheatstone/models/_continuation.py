@@ -112,6 +112,17 @@ def _remedy(reader: TextReader, before: Sequence[int], whole: Sequence[int]) -> 
     return f"end the prompt after {start[-20:]!r} and write the answer as {answer!r}"
 
 
+def remedy_for_shared(reader: TextReader, shared: int) -> str:
+    """What to do about an answer and a distractor that begin with the same token.
+
+    Args:
+        reader: of the model's texts.
+        shared: the token.
+    """
+    do = "choose another distractor"
+    return do if reader.shown(shared).startswith("bytes") else f"{do}, or end both prompts with {reader.shown(shared)}"
+
+
 def boundary_notes(prompt: str, text: str) -> list[str]:
     """What a reader should know about how an answer follows its prompt.
 

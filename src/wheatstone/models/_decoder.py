@@ -157,7 +157,7 @@ class Decoder:
         return self.reader.continuation(text)
 
     def decode(self, ids: Sequence[int]) -> list[str]:
-        """What each token says inside a text, its leading space included; � is a part of a character."""
+        """What each token says inside a text, its leading space included; a part of a character is bytes: `<E5 8C>`."""
         return self.reader.decode(ids)
 
     def written(self, ids: Sequence[int]) -> str:

@@ -25,6 +25,9 @@ _STARTS = [first for first, _ in _UNSPACED]
 _HANGUL = ((0x1100, 0x11FF), (0x3130, 0x318F), (0xA960, 0xA97F), (0xAC00, 0xD7FF))
 _OPENING = "([{<“‘«‹„‚¿¡$€£¥#@/_^~+*-–—'’"
 """Signs that what follows is joined to."""
+_DASHES = "-–—"
+_BETWEEN = "=+*" + _DASHES
+"""Signs that have a space after them where they have one before them."""
 
 
 def unspaced(character: str) -> bool:
@@ -37,8 +40,9 @@ def unspaced(character: str) -> bool:
 def joined(before: str, text: str) -> str:
     """A continuation as it follows a text: after one space, or after none where the writing has none there.
 
-    No space follows whitespace, a script without spaces between words, an opening bracket or quotation mark, a sign
-    such as $ or -, and none stands between two digits. A space that `text` begins with is kept, except after
+    No space follows whitespace, a script without spaces between words (digits and punctuation inside it too), an
+    opening bracket or quotation mark, a sign such as $ or - without a space before it, and none stands between two
+    digits. A space that `text` begins with is kept, except after
     whitespace.
 
     Args:
@@ -55,13 +59,23 @@ def joined(before: str, text: str) -> str:
 
 def _tight(before: str, word: str) -> bool:
     last = before[-1]
+    if last in _BETWEEN and before[-2:-1].isspace():  # as in "2 + 2 = 4" and "Столица — Париж", but not in "is -4"
+        return last in _DASHES and word[:1].isdigit()
     if unspaced(last) or last in _OPENING:
+        return True
+    # As in 人口是14亿 and “北京”和: digits and punctuation inside a text without spaces.
+    if unspaced(word[:1]) and unspaced(_letter_before(before) or " "):
         return True
     if last == '"':  # the first, third, … opens a quotation
         return before.count('"') % 2 == 1
     if last == "=":
-        return not before[-2:-1].isspace()
+        return True
     return last.isdigit() and word[:1].isdigit()
+
+
+def _letter_before(text: str) -> str:
+    """The last letter of a text, before digits, punctuation and pictures."""
+    return next((sign for sign in reversed(text) if sign.isalpha()), "")
 
 
 def splits_a_word(before: str, text: str) -> bool:

@@ -23,6 +23,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 from tokenizers import Tokenizer
 
 from wheatstone._errors import PromptError
+from wheatstone._text import with_bytes
 
 _HEX = re.compile("<0x([0-9A-F]{2})>")
 _PROBED = 4000
@@ -180,8 +181,13 @@ class TextReader:
         return self.reading.decode(ids)
 
     def decode(self, ids: Sequence[int]) -> list[str]:
-        """What each token says inside a text, its leading space included; � is a part of a character."""
-        return [self.written([token]) for token in ids]
+        """What each token says inside a text, its leading space included; a part of a character is bytes: `<E5 8C>`.
+
+        With � for each, the tokens of a text in a script that the tokenizer knows little of would all look the same.
+        """
+        if not (self._byte_level or self._sentencepiece):
+            return [self.written([token]) for token in ids]
+        return [with_bytes(self.bytes_of(token)) for token in ids]
 
     def shown(self, token: int) -> str:
         """A token for a person to read: what it says in quotes, or its bytes where they are not whole characters."""

@@ -134,9 +134,10 @@ def token_of(model: ResidualModel, text: str) -> int:
     ids = model.continuation(text)
     if len(ids) != 1:
         parts = ", ".join(map(repr, model.decode(ids))) or "none"
+        whole = any(len(model.continuation(part)) == 1 for part in model.decode(ids))  # else parts of characters
         raise RequestError(
             expected="a text that is one token of the model, with its leading space where it has one",
             got=f"{text!r}, which is {len(ids)} tokens ({parts})",
-            do="choose one of them, or add or leave out the leading space",
+            do=f"choose {'one of them' if whole else 'another text'}, or add or leave out the leading space",
         )
     return ids[0]

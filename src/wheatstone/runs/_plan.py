@@ -54,7 +54,7 @@ class Plan:
         """For people."""
         lines = [
             f"{self.nodes:,} nodes, {self.edges:,} edges",
-            f"{self.prompts:,} prompts, {self.tokens:,} tokens",
+            f"{self.prompts:,} prompt{'s' * (self.prompts != 1)}, {self.tokens:,} tokens",
             f"memory  at most {gigabytes(self.needed)} beside the model's {gigabytes(self.weights)}; "
             f"{gigabytes(self.free)} free",
         ]
@@ -71,8 +71,8 @@ class Plan:
         """
         if not self.fits:
             raise RequestError(
-                expected=f"{gigabytes(self.needed)} of memory beside the model for {self.prompts} prompts "
-                f"({self.tokens:,} tokens)",
+                expected=f"{gigabytes(self.needed)} of memory beside the model for "
+                f"{self.prompts} prompt{'s' * (self.prompts != 1)} ({self.tokens:,} tokens)",
                 got=f"{gigabytes(self.free)} free",
                 do="give fewer or shorter prompts or --steps, or go on at your own risk with --force-memory",
             )

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 from wheatstone._errors import PromptError, WheatstoneError
-from wheatstone.models._continuation import boundary_notes, check_lengths, continued, scored_note
+from wheatstone.models._continuation import (
+    boundary_notes,
+    check_lengths,
+    continued,
+    remedy_for_shared,
+    scored_note,
+)
 from wheatstone.models._light_tokenizer import LightTokenizer, light_tokenizer
 from wheatstone.studio._jobs_schema import Draft, DraftProblem, DraftTokens
 
@@ -28,7 +34,8 @@ def draft_tokens(draft: Draft) -> DraftTokens:
     wrong = _answer(tokenizer, draft, "distractor", problems)
     if right and wrong and right[0] == wrong[0] and not problems:
         same = f"answer and distractor both begin with {tokenizer.reader.shown(right[0])}"
-        problems.append(DraftProblem(field="distractor", said=same, do="choose another distractor"))
+        do = remedy_for_shared(tokenizer.reader, right[0])
+        problems.append(DraftProblem(field="distractor", said=same, do=do))
     notes = tokenizer.reader.notes(draft.prompt)
     for text, tokens in ((draft.answer, right), (draft.distractor, wrong)):
         notes += [*boundary_notes(draft.prompt, text), *filter(None, [scored_note(tokenizer, text, tokens)])]

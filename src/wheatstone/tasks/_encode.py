@@ -11,7 +11,13 @@ from torch import Tensor
 
 from wheatstone._errors import PromptError, RequestError
 from wheatstone.models import ResidualModel, Tokens
-from wheatstone.models._continuation import boundary_notes, check_lengths, continued, scored_note
+from wheatstone.models._continuation import (
+    boundary_notes,
+    check_lengths,
+    continued,
+    remedy_for_shared,
+    scored_note,
+)
 from wheatstone.tasks._pair import PromptPair
 from wheatstone.tasks._spans import token_spans
 
@@ -101,7 +107,7 @@ def encode(model: ResidualModel, pairs: Sequence[PromptPair]) -> Encoded:
                     expected="an answer and a distractor that differ in their first token",
                     got=f"{answer!r} and {pair.distractors[wrong.index(token)]!r}, "
                     f"which both begin with {model.reader.shown(token)}",
-                    do="choose another distractor",
+                    do=remedy_for_shared(model.reader, token),
                 )
         answers.append(list(dict.fromkeys(right)))
         distractors.append(list(dict.fromkeys(wrong)))

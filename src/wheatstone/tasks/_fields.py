@@ -14,9 +14,12 @@
 from __future__ import annotations
 
 import ast
+import io
 import math
+import re
+import tokenize
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from wheatstone._errors import PromptError
 from wheatstone._json import parse_json
@@ -78,6 +81,8 @@ UNDERSTOOD = (
 _MOST_NAMED = 20
 _LONGEST_LIST = 100_000
 """Characters of a list that is written in a cell."""
+_NO_COMMA = re.compile("['\"]\\s+['\"]")
+"""What texts look like that no comma separates."""
 _NAN = {"nan", "NaN", "<NA>"}
 """How pandas writes a missing value."""
 
@@ -187,16 +192,18 @@ def ids(name: str, value: Any) -> list[int]:
 
 
 def listed(text: str) -> list[Any] | None:
-    """The list that a text holds, as JSON or as Python writes it; None where the text is no list.
+    """The list that a text holds, as JSON or as Python writes it (a tuple of texts too); None where it holds none.
 
     Raises:
         ValueError: it looks like a list and cannot be read as one.
     """
     inside = text.strip()
-    if not (inside.startswith("[") and inside.endswith("]") and len(inside) > 1):
+    if not inside.startswith(("[", "(")) or inside[-1:] != {"[": "]", "(": ")"}[inside[0]] or len(inside) < 2:
         return None
     if len(inside) > _LONGEST_LIST:
         raise ValueError(f"a list of {len(inside):,} characters, more than {_LONGEST_LIST:,}; shorten it")
+    if inside[0] == "(":
+        return _python_tuple(inside)
     try:
         value = parse_json(inside)
     except ValueError:
@@ -204,7 +211,32 @@ def listed(text: str) -> list[Any] | None:
             value = ast.literal_eval(inside)
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             raise ValueError(f'{inside[:40]!r} is no list; write it as ["a", "b"]') from None
+        # Python joins texts that no comma separates, and NumPy writes its arrays of texts so.
+        if _NO_COMMA.search(inside) and _strings(inside) > len(value):
+            raise ValueError(
+                f'{inside[:40]!r} has texts without a comma between them; write it as ["a", "b"]'
+            ) from None
     return value if isinstance(value, list) else None
+
+
+def _python_tuple(text: str) -> list[Any] | None:
+    """The texts of a tuple that Python wrote; None of any other text in parentheses, such as an answer (A)."""
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+    if not isinstance(value, tuple):
+        return None
+    each = list(cast("tuple[Any, ...]", value))
+    return each if each and all(isinstance(one, str) for one in each) else None
+
+
+def _strings(text: str) -> int:
+    """How many string literals Python reads in a text."""
+    try:
+        return sum(one.type == tokenize.STRING for one in tokenize.generate_tokens(io.StringIO(text).readline))
+    except (tokenize.TokenError, SyntaxError):
+        return 0
 
 
 def flat(fields: Mapping[str, Any]) -> dict[str, Any]:
