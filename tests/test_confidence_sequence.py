@@ -19,9 +19,9 @@ KINDS: dict[str, tuple[Draw, float]] = {
 
 
 def test_the_first_bets_by_hand() -> None:
-    """Two values of 1. The first stake is λ₁ = √(2 ln 40 / (¼ ln 2)) = 6.525, so that the capital is at most 7.525 and no
-    candidate is refuted. Then the variance is (¼ + (1 − ¾)²) / 2 = 0.15625 and λ₂ = √(2 ln 40 / (0.15625 · 2 ln 3)) =
-    4.636: the capital 40 is reached where (1 + 6.525 (1 − m)) (1 + 4.636 (1 − m)) ≥ 40, that is m ≤ 0.0341."""
+    """Two values of 1. The first stake is λ₁ = √(2 ln 40 / (¼ ln 2)) = 6.525, so that the capital is at most 7.525 and
+    no candidate is refuted. Then the variance is (¼ + (1 − ¾)²) / 2 = 0.15625 and λ₂ = √(2 ln 40 / (0.15625 ·
+    2 ln 3)) = 4.636: the capital 40 is reached where (1 + 6.525 (1 − m)) (1 + 4.636 (1 − m)) ≥ 40, m ≤ 0.0341."""
     first, second = mean_sequence(np.ones(2))
     assert tuple(first) == (0, 1)
     assert second[0] == pytest.approx(0.0341, abs=0.001)

@@ -44,7 +44,7 @@ def test_planted_edges_recur_and_a_coin_does_not() -> None:
 
 
 def test_inclusion_by_hand() -> None:
-    """Two prompts that disagree: a sample keeps edge 0 unless it drew the second prompt twice, which one in four does."""
+    """Two prompts that disagree: a sample keeps edge 0 unless it drew the second prompt twice, one in four."""
     scores = torch.tensor([[3.0, 1.0], [0.0, 1.0]])
     found = recurrence(scores, 1, samples=4000, seed=0)
     assert float(found.inclusion[0]) == pytest.approx(0.75, abs=3 * (0.75 * 0.25 / 4000) ** 0.5)

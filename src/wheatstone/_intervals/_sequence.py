@@ -16,8 +16,8 @@ plug-in bets, with mean and variance of the values before,
 
 The guarantee holds for any distribution on the interval and any number of units; nothing is approximated.
 
-When this misleads: it is wider than an ordinary interval, by about a half at 30 units. Units must be independent, and in
-an order that does not depend on their values.
+When this misleads: it is wider than an ordinary interval, by about a half at 30 units. Units must be independent, and
+in an order that does not depend on their values.
 
 Source: Waudby-Smith & Ramdas 2023, "Estimating means of bounded random variables by betting", Journal of the Royal
 Statistical Society B 86 (arXiv 2010.09686), section 4.

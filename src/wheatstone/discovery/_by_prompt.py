@@ -10,6 +10,7 @@ SmolLM2-135M (70,651 edges) take 28 MB in float32.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,7 @@ from wheatstone.circuits import Experiment
 from wheatstone.discovery._eap import EAP, EAP_IG
 from wheatstone.discovery._scores import EdgeScores
 from wheatstone.models import ChannelGradients, Graph, span_positions, wide
+from wheatstone.tasks import PromptPair
 
 BY_PROMPT = (EAP_IG.name, EAP.name)
 """Methods whose scores can be taken prompt by prompt at the cost of one scoring."""
@@ -56,12 +58,18 @@ class PromptScores:
 
 
 def scores_by_prompt(
-    experiment: Experiment, *, method: str = EAP_IG.name, steps: int | None = None, report: Reporter = silent
+    experiment: Experiment,
+    pairs: Sequence[PromptPair] | None = None,
+    *,
+    method: str = EAP_IG.name,
+    steps: int | None = None,
+    report: Reporter = silent,
 ) -> PromptScores:
-    """Scores every edge on each prompt of an experiment.
+    """Scores every edge on each prompt.
 
     Args:
-        experiment: model, prompts, ablation and metric.
+        experiment: model, ablation and metric.
+        pairs: the prompts; the experiment's own by default.
         method: a name out of `BY_PROMPT`.
         steps: of `eap-ig`; 5 by default.
         report: progress callback.
@@ -78,7 +86,7 @@ def scores_by_prompt(
         )
     steps = 1 if method == EAP.name else steps or EAP_IG.steps or 1
     valid = torch.from_numpy(experiment.graph.valid)
-    pairs, rows = experiment.encoded.pairs, list[Tensor]()
+    pairs, rows = experiment.encoded.pairs if pairs is None else pairs, list[Tensor]()
     for part in experiment.over(pairs, most=_TOGETHER):
         report("scoring prompts", sum(map(len, rows)), len(pairs))
         rows.append(wide(_of_each(part, steps).cpu())[:, valid])

@@ -4,8 +4,9 @@ From a matrix of scores (prompt × edge) alone. Each bootstrap sample draws the 
 scores and keeps the `size` edges of the largest |mean|. The share of samples that keep an edge is its *inclusion
 frequency*: an edge is in from `IN` upwards, out up to `OUT`, and undecided between.
 
-With inclusion at least π in samples that each keep q of p edges, at most q² / ((2π − 1) p) edges that are no better than
-chance are expected among those that are in (for subsamples of half the prompts and edges that chance treats alike).
+With inclusion at least π in samples that each keep q of p edges, at most q² / ((2π − 1) p) edges that are no better
+than chance are expected among those that are in (for subsamples of half the prompts, and edges that chance treats
+alike).
 
 When this misleads: an edge that the scores overrate on every prompt recurs perfectly. Recurrence says that the prompts
 agree, not that the edge matters.
