@@ -99,7 +99,8 @@ def make_card(
         CircuitError: the circuit has no edges.
         RequestError: a setting is out of range.
     """
-    run, folder = Path(run), Path(folder)
+    run = Path(run)
+    folder = Path(folder)
     settings = settings or CardSettings()
     settings.check()
     started = time.perf_counter()

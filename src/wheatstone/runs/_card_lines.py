@@ -21,8 +21,8 @@ from wheatstone.circuits import Circuit, Experiment, exchanged_heads, random_cir
 from wheatstone.discovery import PromptScores, Recurrence, recurrence, scores_by_prompt
 from wheatstone.runs import _card_second as second_part
 from wheatstone.runs._card_core import CLAIM as CORE_CLAIM
-from wheatstone.runs._card_core import EDGES, core_line, edge_table
-from wheatstone.runs._card_empty import SELECTIVITY_CLAIM, SPECIFICATION_CLAIM
+from wheatstone.runs._card_core import EDGES, core_line, edge_table, with_effects
+from wheatstone.runs._card_empty import SELECTIVITY_CLAIM
 from wheatstone.runs._card_scores import SCORES, identity_of, read_scores, write_scores
 from wheatstone.tasks import PromptPair
 from wheatstone.verification import (
@@ -33,16 +33,19 @@ from wheatstone.verification import (
     Card,
     Carried,
     CoreLine,
+    Estimate,
     Null,
     NullLine,
     SecondLine,
     SelectivityLine,
-    SpecificationLine,
+    backup_heads,
     carried,
+    exact_effects,
     held_out_line,
     no_circuits,
     null_line,
     shuffled_answers,
+    specification_line,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +53,10 @@ if TYPE_CHECKING:
 
 _FACTS = 32
 """Facts on which circuits are compared, at most; each is run under every circuit."""
+_READ_CLOSELY = 16
+"""Facts on which backups are looked for, and other specifications tried."""
+_COPIES = 2
+"""Circuits with heads exchanged that each specification is compared with."""
 _SEARCHED = 32
 """Prompts that the search for a second circuit reads, at most."""
 
@@ -144,12 +151,14 @@ def lines_of(
     if found is not None and bool((core := keep & scores.spread(found.decided_in.float()).bool()).any()):
         groups["core"] = core[None]
     if second is not None:
-        groups["without first"] = (valid & ~keep)[None]
+        removed = _removed(keep, second)
+        groups["without first"] = (valid & ~removed)[None]
         if second.keep is not None:
+            other = second.keep & ~second.spared
             groups |= {
                 "second": second.keep[None],
-                "without second": (valid & ~second.keep)[None],
-                "without both": (valid & ~keep & ~second.keep)[None],
+                "without second": (valid & ~other)[None],
+                "without both": (valid & ~removed & ~other)[None],
             }
     for name, null in nulls.items():
         if not null.missing:
@@ -178,6 +187,27 @@ def lines_of(
         )
         tables[EDGES] = edge_table(keep[valid], scores, found)
     null_part: NullLine = null_line(nulls, shares, keep, least=settings.times, size=material.size, measured_on=words)
+    if found is not None and settings.effects:
+        core_part = with_effects(core_part, _effects(material, keep, core_part, settings.effects, pairs, report))
+    lap("exact effects")
+    second_line = _second_line(second, keep, names, shares, words)
+    if second is not None and not experiment.spans:
+        backups = backup_heads(experiment, _removed(keep, second), pairs[:_READ_CLOSELY], report=report)
+        second_line = replace(second_line, backups=backups)
+    lap("backup heads")
+    copies = nulls[EXCHANGED].masks[:_COPIES] if not nulls[EXCHANGED].missing else keep[None][:0]
+    close = pairs[:_READ_CLOSELY]
+    specification = specification_line(
+        experiment,
+        keep,
+        copies,
+        close,
+        least=settings.keep,
+        complete=material.complete,
+        measured_on=words if len(close) == len(pairs) else f"{len(close)} of {words}",
+        report=report,
+    )
+    lap("specifications")
     card = Card(
         len(circuit),
         experiment.graph.edges,
@@ -185,8 +215,8 @@ def lines_of(
         held_out,
         core_part,
         null_part,
-        _second_line(second, keep, names, shares, words),
-        SpecificationLine(SPECIFICATION_CLAIM, NOT_TESTED, "It was not asked for."),
+        second_line,
+        specification,
         SelectivityLine(SELECTIVITY_CLAIM, NOT_TESTED, "No other tasks were given."),
         settings.seed,
         seconds,
@@ -269,6 +299,28 @@ def _compared(
     return {
         name: Carried(whole.part[start:end], whole.whole) for name, start, end in zip(groups, starts, ends, strict=True)
     }
+
+
+def _removed(keep: Bool[Tensor, "channel node"], second: second_part.Second) -> Bool[Tensor, "channel node"]:
+    """The circuit's edges without the indispensable ones; all of them where all are."""
+    others = keep & ~second.spared
+    return others if bool(others.any()) else keep
+
+
+def _effects(
+    material: CardMaterial,
+    keep: Bool[Tensor, "channel node"],
+    line: CoreLine,
+    most: int,
+    pairs: tuple[PromptPair, ...],
+    report: Reporter,
+) -> dict[tuple[str, str], Estimate]:
+    """Exact effects of the circuit's edges of the strongest scores."""
+    report("exact effects", 0, None)
+    names = [(row.sender, row.receiver) for row in line.edges[:most]]
+    places = torch.tensor([material.experiment.graph.edge(*name) for name in names])
+    found = exact_effects(material.experiment, keep, places, pairs, complete=material.complete)
+    return dict(zip(names, found, strict=True))
 
 
 def _second_line(

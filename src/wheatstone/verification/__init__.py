@@ -1,5 +1,6 @@
 """Proving circuits: how a circuit does alone, what is left without it, and what chance would give."""
 
+from wheatstone.verification._backup import backup_heads as backup_heads
 from wheatstone.verification._card import LINES as LINES
 from wheatstone.verification._card import NOT_SUPPORTED as NOT_SUPPORTED
 from wheatstone.verification._card import NOT_TESTED as NOT_TESTED
@@ -19,6 +20,7 @@ from wheatstone.verification._card import SelectivityRow as SelectivityRow
 from wheatstone.verification._card import SpecificationLine as SpecificationLine
 from wheatstone.verification._card import SpecificationRow as SpecificationRow
 from wheatstone.verification._card import Verdict as Verdict
+from wheatstone.verification._card import whole_percent as whole_percent
 from wheatstone.verification._card_held_out import held_out_line as held_out_line
 from wheatstone.verification._card_null import EVEN as EVEN
 from wheatstone.verification._card_null import EXCHANGED as EXCHANGED
@@ -27,8 +29,11 @@ from wheatstone.verification._card_null import Null as Null
 from wheatstone.verification._card_null import no_circuits as no_circuits
 from wheatstone.verification._card_null import null_line as null_line
 from wheatstone.verification._card_null import shuffled_answers as shuffled_answers
+from wheatstone.verification._card_specification import SPECIFICATION_CLAIM as SPECIFICATION_CLAIM
+from wheatstone.verification._card_specification import specification_line as specification_line
 from wheatstone.verification._carried import Carried as Carried
 from wheatstone.verification._carried import carried as carried
+from wheatstone.verification._exact_effects import exact_effects as exact_effects
 from wheatstone.verification._verify import CONDITIONS as CONDITIONS
 from wheatstone.verification._verify import PromptResult as PromptResult
 from wheatstone.verification._verify import Reading as Reading
@@ -45,6 +50,7 @@ __all__ = [
     "NOT_SUPPORTED",
     "NOT_TESTED",
     "SHUFFLED",
+    "SPECIFICATION_CLAIM",
     "SUPPORTED",
     "BackupRow",
     "Card",
@@ -66,12 +72,16 @@ __all__ = [
     "SpecificationRow",
     "Verdict",
     "Verification",
+    "backup_heads",
     "carried",
+    "exact_effects",
     "held_out_line",
     "no_circuits",
     "null_line",
     "shuffled_answers",
+    "specification_line",
     "verify",
     "verify_in",
     "verify_on",
+    "whole_percent",
 ]

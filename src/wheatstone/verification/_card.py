@@ -18,6 +18,12 @@ LINES = ("held_out", "core", "null", "second", "specification", "selectivity")
 """The lines of a card, in order."""
 
 
+def whole_percent(share: float) -> str:
+    """A share in words: `81%`, `−3%`, never `−0%`."""
+    text = f"{share:.0%}"
+    return "0%" if text == "-0%" else text.replace("-", "−")
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A number with its 95% interval.
@@ -207,7 +213,7 @@ class SecondLine(Line):
             behaviour without any one of them.
         nodes_shared: Jaccard overlap of the nodes of the two circuits.
         faithfulness: of the second circuit, on the prompts that `measured_on` names.
-        without_first: what the model without the circuit's edges keeps.
+        without_first: what the model without the circuit's edges keeps; spared edges are left in, here and below.
         without_second: what the model without the second circuit's edges keeps.
         without_both: what it keeps without either.
         measured_on: in words.

@@ -1,4 +1,4 @@
-"""Whether a claim depends on how it is measured: the circuit under each ablation and metric."""
+"""Whether a claim depends on how it is measured: the circuit under another ablation, and with another metric."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from wheatstone._errors import WheatstoneError
+from wheatstone._intervals import MINIMUM
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import why
 from wheatstone.circuits import ABLATIONS, Experiment
@@ -19,10 +20,11 @@ from wheatstone.verification._card import (
     SUPPORTED,
     SpecificationLine,
     SpecificationRow,
+    whole_percent,
 )
 from wheatstone.verification._carried import Carried, carried
 
-CLAIM = "The claim is the same under other ablations and metrics."
+SPECIFICATION_CLAIM = "The claim is the same under other ablations and metrics."
 _METRICS = ("logit_diff", "prob_diff")
 
 
@@ -37,7 +39,7 @@ def specification_line(
     measured_on: str,
     report: Reporter = silent,
 ) -> SpecificationLine:
-    """Measures a circuit under every ablation and metric.
+    """Measures a circuit under each other ablation with its own metric, and with each other metric under its own.
 
     Args:
         experiment: that the circuit was found in.
@@ -52,10 +54,11 @@ def specification_line(
     When this misleads: under zero ablation nodes write what they never write on text, and a model without any edge is
     no baseline of its behaviour. A mean is that of the counterfactual prompts of these facts.
     """
+    own = experiment.ablation, experiment.metric.name
     ways = [
-        (ablation, metric)
-        for ablation in (experiment.ablation, *(name for name in ABLATIONS if name != experiment.ablation))
-        for metric in (experiment.metric.name, *(name for name in _METRICS if name != experiment.metric.name))
+        own,
+        *((own[0], metric) for metric in _METRICS if metric != own[1]),
+        *((ablation, own[1]) for ablation in ABLATIONS if ablation != own[0]),
     ]
     masks, rows = torch.cat([keep[None], others]), list[SpecificationRow]()
     for done, (ablation, metric) in enumerate(ways):
@@ -69,21 +72,25 @@ def specification_line(
         rows.append(SpecificationRow(ablation, metric, found.share(), random))
     report("specifications", len(ways), len(ways))
     measured = [row for row in rows if row.kept is not None]
-    if len(measured) < 2:
-        return SpecificationLine(CLAIM, NOT_TESTED, "No other specification could be measured.", least, tuple(rows))
+    if len(measured) < 2 or len({pair.prompt for pair in pairs}) < MINIMUM:
+        few = f"Fewer than {MINIMUM} facts do not show whether a claim about the behaviour changes."
+        none = "No other specification could be measured." if len(measured) < 2 else few
+        return SpecificationLine(SPECIFICATION_CLAIM, NOT_TESTED, none, least, tuple(rows), measured_on)
     first, *rest = [(row, row.kept.value >= least) for row in measured if row.kept is not None]
     differing = [row for row, holds in rest if holds != first[1]]
     held = "keeps" if first[1] else "does not keep"
     about = f"{measured_on}; {first[0].ablation} ablation, {first[0].metric}"
-    said = f"The circuit {held} {least:.0%} of the behaviour as it was found ({about})."
+    said = f"The circuit {held} {whole_percent(least)} of the behaviour as it was found ({about})."
     if differing:
         against = ", ".join(
-            f"{row.ablation} ablation with {row.metric} {row.kept.value:.0%}" for row in differing if row.kept
+            f"{row.ablation} ablation with {row.metric} {whole_percent(row.kept.value)}"
+            for row in differing
+            if row.kept
         )
         why_ = f"{said} That changes with the specification: {against}."
-        return SpecificationLine(CLAIM, NOT_SUPPORTED, why_, least, tuple(rows), measured_on)
+        return SpecificationLine(SPECIFICATION_CLAIM, NOT_SUPPORTED, why_, least, tuple(rows), measured_on)
     why_ = f"{said} That is the same under all {len(measured)} specifications that were measured."
-    return SpecificationLine(CLAIM, SUPPORTED, why_, least, tuple(rows), measured_on)
+    return SpecificationLine(SPECIFICATION_CLAIM, SUPPORTED, why_, least, tuple(rows), measured_on)
 
 
 def _under(

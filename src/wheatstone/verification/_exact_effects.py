@@ -34,8 +34,8 @@ def exact_effects(
         complete: whether the circuit is judged by what is lost without it.
 
     Returns:
-        Of each edge the share of the behaviour that the circuit loses without it: (circuit − circuit without the edge) /
-        (model − empty), each averaged over prompts before dividing.
+        Of each edge the share of the behaviour that the circuit loses without it, (circuit − circuit without the edge)
+        / (model − empty), each averaged over prompts before dividing.
 
     When this misleads: effects of single edges do not add up, and an edge with a backup has none.
     """
