@@ -12,7 +12,7 @@ from torch import Tensor
 
 from wheatstone.discovery import IN, PromptScores, Recurrence
 from wheatstone.runs._card_scores import edge_columns
-from wheatstone.verification import NOT_SUPPORTED, NOT_TESTED, SUPPORTED, CoreLine, EdgeRow, Estimate, whole_percent
+from wheatstone.verification import NOT_SUPPORTED, NOT_TESTED, SUPPORTED, CoreLine, EdgeRow, Estimate, percents
 
 EDGES = "edges.parquet"
 _LEAST = 0.8
@@ -50,13 +50,12 @@ def core_line(
     total = int(keep.sum())
     parts = [
         f"Of {total:,} edges {decisions['in']:,} are in, {decisions['undecided']:,} undecided and "
-        f"{decisions['out']:,} out (in: among the {found.size:,} first of at least {whole_percent(IN)} of {found.samples} samples "
-        f"of {found.prompts} prompts, scored by {scores.method})."
+        f"{decisions['out']:,} out (in: among the {found.size:,} first of at least {percents(IN)} of {found.samples} "
+        f"samples of {found.prompts} prompts, scored by {scores.method})."
     ]
     if core is not None:
-        parts.append(
-            f"Those that are in keep {whole_percent(core.value)} alone, the circuit {whole_percent(circuit.value)} ({measured_on})."
-        )
+        alone, whole = percents(core.value), percents(circuit.value)
+        parts.append(f"Those that are in keep {alone} alone, the circuit {whole} ({measured_on}).")
     if halves is None:
         verdict = NOT_TESTED
         parts.append(f"{found.prompts} prompts are too few to compare two halves of them.")

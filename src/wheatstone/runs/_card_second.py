@@ -25,7 +25,7 @@ from wheatstone.verification import (
     SecondLine,
     Verdict,
     carried,
-    whole_percent,
+    percents,
 )
 
 CLAIM = "No other circuit of about its size does the same."
@@ -147,7 +147,7 @@ def second_line(found: Second, keep: Bool[Tensor, "channel node"], names: Sequen
         names: of the spared edges.
         on: the line's numbers, measured on other facts.
     """
-    about = f"{whole_percent(found.goal)} of the behaviour"
+    about = f"{percents(found.goal)} of the behaviour"
     spared = f" (it may use {len(names)} indispensable edge{'s' if len(names) != 1 else ''} of the first)"
     spared = spared if names else ""
     if found.first is None:
@@ -159,23 +159,23 @@ def second_line(found: Second, keep: Bool[Tensor, "channel node"], names: Sequen
     needs = f"The same scoring needs {found.first:,} edges for {about}."
     if found.alone >= found.goal:
         why = (
-            f"{len(names)} of its edges keep {whole_percent(found.alone)} alone, and the whole model loses most of the behaviour "
-            "without any one of them."
+            f"{len(names)} of its edges keep {percents(found.alone)} alone, and the whole model loses most of the "
+            "behaviour without any one of them."
         )
         return _with(on, SUPPORTED, why, found, None, names)
     if found.keep is None:
         why = (
-            f"{needs} Without the circuit's edges{spared} it keeps at most {whole_percent(found.reached)} with up to "
+            f"{needs} Without the circuit's edges{spared} it keeps at most {percents(found.reached)} with up to "
             f"{found.largest:,}."
         )
         return _with(on, SUPPORTED, why, found, None, names)
     edges = int(found.keep.sum())
     ours, theirs = keep.any(0), found.keep.any(0)
     shared = float((ours & theirs).sum() / (ours | theirs).sum())
-    held = f", which keeps {whole_percent(on.faithfulness.value)} ({on.measured_on})" if on.faithfulness else ""
+    held = f", which keeps {percents(on.faithfulness.value)} ({on.measured_on})" if on.faithfulness else ""
     why = (
-        f"{needs} Without the circuit's edges{spared} it finds one of {edges:,} edges{held} and shares {whole_percent(shared)} of "
-        "the nodes."
+        f"{needs} Without the circuit's edges{spared} it finds one of {edges:,} edges{held} and shares "
+        f"{percents(shared)} of the nodes."
     )
     alike = edges <= _TIMES * max(found.first, int(keep.sum()))
     return _with(on, NOT_SUPPORTED if alike else SUPPORTED, why, found, shared, names)

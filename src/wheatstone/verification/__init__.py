@@ -5,6 +5,7 @@ from wheatstone.verification._card import LINES as LINES
 from wheatstone.verification._card import NOT_SUPPORTED as NOT_SUPPORTED
 from wheatstone.verification._card import NOT_TESTED as NOT_TESTED
 from wheatstone.verification._card import SUPPORTED as SUPPORTED
+from wheatstone.verification._card import VERDICTS as VERDICTS
 from wheatstone.verification._card import BackupRow as BackupRow
 from wheatstone.verification._card import Card as Card
 from wheatstone.verification._card import CoreLine as CoreLine
@@ -20,7 +21,7 @@ from wheatstone.verification._card import SelectivityRow as SelectivityRow
 from wheatstone.verification._card import SpecificationLine as SpecificationLine
 from wheatstone.verification._card import SpecificationRow as SpecificationRow
 from wheatstone.verification._card import Verdict as Verdict
-from wheatstone.verification._card import whole_percent as whole_percent
+from wheatstone.verification._card import percents as percents
 from wheatstone.verification._card_held_out import held_out_line as held_out_line
 from wheatstone.verification._card_null import EVEN as EVEN
 from wheatstone.verification._card_null import EXCHANGED as EXCHANGED
@@ -52,6 +53,7 @@ __all__ = [
     "SHUFFLED",
     "SPECIFICATION_CLAIM",
     "SUPPORTED",
+    "VERDICTS",
     "BackupRow",
     "Card",
     "Carried",
@@ -78,10 +80,10 @@ __all__ = [
     "held_out_line",
     "no_circuits",
     "null_line",
+    "percents",
     "shuffled_answers",
     "specification_line",
     "verify",
     "verify_in",
     "verify_on",
-    "whole_percent",
 ]

@@ -14,11 +14,12 @@ Verdict = Literal["supported", "not supported", "not tested"]
 SUPPORTED: Verdict = "supported"
 NOT_SUPPORTED: Verdict = "not supported"
 NOT_TESTED: Verdict = "not tested"
+VERDICTS = (SUPPORTED, NOT_SUPPORTED, NOT_TESTED)
 LINES = ("held_out", "core", "null", "second", "specification", "selectivity")
 """The lines of a card, in order."""
 
 
-def whole_percent(share: float) -> str:
+def percents(share: float) -> str:
     """A share in words: `81%`, `−3%`, never `−0%`."""
     text = f"{share:.0%}"
     return "0%" if text == "-0%" else text.replace("-", "−")

@@ -12,7 +12,7 @@ from wheatstone._intervals import BOUND, mean_sequence
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
 from wheatstone.tasks import PromptPair
-from wheatstone.verification._card import NOT_SUPPORTED, NOT_TESTED, SUPPORTED, Estimate, HeldOutLine, whole_percent
+from wheatstone.verification._card import NOT_SUPPORTED, NOT_TESTED, SUPPORTED, Estimate, HeldOutLine, percents
 from wheatstone.verification._carried import Carried, carried
 
 _LOOK = 8
@@ -45,7 +45,7 @@ def held_out_line(
     When this misleads: facts of one test split are alike. The interval says how the circuit does on more facts of this
     kind, in this wording.
     """
-    claim = f"On facts that it was not found on, the circuit keeps at least {whole_percent(least)} of the behaviour."
+    claim = f"On facts that it was not found on, the circuit keeps at least {percents(least)} of the behaviour."
     if not pairs:
         why = "The run has no held-out facts: only a run of a task has a test split."
         return HeldOutLine(claim, NOT_TESTED, why, least)
@@ -71,14 +71,15 @@ def held_out_line(
         return HeldOutLine(claim, NOT_TESTED, why, least, facts=seen, available=len(prompts), left_out=seen)
     low, high = map(float, ends[-1])
     mean = float(values.mean())
-    found = f"It keeps {whole_percent(mean)} of a fact on average over {len(values)} facts ({whole_percent(low)} to {whole_percent(high)})."
+    ends_text = f"{percents(low)} to {percents(high)}"
+    found = f"It keeps {percents(mean)} of a fact on average over {len(values)} facts ({ends_text})."
     if low >= least:
         verdict, why = SUPPORTED, found
     elif high < least:
         verdict, why = NOT_SUPPORTED, found
     else:
         verdict = NOT_SUPPORTED
-        why = f"{found} {len(values)} facts do not decide whether that is more or less than {whole_percent(least)}."
+        why = f"{found} {len(values)} facts do not decide whether that is more or less than {percents(least)}."
     return HeldOutLine(
         claim,
         verdict,

@@ -23,7 +23,7 @@ from wheatstone.verification._card import (
     SUPPORTED,
     NullLine,
     NullRow,
-    whole_percent,
+    percents,
 )
 from wheatstone.verification._carried import Carried
 
@@ -143,9 +143,7 @@ def _words(row: NullRow, where: str) -> str:
         return f"{row.name.capitalize()}: not tested, {row.missing}."
     assert row.kept is not None
     assert row.against is not None
-    said = (
-        f"{row.name.capitalize()}: {whole_percent(row.kept.value)} {where} against {whole_percent(row.against.value)}"
-    )
+    said = f"{row.name.capitalize()}: {percents(row.kept.value)} {where} against {percents(row.against.value)}"
     if row.specificity is None:
         return f"{said}."
     ends = f"{row.specificity.low:.1f} to {row.specificity.high:.1f}"

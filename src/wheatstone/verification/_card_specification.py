@@ -20,7 +20,7 @@ from wheatstone.verification._card import (
     SUPPORTED,
     SpecificationLine,
     SpecificationRow,
-    whole_percent,
+    percents,
 )
 from wheatstone.verification._carried import Carried, carried
 
@@ -80,12 +80,10 @@ def specification_line(
     differing = [row for row, holds in rest if holds != first[1]]
     held = "keeps" if first[1] else "does not keep"
     about = f"{measured_on}; {first[0].ablation} ablation, {first[0].metric}"
-    said = f"The circuit {held} {whole_percent(least)} of the behaviour as it was found ({about})."
+    said = f"The circuit {held} {percents(least)} of the behaviour as it was found ({about})."
     if differing:
         against = ", ".join(
-            f"{row.ablation} ablation with {row.metric} {whole_percent(row.kept.value)}"
-            for row in differing
-            if row.kept
+            f"{row.ablation} ablation with {row.metric} {percents(row.kept.value)}" for row in differing if row.kept
         )
         why_ = f"{said} That changes with the specification: {against}."
         return SpecificationLine(SPECIFICATION_CLAIM, NOT_SUPPORTED, why_, least, tuple(rows), measured_on)
