@@ -79,6 +79,7 @@ def test_requests_that_cannot_be_carried_out(tiny_run: Path, tmp_path: Path, ref
     assert "a run folder with a manifest.json" in refused("card", tmp_path / "none")
     assert "--samples from 2 to 1,000" in refused("card", run, "--samples", 1)
     assert "--keep from 0 to 1" in refused("card", run, "--keep", 1.5)
+    assert "no-such-task" in refused("card", run, "--against", "no-such-task")
     manifest = json.loads((run / "manifest.json").read_text())
     (run / "manifest.json").write_text(json.dumps(manifest | {"verb": "study"}))
     assert "a run of `wheatstone discover` or `wheatstone import`" in refused("card", run)

@@ -23,6 +23,7 @@ from wheatstone.verification import (
     exact_effects,
     held_out_line,
     null_line,
+    selectivity_line,
     shuffled_answers,
     specification_line,
 )
@@ -165,6 +166,25 @@ def test_a_claim_is_measured_under_each_specification() -> None:
     assert line.rows[0].kept is not None
     assert line.rows[0].kept.value == pytest.approx(1)
     assert line.verdict in (SUPPORTED, NOT_SUPPORTED)
+
+
+def test_a_task_that_does_not_need_the_circuit_loses_nothing() -> None:
+    """Words that change at another place go another way: the planted way carries the first task, and is needed by the
+    other too where the other is the same task."""
+    model, pairs = planted()
+    experiment = Experiment(model, pairs[:6])
+    way = way_of(experiment)
+    none = selectivity_line(experiment, way, pairs[:6], {})
+    assert none.verdict == NOT_TESTED
+    same = selectivity_line(experiment, way, pairs[:6], {"same": pairs[6:12]})
+    assert same.rows[0].lost is not None
+    assert same.rows[0].lost.value == pytest.approx(1)
+    assert same.verdict in (NOT_SUPPORTED, NOT_TESTED)
+    other = torch.zeros_like(way)
+    other[experiment.graph.edge("input", "m0")] = True
+    apart = selectivity_line(experiment, other, pairs[:6], {"same": pairs[6:12]})
+    assert apart.own is not None
+    assert apart.own.value == pytest.approx(0, abs=1e-9)
 
 
 def test_specifications_that_disagree() -> None:

@@ -31,6 +31,12 @@ def card(
     effects: Annotated[
         int, number("--effects", SAMPLES, "Measure the exact effect of N edges, strongest first.", metavar="N")
     ] = 12,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--against", help="Another task, bundled or a file, that must lose less; may be repeated.", metavar="TASK"
+        ),
+    ] = None,
     model: Annotated[
         str | None, typer.Option("--model", help="Where the run's model is now; by default where it was.")
     ] = None,
@@ -56,7 +62,8 @@ def card(
         from wheatstone.figures import card_page
         from wheatstone.runs import CardSettings, add_card
 
-        settings = CardSettings(keep, times, samples, draws, shuffles, most, effects, seed)
+        settings = CardSettings(keep, times, samples, draws, shuffles, most, effects, tuple(against or ()), seed)
+        settings.check()
         report("starting", 1, 1)
         made, missing = add_card(run, settings, card_page, model=model, device=device, dtype=dtype, report=report)
     seconds = round(time.perf_counter() - started, 2)

@@ -22,11 +22,13 @@ from wheatstone.runs._card_lines import CardMaterial, lines_of
 from wheatstone.runs._folder import CIRCUITS, read_json, read_manifest
 from wheatstone.runs._sound import sound
 from wheatstone.runs._weights import same_weights
-from wheatstone.tasks import PromptPair
+from wheatstone.tasks import PromptPair, check_task, load_task
 from wheatstone.verification import Card
 
 TIMES = Bounds(1, 1_000)
 """How many times as much as chance."""
+_OTHER_FACTS = 16
+"""Facts of another task, at most."""
 _TOGETHER = 16
 """Prompts of the experiment that others are made like."""
 
@@ -42,6 +44,7 @@ class CardSettings:
         draws: random circuits of each kind.
         shuffles: times that the answers are shuffled.
         prompts: at most how many prompts are scored one by one.
+        against: other tasks, for selectivity: bundled names or files.
         effects: at most how many edges have their exact effect measured, those of the strongest scores; 0 for none.
         seed: of everything that is drawn.
     """
@@ -53,13 +56,14 @@ class CardSettings:
     shuffles: int = 3
     prompts: int = 100
     effects: int = 12
+    against: tuple[str, ...] = ()
     seed: int = 0
 
     def check(self) -> None:
         """Refuses a number outside its range.
 
         Raises:
-            RequestError: there is one.
+            RequestError: there is one, or no task of a name.
         """
         SHARE.check("a share to keep", self.keep)
         TIMES.check("a specificity", self.times)
@@ -69,6 +73,8 @@ class CardSettings:
         COUNT.check("a number of prompts", self.prompts)
         SAMPLES.check("a number of edges", self.effects)
         SEED.check("a seed", self.seed)
+        for task in self.against:
+            check_task(task)
 
 
 def make_card(
@@ -133,6 +139,7 @@ def make_card(
         size=min(max(len(circuit), ranked), experiment.graph.edges),
         method=method,
         steps=steps,
+        others={name: _facts_of(name, experiment.model, settings.seed, report) for name in settings.against},
     )
     card, tables = lines_of(material, settings, run / "card", folder, started=started, report=report)
     for name, table in tables.items():
@@ -149,6 +156,12 @@ def _prompts(run: Path, circuit: Circuit) -> tuple[tuple[PromptPair, ...], tuple
     seen = dict.fromkeys((*circuit.examples, *by_split.get("train", ()), *by_split.get("validation", ())))
     known = {pair.prompt for pair in seen}
     return tuple(seen), tuple(pair for pair in by_split.get("test", ()) if pair.prompt not in known)
+
+
+def _facts_of(task: str, model: ResidualModel, seed: int, report: Reporter) -> tuple[PromptPair, ...]:
+    """Facts of another task that the model knows."""
+    found = load_task(task, model, seed=seed, size=_OTHER_FACTS * 3, report=report)
+    return (*found.test, *found.validation, *found.train)[:_OTHER_FACTS]
 
 
 def _scoring(settings: dict[str, Any]) -> tuple[str, int | None]:

@@ -7,6 +7,7 @@ from wheatstone.runs._card_core import CLAIM as CORE_CLAIM
 from wheatstone.runs._card_second import CLAIM as SECOND_CLAIM
 from wheatstone.verification import (
     NOT_TESTED,
+    SELECTIVITY_CLAIM,
     SPECIFICATION_CLAIM,
     Card,
     CoreLine,
@@ -19,7 +20,6 @@ from wheatstone.verification import (
 
 HELD_OUT_CLAIM = "On facts that it was not found on, the circuit keeps the behaviour."
 NULL_CLAIM = "It keeps more than circuits that chance gives."
-SELECTIVITY_CLAIM = "Other tasks lose less without the circuit than its own."
 _NO_PROMPTS = "The circuit was imported without prompts; import it again with --prompts or --task."
 
 

@@ -22,7 +22,6 @@ from wheatstone.discovery import PromptScores, Recurrence, recurrence, scores_by
 from wheatstone.runs import _card_second as second_part
 from wheatstone.runs._card_core import CLAIM as CORE_CLAIM
 from wheatstone.runs._card_core import EDGES, core_line, edge_table, with_effects
-from wheatstone.runs._card_empty import SELECTIVITY_CLAIM
 from wheatstone.runs._card_scores import SCORES, identity_of, read_scores, write_scores
 from wheatstone.tasks import PromptPair
 from wheatstone.verification import (
@@ -37,13 +36,13 @@ from wheatstone.verification import (
     Null,
     NullLine,
     SecondLine,
-    SelectivityLine,
     backup_heads,
     carried,
     exact_effects,
     held_out_line,
     no_circuits,
     null_line,
+    selectivity_line,
     shuffled_answers,
     specification_line,
 )
@@ -74,6 +73,7 @@ class CardMaterial:
         size: edges that rankings are cut at: the circuit's, or as many as the run's ranking needed for the same goal.
         method: that scores edges prompt by prompt.
         steps: of the method; its own by default.
+        others: facts of other tasks, by name.
     """
 
     experiment: Experiment
@@ -84,6 +84,7 @@ class CardMaterial:
     size: int
     method: str
     steps: int | None
+    others: Mapping[str, tuple[PromptPair, ...]]
 
     @property
     def complete(self) -> bool:
@@ -208,6 +209,9 @@ def lines_of(
         report=report,
     )
     lap("specifications")
+    removed = keep if second is None else _removed(keep, second)
+    selectivity = selectivity_line(experiment, removed, close, material.others, report=report)
+    lap("other tasks")
     card = Card(
         len(circuit),
         experiment.graph.edges,
@@ -217,7 +221,7 @@ def lines_of(
         null_part,
         second_line,
         specification,
-        SelectivityLine(SELECTIVITY_CLAIM, NOT_TESTED, "No other tasks were given."),
+        selectivity,
         settings.seed,
         seconds,
     )

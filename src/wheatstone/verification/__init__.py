@@ -30,6 +30,8 @@ from wheatstone.verification._card_null import Null as Null
 from wheatstone.verification._card_null import no_circuits as no_circuits
 from wheatstone.verification._card_null import null_line as null_line
 from wheatstone.verification._card_null import shuffled_answers as shuffled_answers
+from wheatstone.verification._card_selectivity import SELECTIVITY_CLAIM as SELECTIVITY_CLAIM
+from wheatstone.verification._card_selectivity import selectivity_line as selectivity_line
 from wheatstone.verification._card_specification import SPECIFICATION_CLAIM as SPECIFICATION_CLAIM
 from wheatstone.verification._card_specification import specification_line as specification_line
 from wheatstone.verification._carried import Carried as Carried
@@ -50,6 +52,7 @@ __all__ = [
     "LINES",
     "NOT_SUPPORTED",
     "NOT_TESTED",
+    "SELECTIVITY_CLAIM",
     "SHUFFLED",
     "SPECIFICATION_CLAIM",
     "SUPPORTED",
@@ -81,6 +84,7 @@ __all__ = [
     "no_circuits",
     "null_line",
     "percents",
+    "selectivity_line",
     "shuffled_answers",
     "specification_line",
     "verify",
