@@ -80,7 +80,7 @@ def specification_line(
     differing = [row for row, holds in rest if holds != first[1]]
     held = "keeps" if first[1] else "does not keep"
     about = f"{measured_on}; {first[0].ablation} ablation, {first[0].metric}"
-    said = f"The circuit {held} {percents(least)} of the behaviour as it was found ({about})."
+    said = f"The circuit {held} at least {percents(least)} of the behaviour as it was found ({about})."
     if differing:
         against = ", ".join(
             f"{row.ablation} ablation with {row.metric} {percents(row.kept.value)}" for row in differing if row.kept
