@@ -81,6 +81,10 @@ def bases(answers: tuple[str, ...]) -> dict[tuple[str, ...], list[tuple[str, ...
     return {
         ("discover",): [(*model, *pair, *quick, *out), (*model, *task, *quick, *out), (*model, *quick, *out)],
         ("verify",): [("run",), ("task-run",), ("run", *PAIR, *answers)],
+        ("card",): [
+            ("run", "--samples", "2", "--draws", "1", "--shuffles", "1", "--effects", "1"),
+            ("task-run", "--samples", "2", "--draws", "1", "--shuffles", "1", "--effects", "1"),
+        ],
         ("explain",): [("run", "--only", "lens"), ("task-run",)],
         ("path-patching",): [(*model, *pair), (*model, *task), model],
         ("study",): [(*model, *out, "--relations", "relation.json", *study)],

@@ -29,6 +29,7 @@ from wheatstone.figures import (
     ProbeData,
     RunData,
     ScreenData,
+    card_page,
     claims_of,
     render,
     render_all,
@@ -72,6 +73,7 @@ from wheatstone.runs import (
     open_scan,
     open_study,
     open_sweep,
+    read_card,
     read_json,
     read_manifest,
     read_sound_manifest,
@@ -87,6 +89,7 @@ from wheatstone.runs import (
     write_hashes,
     write_json,
 )
+from wheatstone.runs._card_empty import empty_card
 from wheatstone.studio import Library, create_app, show
 from wheatstone.studio._library import EXAMPLES
 from wheatstone.tasks import check_task, load_facts, load_task, read_pairs, relation_named, sha256_of_task
@@ -105,6 +108,7 @@ HOLDS_WHAT_LOAD_READ = {"Activations", "ProbeData", "RunData", "Scan", "ScreenDa
 GIVEN_BY_US = {
     "Shard.run",
     "draw(pictures)",
+    "add_card(page)",
     "add_explanation(page)",
     "add_verification(page)",
     "write_discovery(last)",
@@ -196,6 +200,9 @@ def _in(run: StrPath, tail: str) -> StrPath:
     return path if isinstance(run, str) else Path(path)
 
 
+ABOUT_CARD = {"created": "", "wheatstone": "", "settings": {}}
+
+
 CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "Circuit.load": lambda run, _: Circuit.load(_in(run, "circuit.json")),
     "Circuit.save": lambda run, _: Circuit.load(_in(run, "circuit.json")).save(_new(run, "circuit.json")),
@@ -215,6 +222,7 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "check_free": lambda run, _: check_free(run, force=False),
     "check_sources": lambda run, _: check_sources([_in(run, "files.json")]),
     "check_task": lambda run, _: check_task(_in(run, "circuit.json")),
+    "card_page": lambda run, _: len(card_page(run, empty_card(Circuit.load(_in(run, "circuit.json")), 0), ABOUT_CARD)),
     "claims_of": lambda run, _: [name for name, _ in claims_of(run, _in(run, "explain"))],
     "clear_partial": lambda run, _: clear_partial(run),
     "create_app": lambda run, _: len(create_app(built=run).routes),
@@ -240,6 +248,7 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "open_scan": lambda run, _: open_scan(run),
     "open_study": lambda run, _: open_study(run),
     "open_sweep": lambda run, _: open_sweep(run),
+    "read_card": lambda run, _: read_card(run),
     "read_cases": lambda run, _: read_cases(_in(run, "files.json")),
     "read_concepts": lambda run, _: read_concepts(_in(run, "files.json")),
     "read_documents": lambda run, _: [document.name for document in read_documents([_in(run, "files.json")])],
@@ -277,6 +286,7 @@ SETTINGS = {"ScanSettings": "texts", "StudySettings": "relations", "SweepSetting
 """Settings with a tuple of names and paths."""
 LONG = {
     *("DiscoveryRun.save", "EditRun.save", "ImportedRun.save", "NeuronRun.save", "ProbeRun.save", "TraceRun.save"),
+    *("add_card", "make_card"),
     *("ExplainSettings", "Material", "add_explanation", "add_verification", "explain_run", "neuron_facts"),
     *("run_scan", "run_shards", "run_study", "run_sweep", "write_discovery"),
     *SETTINGS,

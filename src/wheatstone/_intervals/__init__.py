@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from wheatstone._intervals._ranks import rank_correlation as rank_correlation
     from wheatstone._intervals._ratio import cluster_mean_interval as cluster_mean_interval
     from wheatstone._intervals._ratio import ratio_interval as ratio_interval
+    from wheatstone._intervals._sequence import BOUND as BOUND
+    from wheatstone._intervals._sequence import mean_sequence as mean_sequence
 
 _WHERE = {
+    "BOUND": "wheatstone._intervals._sequence",
     "DIFFERENCE": "wheatstone._intervals._mean",
     "MINIMUM_RANKED": "wheatstone._intervals._ranks",
     "RankCorrelation": "wheatstone._intervals._ranks",
@@ -36,6 +39,7 @@ _WHERE = {
     "jackknife_interval": "wheatstone._intervals._jackknife",
     "mean_interval": "wheatstone._intervals._mean",
     "mean_intervals": "wheatstone._intervals._mean",
+    "mean_sequence": "wheatstone._intervals._sequence",
     "median_interval": "wheatstone._intervals._ranks",
     "rank_correlation": "wheatstone._intervals._ranks",
     "ratio_interval": "wheatstone._intervals._ratio",

@@ -26,6 +26,7 @@ _ABOUT = "Find the circuit inside a language model that recalls a fact or perfor
 _VERBS = {
     "discover": "_discover",
     "verify": "_verify",
+    "card": "_card",
     "explain": "_explain",
     "path-patching": "_path_patching",
     "study": "_study",

@@ -3,6 +3,9 @@
 from wheatstone.discovery._acdc import AcdcResult as AcdcResult
 from wheatstone.discovery._acdc import AcdcStep as AcdcStep
 from wheatstone.discovery._acdc import acdc as acdc
+from wheatstone.discovery._by_prompt import BY_PROMPT as BY_PROMPT
+from wheatstone.discovery._by_prompt import PromptScores as PromptScores
+from wheatstone.discovery._by_prompt import scores_by_prompt as scores_by_prompt
 from wheatstone.discovery._curve import CurvePoint as CurvePoint
 from wheatstone.discovery._curve import size_curve as size_curve
 from wheatstone.discovery._discover import Discovery as Discovery
@@ -21,6 +24,10 @@ from wheatstone.discovery._nodes import NodeScores as NodeScores
 from wheatstone.discovery._nodes import node_scores as node_scores
 from wheatstone.discovery._paths import PathEffects as PathEffects
 from wheatstone.discovery._paths import path_patching as path_patching
+from wheatstone.discovery._recurrence import IN as IN
+from wheatstone.discovery._recurrence import OUT as OUT
+from wheatstone.discovery._recurrence import Recurrence as Recurrence
+from wheatstone.discovery._recurrence import recurrence as recurrence
 from wheatstone.discovery._scores import METHODS as METHODS
 from wheatstone.discovery._scores import EdgeScores as EdgeScores
 from wheatstone.discovery._scores import attribute as attribute
@@ -36,10 +43,13 @@ from wheatstone.discovery._stability import stability as stability
 from wheatstone.discovery._units import GRANULARITIES as GRANULARITIES
 
 __all__ = [
+    "BY_PROMPT",
     "GOALS",
     "GRANULARITIES",
+    "IN",
     "LEARNED",
     "METHODS",
+    "OUT",
     "SEARCHES",
     "AcdcResult",
     "AcdcStep",
@@ -51,6 +61,8 @@ __all__ = [
     "MaskStep",
     "NodeScores",
     "PathEffects",
+    "PromptScores",
+    "Recurrence",
     "Score",
     "ScoreMethod",
     "SearchStep",
@@ -66,7 +78,9 @@ __all__ = [
     "method_named",
     "node_scores",
     "path_patching",
+    "recurrence",
     "score_edges",
+    "scores_by_prompt",
     "size_curve",
     "stability",
     "with_curve",

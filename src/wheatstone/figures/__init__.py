@@ -7,6 +7,7 @@ from wheatstone._lazy import door
 if TYPE_CHECKING:
     from wheatstone.figures._bits import bits_page as bits_page
     from wheatstone.figures._bits import circuit_bits_page as circuit_bits_page
+    from wheatstone.figures._card import card_page as card_page
     from wheatstone.figures._edit import render_edit as render_edit
     from wheatstone.figures._edit_comparison import comparison_chart as comparison_chart
     from wheatstone.figures._edit_comparison import comparison_words as comparison_words
@@ -52,6 +53,7 @@ _WHERE = {
     "RunData": "wheatstone.figures._load",
     "bits_page": "wheatstone.figures._bits",
     "circuit_bits_page": "wheatstone.figures._bits",
+    "card_page": "wheatstone.figures._card",
     "claims_of": "wheatstone.figures._explain",
     "render": "wheatstone.figures._render",
     "render_edit": "wheatstone.figures._edit",

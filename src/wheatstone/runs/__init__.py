@@ -45,6 +45,10 @@ if TYPE_CHECKING:
     from wheatstone.runs._additions import held_out as held_out
     from wheatstone.runs._archive import export_run as export_run
     from wheatstone.runs._archive import import_run as import_run
+    from wheatstone.runs._card import CardSettings as CardSettings
+    from wheatstone.runs._card import make_card as make_card
+    from wheatstone.runs._card_add import add_card as add_card
+    from wheatstone.runs._card_add import read_card as read_card
     from wheatstone.runs._discovery import DiscoveryRun as DiscoveryRun
     from wheatstone.runs._discovery import run_discovery as run_discovery
     from wheatstone.runs._discovery_folder import write_discovery as write_discovery
@@ -106,6 +110,10 @@ __getattr__ = door(
     __name__,
     {
         "AnswerRow": "wheatstone.runs._edit",
+        "CardSettings": "wheatstone.runs._card",
+        "make_card": "wheatstone.runs._card",
+        "add_card": "wheatstone.runs._card_add",
+        "read_card": "wheatstone.runs._card_add",
         "DiscoveryRun": "wheatstone.runs._discovery",
         "EditRun": "wheatstone.runs._edit",
         "EditSettings": "wheatstone.runs._edit",

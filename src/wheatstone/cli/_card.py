@@ -1,0 +1,79 @@
+"""`wheatstone card RUN`: how far a circuit can be trusted, line by line."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wheatstone._bounds import COUNT, DRAWS, SAMPLES, SEED, SHARE, Bounds
+from wheatstone.cli._options import DeviceOption, DtypeOption, number
+from wheatstone.cli._output import JsonOption, Output
+
+_TIMES, _SAMPLES = Bounds(1, 1_000), Bounds(2, SAMPLES.most)
+
+
+def card(
+    run: Annotated[Path, typer.Argument(help="Folder of a run of `discover` or `import`.", metavar="RUN")],
+    keep: Annotated[
+        float,
+        number("--keep", SHARE, "Share of the behaviour that the circuit must keep of a held-out fact, on average."),
+    ] = 0.5,
+    times: Annotated[
+        float, number("--times", _TIMES, "How many times as much as circuits that chance gives it must keep.")
+    ] = 1.5,
+    samples: Annotated[int, number("--samples", _SAMPLES, "Bootstrap samples of the prompts.")] = 100,
+    draws: Annotated[int, number("--draws", DRAWS, "Random circuits of each kind.")] = 5,
+    shuffles: Annotated[int, number("--shuffles", DRAWS, "Times that the answers are shuffled and scored.")] = 3,
+    most: Annotated[int, number("--most", COUNT, "Score at most N prompts one by one.", metavar="N")] = 100,
+    effects: Annotated[
+        int, number("--effects", SAMPLES, "Measure the exact effect of N edges, strongest first.", metavar="N")
+    ] = 12,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--against", help="Another task, bundled or a file, that must lose less; may be repeated.", metavar="TASK"
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Where the run's model is now; by default where it was.")
+    ] = None,
+    seed: Annotated[int, number("--seed", SEED, "Seed of everything that is drawn.")] = 0,
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = "float32",
+    as_json: JsonOption = False,
+) -> None:
+    """Say how far a circuit can be trusted: what is supported, what is not, and what was not tested.
+
+    Each line of the card is a claim with a verdict and its numbers: faithfulness on held-out facts, edges that recur
+    when prompts are drawn again, comparison with circuits that chance gives, a second circuit without the first one's
+    edges, other ablations and metrics. The card is printed and added to the run as card.json and card.html; the scores
+    of every edge on every prompt are kept in the run's folder card.
+    """
+    started = time.perf_counter()
+    from wheatstone.runs import CIRCUITS, read_sound_manifest
+
+    read_sound_manifest(run, *CIRCUITS)
+    output = Output("card", as_json)
+    with output.progress() as report:
+        report("starting", 0, None)
+        from wheatstone.figures import card_page
+        from wheatstone.runs import CardSettings, add_card
+
+        settings = CardSettings(keep, times, samples, draws, shuffles, most, effects, tuple(against or ()), seed)
+        settings.check()
+        report("starting", 1, 1)
+        made, missing = add_card(run, settings, card_page, model=model, device=device, dtype=dtype, report=report)
+    seconds = round(time.perf_counter() - started, 2)
+    page = run / "card.html"
+    output.document(
+        {"run": str(run), "page": str(page) if page.is_file() else None, **made.to_dict(), "total_seconds": seconds}
+        | {"missing": missing}
+    )
+    for _, line in made.lines:
+        output.print(f"{line.verdict.upper():<14} {line.claim}", markup=False)
+        output.print(f"{'':<14} {line.why}\n", markup=False)
+    output.missing(missing)
+    output.print(f"page     {page}\ndata     {run / 'card.json'} ({seconds:.0f} s)", markup=False)

@@ -1,0 +1,115 @@
+"""Whether a claim depends on how it is measured: the circuit under another ablation, and with another metric."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from wheatstone._errors import WheatstoneError
+from wheatstone._intervals import MINIMUM
+from wheatstone._progress import Reporter, silent
+from wheatstone._side import why
+from wheatstone.circuits import ABLATIONS, Experiment
+from wheatstone.tasks import PromptPair
+from wheatstone.verification._card import (
+    NOT_SUPPORTED,
+    NOT_TESTED,
+    SUPPORTED,
+    SpecificationLine,
+    SpecificationRow,
+    percents,
+)
+from wheatstone.verification._carried import Carried, carried
+
+SPECIFICATION_CLAIM = "The claim is the same under other ablations and metrics."
+_METRICS = ("logit_diff", "prob_diff")
+
+
+def specification_line(
+    experiment: Experiment,
+    keep: Bool[Tensor, "channel node"],
+    others: Bool[Tensor, "circuit channel node"],
+    pairs: Sequence[PromptPair],
+    *,
+    least: float,
+    complete: bool = False,
+    measured_on: str,
+    report: Reporter = silent,
+) -> SpecificationLine:
+    """Measures a circuit under each other ablation with its own metric, and with each other metric under its own.
+
+    Args:
+        experiment: that the circuit was found in.
+        keep: the circuit.
+        others: circuits that chance gives, beside it; may be none.
+        pairs: the facts.
+        least: share of the behaviour that is claimed to be kept.
+        complete: whether the circuit is judged by what is lost without it.
+        measured_on: which facts these are, in words.
+        report: progress callback.
+
+    When this misleads: under zero ablation nodes write what they never write on text, and a model without any edge is
+    no baseline of its behaviour. A mean is that of the counterfactual prompts of these facts.
+    """
+    own = experiment.ablation, experiment.metric.name
+    ways = [
+        own,
+        *((own[0], metric) for metric in _METRICS if metric != own[1]),
+        *((ablation, own[1]) for ablation in ABLATIONS if ablation != own[0]),
+    ]
+    masks, rows = torch.cat([keep[None], others]), list[SpecificationRow]()
+    for done, (ablation, metric) in enumerate(ways):
+        report("specifications", done, len(ways))
+        try:
+            found = _under(experiment, ablation, metric, masks, pairs, complete)
+        except WheatstoneError as error:
+            rows.append(SpecificationRow(ablation, metric, missing=why(error)))
+            continue
+        random = found.share(slice(1, None)).value if len(others) else None
+        rows.append(SpecificationRow(ablation, metric, found.share(), random))
+    report("specifications", len(ways), len(ways))
+    measured = [row for row in rows if row.kept is not None]
+    if len(measured) < 2 or len({pair.prompt for pair in pairs}) < MINIMUM:
+        few = f"Fewer than {MINIMUM} facts do not show whether a claim about the behaviour changes."
+        none = "No other specification could be measured." if len(measured) < 2 else few
+        return SpecificationLine(SPECIFICATION_CLAIM, NOT_TESTED, none, least, tuple(rows), measured_on)
+    first, *rest = [(row, row.kept.value >= least) for row in measured if row.kept is not None]
+    differing = [row for row, holds in rest if holds != first[1]]
+    held = "keeps" if first[1] else "does not keep"
+    about = f"{measured_on}; {first[0].ablation} ablation, {first[0].metric}"
+    said = f"The circuit {held} at least {percents(least)} of the behaviour as it was found ({about})."
+    if differing:
+        against = ", ".join(
+            f"{row.ablation} ablation with {row.metric} {percents(row.kept.value)}" for row in differing if row.kept
+        )
+        why_ = f"{said} That changes with the specification: {against}."
+        return SpecificationLine(SPECIFICATION_CLAIM, NOT_SUPPORTED, why_, least, tuple(rows), measured_on)
+    why_ = f"{said} That is the same under all {len(measured)} specifications that were measured."
+    return SpecificationLine(SPECIFICATION_CLAIM, SUPPORTED, why_, least, tuple(rows), measured_on)
+
+
+def _under(
+    experiment: Experiment,
+    ablation: str,
+    metric: str,
+    masks: Bool[Tensor, "circuit channel node"],
+    pairs: Sequence[PromptPair],
+    complete: bool,
+) -> Carried:
+    """The circuits under one specification."""
+    if (ablation, metric) == (experiment.ablation, experiment.metric.name):
+        return carried(experiment, masks, pairs, complete=complete)
+    other = Experiment(
+        experiment.model,
+        experiment.encoded.pairs,
+        ablation=ablation,
+        metric=metric,
+        reference=experiment.reference,
+        positions=experiment.spans or None,
+        memory=experiment.memory,
+        allow_weak=True,
+    )
+    return carried(other, masks, pairs, complete=complete)

@@ -1,0 +1,80 @@
+"""What circuits carry of a behaviour, fact by fact: the numbers behind every line of a card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from wheatstone._intervals import ratio_interval
+from wheatstone.circuits import Experiment, kept_over
+from wheatstone.tasks import PromptPair
+from wheatstone.verification._card import Estimate
+
+
+@dataclass(frozen=True, eq=False)
+class Carried:
+    """What circuits carry, in units of the metric. One value for each fact, the mean over its counterfactuals.
+
+    Args:
+        part: of each circuit: circuit − empty; where circuits are judged by what is lost without them, model −
+            complement.
+        whole: model − empty.
+    """
+
+    part: Float[np.ndarray, "circuit fact"]
+    whole: Float[np.ndarray, " fact"]
+
+    def share(self, circuit: int | slice = 0) -> Estimate:
+        """Faithfulness, or the mean faithfulness of several circuits, over facts; each averaged before dividing."""
+        part = np.atleast_2d(self.part[circuit]).mean(0)
+        interval = ratio_interval(part, self.whole)
+        low, high = interval or (None, None)
+        return Estimate(_ratio(part, self.whole), low, high, len(part))
+
+    def against(self, one: int, others: slice) -> Estimate | None:
+        """One circuit's share divided by the mean share of others; None where the others' may be 0."""
+        ours, theirs = self.part[one], self.part[others].mean(0)
+        interval = ratio_interval(ours, theirs)
+        if interval is None or theirs.mean() * self.whole.mean() <= 0:
+            return None
+        return Estimate(_ratio(ours, theirs), *interval, len(ours))
+
+    def each(self, circuit: int = 0) -> Float[np.ndarray, " fact"]:
+        """Share kept of each fact on which the model itself changes its answer, from 0 to 1.
+
+        More than the model's own change counts against a circuit as much as less, as in the goal of a search: 1.2
+        counts as 0.8.
+        """
+        direction = np.sign(self.whole.mean())
+        changed = self.whole * direction > 0
+        return np.clip(1 - np.abs(1 - self.part[circuit][changed] / self.whole[changed]), 0, 1)
+
+
+def carried(
+    experiment: Experiment,
+    masks: Bool[Tensor, "circuit channel node"],
+    pairs: Sequence[PromptPair],
+    *,
+    complete: bool = False,
+) -> Carried:
+    """Runs circuits on facts.
+
+    Args:
+        experiment: model, ablation and metric.
+        masks: the circuits.
+        pairs: the facts; one with several counterfactuals counts once.
+        complete: whether circuits are judged by what is lost without them.
+    """
+    run = torch.from_numpy(experiment.graph.valid) & ~masks if complete else masks
+    kept = kept_over(experiment.over(pairs), run)
+    model, empty, circuits = kept.model[1], kept.empty[1], kept.circuits[:, 1]
+    return Carried(model - circuits if complete else circuits - empty, model - empty)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> float:
+    return float(part.mean() / whole.mean()) if whole.mean() else 0.0

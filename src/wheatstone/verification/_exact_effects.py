@@ -1,0 +1,52 @@
+"""The exact effect of single edges: what a circuit loses without one of them, with an interval over prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from wheatstone._intervals import ratio_interval
+from wheatstone.circuits import Experiment
+from wheatstone.tasks import PromptPair
+from wheatstone.verification._card import Estimate
+from wheatstone.verification._carried import carried
+
+
+def exact_effects(
+    experiment: Experiment,
+    keep: Bool[Tensor, "channel node"],
+    edges: Int[Tensor, "edge 2"],
+    pairs: Sequence[PromptPair],
+    *,
+    complete: bool = False,
+) -> list[Estimate]:
+    """Removes edges from a circuit, one at a time.
+
+    Args:
+        experiment: model, ablation and metric.
+        keep: the circuit.
+        edges: (channel, node) of edges of the circuit.
+        pairs: the prompts.
+        complete: whether the circuit is judged by what is lost without it.
+
+    Returns:
+        Of each edge the share of the behaviour that the circuit loses without it, (circuit − circuit without the edge)
+        / (model − empty), each averaged over prompts before dividing.
+
+    When this misleads: effects of single edges do not add up, and an edge with a backup has none.
+    """
+    without = keep.repeat(len(edges) + 1, 1, 1)
+    without[torch.arange(1, len(edges) + 1), edges[:, 0], edges[:, 1]] = False
+    found = carried(experiment, without, pairs, complete=complete)
+    lost = found.part[:1] - found.part[1:]
+    return [_estimate(row, found.whole) for row in lost]
+
+
+def _estimate(part: np.ndarray, whole: np.ndarray) -> Estimate:
+    value = float(part.mean() / whole.mean()) if whole.mean() else 0.0
+    low, high = ratio_interval(part, whole) or (None, None)
+    return Estimate(value, low, high, len(part))
