@@ -75,11 +75,14 @@ _SCREEN = "neuron screen --model IN/model --task IN/pairs.jsonl --known 0 --top 
 _IMPORT = "import graph.eap.json --model IN/model --no-figures --out imported"
 _COMPRESS = "compress IN/text.txt --model IN/model --out file"
 _EXPLAIN = "explain run --only lens"
+_CARD = "card run --draws 1 --shuffles 1 --samples 4 --effects 2"
 CASES = (
     Case("discover", _DISCOVER, (), place="run", again=(2,)),
     Case("discover --force", f"{_QUICK} --seed 1 --force", (_QUICK,), place="run"),
     Case("verify", "verify run --draws 1", (_OWN,), place="run"),
     Case("verify on the test split", "verify run --draws 1 --allow-weak", (_QUICK,), place="run"),
+    Case("card", _CARD, (_QUICK,), place="run"),
+    Case("card again", f"{_CARD} --seed 1", (_QUICK, _CARD), place="run"),
     Case("explain", _EXPLAIN, (_QUICK,), place="run"),
     Case("explain again", _EXPLAIN, (_QUICK, f"{_EXPLAIN} --only attribution"), place="run"),
     Case("study", _STUDY, place="study", unfinished=True),
