@@ -11,6 +11,7 @@ from wheatstone._errors import RunError as RunError
 from wheatstone._errors import WheatstoneError as WheatstoneError
 from wheatstone._lazy import door
 from wheatstone._version import __version__ as __version__
+from wheatstone._viewer import show_with
 
 if TYPE_CHECKING:
     from wheatstone.circuits import Circuit as Circuit
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from wheatstone.models import ResidualModel as ResidualModel
     from wheatstone.models import load_model as load_model
     from wheatstone.models import wrap_model as wrap_model
+    from wheatstone.studio import show as show
     from wheatstone.tasks import PromptPair as PromptPair
     from wheatstone.tasks import Task as Task
     from wheatstone.tasks import load_task as load_task
@@ -45,7 +47,9 @@ _WHERE = {
     "load_model": "wheatstone.models",
     "load_task": "wheatstone.tasks",
     "score_edges": "wheatstone.discovery",
+    "show": "wheatstone.studio",
     "verify": "wheatstone.verification",
     "wrap_model": "wheatstone.models",
 }
 __getattr__ = door(__name__, _WHERE)
+show_with(lambda value: __getattr__("show")(value))

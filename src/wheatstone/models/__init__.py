@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     from wheatstone.models._backward import RELP as RELP
     from wheatstone.models._backward import BackwardRules as BackwardRules
     from wheatstone.models._backward import backward_rules as backward_rules
+    from wheatstone.models._continuation import boundary_notes as boundary_notes
+    from wheatstone.models._continuation import check_lengths as check_lengths
+    from wheatstone.models._continuation import continued as continued
+    from wheatstone.models._continuation import scored_note as scored_note
+    from wheatstone.models._gradient_memory import channel_gradient_bytes as channel_gradient_bytes
+    from wheatstone.models._gradient_memory import circuit_gradient_bytes as circuit_gradient_bytes
     from wheatstone.models._gradients import ChannelGradients as ChannelGradients
     from wheatstone.models._gradients import Rewrite as Rewrite
     from wheatstone.models._graph import Graph as Graph
@@ -24,12 +30,18 @@ if TYPE_CHECKING:
     from wheatstone.models._interventions import Replace as Replace
     from wheatstone.models._interventions import Scale as Scale
     from wheatstone.models._interventions import position_of as position_of
+    from wheatstone.models._known import KNOWN_MODELS as KNOWN_MODELS
     from wheatstone.models._known import shown_name as shown_name
     from wheatstone.models._known import title_of_model as title_of_model
+    from wheatstone.models._light_tokenizer import LightTokenizer as LightTokenizer
+    from wheatstone.models._light_tokenizer import light_tokenizer as light_tokenizer
     from wheatstone.models._load import PrecisionWarning as PrecisionWarning
     from wheatstone.models._load import TokenizerWarning as TokenizerWarning
     from wheatstone.models._load import load_model as load_model
+    from wheatstone.models._load import open_model as open_model
     from wheatstone.models._memory import MemoryWarning as MemoryWarning
+    from wheatstone.models._memory import circuit_bytes as circuit_bytes
+    from wheatstone.models._memory import free_memory as free_memory
     from wheatstone.models._memory import memory_budget as memory_budget
     from wheatstone.models._neuron import Neuron as Neuron
     from wheatstone.models._neuron_runs import NeuronRecording as NeuronRecording
@@ -40,6 +52,8 @@ if TYPE_CHECKING:
     from wheatstone.models._rewired import CircuitRun as CircuitRun
     from wheatstone.models._rewired import CircuitState as CircuitState
     from wheatstone.models._scripts import joined as joined
+    from wheatstone.models._sources import pull_model as pull_model
+    from wheatstone.models._sources import tokenizer_here as tokenizer_here
     from wheatstone.models._spans import Span as Span
     from wheatstone.models._spans import SpannedGraph as SpannedGraph
     from wheatstone.models._spans import span_positions as span_positions
@@ -51,6 +65,20 @@ if TYPE_CHECKING:
     from wheatstone.models._wrap import wrap_model as wrap_model
 
 _WHERE = {
+    "boundary_notes": "wheatstone.models._continuation",
+    "check_lengths": "wheatstone.models._continuation",
+    "continued": "wheatstone.models._continuation",
+    "scored_note": "wheatstone.models._continuation",
+    "KNOWN_MODELS": "wheatstone.models._known",
+    "open_model": "wheatstone.models._load",
+    "pull_model": "wheatstone.models._sources",
+    "tokenizer_here": "wheatstone.models._sources",
+    "channel_gradient_bytes": "wheatstone.models._gradient_memory",
+    "circuit_gradient_bytes": "wheatstone.models._gradient_memory",
+    "circuit_bytes": "wheatstone.models._memory",
+    "free_memory": "wheatstone.models._memory",
+    "LightTokenizer": "wheatstone.models._light_tokenizer",
+    "light_tokenizer": "wheatstone.models._light_tokenizer",
     "Add": "wheatstone.models._interventions",
     "AddScore": "wheatstone.models._interventions",
     "BackwardRules": "wheatstone.models._backward",

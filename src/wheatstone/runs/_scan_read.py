@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -21,7 +21,7 @@ from wheatstone._parquet import open_parquet
 from wheatstone._path import StrPath
 from wheatstone.models import Neuron, ResidualModel
 from wheatstone.neurons import bin_edges
-from wheatstone.runs._folder import read_manifest
+from wheatstone.runs._run import Run
 from wheatstone.runs._scan_tables import DOCUMENT_ROWS, NEURON_ROWS, WINDOW_ROWS, shard_path
 from wheatstone.runs._sound import sound
 
@@ -88,7 +88,7 @@ class Scan:
     """
 
     path: Path
-    manifest: dict[str, Any]
+    manifest: Mapping[str, Any]
 
     @classmethod
     def load(cls, path: StrPath) -> Scan:
@@ -102,7 +102,7 @@ class Scan:
             raise RunError(
                 expected="a finished scan", got=f"{folder}, which is not", do="start it again: it goes on where it was"
             )
-        return cls(folder, read_manifest(folder, "scan"))
+        return cls(folder, Run.open(folder, "scan").manifest)
 
     def check(self, model: ResidualModel) -> None:
         """Refuses another model than the scan is of.

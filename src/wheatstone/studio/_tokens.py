@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from wheatstone._errors import PromptError, WheatstoneError
-from wheatstone.models._continuation import boundary_notes, check_lengths, continued, scored_note
-from wheatstone.models._light_tokenizer import LightTokenizer, light_tokenizer
+from wheatstone.models import LightTokenizer, boundary_notes, check_lengths, continued, light_tokenizer, scored_note
 from wheatstone.studio._jobs_schema import Draft, DraftProblem, DraftTokens
 
 

@@ -10,8 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from wheatstone._errors import PromptError, RequestError
-from wheatstone.models import ResidualModel, Tokens
-from wheatstone.models._continuation import boundary_notes, check_lengths, continued, scored_note
+from wheatstone.models import ResidualModel, Tokens, boundary_notes, check_lengths, continued, scored_note
 from wheatstone.tasks._pair import PromptPair
 from wheatstone.tasks._spans import token_spans
 
