@@ -32,24 +32,5 @@ if TYPE_CHECKING:
     from wheatstone.verification import Verification as Verification
     from wheatstone.verification import verify as verify
 
-_WHERE = {
-    "Circuit": "wheatstone.circuits",
-    "Edge": "wheatstone.circuits",
-    "EdgeScores": "wheatstone.discovery",
-    "Experiment": "wheatstone.circuits",
-    "Graph": "wheatstone.models",
-    "PromptPair": "wheatstone.tasks",
-    "ResidualModel": "wheatstone.models",
-    "Task": "wheatstone.tasks",
-    "Verification": "wheatstone.verification",
-    "attention_scores": "wheatstone.lenses",
-    "discover": "wheatstone.discovery",
-    "load_model": "wheatstone.models",
-    "load_task": "wheatstone.tasks",
-    "score_edges": "wheatstone.discovery",
-    "show": "wheatstone.studio",
-    "verify": "wheatstone.verification",
-    "wrap_model": "wheatstone.models",
-}
-__getattr__ = door(__name__, _WHERE)
+__getattr__ = door(__name__)
 show_with(lambda value: __getattr__("show")(value))

@@ -27,18 +27,4 @@ if TYPE_CHECKING:
     from wheatstone._intervals._ratio import cluster_mean_interval as cluster_mean_interval
     from wheatstone._intervals._ratio import ratio_interval as ratio_interval
 
-_WHERE = {
-    "DIFFERENCE": "wheatstone._intervals._mean",
-    "MINIMUM_RANKED": "wheatstone._intervals._ranks",
-    "RankCorrelation": "wheatstone._intervals._ranks",
-    "SHARE": "wheatstone._intervals._mean",
-    "cluster_mean_interval": "wheatstone._intervals._ratio",
-    "jackknife_interval": "wheatstone._intervals._jackknife",
-    "mean_interval": "wheatstone._intervals._mean",
-    "mean_intervals": "wheatstone._intervals._mean",
-    "median_interval": "wheatstone._intervals._ranks",
-    "rank_correlation": "wheatstone._intervals._ranks",
-    "ratio_interval": "wheatstone._intervals._ratio",
-}
-__all__ = sorted({*_WHERE, "MINIMUM", "halves_of", "interval_note", "interval_text", "measured_on"})  # pyright: ignore[reportUnsupportedDunderAll]
-__getattr__ = door(__name__, _WHERE)
+__getattr__ = door(__name__)

@@ -31,32 +31,4 @@ if TYPE_CHECKING:
     from wheatstone.figures._trace import trace_lines_chart as trace_lines_chart
     from wheatstone.figures._trace import trace_words as trace_words
 
-_WHERE = {
-    "FIGURES": "wheatstone.figures._circuit_view",
-    "VIEWS": "wheatstone.figures._registry",
-    "NEURON_FIGURES": "wheatstone.figures._neuron_patching",
-    "ScreenData": "wheatstone.figures._neuron_patching",
-    "found_neurons": "wheatstone.figures._neuron_screen",
-    "neuron_page": "wheatstone.figures._neuron_one",
-    "PARTS": "wheatstone.figures._parts",
-    "PROBE_FIGURES": "wheatstone.figures._probes",
-    "ProbeData": "wheatstone.figures._probes",
-    "STUDY_FIGURES": "wheatstone.figures._study",
-    "RunData": "wheatstone.figures._load",
-    "bits_page": "wheatstone.figures._bits",
-    "circuit_bits_page": "wheatstone.figures._bits",
-    "claims_of": "wheatstone.figures._explain",
-    "render": "wheatstone.figures._render",
-    "comparison_chart": "wheatstone.figures._edit_comparison",
-    "comparison_words": "wheatstone.figures._edit_comparison",
-    "trace_chart": "wheatstone.figures._edit_trace",
-    "figure_svg": "wheatstone.figures._registry",
-    "render_all": "wheatstone.figures._registry",
-    "render_explanation": "wheatstone.figures._explain",
-    "render_figure": "wheatstone.figures._registry",
-    "trace_lines_chart": "wheatstone.figures._trace",
-    "trace_words": "wheatstone.figures._trace",
-    "report_html": "wheatstone.figures._registry",
-}
-__all__ = sorted(_WHERE)  # pyright: ignore[reportUnsupportedDunderAll]
-__getattr__ = door(__name__, _WHERE)
+__getattr__ = door(__name__)

@@ -7,13 +7,3 @@ from wheatstone.verification._verify import Verification as Verification
 from wheatstone.verification._verify import verify as verify
 from wheatstone.verification._verify import verify_in as verify_in
 from wheatstone.verification._verify import verify_on as verify_on
-
-__all__ = [
-    "CONDITIONS",
-    "PromptResult",
-    "Reading",
-    "Verification",
-    "verify",
-    "verify_in",
-    "verify_on",
-]
