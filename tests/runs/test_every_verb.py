@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -39,7 +38,6 @@ NOW = {
 """By verb, the folder of its run in the workspace. A new verb needs a line here and in `workspace.commands`."""
 OPTIONS = {"edit": ("--trace", "--compare", "--counterfactual", "w14")}
 MADE = [(verb, when) for verb in CONTENTS for when in ("now", "formerly")]
-MAIN = (sys.executable, "-c", "from wheatstone.cli import main; main()")
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +45,16 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of every verb, all of a tiny model."""
     folder = tmp_path_factory.mktemp("workspace")
     make_workspace(folder)
-    environment = {**os.environ, "WHEATSTONE_HOME": str(folder / "home")}
     needed = {*NOW.values(), "run", "circuit.eap.json"}
-    for name, words in commands(folder).items():
-        if name in needed:
-            done = subprocess.run(
-                [*MAIN, *words, *OPTIONS.get(name, ())],
-                cwd=folder, env=environment, capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            assert done.returncode == 0, f"{words}: {done.stderr}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("WHEATSTONE_HOME", str(folder / "home"))
+        for name, words in commands(folder).items():
+            if name in needed:
+                patch.setattr(sys, "argv", ["wheatstone", *words, *OPTIONS.get(name, ())])
+                with pytest.raises(SystemExit) as stopped:
+                    main()
+                assert not stopped.value.code, words
     return folder
 
 

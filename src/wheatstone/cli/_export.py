@@ -66,12 +66,15 @@ def _name(run: Run, format: str, figure: str | None, table: str | None) -> str:
 
     Raises:
         RequestError: the runs of this verb never have it.
+        RunError: the run has no such table.
     """
     contents = run.contents
     if format in _PICTURES:
         return figure or _main(run, contents.figures, "figures", "its page as html or its result as json")
     if format == "parquet":
-        return table or _main(run, tuple(contents.columns), "tables", "its result as json")
+        name = table or _main(run, tuple(contents.columns), "tables", "its result as json")
+        run.path_of(name)  # refused before a file is named after it
+        return name
     if format in _CIRCUIT and contents.document != "circuit":
         raise RequestError(
             expected=f"a run with a circuit, for {format}",
