@@ -22,15 +22,15 @@ def door(package: str) -> Callable[[str], Any]:
     """
 
     def getattr_(name: str) -> Any:
-        if name.startswith("__") or name not in _modules(package):
+        if name.startswith("__") or name not in opens(package):
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(_modules(package)[name]), name)
+        return getattr(import_module(opens(package)[name]), name)
 
     return getattr_
 
 
 @cache
-def _modules(package: str) -> dict[str, str]:
+def opens(package: str) -> dict[str, str]:
     """The module of each name that a package imports for type checkers alone."""
     loader: Any = sys.modules[package].__loader__
     return {
