@@ -90,6 +90,8 @@ def verify(
         from wheatstone.runs import add_verification, same_weights
         from wheatstone.verification import verify as verified
 
+        if others or task:
+            opened.document("held_out")  # a lost one is refused before the work, not after it
         circuit = Circuit.load(opened.file("circuit.json"))
         loaded = load_model(model or manifest["model"]["id"], device=device, dtype=dtype, report=report)
         same_weights(loaded, circuit)

@@ -49,7 +49,8 @@ def add_verification(run: StrPath, found: Verification, page: Callable[[Path], s
                 add_file(run, "verification.json", found.to_dict())
             else:
                 new = json.loads(json.dumps(found.to_dict()))
-                add_file(run, "held_out.json", [*(old for old in Run.open(run).held_out if old != new), new])
+                others = Run.open(run).document("held_out")
+                add_file(run, "held_out.json", [*(old for old in others if old != new), new])
     except OSError as error:
         raise ComputationError(
             expected="room and permission to add the verification to the run",
