@@ -21,12 +21,11 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 import wheatstone as ws
 from wheatstone.figures import PROBE_FIGURES, ProbeData, render
 from wheatstone.neurons import CONCEPTS, bundled_concepts, find_planted, train_planted
-from wheatstone.runs import ProbeSettings, run_probes
+from wheatstone.runs import ProbeSettings, Run, run_probes
 
 DOCS = Path(__file__).parent.parent / "docs"
 MOST = 150
@@ -40,11 +39,11 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help="a run of these concepts that is there already")
     options = parser.parse_args()
     if options.run:
-        data, neurons = ProbeData.load(options.run), pq.read_table(options.run / "neurons.parquet")
+        data, neurons = ProbeData.load(options.run), Run.open(options.run).table("neuron_tests")
     else:
         with tempfile.TemporaryDirectory() as folder:
             probed(Path(folder))
-            data, neurons = ProbeData.load(Path(folder)), pq.read_table(Path(folder) / "neurons.parquet")
+            data, neurons = ProbeData.load(Path(folder)), Run.open(folder).table("neuron_tests")
     text = (
         "\n".join(
             [*about(data), *told(data), *alone(data, neurons), *an(neurons), *shared(data), *planted(), *limits()]

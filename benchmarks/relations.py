@@ -15,8 +15,8 @@ from typing import Any
 from wheatstone.figures import STUDY_FIGURES
 from wheatstone.figures._render import png_of
 from wheatstone.figures._report import Picture
-from wheatstone.figures._study import describe_overlap, read_study
-from wheatstone.runs import shard_cost, study_so_far
+from wheatstone.figures._study import describe_overlap
+from wheatstone.runs import Run, shard_cost, study_so_far
 
 DOCS = Path(__file__).parent.parent / "docs"
 AIM = 0.9
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write docs/results/relations.md")
     options = parser.parse_args()
     finished = (options.run / "study.json").is_file()
-    study = read_study(options.run) if finished else study_so_far(options.run)
+    study = Run.open(options.run).result if finished else study_so_far(options.run)
     for row in study["relations"]:
         row["cost"] = shard_cost(options.run / "relations" / row["relation"])
     text = page(study)

@@ -11,7 +11,7 @@ from pathlib import Path
 _TESTS = Path(__file__).parents[1] / "tests"
 PAIR = ("--prompt", "w4 w2 w3", "--counterfactual", "w14 w2 w3")
 """Options of a prompt pair of the tiny model's words; the answers are in `answers.json`."""
-RUNS = ("run", "task-run", "neurons", "scan", "probes", "trace", "sweep", "edit", "imported")
+RUNS = ("run", "task-run", "neurons", "scan", "probes", "trace", "sweep", "study", "edit", "imported")
 """Folders of runs."""
 
 
@@ -73,6 +73,8 @@ def commands(folder: Path) -> dict[str, tuple[str, ...]]:
         "probes": ("neuron", "probe", "--concept", "concepts.jsonl", *model, "--no-figures", "--out", "probes"),
         "trace": ("trace", "--task", "relation.json", *model, "--known", "0", "--allow-weak", "--out", "trace"),
         "sweep": ("sweep", "--task", "pairs.jsonl", *model, "--known", "0", "--allow-weak", "--out", "sweep"),
+        "study": ("study", "--relations", "relation.json", *model, "--train", "4", "--validation", "4", "--test", "4",
+                  "--steps", "2", "--draws", "1", "--no-figures", "--allow-weak", "--out", "study"),
         "edit": ("edit", *model, "--prompt", "w4 w2 w3", "--subject", "w4", "--target", " w7", "--allow-weak",
                  "--out", "edit"),
         "run.zip": ("runs", "export", "run", "--out", "run.zip"),

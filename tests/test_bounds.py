@@ -32,7 +32,8 @@ from wheatstone.cli import main
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.models import load_model
 from wheatstone.neurons import read_concepts
-from wheatstone.runs import damaged_files, read_manifest
+from wheatstone.runs import damaged_files
+from wheatstone.runs._folder import read_manifest
 from wheatstone.studio._library import EXAMPLES
 from wheatstone.tasks import _rows as rows
 from wheatstone.tasks import load_task, read_pairs

@@ -12,6 +12,7 @@ import pytest
 import typer
 
 import wheatstone
+from wheatstone._lazy import opens
 from wheatstone.circuits import ABLATIONS
 from wheatstone.cli._app import app_of
 from wheatstone.discovery import METHODS
@@ -52,7 +53,7 @@ def _python(page: str) -> list[str]:
 
 def _public_names() -> list[str]:
     errors = [name for name, value in vars(wheatstone).items() if isinstance(value, type) and name.endswith("Error")]
-    return sorted({*wheatstone._WHERE, *errors})
+    return sorted({*opens("wheatstone"), *errors})
 
 
 def _verbs(of: typer.Typer, before: str = "") -> list[str]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from wheatstone import RunError
 from wheatstone._json import load_json
-from wheatstone.runs import read_json
+from wheatstone.runs._folder import read_json
 from wheatstone.studio._library import EXAMPLES
 
 SOURCES = sorted(Path(__file__).parents[1].joinpath("src/wheatstone").rglob("*.py"))

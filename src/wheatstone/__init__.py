@@ -11,6 +11,7 @@ from wheatstone._errors import RunError as RunError
 from wheatstone._errors import WheatstoneError as WheatstoneError
 from wheatstone._lazy import door
 from wheatstone._version import __version__ as __version__
+from wheatstone._viewer import show_with
 
 if TYPE_CHECKING:
     from wheatstone.circuits import Circuit as Circuit
@@ -24,28 +25,12 @@ if TYPE_CHECKING:
     from wheatstone.models import ResidualModel as ResidualModel
     from wheatstone.models import load_model as load_model
     from wheatstone.models import wrap_model as wrap_model
+    from wheatstone.studio import show as show
     from wheatstone.tasks import PromptPair as PromptPair
     from wheatstone.tasks import Task as Task
     from wheatstone.tasks import load_task as load_task
     from wheatstone.verification import Verification as Verification
     from wheatstone.verification import verify as verify
 
-_WHERE = {
-    "Circuit": "wheatstone.circuits",
-    "Edge": "wheatstone.circuits",
-    "EdgeScores": "wheatstone.discovery",
-    "Experiment": "wheatstone.circuits",
-    "Graph": "wheatstone.models",
-    "PromptPair": "wheatstone.tasks",
-    "ResidualModel": "wheatstone.models",
-    "Task": "wheatstone.tasks",
-    "Verification": "wheatstone.verification",
-    "attention_scores": "wheatstone.lenses",
-    "discover": "wheatstone.discovery",
-    "load_model": "wheatstone.models",
-    "load_task": "wheatstone.tasks",
-    "score_edges": "wheatstone.discovery",
-    "verify": "wheatstone.verification",
-    "wrap_model": "wheatstone.models",
-}
-__getattr__ = door(__name__, _WHERE)
+__getattr__ = door(__name__)
+show_with(lambda value: __getattr__("show")(value))

@@ -12,7 +12,7 @@ from commands import FRANCE, JAPAN, Cli, RealRun, Refused, pair_words
 
 from wheatstone import Experiment
 from wheatstone.models import load_model
-from wheatstone.runs import read_json, read_manifest
+from wheatstone.runs._folder import read_json, read_manifest
 from wheatstone.tasks import load_task
 
 pytestmark = pytest.mark.usefixtures("own_home")

@@ -13,7 +13,8 @@ from wheatstone.circuits import Circuit
 from wheatstone.editing import METHODS, load_edit
 from wheatstone.figures import trace_chart
 from wheatstone.models import load_model
-from wheatstone.runs import damaged_files, read_manifest
+from wheatstone.runs import damaged_files
+from wheatstone.runs._folder import read_manifest
 
 WORDS = ("--prompt", "w1 w2 w3", "--subject", "w2", "--target", "w30")
 
@@ -40,7 +41,7 @@ def test_an_edit_is_a_run(cli: Cli, words: tuple[object, ...], tmp_path: Path, o
     with load_edit(out).applied(model):
         likely = model.forward(model.tokens(["w1 w2 w3"])).logits.softmax(-1)[0, target]
     assert float(likely) == rounding(model).near(document["answers"][0]["target_after"])
-    rows = pq.read_table(out / "trace.parquet").to_pylist()
+    rows = pq.read_table(out / "tracing.parquet").to_pylist()
     assert {row["site"] for row in rows} == {"state", "mlp", "attention"}
     chart = trace_chart(rows, "here").to_dict(validate=True)
     assert "last subject" in chart["description"] or "last" in chart["description"]

@@ -98,7 +98,7 @@ def test_requests_that_cannot_be_carried_out(own_run: Path, cli: Cli, refused: R
     assert "a run folder with a manifest.json" in refused("export", tmp_path, "--format", "svg")
     (own_run / "edges.parquet").unlink()
     shown = cli("export", own_run, "--format", "parquet", "--json")
-    assert (shown.code, shown.out) == (1, "")
+    assert (shown.code, shown.out) == (2, "")
     assert "edges.parquet" in shown.err
     circuit = own_run / "circuit.json"
     circuit.write_text(circuit.read_text().replace("wheatstone.circuit/1", "wheatstone.circuit/9"))
@@ -109,3 +109,9 @@ def test_requests_that_cannot_be_carried_out(own_run: Path, cli: Cli, refused: R
 def test_the_format_decides_whatever_the_file_is_called(own_run: Path, cli: Cli, tmp_path: Path) -> None:
     assert cli("export", own_run, "--format", "png", "--out", tmp_path / "picture").code == 0
     assert (tmp_path / "picture").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def test_a_table_by_its_name(own_run: Path, cli: Cli, refused: Refused, tmp_path: Path) -> None:
+    assert cli("export", own_run, "--format", "parquet", "--table", "curve").code == 0
+    assert pq.read_table(tmp_path / "france.curve.parquet").equals(pq.read_table(own_run / "curve.parquet"))
+    assert "a table out of edges, curve, trace" in refused("export", own_run, "--format", "parquet", "--table", "none")

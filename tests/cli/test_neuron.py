@@ -12,7 +12,8 @@ from tolerance import rounding
 from wheatstone.figures import NEURON_FIGURES, ScreenData
 from wheatstone.figures._neuron_one import calibration_chart, congruence_chart
 from wheatstone.models import load_model
-from wheatstone.runs import damaged_files, read_manifest
+from wheatstone.runs import damaged_files
+from wheatstone.runs._folder import read_manifest
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from commands import Cli, Refused
 from wheatstone.figures import PROBE_FIGURES, ProbeData
 from wheatstone.models import Neuron
 from wheatstone.neurons import CONCEPTS
-from wheatstone.runs import damaged_files, neuron_probes, read_manifest
+from wheatstone.runs import damaged_files, neuron_probes
+from wheatstone.runs._folder import read_manifest
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_concepts_of_a_file_as_a_run(
     assert sum(document["neurons_by_concepts"].values()) == 72
     manifest = read_manifest(run)
     assert (manifest["verb"], manifest["settings"]["reading"], manifest["prompts"]) == ("neuron probe", "last", [])
-    assert pq.read_metadata(run / "neurons.parquet").num_rows == 3 * 72
+    assert pq.read_metadata(run / "neuron_tests.parquet").num_rows == 3 * 72
     assert pq.read_metadata(run / "interference.parquet").num_rows == 3 * 2 * 3
     single = document["concepts"][0]["best"]["single"]
     told = {row["concept"]: row for row in neuron_probes(run, Neuron.find(single["neurons"][0]) or Neuron(0, 0))}

@@ -12,7 +12,7 @@ from commands import Cli, Refused, pair_words
 from sentencepiece import CAPITALS, SUBJECTS, relation_file, save, taught
 
 from wheatstone.models import ResidualModel
-from wheatstone.runs import read_json
+from wheatstone.runs._folder import read_json
 from wheatstone.studio._jobs_schema import Draft
 from wheatstone.studio._tokens import draft_tokens
 

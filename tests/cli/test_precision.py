@@ -13,7 +13,8 @@ from commands import Cli, pair_words
 from tiny import explainable_pairs
 
 from wheatstone.models import load_model
-from wheatstone.runs import DiscoverySettings, damaged_files, missing_of, new_run, read_json, run_discovery
+from wheatstone.runs import DiscoverySettings, Run, damaged_files, new_run, run_discovery
+from wheatstone.runs._folder import read_json
 from wheatstone.tasks import PromptPair
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
@@ -77,7 +78,7 @@ def test_a_discovery_is_the_one_of_the_same_weights_in_float64(
     manifest = read_json(runs(dtype), "manifest.json")
     assert manifest["model"]["dtype"] == dtype
     assert damaged_files(runs(dtype)) == []
-    assert set(missing_of(runs(dtype))) <= {"prompt and counterfactual swapped"}  # which zero ablation may refuse
+    assert set(Run.open(runs(dtype)).missing) <= {"prompt and counterfactual swapped"}  # which zero ablation may refuse
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,8 @@ from faulty_cases import make_inputs, words
 
 from wheatstone.figures import _report
 from wheatstone.figures._render import svg_of
-from wheatstone.runs import damaged_files, read_json
+from wheatstone.runs import damaged_files
+from wheatstone.runs._folder import read_json
 
 VERBS = {
     "discover": ("discover --model IN/model --prompts IN/prompts.jsonl --method eap --allow-weak", 4),

@@ -12,7 +12,8 @@ from tolerance import rounding
 
 from wheatstone.figures import trace_chart, trace_lines_chart
 from wheatstone.models import load_model
-from wheatstone.runs import damaged_files, read_json, read_manifest
+from wheatstone.runs import damaged_files
+from wheatstone.runs._folder import read_json, read_manifest
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_a_trace_is_a_run(cli: Cli, words: tuple[object, ...], own_home: Path) -
     assert manifest["settings"]["draws"] == 1
     assert manifest["settings"]["window"] == 1
     assert [row["subject"] for row in manifest["prompts"]] == [row["prompt"].split()[0] for row in manifest["prompts"]]
-    rows = pq.read_table(out / "trace.parquet").to_pylist()
+    rows = pq.read_table(out / "tracing.parquet").to_pylist()
     assert {(row["site"], row["role"]) for row in rows} == {
         (site, role) for site in ("state", "mlp", "attention") for role in ("last subject", "first after", "last")
     }

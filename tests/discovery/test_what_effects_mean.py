@@ -21,7 +21,7 @@ from wheatstone.figures import RunData, report_html
 from wheatstone.figures._registry import figure_svg
 from wheatstone.figures._words import percent
 from wheatstone.models import ResidualModel
-from wheatstone.runs import new_run, run_discovery
+from wheatstone.runs import Run, new_run, run_discovery
 from wheatstone.studio._tables import edge_columns
 
 
@@ -75,13 +75,13 @@ def test_a_run_that_does_not_name_its_units_is_shown_by_unit(
     run = tmp_path / "run"
     with new_run(run) as folder:
         run_discovery(model, pairs, DiscoverySettings(faithfulness=0.8, granularity=granularity)).save(folder)
-    table, drawn = edge_columns(run), RunData.load(run).edges
+    table, drawn = edge_columns(Run.open(run)), RunData.load(run).edges
     document = json.loads((run / "circuit.json").read_text())
     units = [edge.pop("unit") for edge in document["edges"]]
     assert len(set(units)) < len(units)
     del document["granularity"]
     (run / "circuit.json").write_text(json.dumps(document))
-    assert edge_columns(run).equals(table)
+    assert edge_columns(Run.open(run)).equals(table)
     assert RunData.load(run).edges == drawn
     shown = {(row["sender"], row["receiver"]): row["removed_with"] for row in table.to_pylist() if row["circuit"]}
     assert [shown[edge["from"], edge["to"]] for edge in document["edges"]] == units

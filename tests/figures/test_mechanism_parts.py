@@ -35,6 +35,7 @@ from wheatstone.lenses import (
     YearForm,
     YearSums,
 )
+from wheatstone.runs import Run, Section
 from wheatstone.runs._tables import write_table
 
 BETWEEN = (1.0, 0.5, 1.5)
@@ -242,7 +243,7 @@ def told(folder: Path, summary: dict[str, Any], tables: Mapping[str, list[Any]])
     for name, rows in tables.items():
         write_table(Table.of(type(rows[0]), rows), folder / f"{name}.parquet")
     about = {"summary": summary, "method": "", "n": 9, "tables": {name: len(rows) for name, rows in tables.items()}}
-    return Told(RunData(folder, {}, {}, {}), folder, json.loads(json.dumps(about, allow_nan=False)))
+    return Told(RunData(Run(folder, {}), {}, {}), Section(folder, json.loads(json.dumps(about, allow_nan=False))))
 
 
 @pytest.mark.parametrize("name", [*MADE])

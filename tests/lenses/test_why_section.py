@@ -18,6 +18,7 @@ from wheatstone.figures._load import RunData
 from wheatstone.figures._parts import PARTS
 from wheatstone.figures._report import Picture
 from wheatstone.lenses import SECTIONS, Explanation, LookRow, Material, PairRow, direct_effects
+from wheatstone.runs import Run, Section
 from wheatstone.runs._tables import write_table
 
 
@@ -40,7 +41,7 @@ def told(folder: Path, found: Explanation, n: int) -> Told:
         "n": n,
         "tables": {name: len(table.rows) for name, table in found.tables.items()},
     }
-    return Told(RunData(folder, {}, {}, {}), folder, json.loads(json.dumps(about, allow_nan=False)))
+    return Told(RunData(Run(folder, {}), {}, {}), Section(folder, json.loads(json.dumps(about, allow_nan=False))))
 
 
 def test_rows_are_attention_scores_of_the_circuit_s_heads(material: Material, found: Explanation) -> None:

@@ -13,8 +13,8 @@ import pytest
 from needs import require
 
 from wheatstone import ComputationError, RunError
-from wheatstone.runs import add_file, check_free, damaged_files, new_run, read_manifest
-from wheatstone.runs._folder import FORMAT, add_text, write_json
+from wheatstone.runs import add_file, check_free, damaged_files, new_run
+from wheatstone.runs._folder import FORMAT, add_text, read_manifest, write_json
 
 
 def make_run(out: Path, text: str = "first", *, force: bool = False) -> Path:

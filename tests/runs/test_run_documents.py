@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from wheatstone import RunError
 from wheatstone._bounds import Bounds
 from wheatstone.figures import RunData, report_html
-from wheatstone.runs import damaged_files, read_json, read_sound_manifest, write_hashes
+from wheatstone.runs import Run, damaged_files, write_hashes
 from wheatstone.runs._documents import SHAPES, Each, check_document
+from wheatstone.runs._folder import read_json, read_sound_manifest
 from wheatstone.studio._detail import verifications
 from wheatstone.studio._library import EXAMPLES
 
@@ -58,7 +59,7 @@ def test_what_wheatstone_wrote_passes(example: Path) -> None:
 def test_a_field_is_named_by_whatever_reads_it(run: Path, name: str, kind: str) -> None:
     field, value = WRONG[kind]
     spoil(run, name, field, value)
-    readers = [read_json, lambda run, _: verifications(run), lambda run, _: read_sound_manifest(run)]
+    readers = [read_json, lambda run, _: verifications(Run.open(run)), lambda run, _: read_sound_manifest(run)]
     readers += [lambda run, _: RunData.load(run).held_out, lambda run, _: report_html(run)]
     for reader in readers:
         with pytest.raises(

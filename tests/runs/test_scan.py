@@ -20,7 +20,8 @@ from tolerance import rounding
 import wheatstone as ws
 from wheatstone._errors import RequestError, RunError
 from wheatstone.models import ResidualModel, Tokens
-from wheatstone.runs import ScanSettings, damaged_files, read_json, run_scan
+from wheatstone.runs import ScanSettings, damaged_files, run_scan
+from wheatstone.runs._folder import read_json
 
 KILLED = """
 import json, os, signal, sys

@@ -19,16 +19,16 @@ from wheatstone.figures import _registry, render_all, render_figure, report_html
 from wheatstone.models import ResidualModel
 from wheatstone.runs import (
     DiscoverySettings,
+    Run,
     _discovery,
     catalogue_entries,
     damaged_files,
     draw,
-    missing_of,
     new_run,
-    read_json,
     run_discovery,
     write_discovery,
 )
+from wheatstone.runs._folder import read_json
 from wheatstone.tasks import PromptPair
 from wheatstone.verification import verify_in
 
@@ -58,7 +58,7 @@ def test_the_mean_of_one_pair_leaves_nothing_to_swap(
     """Swapped, the prompt is the counterfactual whose mean is carried: the model and the ablated model are one."""
     run = saved(model, pairs, tmp_path / "run", DiscoverySettings(method="eap-ig", faithfulness=0.5, ablation="mean"))
     assert read_json(run, "held_out.json") == []
-    (name, reason), *others = missing_of(run).items()
+    (name, reason), *others = Run.open(run).missing.items()
     assert (name, others) == (SWAPPED, [])
     assert "rounding apart, the same" in reason
     assert "\n" not in reason
@@ -90,7 +90,7 @@ def test_a_side_output_that_breaks(
     whole = saved(model, pairs, tmp_path / "whole")
     monkeypatch.setattr(module, function, broken)
     run = saved(model, pairs, tmp_path / "run")
-    assert missing_of(run)[name] == "RuntimeError: a device is gone"
+    assert Run.open(run).missing[name] == "RuntimeError: a device is gone"
     assert (run / "circuit.json").read_bytes() == (whole / "circuit.json").read_bytes()
     assert read_json(run, "verification.json") == read_json(whole, "verification.json")
     assert damaged_files(run) == []
@@ -138,7 +138,7 @@ def test_work_that_is_stopped_in_a_side_result_keeps_the_circuit_and_what_was_ma
     last = {PICTURES: pictures}
     whole = tmp_path / "whole"
     write_discovery(whole, model, pairs, SETTINGS, test=pairs, files={"task.json": TASK}, last=last)
-    assert missing_of(whole) == {}
+    assert Run.open(whole).missing == {}
     assert [row["split"] for row in read_json(whole, "held_out.json")] == ["test", SWAPPED]
     for done, (name, function) in enumerate(steps.items()):
         run = tmp_path / f"run{done}"
@@ -150,7 +150,7 @@ def test_work_that_is_stopped_in_a_side_result_keeps_the_circuit_and_what_was_ma
             stopped = {PICTURES: ended} if name == PICTURES else last
             with pytest.raises(Ended):
                 write_discovery(run, model, pairs, SETTINGS, test=pairs, files={"task.json": TASK}, last=stopped)
-        assert missing_of(run) == dict.fromkeys(list(steps)[done:], NOT_YET)
+        assert Run.open(run).missing == dict.fromkeys(list(steps)[done:], NOT_YET)
         assert damaged_files(run) == []
         assert Circuit.load(run / "circuit.json").edges == Circuit.load(whole / "circuit.json").edges
         assert read_json(run, "verification.json") == read_json(whole, "verification.json")
@@ -170,12 +170,12 @@ def test_a_picture_that_breaks_costs_neither_run_nor_page(
     with new_run(tmp_path / "run") as folder:
         run_discovery(model, pairs, SETTINGS).save(folder)
         draw(folder, render_all)
-    assert missing_of(tmp_path / "run")["figure curve"] == "RuntimeError: a device is gone"
+    assert Run.open(tmp_path / "run").missing["figure curve"] == "RuntimeError: a device is gone"
     assert "figure curve" in (tmp_path / "run" / "report.html").read_text("utf-8")
     with new_run(tmp_path / "pageless") as folder:
         run_discovery(model, pairs, SETTINGS).save(folder)
         draw(folder, broken)
-    assert PICTURES in missing_of(tmp_path / "pageless")
+    assert PICTURES in Run.open(tmp_path / "pageless").missing
     assert damaged_files(tmp_path / "pageless") == []
 
 

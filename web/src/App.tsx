@@ -19,7 +19,7 @@ import { Proof } from "./Proof";
 import { RunFacts } from "./RunFacts";
 import type { Scene } from "./scene";
 import { PromptChoice, Selection, togglePin, useTable } from "./Selection";
-import { type ApiError, fetchEdges, fetchRun, fetchRuns, fetchVerifications, type Run, type RunList, type Verification } from "./server";
+import { type ApiError, fetchEdges, fetchRun, fetchRuns, fetchVerifications, reportAddress, type Run, type RunList, type Verification } from "./server";
 import { Size } from "./Size";
 import { gathered } from "./supernodes";
 import { Invitation, Tour } from "./Tour";
@@ -74,6 +74,7 @@ export function App() {
         </h1>
         <RunChoice label="Run" value={id} runs={runs} none="" choose={(run) => show({ run, sel: "", pins: [], prompt: 0 })} />
         <RunChoice label="Compare with" value={view.vs} runs={runs} none="nothing" choose={(vs) => show({ vs })} />
+        <OtherRuns runs={runs} />
         <span className="spring" />
         <button className="main" onClick={() => setWorking(true)} title="New circuit, and the jobs ( n )">
           New
@@ -243,6 +244,25 @@ function RunChoice({ label, value, runs, none, choose }: RunChoiceProps) {
             </optgroup>
           ) : null;
         })}
+      </select>
+    </label>
+  );
+}
+
+/** Runs without a circuit, such as a study or a scan; their report opens beside the app. */
+function OtherRuns({ runs }: { runs: RunList | undefined }) {
+  const others = runs?.others ?? [];
+  if (others.length === 0) return null;
+  return (
+    <label className="run-choice">
+      <span>Report of</span>
+      <select value="" onChange={(event) => window.open(reportAddress(event.target.value), "_blank", "noopener")}>
+        <option value="">a run without a circuit</option>
+        {others.map((run) => (
+          <option key={run.id} value={run.id} disabled={!!run.trouble}>
+            {run.command}: {run.title}
+          </option>
+        ))}
       </select>
     </label>
   );

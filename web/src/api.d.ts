@@ -33,7 +33,7 @@ export interface paths {
         };
         /**
          * Runs
-         * @description All runs of `discover`, the user's own first, then the examples.
+         * @description All runs, the user's own first, then the examples; those without a circuit apart.
          */
         get: operations["runs_api_v1_runs_get"];
         put?: never;
@@ -56,6 +56,46 @@ export interface paths {
          * @description A run, without its edges and tables.
          */
         get: operations["run_api_v1_runs__id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{id}/contents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Contents
+         * @description What a run of any verb contains: its tables and figures.
+         */
+        get: operations["contents_api_v1_runs__id__contents_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{id}/report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Report
+         * @description The report of a run of any verb, which loads nothing. Its scripts do not run here: pictures are still.
+         */
+        get: operations["report_api_v1_runs__id__report_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -432,6 +472,39 @@ export interface components {
              * @description KL(before ‖ after), nats
              */
             kl: number;
+        };
+        /**
+         * Contents
+         * @description What a run of any verb contains.
+         */
+        Contents: {
+            /** Id */
+            id: string;
+            /** Title */
+            title: string;
+            /**
+             * Command
+             * @description that made it, such as `neuron screen`
+             */
+            command: string;
+            /**
+             * Created
+             * @description ISO 8601, UTC
+             */
+            created: string;
+            /** Model */
+            model: string;
+            /** Path */
+            path: string;
+            /** Tables */
+            tables: components["schemas"]["TableInfo"][];
+            /**
+             * Figures
+             * @description that can be drawn of it, if it has what they show
+             */
+            figures: string[];
+            /** Missing */
+            missing: components["schemas"]["Missing"][];
         };
         /**
          * CurvePoint
@@ -1213,8 +1286,16 @@ export interface components {
          * @description All runs, the user's own first.
          */
         RunList: {
-            /** Runs */
+            /**
+             * Runs
+             * @description those with a circuit
+             */
             runs: components["schemas"]["RunSummary"][];
+            /**
+             * Others
+             * @description those without: their report, tables and figures can be opened
+             */
+            others: components["schemas"]["RunSummary"][];
             /**
              * Problems
              * @description what could not be read
@@ -1230,6 +1311,11 @@ export interface components {
             id: string;
             /** Title */
             title: string;
+            /**
+             * Command
+             * @description that made it, such as `neuron screen`; empty where it cannot be read
+             */
+            command: string;
             /** Model */
             model: string;
             /**
@@ -1323,17 +1409,17 @@ export interface components {
              * Section
              * @description the section of `explain` that made it
              */
-            section: string | null;
+            section?: string | null;
             /**
              * Method
              * @description how it was measured
              */
-            method: string | null;
+            method?: string | null;
             /**
              * N
              * @description prompts it was measured on
              */
-            n: number | null;
+            n?: number | null;
         };
         /**
          * TokenChange
@@ -1542,6 +1628,86 @@ export interface operations {
             };
         };
     };
+    contents_api_v1_runs__id__contents_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Contents"];
+                };
+            };
+            /** @description not there, or not readable */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the request is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    report_api_v1_runs__id__report_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description not there, or not readable */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the request is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     run_verifications_api_v1_runs__id__verifications_get: {
         parameters: {
             query?: never;
@@ -1713,7 +1879,7 @@ export interface operations {
             header?: never;
             path: {
                 id: string;
-                name: "circuit" | "curve" | "answer" | "attention";
+                name: string;
                 format: "svg" | "png";
             };
             cookie?: never;

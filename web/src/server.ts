@@ -65,4 +65,6 @@ export async function fetchEdges(id: string) {
 }
 export const fetchRows = async (id: string, table: string) => (await columns(`${run(id)}/tables/${table}`)).toArray() as Row[];
 export const figureAddress = (id: string, name: string, format: string) => `api/v1/${run(id)}/figures/${name}.${format}`;
+/** The page of a run of any verb. */
+export const reportAddress = (id: string) => `api/v1/${run(id)}/report`;
 export const circuitAddress = (id: string) => `api/v1/${run(id)}/circuit.json`;

@@ -29,20 +29,4 @@ if TYPE_CHECKING:
     from wheatstone._intervals._sequence import BOUND as BOUND
     from wheatstone._intervals._sequence import mean_sequence as mean_sequence
 
-_WHERE = {
-    "BOUND": "wheatstone._intervals._sequence",
-    "DIFFERENCE": "wheatstone._intervals._mean",
-    "MINIMUM_RANKED": "wheatstone._intervals._ranks",
-    "RankCorrelation": "wheatstone._intervals._ranks",
-    "SHARE": "wheatstone._intervals._mean",
-    "cluster_mean_interval": "wheatstone._intervals._ratio",
-    "jackknife_interval": "wheatstone._intervals._jackknife",
-    "mean_interval": "wheatstone._intervals._mean",
-    "mean_intervals": "wheatstone._intervals._mean",
-    "mean_sequence": "wheatstone._intervals._sequence",
-    "median_interval": "wheatstone._intervals._ranks",
-    "rank_correlation": "wheatstone._intervals._ranks",
-    "ratio_interval": "wheatstone._intervals._ratio",
-}
-__all__ = sorted({*_WHERE, "MINIMUM", "halves_of", "interval_note", "interval_text", "measured_on"})  # pyright: ignore[reportUnsupportedDunderAll]
-__getattr__ = door(__name__, _WHERE)
+__getattr__ = door(__name__)

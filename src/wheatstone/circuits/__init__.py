@@ -20,26 +20,3 @@ from wheatstone.circuits._means import PositionMeans as PositionMeans
 from wheatstone.circuits._positions import POSITIONS as POSITIONS
 from wheatstone.circuits._random import exchanged_heads as exchanged_heads
 from wheatstone.circuits._random import random_circuits as random_circuits
-
-__all__ = [
-    "ABLATIONS",
-    "POSITIONS",
-    "SHARES",
-    "Circuit",
-    "Edge",
-    "Evaluation",
-    "Experiment",
-    "Imported",
-    "Kept",
-    "ModelInfo",
-    "PositionMeans",
-    "exchanged_heads",
-    "first_change",
-    "from_eap_json",
-    "kept_over",
-    "open_foreign",
-    "random_circuits",
-    "sizes_of",
-    "to_eap_json",
-    "to_graphml",
-]

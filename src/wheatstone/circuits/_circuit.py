@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from wheatstone._errors import CircuitError
 from wheatstone._path import StrPath
+from wheatstone._viewer import show
 from wheatstone.models import Graph, ResidualModel, Span, SpannedGraph
 from wheatstone.tasks import PromptPair
 
@@ -180,8 +180,7 @@ class Circuit:
         Returns:
             A `wheatstone.studio.CircuitView`; leave it as the last line of a cell.
         """
-        # By name: no room may import from one above it, and only who looks needs what draws.
-        return import_module("wheatstone.studio").show(self)
+        return show(self)
 
     def to_json(self) -> str:
         """The circuit as `circuit.json` has it; the same circuit always gives the same text."""

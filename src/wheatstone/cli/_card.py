@@ -53,9 +53,9 @@ def card(
     of every edge on every prompt are kept in the run's folder card.
     """
     started = time.perf_counter()
-    from wheatstone.runs import CIRCUITS, read_sound_manifest
+    from wheatstone.runs import CIRCUITS, Run
 
-    read_sound_manifest(run, *CIRCUITS)
+    Run.open_checked(run, *CIRCUITS)
     output = Output("card", as_json)
     with output.progress() as report:
         report("starting", 0, None)

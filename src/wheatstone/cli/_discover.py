@@ -181,7 +181,7 @@ def discover(
     """
     started = time.perf_counter()
     pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts)
-    from wheatstone.runs import check_free, missing_of, reserved
+    from wheatstone.runs import Run, check_free, reserved
 
     if out is None and not dry_run:
         raise RequestError(expected="a folder for the run", got="no --out", do="give one, or use --dry-run")
@@ -272,7 +272,7 @@ def discover(
         except BaseException as error:
             if not proven:
                 raise
-            kept = f"kept {out} with the circuit and its proof; not made: {', '.join(missing_of(out))}"
+            kept = f"kept {out} with the circuit and its proof; not made: {', '.join(Run.open(out).missing)}"
             if isinstance(error, ComputationError):
                 raise ComputationError(expected=error.expected, got=error.got, do=f"free some space; {kept}") from error
             output.stderr.print(kept, markup=False, highlight=False)

@@ -99,7 +99,7 @@ def edit(
     with output.progress() as report, nullcontext() if out is None else reserved(out, force=force):
         report("starting", 0, None)
         from wheatstone.editing import METHODS, EditRequest
-        from wheatstone.figures import render_edit
+        from wheatstone.figures import render_all
         from wheatstone.lenses import CircuitSettings, ComparisonSettings
         from wheatstone.models import load_model
         from wheatstone.runs import EditSettings, run_edit
@@ -136,7 +136,7 @@ def edit(
             allow_weak=allow_weak,
         )
         run = run_edit(loaded, request, settings, report=report)
-        missing = run.missing if out is None else save_run(out, run.save, force=force, pictures=render_edit)
+        missing = run.missing if out is None else save_run(out, run.save, force=force, pictures=render_all)
     seconds = round(time.perf_counter() - started, 2)
     page = None if out is None else page_of(out)
     run_path = None if out is None else str(out)

@@ -57,9 +57,9 @@ def explain(
     the run's folder `explain`.
     """
     started = time.perf_counter()
-    from wheatstone.runs import CIRCUITS, read_sound_manifest
+    from wheatstone.runs import CIRCUITS, Run
 
-    answers = read_sound_manifest(run, *CIRCUITS).get("model_answers")
+    answers = Run.open_checked(run, *CIRCUITS).manifest.get("model_answers")
     output = Output("explain", as_json)
     with output.progress() as report:
         report("starting", 0, None)

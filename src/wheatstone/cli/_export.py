@@ -1,10 +1,10 @@
-"""`wheatstone export RUN --format FMT`: a run's circuit or picture in another form."""
+"""`wheatstone export RUN --format FMT`: the result, a table, a picture or the page of a run of any verb."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,9 +12,11 @@ from wheatstone._errors import RequestError
 from wheatstone.cli._new_file import new_file
 from wheatstone.cli._output import JsonOption, Output
 
-_PICTURES = ("svg", "png")
-_COPIES = {"json": "circuit.json", "parquet": "edges.parquet"}
-_FORMATS = (*_COPIES, *_PICTURES, "html", "graphml", "eap-json")
+if TYPE_CHECKING:
+    from wheatstone.runs import Run
+
+_CIRCUIT, _PICTURES = ("graphml", "eap-json"), ("svg", "png")
+_FORMATS = ("json", "parquet", *_PICTURES, "html", *_CIRCUIT)
 
 
 def export(
@@ -23,53 +25,94 @@ def export(
         str,
         typer.Option(
             "--format",
-            help="json (circuit), parquet (all scores), svg or png (a figure), html (report), graphml, eap-json.",
+            help="json (its result), parquet (a table), svg or png (a figure), html (report); of a circuit also "
+            "graphml, eap-json.",
         ),
     ],
     out: Annotated[Path | None, typer.Option("--out", help="File to write; by default beside the run.")] = None,
     figure: Annotated[
-        str, typer.Option("--figure", help="Which figure as svg or png: circuit, curve, answer or attention.")
-    ] = "circuit",
+        str | None,
+        typer.Option("--figure", help="Which figure as svg or png, such as circuit or curve; by default the main one."),
+    ] = None,
+    table: Annotated[
+        str | None,
+        typer.Option("--table", help="Which table as parquet, such as edges; by default the main one."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a run's circuit, scores, figure or report in another format. No model is needed."""
-    from wheatstone.runs import read_manifest
+    """Write the result, a table, a figure or the report of any run in another format. No model is needed."""
+    from wheatstone.runs import Run
 
     if format not in _FORMATS:
         raise RequestError(
             expected=f"a format out of {', '.join(_FORMATS)}", got=repr(format), do="choose one of these"
         )
-    read_manifest(run)
-    stem = figure if format in _PICTURES else "circuit"
+    opened = Run.open(run)
+    stem = _name(opened, format, figure, table)
     ending = "eap.json" if format == "eap-json" else format
     path = out or run.absolute().parent / f"{run.absolute().name}.{stem}.{ending}"
     with new_file(path, force=force) as partial:
         named = partial.with_name(f"{partial.name}.{ending}")  # what draws goes by the ending
-        _write(run, format, figure, named)
+        _write(opened, format, stem, named)
         named.replace(partial)
     output = Output("export", as_json)
     output.document({"run": str(run), "exported": format, "file": str(path)})
     output.print(f"wrote {path}")
 
 
-def _write(run: Path, format: str, figure: str, path: Path) -> None:
-    if format in _COPIES:
-        shutil.copyfile(run / _COPIES[format], path)
+def _name(run: Run, format: str, figure: str | None, table: str | None) -> str:
+    """What is exported, by its name: a figure, a table, the page, or else the document with the result.
+
+    Raises:
+        RequestError: the runs of this verb never have it.
+        RunError: the run has no such table.
+    """
+    contents = run.contents
+    if format in _PICTURES:
+        return figure or _main(run, contents.figures, "figures", "its page as html or its result as json")
+    if format == "parquet":
+        name = table or _main(run, tuple(contents.columns), "tables", "its result as json")
+        run.path_of(name)  # refused before a file is named after it
+        return name
+    if format in _CIRCUIT and contents.document != "circuit":
+        raise RequestError(
+            expected=f"a run with a circuit, for {format}",
+            got=f"{run.path}, a run of `wheatstone {contents.command}`",
+            do="export its result as json, or give a run of `wheatstone discover`",
+        )
+    return "report" if format == "html" and contents.document != "circuit" else contents.document
+
+
+def _main(run: Run, names: tuple[str, ...], what: str, instead: str) -> str:
+    if not names:
+        raise RequestError(
+            expected=f"a run with {what}",
+            got=f"{run.path}, a run of `wheatstone {run.contents.command}`, which has none",
+            do=f"export {instead}",
+        )
+    return names[0]
+
+
+def _write(run: Run, format: str, name: str, path: Path) -> None:
+    if format == "json":
+        shutil.copyfile(run.file(f"{name}.json"), path)
+    elif format == "parquet":
+        shutil.copyfile(run.path_of(name), path)
     elif format in _PICTURES:
         from wheatstone.figures import render_figure
 
-        render_figure(run, figure, path)
+        render_figure(run.path, name, path)
     elif format == "html":
         from wheatstone.figures import report_html
 
-        path.write_text(report_html(run), encoding="utf-8")
+        path.write_text(report_html(run.path), encoding="utf-8")
     else:
         from wheatstone.circuits import Circuit, to_eap_json, to_graphml
-        from wheatstone.runs import read_manifest, sound
+        from wheatstone.runs import sound
 
-        circuit = Circuit.load(run / "circuit.json")
-        with sound(run):
-            d_model = read_manifest(run)["model"]["d_model"]
+        circuit = Circuit.load(run.file("circuit.json"))
+        with sound(run.path):
+            d_model = run.manifest["model"]["d_model"]
             text = to_graphml(circuit) if format == "graphml" else to_eap_json(circuit, d_model=d_model)
         path.write_text(text, encoding="utf-8")

@@ -26,7 +26,7 @@ def models(context: typer.Context, as_json: JsonOption = False) -> None:
     if context.invoked_subcommand is not None:
         return
     from wheatstone._home import home
-    from wheatstone.models._known import KNOWN_MODELS
+    from wheatstone.models import KNOWN_MODELS
 
     rows = [
         {
@@ -72,13 +72,12 @@ def check(
     Differences are |Δlogit|: of the recorded forward at all positions; with every edge kept; and with every edge
     cut, against the counterfactual prompt (the same tokens in reverse). Exit code 1 if one is beyond rounding.
     """
-    from wheatstone.models._load import open_model
-    from wheatstone.models._parity import PROMPTS, check_parity
+    from wheatstone.models import check_parity, open_model
 
     output = Output("models check", as_json)
     with output.progress() as report:
         opened = open_model(model, revision=None, device=device, dtype=dtype, report=report)
-        rows = check_parity(opened, prompt or PROMPTS)
+        rows = check_parity(opened, prompt) if prompt else check_parity(opened)
     passed = all(row.passed for row in rows)
     output.document(
         {

@@ -97,7 +97,7 @@ def screen(
     output = Output("neuron screen", as_json)
     with output.progress() as report, reserved(out, force=force):
         report("starting", 0, None)
-        from wheatstone.figures import render_neurons
+        from wheatstone.figures import render_all
         from wheatstone.models import load_model
         from wheatstone.neurons import check_direction
         from wheatstone.runs import NeuronSettings, run_neurons
@@ -125,7 +125,7 @@ def screen(
             allow_weak=allow_weak,
         )
         run = run_neurons(loaded, found.train if found else pairs, settings, report=report)
-        pictures = (lambda folder: render_neurons(folder, report)) if figures else None
+        pictures = (lambda folder: render_all(folder, report)) if figures else None
         missing = save_run(out, run.save, task=found, force=force, pictures=pictures)
     seconds = round(time.perf_counter() - started, 2)
     rows, page = run.confirmed, page_of(out)

@@ -75,7 +75,7 @@ def probe(
 
     with output.progress() as report, reserved(out, force=force):
         report("starting", 0, None)
-        from wheatstone.figures import render_probes
+        from wheatstone.figures import render_all
         from wheatstone.models import load_model
         from wheatstone.runs import ProbeSettings, run_probes
         from wheatstone.texts import Skipped
@@ -86,7 +86,7 @@ def probe(
         report("starting", 1, 1)
         settings = ProbeSettings(source=", ".join(concept), reading=reading, layers=chosen or (), most=most, seed=seed)
         run = run_probes(loaded, texts, settings, skipped=skipped, report=report)
-        pictures = (lambda folder: render_probes(folder, report)) if figures else None
+        pictures = (lambda folder: render_all(folder, report)) if figures else None
         missing = save_run(out, run.save, force=force, pictures=pictures)
     seconds = round(time.perf_counter() - started, 2)
     page, summary = page_of(out), run.summary()

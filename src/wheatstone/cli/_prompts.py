@@ -11,6 +11,7 @@ from wheatstone.cli._options import template_of
 if TYPE_CHECKING:
     from wheatstone._progress import Reporter
     from wheatstone.models import ResidualModel
+    from wheatstone.runs import Run
     from wheatstone.tasks import PromptPair, Task
 
 
@@ -113,22 +114,26 @@ def check_split(split: str) -> None:
         raise RequestError(expected=f"a split out of {', '.join(SPLITS)}", got=repr(split), do="choose one of these")
 
 
-def task_split(run: Path, split: str) -> list[PromptPair]:
+def task_split(run: Run, split: str) -> list[PromptPair]:
     """A split of the task that a run was made from, as the run keeps it.
 
     Raises:
         RequestError: the run was not made from a task, or has no such split, or it is empty.
     """
-    from wheatstone.runs import read_json, sound
+    from wheatstone.runs import sound
     from wheatstone.tasks import PromptPair
 
     check_split(split)
-    if not (run / "task.json").is_file():
+    if not run.has("task"):
         raise RequestError(
-            expected="a run of a task, which has splits", got=f"{run}, a run of given prompts", do="leave --split out"
+            expected="a run of a task, which has splits",
+            got=f"{run.path}, a run of given prompts",
+            do="leave --split out",
         )
-    with sound(run):
-        pairs = [PromptPair.model_validate(pair) for pair in read_json(run, "task.json")["pairs"][split]]
+    with sound(run.path):
+        pairs = [PromptPair.model_validate(pair) for pair in run.document("task")["pairs"][split]]
     if not pairs:
-        raise RequestError(expected=f"{split} pairs", got=f"{run}, whose task has none", do="choose another --split")
+        raise RequestError(
+            expected=f"{split} pairs", got=f"{run.path}, whose task has none", do="choose another --split"
+        )
     return pairs

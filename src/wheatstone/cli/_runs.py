@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, no_type_check
+from typing import TYPE_CHECKING, Annotated, Any, no_type_check
 
 import typer
 
@@ -15,6 +15,9 @@ from wheatstone.cli._options import number
 from wheatstone.cli._output import JsonOption, Output
 from wheatstone.cli._runs_archive import export, import_
 from wheatstone.cli._runs_prune import prune
+
+if TYPE_CHECKING:
+    from wheatstone.runs import Run
 
 _HEADS = 8
 runs_app = typer.Typer(name="runs", invoke_without_command=True)
@@ -78,35 +81,47 @@ def _below_here() -> str:
 def show(run: RunArgument, as_json: JsonOption = False) -> None:
     """Show how a run was made and what it found; of unfinished work, how far it is and how to go on."""
     from wheatstone.models import shown_name
-    from wheatstone.runs import CIRCUITS, command_of, read_json, read_manifest, sound, work_begun
+    from wheatstone.runs import Run, sound, work_begun
 
     output = Output("runs show", as_json)
     if not (run / "manifest.json").is_file() and (begun := work_begun(run)):
         _show_unfinished(run, begun, output)
         return
-    manifest = read_manifest(run)
+    opened = Run.open(run)
     with sound(run):
-        evaluation = read_json(run, "circuit.json").get("evaluation") if manifest["verb"] in CIRCUITS else None
-        if manifest["verb"] == "sweep":
-            found = read_json(run, "sweep.json")
-            evaluation = {
-                "pairs": found["pairs"],
-                "failed": len(found["failed"]),
-                **{f"{size} {name}": found[name][size] for name in ("edges", "faithfulness") for size in found[name]},
-                "heads": ", ".join(f"{row['node']} {row['share']:.0%}" for row in found["heads"][:_HEADS]),
-            }
+        evaluation = _result_of(opened)
+        manifest, contents = dict(opened.manifest), opened.contents
+        tables = {name: opened.count(name) for name in opened.tables}
+        figures = [name for name in contents.figures if (run / "figures" / f"{name}.svg").is_file()]
         facts = {
-            "made": f"{manifest['created']} by wheatstone {command_of(manifest['verb'])}",
+            "made": f"{manifest['created']} by wheatstone {contents.command}",
             "model": f"{shown_name(manifest['model'])}, weights {manifest['model']['sha256'][:12]}…",
-            **{name: str(value) for name, value in manifest["settings"].items() if value is not None},
+            **{name: str(value) for name, value in opened.settings.items() if value is not None},
             "seed": str(manifest["seed"]),
             "circuits run": str(manifest["evaluations"]),
             "seconds": ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in manifest["timings"].items()),
             **{f"result: {name}": f"{value}" for name, value in (evaluation or {}).items()},
-            **{f"not made: {name}": reason for name, reason in manifest.get("missing", {}).items()},
+            "result in": f"{contents.document}.json",
+            "tables": ", ".join(f"{name} ({rows:,})" for name, rows in tables.items()) or "none",
+            "figures": ", ".join(figures) or "none",
+            **{f"not made: {name}": reason for name, reason in opened.missing.items()},
         }
-    output.document({"manifest": manifest, "evaluation": evaluation})
+    about = {"document": contents.document, "tables": tables, "figures": figures}
+    output.document({"manifest": manifest, "evaluation": evaluation, "contents": about})
     output.table(facts)
+
+
+def _result_of(run: Run) -> dict[str, Any] | None:
+    """A run's result in a few numbers."""
+    if run.verb != "sweep":
+        return run.evaluation or None
+    found = run.result
+    return {
+        "pairs": found["pairs"],
+        "failed": len(found["failed"]),
+        **{f"{size} {name}": found[name][size] for name in ("edges", "faithfulness") for size in found[name]},
+        "heads": ", ".join(f"{row['node']} {row['share']:.0%}" for row in found["heads"][:_HEADS]),
+    }
 
 
 def _show_unfinished(run: Path, begun: dict[str, Any], output: Output) -> None:
@@ -158,7 +173,7 @@ def check(
 
     Of unfinished work, what is done is checked; the same command makes again what is damaged.
     """
-    from wheatstone.runs import damaged_files, read_manifest, work_begun
+    from wheatstone.runs import Run, damaged_files, work_begun
 
     if (run is None) != every:
         raise RequestError(expected="RUN or --all", got="both" if every else "neither", do="give one of them")
@@ -173,7 +188,7 @@ def check(
         damaged = damaged_shards(run) if shards_done(run) else []
         output.print(f"unfinished: a {unfinished['verb']}; the same command continues it", markup=False)
     else:
-        read_manifest(run)
+        Run.open(run)
         damaged = damaged_files(run)
     about = {"unfinished": unfinished["verb"]} if unfinished else {}
     output.document({"run": str(run), "damaged": damaged, **about})
@@ -184,7 +199,7 @@ def check(
 
 def _check_all(output: Output) -> None:
     """Checks what is listed; a run whose folder is gone is named, and is no damage."""
-    from wheatstone.runs import catalogue_entries, damaged_files, read_manifest
+    from wheatstone.runs import Run, catalogue_entries, damaged_files
 
     entries = catalogue_entries()
     checked: list[dict[str, Any]] = []
@@ -193,7 +208,7 @@ def _check_all(output: Output) -> None:
             run, damaged = Path(entry.path), list[str]()
             if entry.exists:
                 try:
-                    read_manifest(run)
+                    Run.open(run)
                 except RunError:
                     damaged = ["manifest.json"]
                 damaged = sorted({*damaged, *damaged_files(run)})

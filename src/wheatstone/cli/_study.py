@@ -89,16 +89,9 @@ def study(
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.executors import executor_named
-        from wheatstone.figures import render_study
+        from wheatstone.figures import render_all
         from wheatstone.models import load_model
-        from wheatstone.runs import (
-            StudySettings,
-            alone_in,
-            listed,
-            missing_of,
-            open_study,
-            run_study,
-        )
+        from wheatstone.runs import Run, StudySettings, alone_in, listed, open_study, run_study
         from wheatstone.tasks import bundled_relations
 
         asked = [name for given in relations or ["all"] for name in given.split(",") if name]
@@ -124,9 +117,9 @@ def study(
         with alone_in(out, "study"):
             loaded = load_model(model, device=device, dtype=dtype, report=report)
             report("starting", 1, 1)
-            pictures = (lambda folder: render_study(folder, report)) if figures else None
+            pictures = (lambda folder: render_all(folder, report)) if figures else None
             document = run_study(loaded, settings, out, executor=who, pictures=pictures, report=report)
-    missing = listed(out) | missing_of(out)
+    missing = listed(out) | Run.open(out).missing
     output.document(document | {"run": str(out), "missing": missing})
     output.print(_table(document))
     for part in _told(document):

@@ -73,7 +73,7 @@ def trace(
     with output.progress() as report, reserved(out, force=force):
         report("starting", 0, None)
         from wheatstone.editing import SITES, TracingSettings, chosen_sites
-        from wheatstone.figures import render_trace, trace_words
+        from wheatstone.figures import render_all, trace_words
         from wheatstone.models import load_model
         from wheatstone.runs import run_trace
         from wheatstone.tasks import check_task
@@ -90,7 +90,7 @@ def trace(
         )
         assert found is not None
         run = run_trace(loaded, found, settings, sites=site or SITES, allow_weak=allow_weak, report=report)
-        missing = save_run(out, run.save, force=force, pictures=render_trace)
+        missing = save_run(out, run.save, force=force, pictures=render_all)
     seconds = round(time.perf_counter() - started, 2)
     page, summary = page_of(out), run.summary()
     about = {"run": str(out), "report": page, "seconds": seconds, "model": loaded.id, "missing": missing}

@@ -63,15 +63,16 @@ def verify(
     The run of a task is scored on the task's test split. Otherwise, without prompts, a circuit is scored on those it
     was found on. The result is printed and added to the run.
     """
-    from wheatstone.runs import CIRCUITS, read_sound_manifest
+    from wheatstone.runs import CIRCUITS, Run
 
-    manifest = read_sound_manifest(run, *CIRCUITS)
+    opened = Run.open_checked(run, *CIRCUITS)
+    manifest = opened.manifest
     given = any((prompt, counterfactual, answer, distractor, prompts))
     if given and (task or split):
         raise RequestError(expected="either prompts or a task's split", got="both", do="leave one of them out")
     others = pairs_of(None, prompt, counterfactual, answer, distractor, prompts) if given else None
-    if not given and not task and (split or (run / "task.json").is_file()):
-        others = task_split(run, split or "test")
+    if not given and not task and (split or opened.has("task")):
+        others = task_split(opened, split or "test")
     if not given and not task and others is None and not manifest["prompts"]:
         raise RequestError(
             expected="prompts to score the circuit on",
@@ -86,12 +87,12 @@ def verify(
         from wheatstone.circuits import Circuit
         from wheatstone.figures import report_html
         from wheatstone.models import load_model
-        from wheatstone.runs import add_verification, held_out, same_weights
+        from wheatstone.runs import add_verification, same_weights
         from wheatstone.verification import verify as verified
 
         if others or task:
-            held_out(run)  # refused before the work, not after it
-        circuit = Circuit.load(run / "circuit.json")
+            opened.document("held_out")  # a lost one is refused before the work, not after it
+        circuit = Circuit.load(opened.file("circuit.json"))
         loaded = load_model(model or manifest["model"]["id"], device=device, dtype=dtype, report=report)
         same_weights(loaded, circuit)
         report("starting", 1, 1)

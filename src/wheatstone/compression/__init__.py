@@ -16,17 +16,4 @@ if TYPE_CHECKING:
     from wheatstone.compression._container import Chunking as Chunking
     from wheatstone.compression._container import open_checked as open_checked
 
-_WHERE = {
-    "Bits": "wheatstone.compression._bits",
-    "bits": "wheatstone.compression._bits",
-    "circuit_bits": "wheatstone.compression._ablated",
-    "CircuitBits": "wheatstone.compression._ablated",
-    "Chunking": "wheatstone.compression._container",
-    "Compressed": "wheatstone.compression._compress",
-    "compress": "wheatstone.compression._compress",
-    "decompress": "wheatstone.compression._compress",
-    "estimate_seconds": "wheatstone.compression._compress",
-    "open_checked": "wheatstone.compression._container",
-}
-__all__ = sorted(_WHERE)  # pyright: ignore[reportUnsupportedDunderAll]
-__getattr__ = door(__name__, _WHERE)
+__getattr__ = door(__name__)

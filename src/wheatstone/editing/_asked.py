@@ -14,8 +14,7 @@ from torch import Tensor
 
 from wheatstone._errors import PromptError
 from wheatstone.editing._request import EditRequest
-from wheatstone.models import ResidualModel, Tokens
-from wheatstone.models._continuation import continued
+from wheatstone.models import ResidualModel, Tokens, continued
 from wheatstone.tasks import token_span
 
 

@@ -14,26 +14,4 @@ if TYPE_CHECKING:
     from wheatstone.executors._processes import ProcessExecutor as ProcessExecutor
     from wheatstone.executors._ray import RayExecutor as RayExecutor
 
-__all__ = [
-    "EXECUTORS",
-    "Done",
-    "Executor",
-    "LocalExecutor",
-    "ProcessExecutor",
-    "RayExecutor",
-    "Shard",
-    "executor_named",
-]
-__getattr__ = door(
-    __name__,
-    {
-        "EXECUTORS": "wheatstone.executors._named",
-        "Done": "wheatstone.executors._executor",
-        "Executor": "wheatstone.executors._executor",
-        "LocalExecutor": "wheatstone.executors._local",
-        "ProcessExecutor": "wheatstone.executors._processes",
-        "RayExecutor": "wheatstone.executors._ray",
-        "Shard": "wheatstone.executors._executor",
-        "executor_named": "wheatstone.executors._named",
-    },
-)
+__getattr__ = door(__name__)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from wheatstone.figures._bits import bits_page as bits_page
     from wheatstone.figures._bits import circuit_bits_page as circuit_bits_page
     from wheatstone.figures._card import card_page as card_page
-    from wheatstone.figures._edit import render_edit as render_edit
+    from wheatstone.figures._circuit_view import FIGURES as FIGURES
     from wheatstone.figures._edit_comparison import comparison_chart as comparison_chart
     from wheatstone.figures._edit_comparison import comparison_words as comparison_words
     from wheatstone.figures._edit_trace import trace_chart as trace_chart
@@ -20,55 +20,17 @@ if TYPE_CHECKING:
     from wheatstone.figures._neuron_patching import NEURON_FIGURES as NEURON_FIGURES
     from wheatstone.figures._neuron_patching import ScreenData as ScreenData
     from wheatstone.figures._neuron_screen import found_neurons as found_neurons
-    from wheatstone.figures._neuron_screen import render_neurons as render_neurons
     from wheatstone.figures._parts import PARTS as PARTS
     from wheatstone.figures._probes import PROBE_FIGURES as PROBE_FIGURES
     from wheatstone.figures._probes import ProbeData as ProbeData
-    from wheatstone.figures._probes_page import render_probes as render_probes
-    from wheatstone.figures._registry import FIGURES as FIGURES
+    from wheatstone.figures._registry import VIEWS as VIEWS
     from wheatstone.figures._registry import figure_svg as figure_svg
     from wheatstone.figures._registry import render_all as render_all
     from wheatstone.figures._registry import render_figure as render_figure
     from wheatstone.figures._registry import report_html as report_html
     from wheatstone.figures._render import render as render
     from wheatstone.figures._study import STUDY_FIGURES as STUDY_FIGURES
-    from wheatstone.figures._study import render_study as render_study
-    from wheatstone.figures._trace import render_trace as render_trace
     from wheatstone.figures._trace import trace_lines_chart as trace_lines_chart
     from wheatstone.figures._trace import trace_words as trace_words
 
-_WHERE = {
-    "FIGURES": "wheatstone.figures._registry",
-    "NEURON_FIGURES": "wheatstone.figures._neuron_patching",
-    "ScreenData": "wheatstone.figures._neuron_patching",
-    "found_neurons": "wheatstone.figures._neuron_screen",
-    "head_page": "wheatstone.figures._head_one",
-    "neuron_page": "wheatstone.figures._neuron_one",
-    "render_neurons": "wheatstone.figures._neuron_screen",
-    "PARTS": "wheatstone.figures._parts",
-    "PROBE_FIGURES": "wheatstone.figures._probes",
-    "ProbeData": "wheatstone.figures._probes",
-    "render_probes": "wheatstone.figures._probes_page",
-    "STUDY_FIGURES": "wheatstone.figures._study",
-    "RunData": "wheatstone.figures._load",
-    "bits_page": "wheatstone.figures._bits",
-    "circuit_bits_page": "wheatstone.figures._bits",
-    "card_page": "wheatstone.figures._card",
-    "claims_of": "wheatstone.figures._explain",
-    "render": "wheatstone.figures._render",
-    "render_edit": "wheatstone.figures._edit",
-    "comparison_chart": "wheatstone.figures._edit_comparison",
-    "comparison_words": "wheatstone.figures._edit_comparison",
-    "trace_chart": "wheatstone.figures._edit_trace",
-    "figure_svg": "wheatstone.figures._registry",
-    "render_all": "wheatstone.figures._registry",
-    "render_explanation": "wheatstone.figures._explain",
-    "render_figure": "wheatstone.figures._registry",
-    "render_study": "wheatstone.figures._study",
-    "render_trace": "wheatstone.figures._trace",
-    "trace_lines_chart": "wheatstone.figures._trace",
-    "trace_words": "wheatstone.figures._trace",
-    "report_html": "wheatstone.figures._registry",
-}
-__all__ = sorted(_WHERE)  # pyright: ignore[reportUnsupportedDunderAll]
-__getattr__ = door(__name__, _WHERE)
+__getattr__ = door(__name__)

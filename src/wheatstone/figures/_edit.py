@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
+from typing import Any
 
-from wheatstone._parquet import read_parquet
-from wheatstone._path import StrPath
 from wheatstone.figures._edit_comparison import comparison_chart, comparison_part
 from wheatstone.figures._edit_trace import trace_chart
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
-from wheatstone.figures._report import Drawing
+from wheatstone.figures._report import Picture
+from wheatstone.figures._view import Charts, View, itself
 from wheatstone.figures._words import decimal, own_answer, probability, quoted, warnings_of
 from wheatstone.models import shown_name
-from wheatstone.runs import note_missing, read_json, read_manifest
+from wheatstone.runs import Run
 
 _CAPTION = (
     "Dark cells are places where the clean run's state, put back into a run with a blurred subject, brings the answer "
@@ -22,26 +22,20 @@ _CAPTION = (
 )
 
 
-def render_edit(run: StrPath) -> list[Path]:
-    """Writes `report.html`, and `figures/trace.svg` and `.png` where the prompt was traced, and likewise `comparison`.
+def _charts(run: Run) -> Charts:
+    summary = run.result
+    charts: dict[str, Callable[[], Any]] = {}
+    if "tracing" in run.tables:
+        title = f"Where {quoted(summary['request']['subject'])} is recalled"
+        charts["trace"] = partial(trace_chart, run.rows("tracing"), title)
+    if summary["comparison"]:
+        charts["comparison"] = partial(comparison_chart, run.rows("edit_lens"), summary["comparison"])
+    return charts
 
-    Returns:
-        The files written.
 
-    Raises:
-        RunError: there is no run of `wheatstone edit`.
-    """
-    run = Path(run)
-    manifest = read_manifest(run, "edit")
-    summary = read_json(run, "summary.json")
-    drawing = Drawing(run / "figures")
-    pictures: tuple[PagePicture, ...] = ()
+def _page(run: Run, drawn: Mapping[str, Picture], missing: Mapping[str, str]) -> str:
+    summary, manifest = run.result, run.manifest
     request = summary["request"]
-    if (run / "trace.parquet").is_file():
-        title = f"Where {quoted(request['subject'])} is recalled"
-        traced = read_parquet(run / "trace.parquet").to_pylist()
-        if drawn := drawing.draw("trace", partial(trace_chart, traced, title)):
-            pictures = (PagePicture("trace", drawn, _CAPTION),)
     answers = summary["answers"]
     first = answers[0]
     lead = [
@@ -71,14 +65,12 @@ def render_edit(run: StrPath) -> list[Path]:
         ),
     )
     parts = [PagePart("What the model says", tables=(table,)), PagePart("How it was made", tuple(summary["notes"]))]
-    if pictures:
-        parts.append(PagePart("Where the fact is recalled", pictures=pictures))
+    if "trace" in drawn:
+        parts.append(PagePart("Where the fact is recalled", pictures=(PagePicture("trace", drawn["trace"], _CAPTION),)))
     if summary["comparison"]:
-        there = ("lens", "leak", "edges") if summary["comparison"]["circuit"] else ("lens", "leak")
-        rows = {name: read_parquet(run / f"edit_{name}.parquet").to_pylist() for name in there}
-        drawn = drawing.draw("comparison", partial(comparison_chart, rows["lens"], summary["comparison"]))
-        parts.append(comparison_part(summary["comparison"], rows.get("edges", []), rows["leak"], drawn))
-    note_missing(run, drawing.missing)
+        edges = run.rows("edit_edges") if summary["comparison"]["circuit"] else []
+        leak = run.rows("edit_leak")
+        parts.append(comparison_part(summary["comparison"], edges, leak, drawn.get("comparison")))
     facts = {
         "method": summary["method"],
         "weights": ", ".join(f"{name} {shape}" for name, shape in summary["weights"].items()),
@@ -87,6 +79,7 @@ def render_edit(run: StrPath) -> list[Path]:
         "version": manifest["versions"]["wheatstone"],
     }
     title = f"{request['prompt']} → {request['target']}"
-    page = run / "report.html"
-    page.write_text(page_of("edit", title, lead, parts, list(facts.items()), warnings_of(summary)), encoding="utf-8")
-    return [*drawing.written, page]
+    return page_of("edit", title, lead, parts, list(facts.items()), warnings_of(summary))
+
+
+VIEW = View(itself, _charts, _page)

@@ -19,7 +19,7 @@ def trace_chart(rows: Sequence[Row], title: str) -> Any:
     """Heat maps of the average indirect effect, by what a token is and layer, one for each site.
 
     Args:
-        rows: of `trace.parquet`; with intervals in the tooltips where there is more than one prompt.
+        rows: of `tracing.parquet`; with intervals in the tooltips where there is more than one prompt.
         title: what was traced.
 
     When this misleads: windows with layer 0 in them restore the token itself, so that the lowest rows of an early

@@ -14,10 +14,11 @@ from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import attempt
 from wheatstone.figures._explained import Claim, told
-from wheatstone.figures._load import RunData
+from wheatstone.figures._load import Row, RunData
+from wheatstone.figures._page import table_of
 from wheatstone.figures._parts import PARTS
 from wheatstone.figures._report import Drawing, page_scripts, script_hash, template, title_of
-from wheatstone.figures._words import decimal, probability, warnings_of
+from wheatstone.figures._words import warnings_of
 from wheatstone.runs import sound, write_json
 
 _MOST_ROWS = 40
@@ -94,26 +95,7 @@ def _page(data: RunData, folder: Path, report: Reporter) -> str:
     )
 
 
-def _table(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _table(name: str, rows: list[Row]) -> dict[str, Any]:
     """A table as the page shows it: its first rows, as text."""
-    first = rows[:_MOST_ROWS]
-    return {
-        "name": name,
-        "rows": len(rows),
-        "columns": [
-            (column, not isinstance(value, str | list)) for column, value in (first[0] if first else {}).items()
-        ],
-        "cells": [[_cell(value) for value in row.values()] for row in first],
-    }
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return probability(value) if 0 < value < 0.01 else decimal(value, 3)
-    if isinstance(value, list):
-        return " ".join(map(str, value))
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    table = table_of(name, rows, _MOST_ROWS)
+    return {"name": name, "rows": len(rows), "columns": table.columns, "cells": table.rows}

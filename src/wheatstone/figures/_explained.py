@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wheatstone._errors import RunError
-from wheatstone._parquet import read_parquet
 from wheatstone.figures._load import Row, RunData
-from wheatstone.runs import read_json
+from wheatstone.runs import Section
 
 
 class Claim(NamedTuple):
@@ -50,13 +49,16 @@ class Told:
 
     Args:
         run: the run.
-        folder: that holds the section.
-        about: its JSON: `summary`, `method`, `n`, `prompts`, `seed`, `tables`; or `missing`.
+        section: the section.
     """
 
     run: RunData
-    folder: Path
-    about: Mapping[str, Any]
+    section: Section
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """Its JSON: `summary`, `method`, `n`, `prompts`, `seed`, `tables`; or `missing`."""
+        return self.section.about
 
     @property
     def summary(self) -> Mapping[str, Any]:
@@ -71,18 +73,7 @@ class Told:
     @cached_property
     def tables(self) -> dict[str, list[Row]]:
         """All rows, by table."""
-        return {name: self._rows(name) for name in self.about["tables"] if name.isidentifier()}  # no path
-
-    def _rows(self, name: str) -> list[Row]:
-        path = self.folder / f"{name}.parquet"
-        try:
-            return read_parquet(path).to_pylist()
-        except (OSError, ValueError) as error:
-            raise RunError(
-                expected=f"a run folder with a readable {path.name}",
-                got=f"{path}, which cannot be read ({error})",
-                do="make the explanation again with `wheatstone explain`",
-            ) from error
+        return {name: self.section.rows(name) for name in self.section.tables}
 
 
 @dataclass(frozen=True)
@@ -106,11 +97,8 @@ def told(run: RunData, folder: Path) -> dict[str, Told]:
     Raises:
         RunError: there is none, or one cannot be read.
     """
-    found: dict[str, Told] = {}
-    for path in sorted(folder.glob("*.json")):
-        found[path.stem] = Told(run, folder, read_json(folder, path.name))
-    if not found:
-        raise RunError(
-            expected="a run with an explanation", got=f"{run.path}, which has none", do="run `wheatstone explain` on it"
-        )
-    return found
+    if sections := run.run.sections(folder):
+        return {name: Told(run, section) for name, section in sections.items()}
+    raise RunError(
+        expected="a run with an explanation", got=f"{run.path}, which has none", do="run `wheatstone explain` on it"
+    )

@@ -1,4 +1,4 @@
-"""A run folder, read for drawing: plain JSON and Parquet, no model and no torch."""
+"""The run of a circuit, as its pictures read it: no model and no torch."""
 
 from __future__ import annotations
 
@@ -10,13 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from wheatstone._effects import lost, support_of, unit_of
-from wheatstone._errors import RunError
-from wheatstone._parquet import read_parquet
+from wheatstone._errors import RequestError, RunError
 from wheatstone._path import StrPath
-from wheatstone.runs import read_json, read_manifest
-
-Row = dict[str, Any]
-"""One row of a table: column name -> value."""
+from wheatstone.runs import Row as Row
+from wheatstone.runs import Run
 
 _CHANNEL = re.compile(
     r"a(?P<layer>\d+)\.(?P<kind>[hg])(?P<index>\d+)(?:<(?P<input>[qkv])>)?|m(?P<mlp>\d+)(?:\.[ne](?P<part>\d+))?"
@@ -101,17 +98,15 @@ class DrawnEdge:
 
 @dataclass(frozen=True, eq=False)
 class RunData:
-    """What pictures are made of.
+    """What the pictures of a circuit are made of.
 
     Args:
-        path: the run folder.
-        manifest: `manifest.json`.
+        run: the run; of a circuit by itself, one without a folder.
         circuit: `circuit.json`.
-        verification: `verification.json`.
+        verification: `verification.json`; empty where an imported circuit was never run.
     """
 
-    path: Path
-    manifest: Mapping[str, Any]
+    run: Run
     circuit: Mapping[str, Any]
     verification: Mapping[str, Any]
 
@@ -120,14 +115,22 @@ class RunData:
         """Reads a run folder; its tables are read when they are first asked for.
 
         Raises:
-            RunError: there is no run, it is of another format, or one of its files is missing or damaged.
+            RunError: there is no run of a circuit, it is of another format, or a file is missing or damaged.
         """
-        folder = Path(path)
-        manifest = read_manifest(folder)
-        # A circuit that was imported without prompts was never run.
-        unproven = manifest["verb"] == "import" and not (folder / "verification.json").exists()
-        verification = {} if unproven else read_json(folder, "verification.json")
-        return cls(folder, manifest, read_json(folder, "circuit.json"), verification)
+        return cls.of_run(Run.open(path))
+
+    @classmethod
+    def of_run(cls, run: Run) -> RunData:
+        """Likewise, of an open run."""
+        if run.contents.document != "circuit":
+            raise RequestError(
+                expected="a run with a circuit",
+                got=f"{run.path}, a run of `wheatstone {run.contents.command}`",
+                do="give the folder of a run of `wheatstone discover` or `wheatstone import`",
+            )
+        unproven = run.verb == "import" and not run.has("verification")
+        verification = {} if unproven else run.document("verification")
+        return cls(run, run.result, verification)
 
     @classmethod
     def of(cls, circuit: Mapping[str, Any]) -> RunData:
@@ -138,12 +141,19 @@ class RunData:
         evaluation = circuit.get("evaluation")
         examples = circuit["task"]["examples"]
         settings = {name: circuit[name] for name in ("ablation", "metric")}
-        return cls(
-            Path(),
-            {"model": circuit["model"], "prompts": examples, "settings": settings},
-            circuit,
-            {"faithfulness": evaluation["faithfulness"], "n": len(examples)} if evaluation else {},
-        )
+        manifest = {"verb": "discover", "model": circuit["model"], "prompts": examples, "settings": settings}
+        verification = {"faithfulness": evaluation["faithfulness"], "n": len(examples)} if evaluation else {}
+        return cls(Run(Path(), manifest), circuit, verification)
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self.run.path
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """`manifest.json`."""
+        return self.run.manifest
 
     @cached_property
     def edges(self) -> tuple[DrawnEdge, ...]:
@@ -178,19 +188,14 @@ class RunData:
         return all(edge.effect is not None for edge in self.edges)
 
     @property
-    def missing(self) -> Mapping[str, str]:
-        """By name, why a side result of the run is missing."""
-        return self.manifest.get("missing") or {}
-
-    @property
     def total_edges(self) -> int:
         """Edges of the whole model."""
         return int(self.circuit["evaluation"]["total_edges"])
 
     @cached_property
     def held_out(self) -> list[Mapping[str, Any]]:
-        """Verifications on other prompts, from `held_out.json`; empty where there are none."""
-        return read_json(self.path, "held_out.json") if (self.path / "held_out.json").exists() else []
+        """Verifications on other prompts; empty where there are none."""
+        return self.run.held_out
 
     @property
     def faithfulness(self) -> float:
@@ -210,7 +215,7 @@ class RunData:
     @cached_property
     def curve(self) -> list[Row]:
         """Faithfulness of the ranking's first edges and of random circuits, by size."""
-        return self._table("curve")
+        return self.run.rows("curve")
 
     @cached_property
     def trace(self) -> list[Row]:
@@ -218,31 +223,15 @@ class RunData:
 
         Older runs call it `faithfulness` under the goal `complete` too, where it is completeness.
         """
-        rows = self._table("trace")
+        rows = self.run.rows("trace")
         return [{**row, "reached": row.get(lost(self.goal), row.get("faithfulness"))} for row in rows]
 
     @cached_property
     def lens(self) -> list[Row]:
         """Rank and probability of answer and distractor after every layer."""
-        return self._table("lens")
+        return self.run.rows("lens")
 
     @cached_property
     def attention(self) -> list[Row]:
         """Attention weights of the circuit's heads."""
-        return self._table("attention")
-
-    def _table(self, name: str) -> list[Row]:
-        path = self.path / f"{name}.parquet"
-        try:
-            return read_parquet(path).to_pylist()
-        except (OSError, ValueError) as error:
-            raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> RunError:
-    missing = isinstance(error, FileNotFoundError)
-    return RunError(
-        expected=f"a run folder with a readable {path.name}",
-        got=f"no {path}" if missing else f"{path}, which cannot be read ({error})",
-        do="give the folder of a finished run" if missing else "make the run again",
-    )
+        return self.run.rows("attention")

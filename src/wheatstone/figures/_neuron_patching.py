@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import altair as alt
 
 from wheatstone._path import StrPath
 from wheatstone.figures._load import Row
-from wheatstone.figures._neuron_run import read_neuron_run
 from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, SOFT, finished, halo, of_rows
 from wheatstone.figures._words import clipped, count, percent, quoted, visible
+from wheatstone.runs import Run
 
 _SITES = {"residual": "residual stream, before the layer", "attention": "attention output", "mlp": "MLP output"}
 _LABELLED, _BARS, _DOSED = 6, 16, 3
@@ -25,7 +24,6 @@ class ScreenData:
     """A run of `neuron screen`, read for drawing.
 
     Args:
-        path: the run folder.
         manifest: `manifest.json`.
         summary: `screen.json`.
         confirmed: rows of `confirmed.parquet`, largest |exact| first.
@@ -33,7 +31,6 @@ class ScreenData:
         doses: rows of `doses.parquet`.
     """
 
-    path: Path
     manifest: Mapping[str, Any]
     summary: Mapping[str, Any]
     confirmed: Sequence[Row]
@@ -47,9 +44,12 @@ class ScreenData:
         Raises:
             RunError: there is no run of `neuron screen`, or a file of it is missing or damaged.
         """
-        run = Path(run)
-        manifest, summary, tables = read_neuron_run(run, "screen", "screen", ["confirmed", "recovery", "doses"])
-        return cls(run, manifest, summary, *tables)
+        return cls.of_run(Run.open(run, "neuron"))
+
+    @classmethod
+    def of_run(cls, run: Run) -> ScreenData:
+        """Likewise, of an open run."""
+        return cls(run.manifest, run.result, *map(run.rows, ("confirmed", "recovery", "doses")))
 
     @property
     def prompts(self) -> Sequence[Mapping[str, Any]]:

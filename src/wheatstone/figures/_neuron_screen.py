@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 
 from wheatstone._intervals import interval_note, interval_text
-from wheatstone._path import StrPath
-from wheatstone._progress import Reporter, silent
 from wheatstone.figures._load import Row
 from wheatstone.figures._neuron_patching import NEURON_FIGURES, ScreenData
-from wheatstone.figures._page import PagePart, PagePicture, PageTable, drawn_of, page_of
-from wheatstone.figures._report import Drawing
+from wheatstone.figures._page import PagePart, PageTable, captioned, drawn_of, page_of
+from wheatstone.figures._report import Picture
+from wheatstone.figures._view import Charts, View
 from wheatstone.figures._words import clipped, count, decimal, meaningful, own_answer, percent, quoted, warnings_of
 from wheatstone.models import shown_name
-from wheatstone.runs import note_missing
 
 _ROWS = 30
 _CAPTIONS = {
@@ -27,30 +25,8 @@ _CAPTIONS = {
 }
 
 
-def render_neurons(run: StrPath, report: Reporter = silent) -> list[Path]:
-    """Writes `figures/NAME.svg` and `.png` of every picture and `report.html` into a run folder.
-
-    Returns:
-        The files written.
-
-    Raises:
-        RunError: there is no run of `neuron screen`.
-    """
-    run = Path(run)
-    data = ScreenData.load(run)
-    drawing = Drawing(run / "figures")
-    pictures: dict[str, PagePicture] = {}
-    for done, (name, draw) in enumerate(NEURON_FIGURES.items()):
-        if name != "recovery" and not data.confirmed:
-            continue
-        report("drawing", done, len(NEURON_FIGURES))
-        if drawn := drawing.draw(name, partial(draw, data)):
-            pictures[name] = PagePicture(name, drawn, _CAPTIONS[name])
-    note_missing(run, drawing.missing)
-    page = run / "report.html"
-    page.write_text(_page(data, pictures), encoding="utf-8")
-    report("drawing", len(NEURON_FIGURES), len(NEURON_FIGURES))
-    return [*drawing.written, page]
+def _charts(data: ScreenData) -> Charts:
+    return {name: partial(draw, data) for name, draw in NEURON_FIGURES.items() if name == "recovery" or data.confirmed}
 
 
 def found_neurons(run: ScreenData) -> list[str]:
@@ -95,7 +71,8 @@ def _measured_on(run: ScreenData, best: Row) -> str:
     return "the strongest on this one prompt" if n == 1 else f"the strongest on these {n} prompts"
 
 
-def _page(run: ScreenData, pictures: dict[str, PagePicture]) -> str:
+def _page(run: ScreenData, drawn: Mapping[str, Picture], missing: Mapping[str, str]) -> str:
+    pictures = captioned(drawn, _CAPTIONS)
     manifest, summary = run.manifest, run.summary
     n = len(run.prompts)
     said = [
@@ -165,3 +142,6 @@ def _page(run: ScreenData, pictures: dict[str, PagePicture]) -> str:
 
 def _interval(row: Row) -> str:
     return interval_text((row["low"], row["high"]), 3) or "–"
+
+
+VIEW = View(ScreenData.of_run, _charts, _page)

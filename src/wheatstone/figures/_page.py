@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from wheatstone.figures._load import Row
 from wheatstone.figures._report import Picture, page_scripts, script_hash, template
+from wheatstone.figures._words import decimal, probability
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +23,11 @@ class PagePicture:
     name: str
     drawn: Picture
     caption: str
+
+
+def captioned(drawn: Mapping[str, Picture], captions: Mapping[str, str]) -> dict[str, PagePicture]:
+    """Pictures with their captions, by name."""
+    return {name: PagePicture(name, picture, captions[name]) for name, picture in drawn.items()}
 
 
 def drawn_of(pictures: Mapping[str, PagePicture], name: str) -> tuple[PagePicture, ...]:
@@ -41,6 +48,31 @@ class PageTable:
     caption: str
     columns: tuple[tuple[str, bool], ...]
     rows: tuple[tuple[str, ...], ...]
+
+
+def table_of(caption: str, rows: Sequence[Row], most: int) -> PageTable:
+    """The first rows of a table of a run, every column as text.
+
+    Args:
+        caption: what it shows.
+        rows: of the table.
+        most: rows that are shown.
+    """
+    first = rows[:most]
+    columns = tuple((name, not isinstance(value, str | list)) for name, value in (first[0] if first else {}).items())
+    return PageTable(caption, columns, tuple(tuple(map(_cell, row.values())) for row in first))
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return probability(value) if 0 < value < 0.01 else decimal(value, 3)
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 @dataclass(frozen=True, eq=False)

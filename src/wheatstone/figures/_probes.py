@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import altair as alt
 
 from wheatstone._path import StrPath
 from wheatstone.figures._load import Row
-from wheatstone.figures._neuron_run import read_neuron_run
 from wheatstone.figures._theme import BLUE, INK, LINE, ORANGE, PAPER, SOFT, finished, of_rows
 from wheatstone.figures._words import count, decimal
+from wheatstone.runs import Run
 
 _METHODS = {"ranking": ("means differ most", BLUE), "l1": ("lasso", ORANGE), "pursuit": ("one at a time", INK)}
 _SHADES = {1: "#9cc3e4", 8: "#4c93cf", 128: "#0b3c66"}
@@ -25,14 +24,12 @@ class ProbeData:
     """A run of `neuron probe`, read for drawing.
 
     Args:
-        path: the run folder.
         manifest: `manifest.json`.
         summary: `probes.json`.
         probes: rows of `probes.parquet`.
         interference: rows of `interference.parquet`.
     """
 
-    path: Path
     manifest: Mapping[str, Any]
     summary: Mapping[str, Any]
     probes: Sequence[Row]
@@ -45,9 +42,12 @@ class ProbeData:
         Raises:
             RunError: there is no run of `neuron probe`, or a file of it is missing or damaged.
         """
-        run = Path(run)
-        manifest, summary, tables = read_neuron_run(run, "probe", "probes", ["probes", "interference"])
-        return cls(run, manifest, summary, *tables)
+        return cls.of_run(Run.open(run, "neuron probe"))
+
+    @classmethod
+    def of_run(cls, run: Run) -> ProbeData:
+        """Likewise, of an open run."""
+        return cls(run.manifest, run.result, *map(run.rows, ("probes", "interference")))
 
     @property
     def concepts(self) -> Sequence[Mapping[str, Any]]:

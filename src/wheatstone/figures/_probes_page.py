@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from wheatstone._intervals import interval_text
-from wheatstone._path import StrPath
-from wheatstone._progress import Reporter, silent
-from wheatstone.figures._page import PagePart, PagePicture, PageTable, drawn_of, page_of
+from wheatstone.figures._page import PagePart, PageTable, captioned, drawn_of, page_of
 from wheatstone.figures._probes import PROBE_FIGURES, ProbeData, describe_interference
-from wheatstone.figures._report import Drawing
+from wheatstone.figures._report import Picture
+from wheatstone.figures._view import Charts, View
 from wheatstone.figures._words import clipped, count, decimal, percent
 from wheatstone.models import shown_name
-from wheatstone.runs import note_missing
 
 _CAPTIONS = {
     "sizes": "A curve that is high from the start is a concept that one neuron tells; one that rises is spread over "
@@ -27,30 +24,10 @@ _CAPTIONS = {
 }
 
 
-def render_probes(run: StrPath, report: Reporter = silent) -> list[Path]:
-    """Writes `figures/NAME.svg` and `.png` of every picture and `report.html` into a run folder.
-
-    Returns:
-        The files written.
-
-    Raises:
-        RunError: there is no run of `neuron probe`.
-    """
-    run = Path(run)
-    data = ProbeData.load(run)
-    drawing = Drawing(run / "figures")
-    pictures: dict[str, PagePicture] = {}
-    for done, (name, draw) in enumerate(PROBE_FIGURES.items()):
-        if name == "interference" and not data.interference:
-            continue
-        report("drawing", done, len(PROBE_FIGURES))
-        if drawn := drawing.draw(name, partial(draw, data)):
-            pictures[name] = PagePicture(name, drawn, _CAPTIONS[name])
-    note_missing(run, drawing.missing)
-    page = run / "report.html"
-    page.write_text(_page(data, pictures), encoding="utf-8")
-    report("drawing", len(PROBE_FIGURES), len(PROBE_FIGURES))
-    return [*drawing.written, page]
+def _charts(data: ProbeData) -> Charts:
+    return {
+        name: partial(draw, data) for name, draw in PROBE_FIGURES.items() if name != "interference" or data.interference
+    }
 
 
 def found_probes(run: ProbeData) -> list[str]:
@@ -72,7 +49,8 @@ def found_probes(run: ProbeData) -> list[str]:
     return said
 
 
-def _page(run: ProbeData, pictures: Mapping[str, PagePicture]) -> str:
+def _page(run: ProbeData, drawn: Mapping[str, Picture], missing: Mapping[str, str]) -> str:
+    pictures = captioned(drawn, _CAPTIONS)
     manifest, summary = run.manifest, run.summary
     parts = [
         PagePart("How many neurons does a concept take?", (), drawn_of(pictures, "sizes"), (_table(run),)),
@@ -160,8 +138,8 @@ def _neurons(run: ProbeData) -> PageTable:
     return PageTable(
         "Neurons of all layers that differ significantly, those that are detectors, and how many of one layer are "
         "significant with the labels shuffled. Of the test rows on which the best neuron is most active (as many as "
-        "have the concept, at most 50), the share with the concept, and its share of all test rows. neurons.parquet "
-        "has every neuron.",
+        "have the concept, at most 50), the share with the concept, and its share of all test rows. "
+        "neuron_tests.parquet has every neuron.",
         tuple((name, name not in ("concept", "best neuron")) for name in names),
         tuple(rows),
     )
@@ -170,3 +148,6 @@ def _neurons(run: ProbeData) -> PageTable:
 def _with_interval(row: Mapping[str, Any]) -> str:
     between = interval_text((row["f1_low"], row["f1_high"]))
     return f"{decimal(row['f1'])} ({between})" if between else decimal(row["f1"])
+
+
+VIEW = View(ProbeData.of_run, _charts, _page)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import altair as alt
 
-from wheatstone._path import StrPath
-from wheatstone._progress import Reporter, silent
 from wheatstone.figures._load import Row
-from wheatstone.figures._report import Drawing, template
+from wheatstone.figures._report import Picture, template
 from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, finished, of_rows
+from wheatstone.figures._view import Charts, View
 from wheatstone.figures._words import count, percent
-from wheatstone.runs import note_missing, read_json
+from wheatstone.runs import Run
 
 _CONDITIONS = {
     "model": "whole model",
@@ -165,40 +163,14 @@ STUDY_FIGURES: dict[str, Callable[[dict[str, Any]], Any]] = {"curves": curves, "
 """Name -> what draws it."""
 
 
-def render_study(run: StrPath, report: Reporter = silent) -> list[Path]:
-    """Writes `figures/NAME.svg` and `.png` of a study's pictures and `report.html`, which works offline.
-
-    Returns:
-        The files written.
-
-    Raises:
-        RunError: there is no study.
-    """
-    run = Path(run)
-    study = read_study(run)
-    drawing = Drawing(run / "figures")
-    shown: list[dict[str, str]] = []
-    for done, (name, draw) in enumerate(STUDY_FIGURES.items()):
-        report("drawing", done, len(STUDY_FIGURES))
-        if picture := drawing.draw(name, partial(draw, study)):
-            shown.append({"src": picture.data_uri, "alt": picture.spec["description"]})
-    note_missing(run, drawing.missing)
-    page = run / "report.html"
-    text = template("study.html.jinja").render(
-        study=study, title=_title(study), conditions=list(_CONDITIONS), pictures=shown
-    )
-    page.write_text(text, encoding="utf-8")
-    report("drawing", len(STUDY_FIGURES), len(STUDY_FIGURES))
-    return [*drawing.written, page]
+def _charts(study: dict[str, Any]) -> Charts:
+    return {name: partial(draw, study) for name, draw in STUDY_FIGURES.items()}
 
 
-def read_study(run: StrPath) -> dict[str, Any]:
-    """A finished study.
-
-    Raises:
-        RunError: there is none.
-    """
-    return read_json(run, "study.json")
+def _page(study: dict[str, Any], drawn: Mapping[str, Picture], missing: Mapping[str, str]) -> str:
+    shown = [{"src": picture.data_uri, "alt": picture.spec["description"]} for picture in drawn.values()]
+    page = template("study.html.jinja")
+    return page.render(study=study, title=_title(study), conditions=list(_CONDITIONS), pictures=shown)
 
 
 def describe_hits(study: dict[str, Any]) -> str:
@@ -268,3 +240,10 @@ def _map(overlaps: dict[str, Any], kind: str) -> alt.LayerChart | alt.FacetChart
     )
     heading = alt.TitleParams(text=kind, fontSize=14, fontWeight="normal", offset=8)
     return alt.layer(heat, figures).properties(width=side * len(names), height=side * len(names), title=heading)
+
+
+def _result(run: Run) -> dict[str, Any]:
+    return run.result
+
+
+VIEW = View(_result, _charts, _page)

@@ -2,66 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import altair as alt
 
 from wheatstone._intervals import interval_note, interval_text
-from wheatstone._parquet import read_parquet
-from wheatstone._path import StrPath
 from wheatstone.figures._edit_trace import trace_chart
 from wheatstone.figures._layer_axis import banded
 from wheatstone.figures._load import Row
-from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
-from wheatstone.figures._report import Drawing
+from wheatstone.figures._page import PagePart, PageTable, captioned, page_of
+from wheatstone.figures._report import Picture
 from wheatstone.figures._theme import BLUE, ORANGE, SOFT, finished, of_rows
+from wheatstone.figures._view import Charts, View, itself
 from wheatstone.figures._words import count, decimal, own_answer, percent, probability, warnings_of
 from wheatstone.models import shown_name
-from wheatstone.runs import note_missing, read_json, read_manifest
+from wheatstone.runs import Run
 
 _SITES = {"state": "residual stream", "mlp": "MLPs", "attention": "attention"}
 _COLOURS = {"state": "#8a96a3", "mlp": BLUE, "attention": ORANGE}
 _PLACES = {"last subject": "At the subject\u2019s last token", "last": "At the last token"}
-_MAPS = (
-    "Dark cells are places where the clean run's state, put back into a run with a blurred subject, brings the answer "
-    "back. Windows whose middle is a low layer hold layer 0, whose MLP sees little but the token: they restore the "
-    "token itself."
-)
-_LINES = (
-    "The same at the subject's last token and at the prompt's. Bands: 95% intervals over prompts, none for fewer than "
-    "4. Left of the rule a window holds layer 0."
-)
+_CAPTIONS = {
+    "trace": "Dark cells are places where the clean run's state, put back into a run with a blurred subject, brings "
+    "the answer back. Windows whose middle is a low layer hold layer 0, whose MLP sees little but the token: they "
+    "restore the token itself.",
+    "trace-lines": "The same at the subject's last token and at the prompt's. Bands: 95% intervals over prompts, none "
+    "for fewer than 4. Left of the rule a window holds layer 0.",
+}
 
 
-def render_trace(run: StrPath) -> list[Path]:
-    """Writes `report.html`, and under `figures` `trace` and `trace-lines` as SVG and PNG.
-
-    Returns:
-        The files written.
-
-    Raises:
-        RunError: there is no run of `wheatstone trace`.
-    """
-    run = Path(run)
-    manifest = read_manifest(run, "trace")
-    summary = read_json(run, "summary.json")
-    rows = read_parquet(run / "trace.parquet").to_pylist()
+def _charts(run: Run) -> Charts:
+    summary, rows = run.result, run.rows("tracing")
     name = summary["task"]["name"]
-    drawing = Drawing(run / "figures")
-    charts = {
-        "trace": (partial(trace_chart, rows, f"Where {name} is recalled"), _MAPS),
-        "trace-lines": (partial(trace_lines_chart, rows, name, summary), _LINES),
+    return {
+        "trace": partial(trace_chart, rows, f"Where {name} is recalled"),
+        "trace-lines": partial(trace_lines_chart, rows, name, summary),
     }
-    pictures = [
-        PagePicture(figure, drawn, caption)
-        for figure, (chart, caption) in charts.items()
-        if (drawn := drawing.draw(figure, chart))
-    ]
-    note_missing(run, drawing.missing)
-    prompts = read_parquet(run / "prompts.parquet").to_pylist()
+
+
+def _page(run: Run, drawn: Mapping[str, Picture], missing: Mapping[str, str]) -> str:
+    summary, manifest = run.result, run.manifest
     columns = (("prompt", False), ("subject", False), ("answer", False), ("clean", True), ("blurred", True))
     table = PageTable(
         "Every prompt, with the probability of the model's own answer, clean and with the subject blurred.",
@@ -71,11 +52,11 @@ def render_trace(run: StrPath) -> list[Path]:
                 *(str(row[field]) for field in ("prompt", "subject", "answer")),
                 *(probability(row[field]) for field in ("clean", "blurred")),
             )
-            for row in prompts
+            for row in run.rows("prompts")
         ),
     )
     parts = [
-        PagePart("Where the answer is brought back", pictures=tuple(pictures)),
+        PagePart("Where the answer is brought back", pictures=tuple(captioned(drawn, _CAPTIONS).values())),
         PagePart("What was asked", tuple(manifest["notes"]), tables=(table,)),
     ]
     settings = summary["settings"]
@@ -86,17 +67,9 @@ def render_trace(run: StrPath) -> list[Path]:
         "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items()),
         "version": manifest["versions"]["wheatstone"],
     }
-    page = run / "report.html"
-    html = page_of(
-        "trace",
-        f"Causal tracing of {name}",
-        [*own_answer(summary), *trace_words(summary)],
-        parts,
-        list(facts.items()),
-        warnings_of(summary),
-    )
-    page.write_text(html, encoding="utf-8")
-    return [*drawing.written, page]
+    title = f"Causal tracing of {summary['task']['name']}"
+    lead = [*own_answer(summary), *trace_words(summary)]
+    return page_of("trace", title, lead, parts, list(facts.items()), warnings_of(summary))
 
 
 def trace_words(summary: Row) -> list[str]:
@@ -140,7 +113,7 @@ def trace_lines_chart(rows: Sequence[Row], name: str, summary: Row) -> Any:
     """Effects by layer at the subject's last token and at the prompt's, with intervals.
 
     Args:
-        rows: of `trace.parquet`.
+        rows: of `tracing.parquet`.
         name: what was traced.
         summary: with `first_window_above_layer_0` and, as `settings`, the `window`.
     """
@@ -210,3 +183,6 @@ def _described(drawn: Sequence[Row]) -> str:
 def _interval(low: float | None, high: float | None) -> str:
     between = interval_text((low, high))
     return between and f" [{between}]"
+
+
+VIEW = View(itself, _charts, _page)

@@ -16,8 +16,7 @@ import torch
 
 from wheatstone._errors import PromptError
 from wheatstone.editing import Asked, EditRequest, asked
-from wheatstone.models import ResidualModel, Tokens, joined
-from wheatstone.models._continuation import continued
+from wheatstone.models import ResidualModel, Tokens, continued, joined
 from wheatstone.tasks import PromptPair, bundled_relation, bundled_relations
 
 _CANDIDATES = 40

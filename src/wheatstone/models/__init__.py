@@ -10,6 +10,13 @@ if TYPE_CHECKING:
     from wheatstone.models._backward import RELP as RELP
     from wheatstone.models._backward import BackwardRules as BackwardRules
     from wheatstone.models._backward import backward_rules as backward_rules
+    from wheatstone.models._continuation import boundary_notes as boundary_notes
+    from wheatstone.models._continuation import check_lengths as check_lengths
+    from wheatstone.models._continuation import continued as continued
+    from wheatstone.models._continuation import remedy_for_shared as remedy_for_shared
+    from wheatstone.models._continuation import scored_note as scored_note
+    from wheatstone.models._gradient_memory import channel_gradient_bytes as channel_gradient_bytes
+    from wheatstone.models._gradient_memory import circuit_gradient_bytes as circuit_gradient_bytes
     from wheatstone.models._gradients import ChannelGradients as ChannelGradients
     from wheatstone.models._gradients import Rewrite as Rewrite
     from wheatstone.models._graph import Graph as Graph
@@ -25,12 +32,18 @@ if TYPE_CHECKING:
     from wheatstone.models._interventions import Replace as Replace
     from wheatstone.models._interventions import Scale as Scale
     from wheatstone.models._interventions import position_of as position_of
+    from wheatstone.models._known import KNOWN_MODELS as KNOWN_MODELS
     from wheatstone.models._known import shown_name as shown_name
     from wheatstone.models._known import title_of_model as title_of_model
+    from wheatstone.models._light_tokenizer import LightTokenizer as LightTokenizer
+    from wheatstone.models._light_tokenizer import light_tokenizer as light_tokenizer
     from wheatstone.models._load import PrecisionWarning as PrecisionWarning
     from wheatstone.models._load import TokenizerWarning as TokenizerWarning
     from wheatstone.models._load import load_model as load_model
+    from wheatstone.models._load import open_model as open_model
     from wheatstone.models._memory import MemoryWarning as MemoryWarning
+    from wheatstone.models._memory import circuit_bytes as circuit_bytes
+    from wheatstone.models._memory import free_memory as free_memory
     from wheatstone.models._memory import memory_budget as memory_budget
     from wheatstone.models._neuron import Neuron as Neuron
     from wheatstone.models._neuron_runs import NeuronRecording as NeuronRecording
@@ -41,6 +54,8 @@ if TYPE_CHECKING:
     from wheatstone.models._rewired import CircuitRun as CircuitRun
     from wheatstone.models._rewired import CircuitState as CircuitState
     from wheatstone.models._scripts import joined as joined
+    from wheatstone.models._sources import pull_model as pull_model
+    from wheatstone.models._sources import tokenizer_here as tokenizer_here
     from wheatstone.models._spans import Span as Span
     from wheatstone.models._spans import SpannedGraph as SpannedGraph
     from wheatstone.models._spans import span_positions as span_positions
@@ -51,52 +66,4 @@ if TYPE_CHECKING:
     from wheatstone.models._wide import wide as wide
     from wheatstone.models._wrap import wrap_model as wrap_model
 
-_WHERE = {
-    "Add": "wheatstone.models._interventions",
-    "AddScore": "wheatstone.models._interventions",
-    "BackwardRules": "wheatstone.models._backward",
-    "ChannelGradients": "wheatstone.models._gradients",
-    "CircuitRun": "wheatstone.models._rewired",
-    "CircuitState": "wheatstone.models._rewired",
-    "GIM": "wheatstone.models._backward",
-    "LINEAR": "wheatstone.models._backward",
-    "RELP": "wheatstone.models._backward",
-    "backward_rules": "wheatstone.models._backward",
-    "Graph": "wheatstone.models._graph",
-    "MlpParts": "wheatstone.models._graph",
-    "Split": "wheatstone.models._graph",
-    "stream_heads": "wheatstone.models._head_runs",
-    "HeadSplit": "wheatstone.models._head_split",
-    "Intervention": "wheatstone.models._interventions",
-    "KnockOut": "wheatstone.models._interventions",
-    "KnockOutAttention": "wheatstone.models._interventions",
-    "MemoryWarning": "wheatstone.models._memory",
-    "Neuron": "wheatstone.models._neuron",
-    "NeuronRecording": "wheatstone.models._neuron_runs",
-    "Parity": "wheatstone.models._parity",
-    "PrecisionWarning": "wheatstone.models._load",
-    "Recording": "wheatstone.models._record",
-    "Replace": "wheatstone.models._interventions",
-    "Rewrite": "wheatstone.models._gradients",
-    "ResidualModel": "wheatstone.models._residual",
-    "Scale": "wheatstone.models._interventions",
-    "Streams": "wheatstone.models._streams",
-    "TextReader": "wheatstone.models._text",
-    "TokenizerWarning": "wheatstone.models._load",
-    "Span": "wheatstone.models._spans",
-    "SpannedGraph": "wheatstone.models._spans",
-    "span_positions": "wheatstone.models._spans",
-    "wide": "wheatstone.models._wide",
-    "Tokens": "wheatstone.models._tokens",
-    "check_parity": "wheatstone.models._parity",
-    "joined": "wheatstone.models._scripts",
-    "load_model": "wheatstone.models._load",
-    "memory_budget": "wheatstone.models._memory",
-    "position_of": "wheatstone.models._interventions",
-    "shown_name": "wheatstone.models._known",
-    "title_of_model": "wheatstone.models._known",
-    "start_token": "wheatstone.models._start",
-    "wrap_model": "wheatstone.models._wrap",
-}
-__all__ = sorted(_WHERE)  # pyright: ignore[reportUnsupportedDunderAll]
-__getattr__ = door(__name__, _WHERE)
+__getattr__ = door(__name__)

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from wheatstone._disk import claimed, copied
-from wheatstone._errors import ComputationError, RunError
+from wheatstone._errors import ComputationError
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import PAGE, attempt
 from wheatstone.models import ResidualModel
 from wheatstone.runs._explain import ExplainSettings, explain_run, sections_in
-from wheatstone.runs._folder import add_file, add_text, changed_run, new_part, part_reserved, read_json
+from wheatstone.runs._folder import add_file, add_text, changed_run, new_part, part_reserved
+from wheatstone.runs._run import Run
 from wheatstone.verification import Verification
 
 _WAIT = 30.0
@@ -38,7 +39,7 @@ def add_verification(run: StrPath, found: Verification, page: Callable[[Path], s
         Why the report could not be made again, by name; empty where it was, or where the run has none.
 
     Raises:
-        RunError: see `held_out`.
+        RunError: the run, or what it has of other prompts, is damaged.
         ComputationError: the verification could not be written; the run is as it was.
     """
     run = Path(run)
@@ -48,7 +49,8 @@ def add_verification(run: StrPath, found: Verification, page: Callable[[Path], s
                 add_file(run, "verification.json", found.to_dict())
             else:
                 new = json.loads(json.dumps(found.to_dict()))
-                add_file(run, "held_out.json", [*(old for old in held_out(run) if old != new), new])
+                others = Run.open(run).document("held_out")
+                add_file(run, "held_out.json", [*(old for old in others if old != new), new])
     except OSError as error:
         raise ComputationError(
             expected="room and permission to add the verification to the run",
@@ -59,23 +61,6 @@ def add_verification(run: StrPath, found: Verification, page: Callable[[Path], s
     if (run / "report.html").exists():
         attempt(missing, PAGE, lambda: add_text(run, "report.html", page(run)), None)
     return missing
-
-
-def held_out(run: StrPath) -> list[Any]:
-    """A run's verifications on other prompts than its own.
-
-    Raises:
-        RunError: `held_out.json` is missing or damaged.
-    """
-    run = Path(run)
-    found = read_json(run, "held_out.json")
-    if not isinstance(found, list):
-        raise RunError(
-            expected="a list of verifications in held_out.json",
-            got=f"{run}, which has none",
-            do="check it with `wheatstone runs check`, or discover the circuit again",
-        )
-    return found
 
 
 def add_explanation(

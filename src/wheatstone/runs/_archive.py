@@ -16,7 +16,8 @@ from wheatstone._path import StrPath, below
 from wheatstone._progress import Reporter, silent
 from wheatstone.runs._archive_members import SUFFIXES, Untrusted, members, reading, safe_name
 from wheatstone.runs._catalogue import entry_of
-from wheatstone.runs._folder import damaged_files, new_run, read_manifest
+from wheatstone.runs._folder import damaged_files, new_run
+from wheatstone.runs._run import Run
 
 _LEVEL = 10
 _PIECE = 1 << 20
@@ -40,7 +41,7 @@ def export_run(run: StrPath, archive: StrPath, *, report: Reporter = silent) -> 
     archive = Path(archive)
     run = Path(run)
     check_ending(archive)
-    read_manifest(run)
+    Run.open(run)
     if damaged := damaged_files(run):
         raise RunError(
             expected="a run whose files are as they were written",

@@ -19,7 +19,8 @@ from wheatstone.discovery import BY_PROMPT, SEARCHES
 from wheatstone.models import ResidualModel, load_model
 from wheatstone.runs._card_empty import empty_card
 from wheatstone.runs._card_lines import CardMaterial, lines_of
-from wheatstone.runs._folder import CIRCUITS, read_json, read_manifest
+from wheatstone.runs._contents import CIRCUITS
+from wheatstone.runs._folder import read_json, read_manifest
 from wheatstone.runs._sound import sound
 from wheatstone.runs._weights import same_weights
 from wheatstone.tasks import PromptPair, check_task, load_task

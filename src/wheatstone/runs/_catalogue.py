@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from wheatstone._errors import ComputationError, RunError
 from wheatstone._home import home
 from wheatstone._json import load_json
 from wheatstone._path import StrPath
-from wheatstone.runs._folder import CIRCUITS, FORMAT, read_json, read_manifest
+from wheatstone.runs._contents import CIRCUITS
+from wheatstone.runs._folder import FORMAT
+from wheatstone.runs._run import Run
 from wheatstone.runs._sound import sound
 
 _SCHEMA = """
@@ -108,30 +109,22 @@ def entry_of(run: StrPath) -> CatalogueEntry:
     Raises:
         RunError: there is no run of this format.
     """
-    run = Path(run).absolute()
-    manifest = read_manifest(run)
+    opened = Run.open(Path(run).absolute())
     with sound(run):
         # A study has a circuit for every relation, a screen of neurons has none.
-        circuit = read_json(run, "circuit.json") if manifest["verb"] in CIRCUITS else {}
+        circuit = opened.result if opened.verb in CIRCUITS else {}
         evaluation = circuit.get("evaluation") or {}
         edges = evaluation.get("edges", len(circuit["edges"]) if "edges" in circuit else None)
         faithfulness = evaluation.get("faithfulness")
         return CatalogueEntry(
-            path=str(run),
-            verb=manifest["verb"],
-            model=manifest["model"]["id"],
-            task=title_of(manifest),
-            created=manifest["created"],
+            path=str(opened.path),
+            verb=opened.verb,
+            model=opened.manifest["model"]["id"],
+            task=opened.title,
+            created=opened.manifest["created"],
             edges=None if edges is None else int(edges),
             faithfulness=None if faithfulness is None else float(faithfulness),
         )
-
-
-def title_of(manifest: Mapping[str, Any]) -> str:
-    """What a run is about: its own title, its task or its first prompt; marked where only `allow_weak` let it pass."""
-    title = str(manifest.get("title") or manifest["settings"].get("task") or manifest["prompts"][0]["prompt"])
-    weak = (manifest.get("model_answers") or {}).get("needs_allow_weak")
-    return f"{title} (weak answer)" if weak else title
 
 
 def catalogue_remove(*runs: StrPath) -> None:

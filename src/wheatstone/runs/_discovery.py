@@ -12,7 +12,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wheatstone._effects import lost
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import ANSWER, ATTENTION, CURVE, CURVE_HELD_OUT, NOT_YET, SWAPPED, TEST, attempt
@@ -20,6 +19,7 @@ from wheatstone.circuits import Circuit, Experiment
 from wheatstone.discovery import Discovery, DiscoverySettings, EdgeScores, Stability, discover_in, with_curve
 from wheatstone.lenses import AttentionRow, LensRow, answer_by_layer, head_attention
 from wheatstone.models import ResidualModel
+from wheatstone.runs._circuit_tables import write_curves
 from wheatstone.runs._folder import write_json
 from wheatstone.runs._held_out import SharePoint, curve_by_share
 from wheatstone.runs._manifest import manifest_of
@@ -65,22 +65,7 @@ class DiscoveryRun:
         if self.by_share:
             write_json(folder / "by_share.json", [asdict(point) for point in self.by_share])
         pq.write_table(_edge_table(self.discovery.scores), folder / "edges.parquet")
-        _write_rows(folder / "curve.parquet", [asdict(point) for point in self.discovery.curve])
-        _write_rows(folder / "trace.parquet", _steps(self.discovery))
-        _write_rows(folder / "lens.parquet", [row._asdict() for row in self.lens])
-        columns = {name: pa.array([], kind) for name, kind in ATTENTION_COLUMNS.items()}
-        rows = [row._asdict() for row in self.attention]
-        table = pa.Table.from_pylist(rows, pa.schema(list(ATTENTION_COLUMNS.items()))) if rows else pa.table(columns)
-        pq.write_table(table, folder / "attention.parquet")
-
-
-ATTENTION_COLUMNS = {
-    "prompt": pa.int64(),
-    "head": pa.string(),
-    "query": pa.int64(),
-    "key": pa.int64(),
-    "weight": pa.float64(),
-}
+        write_curves(folder, self.discovery.curve, self.discovery.trace, self.lens, self.attention, self.discovery.goal)
 
 
 def run_discovery(
@@ -216,15 +201,6 @@ def _stability(found: Stability | None) -> dict[str, Any] | None:
     return {name: value for name, value in vars(found).items() if name != "frequency"}
 
 
-def _steps(found: Discovery) -> list[dict[str, Any]]:
-    """The steps of the search; how far each got is named by what it is: `faithfulness` or `completeness`."""
-    measured = lost(found.goal)
-    return [
-        {"stage": step.stage, "edges": step.edges, measured: step.reached, "evaluations": step.evaluations}
-        for step in found.trace
-    ]
-
-
 def _edge_table(scores: EdgeScores) -> pa.Table:
     """Every edge of the graph with its score, in order of computation."""
     graph = scores.graph
@@ -236,7 +212,3 @@ def _edge_table(scores: EdgeScores) -> pa.Table:
             "score": scores.values.numpy()[channels, nodes],
         }
     )
-
-
-def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    pq.write_table(pa.Table.from_pylist(rows), path)

@@ -14,7 +14,8 @@ from wheatstone.discovery import DiscoverySettings
 from wheatstone.models import ResidualModel
 from wheatstone.runs._discovery import DiscoveryRun, run_discovery
 from wheatstone.runs._folder import new_run, write_json
-from wheatstone.runs._missing import missing_of, note_missing
+from wheatstone.runs._missing import note_missing
+from wheatstone.runs._run import Run
 from wheatstone.runs._save import listed
 from wheatstone.tasks import PromptPair
 
@@ -84,4 +85,4 @@ def write_discovery(
     )
     if last:
         keep(run, finished=True)
-    return run, missing_of(out) | unlisted
+    return run, Run.open(out).missing | unlisted

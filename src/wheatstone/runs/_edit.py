@@ -127,7 +127,7 @@ class EditRun:
         write_json(folder / "summary.json", self.summary())
         write_table(Table(AnswerRow, self.answers), folder / "answers.parquet")
         if self.trace:
-            write_table(Table(TraceRow, self.trace), folder / "trace.parquet")
+            write_table(Table(TraceRow, self.trace), folder / "tracing.parquet")
         if self.comparison is not None:
             for name, table in self.comparison.tables.items():
                 write_table(table, folder / f"{name}.parquet")

@@ -33,7 +33,9 @@ from wheatstone.lenses import (
     task_of_run,
 )
 from wheatstone.models import ResidualModel, load_model
-from wheatstone.runs._folder import CIRCUITS, read_json, read_manifest, write_json
+from wheatstone.runs._contents import CIRCUITS
+from wheatstone.runs._folder import write_json
+from wheatstone.runs._run import Run
 from wheatstone.runs._sound import sound
 from wheatstone.runs._tables import write_table
 from wheatstone.runs._weights import same_weights
@@ -137,11 +139,11 @@ def material_of(
     report: Reporter = silent,
 ) -> Material:
     """The model, prompts and circuit of a run, as sections read them; arguments and errors as `explain_run`'s."""
-    run = Path(run)
-    manifest = read_manifest(run, *CIRCUITS)
-    circuit = Circuit.load(run / "circuit.json")
+    opened = Run.open(run, *CIRCUITS)
+    run, manifest = opened.path, opened.manifest
+    circuit = Circuit.load(opened.file("circuit.json"))
     with sound(run):
-        task: dict[str, Any] = read_json(run, "task.json") if (run / "task.json").is_file() else {}
+        task: dict[str, Any] = opened.document("task") if opened.has("task") else {}
         name = str(task.get("name", ""))
         pairs, split = _pairs(run, circuit, task, settings.split)
     loaded = model

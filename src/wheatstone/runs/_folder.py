@@ -23,14 +23,13 @@ from wheatstone._disk import (
 from wheatstone._errors import ComputationError, RunError
 from wheatstone._json import load_json
 from wheatstone._path import StrPath
+from wheatstone.runs._contents import command_of
 from wheatstone.runs._documents import SHAPES, check_document
 
 FORMAT = "wheatstone.run/1"
 _HASHES = "files.json"
 _ADDED = SHAPES.keys() - {"manifest.json", "circuit.json"}
 """Documents that are checked together: a manifest is read first, a circuit where it is loaded, for it may be large."""
-CIRCUITS = ("discover", "import")
-"""Verbs whose runs hold one circuit."""
 
 
 def check_free(out: StrPath, *, force: bool) -> None:
@@ -230,11 +229,6 @@ def _recover(run: Path) -> None:
     """Finishes what a killed process had only to put in place: the older run, or a change."""
     with suppress(OSError):
         clear_place(run, older=not (run / "manifest.json").is_file())
-
-
-def command_of(verb: str) -> str:
-    """The words of the command that a manifest's verb stands for."""
-    return {"neuron": "neuron screen", "scan": "neuron scan"}.get(verb, verb)
 
 
 def write_json(path: StrPath, value: Any) -> None:

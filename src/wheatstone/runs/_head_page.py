@@ -17,15 +17,16 @@ import torch
 from torch import Tensor
 
 from wheatstone._errors import WheatstoneError
-from wheatstone._json import parse_json
 from wheatstone._progress import Reporter, silent
 from wheatstone._version import __version__
 from wheatstone.circuits import Circuit
 from wheatstone.lenses import Readout, score_of
 from wheatstone.models import ResidualModel, Tokens, stream_heads
 from wheatstone.runs._catalogue import catalogue_entries
-from wheatstone.runs._folder import CIRCUITS
+from wheatstone.runs._contents import CIRCUITS
 from wheatstone.runs._head_scan import HeadCorpus, HeadExample, ScannedHead
+from wheatstone.runs._run import Run
+from wheatstone.runs._sound import sound
 
 SHOWN = {("effect", "max"): 8, ("effect", "min"): 4, ("attention", "max"): 8, ("effect", "bin"): 6}
 """Examples that are read again, by signal and kind."""
@@ -115,12 +116,12 @@ def circuits_with(head: str, sha256: str | None) -> list[dict[str, Any]]:
 
 
 def _roles(run: Path, head: str) -> list[str]:
-    path = run / "explain" / "roles.json"
-    try:
-        given: dict[str, list[dict[str, Any]]] = parse_json(path.read_text(encoding="utf-8"))["roles"]
-        return [role for role, rows in given.items() if any(row["head"] == head for row in rows)]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    explained = Run.open(run).sections().get("roles")
+    if explained is None or "summary" not in explained.about:
         return []
+    with sound(run):
+        given = explained.about["summary"]["roles"]
+        return [role for role, rows in given.items() if any(row["head"] == head for row in rows)]
 
 
 def _chosen(examples: Sequence[HeadExample]) -> list[HeadExample]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from wheatstone.circuits import Circuit, Edge, Experiment, Imported
 from wheatstone.discovery import CurvePoint, EdgeScores, evaluation_of, size_curve
 from wheatstone.lenses import AttentionRow, LensRow, answer_by_layer, head_attention
 from wheatstone.models import ResidualModel
-from wheatstone.runs._discovery import ATTENTION_COLUMNS, strongest_heads
+from wheatstone.runs._circuit_tables import write_curves
+from wheatstone.runs._discovery import strongest_heads
 from wheatstone.runs._folder import write_json
 from wheatstone.runs._manifest import manifest_of, manifest_without_prompts
 from wheatstone.runs._weights import same_weights
@@ -26,25 +27,6 @@ from wheatstone.tasks import METRICS, PromptPair
 from wheatstone.verification import Verification, verify_in
 
 _SIZES = (1, 2, 5)
-_CURVE = {
-    "size": pa.int64(),
-    "kind": pa.string(),
-    "draw": pa.int64(),
-    **dict.fromkeys(("faithfulness", "kl", "hit_at_1"), pa.float64()),
-}
-_TRACE = {"stage": pa.string(), "edges": pa.int64(), "faithfulness": pa.float64(), "evaluations": pa.int64()}
-_LENS = {
-    "prompt": pa.int64(),
-    "run": pa.string(),
-    "site": pa.string(),
-    "position": pa.int64(),
-    "layer": pa.int64(),
-    "kind": pa.string(),
-    "token": pa.string(),
-    "rank": pa.int64(),
-    "probability": pa.float64(),
-}
-"""Columns of the tables that every run with a circuit has, so that those without rows can be read too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,14 +80,7 @@ class ImportedRun:
             "score": pa.array(list(self.scores.values()), pa.float32()),
         }
         pq.write_table(pa.table(ranked), folder / "edges.parquet")
-        for name, rows, columns in (
-            ("curve", [asdict(point) for point in self.curve], _CURVE),
-            ("trace", [], _TRACE),
-            ("lens", [row._asdict() for row in self.lens], _LENS),
-            ("attention", [row._asdict() for row in self.attention], ATTENTION_COLUMNS),
-        ):
-            table = pa.Table.from_pylist(rows, pa.schema(list(columns.items())))
-            pq.write_table(table, folder / f"{name}.parquet")
+        write_curves(folder, self.curve, (), self.lens, self.attention)
 
 
 def run_import(

@@ -7,12 +7,7 @@ from pathlib import Path
 
 from wheatstone._path import StrPath
 from wheatstone._side import PICTURES, attempt
-from wheatstone.runs._folder import read_json, read_manifest, write_json
-
-
-def missing_of(run: StrPath) -> dict[str, str]:
-    """By name, why a side result of a run is missing."""
-    return dict(read_manifest(run).get("missing", {}))
+from wheatstone.runs._folder import read_json, write_json
 
 
 def note_missing(folder: StrPath, missing: Mapping[str, str]) -> None:

@@ -5,7 +5,6 @@ All of it as plain values: what `neuron show --json` prints, and what the page i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,10 +25,11 @@ from wheatstone.neurons import (
     neurons_of_token,
     observe,
 )
-from wheatstone.runs._folder import CIRCUITS, read_manifest
+from wheatstone.runs._contents import CIRCUITS
 from wheatstone.runs._neuron_corpus import corpus_facts
 from wheatstone.runs._neurons import dose_rows
 from wheatstone.runs._probes import neuron_probes
+from wheatstone.runs._run import Run
 from wheatstone.runs._scan_read import Scan
 from wheatstone.tasks import PromptPair
 
@@ -101,7 +101,7 @@ def neuron_facts(
         "probes": None,
     }
     if probes is not None:
-        _check_weights(probes, read_manifest(probes, "neuron probe"), model)
+        _check_weights(Run.open(probes, "neuron probe"), model)
         facts["probes"] = neuron_probes(probes, neuron)
     if experiment is not None:
         facts["prompts"] = _on_prompts(experiment, neuron, token, report)
@@ -117,13 +117,13 @@ def experiment_of(run: StrPath, model: ResidualModel) -> Experiment:
         ModelError: the run was made with other weights.
         RunError: there is no run, or one without prompts.
     """
-    run = Path(run)
-    manifest = read_manifest(run, "neuron", *CIRCUITS)
-    _check_weights(run, manifest, model)
+    opened = Run.open(run, "neuron", *CIRCUITS)
+    manifest = opened.manifest
+    _check_weights(opened, model)
     if not manifest["prompts"]:
         raise RunError(
             expected="a run with prompts",
-            got=f"{run}, a circuit that was imported without any",
+            got=f"{opened.path}, a circuit that was imported without any",
             do="give another run, or import it again with --prompts or --task",
         )
     pairs = [
@@ -135,11 +135,11 @@ def experiment_of(run: StrPath, model: ResidualModel) -> Experiment:
     return Experiment(model, pairs, metric=manifest["settings"]["metric"], allow_weak=allow_weak)
 
 
-def _check_weights(run: Path, manifest: Mapping[str, Any], model: ResidualModel) -> None:
-    theirs = manifest["model"]
+def _check_weights(run: Run, model: ResidualModel) -> None:
+    theirs = run.manifest["model"]
     if theirs.get("sha256") and model.sha256 and theirs["sha256"] != model.sha256:
         raise ModelError(
-            expected=f"the weights of {run}, {theirs['id']} ({theirs['sha256'][:12]}…)",
+            expected=f"the weights of {run.path}, {theirs['id']} ({theirs['sha256'][:12]}…)",
             got=f"{model.id} ({model.sha256[:12]}…)",
             do="give that model with --model",
         )

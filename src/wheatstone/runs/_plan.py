@@ -8,9 +8,15 @@ from typing import Any
 
 from wheatstone._errors import RequestError
 from wheatstone.discovery import DiscoverySettings, method_named
-from wheatstone.models import ResidualModel, Tokens, memory_budget
-from wheatstone.models._gradient_memory import channel_gradient_bytes, circuit_gradient_bytes
-from wheatstone.models._memory import circuit_bytes, free_memory
+from wheatstone.models import (
+    ResidualModel,
+    Tokens,
+    channel_gradient_bytes,
+    circuit_bytes,
+    circuit_gradient_bytes,
+    free_memory,
+    memory_budget,
+)
 from wheatstone.tasks import PromptPair, encode
 
 _CIRCUITS = 16

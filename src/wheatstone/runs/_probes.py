@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool
 
-from wheatstone._errors import RequestError, RunError
-from wheatstone._parquet import read_parquet
+from wheatstone._errors import RequestError
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.lenses import Table
@@ -36,6 +35,7 @@ from wheatstone.neurons import (
 )
 from wheatstone.runs._folder import write_json
 from wheatstone.runs._manifest import manifest_without_prompts
+from wheatstone.runs._run import Run
 from wheatstone.runs._sound import sound
 from wheatstone.runs._tables import write_table
 from wheatstone.texts import Skipped
@@ -136,7 +136,7 @@ class ProbeRun:
         rows = tuple(row for found in self.probes for row in found.probes)
         write_table(Table(ProbeRow, rows), folder / "probes.parquet")
         write_table(Table(InterferenceRow, self.interference), folder / "interference.parquet")
-        pq.write_table(self._neurons(), folder / "neurons.parquet")
+        pq.write_table(self._neurons(), folder / "neuron_tests.parquet")
 
     def _neurons(self) -> pa.Table:
         """Every neuron against every concept."""
@@ -224,25 +224,16 @@ def neuron_probes(run: StrPath, neuron: Neuron) -> list[dict[str, Any]]:
         neuron: which.
 
     Returns:
-        For each concept its row of `neurons.parquet`, with the rows of `probes.parquet` that name it as `probes`.
+        For each concept its row of `neuron_tests.parquet`, with the rows of `probes.parquet` that name it as `probes`.
         Empty where its layer was not probed.
 
     Raises:
         RunError: there is no such run.
     """
-    run = Path(run)
-    try:
-        rows = read_parquet(
-            run / "neurons.parquet", filters=[("layer", "=", neuron.layer), ("index", "=", neuron.index)]
-        ).to_pylist()
-        probes = read_parquet(run / "probes.parquet", filters=[("layer", "=", neuron.layer)]).to_pylist()
-    except (OSError, ValueError) as error:
-        raise RunError(
-            expected="the folder of a run of `wheatstone neuron probe`",
-            got=f"{run}: {error}",
-            do="give the folder that --out named",
-        ) from error
-    with sound(run):
+    opened = Run.open(run, "neuron probe")
+    rows = opened.rows("neuron_tests", filters=[("layer", "=", neuron.layer), ("index", "=", neuron.index)])
+    probes = opened.rows("probes", filters=[("layer", "=", neuron.layer)])
+    with sound(opened.path):
         named = [row for row in probes if str(neuron) in row["neurons"]]
         return [row | {"probes": [one for one in named if one["concept"] == row["concept"]]} for row in rows]
 

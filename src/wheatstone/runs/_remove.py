@@ -11,7 +11,7 @@ from wheatstone._disk import claimed, clear_place
 from wheatstone._errors import RunError
 from wheatstone._path import StrPath
 from wheatstone.runs._catalogue import CatalogueEntry, catalogue_entries, catalogue_remove
-from wheatstone.runs._folder import read_manifest
+from wheatstone.runs._run import Run
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def delete_run(run: StrPath) -> None:
     try:
         clear_place(run)
         if run.exists():
-            read_manifest(run)
+            Run.open(run)
             with claimed(run) as claim:
                 os.replace(run, claim.work)
         elif str(run.absolute()) not in {entry.path for entry in catalogue_entries()}:

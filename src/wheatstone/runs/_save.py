@@ -12,7 +12,8 @@ from wheatstone._path import StrPath
 from wheatstone._side import LISTING, PICTURES, attempt
 from wheatstone.runs._catalogue import catalogue_add
 from wheatstone.runs._folder import changed_run, new_run, read_json, write_json
-from wheatstone.runs._missing import missing_of, note_missing
+from wheatstone.runs._missing import note_missing
+from wheatstone.runs._run import Run
 
 if TYPE_CHECKING:
     from wheatstone.tasks import Task
@@ -54,7 +55,7 @@ def save_run(
     missing = listed(out)
     if pictures:
         attempt(missing, PICTURES, lambda: add_pictures(out, pictures), None)
-    return missing_of(out) | missing
+    return Run.open(out).missing | missing
 
 
 def listed(run: StrPath) -> dict[str, str]:

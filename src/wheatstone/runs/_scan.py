@@ -34,9 +34,10 @@ from wheatstone._progress import Reporter, silent
 from wheatstone._version import __version__
 from wheatstone.models import ResidualModel
 from wheatstone.neurons import BINS, NeuronScan, Window, batches_of, bin_edges, windows_of
-from wheatstone.runs._folder import FORMAT, read_manifest, write_json
+from wheatstone.runs._folder import FORMAT, write_json
 from wheatstone.runs._manifest import computed_on
 from wheatstone.runs._resumable import alone_in, finished, open_resumable
+from wheatstone.runs._run import Run
 from wheatstone.runs._scan_settings import ScanSettings
 from wheatstone.runs._scan_tables import write_documents, write_examples, write_neurons, write_windows
 from wheatstone.texts import Document, Skipped, read_documents
@@ -172,7 +173,7 @@ def run_scan(
         open_scan(out)
         open_resumable(out, _SETTINGS, "scan", _identity(model, settings, of))
         if (out / "manifest.json").is_file() and not (out / _PROGRESS).exists():
-            return read_manifest(out)
+            return dict(Run.open(out).manifest)
         try:
             return _Scanning(model, settings, out, of, scan, report).run()
         except RequestError:

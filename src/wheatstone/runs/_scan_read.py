@@ -21,7 +21,7 @@ from wheatstone._parquet import open_parquet
 from wheatstone._path import StrPath
 from wheatstone.models import Neuron, ResidualModel
 from wheatstone.neurons import bin_edges
-from wheatstone.runs._folder import read_manifest
+from wheatstone.runs._run import Run
 from wheatstone.runs._scan_tables import DOCUMENT_ROWS, NEURON_ROWS, WINDOW_ROWS, shard_path
 from wheatstone.runs._sound import sound
 
@@ -90,7 +90,7 @@ class Scan:
     """
 
     path: Path
-    manifest: dict[str, Any]
+    manifest: Mapping[str, Any]
 
     verb: ClassVar[str] = "scan"
 
@@ -106,7 +106,7 @@ class Scan:
             raise RunError(
                 expected="a finished scan", got=f"{folder}, which is not", do="start it again: it goes on where it was"
             )
-        return cls(folder, read_manifest(folder, cls.verb))
+        return cls(folder, Run.open(folder, cls.verb).manifest)
 
     def check(self, model: ResidualModel) -> None:
         """Refuses another model than the scan is of.

@@ -14,14 +14,16 @@ from wheatstone.lenses import Table
 _TYPES = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_()}
 
 
-def write_table(table: Table, path: Path) -> None:
+def write_table(table: Table, path: Path, **renamed: str) -> None:
     """Writes one table.
 
     Args:
         table: of rows whose fields are int, float, str, bool, a list of one of these, or one of these or None.
         path: of the Parquet file.
+        renamed: columns by fields whose name differs.
     """
-    schema = pa.schema([(name, _arrow(of)) for name, of in get_type_hints(table.kind).items()])
+    hints = get_type_hints(table.kind)
+    schema = pa.schema([(renamed.get(name, name), _arrow(of)) for name, of in hints.items()])
     columns = list(zip(*table.rows, strict=True)) or [()] * len(schema)
     pq.write_table(pa.table(columns, schema=schema), path)
 

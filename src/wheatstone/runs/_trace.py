@@ -56,7 +56,7 @@ class TracedPrompt(NamedTuple):
 
 
 class PromptEffect(NamedTuple):
-    """One row of effects.parquet: a row of trace.parquet for one prompt alone.
+    """One row of effects.parquet: a row of tracing.parquet for one prompt alone.
 
     Args:
         prompt: its number, from 0.
@@ -95,7 +95,7 @@ class TraceRun:
 
     @cached_property
     def rows(self) -> list[TraceRow]:
-        """Means over prompts: trace.parquet."""
+        """Means over prompts: tracing.parquet."""
         return trace_rows(self.traces)
 
     def summary(self) -> dict[str, Any]:
@@ -147,7 +147,7 @@ class TraceRun:
         write_json(folder / "manifest.json", {**manifest, "prompts": prompts, "notes": list(self.task.notes)})
         write_json(folder / "task.json", self.task.to_json())
         write_json(folder / "summary.json", self.summary())
-        write_table(Table.of(TraceRow, self.rows), folder / "trace.parquet")
+        write_table(Table.of(TraceRow, self.rows), folder / "tracing.parquet")
         write_table(Table.of(TracedPrompt, [self._prompt(trace) for trace in self.traces]), folder / "prompts.parquet")
         effects = [
             PromptEffect(number, row.site, row.role, row.layer, row.effect)

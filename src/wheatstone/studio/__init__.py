@@ -11,12 +11,4 @@ if TYPE_CHECKING:
     from wheatstone.studio._notebook import show as show
     from wheatstone.studio._serve import serve as serve
 
-_WHERE = {
-    "CircuitView": "wheatstone.studio._notebook",
-    "Library": "wheatstone.studio._library",
-    "create_app": "wheatstone.studio._app",
-    "serve": "wheatstone.studio._serve",
-    "show": "wheatstone.studio._notebook",
-}
-__all__ = sorted(_WHERE)  # pyright: ignore[reportUnsupportedDunderAll]
-__getattr__ = door(__name__, _WHERE)
+__getattr__ = door(__name__)

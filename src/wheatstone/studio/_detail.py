@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
 from wheatstone._effects import direction_of, effect_words
 from wheatstone._errors import RunError
-from wheatstone.figures import FIGURES
 from wheatstone.models import title_of_model
-from wheatstone.runs import read_json, read_manifest, sound, title_of
+from wheatstone.runs import CIRCUITS, Run, sound
 from wheatstone.studio import _schema as schema
-from wheatstone.studio._library import file_of
-from wheatstone.studio._tables import BASIC, explained
 
 _WANTED = {
     "lens": "the answer at every layer and position (logit lens)",
@@ -25,24 +20,31 @@ _WANTED = {
     "vocabulary": "the words that the strongest nodes promote and suppress",
 }
 """Sections of `explain` that the app shows, in words."""
+_RANKINGS = {(verb, "edges") for verb in CIRCUITS}
 _VERIFICATIONS = TypeAdapter(list[schema.VerificationResult])
 
 
-def run_document(run: Path, id: str) -> schema.Run:
+def run_document(run: Run, id: str) -> schema.Run:
     """A run's document.
 
     Raises:
         RunError: a file is missing or damaged.
     """
-    manifest, circuit = read_manifest(run), read_json(run, "circuit.json")
-    tables = explained(run)
-    with sound(run):
+    if run.verb not in CIRCUITS:
+        raise RunError(
+            expected="a run with a circuit",
+            got=f"{run.path}, a run of `wheatstone {run.contents.command}`",
+            do="open its report, tables and figures instead",
+        )
+    manifest, circuit = run.manifest, run.result
+    tables = _tables(run)
+    with sound(run.path):
         return schema.Run.model_validate(
             {
                 "id": id,
-                "title": title_of(manifest),
+                "title": run.title,
                 "example": id.startswith("example-"),
-                "path": str(run),
+                "path": str(run.path),
                 "created": manifest["created"],
                 "model": {**manifest["model"], "title": title_of_model(manifest["model"])},
                 "settings": manifest["settings"],
@@ -58,11 +60,32 @@ def run_document(run: Path, id: str) -> schema.Run:
                 "timings": manifest["timings"],
                 "evaluation": circuit.get("evaluation"),
                 "spans": [{"name": name, "positions": at} for name, at in (circuit.get("spans") or {}).items()],
-                "tables": [vars(table) for table in _tables(run, tables)],
-                "missing": [*_missing(run), *_not_made(manifest)],
-                "test_pairs": len(read_json(run, "task.json")["pairs"]["test"]) if (run / "task.json").is_file() else 0,
-                "figures": list(FIGURES),
+                "tables": [vars(table) for table in tables],
+                "missing": [*_missing(run), *_not_made(run)],
+                "test_pairs": len(run.document("task")["pairs"]["test"]) if run.has("task") else 0,
+                "figures": list(run.contents.figures),
             }
+        )
+
+
+def contents_document(run: Run, id: str) -> schema.Contents:
+    """What a run of any verb contains.
+
+    Raises:
+        RunError: a file is missing or damaged.
+    """
+    tables = _tables(run)
+    with sound(run.path):
+        return schema.Contents(
+            id=id,
+            title=run.title,
+            command=run.contents.command,
+            created=run.manifest["created"],
+            model=run.manifest["model"]["id"],
+            path=str(run.path),
+            tables=tables,
+            figures=list(run.contents.figures),
+            missing=list(_not_made(run)),
         )
 
 
@@ -72,51 +95,37 @@ def measured_words(circuit: Mapping[str, Any], settings: Mapping[str, Any]) -> s
     return effect_words(goal or "sufficient", granularity or "channels")
 
 
-def verifications(run: Path) -> list[schema.VerificationResult]:
+def verifications(run: Run) -> list[schema.VerificationResult]:
     """The circuit on the prompts it was found on, then on others.
 
     Raises:
         RunError: a file is missing or damaged.
     """
-    held_out = read_json(run, "held_out.json") if (run / "held_out.json").is_file() else []
-    # A circuit that was imported without prompts has none of its own.
-    own = [read_json(run, "verification.json")] if (run / "verification.json").is_file() else []
-    with sound(run):
-        return _VERIFICATIONS.validate_python([*own, *held_out])
+    found = run.verifications
+    with sound(run.path):
+        return _VERIFICATIONS.validate_python(found)
 
 
-def _tables(run: Path, explained: dict[str, dict[str, Any]]) -> Iterator[schema.TableInfo]:
-    for name in BASIC:
-        yield schema.TableInfo(
-            name=name, rows=_rows(file_of(run, f"{name}.parquet")), section=None, method=None, n=None
-        )
-    for name, section in explained.items():
-        yield schema.TableInfo(
-            name=name,
-            rows=section["tables"][name],
-            section=section["section"],
-            method=section["method"],
-            n=section["n"],
-        )
+def _tables(run: Run) -> list[schema.TableInfo]:
+    """The tables of a run; the ranking of a circuit's edges is read by `edge_columns`."""
+    found: list[schema.TableInfo] = []
+    for name in run.tables:
+        section = run.explained.get(name)
+        about = {field: section.about[field] for field in ("section", "method", "n")} if section else {}
+        if (run.verb, name) not in _RANKINGS:
+            found.append(schema.TableInfo(name=name, rows=run.count(name), **about))
+    return found
 
 
-def _rows(path: Path) -> int:
-    try:
-        return pq.read_metadata(path).num_rows
-    except (OSError, ValueError) as error:
-        raise RunError(expected=f"a readable {path.name}", got=f"{path}: {error}", do="make the run again") from error
-
-
-def _not_made(manifest: Mapping[str, Any]) -> Iterator[schema.Missing]:
-    """Side results of the discovery that could not be made."""
-    for name, why in manifest.get("missing", {}).items():
+def _not_made(run: Run) -> Iterator[schema.Missing]:
+    """Side results that could not be made."""
+    for name, why in run.missing.items():
         yield schema.Missing(what=f"{name}: {why}", command="")
 
 
-def _missing(run: Path) -> Iterator[schema.Missing]:
+def _missing(run: Run) -> Iterator[schema.Missing]:
     for section, what in _WANTED.items():
-        path = run / "explain" / f"{section}.json"
-        if not path.is_file():
-            yield schema.Missing(what=what, command=f"wheatstone explain {run} --only {section}", section=section)
-        elif lacking := read_json(run, f"explain/{section}.json").get("missing"):
+        if not run.has(f"explain/{section}"):
+            yield schema.Missing(what=what, command=f"wheatstone explain {run.path} --only {section}", section=section)
+        elif lacking := run.document(f"explain/{section}").get("missing"):
             yield schema.Missing(what=f"{what}: it needs {lacking}", command="")

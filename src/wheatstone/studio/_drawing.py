@@ -41,12 +41,12 @@ class Drawings:
         self._ending = threading.Lock()
 
     async def figure(self, run: Path, name: str, ending: str) -> bytes:
-        """A figure of a run.
+        """A figure or the report of a run.
 
         Args:
             run: its folder.
-            name: of the figure.
-            ending: `svg` or `png`.
+            name: of the figure; any for the report.
+            ending: `svg` or `png`; `html` for the report.
 
         Raises:
             RunError: the run cannot be read.
@@ -118,7 +118,7 @@ def _state_of(run: Path) -> tuple[tuple[str, int, int], ...]:
 
 def _live(pipe: Connection) -> None:
     """The process's life; it ends with the server, whose end closes the pipe."""
-    from wheatstone.figures import render_figure
+    from wheatstone.figures import render_figure, report_html
 
     while pipe.poll(_IDLE):
         try:
@@ -128,7 +128,10 @@ def _live(pipe: Connection) -> None:
         try:
             with scratch_folder() as work:
                 path = work / f"{name}.{ending}"
-                render_figure(run, name, path)
+                if ending == "html":
+                    path.write_text(report_html(run), encoding="utf-8")
+                else:
+                    render_figure(run, name, path)
                 answer: bytes | WheatstoneError = path.read_bytes()
         except WheatstoneError as error:
             answer = error

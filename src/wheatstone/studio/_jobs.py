@@ -15,8 +15,8 @@ from filelock import FileLock, Timeout
 
 from wheatstone._errors import ComputationError, RequestError, RunError
 from wheatstone._home import home
-from wheatstone.models._sources import tokenizer_here
-from wheatstone.runs import read_sound_manifest, title_of
+from wheatstone.models import tokenizer_here
+from wheatstone.runs import Run
 from wheatstone.studio._jobs_foreman import Bounds, Foreman
 from wheatstone.studio._jobs_journal import KEPT, Asked, Journal, read_journals
 from wheatstone.studio._jobs_schema import Ask, Discover, Intervene, Job, JobEvent, JobList, JobRequest
@@ -247,7 +247,7 @@ class Jobs:
             raise RequestError(
                 expected="a run of your own", got="an example, which is read-only", do="discover its prompt anew"
             )
-        return f"{request.verb}: {title_of(read_sound_manifest(run))}"
+        return f"{request.verb}: {Run.open_checked(run).title}"
 
     def _queue(self) -> list[Journal]:
         """Jobs that wait, the longest waiting first."""

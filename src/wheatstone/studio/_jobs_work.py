@@ -14,13 +14,13 @@ from wheatstone.figures import render_explanation, report_html
 from wheatstone.lenses import NodeChange, next_token_change
 from wheatstone.models import ResidualModel, load_model, span_positions
 from wheatstone.runs import (
+    CIRCUITS,
     ExplainSettings,
+    Run,
     add_explanation,
     add_verification,
     explain_run,
     plan_discovery,
-    read_json,
-    read_manifest,
     reserved,
     same_weights,
     sound,
@@ -85,7 +85,7 @@ class Work:
         return self._model[1]
 
     def _circuit(self, run: Path, report: Reporter) -> tuple[Circuit, ResidualModel]:
-        circuit = Circuit.load(run / "circuit.json")
+        circuit = Circuit.load(Run.open(run, *CIRCUITS).file("circuit.json"))
         model = self._load(circuit.model.id, report)
         same_weights(model, circuit)
         return circuit, model
@@ -131,10 +131,11 @@ class Work:
             pairs, words = (_pair(asked.pair),), "given prompts"
         elif asked.on == "test":
             with sound(run):
-                pairs = tuple(PromptPair.model_validate(pair) for pair in read_json(run, "task.json")["pairs"]["test"])
-            words, several = "test", read_manifest(run)["settings"].get("counterfactuals", 1)
+                task = Run.open(run).document("task")
+                pairs = tuple(PromptPair.model_validate(pair) for pair in task["pairs"]["test"])
+            words, several = "test", Run.open(run).settings.get("counterfactuals", 1)
         # The run's own prompts were accepted when it was made; only other prompts are refused.
-        meant = asked.allow_weak or (asked.on == "own" and read_manifest(run)["settings"].get("allow_weak"))
+        meant = asked.allow_weak or (asked.on == "own" and Run.open(run).settings.get("allow_weak"))
         allow_weak = True if meant else False if asked.on == "given" else None
         result = verify(
             model, circuit, pairs, counterfactuals=several, split=words, allow_weak=allow_weak, report=report

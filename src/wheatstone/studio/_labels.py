@@ -15,7 +15,7 @@ from fastapi import APIRouter, Header, Request, Response
 from pydantic import ValidationError
 
 from wheatstone._errors import RequestError, RunError
-from wheatstone.runs import add_file, read_json
+from wheatstone.runs import Run, add_file
 from wheatstone.studio._library import Library
 from wheatstone.studio._problems import RESPONSES, described, problem
 from wheatstone.studio._schema import Labels
@@ -32,7 +32,7 @@ _REFUSED = described(
 def labels(request: Request, response: Response, id: str) -> Labels:
     """Labels, supernodes and named views of a run; the ETag says which version."""
     run = _library(request).find(id)
-    written, response.headers["etag"] = read_labels(run), _version(run)
+    written, response.headers["etag"] = read_labels(Run.open(run)), _version(run)
     return written
 
 
@@ -55,7 +55,7 @@ def put_labels(
             428, "RequestError", expected="the ETag that was read, as If-Match", got="none", do="read the labels first"
         )
     with _writing:
-        read_labels(run)  # what cannot be read is not written over
+        read_labels(Run.open(run))  # what cannot be read is not written over
         if if_match != _version(run):
             return problem(
                 412,
@@ -76,20 +76,20 @@ def put_labels(
     return labels
 
 
-def read_labels(run: Path) -> Labels:
+def read_labels(run: Run) -> Labels:
     """A run's labels; none where no one wrote any.
 
     Raises:
         RunError: the file is damaged.
     """
-    if not (run / FILE).is_file():
+    if not run.has("labels"):
         return Labels()
     try:
-        return Labels.model_validate(read_json(run, FILE))
+        return Labels.model_validate(run.document("labels"))
     except ValidationError as error:
         raise RunError(
             expected="labels of format wheatstone.labels/1",
-            got=f"{run / FILE}: {error.errors()[0]['msg']}",
+            got=f"{run.path / FILE}: {error.errors()[0]['msg']}",
             do="mend the file, or move it away",
         ) from error
 

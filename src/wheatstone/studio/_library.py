@@ -8,11 +8,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from wheatstone._errors import RunError
 from wheatstone._path import StrPath
-from wheatstone.runs import CIRCUITS, catalogue_entries, read_json, read_manifest, title_of
+from wheatstone.runs import CIRCUITS, CatalogueEntry, catalogue_entries, command_of, entry_of
 from wheatstone.studio._schema import RunList, RunSummary
 
 EXAMPLES = Path(__file__).with_name("examples")
@@ -43,33 +42,24 @@ class Library:
         return next(path for path in map(self.new_runs.joinpath, names) if not path.exists())
 
     def runs(self) -> RunList:
-        """All runs of `discover`, the user's newest first, then the examples."""
-        found: dict[str, RunSummary] = {}
+        """All runs, the user's newest first, then the examples; those without a circuit apart."""
+        found: dict[str, tuple[str, RunSummary]] = {}
         problems: list[str] = []
         try:
             entries = catalogue_entries()
         except RunError as error:  # the examples and the folders are still there to be seen
             entries, problems = [], [str(error)]
         for entry in entries:
-            if entry.verb in CIRCUITS:
-                trouble = None if entry.exists else "the folder is gone"
-                found[entry.path] = RunSummary(
-                    id=identity(entry.path),
-                    title=entry.task,
-                    model=entry.model,
-                    created=entry.created,
-                    edges=entry.edges,
-                    faithfulness=entry.faithfulness,
-                    example=False,
-                    path=entry.path,
-                    trouble=trouble,
-                )
+            found[entry.path] = entry.verb, _line(entry, identity(entry.path), example=False)
         for path in _inside(self.folders):
-            if str(path) not in found and (summary := _summary(path, identity(str(path)), example=False)):
-                found[str(path)] = summary
-        mine = sorted(found.values(), key=lambda run: run.created, reverse=True)
+            if str(path) not in found:
+                found[str(path)] = _summary(path, identity(str(path)), example=False)
+        mine = sorted(found.values(), key=lambda line: line[1].created, reverse=True)
         shipped = [_summary(path, f"example-{path.name}", example=True) for path in _inside((self.examples,))]
-        return RunList(runs=[*mine, *filter(None, shipped)], problems=problems)
+        # What cannot be read is listed with the circuits, so that it is seen.
+        circuits = [line for verb, line in [*mine, *shipped] if verb in (*CIRCUITS, "")]
+        others = [line for verb, line in [*mine, *shipped] if verb not in (*CIRCUITS, "")]
+        return RunList(runs=circuits, others=others, problems=problems)
 
     def find(self, id: str) -> Path:
         """The folder of a run.
@@ -101,18 +91,6 @@ def identity(path: str) -> str:
     return hashlib.sha256(path.encode()).hexdigest()[:16]
 
 
-def file_of(run: Path, *parts: str) -> Path:
-    """A file inside a run.
-
-    Raises:
-        RunError: it is not there, or a link leads out of the run.
-    """
-    path = run.joinpath(*parts)
-    if not path.is_file() or not path.resolve().is_relative_to(run.resolve()):
-        raise RunError(expected=f"the file {'/'.join(parts)} of the run", got=f"none in {run}", do="make the run again")
-    return path
-
-
 def _inside(folders: Sequence[StrPath]) -> list[Path]:
     """The run folders directly inside some folders."""
     return sorted(
@@ -124,22 +102,28 @@ def _inside(folders: Sequence[StrPath]) -> list[Path]:
     )
 
 
-def _summary(path: Path, id: str, *, example: bool) -> RunSummary | None:
-    """A run's line in the list, with what is wrong with it; None for a run of another verb."""
-    common: dict[str, Any] = {"id": id, "path": str(path), "example": example}
+def _summary(path: Path, id: str, *, example: bool) -> tuple[str, RunSummary]:
+    """A run's verb and its line in the list; no verb and what is wrong for a run that cannot be read."""
     try:
-        manifest = read_manifest(path)
-        if manifest["verb"] not in CIRCUITS:
-            return None
-        circuit = read_json(path, "circuit.json")
-        evaluation = circuit.get("evaluation") or {}
-        return RunSummary(
-            **common,
-            title=title_of(manifest),
-            model=manifest["model"]["id"],
-            created=manifest["created"],
-            edges=evaluation.get("edges", len(circuit.get("edges", ()))),
-            faithfulness=evaluation.get("faithfulness"),
-        )
+        entry = entry_of(path)
+        return entry.verb, _line(entry, id, example=example)
     except (RunError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-        return RunSummary(**common, title=path.name, model="", created="", trouble=f"it cannot be read: {error}")
+        trouble = f"it cannot be read: {error}"
+        return "", RunSummary(
+            id=id, path=str(path), example=example, title=path.name, command="", model="", created="", trouble=trouble
+        )
+
+
+def _line(entry: CatalogueEntry, id: str, *, example: bool) -> RunSummary:
+    return RunSummary(
+        id=id,
+        title=entry.task,
+        command=command_of(entry.verb),
+        model=entry.model,
+        created=entry.created,
+        edges=entry.edges,
+        faithfulness=entry.faithfulness,
+        example=example,
+        path=entry.path,
+        trouble=None if entry.exists else "the folder is gone",
+    )

@@ -11,6 +11,7 @@ from wheatstone._json import parse_json
 from wheatstone._path import StrPath
 from wheatstone.circuits import Circuit
 from wheatstone.figures import RunData, figure_svg
+from wheatstone.runs import Run
 from wheatstone.studio import _schema as schema
 from wheatstone.studio._app import BUILT
 from wheatstone.studio._portable import portable_circuit, portable_run
@@ -78,6 +79,7 @@ def show(what: Circuit | StrPath) -> CircuitView:
     run has the ranking of all edges and its curve.
     """
     if not isinstance(what, Circuit):
-        return CircuitView(portable_run(Path(what).absolute()), RunData.load(what))
+        run = Run.open(Path(what).absolute())
+        return CircuitView(portable_run(run), RunData.of_run(run))
     document = parse_json(what.to_json())
     return CircuitView(portable_circuit(document, int(what.model.graph.valid.sum())), RunData.of(document))

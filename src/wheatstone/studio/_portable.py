@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from wheatstone._effects import direction_of
-from wheatstone.runs import sound
+from wheatstone.runs import Run, sound
 from wheatstone.studio import _schema as schema
 from wheatstone.studio._detail import measured_words, run_document, verifications
 from wheatstone.studio._labels import read_labels
-from wheatstone.studio._tables import edge_columns, kept_edges, named_table, units_together
+from wheatstone.studio._tables import edge_columns, kept_edges, units_together
 
 MOST = 2_500
 """Edges of the ranking at most: what the map draws."""
 
 
-def portable_run(run: Path, limit: int = MOST) -> schema.Portable:
+def portable_run(run: Run, limit: int = MOST) -> schema.Portable:
     """A run, without its tables.
 
     Args:
-        run: the run folder.
+        run: the run.
         limit: edges of the ranking at most; the circuit's are all there.
 
     Raises:
@@ -30,8 +29,8 @@ def portable_run(run: Path, limit: int = MOST) -> schema.Portable:
     document, edges = run_document(run, ""), edge_columns(run, limit)
     columns = {name: edges[name].to_pylist() for name in edges.column_names}
     measured = next(iter(verifications(run)), None)  # a circuit that was imported without prompts has none
-    with sound(run):
-        curve = [schema.CurvePoint.model_validate(row) for row in named_table(run, "curve").to_pylist()]
+    with sound(run.path):
+        curve = [schema.CurvePoint.model_validate(row) for row in run.rows("curve")]
     settings = document.settings
     return schema.Portable(
         **columns,

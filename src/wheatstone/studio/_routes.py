@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, HTMLResponse
 
 from wheatstone._version import __version__
-from wheatstone.studio._detail import run_document, verifications
-from wheatstone.studio._library import Library, file_of
+from wheatstone.runs import Run as Opened
+from wheatstone.studio._detail import contents_document, run_document, verifications
+from wheatstone.studio._library import Library
 from wheatstone.studio._portable import MOST as DRAWN
 from wheatstone.studio._portable import portable_run
 from wheatstone.studio._problems import RESPONSES
-from wheatstone.studio._schema import About, Portable, Run, RunList, VerificationResult
-from wheatstone.studio._tables import MOST, edge_columns, ipc, named_table
+from wheatstone.studio._schema import About, Contents, Portable, Run, RunList, VerificationResult
+from wheatstone.studio._tables import MOST, edge_columns, ipc
 
 ARROW = "application/vnd.apache.arrow.stream"
 router = APIRouter(prefix="/api/v1", responses=RESPONSES)
+_NAME = r"^[a-z-]{1,40}$"
+"""What a figure may be called, so that its name is no path."""
 _BYTES: dict[int | str, dict[str, Any]] = {
     200: {"content": {ARROW: {"schema": {"type": "string", "format": "binary"}}}}
 }
@@ -26,6 +29,10 @@ _BYTES: dict[int | str, dict[str, Any]] = {
 
 def _library(request: Request) -> Library:
     return request.app.state.library
+
+
+def _run(request: Request, id: str) -> Opened:
+    return Opened.open(_library(request).find(id))
 
 
 @router.get("/about")
@@ -37,38 +44,51 @@ def about(request: Request) -> About:
 
 @router.get("/runs")
 def runs(request: Request) -> RunList:
-    """All runs of `discover`, the user's own first, then the examples."""
+    """All runs, the user's own first, then the examples; those without a circuit apart."""
     return _library(request).runs()
 
 
 @router.get("/runs/{id}")
 def run(request: Request, id: str) -> Run:
     """A run, without its edges and tables."""
-    return run_document(_library(request).find(id), id)
+    return run_document(_run(request, id), id)
+
+
+@router.get("/runs/{id}/contents")
+def contents(request: Request, id: str) -> Contents:
+    """What a run of any verb contains: its tables and figures."""
+    return contents_document(_run(request, id), id)
+
+
+@router.get("/runs/{id}/report", response_class=HTMLResponse)
+async def report(request: Request, id: str) -> HTMLResponse:
+    """The report of a run of any verb, which loads nothing. Its scripts do not run here: pictures are still."""
+    folder = await run_in_threadpool(_library(request).find, id)
+    return HTMLResponse(await request.app.state.drawings.figure(folder, "report", "html"))
 
 
 @router.get("/runs/{id}/verifications")
 def run_verifications(request: Request, id: str) -> list[VerificationResult]:
     """The circuit on the prompts it was found on, then on others, prompt by prompt."""
-    return verifications(_library(request).find(id))
+    return verifications(_run(request, id))
 
 
 @router.get("/runs/{id}/edges", response_class=Response, responses=_BYTES)
 def edges(request: Request, id: str, limit: Annotated[int, Query(ge=1, le=MOST)] = MOST) -> Response:
     """The strongest edges and all of the circuit as an Arrow stream, sorted by |score|: a slider is a prefix."""
-    return Response(ipc(edge_columns(_library(request).find(id), limit)), media_type=ARROW)
+    return Response(ipc(edge_columns(_run(request, id), limit)), media_type=ARROW)
 
 
 @router.get("/runs/{id}/tables/{name}", response_class=Response, responses=_BYTES)
 def table(request: Request, id: str, name: str) -> Response:
     """A table of the run as an Arrow stream; the run's document lists them."""
-    return Response(ipc(named_table(_library(request).find(id), name)), media_type=ARROW)
+    return Response(ipc(_run(request, id).table(name)), media_type=ARROW)
 
 
 @router.get("/runs/{id}/portable")
 def portable(request: Request, id: str, limit: Annotated[int, Query(ge=1, le=MOST)] = DRAWN) -> Portable:
     """The run with all that is drawn of it in one document, for a page that is read without a server."""
-    return portable_run(_library(request).find(id), limit)
+    return portable_run(_run(request, id), limit)
 
 
 @router.get(
@@ -77,7 +97,7 @@ def portable(request: Request, id: str, limit: Annotated[int, Query(ge=1, le=MOS
     responses={200: {"content": {"image/svg+xml": {}, "image/png": {}}}},
 )
 async def figure(
-    request: Request, id: str, name: Literal["circuit", "curve", "answer", "attention"], format: Literal["svg", "png"]
+    request: Request, id: str, name: Annotated[str, Path(pattern=_NAME)], format: Literal["svg", "png"]
 ) -> Response:
     """A figure of the run, drawn for paper."""
     folder = await run_in_threadpool(_library(request).find, id)
@@ -88,4 +108,4 @@ async def figure(
 @router.get("/runs/{id}/circuit.json", response_class=FileResponse)
 def circuit(request: Request, id: str) -> FileResponse:
     """The circuit's file, as the library and the command line read it."""
-    return FileResponse(file_of(_library(request).find(id), "circuit.json"), media_type="application/json")
+    return FileResponse(_run(request, id).file("circuit.json"), media_type="application/json")

@@ -17,6 +17,7 @@ class RunSummary(_Frozen):
 
     id: str
     title: str
+    command: str = Field(description="that made it, such as `neuron screen`; empty where it cannot be read")
     model: str
     created: str = Field(description="ISO 8601, UTC")
     edges: int | None = Field(default=None, description="of its circuit")
@@ -29,7 +30,8 @@ class RunSummary(_Frozen):
 class RunList(_Frozen):
     """All runs, the user's own first."""
 
-    runs: list[RunSummary]
+    runs: list[RunSummary] = Field(description="those with a circuit")
+    others: list[RunSummary] = Field(description="those without: their report, tables and figures can be opened")
     problems: list[str] = Field(description="what could not be read")
 
 
@@ -82,9 +84,9 @@ class TableInfo(_Frozen):
 
     name: str
     rows: int
-    section: str | None = Field(description="the section of `explain` that made it")
-    method: str | None = Field(description="how it was measured")
-    n: int | None = Field(description="prompts it was measured on")
+    section: str | None = Field(default=None, description="the section of `explain` that made it")
+    method: str | None = Field(default=None, description="how it was measured")
+    n: int | None = Field(default=None, description="prompts it was measured on")
 
 
 class Missing(_Frozen):
@@ -93,6 +95,20 @@ class Missing(_Frozen):
     what: str
     command: str
     section: str = Field(default="", description="of `explain`, where it would make it")
+
+
+class Contents(_Frozen):
+    """What a run of any verb contains."""
+
+    id: str
+    title: str
+    command: str = Field(description="that made it, such as `neuron screen`")
+    created: str = Field(description="ISO 8601, UTC")
+    model: str
+    path: str
+    tables: list[TableInfo]
+    figures: list[str] = Field(description="that can be drawn of it, if it has what they show")
+    missing: list[Missing]
 
 
 class ScoredToken(_Frozen):

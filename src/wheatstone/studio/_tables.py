@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,25 +11,20 @@ import pyarrow as pa
 from jaxtyping import Int
 
 from wheatstone._effects import unit_of
-from wheatstone._errors import RunError
-from wheatstone._parquet import read_parquet
-from wheatstone.runs import read_json, read_manifest, sound
-from wheatstone.studio._library import file_of
+from wheatstone.runs import Run, sound
 
 MOST = 20_000
 """Edges of a view."""
-BASIC = ("curve", "trace", "lens", "attention")
-"""Tables that every run of `discover` has; others are `explain`'s."""
 
 
-def edge_columns(run: Path, limit: int = MOST) -> pa.Table:
+def edge_columns(run: Run, limit: int = MOST) -> pa.Table:
     """The strongest edges of the ranking, and all of the circuit.
 
     Sorted by |score|, so that the first n rows are the ranking's circuit of n edges: a slider is a prefix. Edges of the
     circuit beyond `limit` follow.
 
     Args:
-        run: the run folder.
+        run: the run.
         limit: edges of the ranking at most.
 
     Returns:
@@ -41,14 +35,13 @@ def edge_columns(run: Path, limit: int = MOST) -> pa.Table:
     Raises:
         RunError: a file is missing or damaged.
     """
-    ranked = _read(file_of(run, "edges.parquet")).select(["sender", "receiver", "score"]).unify_dictionaries()
+    ranked = run.table("edges").select(["sender", "receiver", "score"]).unify_dictionaries()
     (senders, sending), (receivers, receiving) = (_coded(ranked, name) for name in ("sender", "receiver"))
     # One number for each pair of ends.
     code = sending * len(receivers) + receiving
-    with sound(run):
-        document = read_json(run, "circuit.json")
-        searched = read_manifest(run)["settings"].get("granularity")
-        named, together = kept_edges(document), units_together(document, searched)
+    with sound(run.path):
+        document = run.document("circuit")
+        named, together = kept_edges(document), units_together(document, run.settings.get("granularity"))
     kept = {
         senders[sender] * len(receivers) + receivers[receiver]: (effect, together[sender, receiver])
         for (sender, receiver), effect in named.items()
@@ -72,8 +65,8 @@ def edge_columns(run: Path, limit: int = MOST) -> pa.Table:
             "rank": pa.array(rank[chosen]),
         }
     )
-    with sound(run):
-        total = (read_json(run, "circuit.json").get("evaluation") or {}).get("total_edges", len(order))
+    with sound(run.path):
+        total = (document.get("evaluation") or {}).get("total_edges", len(order))
     return table.replace_schema_metadata({"edges": str(total), "weight": repr(float(strength.sum()))})
 
 
@@ -117,45 +110,9 @@ def _by_ends(circuit: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], Mapp
             yield (sender, edge["to"]), edge
 
 
-def named_table(run: Path, name: str) -> pa.Table:
-    """A table of a run.
-
-    Raises:
-        RunError: the run has none of this name.
-    """
-    if name in BASIC:
-        return _read(file_of(run, f"{name}.parquet"))
-    if name not in explained(run):
-        raise RunError(
-            expected=f"a table out of {', '.join((*BASIC, *explained(run)))}",
-            got=repr(name),
-            do="make it with `wheatstone explain`",
-        )
-    return _read(file_of(run, "explain", f"{name}.parquet"))
-
-
-def explained(run: Path) -> dict[str, dict[str, Any]]:
-    """The tables that `explain` added, each with its section's document."""
-    found: dict[str, dict[str, Any]] = {}
-    for path in sorted(run.glob("explain/*.json")):
-        with sound(run):
-            section = read_json(run, f"explain/{path.name}")
-            found |= {name: section for name in section.get("tables") or {} if name.isidentifier()}
-    return found
-
-
 def ipc(table: pa.Table) -> bytes:
     """A table as an Arrow IPC stream."""
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return sink.getvalue()
-
-
-def _read(path: Path) -> pa.Table:
-    try:
-        return read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise RunError(
-            expected=f"a readable {path.name}", got=f"{path}: {error}", do="make the run or its explanation again"
-        ) from error

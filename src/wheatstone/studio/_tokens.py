@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 from wheatstone._errors import PromptError, WheatstoneError
-from wheatstone.models._continuation import (
+from wheatstone.models import (
+    LightTokenizer,
     boundary_notes,
     check_lengths,
     continued,
+    light_tokenizer,
     remedy_for_shared,
     scored_note,
 )
-from wheatstone.models._light_tokenizer import LightTokenizer, light_tokenizer
 from wheatstone.studio._jobs_schema import Draft, DraftProblem, DraftTokens
 
 

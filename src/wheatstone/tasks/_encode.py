@@ -10,8 +10,9 @@ from jaxtyping import Int
 from torch import Tensor
 
 from wheatstone._errors import PromptError, RequestError
-from wheatstone.models import ResidualModel, Tokens
-from wheatstone.models._continuation import (
+from wheatstone.models import (
+    ResidualModel,
+    Tokens,
     boundary_notes,
     check_lengths,
     continued,

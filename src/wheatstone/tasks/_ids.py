@@ -6,8 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from wheatstone._errors import PromptError
-from wheatstone.models import ResidualModel
-from wheatstone.models._continuation import continued
+from wheatstone.models import ResidualModel, continued
 from wheatstone.tasks import _fields as fields
 from wheatstone.tasks._rows import Row
 from wheatstone.tasks.generators import year_answers

@@ -10,8 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wheatstone.models import ResidualModel
-from wheatstone.models._continuation import continued
+from wheatstone.models import ResidualModel, continued
 from wheatstone.tasks._known import KNOWN_RANK, Answered
 from wheatstone.tasks._pair import PromptPair
 

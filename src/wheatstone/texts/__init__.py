@@ -6,5 +6,3 @@ from wheatstone.texts._document import Skipped as Skipped
 from wheatstone.texts._document import bundled_texts as bundled_texts
 from wheatstone.texts._document import check_sources as check_sources
 from wheatstone.texts._document import read_documents as read_documents
-
-__all__ = ["BUNDLED", "Document", "Skipped", "bundled_texts", "check_sources", "read_documents"]

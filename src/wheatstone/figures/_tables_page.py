@@ -1,0 +1,44 @@
+"""The page of a run that has no pictures: how it was made, and the first rows of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from wheatstone.figures._page import PagePart, page_of, table_of
+from wheatstone.figures._report import Picture
+from wheatstone.figures._view import Charts, View, itself
+from wheatstone.figures._words import clipped, count, warnings_of
+from wheatstone.models import shown_name
+from wheatstone.runs import Run
+
+_ROWS = 40
+"""Rows of a table that are shown; the file has all."""
+
+
+def _charts(run: Run) -> Charts:
+    return {}
+
+
+def _page(run: Run, drawn: Mapping[str, Picture], missing: Mapping[str, str]) -> str:
+    manifest, command = run.manifest, run.contents.command
+    parts = [
+        PagePart(
+            f"{name}.parquet",
+            tables=(table_of(f"The first of {count(run.count(name), 'row')}.", run.first(name, _ROWS), _ROWS),),
+        )
+        for name in run.tables
+    ]
+    numbers = {name: value for name, value in run.result.items() if isinstance(value, int | float)}
+    facts = {
+        "made": manifest["created"],
+        "model": shown_name(manifest["model"]),
+        **{name: str(value) for name, value in run.settings.items() if value not in (None, "", [])},
+        **{name: f"{value:,}" for name, value in numbers.items() if name not in run.settings},
+        "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items()),
+        "version": manifest["versions"]["wheatstone"],
+    }
+    lead = [f"The tables of a run of wheatstone {command}. Every row is in the files."]
+    return page_of(command, clipped(run.title, 80), lead, parts, list(facts.items()), warnings_of(manifest))
+
+
+VIEW = View(itself, _charts, _page)
