@@ -38,7 +38,7 @@ def _rebuild(kind: type[WheatstoneError], expected: str, got: str, do: str) -> W
 
 
 class RequestError(WheatstoneError):
-    """The request cannot be carried out as it stands."""
+    """The request cannot be carried out."""
 
     exit_code = 2
 

@@ -62,7 +62,7 @@ def read_bounded(path: Path, largest: int = LARGEST) -> bytes:
 
 @contextmanager
 def open_bounded(path: Path, largest: int) -> Generator[BufferedReader, None, None]:
-    """A regular file of at most so many bytes, to read.
+    """Opens a regular file of bounded size for reading.
 
     Raises:
         OSError: the file cannot be read, or is not a regular file.

@@ -19,7 +19,7 @@ from transformers import AttentionInterface
 
 from wheatstone._errors import ModelError
 from wheatstone.models import GIM, LINEAR, RELP, BackwardRules, ChannelGradients, ResidualModel, Tokens
-from wheatstone.models._attention import _eager
+from wheatstone.models._attention import eager
 from wheatstone.models._backward import backward_rules
 from wheatstone.models._block import replaced_forward
 
@@ -227,7 +227,7 @@ def test_products_of_the_last_layer_are_shared_exactly_by_two(case: str) -> None
 def test_attention_in_one_kernel_has_the_gradient_of_attention_written_out(case: str, rules: str) -> None:
     model = model_of(case)
     fast = gradients_of(model, PROMPTS, RULES[rules])
-    with _eager(model):
+    with eager(model):
         slow = gradients_of(model, PROMPTS, RULES[rules])
     rounding(model, passes=3).check(fast, slow)
 

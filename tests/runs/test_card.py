@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -122,8 +124,9 @@ def test_the_core_of_a_planted_circuit_is_the_truth(tmp_path: Path) -> None:
     assert card.second.without_first is not None
     assert card.second.without_first.value == pytest.approx(0, abs=1e-6)
     by_name = {row.name: row for row in card.null.rows}
-    assert by_name[EXCHANGED].kept is not None
-    assert by_name[EXCHANGED].kept.value < 0.8
+    exchanged = by_name[EXCHANGED].kept
+    assert exchanged is not None
+    assert exchanged.value < 0.8
 
 
 def test_one_prompt_says_which_lines_need_more(
@@ -176,7 +179,7 @@ def test_a_circuit_without_prompts_says_so_on_every_line(
     ],
 )
 def test_a_damaged_card_is_refused_in_a_line(
-    task_run: Path, tiny_model: ResidualModel, spoil: object, said: str
+    task_run: Path, tiny_model: ResidualModel, spoil: Callable[[dict[str, Any]], object], said: str
 ) -> None:
     add_card(task_run, QUICK, card_page, model=tiny_model)
     document = json.loads((task_run / "card.json").read_text())

@@ -1,4 +1,4 @@
-// A new circuit: the prompt pair with its tokens as it is typed, what stands against it, and how to look.
+// A new circuit: the prompt pair with its tokens as it is typed, what is wrong with it, and the options.
 import { useEffect, useId, useRef, useState } from "react";
 import { JobList, JobState, Said, useAsking } from "./Jobs";
 import { type Draft, draftTokens, type DraftTokens, isActive, submit, useJobs } from "./jobs";

@@ -33,7 +33,7 @@ export function Said({ error }: { error: ApiError | null }) {
   );
 }
 
-/** A button that asks for a job, and how the last such job stands. */
+/** A button that asks for a job, and the state of the last such job. */
 export function AskFor({ asked, words, done }: { asked: JobRequest; words: string; done?: string }) {
   const { busy, error, ask } = useAsking();
   const { jobs } = useJobs();
@@ -123,7 +123,7 @@ const saidOf = (problem: NonNullable<Job["last"]["problem"]>): ApiError => {
   return new ApiError(`${said[0]?.toUpperCase() ?? ""}${said.slice(1)}.`, problem.do);
 };
 
-/** Where a job stands: in words, and as a bar where it runs. */
+/** The state of a job: in words, and as a bar where it runs. */
 export function JobState({ job }: { job: Job }) {
   const { state, stage, done = 0, total } = job.last;
   if (state === "queued") return <small>waiting{job.ahead ? `, ${plural(job.ahead, "job")} before it` : ""}</small>;

@@ -1,7 +1,7 @@
 // A long prompt, some tokens at a time: a table of all of them would be slow, and wider than any screen.
 import { useState } from "react";
 
-/** Tokens that stand side by side at most. */
+/** Most tokens side by side. */
 const WIDE = 24;
 
 interface Pages {
@@ -12,7 +12,7 @@ interface Pages {
   turn: React.ReactNode;
 }
 
-/** Which of so many tokens are shown; at first the last, where the answer comes from. */
+/** Which of the tokens are shown; at first the last, where the answer comes from. */
 export function usePages(tokens: number, what = "Tokens"): Pages {
   const pages = Math.max(1, Math.ceil(tokens / WIDE));
   const [back, setBack] = useState(0); // pages before the last

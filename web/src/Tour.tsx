@@ -73,7 +73,7 @@ export function Tour({ end }: { end: () => void }) {
   );
 }
 
-/** The card stands inside the window, beside its place where there is room. */
+/** The card is placed inside the window, beside its place where there is room. */
 function place(card: HTMLElement, target: HTMLElement | null): void {
   const box = target?.getBoundingClientRect() ?? new DOMRect(0, 0, innerWidth, innerHeight);
   const [width, height] = [360, 190];

@@ -235,7 +235,7 @@ export interface paths {
         put?: never;
         /**
          * Tokens
-         * @description A prompt pair in tokens, and what stands against it, before it is asked for.
+         * @description A prompt pair in tokens, and what is wrong with it, before the job is started.
          */
         post: operations["tokens_api_v1_tokens_post"];
         delete?: never;
@@ -598,7 +598,7 @@ export interface components {
         };
         /**
          * DraftProblem
-         * @description What stands against a draft, and where.
+         * @description What is wrong with a draft, and where.
          */
         DraftProblem: {
             /**

@@ -10,7 +10,7 @@ interface Spot extends Point {
   key: string;
 }
 
-/** Finds the key of what lies within so many pixels of a place, "" for nothing. The trees are made when it is first asked. */
+/** Finds the key of what lies within some pixels of a place, "" for nothing. The trees are made when it is first asked. */
 export function targetsOf(scene: Scene, edges: Edge[], layout: Layout): (x: number, y: number, near: number) => string {
   let made: { nodes: Quadtree<Spot>; along: Quadtree<Spot> } | undefined;
   return (x, y, near) => {
@@ -40,7 +40,7 @@ function alongEdge(edge: Edge, [from, to]: ReturnType<typeof ends>): Spot[] {
   });
 }
 
-/** Where something that was hit stands. */
+/** Where something that was hit is drawn. */
 export function placeOf(key: string, scene: Scene): [number, number] {
   const mark = scene.marks.find((known) => known.key === key);
   if (mark) return [mark.x, mark.y];

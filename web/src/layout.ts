@@ -1,4 +1,4 @@
-// Where everything of a model stands on the map: fixed for a model (and its prompt's tokens), whatever is shown.
+// Where everything of a model is drawn on the map: fixed for a model (and its prompt's tokens), whatever is shown.
 import type { Edge } from "./graph";
 import { moves } from "./graph";
 import { type Name, parse } from "./names";
@@ -26,9 +26,9 @@ export interface Layout {
   layers: number;
   row: number;
   columns: Column[];
-  /** Height of a layer's attention; its MLP stands half a row above. */
+  /** Height of a layer's attention; its MLP is half a row above. */
   level: (layer: number) => number;
-  /** Where a component stands in a column. */
+  /** Where a component is drawn in a column. */
   at: (name: Name, span: string) => Point;
 }
 
@@ -48,7 +48,7 @@ export function spanWords(run: Drawn, span: string): string {
 
 const firstPosition = (run: Drawn, span: string): number => Math.min(...(run.spans.find((known) => known.name === span)?.positions ?? [0]));
 
-/** Where a model's parts stand. Columns of the prompt in which the circuit keeps nothing are narrow. */
+/** Where a model's parts are drawn. Columns of the prompt in which the circuit keeps nothing are narrow. */
 export function layoutOf(run: Drawn, width: number, height: number, used: Set<string> | null): Layout {
   const byToken = used !== null;
   const { layers, heads, kv_groups } = run.model;

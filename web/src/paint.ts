@@ -39,7 +39,7 @@ export function paint(context: CanvasRenderingContext2D, scene: Scene, colours: 
 /** Strokes beyond which those that look alike are one path: a thousand strokes are a thousand times slower than one. */
 const MANY = 400;
 
-/** Paints some strokes of a scene, which has so many in all. */
+/** Paints some strokes of a scene with `total` strokes. */
 export function paintStrokes(context: CanvasRenderingContext2D, strokes: Stroke[], colours: Palette, all = strokes.length): void {
   const alike = Map.groupBy(strokes, (stroke, i) => (all > MANY ? `${stroke.ink}${stroke.dashed}${Math.round(2 * stroke.width)}${Math.round(10 * stroke.alpha)}` : i));
   context.lineCap = all > MANY ? "butt" : "round";

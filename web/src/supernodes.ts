@@ -48,7 +48,7 @@ export function gathered(edges: Edge[], supernodes: Supernodes, mode: string, dr
   return strongest([...alone, ...merged.values()], mode);
 }
 
-/** Edges of the model that some edges stand for. */
+/** Edges of the model that some drawn edges represent. */
 export const held = (edges: Edge[]): number => edges.reduce((sum, edge) => sum + (edge.parts?.length ?? 1), 0);
 
 /** The same layout, with each supernode in the middle of its members. */

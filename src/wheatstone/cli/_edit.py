@@ -20,7 +20,7 @@ def edit(
     model: ModelOption = "smollm2-135m",
     prompt: Annotated[str | None, typer.Option("--prompt", help="What asks for the fact.")] = None,
     subject: Annotated[
-        str | None, typer.Option("--subject", help="Whom the fact is about, as it stands in the prompt.")
+        str | None, typer.Option("--subject", help="Whom the fact is about, as it is written in the prompt.")
     ] = None,
     target: Annotated[str | None, typer.Option("--target", help="What the model is to say instead.")] = None,
     method: Annotated[str, typer.Option("--method", help="How; `--list` shows all methods.")] = "r-rome",
@@ -115,7 +115,7 @@ def edit(
             raise PromptError(
                 expected="a prompt with its subject in it, and a target",
                 got=said,
-                do="write the subject as it stands there",
+                do="write the subject as it is there",
             ) from error
         circuit = CircuitSettings(
             method=circuit_method, edges=edges, faithfulness=faithfulness, allow_weak=allow_weak or None

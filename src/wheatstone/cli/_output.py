@@ -65,7 +65,7 @@ class Output:
         self.human.print(*parts, highlight=False, markup=markup)
 
     def table(self, facts: Mapping[str, str]) -> None:
-        """Shows names beside what they stand for."""
+        """Shows names next to their meanings."""
         from rich.table import Table
         from rich.text import Text
 

@@ -1,6 +1,6 @@
 """Bytes as a model's tokens, and back: any bytes at all.
 
-A symbol is a token, or an escaped byte. What a token stands for is a fixed string of bytes, so that decoding is only
+A symbol is a token, or an escaped byte. A token means a fixed string of bytes, so that decoding is only
 joining, whatever the tokenizer's own decoder would do. Where the tokenizer's tokens of a piece of text do not join to
 that text (it normalises, or drops something), the piece is divided into lines, then words, and words that do not join
 either are taken byte by byte, as are bytes that are not UTF-8.
@@ -62,7 +62,7 @@ class Alphabet:
         return Symbols(found, prefixed)
 
     def join(self, symbols: Sequence[int], *, prefixed: bool = False) -> bytes:
-        """The bytes that symbols stand for, without the space that the tokenizer put before them (`prefixed`)."""
+        """The bytes that symbols encode, without the space that the tokenizer put before them (`prefixed`)."""
         return b"".join([self._bytes[symbol] for symbol in symbols])[int(prefixed) :]
 
     def _begins_itself(self, text: str) -> bool:

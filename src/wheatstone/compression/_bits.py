@@ -109,7 +109,7 @@ def bits(
         model: the model.
         text: a text, or any bytes.
         window: most tokens the model looks at at once.
-        overlap: how many of them belong to the window before, so that no token stands without context; a quarter
+        overlap: how many of them belong to the window before, so that no token lacks context; a quarter
             by default.
         batch: windows run at once.
         report: progress callback, in tokens.

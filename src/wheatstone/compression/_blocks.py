@@ -23,7 +23,7 @@ from wheatstone.models import ResidualModel
 Advance = Callable[[int], None]
 """Told of symbols as they are done."""
 Stretch = Int[np.ndarray, " _"]
-"""Which symbols of a block stand in one lane, in order."""
+"""Which symbols of a block are in one lane, in order."""
 Exchange = Callable[[Stretch, Float[np.ndarray, "lane vocab"]], Int[np.ndarray, " lane"]]
 """What a coder does in one step: (which symbols, their probabilities) -> the symbols."""
 
@@ -109,7 +109,7 @@ class BlockCoder:
                 raise ValueError(f"{len(block.codes)} codes of {len(groups)} groups")
             list(self.pool.map(restore, block.codes, groups))
             return self.alphabet.join(symbols.tolist(), prefixed=block.kind == PREFIXED)
-        except (ValueError, LookupError, AssertionError, OverflowError) as error:  # a code that stands for nothing
+        except (ValueError, LookupError, AssertionError, OverflowError) as error:  # a code without a meaning
             raise RequestError(
                 expected="a file that `wheatstone compress` made",
                 got=f"a block that cannot be decoded ({error})",

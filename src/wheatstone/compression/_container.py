@@ -34,7 +34,7 @@ _MOST_BLOCK, _MOST_LANES, _MOST_SYMBOLS = 1 << 26, 1024, 2
 
 @dataclass(frozen=True)
 class Chunking:
-    """How text is cut up. What is read back depends on it, so that it stands in the header.
+    """How text is cut up. What is read back depends on it, so it is in the header.
 
     Args:
         window: most tokens the model looks back on.

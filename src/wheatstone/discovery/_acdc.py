@@ -1,10 +1,10 @@
 """ACDC as published: one edge at a time, from the logits backwards, is removed where its removal hardly matters.
 
     for every channel, last first; for every sender of it, last first:
-        remove the edge if the metric of the circuit as it stands then changes by less than τ
+        remove the edge if the metric of the present circuit then changes by less than τ
 
 The decisions are those of that loop. They are reached faster: several removals in a row, each on top of the one before,
-are the circuits of one batch, and stand up to the first that the threshold forbids. Layers before the channel are
+are the circuits of one batch, and are kept up to the first that the threshold forbids. Layers before the channel are
 intact and run once; nodes that no longer reach the logits are not run, and their edges go without a run, because
 removing them changes nothing.
 
@@ -31,7 +31,7 @@ from wheatstone.circuits import Experiment
 Keep = Literal["abs", "signed"]
 Edge = tuple[int, int]
 _SHORTEST, _LONGEST = 4, 64
-"""Removals tested in one batch; twice as many as stood in the batch before."""
+"""Removals tested in one batch; twice as many as in the batch before."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class _Acdc:
         return any(channel in self.graph.channels_of(int(node)) for node in needed)
 
     def _values(self, candidates: Bool[Tensor, "circuit channel node"]) -> list[float]:
-        """The metric of each circuit. All are part of the circuit as it stands, so its nodes are enough."""
+        """The metric of each circuit. All are part of the present circuit, so its nodes are enough."""
         nodes = torch.from_numpy(self.graph.needed_nodes(self.keep.numpy()))
         state = replace(self.whole, nodes=nodes.nonzero()[:, 0].tolist(), deltas=self.whole.deltas[nodes])
         return self.experiment.values(candidates, resume=state).mean(-1).tolist()

@@ -1,4 +1,4 @@
-"""Faithfulness by size: how much of the behaviour the first so many edges of a ranking keep."""
+"""Faithfulness by size: how much of the behaviour the first N edges of a ranking keep."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ learned location log α:
 
 Adam minimises loss(model with gates z), one draw of all gates a step, under a constraint: the expected number of
 edges, the sum of P(z > 0), is what a schedule says, going down geometrically from all to the target during the first
-four fifths of the steps. After each step all log α are moved by the one number that makes it so, which stands for the
+four fifths of the steps. After each step all log α are moved by the one number that makes it so, which acts as the
 multiplier of an L0 penalty and needs no tuning: an edge stays as far as its gradient outweighs that of the others.
 Adam is that of `MaskAdam`.
 
@@ -48,7 +48,7 @@ _SHIFT = -_BETA * log(-_LOW / _HIGH)
 _RAMP = 0.8
 """Share of the steps in which the expected size goes down to its target."""
 _AHEAD, _SHORT_RAMP = 4, 0.5
-"""Where scores say which edges: so many times the target are open at first, and go down in this share of the steps."""
+"""With scores to start from: the multiple of the target open at first, and the share of the steps it falls in."""
 _SHARP = 3
 """How strongly scores are taken at first: with 1, thousands of edges of low scores are each open now and then."""
 _RANK, _MARGIN, KL_WEIGHT = 10, 1.0, 0.3
@@ -203,7 +203,7 @@ def _turns(prompts: int, batch: int | None, draw: torch.Generator) -> Iterator[T
 def _opened(
     log_alpha: Float[Tensor, "channel node"], valid: Bool[Tensor, "channel node"], expected: float
 ) -> Float[Tensor, "channel node"]:
-    """All log α moved by one number, so that so many edges are open on average: found by bisection."""
+    """All log α moved by one number, found by bisection, so that the expected number of open edges is `expected`."""
     edges = log_alpha[valid] + _SHIFT
     low, high = -float(edges.max()) - 40.0, 40.0 - float(edges.min())
     for _ in range(60):

@@ -23,7 +23,7 @@ class Score(Protocol):
         report: progress callback.
 
     Returns:
-        Scores in units of the metric, mean over prompts; what stands where there is no edge is not read.
+        Scores in units of the metric, mean over prompts; values where there is no edge are not read.
     """
 
     def __call__(

@@ -253,7 +253,7 @@ class VerifiedSearch:
         return self._working(larger)
 
     def _weakest_first(self, chosen: Chosen) -> Int[Tensor, " kept"]:
-        """A circuit's units by the size of the metric's slope in the circuit as it stands."""
+        """A circuit's units by the size of the metric's slope in the present circuit."""
         keep = self.units.mask(chosen)
         slopes = self.units.total(torch.where(keep, self.goal.slopes(keep), 0.0))
         kept = chosen.nonzero().flatten()

@@ -76,7 +76,7 @@ class Units:
         return values.new_zeros(self.count).index_add(0, self.labels[inside], values[inside])
 
     def top(self, ranking: Int[Tensor, " unit"], sizes: Sequence[int]) -> Bool[Tensor, "circuit unit"]:
-        """The first so many units of a ranking, for each size."""
+        """The first N units of a ranking, for each size N."""
         chosen = torch.zeros(len(sizes), self.count, dtype=torch.bool)
         for row, size in zip(chosen, sizes, strict=True):
             row[ranking[:size]] = True

@@ -73,7 +73,7 @@ def relation_cases(
     Args:
         model: whose tokens tell objects apart.
         names: of relations.
-        each: at most so many cases a relation.
+        each: maximum number of cases per relation.
         seed: of every choice.
         known: take facts only whose answer is the model's most likely next token.
 

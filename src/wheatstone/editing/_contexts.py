@@ -1,4 +1,4 @@
-"""Texts to stand before a prompt, so that a key is the subject's and not that of one sentence's beginning.
+"""Texts to put before a prompt, so that a key is the subject's and not that of one sentence's beginning.
 
 Source: Meng et al. 2022 (arXiv 2202.05262), section 3.1: prefixes that the model itself made.
 """

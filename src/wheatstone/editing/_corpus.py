@@ -26,7 +26,7 @@ from wheatstone.texts import bundled_texts
 _CHARACTERS = 500
 """Of a passage: about a hundred tokens of English."""
 _HELD_OUT = 10
-"""One passage in so many."""
+"""One passage in this many."""
 SAMPLES, SAMPLED = 48, 64
 """How many texts the model is asked for, and tokens of each."""
 

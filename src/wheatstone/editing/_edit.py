@@ -63,7 +63,7 @@ class Edit:
         keys: Mapping[str, Tensor] | None = None,
         notes: Sequence[str] = (),
     ) -> Edit:
-        """An edit made for a model as it stands.
+        """An edit made for a model in its present state.
 
         Raises:
             ComputationError: a delta is not finite.

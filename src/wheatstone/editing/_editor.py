@@ -39,7 +39,7 @@ class Editor(Protocol):
         """Makes an edit; the model stays as it is.
 
         Args:
-            model: the model as it stands, earlier edits in place.
+            model: the model, with earlier edits in place.
             requests: the facts, all at once.
             layer: where to write, or the last layer of several; by default where causal tracing peaks.
             before: the edits that are in place.

@@ -136,7 +136,7 @@ def baseline_of(model: ResidualModel, case: Case) -> Baseline:
 
 @torch.no_grad()
 def evaluate(model: ResidualModel, case: Case, before: Baseline) -> Evaluation:
-    """How a case comes out on a model as it stands, the edit in place.
+    """How a case comes out on a model with the edit in place.
 
     Args:
         model: the edited model.

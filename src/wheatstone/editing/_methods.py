@@ -47,7 +47,7 @@ def make_edit(
     """Makes an edit. The model stays as it is until the edit is applied.
 
     Args:
-        model: the model as it stands.
+        model: the model.
         requests: what to change; several at once by the methods that can.
         method: a name out of `METHODS`, or a method with settings of its own.
         layer: where to write; by default where causal tracing of these prompts peaks.

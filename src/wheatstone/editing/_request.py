@@ -16,7 +16,7 @@ class EditRequest(BaseModel):
 
     Args:
         prompt: what asks for the fact; the target is to follow it.
-        subject: whom the fact is about, as it stands in the prompt.
+        subject: whom the fact is about, as it is written in the prompt.
         target: the new continuation. A space is put before it where the writing has one there: not after a space, in
             scripts that do not separate words, after an opening bracket or quotation mark, or inside a number.
         truth: what holds so far, where it is known; the model's present answer is not asked for.
@@ -44,7 +44,7 @@ class EditRequest(BaseModel):
 
     @property
     def subject_at(self) -> tuple[int, int]:
-        """Characters of the subject in the prompt, the end excluded; where it stands twice, the first."""
+        """Characters of the subject in the prompt, the end excluded; where it occurs twice, the first."""
         start = self.prompt.index(self.subject)
         return start, start + len(self.subject)
 

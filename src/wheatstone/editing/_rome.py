@@ -35,7 +35,7 @@ class Rome:
 
     Args:
         name: `rome` or `r-rome`.
-        denominator: which key stands there: that of the bare `prompt`, or the `averaged` one.
+        denominator: which key it has: that of the bare `prompt`, or the `averaged` one.
         contexts: prefixes that the key is averaged over.
         value_contexts: of them, those the value is searched in.
         search: of the value.

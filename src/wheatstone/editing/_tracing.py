@@ -201,7 +201,7 @@ def causal_trace(
 def traced_layer(model: ResidualModel, requests: Sequence[Asked], *, draws: int = 2, report: Reporter = silent) -> int:
     """The layer whose MLPs, restored at the subject's last token, bring the present answer back best.
 
-    Windows with layer 0 in them do not stand for choice: its MLP sees little but the token, and restoring it restores
+    Windows with layer 0 in them cannot be chosen: its MLP sees little but the token, and restoring it restores
     the token itself, whatever the fact (of one-token subjects, everything).
 
     Args:

@@ -64,7 +64,7 @@ def search_value(model: ResidualModel, layer: int, contexts: Sequence[Asked], se
     """The change of what the MLP's last projection gives at the subject's last token, the same in every context.
 
     Args:
-        model: the model, as it stands.
+        model: the model.
         layer: whose MLP.
         contexts: the request, alone first.
         search: how to search.

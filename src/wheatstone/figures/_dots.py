@@ -24,7 +24,7 @@ def dots(
     """One row for each label, a point for each kind in it, a line from low to high where these are known.
 
     Args:
-        rows: `label`, `kind`, `value`, `low`, `high`; labels in the order they are to stand in.
+        rows: `label`, `kind`, `value`, `low`, `high`; labels in their final order.
         title: of the axis: what the number is, with its unit.
         colours: by kind, in the order of the legend.
         names: whether the labels are written; not where a panel to the left has them.

@@ -18,7 +18,7 @@ from wheatstone.runs import Run
 _CAPTION = (
     "Dark cells are places where the clean run's state, put back into a run with a blurred subject, brings the answer "
     "back. The early one at the subject's last token is where rome and its kin write; the late one at the last token "
-    "is where the answer already stands."
+    "is where the answer already is."
 )
 
 

@@ -19,7 +19,7 @@ _STATES = ("kept", "gone", "new")
 _COLOURS = ("#8a96a3", ORANGE, BLUE)
 _EDGES = 25
 _CAPTION = (
-    "Left: where the old object and the new stand after every layer at the last token, read as if it were the last "
+    "Left: where the old object and the new one rank after every layer at the last token, read as if it were the last "
     "layer; dashed before the edit. Right: what the circuit before and the circuit after share. As both are found "
     "under one setting, what differs is the edit and the answer's word."
 )

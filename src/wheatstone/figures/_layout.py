@@ -1,4 +1,4 @@
-"""Where everything of a drawn circuit stands: layers upwards, heads in lanes, MLPs in a lane of their own.
+"""Where everything of a drawn circuit is placed: layers upwards, heads in lanes, MLPs in a lane of their own.
 
 Only layers that occur get space. Coordinates are pixels from the lower left corner.
 """
@@ -14,7 +14,7 @@ _TALL = 880.0
 """Height in pixels at which rows begin to draw together."""
 
 _ASIDE = {"q": -0.25, "k": 0.25, "v": 0.5}
-"""How far beside its head an input stands, in lanes: no two inputs of a layer in one place."""
+"""How far beside its head an input is drawn, in lanes: no two inputs of a layer in one place."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Layout:
 
     @cached_property
     def _rows(self) -> tuple[dict[tuple[int, str], float], float, list[Band]]:
-        """Height of every (layer, what stands there), of the whole, and the layers' stripes."""
+        """Height of every (layer, component), of the whole, and the layers' stripes."""
         inputs = {(edge.receiver.layer, "port") for edge in self.edges if edge.receiver.reads}
         seen = inputs | {(c.layer, c.kind) for c in self._strength if c.layer is not None}
         rows: dict[tuple[int, str], float] = {}

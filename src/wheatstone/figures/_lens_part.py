@@ -55,7 +55,7 @@ def exhibits(told: Told) -> list[Exhibit]:
             "lens_words",
             _words(told),
             "Read a column upwards: what the model would say next, after this token, if it stopped at that layer. The "
-            "answer to the prompt stands in the last column, at the top.",
+            "answer to the prompt is in the last column, at the top.",
         ),
     ]
 

@@ -177,7 +177,7 @@ def _node_row(run: RunData, node: Node, strongest: float, share: float) -> Row:
 
 
 def _end_label(run: RunData, kind: str) -> str:
-    """What stands at the two ends of the drawing: what goes in, what comes out."""
+    """The two ends of the drawing: what goes in, what comes out."""
     prompts = run.manifest["prompts"]
     if kind not in ("input", "logits"):
         return ""

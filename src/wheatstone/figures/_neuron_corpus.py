@@ -1,4 +1,4 @@
-"""What a neuron responds to in running text, and whether its activation foretells a token there."""
+"""What a neuron responds to in running text, and whether its activation predicts a token there."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def corpus_calibration_chart(facts: Mapping[str, Any]) -> Any:
         "to the next. Bars: 95% intervals over windows.",
         "Orange: how much of the probability goes when the neuron is set to 0 everywhere.",
     ]
-    title = f"Does {facts['neuron']} foretell {quoted(facts['token']['text'])} in running text?"
+    title = f"Does {facts['neuron']} predict {quoted(facts['token']['text'])} in running text?"
     return finished(picture, title, subtitle, describe_corpus_calibration(facts))
 
 
@@ -178,10 +178,10 @@ def _foretells(facts: Mapping[str, Any]) -> PagePart:
     picture = PagePicture(
         "corpus-calibration",
         Picture.of(corpus_calibration_chart(facts)),
-        "Where blue rises with the activation, the neuron foretells the token. Where orange rises with it, the neuron "
+        "Where blue rises with the activation, the neuron predicts the token. Where orange rises with it, the neuron "
         "is the reason.",
     )
-    return PagePart(f"Does it foretell {quoted(facts['token']['text'])} in running text?", text, (picture,), (table,))
+    return PagePart(f"Does it predict {quoted(facts['token']['text'])} in running text?", text, (picture,), (table,))
 
 
 def _interval(found: Mapping[str, Any] | None) -> str:

@@ -1,4 +1,4 @@
-"""One neuron's page: the tokens it writes, what it is worth on prompts, what it foretells, which concepts it tells.
+"""One neuron's page: the tokens it writes, what it is worth on prompts, what it predicts, which concepts it detects.
 
 Made of what `neuron_facts` says, without the model.
 """
@@ -101,7 +101,7 @@ def calibration_chart(facts: Mapping[str, Any]) -> Any:
         "of the activation. Bars: 95% intervals over prompts.",
         "Orange: how much of the probability goes when the neuron is set to 0 everywhere.",
     ]
-    title = f"Does {facts['neuron']} foretell {quoted(facts['token']['text'])}?"
+    title = f"Does {facts['neuron']} predict {quoted(facts['token']['text'])}?"
     return finished(picture, title, subtitle, describe_calibration(facts))
 
 
@@ -209,10 +209,10 @@ def _foretells(facts: Mapping[str, Any]) -> PagePart:
     picture = PagePicture(
         "calibration",
         Picture.of(calibration_chart(facts)),
-        "Where blue rises with the activation, the neuron foretells the token. Where orange rises with it, the neuron "
+        "Where blue rises with the activation, the neuron predicts the token. Where orange rises with it, the neuron "
         "is the reason.",
     )
-    return PagePart(f"Does it foretell {quoted(facts['token']['text'])}?", text, (picture,))
+    return PagePart(f"Does it predict {quoted(facts['token']['text'])}?", text, (picture,))
 
 
 def _tells(facts: Mapping[str, Any]) -> PagePart:

@@ -95,7 +95,7 @@ def recovery(run: ScreenData) -> Any:
 
 
 def neurons(run: ScreenData) -> Any:
-    """The strongest neurons by exact effect, and how well the screen foretold it.
+    """The strongest neurons by exact effect, and how well the screen predicted it.
 
     When this misleads: only neurons with a large estimate were run, so a neuron that the slope misses is not here.
     """

@@ -19,7 +19,7 @@ _CAPTIONS = {
     "recovery": "Follow the dark cells from the bottom up: they are the way the answer takes, first at the token that "
     "differs, then, once attention has carried it over, at the last token.",
     "neurons": "Left: what each neuron brings back alone, by a real run. Right: a point on the diagonal is a neuron "
-    "whose effect the gradient foretold.",
+    "whose effect the gradient predicted.",
     "doses": "A blue line that rises, in both prompts, is a neuron that writes the answer. Where lines are flat, its "
     "activation does not matter there.",
 }

@@ -57,5 +57,5 @@ def svg_of(spec: dict[str, Any]) -> str:
 
 
 def png_of(svg: str, scale: float = _SCALE) -> bytes:
-    """An SVG as PNG of so many pixels a unit."""
+    """An SVG as PNG, at a number of pixels per unit."""
     return vl_convert.svg_to_png(svg, scale=scale)

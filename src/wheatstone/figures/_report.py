@@ -33,8 +33,8 @@ _MEANS = {
 _CAPTIONS = {
     "circuit": "Follow the thick lines from the bottom to the top: they are the main route from the prompt to the "
     "answer. Blue supports the answer; dashed orange suppresses it. Point at a component to see its edges alone.",
-    "curve": "The higher a point, the more of the behaviour is left when only so many edges are kept. The circuit is "
-    "good where its diamond stands far to the left of the blue curve, and the grey one stays at the bottom.",
+    "curve": "The higher a point, the more of the behaviour is left when only that many edges are kept. The circuit is "
+    "good where its diamond is far to the left of the blue curve, and the grey one stays at the bottom.",
     "answer": "Follow the blue line to the right: where it reaches the top of the left panels the model has made up "
     "its mind. Where the dashed line follows the solid one, the circuit does as the whole model does.",
     "attention": "Read the framed row: from the last token, where does the head look? A dark first column is common "

@@ -61,7 +61,7 @@ class TokenAttention(NamedTuple):
         prompt: which, from 0.
         head: such as `a23.h4`.
         key: the position that is looked at from the last token.
-        token: that stands there.
+        token: at that position.
         weight: share of the head's attention.
         size: norm of weight · value · W_O.
         toward: its product with the answer's direction, in logits.

@@ -44,7 +44,7 @@ def attribute_tokens(model: ResidualModel, subject: str, own: tuple[Relation, ..
 
     Args:
         model: whose tokens they are.
-        subject: as it stands in the prompt.
+        subject: as it is written in the prompt.
         own: relations besides the bundled ones.
 
     Returns:

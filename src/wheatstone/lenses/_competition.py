@@ -8,8 +8,8 @@ answers, one of each of two tasks, let D be the log-odds of the first against th
     own drop(c) = the same for the edges that no other of the circuits has
 
 all in logits, positive towards the first answer. The share of a circuit is push / (D(model) − D(all ablated)).
-Beside each circuit stand copies of it with the heads of each layer exchanged: the same wiring between other heads,
-with the same MLPs. A circuit is active on a prompt as far as it does more than they do.
+Each circuit is compared with copies of it in which the heads of each layer are exchanged: the same wiring between other
+heads, with the same MLPs. A circuit is active on a prompt as far as it does more than they do.
 
 Sources: the conjecture is that of circuit studies which find several mechanisms at once (Yao et al. 2024, arXiv
 2405.17969, section 4); the conflict of recall and copying is that of Ortu et al. 2024 (arXiv 2402.11655).

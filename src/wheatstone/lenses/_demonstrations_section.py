@@ -85,7 +85,7 @@ def subject_of(pair: PromptPair) -> str:
 
 DEMONSTRATIONS = Section(
     "demonstrations",
-    "Which heads enter when demonstrations stand before the question, and are they what helps?",
+    "Which heads enter when demonstrations precede the question, and are they what helps?",
     demonstrations,
     (about_relation("icl", "facts"),),
     dear=True,

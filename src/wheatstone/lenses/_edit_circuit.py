@@ -30,7 +30,7 @@ class CircuitSettings:
 
     Args:
         method: a scoring method, or a search such as `verified`; see `wheatstone.discover`.
-        edges: take so many edges of the scoring method's ranking.
+        edges: how many edges of the scoring method's ranking to take.
         faithfulness: take the smallest circuit that reaches it instead; of a search 0.9 by default.
         ablation: what edges outside the circuit carry.
         metric: `logit_diff` (logits), `prob_diff` (probability) or `kl` (nats).

@@ -24,7 +24,7 @@ class ComparisonSettings:
     Args:
         circuit: how both circuits are found.
         counterfactual: a subject of as many tokens; chosen from the bundled relation by default.
-        neighbours: at most so many other subjects of the bundled relation.
+        neighbours: maximum number of other subjects of the bundled relation.
         subjects: neighbours by name, instead.
         seed: of the neighbours' draw.
     """

@@ -1,7 +1,7 @@
 """A ladder of edits from one task into another: a question that is asked again after a false statement of its answer.
 
     rung 0    the question                                                   the task alone
-    rung 1    another question with the false answer; the question           the answer stands there, without a match
+    rung 1    another question with the false answer; the question           the answer is there, without a match
     rung 1+k  the question with the false answer, k times; the question      the task against copying (induction)
 
 The task's circuit leads to its answer, copying leads to the false one. On every rung the counterfactual is the pair's

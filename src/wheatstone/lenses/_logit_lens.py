@@ -70,7 +70,7 @@ class LensPlace(NamedTuple):
     Args:
         prompt: which, from 0.
         position: in the prompt.
-        token: that stands there.
+        token: at that position.
         lens: `plain` or `tuned`.
         half: sublayers done.
         after: the last of them.

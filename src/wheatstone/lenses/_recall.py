@@ -2,7 +2,7 @@
 
 1. Enrichment: after each layer, the share of the 50 tokens that the stream at the subject's last token promotes most
    which are attributes of the subject, beside the same for another prompt's subject. As our sets are small, also how
-   surely an attribute of the subject stands above a word known of other things (AUROC; one half is chance).
+   surely an attribute of the subject ranks above a word known of other things (AUROC; one half is chance).
 2. Propagation: the answer's probability when the last token may not look at the subject, at the relation, at the first
    token (where attention rests) or at itself in a window of layers, (p_cut − p) / p. What is left of the attention is
    renormalised, as the softmax of the masked scores is. (The published notebook takes a second softmax of the weights,
@@ -38,7 +38,7 @@ _TOP = 50
 LEAST_SUBJECTS, LEAST_WORDS = 5, 20
 """Subjects, and words known of them altogether, from which a sentence on enrichment is made."""
 _SHARE = 6
-"""A window is one part in so many of all layers."""
+"""A window holds one N-th of all layers; this is N."""
 _WINDOWS = 16
 """Windows at most, evenly over the layers: neighbours share most of theirs."""
 _ROWS = 512
@@ -134,7 +134,7 @@ def recall(material: Material, report: Reporter) -> Explanation:
     """Measures the three phases over all prompts.
 
     Args:
-        material: prompts whose subject does not stand last.
+        material: prompts whose subject is not the last token.
         report: progress callback.
 
     When this misleads: a small attribute set misses most of what a subject's stream holds. Knocking attention out

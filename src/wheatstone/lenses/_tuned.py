@@ -72,7 +72,7 @@ class TunedLens:
         return cls(*(stacked[part].to(model.device, model.dtype) for part in ("weight", "bias")))
 
     def __call__(self, layers: int, stream: Float[Tensor, "*n d_model"]) -> Float[Tensor, "*n d_model"]:
-        """The stream after so many layers as it would be after the last."""
+        """The stream after some layers as it would be after the last."""
         if layers == len(self.weights):
             return stream
         return stream + stream @ self.weights[layers].T + self.biases[layers]

@@ -2,13 +2,13 @@
 
 A model writes some tokens, each its most likely one. What counts of them ends at a line break or at the end of a
 sentence. Words are compared without case, accents and punctuation; a hyphen is part of a word. It says an answer where
-the answer's words stand in it in a row, and
+the answer's words occur in it in a row, and
 
 * an answer that the records write in small letters (dollar) may have other words before it (New Zealand Dollar), as
   far as no comma, "and", "or", "but" or "not" parts them, and of several words (Tunisian dinar) the last one is enough;
 * a name (Sudan) may have before it words in small letters alone (the city of Paris), for South Sudan is another name.
 
-Chinese, Japanese and Korean words are looked for as they stand in the text, for spaces do not part them.
+Chinese, Japanese and Korean words are looked for as they are written, because spaces do not separate them.
 
 When this misleads: an alias that the records lack counts as wrong, and so does a model that has not come to the answer
 within the tokens that are read. The words that part are English ones.

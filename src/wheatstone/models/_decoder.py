@@ -24,7 +24,7 @@ from wheatstone.models._wide import wide
 from wheatstone.models.families import known_family
 
 LayerForward = Callable[[int, Tensor, dict[str, Any]], Tensor]
-"""What stands in for a decoder layer: (its index, residual stream, its other arguments) -> residual stream."""
+"""What replaces a decoder layer: (its index, residual stream, its other arguments) -> residual stream."""
 
 
 class Decoder:

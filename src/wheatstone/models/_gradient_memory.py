@@ -1,6 +1,6 @@
 """How much memory backward passes take, and running them on as many prompts at once as fit.
 
-A token leaves behind, until its gradients are taken, about so many numbers of at least four bytes:
+A token leaves behind, until its gradients are taken, about this many numbers of at least four bytes:
 
     layers · (8 d_model + 3 · (q, k and v) + 4 d_mlp)                          edge scores, for each integration step
     layers · 6 heads · positions            more where backward rules write attention out (`models._backward`)
@@ -58,7 +58,7 @@ def _logits(model: Decoder, steps: int) -> int:
 
 
 def prompts_in_pieces(run: Callable[[slice], Result], prompts: int, most: int) -> list[Result]:
-    """Runs something on prompts, so many at once, and on fewer where memory runs out.
+    """Runs something on batches of prompts, and on smaller batches where memory runs out.
 
     Args:
         run: runs one piece: which prompts -> what comes of them.

@@ -175,7 +175,7 @@ class Graph:
 
     @cached_property
     def senders(self) -> Int[np.ndarray, " channel"]:
-        """How many nodes each channel can read: always the first so many of the node axis."""
+        """How many nodes each channel can read: always the first N of the node axis."""
         counts = np.empty(len(self.channels), dtype=np.int64)
         for layer in range(self.layers):
             before = self._starts[layer]

@@ -12,7 +12,7 @@ _LAST = re.compile(r"blocks\.(\d{1,9})\.hook_resid_post")
 
 
 def from_hook(name: str, layers: int, group_of: Callable[[int], int]) -> str:
-    """The node or channel that a TransformerLens hook stands for; any other name as it is.
+    """The node or channel that a TransformerLens hook names; any other name as it is.
 
     | hook | name |
     |---|---|

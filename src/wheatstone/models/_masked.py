@@ -7,7 +7,8 @@ matrix products for each prompt,
 
     d mask[r]  = d x[r] · bankᵀ        d bank += mask[r]ᵀ · d x[r]
 
-so no concatenation is ever saved. A prompt takes at most so many numbers of the model's precision (four bytes or more):
+so no concatenation is ever saved. A prompt takes at most this many numbers of the model's precision (from four
+bytes on):
 
     pos · (3 nodes d_model + layers (6 channels d_model + 6 heads d_head + 6 (d_model + d_mlp)))
 

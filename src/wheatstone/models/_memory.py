@@ -176,7 +176,7 @@ def in_pieces(
 
 
 def pieces_of(circuits: int, prompts: int, circuits_each: int, prompts_each: int) -> list[tuple[slice, slice]]:
-    """Which circuits and prompts go together, so many of each."""
+    """Which circuits and prompts go together in a batch."""
     return [
         (slice(circuit, min(circuits, circuit + circuits_each)), slice(prompt, min(prompts, prompt + prompts_each)))
         for circuit in range(0, circuits, circuits_each)

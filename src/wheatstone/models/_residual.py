@@ -469,7 +469,7 @@ class ResidualModel(Decoder):
         Warns:
             MemoryWarning: memory ran out and fewer prompts at once were tried.
 
-        When this misleads: it is the slope at the circuit as it stands; removing an edge is a whole step.
+        When this misleads: it is the slope at the present circuit; removing an edge is a whole step.
         """
 
         def slopes(rows: slice) -> Tensor:

@@ -143,7 +143,7 @@ class Rewired:
     def edge_gradients(self, values: Float[Tensor, "circuit batch"]) -> Float[Tensor, "circuit channel sender"]:
         """Derivative of the summed values by every entry of `keep`, between computed nodes.
 
-        Exact for the circuit as it stands: a first-order estimate of adding (or removing) one whole edge.
+        Exact for the present circuit: a first-order estimate of adding (or removing) one whole edge.
         """
         leaves = [leaf for _, leaf in self.leaves]
         grads = torch.autograd.grad(values.sum(), leaves, materialize_grads=True)

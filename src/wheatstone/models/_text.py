@@ -134,7 +134,7 @@ class TextReader:
         return self._known(text, self.running([text])[0])
 
     def running(self, texts: Sequence[str]) -> list[list[int]]:
-        """Tokens of texts as they stand inside a text, with nothing put before them."""
+        """Tokens of texts as they are inside a longer text, with nothing put before them."""
         if not self.dummy_prefix:
             return self.reading.batch(texts, special=False)
         if self._bare is not None:
@@ -158,7 +158,7 @@ class TextReader:
         return notes
 
     def bytes_of(self, token: int) -> bytes:
-        """The bytes that a token stands for inside a text; none where that is not known."""
+        """The bytes of a token inside a text; none where they are not known."""
         if token in self.added:
             return self.added[token].encode()
         name = self.reading.name(token)

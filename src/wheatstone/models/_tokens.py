@@ -18,7 +18,7 @@ class Tokens:
     the same prompt in a padded batch are the same computation.
 
     Args:
-        ids: [batch, pos] token ids; what stands after a prompt's end is never read.
+        ids: [batch, pos] token ids; values after a prompt's end are never read.
         lengths: [batch] tokens in each prompt.
     """
 

@@ -1,4 +1,4 @@
-"""Single neurons of MLPs: which of them carry an answer, which tokens they write, what their activation foretells."""
+"""Single neurons of MLPs: which of them carry an answer, which tokens they write, what their activation predicts."""
 
 from wheatstone.neurons._calibration import Calibration as Calibration
 from wheatstone.neurons._calibration import CalibrationBin as CalibrationBin

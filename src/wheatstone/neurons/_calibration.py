@@ -1,4 +1,4 @@
-"""Does a neuron's activation foretell a token? Probability and first choices by activation, with the causal effect.
+"""Does a neuron's activation predict a token? Probability and first choices by activation, with the causal effect.
 
 Observations are put into bins of the activation. For each bin b with observations i:
 

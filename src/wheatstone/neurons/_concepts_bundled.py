@@ -145,13 +145,9 @@ _LIST = (
         _CAPITAL_OR_SMALL,
         lambda word: word[0].isupper(),
     ),
-    BundledConcept("next-an", "what stands before “ an ”, against what stands before “ a ”", _english, _before_an),
-    BundledConcept(
-        "code", "what stands between blanks in Django's Python code, against its documentation", _django, _kind
-    ),
-    BundledConcept(
-        "comment", "in Python code, what stands on lines that begin with #, against other lines", _code, _comment
-    ),
+    BundledConcept("next-an", "what comes before “ an ”, against what comes before “ a ”", _english, _before_an),
+    BundledConcept("code", "the words of Django's Python code, against its documentation", _django, _kind),
+    BundledConcept("comment", "in Python code, lines that begin with #, against other lines", _code, _comment),
     BundledConcept(
         "country",
         "names of countries, against names of cities, companies, landmarks and people (subjects of bundled relations), "
@@ -224,7 +220,7 @@ def bundled_concepts(names: Sequence[str], *, most: int = 300, seed: int = 0) ->
 
 
 def _few(labels: Labels, draw: random.Random) -> Iterator[tuple[int, int, bool]]:
-    """No more than so many spans of each label."""
+    """At most `most` spans of each label."""
     found = list(labels)
     for value in (True, False):
         chosen = [one for one in found if one[2] == value]

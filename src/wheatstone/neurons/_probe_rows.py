@@ -67,7 +67,7 @@ def rows_of(
         skipped: told what is left out: spans without a token, or past the model's context.
 
     Raises:
-        ModelError: the tokenizer cannot say where its tokens stand.
+        ModelError: the tokenizer cannot say where its tokens are in the text.
         RequestError: another reading.
     """
     if reading not in get_args(Reading):
@@ -75,7 +75,7 @@ def rows_of(
         raise RequestError(expected=choices, got=repr(reading), do="choose one of these")
     if not model.tokenizer.is_fast:
         raise ModelError(
-            expected="a tokenizer that knows where in the text its tokens stand",
+            expected="a tokenizer that knows where in the text its tokens are",
             got=f"{type(model.tokenizer).__name__}, which does not",
             do="use a fast tokenizer (tokenizer.json)",
         )

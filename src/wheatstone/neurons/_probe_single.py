@@ -109,7 +109,7 @@ def explained(activations: Float[np.ndarray, " row"], labels: Bool[np.ndarray, "
     Of activations that equal the weakest of these, each counts in part: none is chosen by where it is in the rows.
 
     Args:
-        activations: of the neuron; times −1 for a neuron that stands for the concept by negative ones.
+        activations: of the neuron; times −1 for a neuron that signals the concept by negative activations.
         labels: whether the concept is there.
         top: how many are the strongest.
     """

@@ -108,7 +108,7 @@ class NeuronScan:
         }
 
     def restore(self, arrays: Mapping[str, Tensor], windows: int, count: int) -> None:
-        """Goes on from a state, after so many windows with so many counted positions."""
+        """Continues from a state, after `windows` windows with `count` counted positions."""
         self.windows = windows
         for layer, found in self.layers.items():
             found.restore({name: arrays[f"m{layer}.{name}"] for name in found.arrays}, count)

@@ -1,4 +1,4 @@
-"""Documents as windows of tokens: each document by itself, cut every so many tokens."""
+"""Documents as windows of tokens: each document by itself, cut at a fixed number of tokens."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Window:
 
     Args:
         document: its number.
-        start: how many of the document's tokens stand before the window.
+        start: how many of the document's tokens come before the window.
         ids: the tokens; with what the model's tokenizer puts before a text, where it does so.
     """
 
@@ -64,7 +64,7 @@ def _pieces(text: str) -> Generator[str]:
 
 
 def batches_of(windows: Iterable[Window], tokens: int) -> Generator[list[Window]]:
-    """Windows in order, in batches of at least so many tokens; the last as it is."""
+    """Windows in order, in batches of at least `tokens` tokens; the last as it is."""
     batch, size = list[Window](), 0
     for window in windows:
         batch.append(window)

@@ -1,4 +1,4 @@
-"""Interference between features: how far the directions that stand for them are from orthogonal.
+"""Interference between features: how far the directions that represent them are from orthogonal.
 
 A space of d dimensions holds d directions without interference. Features in superposition share it: their directions
 have cosines away from 0 by more than chance, and reading one picks up some of another. Chance is not 0 either:
@@ -50,7 +50,7 @@ class Interference:
 def interference(
     names: Sequence[str], directions: Float[np.ndarray, "feature d"], null: Float[np.ndarray, "draw other"]
 ) -> Interference:
-    """Compares features' directions with directions that stand for nothing.
+    """Compares features' directions with random directions.
 
     Args:
         names: of the features, two or more.

@@ -23,7 +23,7 @@ _LEVEL = 10
 _PIECE = 1 << 20
 _MOST_FILES = 200_000
 _FREE, _RATIO = 64 << 20, 200
-"""An archive may unpack to so many bytes, and so many times its own size: tables and arrays shrink far less."""
+"""Limits on what an archive unpacks to: bytes, and a multiple of its own size. Tables and arrays shrink far less."""
 
 
 def export_run(run: StrPath, archive: StrPath, *, report: Reporter = silent) -> None:

@@ -1,6 +1,6 @@
 """The catalogue: which runs there are, in one SQLite file that any number of processes read and write.
 
-It is an index, not the truth: every fact in it stands in a run's own files, and a run that is not listed can be
+It is an index, not the truth: every fact in it is in a run's own files, and a run that is not listed can be
 added again.
 """
 

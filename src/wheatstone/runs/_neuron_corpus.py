@@ -1,4 +1,4 @@
-"""What a scan says of one neuron: its examples read once more, token by token, and what its activation foretells."""
+"""What a scan says of one neuron: its examples read once more, token by token, and what its activation predicts."""
 
 from __future__ import annotations
 

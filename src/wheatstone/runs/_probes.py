@@ -177,7 +177,7 @@ def run_probes(
         report: progress callback.
 
     Raises:
-        ModelError: an MLP has no neurons, or the tokenizer cannot say where its tokens stand.
+        ModelError: an MLP has no neurons, or the tokenizer cannot say where its tokens are in the text.
         RequestError: a layer or reading that is not there, or not one concept can be split by documents.
     """
     layers, there = settings.layers or tuple(range(model.graph.layers)), range(model.graph.layers)

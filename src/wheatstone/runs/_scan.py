@@ -1,8 +1,8 @@
 """A corpus scan as a run: read in batches, saved after each, and gone on with where it stopped.
 
-The folder holds `scan-settings.json` from the start. `windows/` and `documents/` grow by a file every so many batches;
-`progress.safetensors` is everything else, replaced as a whole after every batch. Whatever stands in the folder beyond
-what that file says is written over with the same when the scan goes on. What is found (`Subject.write`),
+The folder holds `scan-settings.json` from the start. `windows/` and `documents/` grow by a file every `shard` batches;
+`progress.safetensors` is everything else, replaced as a whole after every batch. Anything in the folder beyond
+what that file says is overwritten with the same when the scan goes on. What is found (`Subject.write`),
 `manifest.json` and `files.json` come last and make it a run. Neurons and heads are scanned alike; a `Subject` is what
 differs.
 """

@@ -28,7 +28,7 @@ class ScanSettings:
         window: tokens that are run together, of one document.
         top: examples kept at either end.
         share: of the windows that are read, drawn over the whole corpus.
-        tokens: stop once so many are read; None reads to the end.
+        tokens: stop once this many are read; None reads to the end.
         batch: tokens after which the state is saved, so that no more than that is lost.
         shard: batches whose windows make one file.
         seed: of what is drawn.

@@ -20,8 +20,8 @@ def overlap(names: Sequence[str], circuits: Sequence[Circuit]) -> dict[str, Any]
         circuits: of one model; none is empty.
 
     Returns:
-        `order`, the names so that like stands beside like (average linkage over 1 − edge overlap, leaves in optimal
-        order); `edges` and `nodes`, matrices in that order.
+        `order`, the names so that similar relations are next to each other (average linkage over 1 − edge
+        overlap, leaves in optimal order); `edges` and `nodes`, matrices in that order.
 
     When this misleads: overlap depends on size. A circuit within another ten times as large has an overlap of 0.1,
     and even circuits of unlike relations share the edges every prompt needs, such as `input` to the first MLP.

@@ -35,7 +35,7 @@ class Doorman:
     """Lets requests in up to the bounds; answers all others with 503 and when to try again.
 
     Args:
-        app: what it stands before.
+        app: the application behind it.
         crowd: the bounds.
     """
 
@@ -72,7 +72,7 @@ class Doorman:
 
 
 class _Room:
-    """Where so many requests are worked on, and others wait."""
+    """Where a bounded number of requests is worked on, and others wait."""
 
     def __init__(self, crowd: Crowd, size: int) -> None:
         self._crowd, self._free, self._waiting = crowd, asyncio.Semaphore(size), 0

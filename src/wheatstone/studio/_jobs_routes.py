@@ -22,7 +22,7 @@ def _jobs(request: Request) -> Jobs:
 
 @router.post("/tokens")
 def tokens(draft: Draft) -> DraftTokens:
-    """A prompt pair in tokens, and what stands against it, before it is asked for."""
+    """A prompt pair in tokens, and what is wrong with it, before the job is started."""
     return draft_tokens(draft)
 
 

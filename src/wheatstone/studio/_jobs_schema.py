@@ -166,7 +166,7 @@ class Draft(_Frozen):
 
 
 class DraftProblem(_Frozen):
-    """What stands against a draft, and where."""
+    """What is wrong with a draft, and where."""
 
     field: Literal["model", "prompt", "counterfactual", "answer", "distractor"]
     said: str

@@ -90,7 +90,7 @@ def read_labels(run: Run) -> Labels:
         raise RunError(
             expected="labels of format wheatstone.labels/1",
             got=f"{run.path / FILE}: {error.errors()[0]['msg']}",
-            do="mend the file, or move it away",
+            do="repair the file, or move it away",
         ) from error
 
 

@@ -81,7 +81,7 @@ async def _validation(_: Request, error: Exception) -> JSONResponse:
         "RequestError",
         expected="a request as the API's schema says",
         got=f"{first['msg']} at {where}",
-        do="mend it",
+        do="correct it",
     )
 
 

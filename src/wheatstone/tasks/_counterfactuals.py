@@ -15,7 +15,7 @@ class Fact:
     """A subject, the prompt that asks about it, and what should follow.
 
     Args:
-        subject: as it stands in the prompt.
+        subject: as it is written in the prompt.
         template: the prompt with `{subject}` for the subject.
         answers: right answers, the usual one first; `continuations` has them as they follow the prompt.
         where: file and line it was read from.

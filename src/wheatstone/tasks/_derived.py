@@ -106,7 +106,7 @@ def reversed_facts(relation: Relation, name: str, template: str, problems: list[
 def two_hops(first: Relation, second: Relation, name: str, template: str, problems: list[Problem]) -> Facts:
     """Two relations in one prompt: the second's template asked about a phrase for the first.
 
-    A fact whose answer stands in its own prompt is left out: it could be copied.
+    A fact whose answer is in its own prompt is left out: it could be copied.
 
     Args:
         first: one that says its `phrase`, or one of `PHRASES`.

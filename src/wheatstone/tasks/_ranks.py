@@ -1,4 +1,4 @@
-"""Where an answer stands among all tokens."""
+"""Where an answer ranks among all tokens."""
 
 from __future__ import annotations
 

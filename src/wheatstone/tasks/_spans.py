@@ -32,7 +32,7 @@ def token_spans(
         counterfactual: tokens of their counterfactuals.
 
     Raises:
-        PromptError: the tokenizer cannot say where its tokens stand, or a span holds no token.
+        PromptError: the tokenizer cannot say where its tokens are in the text, or a span holds no token.
     """
     lengths = clean.lengths.tolist()
     differing = (clean.ids != counterfactual.ids).tolist()
@@ -61,7 +61,7 @@ def token_span(model: ResidualModel, prompt: str, characters: tuple[int, int], n
         name: what to call it in an error.
 
     Raises:
-        PromptError: the tokenizer cannot say where its tokens stand, or the part holds no token.
+        PromptError: the tokenizer cannot say where its tokens are in the text, or the part holds no token.
     """
     return _within(_offsets(model, prompt), prompt, characters, name)
 
@@ -70,7 +70,7 @@ def _offsets(model: ResidualModel, prompt: str) -> list[tuple[int, int]]:
     offsets = model.reader.offsets(prompt)
     if offsets is None:
         raise PromptError(
-            expected="a tokenizer that knows where in the text its tokens stand",
+            expected="a tokenizer that knows where in the text its tokens are",
             got=f"{type(model.tokenizer).__name__}, which does not",
             do="use a fast tokenizer (tokenizer.json), or leave the spans out",
         )
@@ -84,6 +84,6 @@ def _within(offsets: list[tuple[int, int]], prompt: str, characters: tuple[int, 
         raise PromptError(
             expected=f"a span {name!r} that holds a token",
             got=f"characters {start} to {end} of {prompt!r}: {prompt[start:end]!r}",
-            do="mend its offsets",
+            do="correct its offsets",
         )
     return inside[0], inside[-1] + 1

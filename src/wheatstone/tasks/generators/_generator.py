@@ -76,7 +76,7 @@ def placed(text: str, *parts: tuple[str, str]) -> dict[str, tuple[int, int]]:
 
     Args:
         text: the prompt.
-        parts: name and words, in the order they stand there.
+        parts: name and words, in their order there.
     """
     spans: dict[str, tuple[int, int]] = {}
     end = 0
