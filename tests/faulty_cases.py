@@ -51,7 +51,7 @@ class Case:
     def command(self) -> str:
         """The command's name alone."""
         first, second, *_ = self.text.split()
-        return f"{first} {second}" if first in ("runs", "neuron") else first
+        return f"{first} {second}" if first in ("runs", "neuron", "head") else first
 
     @property
     def before(self) -> list[Words]:

@@ -144,5 +144,5 @@ def test_the_readme_s_example_runs_and_gives_its_numbers(tmp_path: Path, monkeyp
     assert evaluation is not None
     assert (evaluation.edges, f"{evaluation.total_edges:,}") == (int(kept), total)
     assert evaluation.faithfulness == pytest.approx(float(share) / 100, abs=1e-3)
-    (swapped,) = re.findall(r"swapped \(n = 1\): faithfulness ([\d.]+)", README)
+    (swapped,) = re.findall(r"swapped \(n = 1\):\nfaithfulness ([\d.]+)", README)
     assert names["swapped"].faithfulness == pytest.approx(float(swapped), abs=1e-3)

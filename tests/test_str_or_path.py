@@ -95,7 +95,7 @@ PACKAGES = [
         if part.ispkg and not part.name.startswith("_")
     ),
 ]
-HOLDS_WHAT_LOAD_READ = {"Activations", "ProbeData", "Run", "RunData", "Section", "Scan", "ScreenData"}
+HOLDS_WHAT_LOAD_READ = {"Activations", "HeadCorpus", "ProbeData", "Run", "RunData", "Section", "Scan", "ScreenData"}
 """Values that are made by a function which takes a path; their field is an object."""
 GIVEN_BY_US = {
     "Shard.run",

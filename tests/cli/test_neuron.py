@@ -69,7 +69,7 @@ def test_one_neuron_s_page(cli: Cli, tiny_task: tuple[Path, Path], screened: Pat
         assert draw(facts).to_dict(validate=True)["description"]
     text = page.read_text()
     assert "http://" not in text.split("<script")[0].replace("http://www.w3.org", "")
-    assert "Does it foretell" in text
+    assert "Does it predict" in text
     assert cli(*words).code == 2  # the page is there
     shown = cli("neuron", "show", "m2.n3", "--model", tiny_task[0], "--token", "w7", "--out", tmp_path / "bare.html")
     assert shown.code == 0

@@ -163,5 +163,5 @@ def test_killed_at_every_write_it_ends_in_the_same_bytes(model: ResidualModel, t
     assert json.loads(done.stdout)["status"] == 0
     assert json.loads(done.stdout)["deaths"] >= 4
     run_scan(model, settings_for(texts), tmp_path / "plain", of=HEADS)
-    for name in ("heads.safetensors", "examples.parquet", "windows/00000.parquet"):
+    for name in ("heads.safetensors", "head_examples.parquet", "windows/00000.parquet"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()

@@ -128,7 +128,7 @@ CONTENTS: dict[str, Contents] = {
     ),
     "head scan": Contents(
         "head scan",
-        tables={"examples": _columns("head signal kind", "rank document window position", "value")},
+        tables={"head_examples": _columns("head signal kind", "rank document window position", "value")},
     ),
     "study": Contents("study", document="study", figures=("curves", "hits", "overlap")),
     "sweep": Contents(

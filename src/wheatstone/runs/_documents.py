@@ -16,6 +16,7 @@ from typing import Any
 
 from wheatstone._bounds import HEADS, LAYERS, WIDTH, Bounds
 from wheatstone._errors import RunError
+from wheatstone._text import shown
 
 _COUNT = Bounds(0, 10**9)
 _LARGEST = 1e15
@@ -138,7 +139,7 @@ def _wrong(value: Any, shape: Any, name: str) -> Iterator[str]:
             for place, one in enumerate(value):
                 yield from _wrong(one, inner, f"{name}[{place}]")
         case _ if not _is(value, shape):
-            yield name or "whole content"
+            yield shown(name) or "whole content"
         case _:
             pass
 

@@ -1,7 +1,7 @@
 """A corpus scan of heads as a run: see `_scan` for how it is made, `wheatstone.lenses.HeadScan` for what is kept.
 
 `heads.safetensors` has by layer and name: `a3.first`, `a3.places`, `a3.places_even`, `a3.tokens`, `a3.tokens_even`
-(sums over all positions), and of each signal `a3.effect.mean`, … as of neurons. `examples.parquet` has the examples.
+(sums over all positions), and of each signal `a3.effect.mean`, … as of neurons; `head_examples.parquet` its examples.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from wheatstone.runs._scan_settings import ScanSettings
 from wheatstone.runs._scan_tables import KINDS, by_neuron, moments_of, shard_path, whole
 from wheatstone.runs._sound import sound
 
-_FILE, _EXAMPLES_FILE = "heads.safetensors", "examples.parquet"
+_FILE, _EXAMPLES_FILE = "heads.safetensors", "head_examples.parquet"
 _SUMS = ("first", "places", "places_even", "tokens", "tokens_even")
 _EXAMPLES = pa.schema(
     [
@@ -166,6 +166,7 @@ class HeadCorpus(Scan):
     """A finished scan of heads, opened for questions about one head."""
 
     verb: ClassVar[str] = "head scan"
+    examples: ClassVar[str] = _EXAMPLES_FILE
 
     def head(self, name: str) -> ScannedHead:
         """What it holds of one head.

@@ -93,6 +93,7 @@ class Scan:
     manifest: Mapping[str, Any]
 
     verb: ClassVar[str] = "scan"
+    examples: ClassVar[str] = "examples.parquet"
 
     @classmethod
     def load(cls: type[S], path: StrPath) -> S:
@@ -198,7 +199,7 @@ class Scan:
 
     @cached_property
     def _table(self) -> pq.ParquetFile:
-        return open_parquet(self.path / "examples.parquet")
+        return open_parquet(self.path / self.examples)
 
     def _rows(self, table: str, which: int, group: int, column: str, numbers: Iterable[int]) -> dict[int, Any]:
         """A column of some rows, by their number over all files of a table."""
