@@ -8,6 +8,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does, before 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers share the cores
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from tolerance import is_numerical
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from wheatstone._home import home
 from wheatstone.circuits import Experiment
 from wheatstone.discovery import Discovery, discover_in
 from wheatstone.models import ResidualModel, load_model
@@ -66,6 +68,18 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if reporter is not None and "PYTEST_XDIST_WORKER" not in os.environ:
         for line in not_run(str(report.longrepr) for report in reporter.stats.get("skipped", [])):
             print(line)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Leaves the user's own catalogue alone; models and what was measured of them are shared with the user's cache."""
+    users, own = home(), tmp_path_factory.mktemp("cache")
+    for name in ("models", "editing", "known", "hashes"):
+        (users / name).mkdir(parents=True, exist_ok=True)
+        (own / name).symlink_to(users / name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WHEATSTONE_HOME", str(own))
+        yield
 
 
 @pytest.fixture(scope="session")
