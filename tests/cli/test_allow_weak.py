@@ -12,6 +12,7 @@ from commands import FRANCE, JAPAN, Cli, RealRun, Refused, pair_words
 
 from wheatstone import Experiment
 from wheatstone.models import load_model
+from wheatstone.models._cache import ModelFiles
 from wheatstone.runs._folder import read_json, read_manifest
 from wheatstone.tasks import load_task
 
@@ -277,9 +278,10 @@ def test_a_french_circuit_is_headed_by_what_the_model_says(france_run: RealRun) 
 
 @pytest.mark.real_weights
 def test_klingon_is_refused_and_a_dry_run_shows_its_rank(
-    cli: Cli, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_home: Path, smollm2_files: ModelFiles, cli: Cli, refused: Refused, tmp_path: Path
 ) -> None:
-    monkeypatch.delenv("WHEATSTONE_HOME")
+    own_home.mkdir(exist_ok=True)
+    (own_home / "models").symlink_to(smollm2_files.folder.parent)
     klingon = pair_words(FRANCE, JAPAN, " Klingon", " Japanese")
     line = refused("discover", *klingon, "--out", tmp_path / "run")
     assert 'the model itself ranks " Klingon" (scored by its first token' in line
