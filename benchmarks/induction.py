@@ -116,7 +116,7 @@ class InductionModel:
 
 
 Watch = Callable[[int, LlamaForCausalLM, float], None]
-"""Told of (batches trained on, the module as it is, the last batch's loss)."""
+"""StoredSection of (batches trained on, the module as it is, the last batch's loss)."""
 
 
 def train_induction(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from wheatstone.figures._explained import Told
+from wheatstone.figures._explained import StoredSection
 from wheatstone.figures._load import RunData
 from wheatstone.figures._parts import PARTS
 from wheatstone.figures._report import Picture
@@ -238,12 +238,14 @@ SAID = {
 }
 
 
-def told(folder: Path, summary: dict[str, Any], tables: Mapping[str, list[Any]]) -> Told:
+def told(folder: Path, summary: dict[str, Any], tables: Mapping[str, list[Any]]) -> StoredSection:
     """As it comes back from a run's files."""
     for name, rows in tables.items():
         write_table(Table.of(type(rows[0]), rows), folder / f"{name}.parquet")
     about = {"summary": summary, "method": "", "n": 9, "tables": {name: len(rows) for name, rows in tables.items()}}
-    return Told(RunData(Run(folder, {}), {}, {}), Section(folder, json.loads(json.dumps(about, allow_nan=False))))
+    return StoredSection(
+        RunData(Run(folder, {}), {}, {}), Section(folder, json.loads(json.dumps(about, allow_nan=False)))
+    )
 
 
 @pytest.mark.parametrize("name", [*MADE])

@@ -13,7 +13,7 @@ from tolerance import rounding
 
 from wheatstone import Experiment, attention_scores
 from wheatstone._progress import silent
-from wheatstone.figures._explained import Told
+from wheatstone.figures._explained import StoredSection
 from wheatstone.figures._load import RunData
 from wheatstone.figures._parts import PARTS
 from wheatstone.figures._report import Picture
@@ -32,7 +32,7 @@ def looks_of(found: Explanation) -> list[LookRow]:
     return [LookRow(*row) for row in found.tables["why_looks"].rows]
 
 
-def told(folder: Path, found: Explanation, n: int) -> Told:
+def told(folder: Path, found: Explanation, n: int) -> StoredSection:
     """As it comes back from a run's files."""
     for name, table in found.tables.items():
         write_table(table, folder / f"{name}.parquet")
@@ -41,7 +41,9 @@ def told(folder: Path, found: Explanation, n: int) -> Told:
         "n": n,
         "tables": {name: len(table.rows) for name, table in found.tables.items()},
     }
-    return Told(RunData(Run(folder, {}), {}, {}), Section(folder, json.loads(json.dumps(about, allow_nan=False))))
+    return StoredSection(
+        RunData(Run(folder, {}), {}, {}), Section(folder, json.loads(json.dumps(about, allow_nan=False)))
+    )
 
 
 def test_rows_are_attention_scores_of_the_circuit_s_heads(material: Material, found: Explanation) -> None:

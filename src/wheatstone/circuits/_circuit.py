@@ -39,7 +39,7 @@ class ModelInfo:
 
     @classmethod
     def of(cls, model: ResidualModel, graph: Graph | None = None) -> ModelInfo:
-        """What a circuit notes about the model it was found in; `graph` where its nodes were told apart by position."""
+        """What a circuit notes about its model; `graph` where its nodes were distinguished by position."""
         return cls(model.id, model.family.name, graph or model.graph, model.sha256)
 
 
@@ -123,7 +123,7 @@ class Circuit:
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        """The parts of the prompts that its edges are told apart by; empty where an edge is kept at all positions."""
+        """The parts of the prompts that distinguish its edges; empty where an edge is kept at all positions."""
         return self.model.graph.spans if isinstance(self.model.graph, SpannedGraph) else ()
 
     @property

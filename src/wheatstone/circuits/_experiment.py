@@ -111,7 +111,7 @@ class Experiment:
     ) -> Experiment:
         """The experiment that a circuit was found in, on other prompts.
 
-        Ablation and metric are the circuit's, a mean is that of its examples, and where its edges are told apart by
+        Ablation and metric are the circuit's, a mean is that of its examples, and where its edges are distinguished by
         position its spans are looked up in the prompts: those with names where the prompts have the parts of these
         names, token positions where the prompts are laid out as its examples.
 
@@ -268,7 +268,7 @@ class Experiment:
         """The model's graph, for measures that read nodes at all positions together.
 
         Raises:
-            RequestError: edges are told apart by position.
+            RequestError: edges are distinguished by position.
         """
         if self.spans:
             raise RequestError(

@@ -188,7 +188,7 @@ class CircuitFile(_Strict):
         )
 
     def _spans(self) -> tuple[Span, ...]:
-        """The spans that edges are told apart by; where the file names none, every position that an edge names."""
+        """The spans that edges are distinguished by; where the file names none, every position that an edge names."""
         if self.spans:
             return tuple(Span(name, positions) for name, positions in self.spans.items())
         named = sorted({position for edge in self.edges for position in edge.positions or ()})

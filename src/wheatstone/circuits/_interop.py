@@ -30,7 +30,7 @@ def to_eap_json(circuit: Circuit, *, d_model: int = 0) -> str:
         d_model: width of the model's residual stream, by which EAP-IG sizes masks over neurons; 0 where it has none.
 
     Raises:
-        CircuitError: its edges are told apart by position, which EAP-IG does not know.
+        CircuitError: its edges are distinguished by position, which EAP-IG does not know.
 
     When this misleads: an edge without a score gets 0, since EAP-IG requires one. Scores keep their units: under `kl` a
     negative one supports the behaviour.

@@ -38,7 +38,7 @@ def exchanged_heads(
         seed: of the draws.
 
     Raises:
-        CircuitError: edges are told apart by position.
+        CircuitError: edges are distinguished by position.
 
     When this misleads: MLPs stay in place, so that what they do alone is in the copies too. With few heads, a copy
     has many of the circuit's own edges.
@@ -46,7 +46,7 @@ def exchanged_heads(
     if isinstance(graph, SpannedGraph):
         raise CircuitError(
             expected="a circuit whose edges are kept at all positions",
-            got="one whose edges are told apart by position",
+            got="one whose edges are distinguished by position",
             do="find it without positions",
         )
     generator = torch.Generator().manual_seed(seed)

@@ -15,7 +15,7 @@ from wheatstone._bounds import COUNT, EFFECT, LAYER, SAMPLES, SHARE
 from wheatstone._errors import ComputationError, RequestError
 from wheatstone._side import PICTURES
 from wheatstone.cli._answers import answers_table, print_answers
-from wheatstone.cli._discovered import document, told
+from wheatstone.cli._discovered import document, shown_parts
 from wheatstone.cli._options import (
     AllowWeakOption,
     AnswerOption,
@@ -282,7 +282,7 @@ def discover(
     about = {"run": str(out), "report": report_file, "seconds": round(seconds, 2), "missing": missing}
     output.document(document(run) | about | ({"task": found.to_dict()} if found else {}))
     print_answers(output, run.experiment.model_answers)
-    for part in told(run, seconds):
+    for part in shown_parts(run, seconds):
         output.print(part)
     for note in found.notes if found else ():
         output.print(f"note: {note}", markup=False)

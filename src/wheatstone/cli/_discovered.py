@@ -49,7 +49,7 @@ def document(run: DiscoveryRun) -> dict[str, Any]:
     }
 
 
-def told(run: DiscoveryRun, seconds: float) -> Iterator[RenderableType]:
+def shown_parts(run: DiscoveryRun, seconds: float) -> Iterator[RenderableType]:
     """The result for people."""
     found, settings = run.discovery, run.settings
     circuit = found.circuit

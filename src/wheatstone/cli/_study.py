@@ -122,7 +122,7 @@ def study(
     missing = listed(out) | Run.open(out).missing
     output.document(document | {"run": str(out), "missing": missing})
     output.print(_table(document))
-    for part in _told(document):
+    for part in _problems(document):
         output.print(part)
     output.missing(missing)
     if page := page_of(out):
@@ -150,10 +150,12 @@ def _share(value: float | None) -> str:
     return "none" if value is None else f"{value:.0%}"
 
 
-def _told(document: dict[str, Any]) -> list[str]:
+def _problems(document: dict[str, Any]) -> list[str]:
     """What could not be used, and why."""
-    told = [f"not studied: {name}: {why}" for name, why in document["failed"].items()]
-    told += [f"warning: {row['relation']}: {text}" for row in document["relations"] for text in row.get("warnings", ())]
+    lines = [f"not studied: {name}: {why}" for name, why in document["failed"].items()]
+    lines += [
+        f"warning: {row['relation']}: {text}" for row in document["relations"] for text in row.get("warnings", ())
+    ]
     for name, problems in document["skipped_records"].items():
-        told += [f"left out of {name}: {problem}" for problem in problems]
-    return told
+        lines += [f"left out of {name}: {problem}" for problem in problems]
+    return lines

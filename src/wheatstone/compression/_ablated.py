@@ -123,7 +123,7 @@ def circuit_bits(
     if circuit.spans:
         raise RequestError(
             expected="a circuit whose edges are kept at all positions",
-            got="one told apart by position",
+            got="one distinguished by position",
             do="find one without --positions",
         )
     model = model.like(circuit.model.graph)

@@ -88,7 +88,7 @@ def acdc(experiment: Experiment, threshold: float, *, keep: str = "abs", report:
         The circuit and how it was found.
 
     Raises:
-        RequestError: a threshold that is not above 0, another `keep`, or an experiment whose edges are told apart by
+        RequestError: a threshold that is not above 0, another `keep`, or an experiment whose edges are distinguished by
             position.
 
     When this misleads: changes below τ add up, so τ bounds no faithfulness, and the same τ means another circuit under

@@ -322,7 +322,7 @@ def evaluation_of(
     Args:
         experiment: model, prompts, ablation and metric.
         keep: the circuit.
-        faithfulness: of it, where a run has told it already; otherwise it is run.
+        faithfulness: of it, where a run has measured it already; otherwise it is run.
     """
     clean, corrupt = float(experiment.clean.mean()), float(experiment.corrupt.mean())
     (reached,) = experiment.faithfulness(keep[None]) if faithfulness is None else (faithfulness,)

@@ -101,7 +101,7 @@ def node_scores(
 
     Raises:
         RequestError: no such method or direction, denoising under another ablation, or an experiment whose edges are
-            told apart by position.
+            distinguished by position.
 
     When this misleads: `attribution` is a slope, and a softmax of attention that saturates or a metric at its
     optimum (`kl` on the clean run) has none: confirm what matters with `exact`. Noising misses what backup heads

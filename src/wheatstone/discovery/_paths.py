@@ -87,7 +87,7 @@ def path_patching(
     Raises:
         CircuitError: no such node or channel.
         RequestError: a sender that comes after every receiver, no receiver, another way through, or an experiment whose
-            edges are told apart by position.
+            edges are distinguished by position.
 
     When this misleads: paths through other heads are left out on purpose, so effects of all senders neither add up
     to the whole nor show what a sender does by way of another head. Under `zero` and `mean` MLPs between read a

@@ -82,7 +82,7 @@ def search_value(model: ResidualModel, layer: int, contexts: Sequence[Asked], se
     length = at(projected[:1], where[:1]).norm()
     change = torch.zeros(model.d_model, dtype=projected.dtype, device=projected.device, requires_grad=True)
 
-    def told(delta: Tensor) -> tuple[Tensor, Tensor]:
+    def measured(delta: Tensor) -> tuple[Tensor, Tensor]:
         """The target's mean −log probability in all contexts, and log-probabilities after "S is a"."""
         stream = middle + block.mlp_written(projected + here * delta)
         logits = run_from(model, tokens, layer + 1, stream, all_positions=long)
@@ -96,12 +96,12 @@ def search_value(model: ResidualModel, layer: int, contexts: Sequence[Asked], se
         return -(each.sum(-1) / asked_for.sum(-1)).mean(), logits[-1, len(essence) - 1].log_softmax(-1)
 
     with torch.no_grad():
-        _, before = told(change)
+        _, before = measured(change)
     optimiser = torch.optim.Adam([change], lr=search.rate)
     loss, step = float("inf"), 0
     for step in range(search.steps + 1):
         with torch.enable_grad():
-            missing, after = told(change)
+            missing, after = measured(change)
             loss = float(missing.detach())
             if loss < search.enough or step == search.steps:
                 break

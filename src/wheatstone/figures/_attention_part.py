@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 
 from wheatstone.figures._attribution_part import interval
-from wheatstone.figures._explained import Claim, Exhibit, Part, Told
+from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, finished, of_rows
 from wheatstone.figures._words import clipped, decimal, percent, quoted, visible
@@ -23,11 +23,11 @@ _TOKENS = 14
 """Tokens of the first prompt that are drawn, from its end."""
 
 
-def claims(told: Told) -> list[Claim]:
+def claims(stored: StoredSection) -> list[Claim]:
     """For the strongest heads: where they look, and what they take from there."""
-    rows = told.tables["attention_spans"]
+    rows = stored.tables["attention_spans"]
     said: list[Claim] = []
-    for head, most in list(told.summary["heads"].items())[:4]:
+    for head, most in list(stored.summary["heads"].items())[:4]:
         (row,) = (row for row in rows if (row["head"], row["span"]) == (head, most["span"]))
         where = _SPANS.get(row["span"], f"the part {quoted(row['span'])}")
         text = (
@@ -39,12 +39,12 @@ def claims(told: Told) -> list[Claim]:
     return said
 
 
-def exhibits(told: Told) -> list[Exhibit]:
+def exhibits(stored: StoredSection) -> list[Exhibit]:
     """Three maps of heads by tokens."""
     return [
         Exhibit(
             "attention_writes",
-            _chart(told),
+            _chart(stored),
             "One row for each head, one column for each token it can look at. Attention alone (left) may rest on a "
             "token from which nothing is taken; the middle shows how much is; the right, whether that speaks for the "
             "answer (blue) or against it (orange). These are looks from the last token, where the answer is written; "
@@ -53,8 +53,8 @@ def exhibits(told: Told) -> list[Exhibit]:
     ]
 
 
-def _chart(told: Told) -> Any:
-    rows = [row for row in told.tables["attention_tokens"] if row["prompt"] == 0]
+def _chart(stored: StoredSection) -> Any:
+    rows = [row for row in stored.tables["attention_tokens"] if row["prompt"] == 0]
     end = max(row["key"] for row in rows)
     rows = [row for row in rows if row["key"] > end - _TOKENS or row["key"] == 0]
     keys = sorted({row["key"] for row in rows})
@@ -66,13 +66,13 @@ def _chart(told: Told) -> Any:
         _map(rows, keys, texts, heads, "toward", "of that, towards the answer (logits)", first=False),
     ]
     picture = alt.hconcat(*panels, spacing=18).resolve_scale(color="independent")
-    prompt = quoted(told.run.manifest["prompts"][0]["prompt"], 60)
+    prompt = quoted(stored.run.manifest["prompts"][0]["prompt"], 60)
     subtitle = [
-        f"From the last token of {prompt}{'' if told.n == 1 else ' (the first prompt; the table has all)'}.",
+        f"From the last token of {prompt}{'' if stored.n == 1 else ' (the first prompt; the table has all)'}.",
         "The heads of the largest direct effect, the strongest first.",
     ]
     return finished(
-        picture, "What the strongest heads take, and from where", subtitle, " ".join(c.text for c in claims(told))
+        picture, "What the strongest heads take, and from where", subtitle, " ".join(c.text for c in claims(stored))
     )
 
 

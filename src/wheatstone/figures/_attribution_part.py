@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 
 from wheatstone._intervals import interval_text
-from wheatstone.figures._explained import Claim, Exhibit, Part, Told
+from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, SOFT, finished, of_rows
 from wheatstone.figures._words import count, decimal, signed
@@ -17,47 +17,47 @@ _BARS = 16
 """Nodes with a bar of their own."""
 
 
-def claims(told: Told) -> list[Claim]:
+def claims(stored: StoredSection) -> list[Claim]:
     """Which nodes write the answer themselves, and which against it."""
-    found = told.summary
+    found = stored.summary
     said: list[Claim] = []
     if found["heads"]:
         against = f"; most against it writes {listed(found['against_heads'][:1])}" if found["against_heads"] else ""
         text = f"In logits, the heads that write the answer themselves most are {listed(found['heads'][:3])}{against}"
         names = ", ".join(row["name"] for row in found["heads"][:3])
         brief = f"The heads that write it most directly are {names}."
-        said.append(Claim(f"{text}{_on(told)}.", "attribution_nodes", True, brief))
-    said.append(Claim(_parts(told), "attribution_nodes"))
+        said.append(Claim(f"{text}{_on(stored)}.", "attribution_nodes", True, brief))
+    said.append(Claim(_parts(stored), "attribution_nodes"))
     if found["mlps"]:
-        text = f"The MLPs that write the answer themselves most are {listed(found['mlps'])}{_on(told)}."
+        text = f"The MLPs that write the answer themselves most are {listed(found['mlps'])}{_on(stored)}."
         said.append(Claim(text, "attribution_nodes"))
     if found["neurons"]:
         names = ", ".join(
             f"{row['name']} ({decimal(row['direct'])}{interval(row.get('low'), row.get('high'))})"
             for row in found["neurons"]
         )
-        text = f"The neurons with the largest direct effect are {names}, in logits{_on(told)}."
+        text = f"The neurons with the largest direct effect are {names}, in logits{_on(stored)}."
         said.append(Claim(text, "attribution_neurons"))
     return said
 
 
-def _on(told: Told) -> str:
+def _on(stored: StoredSection) -> str:
     """Which prompts the numbers of a chosen few are of."""
-    n = count(int(told.summary.get("n", told.n)), "prompt")
-    if told.summary.get("held_out"):
+    n = count(int(stored.summary.get("n", stored.n)), "prompt")
+    if stored.summary.get("held_out"):
         return f" ({n} that did not choose them)"
     return f" ({n})"
 
 
-def _parts(told: Told) -> str:
+def _parts(stored: StoredSection) -> str:
     """What all heads and all MLPs add to the difference, in logits: as shares, parts that cancel would say nothing."""
-    found = told.summary
+    found = stored.summary
     parts = found.get("parts") or {
-        kind: sum(row["direct"] for row in told.tables["attribution_nodes"] if row["kind"] == kind)
+        kind: sum(row["direct"] for row in stored.tables["attribution_nodes"] if row["kind"] == kind)
         for kind in ("head", "mlp", "input", "biases")
     }
     return (
-        f"The answer is {decimal(found['difference'])} logits above {found['against']} ({count(told.n, 'prompt')}): "
+        f"The answer is {decimal(found['difference'])} logits above {found['against']} ({count(stored.n, 'prompt')}): "
         f"heads write {signed(parts['head'])} of these themselves, MLPs {signed(parts['mlp'])}, input and biases "
         f"{signed(parts['input'] + parts['biases'])}."
     )
@@ -74,12 +74,12 @@ def interval(low: float | None, high: float | None) -> str:
     return between and f", 95% {between}"
 
 
-def exhibits(told: Told) -> list[Exhibit]:
+def exhibits(stored: StoredSection) -> list[Exhibit]:
     """The map and the strongest."""
     return [
         Exhibit(
             "attribution",
-            _chart(told),
+            _chart(stored),
             "Left: one square for each head and MLP. Blue writes towards the answer, orange away from it. Right: the "
             "strongest of them with their 95% intervals over prompts. A component that is pale here may still matter, "
             "by what it passes on to later ones.",
@@ -87,9 +87,9 @@ def exhibits(told: Told) -> list[Exhibit]:
     ]
 
 
-def _chart(told: Told) -> Any:
-    nodes = [row for row in told.tables["attribution_nodes"] if row["kind"] in ("head", "mlp")]
-    heads = int(told.run.manifest["model"]["heads"])
+def _chart(stored: StoredSection) -> Any:
+    nodes = [row for row in stored.tables["attribution_nodes"] if row["kind"] in ("head", "mlp")]
+    heads = int(stored.run.manifest["model"]["heads"])
     columns = [*(f"h{head}" for head in range(heads)), "MLP"]
     rows: list[Row] = [
         {**row, "column": "MLP" if row["kind"] == "mlp" else row["node"].partition(".")[2]} for row in nodes
@@ -104,7 +104,7 @@ def _chart(told: Told) -> Any:
         scale=alt.Scale(domain=[-most, 0, most], range=[ORANGE, "#f5f7fa", BLUE], interpolate="lab"),
         legend=alt.Legend(title="logits", gradientLength=160, tickCount=5, orient="bottom", format=".2~f"),
     )
-    layers = int(told.run.manifest["model"]["layers"])
+    layers = int(stored.run.manifest["model"]["layers"])
     plain: dict[str, Any] = {"domain": False, "ticks": False, "labelOverlap": True}
     x = alt.X(
         "column:N", scale=alt.Scale(domain=columns), axis=alt.Axis(title=None, labelAngle=0, orient="top", **plain)
@@ -139,16 +139,16 @@ def _chart(told: Told) -> Any:
         tooltip=tooltip,
     )
     marks: list[alt.Chart] = [bars]
-    if told.n > 1:
+    if stored.n > 1:
         marks.append(base.mark_rule(color=INK, strokeWidth=1.2).encode(alt.X("direct_low:Q"), name, x2="direct_high:Q"))
     zero = of_rows([{"zero": 0}]).mark_rule(color=SOFT, strokeWidth=1).encode(alt.X("zero:Q"))
     right = alt.layer(*marks, zero).properties(width=300, height=alt.Step(21), title=_heading("the strongest"))
     picture = alt.hconcat(left, right, spacing=40)
     subtitle = [
-        f"What each component itself adds to the logit of the answer, less {told.summary['against']},",
-        f"through the final norm at its frozen scale; mean of {count(told.n, 'prompt')}. ●: in the circuit.",
+        f"What each component itself adds to the logit of the answer, less {stored.summary['against']},",
+        f"through the final norm at its frozen scale; mean of {count(stored.n, 'prompt')}. ●: in the circuit.",
     ]
-    return finished(picture, "Who writes the answer", subtitle, " ".join(claim.text for claim in claims(told)))
+    return finished(picture, "Who writes the answer", subtitle, " ".join(claim.text for claim in claims(stored)))
 
 
 def _heading(text: str) -> alt.TitleParams:

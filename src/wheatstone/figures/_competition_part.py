@@ -8,7 +8,7 @@ import altair as alt
 
 from wheatstone._intervals import interval_note
 from wheatstone.figures._dots import dot, dots, span
-from wheatstone.figures._explained import Claim, Exhibit, Part, Told
+from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._theme import BLUE, ORANGE, finished
 from wheatstone.figures._words import count, decimal, percent
 
@@ -16,9 +16,9 @@ _GREY = "#8a96a3"
 _OWN = "with its task's own circuit"
 
 
-def claims(told: Told) -> list[Claim]:
+def claims(stored: StoredSection) -> list[Claim]:
     """Each circuit's share and own drop; how they move along the ladder; whether the stronger has its way."""
-    found = told.summary
+    found = stored.summary
     said: list[Claim] = []
     for row in found["circuits"]:
         share = "" if row["share"] is None else f", {percent(row['share'])} of what the model does"
@@ -73,9 +73,9 @@ def _verdict(row: Any, rows: list[Any]) -> Claim:
     return Claim(text, "competition_verdicts")
 
 
-def exhibits(told: Told) -> list[Exhibit]:
+def exhibits(stored: StoredSection) -> list[Exhibit]:
     """The circuits on the prompts, and along the ladder."""
-    found = told.summary
+    found = stored.summary
     rows = found["circuits"]
     colours = {_OWN: BLUE, "another task's circuit": _GREY}
 
@@ -102,7 +102,7 @@ def exhibits(told: Told) -> list[Exhibit]:
         f"{count(found['n'], 'prompt')}, circuits of {found['edges']:,} edges; {interval_note(found['n'], 'lines')}.",
         f"The model prefers the answer by {decimal(found['model'])} logits. Right is towards the answer.",
     ]
-    said = " ".join(claim.text for claim in claims(told))
+    said = " ".join(claim.text for claim in claims(stored))
     made = [
         Exhibit(
             "competition",

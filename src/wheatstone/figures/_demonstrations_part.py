@@ -6,7 +6,7 @@ from typing import Any
 
 from wheatstone._intervals import interval_note
 from wheatstone.figures._dots import dot, dots, span
-from wheatstone.figures._explained import Claim, Exhibit, Part, Told
+from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._theme import BLUE, finished
 from wheatstone.figures._words import count, percent, quoted, visible
 
@@ -19,9 +19,9 @@ _CONDITIONS = {
 }
 
 
-def claims(told: Told) -> list[Claim]:
+def claims(stored: StoredSection) -> list[Claim]:
     """What demonstrations bring, which heads enter, and what they are worth."""
-    found = told.summary
+    found = stored.summary
     rows = {row["condition"]: row for row in found["rows"]}
     shown, alone = rows["demonstrations"], rows["no demonstrations"]
     asked = f", asked as {quoted(found['template'], 60)}" if "template" in found else ""
@@ -71,17 +71,17 @@ def _right(row: Any) -> str:
     return f"{percent(row['accuracy'])}{span(row, 'accuracy', percent)}"
 
 
-def exhibits(told: Told) -> list[Exhibit]:
+def exhibits(stored: StoredSection) -> list[Exhibit]:
     """Accuracy under each condition."""
-    rows = {row["condition"]: row for row in told.summary["rows"]}
+    rows = {row["condition"]: row for row in stored.summary["rows"]}
     points = [dot(label, rows[name], "accuracy") for name, label in _CONDITIONS.items()]
     picture = dots(points, "questions answered right", colours={"": BLUE}, width=360, format=".0%")
     n = rows["demonstrations"]["n"]
     subtitle = [
-        f"{count(n, 'question')} of {told.summary['task']}; {interval_note(n, 'lines')}.",
-        f"Heads enter if they write only in the circuit with demonstrations ({told.summary['edges']:,} edges).",
+        f"{count(n, 'question')} of {stored.summary['task']}; {interval_note(n, 'lines')}.",
+        f"Heads enter if they write only in the circuit with demonstrations ({stored.summary['edges']:,} edges).",
     ]
-    said = " ".join(claim.text for claim in claims(told))
+    said = " ".join(claim.text for claim in claims(stored))
     chart = finished(picture, "What demonstrations bring, and who brings it", subtitle, said)
     return [
         Exhibit(

@@ -13,7 +13,7 @@ from typing import Any
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import attempt
-from wheatstone.figures._explained import Claim, told
+from wheatstone.figures._explained import Claim, stored_sections
 from wheatstone.figures._load import Row, RunData
 from wheatstone.figures._page import table_of
 from wheatstone.figures._parts import PARTS
@@ -51,7 +51,7 @@ def claims_of(run: StrPath, folder: StrPath | None = None) -> Iterator[tuple[str
     folder = None if folder is None else Path(folder)
     run = Path(run)
     with sound(run):
-        sections = told(RunData.load(run), folder or run / "explain")
+        sections = stored_sections(RunData.load(run), folder or run / "explain")
         for name, part in PARTS.items():
             if name in sections and "summary" in sections[name].about:
                 for claim in part.claims(sections[name]):
@@ -59,7 +59,7 @@ def claims_of(run: StrPath, folder: StrPath | None = None) -> Iterator[tuple[str
 
 
 def _page(data: RunData, folder: Path, report: Reporter) -> str:
-    sections = told(data, folder)
+    sections = stored_sections(data, folder)
     shown = [(name, sections[name]) for name in PARTS if name in sections and "summary" in sections[name].about]
     parts: list[dict[str, Any]] = []
     for done, (name, section) in enumerate(shown):

@@ -44,7 +44,7 @@ class Exhibit(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class StoredSection:
     """One section of a run's explanation, as it was stored.
 
     Args:
@@ -87,18 +87,18 @@ class Part:
     """
 
     title: str
-    claims: Callable[[Told], list[Claim]]
-    exhibits: Callable[[Told], list[Exhibit]]
+    claims: Callable[[StoredSection], list[Claim]]
+    exhibits: Callable[[StoredSection], list[Exhibit]]
 
 
-def told(run: RunData, folder: Path) -> dict[str, Told]:
+def stored_sections(run: RunData, folder: Path) -> dict[str, StoredSection]:
     """Every section that an explanation's folder holds, by name.
 
     Raises:
         RunError: there is none, or one cannot be read.
     """
     if sections := run.run.sections(folder):
-        return {name: Told(run, section) for name, section in sections.items()}
+        return {name: StoredSection(run, section) for name, section in sections.items()}
     raise RunError(
         expected="a run with an explanation", got=f"{run.path}, which has none", do="run `wheatstone explain` on it"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wheatstone.figures._dots import dots
-from wheatstone.figures._explained import Claim, Exhibit, Part, Told
+from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, ORANGE, finished
 from wheatstone.figures._words import count, percent, quoted
@@ -25,9 +25,9 @@ _TITLES = {
 _PARTS = {"two-hop": "a single hop", "reversed": "the relation as it is"}
 
 
-def claims(told: Told) -> list[Claim]:
+def claims(stored: StoredSection) -> list[Claim]:
     """Facts that were asked for by name, then what of each circuit reappears, compared with chance and other tasks."""
-    found = told.summary
+    found = stored.summary
     subjects = dict.fromkeys(row["subject"] for row in found.get("named", ()))
     said = [Claim(_named(found, subject), "hop_questions", True) for subject in subjects]
     for row in found["rows"]:
@@ -85,22 +85,22 @@ def _shared(row: Any) -> str:
     return f"Of the edges of {row['part']} {percent(row['shared'])} reappear in {row['whole']}"
 
 
-def exhibits(told: Told) -> list[Exhibit]:
+def exhibits(stored: StoredSection) -> list[Exhibit]:
     """Shares of edges."""
     points: list[Row] = []
-    kind_of_question = kind_of(told.summary)
-    for row in told.summary["rows"]:
-        kind = _PARTS[kind_of_question] if row["part"] in told.summary["parts"] else "an unrelated task"
+    kind_of_question = kind_of(stored.summary)
+    for row in stored.summary["rows"]:
+        kind = _PARTS[kind_of_question] if row["part"] in stored.summary["parts"] else "an unrelated task"
         points.append({"label": row["part"], "kind": kind, "value": row["shared"], "low": None, "high": None})
         ends: Row = {"value": row["by_chance"], "low": row["chance_low"], "high": row["chance_high"]}
         points.append({"label": row["part"], "kind": "as many edges by chance", **ends})
     picture = dots(points, "edges that reappear", colours=_KINDS, width=360, format=".0%")
-    whole = told.summary["rows"][0]["whole"]
+    whole = stored.summary["rows"][0]["whole"]
     subtitle = [
-        f"Circuits of {told.summary['edges']:,} edges, looked for in that of {whole}.",
+        f"Circuits of {stored.summary['edges']:,} edges, looked for in that of {whole}.",
         "Grey: as many edges from further down the same ranking; the line has 95% of draws.",
     ]
-    said = " ".join(claim.text for claim in claims(told))
+    said = " ".join(claim.text for claim in claims(stored))
     return [
         Exhibit(
             "reappearance",

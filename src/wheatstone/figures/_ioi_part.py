@@ -9,7 +9,7 @@ import altair as alt
 from wheatstone._intervals import interval_note
 from wheatstone.figures._attribution_part import interval
 from wheatstone.figures._dots import dot, dots
-from wheatstone.figures._explained import Claim, Exhibit, Part, Told
+from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._load import Row
 from wheatstone.figures._roles_part import DOES
 from wheatstone.figures._theme import BLUE, ORANGE, finished
@@ -19,9 +19,9 @@ _SHOWN = 5
 """Heads of a class that are drawn."""
 
 
-def claims(told: Told) -> list[Claim]:
+def claims(stored: StoredSection) -> list[Claim]:
     """A sentence for each class, in the order of the chain from the answer back."""
-    found = told.summary
+    found = stored.summary
     said: list[Claim] = []
     for role, rows in found["classes"].items():
         if rows:
@@ -68,14 +68,14 @@ def _on(found: Any) -> str:
     return f"Logits on the {n} that chose them."
 
 
-def exhibits(told: Told) -> list[Exhibit]:
+def exhibits(stored: StoredSection) -> list[Exhibit]:
     """The table of classes, drawn."""
-    if not any(told.summary["classes"].values()):
+    if not any(stored.summary["classes"].values()):
         return []
     return [
         Exhibit(
             "ioi_classes",
-            _chart(told),
+            _chart(stored),
             "Read it from the top: the name movers write the answer, and each class below acts on the one above it. "
             "Left, the logits lost when the head is taken out along that path; blue helps the answer, orange hinders "
             "it. Right, how much of its attention rests on the token its class looks at. IO is the indirect object, S1 "
@@ -84,10 +84,10 @@ def exhibits(told: Told) -> list[Exhibit]:
     ]
 
 
-def _chart(told: Told) -> Any:
+def _chart(stored: StoredSection) -> Any:
     effects: list[Row] = []
     looks: list[Row] = []
-    for role, rows in told.summary["classes"].items():
+    for role, rows in stored.summary["classes"].items():
         for row in rows[:_SHOWN]:
             label = f"{role} · {row['head']} · {row['query']} → {row['site']}"
             kind = "helps" if row["effect"] > 0 else "hinders"
@@ -100,11 +100,11 @@ def _chart(told: Told) -> Any:
         spacing=22,
     ).resolve_scale(color="shared")
     subtitle = [
-        f"{_on(told.summary)} Classes chosen on {count(told.summary['n'], 'prompt')}, mean logit difference "
-        f"{decimal(told.summary['clean'])}; {interval_note(told.summary['n'], 'lines')}.",
+        f"{_on(stored.summary)} Classes chosen on {count(stored.summary['n'], 'prompt')}, mean logit difference "
+        f"{decimal(stored.summary['clean'])}; {interval_note(stored.summary['n'], 'lines')}.",
         f"At most the {_SHOWN} strongest heads of a class; the table has all.",
     ]
-    said = " ".join(claim.text for claim in claims(told))
+    said = " ".join(claim.text for claim in claims(stored))
     return finished(picture, "Who finds the indirect object, from the answer back", subtitle, said)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 
 from wheatstone._intervals import interval_note
-from wheatstone.figures._explained import Claim, Exhibit, Part, Told
+from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._layer_axis import banded, layers_x
 from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, finished, of_rows
@@ -20,10 +20,10 @@ _POSITIONS = 10
 """Positions of the first prompt that are drawn, from its end."""
 
 
-def claims(told: Told) -> list[Claim]:
+def claims(stored: StoredSection) -> list[Claim]:
     """When the answer becomes first, where it is seen before, and how sure the model is."""
-    last, subject = told.summary["plain"]["last"], told.summary["plain"]["subject"]
-    where = f"At the last token{'' if told.n == 1 else ' of the typical prompt'} the answer"
+    last, subject = stored.summary["plain"]["last"], stored.summary["plain"]["subject"]
+    where = f"At the last token{'' if stored.n == 1 else ' of the typical prompt'} the answer"
     if last["first_after"] is None:
         when = f"{where} does not end up as the first choice (rank {last['rank_at_end']:,.0f})"
     else:
@@ -31,29 +31,29 @@ def claims(told: Told) -> list[Claim]:
     sure = probability(last["probability_at_end"])
     said = [Claim(f"{when}, with probability {sure} at the end.", "lens_by_layer", True, f"{when}.")]
     best = f"its best rank is {subject['best_rank']:,.0f}, after {_sublayer(subject['best_after'])}"
-    if told.n > 1:
-        best += f" (of the typical prompt of {told.n}, which chose that layer)"
+    if stored.n > 1:
+        best += f" (of the typical prompt of {stored.n}, which chose that layer)"
     said.append(Claim(f"Read at the subject's last token instead, {best}.", "lens_by_layer"))
-    if tuned := told.summary.get("tuned"):
+    if tuned := stored.summary.get("tuned"):
         end = tuned["last"]
         first = "does not become first" if end["first_after"] is None else f"is first from {_after(end)} on"
         said.append(Claim(f"Through the tuned lens the answer {first}.", "lens_by_layer"))
     return said
 
 
-def exhibits(told: Told) -> list[Exhibit]:
+def exhibits(stored: StoredSection) -> list[Exhibit]:
     """Curves over all prompts, and the first prompt position by position."""
     return [
         Exhibit(
             "lens_curves",
-            _curves(told),
+            _curves(stored),
             "Follow a line to the right, through the model. It rises where layers write the answer. The band is the "
             "95% interval over prompts. A low start does not mean that nothing happens there, only that it is not "
             "yet in the form that the last layer reads.",
         ),
         Exhibit(
             "lens_words",
-            _words(told),
+            _words(stored),
             "Read a column upwards: what the model would say next, after this token, if it stopped at that layer. The "
             "answer to the prompt is in the last column, at the top.",
         ),
@@ -71,12 +71,12 @@ def _sublayer(name: str) -> str:
     return f"{'attention' if name[0] == 'a' else 'the MLP'} of layer {name[1:]}"
 
 
-def _curves(told: Told) -> Any:
-    layers = int(told.run.manifest["model"]["layers"])
+def _curves(stored: StoredSection) -> Any:
+    layers = int(stored.run.manifest["model"]["layers"])
     rows: list[Row] = [
         {**row, "layer": row["half"] / 2, "where": _SITES[row["site"]] + ("" if row["lens"] == "plain" else ", tuned")}
         | {"rank_low": None, "rank_high": None}
-        for row in told.tables["lens_by_layer"]
+        for row in stored.tables["lens_by_layer"]
     ]
     names = list(dict.fromkeys(row["where"] for row in rows))
     colour = alt.Color(
@@ -107,7 +107,7 @@ def _curves(told: Told) -> Any:
         colour,
         "probability",
     )
-    panels = [("Rank of the answer" + (" (median)" if told.n > 1 else ""), rank), ("Probability", chance)]
+    panels = [("Rank of the answer" + (" (median)" if stored.n > 1 else ""), rank), ("Probability", chance)]
     if all(row["difference"] is not None for row in rows):
         gap = banded(
             rows, x, "difference", {"title": "answer − distractor (logits)"}, alt.Scale(), colour, "logit difference"
@@ -122,14 +122,14 @@ def _curves(told: Told) -> Any:
     picture = alt.hconcat(*charts, spacing=36).resolve_scale(color="shared")
     subtitle = [
         "The residual stream after every attention and every MLP, read as if it were the last (logit lens).",
-        f"{count(told.n, 'prompt')}; {interval_note(told.n, 'bands')}.",
+        f"{count(stored.n, 'prompt')}; {interval_note(stored.n, 'bands')}.",
     ]
-    return finished(picture, "How the answer forms", subtitle, " ".join(claim.text for claim in claims(told)))
+    return finished(picture, "How the answer forms", subtitle, " ".join(claim.text for claim in claims(stored)))
 
 
-def _words(told: Told) -> Any:
+def _words(stored: StoredSection) -> Any:
     """One cell for each position and layer of the first prompt: the token read there."""
-    places = [row for row in told.tables["lens_by_position"] if row["prompt"] == 0 and row["lens"] == "plain"]
+    places = [row for row in stored.tables["lens_by_position"] if row["prompt"] == 0 and row["lens"] == "plain"]
     end = max(row["position"] for row in places)
     shown = [row for row in places if row["half"] % 2 == 0 and row["position"] > end - _POSITIONS]
     tokens = {row["position"]: visible(row["token"]) for row in shown}
@@ -145,7 +145,7 @@ def _words(told: Told) -> Any:
         }
         for row in shown
     ]
-    answer = visible(told.run.manifest["prompts"][0]["answers"][0])
+    answer = visible(stored.run.manifest["prompts"][0]["answers"][0])
     for row in rows:
         row["right"] = row["rank"] == 1
     order = sorted(tokens)
@@ -188,11 +188,11 @@ def _words(told: Told) -> Any:
         .mark_rect(filled=False, stroke=ORANGE, strokeWidth=1.5)
         .encode(x, y)
     )
-    prompt = quoted(told.run.manifest["prompts"][0]["prompt"], 70)
+    prompt = quoted(stored.run.manifest["prompts"][0]["prompt"], 70)
     picture = alt.layer(heat, text, frame).properties(width=78 * len(order), height=17 * (layers + 1))
     left_out = "" if len(order) == end + 1 else f" Its last {len(order)} tokens."
     subtitle = [
-        f"Prompt: {prompt}.{left_out}" + ("" if told.n == 1 else " The first prompt."),
+        f"Prompt: {prompt}.{left_out}" + ("" if stored.n == 1 else " The first prompt."),
         f"Each cell: the most likely next token. Framed in orange: it is the answer, {quoted(answer, 20)}.",
     ]
     described = f"Most likely token after every layer at every position of {prompt}. " + _found(rows, end, answer)

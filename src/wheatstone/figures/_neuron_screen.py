@@ -112,7 +112,7 @@ def _page(run: ScreenData, drawn: Mapping[str, Picture], missing: Mapping[str, s
                 (
                     "The estimate is a slope at the unpatched run and finds the candidates; the exact effect is a real "
                     "run with that neuron's activation patched. Shares of an MLP that recovers less than 10% are not "
-                    "told.",
+                    "given.",
                 ),
                 drawn_of(pictures, "neurons"),
                 (table,),

@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 
 from wheatstone._intervals import interval_note
-from wheatstone.figures._explained import Claim, Exhibit, Part, Told
+from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._layer_axis import banded, layers_x
 from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, ORANGE, finished
@@ -25,27 +25,27 @@ _PLACES = {
 }
 
 
-def claims(told: Told) -> list[Claim]:
+def claims(stored: StoredSection) -> list[Claim]:
     """Where attributes gather, which look costs the answer, and who says it."""
     said: list[Claim] = []
-    if found := told.summary["enrichment"]:
+    if found := stored.summary["enrichment"]:
         said += [Claim(text, "recall_enrichment") for text in _enriched(found)]
-    rows = sorted(told.summary["propagation"].values(), key=lambda row: row["change"])
+    rows = sorted(stored.summary["propagation"].values(), key=lambda row: row["change"])
     most = next(row for row in rows if row["place"] in ("subject", "relation"))
     others = "; ".join(f"not at {_PLACES[row['place']]}: {_change(row)}" for row in rows if row is not most)
     when = f"in layers {most['first']} to {most['final']}"
     text = f"If the last token may not look at {_PLACES[most['place']]} {when}, the answer's probability changes by"
     brief = f"{text} {percent(most['change'])} ({count(most['n'], 'prompt')})."
-    on = f"{count(most['n'], 'prompt')}{_others(told.summary)}"
+    on = f"{count(most['n'], 'prompt')}{_others(stored.summary)}"
     said.append(
         Claim(f"{text} {percent(most['change'])}{_range(most, 'change')}, on {on}.", "recall_propagation", True, brief)
     )
     said.append(Claim(f"The worst windows for the other places: {others}.", "recall_propagation"))
-    heads = told.summary["extraction"]
+    heads = stored.summary["extraction"]
     best = max((row for rows in heads.values() for row in rows), key=lambda row: row["rate"])
     if best["rate"] == 0:
         said.append(Claim("No sublayer's write, read alone, has the answer on top.", "recall_extraction"))
-    elif told.n == 1:
+    elif stored.n == 1:
         names = ", ".join(row["sublayer"] for rows in heads.values() for row in rows if row["rate"])
         said.append(Claim(f"The answer is the top token of what these write alone: {names}.", "recall_extraction"))
     else:
@@ -53,7 +53,7 @@ def claims(told: Told) -> list[Claim]:
         text = f"It is said most often by {what} of layer {best['layer']}, whose write alone has the answer on top on"
         brief = f"{text} {percent(best['rate'])} of {count(best['n'], 'prompt')}."
         text = f"{text} {percent(best['rate'])}{_range(best, 'rate')} of {count(best['n'], 'prompt')}"
-        said.append(Claim(f"{text}{_others(told.summary)}.", "recall_extraction", True, brief))
+        said.append(Claim(f"{text}{_others(stored.summary)}.", "recall_extraction", True, brief))
     return said
 
 
@@ -100,12 +100,12 @@ def _range(row: Any, field: str) -> str:
     return "" if low is None else f" (95% {percent(low)} to {percent(high)})"
 
 
-def exhibits(told: Told) -> list[Exhibit]:
+def exhibits(stored: StoredSection) -> list[Exhibit]:
     """The three phases."""
     return [
         Exhibit(
             "recall",
-            _chart(told),
+            _chart(stored),
             "Three questions on one axis. Top: do words about the subject gather at its last token (50% is chance)? "
             "Middle: what does it cost the answer if the last token may not look at a place in the layers around "
             "this one? The lower, the more it needs that look. Bottom: whose own write already says the answer?",
@@ -113,9 +113,9 @@ def exhibits(told: Told) -> list[Exhibit]:
     ]
 
 
-def _chart(told: Told) -> Any:
-    layers = int(told.run.manifest["model"]["layers"])
-    tables = told.tables
+def _chart(stored: StoredSection) -> Any:
+    layers = int(stored.run.manifest["model"]["layers"])
+    tables = stored.tables
     enriched: list[Row] = [
         {
             **row,
@@ -151,10 +151,10 @@ def _chart(told: Told) -> Any:
         chance = share | {"title": "AUROC"}
         panels.insert(0, _panel(enriched, layers, title, "above", chance, alt.Scale(zero=False)))
     picture = alt.vconcat(*panels, spacing=26).resolve_scale(color="independent", x="shared")
-    subtitle = [f"{count(told.n, 'prompt')}; {interval_note(told.n, 'bands')}."]
+    subtitle = [f"{count(stored.n, 'prompt')}; {interval_note(stored.n, 'bands')}."]
     if not enriched:
         subtitle.append("Enrichment is not shown: no bundled fact is about these subjects.")
-    return finished(picture, "How the fact is recalled", subtitle, " ".join(claim.text for claim in claims(told)))
+    return finished(picture, "How the fact is recalled", subtitle, " ".join(claim.text for claim in claims(stored)))
 
 
 def _panel(

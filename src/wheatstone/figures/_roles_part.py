@@ -6,7 +6,7 @@ from typing import Any
 
 import altair as alt
 
-from wheatstone.figures._explained import Claim, Exhibit, Part, Told
+from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, INK, ORANGE, SOFT, finished, of_rows
 from wheatstone.figures._words import count, decimal, percent
@@ -34,20 +34,20 @@ DOES = {
 """What the heads of each role do, in every section."""
 
 
-def claims(told: Told) -> list[Claim]:
+def claims(stored: StoredSection) -> list[Claim]:
     """Which heads have each role, with the numbers; which roles no head has; what ablating them together does."""
-    found = told.summary["roles"]
+    found = stored.summary["roles"]
     said: list[Claim] = []
     for role, rows in found.items():
         if rows:
             heads = ", ".join(_named(row) for row in rows[:4])
             more = f" and {len(rows) - 4} more" if len(rows) > 4 else ""
-            text = f"{_title(role)} heads, which {DOES[role]}: {heads}{more} ({_on(told, rows)})."
+            text = f"{_title(role)} heads, which {DOES[role]}: {heads}{more} ({_on(stored, rows)})."
             brief = f"{_title(role)} heads, which {DOES[role]}: {', '.join(row['head'] for row in rows[:4])}{more}."
             said.append(Claim(text, "head_roles", role in ("mover", "relation", "name mover", "induction"), brief))
     if none := [role for role, rows in found.items() if not rows]:
         said.append(Claim(f"No head passes all tests for: {', '.join(none)}.", "head_roles"))
-    if writers := told.summary.get("relation_writers"):
+    if writers := stored.summary.get("relation_writers"):
         heads = ", ".join(
             f"{row['head']} ({decimal(row['direct'])} logits; {percent(row['attention'])} of its attention on the "
             f"relation's words, {percent(row['first'])} on the first token)"
@@ -57,7 +57,7 @@ def claims(told: Told) -> list[Claim]:
             Claim(f"Heads that write what such relations end in without looking at its words: {heads}.", _WRITERS)
         )
     by_role: dict[str, dict[str, Row]] = {}
-    for row in told.summary["ablations"]:
+    for row in stored.summary["ablations"]:
         by_role.setdefault(row["role"], {})[row["ablated"]] = row
     for role, rows in by_role.items():
         before, after, random = (rows.get(name) for name in ("nothing", "its heads", "as many random heads"))
@@ -65,18 +65,18 @@ def claims(told: Told) -> list[Claim]:
             others = f"; without as many random heads {_metric(random)}" if random else ""
             text = (
                 f"Without its {count(after['heads'], 'head')} of the role {role} the {after['measure']} goes "
-                f"from {decimal(before['value'])} to {_metric(after)}{others} ({_on(told, [after])})."
+                f"from {decimal(before['value'])} to {_metric(after)}{others} ({_on(stored, [after])})."
             )
             left = f"on {percent(after['hit_at_1'])} of {after['n']} prompts instead of {percent(before['hit_at_1'])}"
             brief = f"Without the {role} heads the answer comes first {left}."
-            said.append(Claim(text, "role_ablations", told.n > 1 and after["hit_at_1"] < before["hit_at_1"], brief))
+            said.append(Claim(text, "role_ablations", stored.n > 1 and after["hit_at_1"] < before["hit_at_1"], brief))
     return said
 
 
-def _on(told: Told, rows: list[Any]) -> str:
+def _on(stored: StoredSection, rows: list[Any]) -> str:
     """On which prompts numbers were measured."""
     n = count(rows[0]["n"], "prompt")
-    if told.summary.get("held_out"):
+    if stored.summary.get("held_out"):
         return f"{n} on which no role was chosen"
     return f"{n}, the same on which roles were chosen"
 
@@ -99,12 +99,12 @@ def _metric(row: Any) -> str:
     return f"{decimal(row['value'])}{between}, answer first on {percent(row['hit_at_1'])}"
 
 
-def exhibits(told: Told) -> list[Exhibit]:
+def exhibits(stored: StoredSection) -> list[Exhibit]:
     """The numbers, head by head."""
     return [
         Exhibit(
             "roles",
-            _chart(told),
+            _chart(stored),
             "One row for each head that looks where a role asks. The point is the mean over prompts, the line its 95% "
             "interval, the grey tick what chance reaches (the 99th percentile of the null). A row is blue if the head "
             "has the role: every number that the role asks for, those with a tick, lay beyond its null on the prompts "
@@ -114,8 +114,8 @@ def exhibits(told: Told) -> list[Exhibit]:
     ]
 
 
-def _chart(told: Told) -> Any:
-    rows = told.tables["head_roles"]
+def _chart(stored: StoredSection) -> Any:
+    rows = stored.tables["head_roles"]
     if not rows:
         nothing = of_rows([{}]).mark_text(
             text="No head looks where a role asks more than chance does.", fontSize=14, color=SOFT
@@ -137,11 +137,11 @@ def _chart(told: Told) -> Any:
     picture = alt.hconcat(*panels, spacing=22).resolve_scale(color="shared")
     left_out = f" The first {_MOST} of {len(rows)}." if len(rows) > _MOST else ""
     subtitle = [
-        f"{_on(told, [rows[0]])}; ablation in {told.summary['unit']} of {told.summary['metric']}, of relation heads "
-        f"in nats.{left_out}",
+        f"{_on(stored, [rows[0]])}; ablation in {stored.summary['unit']} of {stored.summary['metric']}, of relation "
+        f"heads in nats.{left_out}",
         "Grey tick: the 99th percentile of the null; none where the role does not ask for the number.",
     ]
-    return finished(picture, "What heads are for, by three numbers", subtitle, " ".join(c.text for c in claims(told)))
+    return finished(picture, "What heads are for, by three numbers", subtitle, " ".join(c.text for c in claims(stored)))
 
 
 def _panel(

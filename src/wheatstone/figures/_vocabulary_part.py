@@ -6,7 +6,7 @@ from typing import Any
 
 import altair as alt
 
-from wheatstone.figures._explained import Claim, Exhibit, Part, Told
+from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, INK, ORANGE, finished, of_rows
 from wheatstone.figures._words import chosen_words, clipped, count, percent, quoted, visible
@@ -14,50 +14,50 @@ from wheatstone.figures._words import chosen_words, clipped, count, percent, quo
 _WORDS = 5
 
 
-def claims(told: Told) -> list[Claim]:
+def claims(stored: StoredSection) -> list[Claim]:
     """Whose own write has the answer as its top token, and what the strongest promotes."""
-    share: dict[str, float] = told.summary["answer_first"]
+    share: dict[str, float] = stored.summary["answer_first"]
     said: list[Claim] = []
     if any(share.values()):
-        if "n" in told.summary:  # those that were chosen, in their order
-            best, n = list(share)[:3], int(told.summary["n"])
+        if "n" in stored.summary:  # those that were chosen, in their order
+            best, n = list(share)[:3], int(stored.summary["n"])
         else:  # of an older version: all nodes, on the prompts that chose them
-            best, n = sorted((name for name in share if share[name] > 0), key=lambda name: -share[name])[:3], told.n
+            best, n = sorted((name for name in share if share[name] > 0), key=lambda name: -share[name])[:3], stored.n
         names = ", ".join(f"{name}{'' if n == 1 else f' on {percent(share[name])}'}" for name in best)
-        where = "" if n == 1 else f" ({chosen_words(told.summary, n)})"
+        where = "" if n == 1 else f" ({chosen_words(stored.summary, n)})"
         said.append(
             Claim(f"Read alone, these have the answer as the token they promote most: {names}{where}.", "vocabulary")
         )
     else:
         said.append(Claim("None of the strongest parts promotes the answer above all other tokens.", "vocabulary"))
-    for name, sides in list(told.summary["most_often"].items())[:3]:
+    for name, sides in list(stored.summary["most_often"].items())[:3]:
         words = ", ".join(quoted(visible(word), 20) for word in sides["promotes"][:4])
-        said.append(Claim(f"{name} promotes most {'' if told.n == 1 else 'often '}{words}.", "vocabulary"))
+        said.append(Claim(f"{name} promotes most {'' if stored.n == 1 else 'often '}{words}.", "vocabulary"))
     return said
 
 
-def exhibits(told: Told) -> list[Exhibit]:
+def exhibits(stored: StoredSection) -> list[Exhibit]:
     """The first prompt's words."""
     return [
         Exhibit(
             "vocabulary",
-            _chart(told),
+            _chart(stored),
             "One row for each component, the one with the largest direct effect on top. Words on the left become "
             "likelier by what it writes, words on the right less likely; the darker, the more.",
         )
     ]
 
 
-def _chart(told: Told) -> Any:
-    rows = [row for row in told.tables["vocabulary"] if row["prompt"] == 0 and row["place"] <= _WORDS]
+def _chart(stored: StoredSection) -> Any:
+    rows = [row for row in stored.tables["vocabulary"] if row["prompt"] == 0 and row["place"] <= _WORDS]
     nodes = list(dict.fromkeys(row["node"] for row in rows))
     panels = [_panel(rows, nodes, side, colour) for side, colour in (("promotes", BLUE), ("suppresses", ORANGE))]
-    prompt = quoted(told.run.manifest["prompts"][0]["prompt"], 60)
+    prompt = quoted(stored.run.manifest["prompts"][0]["prompt"], 60)
     subtitle = [f"What each writes at the last token of {prompt}, through the final norm and the unembedding."]
-    if told.n > 1:
-        subtitle.append(f"The first of {count(told.n, 'prompt')}; the table has all.")
+    if stored.n > 1:
+        subtitle.append(f"The first of {count(stored.n, 'prompt')}; the table has all.")
     picture = alt.hconcat(*panels, spacing=24)
-    return finished(picture, "What the strongest parts say", subtitle, " ".join(claim.text for claim in claims(told)))
+    return finished(picture, "What the strongest parts say", subtitle, " ".join(claim.text for claim in claims(stored)))
 
 
 def _panel(rows: list[Row], nodes: list[str], side: str, colour: str) -> alt.LayerChart | alt.FacetChart:

@@ -6,7 +6,7 @@ from typing import Any
 
 import altair as alt
 
-from wheatstone.figures._explained import Claim, Exhibit, Part, Told
+from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, INK, ORANGE, SOFT, finished, of_rows
 from wheatstone.figures._words import percent, quoted, signed, visible
@@ -15,10 +15,10 @@ _BARS = 5
 """Pairs of a head that are drawn."""
 
 
-def claims(told: Told) -> list[Claim]:
+def claims(stored: StoredSection) -> list[Claim]:
     """For each head, what makes it look at one token rather than the next best, and what is left without it."""
-    many, said = int(told.summary["prompts"]), list[Claim]()
-    for head, found in told.summary["heads"].items():
+    many, said = int(stored.summary["prompts"]), list[Claim]()
+    for head, found in stored.summary["heads"].items():
         if found["pair"] is None:
             continue
         query, key = found["pair"]
@@ -34,12 +34,12 @@ def claims(told: Told) -> list[Claim]:
             f"{query} writes into the query and {key} into the key adds {signed(found['value'])}{often}."
         )
         said.append(Claim(text, "why_pairs"))
-    return said + _removals(told)
+    return said + _removals(stored)
 
 
-def _removals(told: Told) -> list[Claim]:
+def _removals(stored: StoredSection) -> list[Claim]:
     """The exact runs, next to the formula."""
-    rows = told.tables["why_looks"]
+    rows = stored.tables["why_looks"]
     gap = max((abs(row["predicted"] - row["exact"]) for row in rows), default=0.0)
     before, after = (sum(row[name] for row in rows) / len(rows) for name in ("weight", "exact"))
     text = (
@@ -55,14 +55,14 @@ def _removals(told: Told) -> list[Claim]:
     return said
 
 
-def exhibits(told: Told) -> list[Exhibit]:
+def exhibits(stored: StoredSection) -> list[Exhibit]:
     """The strongest pairs of the first prompt that was read."""
-    if not any(row["of"] == "difference" for row in told.tables["why_pairs"]):
+    if not any(row["of"] == "difference" for row in stored.tables["why_pairs"]):
         return []
     return [
         Exhibit(
             "why_pairs",
-            _chart(told),
+            _chart(stored),
             "One bar for each pair: what the last token's query reads × what the key reads. Blue raises the score of "
             "the token that the head looks at most above the runner-up's, orange lowers it. Bars of both signs cancel; "
             "all pairs together are the whole difference.",
@@ -70,18 +70,18 @@ def exhibits(told: Told) -> list[Exhibit]:
     ]
 
 
-def _chart(told: Told) -> Any:
-    first = told.tables["why_looks"][0]["prompt"]
-    looks = {row["head"]: row for row in told.tables["why_looks"] if row["prompt"] == first}
+def _chart(stored: StoredSection) -> Any:
+    first = stored.tables["why_looks"][0]["prompt"]
+    looks = {row["head"]: row for row in stored.tables["why_looks"] if row["prompt"] == first}
     panels = [
-        _panel([row for row in told.tables["why_pairs"] if row["head"] == head and row["prompt"] == first], look)
+        _panel([row for row in stored.tables["why_pairs"] if row["head"] == head and row["prompt"] == first], look)
         for head, look in looks.items()
         if look["runner_up"] is not None
     ]
-    prompt = quoted(told.summary["prompt"], 60)
+    prompt = quoted(stored.summary["prompt"], 60)
     subtitle = [f"From the last token of {prompt}. Pairs of the difference between the two scores, in logits."]
     picture = alt.vconcat(*panels, spacing=14).resolve_scale(x="shared")
-    return finished(picture, "Why heads look there", subtitle, " ".join(claim.text for claim in claims(told)))
+    return finished(picture, "Why heads look there", subtitle, " ".join(claim.text for claim in claims(stored)))
 
 
 def _panel(pairs: list[Row], look: Row) -> alt.LayerChart | alt.FacetChart:

@@ -69,7 +69,7 @@ def chosen_words(summary: Mapping[str, Any], n: int) -> str:
 
 
 def meaningful(share: float) -> bool:
-    """Whether a share of a whole can be told as one: between nothing and all.
+    """Whether a share of a whole means something: between nothing and all.
 
     Parts that pull against each other may each exceed their sum: "−789% and 883%" of it says nothing.
     """

@@ -8,7 +8,7 @@ import altair as alt
 
 from wheatstone._intervals import interval_note
 from wheatstone.figures._dots import dot, dots, span
-from wheatstone.figures._explained import Claim, Exhibit, Part, Told
+from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, ORANGE, finished
 from wheatstone.figures._words import count, decimal, percent, quoted
@@ -30,11 +30,11 @@ _VERDICTS = {
 }
 
 
-def claims(told: Told) -> list[Claim]:
+def claims(stored: StoredSection) -> list[Claim]:
     """How often it is wrong, where the right answer loses, who writes the wrong one, what changes help."""
-    found = told.summary
+    found = stored.summary
     said = [Claim(_named(row), "asked_facts", True) for row in found.get("named", ())]
-    said.append(Claim(_counted(told), "wrong_facts"))
+    said.append(Claim(_counted(stored), "wrong_facts"))
     if found["led"]:
         text = (
             f"On {found['led']} of {found['wrong']} wrong facts the right answer is ahead of the wrong one after some "
@@ -71,7 +71,7 @@ def claims(told: Told) -> list[Claim]:
         )
         said.append(Claim(text, "mending", row is best, brief))
     if found["begun"]:
-        one = told.tables["begun_facts"][0]
+        one = stored.tables["begun_facts"][0]
         text = (
             f"{count(found['begun'], 'fact')} begin with the answer's first token but come out otherwise, such as "
             f"{quoted(one['prompt'], 80)}, after which the model writes {quoted(one['written'])}. They count neither "
@@ -89,9 +89,9 @@ def _named(row: Any) -> str:
     )
 
 
-def _counted(told: Told) -> str:
+def _counted(stored: StoredSection) -> str:
     """How the facts came out, with an example."""
-    found, first = told.summary, told.tables["wrong_facts"][0]
+    found, first = stored.summary, stored.tables["wrong_facts"][0]
     example = (
         f"After {quoted(first['prompt'], 80)} it writes {quoted(first['written'])}; right is {quoted(first['answer'])}."
     )
@@ -112,12 +112,12 @@ def _others(found: Any) -> str:
     return " that did not choose them" if found.get("held_out") else ""
 
 
-def exhibits(told: Told) -> list[Exhibit]:
+def exhibits(stored: StoredSection) -> list[Exhibit]:
     """Fact by fact, and what was tried."""
     return [
         Exhibit(
             "wrong",
-            _chart(told),
+            _chart(stored),
             "Left: for each wrong fact, after how many layers the wrong answer is ahead for good; at 0 the right one "
             "never led. Right: the share of wrong facts that come out right when the model is changed (blue), when the "
             "same change is made to random heads (grey), and the share of right facts that stay right (orange).",
@@ -125,11 +125,11 @@ def exhibits(told: Told) -> list[Exhibit]:
     ]
 
 
-def _chart(told: Told) -> Any:
-    found = told.summary
+def _chart(stored: StoredSection) -> Any:
+    found = stored.summary
     facts: list[Row] = [
         {"label": _fact(row), "kind": "overtaken", "value": row["overtakes"], "low": 0, "high": row["overtakes"]}
-        for row in sorted(told.tables["wrong_facts"], key=lambda row: row["overtakes"])
+        for row in sorted(stored.tables["wrong_facts"], key=lambda row: row["overtakes"])
     ]
     tried: list[Row] = []
     for row in found["mendings"]:
@@ -156,7 +156,7 @@ def _chart(told: Told) -> Any:
         "Each fact: the right answer ← what the model writes instead.",
     ]
     return finished(
-        picture, "Facts that the model gets wrong", subtitle, " ".join(claim.text for claim in claims(told))
+        picture, "Facts that the model gets wrong", subtitle, " ".join(claim.text for claim in claims(stored))
     )
 
 

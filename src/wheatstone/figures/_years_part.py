@@ -8,7 +8,7 @@ import altair as alt
 
 from wheatstone._intervals import interval_note
 from wheatstone.figures._dots import dot, dots, span
-from wheatstone.figures._explained import Claim, Exhibit, Part, Told
+from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, finished, of_rows
 from wheatstone.figures._words import METRICS, count, decimal, meaningful, percent, signed
@@ -17,19 +17,19 @@ _MLPS = 6
 _GREY = "#8a96a3"
 
 
-def claims(told: Told) -> list[Claim]:
+def claims(stored: StoredSection) -> list[Claim]:
     """How surely later years are predicted, how sharply, what carries it, and whether the circuit carries over."""
-    sums, mlp = told.summary["sums"], told.summary["mlp"]
+    sums, mlp = stored.summary["sums"], stored.summary["mlp"]
     text = (
         f"After a span that begins in the year YY, {percent(sums['later'])} of the probability is on later years, both "
         f"digits read ({count(sums['n'], 'prompt')}); that of later years less that of the others is "
         f"{decimal(sums['difference'])}{span(sums, 'difference', decimal)}."
     )
-    if "metric_value" in told.summary:
-        name = METRICS.get(told.summary["metric"], told.summary["metric"])
+    if "metric_value" in stored.summary:
+        name = METRICS.get(stored.summary["metric"], stored.summary["metric"])
         text += (
             f" The run's metric is another number: the {name} of the first token alone, "
-            f"{decimal(told.summary['metric_value'])} on {count(told.summary['n'], 'prompt')}."
+            f"{decimal(stored.summary['metric_value'])} on {count(stored.summary['n'], 'prompt')}."
         )
     brief = (
         f"After a span that begins in a year, {percent(sums['later'])} of the probability is on later years "
@@ -48,9 +48,9 @@ def claims(told: Told) -> list[Claim]:
             "mlps_to_logits",
             True,
         ),
-        Claim(_kept(told.summary["kept"]), "neurons_of_mlp"),
+        Claim(_kept(stored.summary["kept"]), "neurons_of_mlp"),
     ]
-    forms = [row for row in told.tables["greater_than_forms"] if row["faithfulness"] is not None]
+    forms = [row for row in stored.tables["greater_than_forms"] if row["faithfulness"] is not None]
     if forms:
         listed = "; ".join(
             f"“{row['form']}” {percent(row['faithfulness'])}{span(row, 'faithfulness', percent)}" for row in forms
@@ -85,19 +85,19 @@ def _kept(kept: Any) -> str:
     )
 
 
-def exhibits(told: Told) -> list[Exhibit]:
+def exhibits(stored: StoredSection) -> list[Exhibit]:
     """The matrix, then three rows of points."""
     return [
         Exhibit(
             "years",
-            _matrix(told),
+            _matrix(stored),
             "One row for each year in which a span begins, one column for each year that may follow; the darker, the "
             "likelier. Where the model knows that a span ends after it begins, everything left of the diagonal is "
             "white.",
         ),
         Exhibit(
             "years_parts",
-            _parts(told),
+            _parts(stored),
             "Left: what each MLP writes straight to the logits. Middle: the strongest neurons of one of them. Both are "
             "measured on prompts that did not choose them, where there are enough. "
             "Right: how much of the model's behaviour the run's circuit keeps on other sentences (1 is all); grey, "
@@ -106,9 +106,9 @@ def exhibits(told: Told) -> list[Exhibit]:
     ]
 
 
-def _matrix(told: Told) -> Any:
-    cells = told.tables["greater_than_years"]
-    sums = told.summary["sums"]
+def _matrix(stored: StoredSection) -> Any:
+    cells = stored.tables["greater_than_years"]
+    sums = stored.summary["sums"]
     heat = (
         of_rows(cells)
         .mark_rect()
@@ -125,21 +125,21 @@ def _matrix(told: Told) -> Any:
         .properties(width=560, height=300)
     )
     subtitle = [f"{count(sums['n'], 'prompt')}; prompts that begin in one year are averaged. Last two digits of years."]
-    return finished(heat, "Which years the model predicts", subtitle, " ".join(c.text for c in claims(told)[:2]))
+    return finished(heat, "Which years the model predicts", subtitle, " ".join(c.text for c in claims(stored)[:2]))
 
 
-def _parts(told: Told) -> Any:
-    mlps = [dot(row["mlp"], row, "effect", "effect") for row in told.tables["mlps_to_logits"][:_MLPS]]
-    neurons = [dot(row["neuron"], row, "effect", "effect") for row in told.tables["neurons_of_mlp"]]
+def _parts(stored: StoredSection) -> Any:
+    mlps = [dot(row["mlp"], row, "effect", "effect") for row in stored.tables["mlps_to_logits"][:_MLPS]]
+    neurons = [dot(row["neuron"], row, "effect", "effect") for row in stored.tables["neurons_of_mlp"]]
     forms: list[Row] = []
-    for row in told.tables[_FORMS]:
+    for row in stored.tables[_FORMS]:
         if row["faithfulness"] is not None:
             forms.append(dot(row["form"], row, "faithfulness", "circuit"))
             forms.append({"label": row["form"], "kind": "copies", "value": row["copies"], "low": None, "high": None})
     colours = {"effect": BLUE, "circuit": BLUE, "copies": _GREY}
-    metric = str(told.summary["metric"])
+    metric = str(stored.summary["metric"])
     unit = METRICS.get(metric, metric)
-    mlp = told.summary["mlp"]["mlp"]
+    mlp = stored.summary["mlp"]["mlp"]
     panels = [
         dots(mlps, unit, colours=colours, width=170, heading="MLPs, straight to the logits"),
         dots(neurons, unit, colours=colours, width=170, heading=f"neurons of {mlp}, all paths", format=",.3~f"),
@@ -147,9 +147,9 @@ def _parts(told: Told) -> Any:
     if forms:
         panels.append(dots(forms, "faithfulness", colours=colours, width=190, heading="the circuit on other forms"))
     picture = alt.hconcat(*panels, spacing=22).resolve_scale(color="independent")
-    n = told.tables["mlps_to_logits"][0]["n"]
+    n = stored.tables["mlps_to_logits"][0]["n"]
     subtitle = [f"{count(n, 'prompt')}, and as many of each form; {interval_note(n, 'lines')}."]
-    return finished(picture, "Who carries greater-than", subtitle, " ".join(c.text for c in claims(told)[2:]))
+    return finished(picture, "Who carries greater-than", subtitle, " ".join(c.text for c in claims(stored)[2:]))
 
 
 PART = Part("Which years the model predicts", claims, exhibits)

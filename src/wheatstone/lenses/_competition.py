@@ -107,7 +107,7 @@ def competition(
 
     Raises:
         RequestError: no circuit, or no copy to compare with.
-        CircuitError: circuits of another model, of several ablations, or told apart by position.
+        CircuitError: circuits of another model, of several ablations, or distinguished by position.
         PromptError: the prompts cannot be compared.
 
     When this misleads: circuits share edges, and an early one that all of them share makes every drop large: look at

@@ -27,7 +27,7 @@ _LONGEST_CHARACTER = 4
 
 @dataclass(frozen=True)
 class EditQuestion:
-    """An edit's prompt beside a counterfactual, with the objects that are told apart.
+    """An edit's prompt beside a counterfactual, with the objects that are distinguished.
 
     Args:
         asked: the request in tokens.

@@ -13,7 +13,7 @@ from wheatstone._intervals import SHARE, mean_interval, mean_intervals, rank_cor
 from wheatstone.lenses._competition import Competition
 
 _LEAST = 0.5
-"""Logits between model and ablated run of which shares are told."""
+"""Least difference in logits between model and ablated run for which shares are given."""
 
 
 class Strength(NamedTuple):

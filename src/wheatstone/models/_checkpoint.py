@@ -46,7 +46,7 @@ def load_checkpoint(
                 use_safetensors=True,
                 # The fast path for experts multiplies no float64.
                 experts_implementation="eager" if dtype == torch.float64 else None,
-                ignore_mismatched_sizes=True,  # told below, by name
+                ignore_mismatched_sizes=True,  # reported below, by name
                 output_loading_info=True,
                 **options,
                 **spread,

@@ -43,7 +43,7 @@ class Decoder:
     Raises:
         ModelError: the family is not supported, or the checkpoint is not wired as its family.
 
-    When this misleads: results of two models with one `id` and an empty `sha256` cannot be told apart.
+    When this misleads: results of two models with one `id` and an empty `sha256` cannot be distinguished.
     """
 
     def __init__(

@@ -92,7 +92,7 @@ def stream_neurons(
     Args:
         model: the model.
         tokens: the prompts; what neurons do after a prompt's end means nothing.
-        use: told a layer and its activations, which are not to be changed.
+        use: called with a layer and its activations, which are not to be changed.
         layers: which layers.
 
     Raises:

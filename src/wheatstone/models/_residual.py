@@ -190,7 +190,7 @@ class ResidualModel(Decoder):
 
         Args:
             tokens: the prompts; what neurons do after a prompt's end means nothing.
-            use: told a layer and its activations, which are not to be changed.
+            use: called with a layer and its activations, which are not to be changed.
             layers: whose neurons; all by default.
 
         Raises:
@@ -331,7 +331,7 @@ class ResidualModel(Decoder):
         Args:
             tokens: the prompts.
             cuts: of each way, the positions that the last token must not look at, layer by layer.
-            done: told how many ways are finished.
+            done: called with the number of ways that are finished.
 
         Raises:
             RequestError: a last token would have no key left.

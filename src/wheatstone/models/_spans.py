@@ -1,4 +1,4 @@
-"""A graph whose nodes are told apart by where in the prompt they write: position-aware edges.
+"""A graph whose nodes are distinguished by where in the prompt they write: position-aware edges.
 
 `m3@subject` is what `m3` writes at the tokens of the span `subject`. An edge from it carries that to its channel, at
 the same tokens: the residual stream moves nothing between positions. The spans divide the prompt, so a mask that keeps

@@ -71,7 +71,7 @@ def read_concepts(
     Args:
         path: of the file.
         outside: a label for every word (characters between blanks) that no span touches; it is no concept itself.
-        skipped: told what is left out: empty texts, texts seen before, spans without a character or past their text.
+        skipped: counts what is left out: empty texts, texts seen before, spans without a character or past their text.
 
     Raises:
         RequestError: no such file, a line of another form, no span, or spans of a single label.

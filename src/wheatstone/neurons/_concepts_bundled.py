@@ -52,7 +52,7 @@ class BundledConcept:
 
     Args:
         name: of the concept.
-        rule: in words: what has it, and what it is told from.
+        rule: in words: what has it, and what it is distinguished from.
         reads: whether a document is one that the rule is for.
         labels: (document, excerpt) -> start, end and label of spans.
     """

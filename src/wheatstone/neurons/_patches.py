@@ -1,7 +1,7 @@
 """The two runs between which something is patched, and runs of the metric with what one place writes changed.
 
 Denoising takes what a place does on the clean prompt into the counterfactual's run, noising the other way round. Both
-are told as a share of the whole difference, so that 1 is all of it and a positive share carries the answer:
+are given as a share of the whole difference, so that 1 is all of it and a positive share carries the answer:
 
     denoising  (patched − corrupt) / (clean − corrupt)
     noising    (clean − patched)   / (clean − corrupt)

@@ -64,7 +64,7 @@ def rows_of(
         reading: `last`: a row for each span, at its last token, where the model has read all of it. `tokens`: a row for
             each token. `mean`: a row for each span, the mean over its tokens,
             without a text's first token where there are others: activations there are of another size (attention sink).
-        skipped: told what is left out: spans without a token, or past the model's context.
+        skipped: counts what is left out: spans without a token, or past the model's context.
 
     Raises:
         ModelError: the tokenizer cannot say where its tokens are in the text.

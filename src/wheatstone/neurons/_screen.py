@@ -61,7 +61,7 @@ class Confirmed:
 
 
 _LEAST = 0.1
-"""Recovery of an MLP of which shares are told."""
+"""Least recovery of an MLP for which shares are given."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ have cosines away from 0 by more than chance, and reading one picks up some of a
   1/√d, more where the matrix is far from a rotation;
 * directions of the same kind found with shuffled labels lie where activations vary most, and so have larger ones.
 
-The cosine of two features is told with the 95% quantile of |cosine| under such a null.
+The cosine of two features is shown with the 95% quantile of |cosine| under such a null.
 
 When this misleads: features that occur together, or exclude each other as labels do (-ing against -ed), have cosines
 away from 0 because the data are so, without superposition. Only a planted model knows the features; see

@@ -55,7 +55,7 @@ class Found:
     """What probes of the hidden activations find.
 
     Args:
-        features: that can be told on held-out samples, AUROC of 0.75 or more.
+        features: that can be detected on held-out samples, AUROC of 0.75 or more.
         aurocs: of every feature.
         cosines: of the found features' directions.
         known: cosines of the same features' columns of W.

@@ -68,12 +68,12 @@ def ends_of(
     """
     values = congruence.of_neuron(neuron)
 
-    def told(largest: bool) -> tuple[CongruentToken, ...]:
+    def strongest(largest: bool) -> tuple[CongruentToken, ...]:
         ids = values.topk(min(most, len(values)), largest=largest).indices.tolist()
         texts = congruence.model.decode(ids)
         return tuple(CongruentToken(t, text, float(values[t])) for t, text in zip(ids, texts, strict=True))
 
-    return told(True), told(False), Histogram.of(values)
+    return strongest(True), strongest(False), Histogram.of(values)
 
 
 def neurons_of_token(

@@ -69,7 +69,7 @@ def corpus_facts(
             | {"tokens": model.decode(example.ids), "activations": activations[example.window]}
             for example in shown
         ],
-        "calibration": _told(calibration, found),
+        "calibration": _calibration_rows(calibration, found),
     }
 
 
@@ -89,15 +89,15 @@ def _edges(found: ScannedNeuron) -> list[float]:
     return [-math.inf, *(-edge for edge in reversed(up)), *up, math.inf]
 
 
-def _told(calibration: Calibration, found: ScannedNeuron) -> dict[str, Any]:
+def _calibration_rows(calibration: Calibration, found: ScannedNeuron) -> dict[str, Any]:
     """As JSON has it, each bin with its positions in the corpus."""
     rows: list[dict[str, Any]] = []
     for bin_ in calibration.bins:
         corpus = found.positions_between(bin_.low, bin_.high)
         low, high = max(bin_.low, found.min), min(bin_.high, found.max)
         estimates = {name: getattr(bin_, name) for name in ("probability", "first", "effect")}
-        told = {name: None if value is None else value._asdict() for name, value in estimates.items()}
-        rows.append(bin_._asdict() | told | {"low": low, "high": high, "corpus": corpus})
+        values = {name: None if value is None else value._asdict() for name, value in estimates.items()}
+        rows.append(bin_._asdict() | values | {"low": low, "high": high, "corpus": corpus})
     corpus = sum(row["corpus"] for row in rows)
     correlation = calibration.correlation
     return {

@@ -116,10 +116,10 @@ class ProbeRun:
 
     def summary(self) -> dict[str, Any]:
         """The numbers of `probes.json`."""
-        told = Counter(number for found in self.detectors().values() for number in found.sum(0).tolist())
+        detected_by = Counter(number for found in self.detectors().values() for number in found.sum(0).tolist())
         return {
             "concepts": [_summary(found) for found in self.probes],
-            "neurons_by_concepts": {str(number): told[number] for number in sorted(told)},
+            "neurons_by_concepts": {str(number): detected_by[number] for number in sorted(detected_by)},
             "skipped": self.skipped,
             "refused": self.refused,
             "tokens": self.tokens,

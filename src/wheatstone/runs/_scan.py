@@ -294,7 +294,7 @@ class _Scanning:
         if not at.counted:
             raise RequestError(
                 expected="texts with a document of two tokens or more",
-                got=f"none in {', '.join(map(str, settings.texts))}" + _told(self.skipped.counts),
+                got=f"none in {', '.join(map(str, settings.texts))}" + _left_out(self.skipped.counts),
                 do="name others",
             )
         if self.pending:
@@ -334,5 +334,5 @@ class _Scanning:
         return manifest
 
 
-def _told(counts: dict[str, int]) -> str:
+def _left_out(counts: dict[str, int]) -> str:
     return f" (left out: {', '.join(f'{count} {reason}' for reason, count in counts.items())})" if counts else ""

@@ -14,7 +14,7 @@ from wheatstone._path import StrPath
 def sound(run: StrPath) -> Generator[None, None, None]:
     """Says of a run whose documents or tables are not of its format that the run is damaged.
 
-    When this misleads: a mistake in what reads the run is told as damage too; the error's cause has the traceback.
+    When this misleads: a mistake in what reads the run is reported as damage too; the error's cause has the traceback.
 
     Raises:
         RunError: instead of the errors that reading it gives.

@@ -1,4 +1,4 @@
-"""What can be asked for, and what is told of it: the jobs' part of the API's schema."""
+"""Requests and their answers: the jobs' part of the API's schema."""
 
 from __future__ import annotations
 

@@ -183,12 +183,12 @@ def _problem(error: WheatstoneError) -> Problem:
 
 def _reporter(pipe: Connection) -> Any:
     """Sends a stage's beginning and end, and what is between a few times a second."""
-    told: dict[str, float] = {}
+    reported: dict[str, float] = {}
 
     def report(stage: str, done: float, total: float | None) -> None:
         now = time.monotonic()
-        if stage not in told or done == total or now - told[stage] >= _EVERY:
-            told[stage] = now
+        if stage not in reported or done == total or now - reported[stage] >= _EVERY:
+            reported[stage] = now
             with contextlib.suppress(OSError):  # nobody listens any more: `listen` ends the job
                 pipe.send(Progress(stage, done, total))
 

@@ -1,7 +1,7 @@
 """What a person wrote on a run's map: labels, supernodes, named views. Kept in the run, as `labels.json`.
 
 Two tabs may write on one run. Whoever saves says what they had read (If-Match); where another wrote since, nothing is
-saved and they are told, so that no word is lost.
+saved and they are informed, so that no word is lost.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ class Model(_Frozen):
 
 
 class Span(_Frozen):
-    """A part of the prompts that edges are told apart by."""
+    """A part of the prompts that edges are distinguished by."""
 
     name: str
     positions: list[int]
@@ -169,7 +169,7 @@ class Run(_Frozen):
     evaluations: int = Field(description="circuits that were run to find it")
     timings: dict[str, float] = Field(description="seconds")
     evaluation: Evaluation | None
-    spans: list[Span] = Field(description="empty where positions were not told apart")
+    spans: list[Span] = Field(description="empty where positions were not distinguished")
     tables: list[TableInfo]
     missing: list[Missing]
     test_pairs: int = Field(description="in its task's test split")

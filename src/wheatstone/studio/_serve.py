@@ -36,7 +36,7 @@ def serve(
         host: address to listen at. Any but this machine's own asks for a token.
         port: to listen at; 0 for a free one.
         browser: whether to open it.
-        say: told the address once it answers.
+        say: called with the address once it answers.
 
     Raises:
         RequestError: the web app is not built, or the address cannot be had.

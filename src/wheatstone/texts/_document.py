@@ -75,7 +75,7 @@ def read_documents(sources: Sequence[StrPath], skipped: Skipped | None = None) -
     Args:
         sources: `bundled`, files, folders (read with everything below, in order of their paths), or ids such as
             `org/name` or `org/name:column`, whose rows are documents (needs the package `datasets`).
-        skipped: told what is left out.
+        skipped: counts what is left out.
 
     Raises:
         RequestError: a source that is not there.

@@ -54,7 +54,7 @@ def backup_heads(
         report: progress callback.
 
     Raises:
-        RequestError: edges are told apart by position.
+        RequestError: edges are distinguished by position.
     """
     graph = experiment.whole_graph
     valid = torch.from_numpy(graph.valid)

@@ -124,8 +124,8 @@ def verify(
 
     Raises:
         CircuitError: the circuit names nodes the model lacks.
-        PromptError: the prompts cannot be compared, or leave nothing to explain; or the circuit's edges are told apart
-            by position and one of its spans has no certain place in the prompts.
+        PromptError: the prompts cannot be compared, or leave nothing to explain; or the circuit's edges are
+            distinguished by position and one of its spans has no certain place in the prompts.
 
     When this misleads: evenly drawn random circuits rarely join input and logits at all, so they are close to the
     empty circuit; beating them is necessary, not impressive. A completeness of 1 does not rule out a second path: one
