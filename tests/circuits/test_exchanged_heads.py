@@ -58,5 +58,5 @@ def test_the_whole_graph_is_its_own_copy_and_seeds_decide() -> None:
 
 def test_edges_by_position_are_refused() -> None:
     spanned = SpannedGraph.of(GRAPH, (Span("subject", (0,)), Span("rest", ())))
-    with pytest.raises(CircuitError, match="told apart by position"):
+    with pytest.raises(CircuitError, match="distinguished by position"):
         exchanged_heads(spanned, torch.from_numpy(spanned.valid), 1, seed=0)

@@ -118,7 +118,7 @@ def test_two_runs_are_compared(page: Page, address: str) -> None:
         for name in ("a-fact", "a-or-an")
     ]
     for part in (edges[0] - edges[1], edges[0] & edges[1], edges[1] - edges[0]):
-        expect(compared).to_contain_text(str(len(part)))
+        expect(compared).to_contain_text(f"{len(part):,}")
     expect(compared).to_contain_text(f"{len(edges[0] & edges[1]) / len(edges[0] | edges[1]):.2f}")
     page.reload()
     expect(compared).to_be_visible()

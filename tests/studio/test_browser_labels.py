@@ -115,6 +115,7 @@ def test_supernodes_are_drawn_in_a_comparison(page: Page, address: str, mine: Pa
         for name in ("a-fact", "a-or-an")
     ]
     sides = [any(sender in members and receiver == "logits" for sender, receiver in side) for side in edges]
+    expect(page.locator(".compared")).to_contain_text(f"{len(edges[0] & edges[1]) / len(edges[0] | edges[1]):.2f}")
     row = rows(page).filter(has_text="“late” → logits")
     expect(row).to_have_count(1)
     side = {(True, True): "both", (True, False): "blue", (False, True): "orange"}[sides[0], sides[1]]
@@ -122,7 +123,6 @@ def test_supernodes_are_drawn_in_a_comparison(page: Page, address: str, mine: Pa
     drawing = ElementTree.fromstring(saved(page, "SVG"))
     lines = drawing.iter("{http://www.w3.org/2000/svg}path")
     assert [path.get("stroke") for path in lines if path.get("data-edge") == "*late>logits"] == [ink]
-    expect(page.locator(".compared")).to_contain_text(f"{len(edges[0] & edges[1]) / len(edges[0] | edges[1]):.2f}")
 
 
 def test_two_tabs_are_told_and_nothing_is_lost(page: Page, browser: Browser, address: str, mine: Path) -> None:

@@ -1266,7 +1266,7 @@ export interface components {
             evaluation: components["schemas"]["Evaluation"] | null;
             /**
              * Spans
-             * @description empty where positions were not told apart
+             * @description empty where positions were not distinguished
              */
             spans: components["schemas"]["Span"][];
             /** Tables */
@@ -1378,7 +1378,7 @@ export interface components {
         };
         /**
          * Span
-         * @description A part of the prompts that edges are told apart by.
+         * @description A part of the prompts that edges are distinguished by.
          */
         Span: {
             /** Name */
