@@ -53,6 +53,10 @@ DRAWS = Bounds(1, 1_000)
 """Random circuits of a size, which are all in memory."""
 SAMPLES = Bounds(0, 1_000)
 """Bootstrap samples to search in."""
+RESAMPLES = Bounds(2, SAMPLES.most)
+"""Bootstrap samples that are compared with each other."""
+TIMES = Bounds(1, 1_000)
+"""How many times as much as chance."""
 HEADS = Bounds(1, 10_000)
 WIDTH = Bounds(1, 10_000_000)
 """Of a residual stream."""

@@ -8,11 +8,9 @@ from typing import Annotated
 
 import typer
 
-from wheatstone._bounds import COUNT, DRAWS, SAMPLES, SEED, SHARE, Bounds
+from wheatstone._bounds import COUNT, DRAWS, RESAMPLES, SAMPLES, SEED, SHARE, TIMES
 from wheatstone.cli._options import DeviceOption, DtypeOption, number
 from wheatstone.cli._output import JsonOption, Output
-
-_TIMES, _SAMPLES = Bounds(1, 1_000), Bounds(2, SAMPLES.most)
 
 
 def card(
@@ -22,9 +20,9 @@ def card(
         number("--keep", SHARE, "Share of the behaviour that the circuit must keep of a held-out fact, on average."),
     ] = 0.5,
     times: Annotated[
-        float, number("--times", _TIMES, "How many times as much as circuits that chance gives it must keep.")
+        float, number("--times", TIMES, "How many times as much as circuits that chance gives it must keep.")
     ] = 1.5,
-    samples: Annotated[int, number("--samples", _SAMPLES, "Bootstrap samples of the prompts.")] = 100,
+    samples: Annotated[int, number("--samples", RESAMPLES, "Bootstrap samples of the prompts.")] = 100,
     draws: Annotated[int, number("--draws", DRAWS, "Random circuits of each kind.")] = 5,
     shuffles: Annotated[int, number("--shuffles", DRAWS, "Times that the answers are shuffled and scored.")] = 3,
     most: Annotated[int, number("--most", COUNT, "Score at most N prompts one by one.", metavar="N")] = 100,

@@ -124,7 +124,7 @@ def learn_mask(
         loss: `kl`, KL(model ‖ circuit) of the next token in nats; `metric`, |metric − the model's| over the gap
             between model and ablated model; `hit`, by how many logits the best-placed answer falls short of 1 above
             the tenth-placed other token, and 0.3 KL so that the other tokens stay the model's. Means over prompts.
-        batch: prompts of a step: each in its turn, in an order drawn anew for every round. All by default.
+        batch: prompts of a step: each in its turn, in an order drawn again for every round. All by default.
         scores: of all edges, to start from, such as `attribute`'s; by default all edges start alike.
         seed: of the gates, and of the prompts' order.
         report: progress callback.

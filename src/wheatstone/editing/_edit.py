@@ -194,7 +194,7 @@ class Applied:
             raise ComputationError(
                 expected=f"the weight {wrong[0]} as it was before the edit",
                 got="other bits",
-                do="load the model anew; something else wrote into the weights that were kept",
+                do="load the model again; something else wrote into the weights that were kept",
             )
 
 

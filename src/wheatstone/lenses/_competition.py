@@ -123,7 +123,7 @@ def competition(
     ablations = {circuit.ablation for circuit in circuits.values()}
     if len(ablations) > 1:
         raise CircuitError(
-            expected="circuits found under one ablation", got=" and ".join(sorted(ablations)), do="find them anew"
+            expected="circuits found under one ablation", got=" and ".join(sorted(ablations)), do="find them again"
         )
     # Two mechanisms may hold each other in balance, so that the answers' difference is near nothing: KL asks only
     # that prompt and counterfactual differ.

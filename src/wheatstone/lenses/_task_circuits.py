@@ -33,7 +33,7 @@ def task_circuits(
     """A circuit for each task: the first edges of its EAP-IG ranking on training prompts that the model knows.
 
     All are of one size, so that none is the stronger for being the larger. They are kept in the cache, by the
-    model's hash and everything that made them; a model without a hash is asked anew.
+    model's hash and everything that made them; a model without a hash is asked again.
 
     Args:
         model: the model.

@@ -37,7 +37,7 @@ def execution_device(layer: nn.Module, name: str) -> torch.device:
         raise ModelError(
             expected=f"the weights of {name} on one device, or offloaded from one by accelerate",
             got=f"weights on {', '.join(sorted(map(str, devices)))}",
-            do="load the model anew; keep each decoder layer whole in a device map",
+            do="load the model again; keep each decoder layer whole in a device map",
         )
     return devices.pop()
 

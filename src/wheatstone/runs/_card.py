@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from wheatstone._bounds import COUNT, DRAWS, SAMPLES, SEED, SHARE, Bounds
+from wheatstone._bounds import COUNT, DRAWS, RESAMPLES, SAMPLES, SEED, SHARE, TIMES
 from wheatstone._errors import CircuitError
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
@@ -26,8 +26,6 @@ from wheatstone.runs._weights import same_weights
 from wheatstone.tasks import PromptPair, check_task, load_task
 from wheatstone.verification import Card
 
-TIMES = Bounds(1, 1_000)
-"""How many times as much as chance."""
 _OTHER_FACTS = 16
 """Facts of another task, at most."""
 _TOGETHER = 16
@@ -68,7 +66,7 @@ class CardSettings:
         """
         SHARE.check("a share to keep", self.keep)
         TIMES.check("a specificity", self.times)
-        Bounds(2, SAMPLES.most).check("a number of bootstrap samples", self.samples)
+        RESAMPLES.check("a number of bootstrap samples", self.samples)
         DRAWS.check("a number of random circuits", self.draws)
         DRAWS.check("a number of shuffles", self.shuffles)
         COUNT.check("a number of prompts", self.prompts)

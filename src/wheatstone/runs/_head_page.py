@@ -140,18 +140,18 @@ def _chosen(examples: Sequence[HeadExample]) -> list[HeadExample]:
 
 def _contexts(model: ResidualModel, layer: int, number: int, shown: Sequence[HeadExample]) -> list[dict[str, Any]]:
     """The examples with the head's attention token by token, and the tokens that its write promotes."""
-    seen: list[Tensor] = []
-    found: list[dict[str, Any]] = []
+    seen, writes, streams = list[list[float]](), list[Tensor](), list[Tensor]()
     for example in shown:
-        tokens = Tokens.of([example.ids], model.device)
-        seen.clear()
-        given, stream = stream_heads(model, tokens, lambda at, weights: seen.append(weights) if at == layer else None)
-        at = example.position
-        write = model.blocks[layer].head_outputs(given[layer][:, at : at + 1], [number])[0, :, 0]
-        readout = Readout.at(model, stream[:, at])
-        logits = readout.logits(write)[0]
-        logits = logits - logits.mean()
-        weights = seen[0][0, number, at].tolist()
+        tokens, at, patterns = Tokens.of([example.ids], model.device), example.position, dict[int, Tensor]()
+        given, stream = stream_heads(model, tokens, patterns.__setitem__)
+        writes.append(model.blocks[layer].head_outputs(given[layer][:, at : at + 1], [number])[0, 0, 0])
+        streams.append(stream[0, at])
+        seen.append(patterns[layer][0, number, at].tolist())
+    if not shown:
+        return []
+    every = Readout.at(model, torch.stack(streams)).logits(torch.stack(writes))
+    found: list[dict[str, Any]] = []
+    for example, weights, logits in zip(shown, seen, every - every.mean(-1, keepdim=True), strict=True):
         ends = {
             name: [
                 {"text": model.decode([token])[0], "logits": float(logits[token])}

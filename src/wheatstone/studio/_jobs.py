@@ -245,7 +245,7 @@ class Jobs:
         run = self._library.find(request.run)
         if request.run.startswith("example-") and not isinstance(request, Intervene):
             raise RequestError(
-                expected="a run of your own", got="an example, which is read-only", do="discover its prompt anew"
+                expected="a run of your own", got="an example, which is read-only", do="discover its prompt again"
             )
         return f"{request.verb}: {Run.open_checked(run).title}"
 

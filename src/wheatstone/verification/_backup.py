@@ -23,11 +23,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from wheatstone._intervals import ratio_interval
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
 from wheatstone.tasks import PromptPair, mean_by_prompt
-from wheatstone.verification._card import BackupRow, Estimate
+from wheatstone.verification._card import BackupRow
+from wheatstone.verification._carried import ratio_estimate
 
 _TOGETHER = 64
 """Heads that are ablated in one run, so that logits of all of them are never in memory."""
@@ -92,7 +92,5 @@ def _direct_effects(
 
 
 def _row(head: str, intact: np.ndarray, ablated: np.ndarray, whole: np.ndarray) -> BackupRow:
-    growth, mean = ablated - intact, float(whole.mean())
-    low, high = ratio_interval(growth, whole) or (None, None)
-    estimate = Estimate(float(growth.mean()) / mean, low, high, len(growth))
-    return BackupRow(head, float(intact.mean()) / mean, float(ablated.mean()) / mean, estimate)
+    before, after, growth = (ratio_estimate(part, whole) for part in (intact, ablated, ablated - intact))
+    return BackupRow(head, before.value, after.value, growth)

@@ -31,18 +31,13 @@ class Carried:
 
     def share(self, circuit: int | slice = 0) -> Estimate:
         """Faithfulness, or the mean faithfulness of several circuits, over facts; each averaged before dividing."""
-        part = np.atleast_2d(self.part[circuit]).mean(0)
-        interval = ratio_interval(part, self.whole)
-        low, high = interval or (None, None)
-        return Estimate(_ratio(part, self.whole), low, high, len(part))
+        return ratio_estimate(np.atleast_2d(self.part[circuit]).mean(0), self.whole)
 
     def against(self, one: int, others: slice) -> Estimate | None:
         """One circuit's share divided by the mean share of others; None where the others' may be 0."""
-        ours, theirs = self.part[one], self.part[others].mean(0)
-        interval = ratio_interval(ours, theirs)
-        if interval is None or theirs.mean() * self.whole.mean() <= 0:
-            return None
-        return Estimate(_ratio(ours, theirs), *interval, len(ours))
+        theirs = self.part[others].mean(0)
+        found = ratio_estimate(self.part[one], theirs)
+        return None if found.low is None or theirs.mean() * self.whole.mean() <= 0 else found
 
     def each(self, circuit: int = 0) -> Float[np.ndarray, " fact"]:
         """Share kept of each fact on which the model itself changes its answer, from 0 to 1.
@@ -76,5 +71,7 @@ def carried(
     return Carried(model - circuits if complete else circuits - empty, model - empty)
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> float:
-    return float(part.mean() / whole.mean()) if whole.mean() else 0.0
+def ratio_estimate(part: Float[np.ndarray, " fact"], whole: Float[np.ndarray, " fact"]) -> Estimate:
+    """The mean of one number over facts as a share of the mean of another, 0 of nothing, with its interval."""
+    low, high = ratio_interval(part, whole) or (None, None)
+    return Estimate(float(part.mean() / whole.mean()) if whole.mean() else 0.0, low, high, len(part))

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from wheatstone._intervals import ratio_interval
 from wheatstone.circuits import Experiment
 from wheatstone.tasks import PromptPair
 from wheatstone.verification._card import Estimate
-from wheatstone.verification._carried import carried
+from wheatstone.verification._carried import carried, ratio_estimate
 
 
 def exact_effects(
@@ -43,10 +41,4 @@ def exact_effects(
     without[torch.arange(1, len(edges) + 1), edges[:, 0], edges[:, 1]] = False
     found = carried(experiment, without, pairs, complete=complete)
     lost = found.part[:1] - found.part[1:]
-    return [_estimate(row, found.whole) for row in lost]
-
-
-def _estimate(part: np.ndarray, whole: np.ndarray) -> Estimate:
-    value = float(part.mean() / whole.mean()) if whole.mean() else 0.0
-    low, high = ratio_interval(part, whole) or (None, None)
-    return Estimate(value, low, high, len(part))
+    return [ratio_estimate(row, found.whole) for row in lost]
