@@ -16,6 +16,7 @@ from wheatstone.figures import STUDY_FIGURES
 from wheatstone.figures._render import png_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._study import describe_overlap
+from wheatstone.models import shown_name
 from wheatstone.runs import Run, shard_cost, study_so_far
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -45,7 +46,7 @@ def page(study: dict[str, Any]) -> str:
     settings, rows = study["settings"], study["relations"]
     minutes, used = (sum(row["cost"][kind] for row in rows) / 60 for kind in ("seconds", "processor_seconds"))
     parts = [
-        f"# Relations on {study['model']['id']}",
+        f"# Relations on {shown_name(study['model'])}",
         f"Made by `wheatstone study` and `python benchmarks/relations.py RUN --write`: {len(rows)} relations in "
         f"{minutes:.0f} minutes ({used:.0f} of processor time), at most {settings['train']} training and "
         f"{settings['test']} test facts each, method {settings['method']}, seed {settings['seed']}. [A relation "
