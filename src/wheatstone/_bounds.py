@@ -61,6 +61,8 @@ HEADS = Bounds(1, 10_000)
 WIDTH = Bounds(1, 10_000_000)
 """Of a residual stream."""
 EDGES = Bounds(1, 100_000_000)
+NODES = Bounds(1, 100_000)
+"""Of a graph of one prompt."""
 LAYER = Bounds(0, 9_999)
 LAYERS = Bounds(1, 10_000)
 WINDOW = Bounds(2, 1_000_000)

@@ -28,6 +28,7 @@ _VERBS = {
     "verify": "_verify",
     "card": "_card",
     "explain": "_explain",
+    "graph": "_graph",
     "path-patching": "_path_patching",
     "study": "_study",
     "sweep": "_sweep",

@@ -3,6 +3,7 @@
 from wheatstone.discovery._acdc import AcdcResult as AcdcResult
 from wheatstone.discovery._acdc import AcdcStep as AcdcStep
 from wheatstone.discovery._acdc import acdc as acdc
+from wheatstone.discovery._adam import MaskAdam as MaskAdam
 from wheatstone.discovery._by_prompt import BY_PROMPT as BY_PROMPT
 from wheatstone.discovery._by_prompt import PromptScores as PromptScores
 from wheatstone.discovery._by_prompt import scores_by_prompt as scores_by_prompt

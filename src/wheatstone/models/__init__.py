@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from wheatstone.models._backward import RELP as RELP
     from wheatstone.models._backward import BackwardRules as BackwardRules
     from wheatstone.models._backward import backward_rules as backward_rules
+    from wheatstone.models._block import Block as Block
     from wheatstone.models._continuation import boundary_notes as boundary_notes
     from wheatstone.models._continuation import check_lengths as check_lengths
     from wheatstone.models._continuation import continued as continued
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
     from wheatstone.models._memory import memory_budget as memory_budget
     from wheatstone.models._neuron import Neuron as Neuron
     from wheatstone.models._neuron_runs import NeuronRecording as NeuronRecording
+    from wheatstone.models._node_runs import NodeRun as NodeRun
+    from wheatstone.models._node_runs import NodeValues as NodeValues
+    from wheatstone.models._node_runs import run_nodes as run_nodes
     from wheatstone.models._parity import Parity as Parity
     from wheatstone.models._parity import check_parity as check_parity
     from wheatstone.models._record import Recording as Recording

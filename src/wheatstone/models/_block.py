@@ -348,6 +348,25 @@ class Block:
         whole, (neurons,) = self._opened(self.neurons_in, normed)
         return self._scaled(self._mlp_output_norm(whole)), neurons
 
+    def mlp_gated(self, normed: Tensor, gate: Callable[[Tensor], Tensor]) -> Tensor:
+        """What the MLP writes, given its normed input, with something done to its neurons.
+
+        Args:
+            normed: the input.
+            gate: gives what the last projection reads in place of its input.
+
+        Raises:
+            ModelError: it has no neurons.
+        """
+        module = self.neurons_in
+        instead = module.forward
+        with replaced_forward({module: lambda neurons: instead(gate(neurons))}):
+            return self.mlp_output(normed)
+
+    def neuron_scale(self, activations: Float[Tensor, "batch pos neuron"]) -> Float[Tensor, "batch pos 1"]:
+        """What `neuron_weights` lack of what a neuron writes: the scale of the norm that follows; 1 where none does."""
+        return self._mlp_output_norm.scale(type(self.neurons_in).forward(self.neurons_in, activations))
+
     def mlp_of_neurons(self, activations: Float[Tensor, "batch pos neuron"]) -> Float[Tensor, "batch pos d_model"]:
         """What the MLP writes with given neurons.
 

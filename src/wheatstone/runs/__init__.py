@@ -58,6 +58,9 @@ if TYPE_CHECKING:
     from wheatstone.runs._edit import run_edit as run_edit
     from wheatstone.runs._explain import ExplainSettings as ExplainSettings
     from wheatstone.runs._explain import explain_run as explain_run
+    from wheatstone.runs._graph import GraphRun as GraphRun
+    from wheatstone.runs._graph import peak_bytes as peak_bytes
+    from wheatstone.runs._graph import run_graph as run_graph
     from wheatstone.runs._head_page import head_facts as head_facts
     from wheatstone.runs._head_scan import HEADS as HEADS
     from wheatstone.runs._head_scan import HeadCorpus as HeadCorpus

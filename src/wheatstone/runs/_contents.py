@@ -130,6 +130,18 @@ CONTENTS: dict[str, Contents] = {
         "head scan",
         tables={"head_examples": _columns("head signal kind", "rank document window position", "value")},
     ),
+    "graph": Contents(
+        "graph",
+        document="graph",
+        tables={
+            "nodes": _columns(
+                "node kind token", "layer position supernode", "value ablated sent slope effect influence rest",
+                promotes=[str], suppresses=[str],
+            ),
+            "edges": _columns("sender receiver", "", "weight share"),
+        },
+        figures=("graph",),
+    ),
     "study": Contents("study", document="study", figures=("curves", "hits", "overlap")),
     "sweep": Contents(
         "sweep",

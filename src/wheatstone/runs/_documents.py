@@ -91,6 +91,26 @@ SHAPES: dict[str, Any] = {
     "by_share.json": [dict],
     "task.json": {"name?": str, "pairs": Each([{"prompt": str}])},
     "study.json": {"relations": [{"relation": str, "test": dict}]},
+    "graph.json": {
+        "prompt": str,
+        "tokens": [str],
+        "counterfactuals": [str],
+        "target": {"name": str, "clean": _NUMBER, "ablated": _NUMBER},
+        "nodes": _COUNT,
+        "edges": _COUNT,
+        "enough": bool,
+        "proofs": [
+            {
+                "baseline": str,
+                "nodes": _COUNT,
+                "answer": str,
+                "enough": bool,
+                **dict.fromkeys(("faithfulness", "completeness", "kl"), _NUMBER),
+            }
+        ],
+        "supernodes": [{"name": str, "nodes": [str], "suppresses": [str], "weight": _NUMBER}],
+        "linear_residual": _NUMBER,
+    },
     "sweep.json": {"pairs": _COUNT, "failed": dict, "heads": [{"node": str, "share": _NUMBER}]},
     "pairs.json": Each(dict),
     "shards.json": {"folder": str, "shards": Each(str)},

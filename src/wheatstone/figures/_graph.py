@@ -1,0 +1,385 @@
+"""The picture and the page of a graph: tokens from left to right, layers upwards, and what they say."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import altair as alt
+
+from wheatstone.figures._load import Row
+from wheatstone.figures._page import PagePart, PageTable, captioned, page_of
+from wheatstone.figures._report import Picture
+from wheatstone.figures._theme import BLUE, FAINT, INK, ORANGE, PAPER, SOFT, finished, halo, of_rows
+from wheatstone.figures._view import Charts, View
+from wheatstone.figures._words import clipped, count, decimal, percent, quoted, warnings_of
+from wheatstone.models import shown_name
+from wheatstone.runs import Run
+
+_MARKS, _CURVES, _LABELS = 46, 130, 12
+"""Marks, edges and names that are drawn: the strongest. The tables have all."""
+_ROWS = 60
+"""Nodes of the page's table."""
+_STEP = 17.0
+"""Pixels between marks of one layer and position."""
+_SIGNS = ("for the answer", "against it")
+_CAPTION = (
+    "Each column is a token of the prompt, each row a layer. A mark is a token, a head, a neuron, or a group of neurons "
+    "that send alike; its size is how much it sends. A line carries what one writes into a later one, as wide as it is "
+    "strong. Only the strongest are drawn. Point at a mark to see its edges and what it writes."
+)
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """Something that is drawn: a node, or a supernode in place of its neurons."""
+
+    name: str
+    kind: str
+    layer: float
+    position: int
+    sent: float
+    says: str
+    about: str
+
+
+def _read(run: Run) -> tuple[Run, list[Row], list[Row]]:
+    return run, run.rows("nodes"), run.rows("edges")
+
+
+def _charts(data: tuple[Run, list[Row], list[Row]]) -> Charts:
+    run, nodes, edges = data
+    return {"graph": partial(graph_chart, run.result, run.manifest, nodes, edges)}
+
+
+def _page(data: tuple[Run, list[Row], list[Row]], drawn: Mapping[str, Picture], missing: Mapping[str, str]) -> str:
+    run, nodes, _ = data
+    summary, manifest = run.result, run.manifest
+    numbers = ("sent", True), ("slope", True), ("effect", True), ("influence", True)
+    strongest = sorted(nodes, key=lambda row: -abs(row["effect"] or row["slope"] or row["sent"]))[:_ROWS]
+    table = PageTable(
+        f"The strongest of {count(len(nodes), 'node')}. Sent: to all others and the answer together, in logits, by the "
+        "linear rules. Slope: what the answer would lose without it, by the gradient. Effect: what it loses when the "
+        "node alone is ablated, run exactly. Influence: the share of what reaches the answer that passes through it.",
+        (("node", False), ("token", False), *numbers, ("makes likelier", False), ("makes less likely", False)),
+        tuple(
+            (
+                row["node"],
+                row["token"],
+                *(_number(row[name]) for name in ("sent", "slope", "effect")),
+                percent(row["influence"]),
+                ", ".join(map(quoted, row["promotes"][:4])),
+                ", ".join(map(quoted, row["suppresses"][:4])),
+            )
+            for row in strongest
+        ),
+    )
+    groups = PageTable(
+        "Neurons at one position whose outgoing edges are alike. Their names say where most of what they send goes, and "
+        "which tokens they make likelier together.",
+        (("group", False), ("neurons", True), ("to the answer", True), ("makes less likely", False)),
+        tuple(
+            (one["name"], str(len(one["nodes"])), _number(one["weight"]), ", ".join(map(quoted, one["suppresses"][:4])))
+            for one in summary["supernodes"]
+        ),
+    )
+    proofs = PageTable(
+        "Exact runs. Alone: every other head and neuron is ablated. Enough is a faithfulness of .9 to 1.1 with the "
+        "model's own first choice.",
+        (
+            ("ablated to", False),
+            ("nodes", True),
+            ("faithfulness", True),
+            ("lost without them", True),
+            ("KL", True),
+            ("first choice", False),
+            ("enough", False),
+        ),
+        tuple(
+            (
+                proof["baseline"],
+                str(proof["nodes"]),
+                decimal(proof["faithfulness"]),
+                decimal(proof["completeness"]),
+                decimal(proof["kl"]),
+                quoted(proof["answer"]),
+                "yes" if proof["enough"] else "no",
+            )
+            for proof in summary["proofs"]
+        ),
+    )
+    parts = [
+        PagePart("How it gets there", pictures=tuple(captioned(drawn, {"graph": _CAPTION}).values())),
+        PagePart("What the nodes hold", tables=(proofs,)),
+        *([PagePart("Groups of neurons", tables=(groups,))] if groups.rows else []),
+        PagePart("The nodes", tables=(table,)),
+    ]
+    settings = manifest["settings"]
+    facts = {
+        "model": f"{shown_name(manifest['model'])}, weights {manifest['model']['sha256'][:12]}",
+        "target": f"{summary['target']['name']}: {decimal(summary['target']['clean'])} logits, "
+        f"{decimal(summary['target']['ablated'])} ablated",
+        "compared with": "; ".join(summary["counterfactuals"]) or settings["ablation"] or "running text",
+        "nodes": f"{'learned, ' if settings['verify'] else ''}of {settings['nodes']:,} looked at",
+        "edges add up": f"within {summary['linear_residual']:.1g} of what a node does under the linear rules",
+        "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items()),
+        "version": manifest["versions"]["wheatstone"],
+    }
+    title = f"From {quoted(summary['prompt'], 60)} to {clipped(summary['target']['name'], 40)}"
+    return page_of("graph", title, graph_words(summary), parts, list(facts.items()), warnings_of(summary))
+
+
+def graph_words(summary: Row) -> list[str]:
+    """What a graph shows, in sentences.
+
+    Args:
+        summary: of `graph.json`.
+    """
+    first = summary["proofs"][0]
+    kept = first["nodes"]
+    said = [
+        f"{kept:,} heads and neurons alone keep {percent(first['faithfulness'])} of what "
+        f"sets {summary['target']['name']} apart (ablated to {first['baseline']}), and their first choice is "
+        f"{quoted(first['answer'])}; without them {percent(first['completeness'])} is lost. Exact runs."
+    ]
+    if len(summary["proofs"]) > 1:
+        others = ", ".join(percent(proof["faithfulness"]) for proof in summary["proofs"][1:])
+        said.append(f"Under the other counterfactuals they keep {others}.")
+    if not summary["enough"]:
+        said.append(
+            "That is not enough to give the answer alone: the graph shows what is influential, not all that is needed. "
+            "--verify looks for nodes that are enough."
+        )
+    return said
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.2f}"
+
+
+def _marks(summary: Row, nodes: Sequence[Row]) -> tuple[list[_Mark], dict[str, str]]:
+    """What is drawn, and for every node the mark that stands for it."""
+    names: dict[str, str] = {}
+    marks: list[_Mark] = []
+    members: defaultdict[int, list[Row]] = defaultdict(list)
+    for row in nodes:
+        if row["supernode"] >= 0:
+            members[row["supernode"]].append(row)
+            names[row["node"]] = f"group {row['supernode']}"
+        else:
+            names[row["node"]] = row["node"]
+            likelier = "" if row["kind"] == "token" else ", ".join(map(quoted, row["promotes"][:3]))
+            less = "" if row["kind"] == "token" else ", ".join(map(quoted, row["suppresses"][:3]))
+            marks.append(_Mark(row["node"], row["kind"], row["layer"], row["position"], row["sent"], likelier, less))
+    for number, rows in members.items():
+        one = summary["supernodes"][number]
+        layers = sorted(row["layer"] for row in rows)
+        marks.append(
+            _Mark(
+                f"group {number}",
+                "group",
+                layers[len(layers) // 2],
+                rows[0]["position"],
+                sum(row["sent"] for row in rows),
+                one["name"],
+                f"{len(rows)} neurons of layers {layers[0]} to {layers[-1]}",
+            )
+        )
+    tokens = [mark for mark in marks if mark.kind == "token"]
+    others = sorted((mark for mark in marks if mark.kind != "token"), key=lambda mark: -abs(mark.sent))
+    return tokens + others[:_MARKS], names
+
+
+def graph_chart(summary: Row, manifest: Row, nodes: Sequence[Row], edges: Sequence[Row]) -> Any:
+    """Draws a graph.
+
+    Args:
+        summary: of `graph.json`.
+        manifest: of the run.
+        nodes: of `nodes.parquet`.
+        edges: of `edges.parquet`.
+    """
+    layers, tokens = int(manifest["model"]["layers"]), summary["tokens"]
+    marks, names = _marks(summary, nodes)
+    places = _places(marks, layers, len(tokens))
+    left, right = _columns(marks, len(tokens))
+    middle = (left[-1] + right[-1]) / 2
+    places["target"] = (middle, 2.0 * layers + 3)
+    width, height = right[-1] + 10, 26.0 * 22
+    x = partial(alt.X, axis=None, scale=alt.Scale(domain=[-40, width], nice=False))
+    y = partial(alt.Y, axis=None, scale=alt.Scale(domain=[-4.5, 2 * layers + 5], nice=False))
+    columns = of_rows(
+        {"x": a, "x2": b, "y": -1.8, "y2": 2 * layers + 1.6, "token": clipped(token, 14), "middle": (a + b) / 2}
+        for a, b, token in zip(left, right, tokens, strict=True)
+    )
+    stripes = columns.mark_rect(color=FAINT, cornerRadius=4).encode(x("x:Q"), y("y:Q"), x2="x2", y2="y2")
+    prompt = (
+        columns.mark_text(baseline="top", color=INK, fontSize=12.5)
+        .encode(x("middle:Q"), y("y3:Q"), text="token:N")
+        .transform_calculate(y3="-2.6")
+    )
+    rows = of_rows(
+        {"y": 2.0 * layer + 0.5, "x": -12, "layer": layer} for layer in range(0, layers, max(1, layers // 10))
+    )
+    axis = rows.mark_text(color=SOFT, fontSize=11, align="right").encode(x("x:Q"), y("y:Q"), text="layer:N")
+    curves = _curves(edges, names, places, x, y)
+    drawn = [
+        {
+            "name": mark.name,
+            "kind": mark.kind,
+            "x": places[mark.name][0],
+            "y": places[mark.name][1],
+            "size": abs(mark.sent),
+            "sent": f"{mark.sent:+.2f} logits",
+            "sign": _SIGNS[mark.sent < 0],
+            "says": mark.says,
+            "less": mark.about,
+        }
+        for mark in marks
+    ]
+    kinds = alt.Scale(domain=["token", "head", "neuron", "group"], range=["square", "circle", "diamond", "triangle-up"])
+    legend = {"orient": "bottom", "symbolSize": 110, "title": None}
+    points = (
+        of_rows(drawn)
+        .mark_point(filled=True, opacity=1, stroke=PAPER, strokeWidth=1)
+        .encode(
+            x("x:Q"),
+            y("y:Q"),
+            size=alt.Size("size:Q", scale=alt.Scale(type="sqrt", range=[45, 420]), legend=None),
+            shape=alt.Shape("kind:N", scale=kinds, legend=alt.Legend(**legend)),
+            color=alt.Color("sign:N", scale=_COLOURS, legend=alt.Legend(**legend)),
+            tooltip=[
+                alt.Tooltip("name:N"),
+                alt.Tooltip("sent:N", title="sends"),
+                alt.Tooltip("says:N", title="makes likelier"),
+                alt.Tooltip("less:N", title="makes less likely"),
+            ],
+        )
+        .add_params(alt.selection_point("picked", fields=["name"], on="pointerover", clear="pointerout", empty=False))
+    )
+    named = [row for row in sorted(drawn, key=lambda row: -row["size"]) if row["kind"] != "token"][:_LABELS]
+    texts = of_rows({**row, "label": row["name"].split("@")[0]} for row in named)
+    text: dict[str, Any] = {"align": "left", "dx": 9, "fontSize": 11}
+    labels = [
+        texts.mark_text(**mark).encode(x("x:Q"), y("y:Q"), text="label:N")
+        for mark in (halo(**text), {**text, "color": INK})
+    ]
+    answer = of_rows([{"x": middle, "y": 2.0 * layers + 3, "label": summary["target"]["name"]}])
+    answers = [
+        answer.mark_text(align="right", fontSize=13, fontWeight="bold", dx=26, color=INK).encode(
+            x("x:Q"), y("y:Q"), text="label:N"
+        )
+    ]
+    picture = alt.layer(stripes, curves, prompt, axis, points, *labels, *answers).properties(
+        width=width + 40, height=height
+    )
+    first = summary["proofs"][0]
+    subtitle = [
+        f"{first['nodes']:,} heads and neurons alone keep {percent(first['faithfulness'])} "
+        f"of the target (ablated to {first['baseline']}; exact). Drawn: the strongest {len(marks) - len(tokens)} marks.",
+        "Read upwards. Triangles are groups of neurons that send alike. Numbers on the left are layers.",
+    ]
+    strongest = ", ".join(f"{edge['sender']} to {edge['receiver']} ({edge['weight']:+.2f})" for edge in edges[:5])
+    return finished(
+        picture,
+        f"From {quoted(summary['prompt'], 48)} to {clipped(summary['target']['name'], 34)}",
+        subtitle,
+        f"Graph of {len(nodes)} nodes and {len(edges)} edges. Strongest edges: {strongest}.",
+    )
+
+
+_COLOURS = alt.Scale(domain=list(_SIGNS), range=[BLUE, ORANGE])
+
+
+def _columns(marks: Sequence[_Mark], tokens: int) -> tuple[list[float], list[float]]:
+    """Left and right ends of every token's column, as wide as its fullest row needs."""
+    left, right, at = list[float](), list[float](), 0.0
+    rows = _by_row(marks)
+    for position in range(tokens):
+        fullest = max([1, *(len(row) for (own, _), row in rows.items() if own == position)])
+        left.append(at)
+        right.append(at + max(62.0, (fullest + 2.2) * _STEP))
+        at = right[-1] + 6
+    return left, right
+
+
+def _by_row(marks: Sequence[_Mark]) -> dict[tuple[int, float], list[_Mark]]:
+    """Marks of each position and half layer, heads below neurons."""
+    rows: dict[tuple[int, float], list[_Mark]] = {}
+    for mark in marks:
+        height = -1.0 if mark.kind == "token" else 2 * mark.layer + (0.0 if mark.kind == "head" else 1.0)
+        rows.setdefault((mark.position, height), []).append(mark)
+    return rows
+
+
+def _places(marks: Sequence[_Mark], layers: int, tokens: int) -> dict[str, tuple[float, float]]:
+    """Where every mark is drawn."""
+    left, right = _columns(marks, tokens)
+    places: dict[str, tuple[float, float]] = {}
+    for (position, height), row in _by_row(marks).items():
+        middle = (left[position] + right[position]) / 2
+        for number, mark in enumerate(row):
+            places[mark.name] = middle + (number - (len(row) - 1) / 2) * _STEP, height
+    return places
+
+
+def _curves(
+    edges: Sequence[Row],
+    names: Mapping[str, str],
+    places: Mapping[str, tuple[float, float]],
+    x: Any,
+    y: Any,
+) -> alt.Chart:
+    """The strongest edges between what is drawn, those of a group's members together."""
+    sums: defaultdict[tuple[str, str], float] = defaultdict(float)
+    for edge in edges:
+        sender, receiver = names[edge["sender"]], names.get(edge["receiver"], "target")
+        if sender in places and receiver in places and sender != receiver:
+            sums[sender, receiver] += edge["weight"]
+    strongest = sorted(sums.items(), key=lambda pair: -abs(pair[1]))[:_CURVES]
+    largest = max((abs(weight) for _, weight in strongest), default=1.0) or 1.0
+    rows: list[Row] = []
+    for number, ((sender, receiver), weight) in enumerate(reversed(strongest)):
+        (x0, y0), (x1, y1) = places[sender], places[receiver]
+        out = (
+            (y1 - y0) * 0.9 if abs(x1 - x0) < _STEP else 0.0
+        )  # a curve within a column swings out of what lies between
+        path = [(x0, y0), (x0 + out, y0 + (y1 - y0) / 3), (x1 + out, y1 - (y1 - y0) / 3), (x1, y1)]
+        about = {
+            "edge": number,
+            "ends": [sender, receiver],
+            "sign": _SIGNS[weight < 0],
+            "size": abs(weight),
+            "share": abs(weight) / largest,
+            "from": sender,
+            "to": receiver,
+            "weight": f"{weight:+.2f} logits",
+        }
+        rows += [{**about, "x": px, "y": py, "step": step} for step, (px, py) in enumerate(path)]
+    apart = "isValid(picked.name) && indexof(datum.ends, picked.name[0]) < 0"
+    return (
+        of_rows(rows)
+        .mark_line(interpolate="basis", strokeCap="round")
+        .encode(
+            x("x:Q"),
+            y("y:Q"),
+            order="step:O",
+            detail="edge:N",
+            strokeWidth=alt.StrokeWidth("size:Q", scale=alt.Scale(domain=[0, largest], range=[0.6, 8]), legend=None),
+            color=alt.Color("sign:N", scale=_COLOURS),
+            strokeOpacity=alt.when(apart)
+            .then(alt.value(0.04))
+            .otherwise(
+                alt.StrokeOpacity(
+                    "share:Q", scale=alt.Scale(domain=[0, 0.25], range=[0.2, 0.75], clamp=True), legend=None
+                )
+            ),
+            tooltip=[alt.Tooltip("from:N"), alt.Tooltip("to:N"), alt.Tooltip("weight:N", title="carries")],
+        )
+    )
+
+
+VIEW = View(_read, _charts, _page)

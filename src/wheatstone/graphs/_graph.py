@@ -1,0 +1,496 @@
+"""The graph of one prompt: tokens, heads and neurons, what passes between them, and what they hold."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from wheatstone._errors import RequestError
+from wheatstone._progress import Reporter, silent
+from wheatstone.graphs._edges import Edges, edges_of
+from wheatstone.graphs._influence import EDGE_THRESHOLD, NODE_THRESHOLD, check_thresholds, prune
+from wheatstone.graphs._learn import learn_nodes
+from wheatstone.graphs._nodes import Node, NodeAxis
+from wheatstone.graphs._proof import SetProof, prove, single_effects
+from wheatstone.graphs._question import (
+    Baseline,
+    Question,
+    counterfactual_baseline,
+    mean_baseline,
+    zero_baseline,
+)
+from wheatstone.graphs._rank import node_slopes
+from wheatstone.graphs._supernodes import Supernode, groups_of, named
+from wheatstone.graphs._words import poles
+from wheatstone.models import LINEAR, ResidualModel, channel_gradient_bytes, memory_budget, run_nodes, wide
+
+ABLATIONS = ("counterfactual", "mean", "zero")
+NODES, STEPS = 500, 80
+_EXACT = 32
+"""Nodes that are ablated alone, each in a run of its own: those with the largest slopes."""
+_SIZES = (25, 35, 50, 70, 100, 140, 200, 280, 400, 560, 800, 1100, 1600, 2200, 3200)
+"""Sets that are tried of a learned ranking, as far as the largest that is asked for."""
+
+
+class NodeRow(NamedTuple):
+    """A node of a graph: a row of nodes.parquet.
+
+    Args:
+        node: its name, such as `m25.n1527@6`.
+        kind: `token`, `head` or `neuron`.
+        layer: from 0; -1 of a token.
+        position: in the prompt, from 0.
+        token: of the prompt at this position.
+        value: a neuron's activation; how large what a head or token writes is.
+        ablated: the same under the baseline.
+        sent: what the node sends to all others and the target together, in logits: the sum of its edges in the whole
+            model under linear rules.
+        slope: what the target would lose without it by the plain gradient, in logits; None of a token.
+        effect: what it loses when the node alone is ablated, run exactly; None where that was not run.
+        influence: share of what reaches the target that passes through it.
+        rest: what nodes outside the graph send to it, in logits.
+        promotes: tokens that what it writes here makes likelier.
+        suppresses: tokens that it makes less likely.
+        supernode: number of its supernode, from 0; -1 where it has none.
+    """
+
+    node: str
+    kind: str
+    layer: int
+    position: int
+    token: str
+    value: float
+    ablated: float
+    sent: float
+    slope: float | None
+    effect: float | None
+    influence: float
+    rest: float
+    promotes: list[str]
+    suppresses: list[str]
+    supernode: int
+
+
+class EdgeRow(NamedTuple):
+    """An edge of a graph: a row of edges.parquet.
+
+    Args:
+        sender: a node's name.
+        receiver: a node's name, or `target`.
+        weight: what it carries, in logits.
+        share: of everything that is sent to the receiver, without signs.
+    """
+
+    sender: str
+    receiver: str
+    weight: float
+    share: float
+
+
+@dataclass(frozen=True)
+class GraphSettings:
+    """How a graph is made.
+
+    Args:
+        target: `difference`, `logit` or `top`; by default the difference where there is a distractor.
+        ablation: `counterfactual`, `mean` or `zero`; by default the counterfactual where there is one, otherwise mean.
+        nodes: heads and neurons that are looked at; the most that a verified graph may have.
+        node_threshold: share of all influence that the kept nodes have together; not of a verified graph.
+        edge_threshold: the same of edges.
+        verify: learn which nodes hold the answer, and take the smallest set that does.
+        steps: of learning.
+        exact: strongest nodes that are ablated alone.
+        seed: of learning.
+    """
+
+    target: str | None = None
+    ablation: str | None = None
+    nodes: int = NODES
+    node_threshold: float = NODE_THRESHOLD
+    edge_threshold: float = EDGE_THRESHOLD
+    verify: bool = False
+    steps: int = STEPS
+    exact: int = _EXACT
+    seed: int = 0
+
+    def check(self, counterfactuals: int) -> None:
+        """Refuses settings that do not go together, before a model is loaded.
+
+        Args:
+            counterfactuals: how many there are.
+
+        Raises:
+            RequestError: one is out of range, or the counterfactual is missing.
+        """
+        check_thresholds(self.node_threshold, self.edge_threshold)
+        if self.ablation is not None and self.ablation not in ABLATIONS:
+            raise RequestError(
+                expected=f"an ablation out of {', '.join(ABLATIONS)}", got=repr(self.ablation), do="choose one of these"
+            )
+        if self.ablation == "counterfactual" and not counterfactuals:
+            raise RequestError(
+                expected="a counterfactual prompt to ablate to", got="none", do="give --counterfactual, or choose mean"
+            )
+        if min(self.nodes, self.steps) < 1 or self.exact < 0:
+            raise RequestError(
+                expected="at least one node and one step", got=f"{self.nodes} and {self.steps}", do="raise them"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class NeuronGraph:
+    """How a model gets from a prompt's tokens to its answer, in heads and neurons.
+
+    Args:
+        question: what is explained.
+        settings: how it was made.
+        rows: the kept nodes, in the order in which they write.
+        edges: the kept edges.
+        supernodes: groups of neurons that send alike.
+        proofs: exact runs of the kept heads and neurons, under each counterfactual or other baseline.
+        target: what the target is called, such as `' French' rather than ' Japanese'`.
+        clean: its value on the prompt, in logits.
+        ablated: its value with all nodes ablated.
+        linear_residual: how far the edges into a node are from adding up, relative; rounding alone.
+        seconds: that it took, by stage.
+    """
+
+    question: Question
+    settings: GraphSettings
+    rows: tuple[NodeRow, ...]
+    edges: tuple[EdgeRow, ...]
+    supernodes: tuple[Supernode, ...]
+    proofs: tuple[SetProof, ...]
+    target: str
+    clean: float
+    ablated: float
+    linear_residual: float
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def enough(self) -> bool:
+        """Whether the kept nodes alone hold the answer under every baseline that they were proven with."""
+        return all(proof.enough for proof in self.proofs)
+
+    def __repr__(self) -> str:
+        first = self.proofs[0]
+        return (
+            f"NeuronGraph({self.question.prompt!r} -> {self.target}: {len(self.rows)} nodes, {len(self.edges)} edges; "
+            f"alone they keep {first.faithfulness:.2f} under {first.baseline})"
+        )
+
+    def to_networkx(self) -> Any:
+        """The graph as a `networkx.DiGraph`, with the columns of the tables as attributes.
+
+        Raises:
+            ModuleNotFoundError: networkx is not installed.
+        """
+        import networkx
+
+        graph = networkx.DiGraph(target=self.target, prompt=self.question.prompt)
+        for row in self.rows:
+            graph.add_node(row.node, **row._asdict())
+        graph.add_node("target", kind="target", name=self.target)
+        for edge in self.edges:
+            graph.add_edge(edge.sender, edge.receiver, weight=edge.weight, share=edge.share)
+        return graph
+
+
+def graph(
+    model: ResidualModel,
+    prompt: str,
+    answer: str | Sequence[str],
+    *,
+    counterfactual: str | Sequence[str] = (),
+    distractor: str | Sequence[str] = (),
+    settings: GraphSettings | None = None,
+    check: Callable[[Float[Tensor, " vocab"]], object] = lambda _logits: None,
+    report: Reporter = silent,
+) -> NeuronGraph:
+    """Draws how a model gets from a prompt to its answer, in tokens, heads and neurons, and proves what they hold.
+
+    Args:
+        model: every MLP of which has neurons.
+        prompt: the text; the next token is what is explained.
+        answer: the continuation that is explained, with its leading space; or several that count as one.
+        counterfactual: prompts of the same length with another answer. Edges show the difference to the first; a
+            verified graph holds under all of them.
+        distractor: what the answer is compared with, usually a counterfactual's answer.
+        settings: how; by default a quick graph.
+        check: given the model's logits after the prompt, before anything else is done; may raise.
+        report: progress callback.
+
+    Raises:
+        ModelError: the model has a mixture of experts.
+        PromptError: the prompts cannot be compared, the answer does not continue the prompt, or ablation changes nothing.
+        RequestError: settings that do not go together, or a prompt too long for memory.
+
+    When this misleads: edges add up under linear rules, which are an approximation of the model; only `proofs` and
+    `effect` are exact. A quick graph keeps what is influential, and that is seldom enough to give the answer alone. A set
+    that is enough is one of many, and may fail under a counterfactual that it was not made with.
+    """
+    settings = settings or GraphSettings()
+    texts, answers, distractors = map(_texts, (counterfactual, answer, distractor))
+    settings.check(len(texts))
+    clock = _Clock()
+    question = Question.of(model, prompt, answers, distractors, settings.target)
+    check(question.clean.logits[0])
+    axis = NodeAxis.of(model, question.tokens.width)
+    _check_memory(question, settings)
+    ablation = settings.ablation or ("counterfactual" if texts else "mean")
+    if ablation == "counterfactual":
+        baselines = [counterfactual_baseline(question, text) for text in texts]
+    elif ablation == "mean":
+        baselines = [mean_baseline(question, report=report)]
+    else:
+        baselines = [zero_baseline(question)]
+    clock.mark("baselines")
+    slopes = node_slopes(question, axis, baselines[0])
+    clock.mark("ranking")
+    if settings.verify:
+        kept = _enough(question, axis, baselines, slopes, settings, report)
+    else:
+        kept = torch.zeros(axis.size, dtype=torch.bool)
+        kept[slopes.abs().argsort(descending=True, stable=True)[: settings.nodes]] = True
+    clock.mark("choosing nodes")
+    places = kept.nonzero()[:, 0].tolist()
+    pairs = sorted((axis.node(place), place) for place in places)
+    tokens = [Node(-1, "token", 0, position) for position in range(question.tokens.width)]
+    nodes = [*tokens, *(node for node, _ in pairs)]
+    run = run_nodes(model, question.tokens, loss=question.measure, rules=LINEAR)
+    edges = edges_of(model, question.tokens, run, baselines[0], nodes)
+    always = torch.tensor([node.kind == "token" for node in nodes])
+    pruned = prune(
+        edges, always, nodes=1.0 if settings.verify else settings.node_threshold, threshold=settings.edge_threshold
+    )
+    clock.mark("edges")
+    # A verified set stays whole, also where its last node has no edge left that is strong enough to show.
+    shown = torch.ones_like(pruned.nodes) if settings.verify else pruned.nodes
+    held = torch.zeros(1, axis.size, dtype=torch.bool)
+    held[0, [place for (_, place), keep in zip(pairs, shown[len(tokens) :].tolist(), strict=True) if keep]] = True
+    proofs = [prove(question, axis, baseline, held)[0] for baseline in baselines]
+    plain = node_slopes(question, axis, baselines[0], steps=1, rules=None)
+    strongest = sorted(held[0].nonzero()[:, 0].tolist(), key=lambda place: -abs(float(plain[place])))[: settings.exact]
+    effects = dict(zip(strongest, single_effects(question, axis, baselines[0], strongest).tolist(), strict=True))
+    clock.mark("exact runs")
+    found = _rows(question, axis, baselines[0], nodes, pairs, edges, shown, pruned.influence, plain, effects)
+    target = _target_name(question, answers, distractors)
+    rows, supernodes = _grouped(question, nodes, edges, shown, found, target)
+    clock.mark("words")
+    clean = float(question.measure(question.clean.logits))
+    return NeuronGraph(
+        question,
+        settings,
+        rows,
+        _edge_rows(nodes, edges, pruned.edges),
+        supernodes,
+        tuple(proofs),
+        target,
+        clean,
+        _ablated_value(question, axis, baselines[0]),
+        edges.rounding,
+        clock.seconds,
+    )
+
+
+def _texts(given: str | Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+class _Clock:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def mark(self, stage: str) -> None:
+        """Ends a stage."""
+        now = time.perf_counter()
+        self.seconds[stage], self._last = now - self._last, now
+
+
+def _check_memory(question: Question, settings: GraphSettings) -> None:
+    """Refuses a prompt whose backward passes do not fit.
+
+    Raises:
+        RequestError: they do not.
+    """
+    model, tokens = question.model, question.tokens
+    runs = 6 if settings.verify else 5
+    need = runs * channel_gradient_bytes(model, tokens, 1, LINEAR)
+    if need > (budget := memory_budget(model.device)):
+        raise RequestError(
+            expected=f"a prompt whose graph takes at most {budget / 1e9:.1f} GB",
+            got=f"{tokens.width} tokens, some {need / 1e9:.1f} GB",
+            do="shorten the prompt, or free memory",
+        )
+
+
+def _enough(
+    question: Question,
+    axis: NodeAxis,
+    baselines: Sequence[Baseline],
+    slopes: Float[Tensor, " node"],
+    settings: GraphSettings,
+    report: Reporter,
+) -> Bool[Tensor, " node"]:
+    """The smallest set of a learned ranking that holds the answer under all baselines; the nearest where none does."""
+    most = min(settings.nodes, axis.size - 1)
+    ranking = learn_nodes(
+        question,
+        axis,
+        baselines,
+        slopes=slopes,
+        target=max(1, round(most * 0.6)),
+        steps=settings.steps,
+        seed=settings.seed,
+        report=report,
+    )
+    order = ranking.argsort(descending=True, stable=True)
+
+    def tried(sizes: Sequence[int]) -> list[tuple[int, list[SetProof]]]:
+        sets = torch.zeros(len(sizes), axis.size, dtype=torch.bool)
+        for row, size in enumerate(sizes):
+            sets[row, order[:size]] = True
+        proofs = zip(*(prove(question, axis, baseline, sets) for baseline in baselines), strict=True)
+        return [(size, list(each)) for size, each in zip(sizes, proofs, strict=True)]
+
+    rough = tried([size for size in _SIZES if size < most] + [most])
+    size = _best(rough)
+    for low, high in pairwise([0, *(size for size, _ in rough)]):
+        if high == size and high - low > 8:  # a finer look between the best size and the one before it
+            finer = tried([low + (high - low) * part // 8 for part in range(1, 8)])
+            size = _best([*finer, *(pair for pair in rough if pair[0] == size)])
+            break
+    kept = torch.zeros(axis.size, dtype=torch.bool)
+    kept[order[:size]] = True
+    return kept
+
+
+def _best(tried: Sequence[tuple[int, Sequence[SetProof]]]) -> int:
+    """The smallest size that is enough; otherwise one that keeps the top token and is nearest to the model's target."""
+    enough = [size for size, proofs in tried if all(proof.enough for proof in proofs)]
+    if enough:
+        return min(enough)
+    return min(tried, key=lambda one: sum(abs(proof.faithfulness - 1) + (not proof.keeps_top) for proof in one[1]))[0]
+
+
+def _ablated_value(question: Question, axis: NodeAxis, baseline: Baseline) -> float:
+    closed = axis.values(torch.zeros(1, axis.size, device=question.model.device))
+    logits = run_nodes(question.model, question.tokens, gates=closed, ablated=baseline.values).logits
+    return float(question.measure(logits))
+
+
+def _target_name(question: Question, answers: Sequence[str], distractors: Sequence[str]) -> str:
+    """What the target is called."""
+    if question.weights is not None:
+        return f"the {len(question.answers)} likeliest tokens"
+    said = " or ".join(repr(text) for text in answers)
+    return said if question.distractors is None else f"{said} rather than {' or '.join(map(repr, distractors))}"
+
+
+def _rows(
+    question: Question,
+    axis: NodeAxis,
+    baseline: Baseline,
+    nodes: Sequence[Node],
+    pairs: Sequence[tuple[Node, int]],
+    edges: Edges,
+    shown: Bool[Tensor, " node"],
+    influence: Float[Tensor, " node"],
+    plain: Float[Tensor, " node"],
+    effects: dict[int, float],
+) -> list[NodeRow | None]:
+    """A row for every kept node; None for the others."""
+    model, values = question.model, question.clean.values
+    texts = model.decode(question.tokens.ids[0].tolist())
+    places = {node: place for node, place in pairs}
+    sizes: list[tuple[float, float]] = []
+    for node in nodes:
+        if node.kind == "neuron":
+            own = float(values.neurons[node.layer][0, node.position, node.index])
+            other = (
+                0.0
+                if baseline.values is None
+                else float(baseline.values.neurons[node.layer][0, node.position, node.index])
+            )
+        elif node.kind == "head":
+            own = float(values.heads[node.layer][0, node.position, node.index].norm())
+            other = (
+                0.0
+                if baseline.values is None
+                else float(baseline.values.heads[node.layer][0, node.position, node.index].norm())
+            )
+        else:
+            own, other = (float(part[0, node.position].norm()) for part in (question.clean.input, baseline.input))
+        sizes.append((own, other))
+    words = poles(model, edges.written)
+    rows: list[NodeRow | None] = []
+    for number, node in enumerate(nodes):
+        place = places.get(node)
+        rows.append(
+            NodeRow(
+                str(node),
+                node.kind,
+                node.layer,
+                node.position,
+                texts[node.position],
+                *sizes[number],
+                float(edges.sent[number]),
+                None if place is None else float(plain[place]),
+                None if place is None else effects.get(place),
+                float(influence[number]),
+                float(edges.rest[number]),
+                *words[number],
+                -1,
+            )
+            if bool(shown[number])
+            else None
+        )
+    return rows
+
+
+def _grouped(
+    question: Question,
+    nodes: Sequence[Node],
+    edges: Edges,
+    shown: Bool[Tensor, " node"],
+    rows: Sequence[NodeRow | None],
+    target: str,
+) -> tuple[tuple[NodeRow, ...], tuple[Supernode, ...]]:
+    """Rows with their supernodes' numbers, and the supernodes."""
+    groups = groups_of(nodes, edges.weights, shown)
+    if groups:
+        together = torch.stack([edges.written[group].sum(0) for group in groups])
+        words = poles(question.model, together)
+    else:
+        words = []
+    supernodes = tuple(
+        named(nodes, edges.weights, group, *sides, target) for group, sides in zip(groups, words, strict=True)
+    )
+    number_of = {number: place for place, group in enumerate(groups) for number in group}
+    return (
+        tuple(row._replace(supernode=number_of.get(number, -1)) for number, row in enumerate(rows) if row is not None),
+        supernodes,
+    )
+
+
+def _edge_rows(nodes: Sequence[Node], edges: Edges, kept: Bool[Tensor, "row node"]) -> tuple[EdgeRow, ...]:
+    """The kept edges, the strongest first."""
+    names = [*map(str, nodes), "target"]
+    weights = wide(edges.weights)
+    sums = weights.abs().sum(1) + edges.rest.abs()
+    rows, columns = kept.nonzero().T.tolist()
+    found = [
+        EdgeRow(names[column], names[row], float(weights[row, column]), float(weights[row, column].abs() / sums[row]))
+        for row, column in zip(rows, columns, strict=True)
+    ]
+    return tuple(sorted(found, key=lambda edge: (-abs(edge.weight), edge.sender, edge.receiver)))

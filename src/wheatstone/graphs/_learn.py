@@ -1,0 +1,152 @@
+"""A set of nodes that holds the answer: one ranking of all nodes, learned so that the sets cut from it work.
+
+Each step runs several sets at once. Each draws a size k, one of the baselines and noise for every node; its gates are 1
+for the k nodes with the highest
+
+    x = θ + t · noise          noise of the standard logistic distribution
+
+and 0 for all others, so that what runs is a set and no mixture. The gradient by θ is taken as if a gate were
+sigmoid((x − x_k) / t) (straight-through). Adam minimises
+
+    2 |target − the model's| / gap + 0.3 KL(model ‖ set) + what the model's top token lacks of 1 logit above the next
+
+with the gap between the model's target and that of the fully ablated run. It begins with θ = 2 log |s| for slopes s
+(`node_slopes`), less that of the target-th node. During the first 60% of the steps noise and sizes narrow: sizes, which
+are drawn evenly in their logarithm, from half to eight times the target to half to twice.
+
+The method is that of the circuits of tasks (`wheatstone.discovery.learn_ranking`), with nodes in place of edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import exp, log
+from random import Random
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from wheatstone._errors import RequestError
+from wheatstone._progress import Reporter, silent
+from wheatstone.discovery import MaskAdam
+from wheatstone.graphs._nodes import NodeAxis
+from wheatstone.graphs._question import Baseline, Question
+from wheatstone.models import NodeValues, run_nodes
+
+_NOISE = (1.0, 0.2)
+_SIZES = ((0.5, 8.0), (0.5, 2.0))
+_ANNEALED = 0.6
+_METRIC, _KL = 2.0, 0.3
+_START = 2.0
+
+
+def learn_nodes(
+    question: Question,
+    axis: NodeAxis,
+    baselines: Sequence[Baseline],
+    *,
+    slopes: Float[Tensor, " node"],
+    target: int,
+    steps: int = 80,
+    sets: int = 6,
+    learning_rate: float = 0.5,
+    seed: int = 0,
+    report: Reporter = silent,
+) -> Float[Tensor, " node"]:
+    """Ranks all nodes of a prompt: any set is its highest entries.
+
+    Args:
+        question: what is explained.
+        axis: of the prompt's nodes.
+        baselines: what ablated nodes do; with several, a set must hold under each.
+        slopes: to start from.
+        target: size around which sizes are drawn.
+        steps: of Adam.
+        sets: run in each step.
+        learning_rate: of θ, per step.
+        seed: of sizes, baselines and noise.
+        report: progress callback.
+
+    Raises:
+        RequestError: an option out of range.
+
+    When this misleads: the ranking says which nodes were useful together for this prompt. Other sets may do as well,
+    and it has no sign and no unit. Judge it under a baseline that it was not learned with.
+    """
+    if min(steps, sets) < 1 or not 1 <= target < axis.size:
+        raise RequestError(
+            expected=f"at least one step of one set, and a target from 1 to {axis.size - 1} nodes",
+            got=f"{steps} steps, {sets} sets and {target} nodes",
+            do="use 80 steps and 6 sets",
+        )
+    draw, noise_draw = Random(seed), torch.Generator().manual_seed(seed)
+    size = slopes.abs().double()
+    least = size.topk(target).values[-1].clamp_min(torch.finfo(torch.float32).tiny)
+    theta = _START * (size.clamp_min(least * 1e-6).log() - least.log())
+    adam = MaskAdam(torch.ones(axis.size, dtype=torch.bool), target, learning_rate)
+    tokens = question.tokens.repeat(sets)
+    ablated = _stacked(baselines)
+    model = question.clean.logits
+    expected, top = model.log_softmax(-1), int(model[0].argmax())
+    whole = question.measure(model)
+    closed = axis.values(torch.zeros(1, axis.size, device=question.model.device))
+    gaps = torch.cat(
+        [
+            whole
+            - question.measure(run_nodes(question.model, question.tokens, gates=closed, ablated=baseline.values).logits)
+            for baseline in baselines
+        ]
+    ).abs()
+    for step in range(steps):
+        report("learning which nodes hold the answer", step, steps)
+        along = min(1.0, step / (_ANNEALED * steps))
+        scale = _between(*_NOISE, along)
+        low, high = (_between(*ends, along) * target for ends in zip(*_SIZES, strict=True))
+        counts = [min(axis.size - 1, max(1, round(_between(low, high, draw.random())))) for _ in range(sets)]
+        which = torch.tensor([draw.randrange(len(baselines)) for _ in range(sets)])
+        noise = torch.rand(sets, axis.size, generator=noise_draw, dtype=torch.float64).logit(1e-9)
+        x = theta + scale * noise
+        highest = x.topk(max(counts) + 1).values
+        rows, kept = torch.arange(sets), torch.tensor(counts)
+        x = x - ((highest[rows, kept - 1] + highest[rows, kept]) / 2)[:, None]
+
+        def loss(logits: Tensor, which: Tensor = which) -> Tensor:
+            far = (question.measure(logits) - whole).abs() / gaps[which]
+            divergence = (expected.exp() * (expected - logits.log_softmax(-1))).sum(-1)
+            others = logits.scatter(1, torch.full((sets, 1), top, device=logits.device), -torch.inf).max(-1).values
+            short = (1 + others - logits[:, top]).relu()
+            return (_METRIC * far + _KL * divergence + short) / sets
+
+        chosen = _rows(ablated, which)
+        gates = axis.values((x > 0).to(question.model.dtype).to(question.model.device))
+        run = run_nodes(question.model, tokens, gates=gates, ablated=chosen, loss=loss)
+        assert run.gradients is not None
+        slope = axis.row(run.gradients.slopes(run.values, chosen)).double().cpu()
+        soft = (x / scale).sigmoid()
+        theta = theta + adam.step((slope * soft * (1 - soft) / scale).sum(0))
+    report("learning which nodes hold the answer", steps, steps)
+    return theta
+
+
+def _between(first: float, last: float, along: float) -> float:
+    """From one to the other, evenly in the logarithm."""
+    return exp(log(first) + (log(last) - log(first)) * along)
+
+
+def _stacked(baselines: Sequence[Baseline]) -> NodeValues | None:
+    """The values of all baselines, one after another along the batch; None where all of them are 0."""
+    values = [baseline.values for baseline in baselines if baseline.values is not None]
+    if not values:
+        return None
+    assert len(values) == len(baselines)
+    return NodeValues(
+        tuple(torch.cat(parts) for parts in zip(*(one.heads for one in values), strict=True)),
+        tuple(torch.cat(parts) for parts in zip(*(one.neurons for one in values), strict=True)),
+    )
+
+
+def _rows(values: NodeValues | None, which: Tensor) -> NodeValues | None:
+    if values is None:
+        return None
+    return NodeValues(tuple(part[which] for part in values.heads), tuple(part[which] for part in values.neurons))
