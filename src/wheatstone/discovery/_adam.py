@@ -1,4 +1,4 @@
-"""Adam for masks over edges, most of which do not matter."""
+"""Adam for masks over edges or nodes, most of which do not matter."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class MaskAdam:
         learning_rate: of a step, in the parameter's own unit.
     """
 
-    def __init__(self, valid: Bool[Tensor, "channel node"], target: int, learning_rate: float) -> None:
+    def __init__(self, valid: Bool[Tensor, "*entry"], target: int, learning_rate: float) -> None:
         self.valid, self.rate = valid, learning_rate
         self.matter = min(_MATTER * target, int(valid.sum()))
         self.mean, self.square = (torch.zeros(valid.shape, dtype=torch.float64) for _ in range(2))
         self.steps = 0
 
-    def step(self, slope: Float[Tensor, "channel node"]) -> Float[Tensor, "channel node"]:
+    def step(self, slope: Float[Tensor, "*entry"]) -> Float[Tensor, "*entry"]:
         """What to add to the parameters, given the loss's gradient by them."""
         self.steps += 1
         self.mean = self.mean.lerp(slope, 1 - _DECAY[0])

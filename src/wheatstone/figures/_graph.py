@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,13 +23,13 @@ _MARKS, _CURVES, _LABELS = 46, 130, 12
 """Marks, edges and names that are drawn: the strongest. The tables have all."""
 _ROWS = 60
 """Nodes of the page's table."""
-_STEP = 17.0
-"""Pixels between marks of one layer and position."""
+_STEP, _LETTER, _NARROW = 17.0, 6.4, 62.0
+"""Pixels between marks of one layer and position, of a letter beside one, and of the narrowest column."""
 _SIGNS = ("for the answer", "against it")
 _CAPTION = (
-    "Each column is a token of the prompt, each row a layer. A mark is a token, a head, a neuron, or a group of neurons "
-    "that send alike; its size is how much it sends. A line carries what one writes into a later one, as wide as it is "
-    "strong. Only the strongest are drawn. Point at a mark to see its edges and what it writes."
+    "Each column is a token of the prompt, each row a layer. A mark is a token, a head, a neuron, or a group of "
+    "neurons that send alike; its size is how much it sends. A line carries what one writes into a later one, "
+    "as wide as it is strong. Only the strongest are drawn. Point at a mark to see its edges and what it writes."
 )
 
 
@@ -78,8 +78,8 @@ def _page(data: tuple[Run, list[Row], list[Row]], drawn: Mapping[str, Picture], 
         ),
     )
     groups = PageTable(
-        "Neurons at one position whose outgoing edges are alike. Their names say where most of what they send goes, and "
-        "which tokens they make likelier together.",
+        "Neurons at one position whose outgoing edges are alike. Their names say where most of what they send goes, "
+        "and which tokens they make likelier together.",
         (("group", False), ("neurons", True), ("to the answer", True), ("makes less likely", False)),
         tuple(
             (one["name"], str(len(one["nodes"])), _number(one["weight"]), ", ".join(map(quoted, one["suppresses"][:4])))
@@ -185,7 +185,7 @@ def _marks(summary: Row, nodes: Sequence[Row]) -> tuple[list[_Mark], dict[str, s
                 rows[0]["position"],
                 sum(row["sent"] for row in rows),
                 one["name"],
-                f"{len(rows)} neurons of layers {layers[0]} to {layers[-1]}",
+                count(len(rows), "neuron"),
             )
         )
     tokens = [mark for mark in marks if mark.kind == "token"]
@@ -193,7 +193,7 @@ def _marks(summary: Row, nodes: Sequence[Row]) -> tuple[list[_Mark], dict[str, s
     return tokens + others[:_MARKS], names
 
 
-def graph_chart(summary: Row, manifest: Row, nodes: Sequence[Row], edges: Sequence[Row]) -> Any:
+def graph_chart(summary: Row, manifest: Mapping[str, Any], nodes: Sequence[Row], edges: Sequence[Row]) -> Any:
     """Draws a graph.
 
     Args:
@@ -204,27 +204,37 @@ def graph_chart(summary: Row, manifest: Row, nodes: Sequence[Row], edges: Sequen
     """
     layers, tokens = int(manifest["model"]["layers"]), summary["tokens"]
     marks, names = _marks(summary, nodes)
-    places = _places(marks, layers, len(tokens))
-    left, right = _columns(marks, len(tokens))
+    labels = _labels(marks)
+    left, right, places = _placed(marks, labels, len(tokens))
     middle = (left[-1] + right[-1]) / 2
     places["target"] = (middle, 2.0 * layers + 3)
     width, height = right[-1] + 10, 26.0 * 22
-    x = partial(alt.X, axis=None, scale=alt.Scale(domain=[-40, width], nice=False))
-    y = partial(alt.Y, axis=None, scale=alt.Scale(domain=[-4.5, 2 * layers + 5], nice=False))
+    across, up = alt.Scale(domain=[-40, width], nice=False), alt.Scale(domain=[-4.5, 2 * layers + 6], nice=False)
+
+    def x(field: str = "x") -> alt.X:
+        return alt.X(f"{field}:Q", axis=None, scale=across)
+
+    def y(field: str = "y") -> alt.Y:
+        return alt.Y(f"{field}:Q", axis=None, scale=up)
+
     columns = of_rows(
-        {"x": a, "x2": b, "y": -1.8, "y2": 2 * layers + 1.6, "token": clipped(token, 14), "middle": (a + b) / 2}
+        {
+            "x": a,
+            "x2": b,
+            "y": -1.8,
+            "y2": 2 * layers + 1.6,
+            "below": -2.6,
+            "token": clipped(token, 14),
+            "middle": (a + b) / 2,
+        }
         for a, b, token in zip(left, right, tokens, strict=True)
     )
-    stripes = columns.mark_rect(color=FAINT, cornerRadius=4).encode(x("x:Q"), y("y:Q"), x2="x2", y2="y2")
-    prompt = (
-        columns.mark_text(baseline="top", color=INK, fontSize=12.5)
-        .encode(x("middle:Q"), y("y3:Q"), text="token:N")
-        .transform_calculate(y3="-2.6")
-    )
+    stripes = columns.mark_rect(color=FAINT, cornerRadius=4).encode(x(), y(), x2="x2", y2="y2")
+    prompt = columns.mark_text(baseline="top", color=INK, fontSize=12.5).encode(x("middle"), y("below"), text="token:N")
     rows = of_rows(
         {"y": 2.0 * layer + 0.5, "x": -12, "layer": layer} for layer in range(0, layers, max(1, layers // 10))
     )
-    axis = rows.mark_text(color=SOFT, fontSize=11, align="right").encode(x("x:Q"), y("y:Q"), text="layer:N")
+    axis = rows.mark_text(color=SOFT, fontSize=11, align="right").encode(x(), y(), text="layer:N")
     curves = _curves(edges, names, places, x, y)
     drawn = [
         {
@@ -236,50 +246,45 @@ def graph_chart(summary: Row, manifest: Row, nodes: Sequence[Row], edges: Sequen
             "sent": f"{mark.sent:+.2f} logits",
             "sign": _SIGNS[mark.sent < 0],
             "says": mark.says,
-            "less": mark.about,
+            "about": mark.about,
         }
         for mark in marks
     ]
     kinds = alt.Scale(domain=["token", "head", "neuron", "group"], range=["square", "circle", "diamond", "triangle-up"])
-    legend = {"orient": "bottom", "symbolSize": 110, "title": None}
+    legend: dict[str, Any] = {"orient": "bottom", "symbolSize": 110, "title": None}
     points = (
         of_rows(drawn)
         .mark_point(filled=True, opacity=1, stroke=PAPER, strokeWidth=1)
         .encode(
-            x("x:Q"),
-            y("y:Q"),
+            x(),
+            y(),
             size=alt.Size("size:Q", scale=alt.Scale(type="sqrt", range=[45, 420]), legend=None),
             shape=alt.Shape("kind:N", scale=kinds, legend=alt.Legend(**legend)),
             color=alt.Color("sign:N", scale=_COLOURS, legend=alt.Legend(**legend)),
             tooltip=[
                 alt.Tooltip("name:N"),
                 alt.Tooltip("sent:N", title="sends"),
-                alt.Tooltip("says:N", title="makes likelier"),
-                alt.Tooltip("less:N", title="makes less likely"),
+                alt.Tooltip("says:N", title="says"),
+                alt.Tooltip("about:N", title="and"),
             ],
         )
         .add_params(alt.selection_point("picked", fields=["name"], on="pointerover", clear="pointerout", empty=False))
     )
-    named = [row for row in sorted(drawn, key=lambda row: -row["size"]) if row["kind"] != "token"][:_LABELS]
-    texts = of_rows({**row, "label": row["name"].split("@")[0]} for row in named)
+    texts = of_rows({**row, "label": labels[row["name"]]} for row in drawn if row["name"] in labels)
     text: dict[str, Any] = {"align": "left", "dx": 9, "fontSize": 11}
-    labels = [
-        texts.mark_text(**mark).encode(x("x:Q"), y("y:Q"), text="label:N")
-        for mark in (halo(**text), {**text, "color": INK})
-    ]
-    answer = of_rows([{"x": middle, "y": 2.0 * layers + 3, "label": summary["target"]["name"]}])
+    looks: list[dict[str, Any]] = [halo(**text), {**text, "color": INK}]
+    written = [texts.mark_text(**mark).encode(x(), y(), text="label:N") for mark in looks]
+    answer = of_rows([{"x": middle, "y": 2.0 * layers + 3.4, "label": summary["target"]["name"]}])
     answers = [
-        answer.mark_text(align="right", fontSize=13, fontWeight="bold", dx=26, color=INK).encode(
-            x("x:Q"), y("y:Q"), text="label:N"
-        )
+        answer.mark_text(baseline="bottom", fontSize=13, fontWeight="bold", color=INK).encode(x(), y(), text="label:N")
     ]
-    picture = alt.layer(stripes, curves, prompt, axis, points, *labels, *answers).properties(
+    picture = alt.layer(stripes, curves, prompt, axis, points, *written, *answers).properties(
         width=width + 40, height=height
     )
     first = summary["proofs"][0]
     subtitle = [
         f"{first['nodes']:,} heads and neurons alone keep {percent(first['faithfulness'])} "
-        f"of the target (ablated to {first['baseline']}; exact). Drawn: the strongest {len(marks) - len(tokens)} marks.",
+        f"(ablated to {first['baseline']}; exact). The strongest {len(marks) - len(tokens)} marks are drawn.",
         "Read upwards. Triangles are groups of neurons that send alike. Numbers on the left are layers.",
     ]
     strongest = ", ".join(f"{edge['sender']} to {edge['receiver']} ({edge['weight']:+.2f})" for edge in edges[:5])
@@ -294,44 +299,49 @@ def graph_chart(summary: Row, manifest: Row, nodes: Sequence[Row], edges: Sequen
 _COLOURS = alt.Scale(domain=list(_SIGNS), range=[BLUE, ORANGE])
 
 
-def _columns(marks: Sequence[_Mark], tokens: int) -> tuple[list[float], list[float]]:
-    """Left and right ends of every token's column, as wide as its fullest row needs."""
-    left, right, at = list[float](), list[float](), 0.0
-    rows = _by_row(marks)
-    for position in range(tokens):
-        fullest = max([1, *(len(row) for (own, _), row in rows.items() if own == position)])
-        left.append(at)
-        right.append(at + max(62.0, (fullest + 2.2) * _STEP))
-        at = right[-1] + 6
-    return left, right
+def _labels(marks: Sequence[_Mark]) -> dict[str, str]:
+    """Names that are written beside marks: those of the strongest."""
+    strongest = sorted((mark for mark in marks if mark.kind != "token"), key=lambda mark: -abs(mark.sent))[:_LABELS]
+    return {mark.name: mark.about if mark.kind == "group" else mark.name.split("@")[0] for mark in strongest}
 
 
-def _by_row(marks: Sequence[_Mark]) -> dict[tuple[int, float], list[_Mark]]:
-    """Marks of each position and half layer, heads below neurons."""
+def _placed(
+    marks: Sequence[_Mark], labels: Mapping[str, str], tokens: int
+) -> tuple[list[float], list[float], dict[str, tuple[float, float]]]:
+    """Left and right ends of every token's column, and where every mark is drawn.
+
+    Heads of a layer are in one row, its neurons in the next. A column is as wide as its fullest row and its names need.
+    """
     rows: dict[tuple[int, float], list[_Mark]] = {}
     for mark in marks:
         height = -1.0 if mark.kind == "token" else 2 * mark.layer + (0.0 if mark.kind == "head" else 1.0)
         rows.setdefault((mark.position, height), []).append(mark)
-    return rows
 
+    def room(mark: _Mark) -> float:
+        return _STEP + (_LETTER * len(labels[mark.name]) if mark.name in labels else 0.0)
 
-def _places(marks: Sequence[_Mark], layers: int, tokens: int) -> dict[str, tuple[float, float]]:
-    """Where every mark is drawn."""
-    left, right = _columns(marks, tokens)
+    left, right, at = list[float](), list[float](), 0.0
     places: dict[str, tuple[float, float]] = {}
-    for (position, height), row in _by_row(marks).items():
-        middle = (left[position] + right[position]) / 2
-        for number, mark in enumerate(row):
-            places[mark.name] = middle + (number - (len(row) - 1) / 2) * _STEP, height
-    return places
+    for position in range(tokens):
+        here = {height: row for (own, height), row in rows.items() if own == position}
+        width = max([_NARROW, *(sum(map(room, row)) + 2 * _STEP for row in here.values())])
+        left.append(at)
+        right.append(at + width)
+        for height, row in here.items():
+            x = at + (width - sum(map(room, row)) + _STEP) / 2
+            for mark in row:
+                places[mark.name] = x, height
+                x += room(mark)
+        at += width + 6
+    return left, right, places
 
 
 def _curves(
     edges: Sequence[Row],
     names: Mapping[str, str],
     places: Mapping[str, tuple[float, float]],
-    x: Any,
-    y: Any,
+    x: Callable[[], alt.X],
+    y: Callable[[], alt.Y],
 ) -> alt.Chart:
     """The strongest edges between what is drawn, those of a group's members together."""
     sums: defaultdict[tuple[str, str], float] = defaultdict(float)
@@ -364,8 +374,8 @@ def _curves(
         of_rows(rows)
         .mark_line(interpolate="basis", strokeCap="round")
         .encode(
-            x("x:Q"),
-            y("y:Q"),
+            x(),
+            y(),
             order="step:O",
             detail="edge:N",
             strokeWidth=alt.StrokeWidth("size:Q", scale=alt.Scale(domain=[0, largest], range=[0.6, 8]), legend=None),

@@ -1,8 +1,8 @@
 """Edges between nodes: what each node writes, as the nodes that read it take it in, in units of the answer.
 
 Under linear rules (`wheatstone.models.LINEAR`) attention patterns, the scales of norms and the slopes of activation
-functions are those of this run, and each factor of a gated MLP carries half. Then what a node t does for the answer is a
-linear function of the residual stream that it reads, with a gradient r[t] by that stream at each position; and the
+functions are those of this run, and each factor of a gated MLP carries half. Then what a node t does for the answer is
+a linear function of the residual stream that it reads, with a gradient r[t] by that stream at each position; and the
 stream is the sum of what nodes wrote before. So
 
     edge(s → t) = r[t] at s's position · (what s writes − what it writes ablated)
@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from wheatstone.graphs._nodes import Node
 from wheatstone.graphs._question import Baseline
@@ -255,11 +255,16 @@ def _outputs_with_bias(block: Block) -> Generator[list[tuple[Tensor, Tensor]], N
     """While this lasts, notes what the MLP's norm and projections give before the neurons, with their biases."""
     found: list[tuple[Tensor, Tensor]] = []
     inside = [block.mlp_norm.module, *block.mlp.modules()]
-    biased = [m for m in inside if m is not None and m is not block.neurons_in and getattr(m, "bias", None) is not None]
-    handles = [
-        module.register_forward_hook(lambda module, _inputs, output: found.append((output, module.bias)))
-        for module in biased
-    ]
+    biases: dict[nn.Module, Tensor] = {
+        module: module.bias
+        for module in inside
+        if module is not None and module is not block.neurons_in and isinstance(getattr(module, "bias", None), Tensor)
+    }
+
+    def noted(module: nn.Module, _inputs: Any, output: Tensor) -> None:
+        found.append((output, biases[module]))
+
+    handles = [module.register_forward_hook(noted) for module in biases]
     try:
         yield found
     finally:

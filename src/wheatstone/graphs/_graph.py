@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -229,12 +230,12 @@ def graph(
 
     Raises:
         ModelError: the model has a mixture of experts.
-        PromptError: the prompts cannot be compared, the answer does not continue the prompt, or ablation changes nothing.
+        PromptError: the prompts cannot be compared, or the answer does not continue the prompt.
         RequestError: settings that do not go together, or a prompt too long for memory.
 
     When this misleads: edges add up under linear rules, which are an approximation of the model; only `proofs` and
-    `effect` are exact. A quick graph keeps what is influential, and that is seldom enough to give the answer alone. A set
-    that is enough is one of many, and may fail under a counterfactual that it was not made with.
+    `effect` are exact. A quick graph keeps what is influential, and that is seldom enough to give the answer alone. A
+    set that is enough is one of many, and may fail under a counterfactual that it was not made with.
     """
     settings = settings or GraphSettings()
     texts, answers, distractors = map(_texts, (counterfactual, answer, distractor))
@@ -393,8 +394,10 @@ def _target_name(question: Question, answers: Sequence[str], distractors: Sequen
     """What the target is called."""
     if question.weights is not None:
         return f"the {len(question.answers)} likeliest tokens"
-    said = " or ".join(repr(text) for text in answers)
-    return said if question.distractors is None else f"{said} rather than {' or '.join(map(repr, distractors))}"
+    said, others = (
+        " or ".join(json.dumps(text, ensure_ascii=False) for text in texts) for texts in (answers, distractors)
+    )
+    return said if question.distractors is None else f"{said} rather than {others}"
 
 
 def _rows(
@@ -406,13 +409,13 @@ def _rows(
     edges: Edges,
     shown: Bool[Tensor, " node"],
     influence: Float[Tensor, " node"],
-    plain: Float[Tensor, " node"],
+    plain: Float[Tensor, " place"],
     effects: dict[int, float],
 ) -> list[NodeRow | None]:
     """A row for every kept node; None for the others."""
     model, values = question.model, question.clean.values
     texts = model.decode(question.tokens.ids[0].tolist())
-    places = {node: place for node, place in pairs}
+    places = dict(pairs)
     sizes: list[tuple[float, float]] = []
     for node in nodes:
         if node.kind == "neuron":

@@ -27,7 +27,7 @@ from wheatstone.models._decoder import Decoder
 from wheatstone.models._tokens import Tokens
 
 Heads = tuple[Float[Tensor, "batch pos head *d_head"], ...]
-Neurons = tuple[Float[Tensor, "batch pos neuron"], ...]
+Neurons = tuple[Float[Tensor, "batch pos _neuron"], ...]
 
 
 @dataclass(frozen=True, eq=False)
