@@ -11,7 +11,7 @@ from pathlib import Path
 _TESTS = Path(__file__).parents[1] / "tests"
 PAIR = ("--prompt", "w4 w2 w3", "--counterfactual", "w14 w2 w3")
 """Options of a prompt pair of the tiny model's words; the answers are in `answers.json`."""
-RUNS = ("run", "task-run", "neurons", "scan", "probes", "trace", "sweep", "study", "edit", "imported")
+RUNS = ("run", "task-run", "neurons", "scan", "probes", "trace", "sweep", "study", "edit", "imported", "graph")
 """Folders of runs."""
 
 
@@ -77,6 +77,7 @@ def commands(folder: Path) -> dict[str, tuple[str, ...]]:
                   "--steps", "2", "--draws", "1", "--no-figures", "--allow-weak", "--out", "study"),
         "edit": ("edit", *model, "--prompt", "w4 w2 w3", "--subject", "w4", "--target", " w7", "--allow-weak",
                  "--out", "edit"),
+        "graph": ("graph", *model, *pair, "--nodes", "20", "--allow-weak", "--out", "graph"),
         "run.zip": ("runs", "export", "run", "--out", "run.zip"),
         "circuit.eap.json": ("export", "run", "--format", "eap-json", "--out", "circuit.eap.json"),
         "imported": ("import", "circuit.eap.json", *model, "--no-figures", "--out", "imported"),

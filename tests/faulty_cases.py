@@ -74,6 +74,10 @@ _PROBE = "neuron probe --model IN/model --concept IN/words.jsonl --layers 0 --no
 _SCREEN = "neuron screen --model IN/model --task IN/pairs.jsonl --known 0 --top 2 --no-figures --out run"
 _IMPORT = "import graph.eap.json --model IN/model --no-figures --out imported"
 _COMPRESS = "compress IN/text.txt --model IN/model --out file"
+_GRAPH = (
+    "graph --model IN/model --prompt 'w1 w2 w3' --counterfactual 'w1 w9 w3' --answer ' w7' --distractor ' w8' "
+    "--nodes 20 --exact 2 --allow-weak --out run"
+)
 _EXPLAIN = "explain run --only lens"
 _CARD = "card run --draws 1 --shuffles 1 --samples 4 --effects 2"
 CASES = (
@@ -85,6 +89,7 @@ CASES = (
     Case("card again", f"{_CARD} --seed 1", (_QUICK, _CARD), place="run"),
     Case("explain", _EXPLAIN, (_QUICK,), place="run"),
     Case("explain again", _EXPLAIN, (_QUICK, f"{_EXPLAIN} --only attribution"), place="run"),
+    Case("graph --force", f"{_GRAPH} --force", (_GRAPH,), place="run"),
     Case("study", _STUDY, place="study", unfinished=True),
     Case("sweep", _SWEEP, place="sweep", unfinished=True),
     Case("trace --force", f"{_TRACE} --force", (_TRACE,), place="run"),

@@ -29,6 +29,7 @@ SHORTER = {
     "edit --prompt": ["--method", "ft-m"],
     "explain runs/capitals": ["--most", "4"],
     "neuron probe --concept": ["--most", "25", "--layers", "7"],
+    "graph --verify": ["--steps", "10"],
     "head scan": ["--tokens", "2048"],
     "neuron scan": ["--tokens", "4096"],
     "study": [

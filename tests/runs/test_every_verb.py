@@ -33,12 +33,13 @@ NOW = {
     "neuron probe": "probes",
     "scan": "scan",
     "head scan": "heads",
+    "graph": "graph",
     "study": "study",
     "sweep": "sweep",
 }
 """By verb, the folder of its run in the workspace. A new verb needs a line here and in `workspace.commands`."""
 OPTIONS = {"edit": ("--trace", "--compare", "--counterfactual", "w14")}
-NEW = {"head scan"}
+NEW = {"head scan", "graph"}
 """Verbs that the earlier version did not have."""
 MADE = [(verb, when) for verb in CONTENTS for when in ("now", "formerly") if when == "now" or verb not in NEW]
 

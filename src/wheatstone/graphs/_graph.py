@@ -23,6 +23,7 @@ from wheatstone.graphs._proof import SetProof, prove, single_effects
 from wheatstone.graphs._question import (
     Baseline,
     Question,
+    check_target,
     counterfactual_baseline,
     mean_baseline,
     zero_baseline,
@@ -131,6 +132,7 @@ class GraphSettings:
             RequestError: one is out of range, or the counterfactual is missing.
         """
         check_thresholds(self.node_threshold, self.edge_threshold)
+        check_target(self.target)
         if self.ablation is not None and self.ablation not in ABLATIONS:
             raise RequestError(
                 expected=f"an ablation out of {', '.join(ABLATIONS)}", got=repr(self.ablation), do="choose one of these"

@@ -24,6 +24,16 @@ _CHARACTERS, _TOKENS, _WINDOW, _BATCH = 4000, 2048, 64, 8
 passages run at once."""
 
 
+def check_target(target: str | None) -> None:
+    """Refuses the name of a target that is not there.
+
+    Raises:
+        RequestError: another name.
+    """
+    if target is not None and target not in TARGETS:
+        raise RequestError(expected=f"a target out of {', '.join(TARGETS)}", got=repr(target), do="choose one of these")
+
+
 @dataclass(frozen=True, eq=False)
 class Baseline:
     """What nodes do where they are ablated.
@@ -82,10 +92,7 @@ class Question:
             RequestError: no such target, or a difference without a distractor.
         """
         target = target or ("difference" if distractors else "logit")
-        if target not in TARGETS:
-            raise RequestError(
-                expected=f"a target out of {', '.join(TARGETS)}", got=repr(target), do="choose one of these"
-            )
+        check_target(target)
         if target == "difference" and not distractors:
             raise RequestError(
                 expected="a distractor, which the target difference compares the answer with",

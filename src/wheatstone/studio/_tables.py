@@ -35,12 +35,12 @@ def edge_columns(run: Run, limit: int = MOST) -> pa.Table:
     Raises:
         RunError: a file is missing or damaged.
     """
+    document = run.document("circuit")  # first: runs of other verbs have edges of their own
     ranked = run.table("edges").select(["sender", "receiver", "score"]).unify_dictionaries()
     (senders, sending), (receivers, receiving) = (_coded(ranked, name) for name in ("sender", "receiver"))
     # One number for each pair of ends.
     code = sending * len(receivers) + receiving
     with sound(run.path):
-        document = run.document("circuit")
         named, together = kept_edges(document), units_together(document, run.settings.get("granularity"))
     kept = {
         senders[sender] * len(receivers) + receivers[receiver]: (effect, together[sender, receiver])
