@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from wheatstone.discovery import EdgeScores as EdgeScores
     from wheatstone.discovery import discover as discover
     from wheatstone.discovery import score_edges as score_edges
+    from wheatstone.graphs import graph as graph
     from wheatstone.lenses import attention_scores as attention_scores
     from wheatstone.models import Graph as Graph
     from wheatstone.models import ResidualModel as ResidualModel
