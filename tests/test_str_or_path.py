@@ -21,9 +21,12 @@ from tiny import explainable_pairs, make_tiny
 import wheatstone
 from wheatstone import WheatstoneError
 from wheatstone._path import StrPath
+from wheatstone.cards import read_card
+from wheatstone.cards._empty import empty_card
 from wheatstone.circuits import Circuit, open_foreign
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.editing import Edit, load_edit, read_cases, save_edit
+from wheatstone.executors import alone_in, damaged_shards, finished, shard_cost, shards_done, work_begun
 from wheatstone.figures import (
     FIGURES,
     ProbeData,
@@ -37,51 +40,51 @@ from wheatstone.figures import (
     render_figure,
     report_html,
 )
-from wheatstone.lenses import TunedLens
+from wheatstone.lenses import AttentionRow, TunedLens
 from wheatstone.models import ResidualModel, load_model
-from wheatstone.neurons import read_concepts
-from wheatstone.runs import (
-    Run,
+from wheatstone.neurons import (
     Scan,
     ScanSettings,
+    experiment_of,
+    neuron_probes,
+    open_scan,
+    read_concepts,
+    shard_path,
+    whole,
+)
+from wheatstone.runs import (
+    Run,
+    Table,
     add_file,
     add_pictures,
     add_text,
-    alone_in,
     catalogue_add,
     catalogue_remove,
+    changed_run,
     check_free,
     clear_partial,
     damaged_files,
-    damaged_shards,
     delete_run,
     draw,
     entry_of,
-    experiment_of,
     export_run,
     import_run,
     listed,
-    neuron_probes,
     new_part,
     new_run,
     note_missing,
-    open_scan,
-    open_study,
-    open_sweep,
-    read_card,
+    part_reserved,
+    read_json,
+    read_manifest,
     reserved,
-    run_discovery,
     save_run,
-    shard_cost,
-    shards_done,
     sound,
-    study_so_far,
     unlisted_runs,
-    work_begun,
     write_hashes,
     write_json,
+    write_table,
 )
-from wheatstone.runs._card_empty import empty_card
+from wheatstone.studies import open_study, open_sweep, run_discovery, study_so_far
 from wheatstone.studio import Library, create_app, show
 from wheatstone.studio._library import EXAMPLES
 from wheatstone.tasks import check_task, load_facts, load_task, read_pairs, relation_named, sha256_of_task
@@ -108,6 +111,7 @@ GIVEN_BY_US = {
     "save_run(pictures)",
     "add_pictures(pictures)",
     "run_study(pictures)",
+    "Subject(write)",
 }
 """What a caller implements: it is given a `Path`."""
 
@@ -174,6 +178,18 @@ def _used(manager: Any) -> Any:
         return inside is not None
 
 
+def _written(path: StrPath) -> int:
+    with whole(path) as partial:
+        partial.write_text("all of it", encoding="utf-8")
+    return Path(path).stat().st_size
+
+
+def _finished(out: StrPath) -> list[str]:
+    with alone_in(out, "scan"), finished(out) as folder:
+        (folder / "manifest.json").touch()
+    return sorted(path.name for path in Path(out).iterdir())
+
+
 def _packed(run: StrPath) -> Any:
     archive, out = f"{os.fspath(run)}.zip", f"{os.fspath(run)}-unpacked"
     export_run(run, archive if isinstance(run, str) else Path(archive))
@@ -228,6 +244,7 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "entry_of": lambda run, _: entry_of(run).edges,
     "experiment_of": lambda run, model: experiment_of(run, model),
     "export_run": lambda run, _: _packed(run),
+    "finished": lambda run, _: _finished(_new(run, "resumed")),
     "import_run": lambda run, _: _packed(run),
     "listed": lambda run, _: listed(run),
     "load_edit": lambda run, _: load_edit(run),
@@ -266,6 +283,13 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "work_begun": lambda run, _: work_begun(run),
     "unlisted_runs": lambda run, _: len(unlisted_runs(_in(run, ".."))),
     "write_hashes": lambda run, _: write_hashes(run),
+    "part_reserved": lambda run, _: _used(part_reserved(run, "explain")),
+    "changed_run": lambda run, _: _used(changed_run(run)),
+    "read_json": lambda run, _: read_json(run, "verification.json"),
+    "read_manifest": lambda run, _: read_manifest(run)["verb"],
+    "shard_path": lambda run, _: shard_path(run, "windows", 1).name,
+    "whole": lambda run, _: _written(_new(run, "table")),
+    "write_table": lambda run, _: write_table(Table(AttentionRow, ()), _new(run, "table.parquet")),
     "write_json": lambda run, _: write_json(_new(run, "more.json"), {}),
 }
 """A call of each, on a finished run. What a run of `discover` lacks is refused, in the same words for both."""
@@ -275,7 +299,7 @@ LONG = {
     *("DiscoveryRun.save", "EditRun.save", "ImportedRun.save", "NeuronRun.save", "ProbeRun.save", "TraceRun.save"),
     *("add_card", "make_card"),
     *("ExplainSettings", "Material", "add_explanation", "add_verification", "explain_run", "neuron_facts"),
-    *("run_scan", "run_shards", "run_study", "run_sweep", "write_discovery"),
+    *("run_scan", "run_shards", "open_resumable", "some_done", "run_study", "run_sweep", "write_discovery"),
     *SETTINGS,
 }
 """What takes minutes, or a run of every verb: these are read instead of called, but for a discovery's save."""

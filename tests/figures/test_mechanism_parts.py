@@ -27,7 +27,6 @@ from wheatstone.lenses import (
     Reappearance,
     RungStrength,
     Strength,
-    Table,
     Verdict,
     WrongFact,
     WrongWriter,
@@ -35,7 +34,7 @@ from wheatstone.lenses import (
     YearForm,
     YearSums,
 )
-from wheatstone.runs import Run, Section
+from wheatstone.runs import Run, Section, Table
 from wheatstone.runs._tables import write_table
 
 BETWEEN = (1.0, 0.5, 1.5)

@@ -13,10 +13,12 @@ from tiny import make_tiny
 
 from wheatstone import Circuit, RequestError, ResidualModel
 from wheatstone.circuits import ModelInfo
+from wheatstone.discovery import DiscoverySettings
 from wheatstone.figures import claims_of
 from wheatstone.lenses._hop_questions import hop_questions
 from wheatstone.models import Graph
-from wheatstone.runs import DiscoverySettings, ExplainSettings, explain_run, new_part, new_run, run_discovery
+from wheatstone.runs import new_part, new_run
+from wheatstone.studies import ExplainSettings, explain_run, run_discovery
 from wheatstone.tasks import load_task
 
 

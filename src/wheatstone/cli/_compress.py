@@ -196,10 +196,9 @@ def _print_worth(
     """`bits --ablate`."""
     with output.progress() as report:
         report("starting", 0, None)
-        from wheatstone.circuits import Circuit
+        from wheatstone.circuits import Circuit, same_weights
         from wheatstone.compression import circuit_bits
         from wheatstone.models import load_model, shown_name
-        from wheatstone.runs import same_weights
 
         circuit = Circuit.load(ablate / "circuit.json" if ablate.is_dir() else ablate)
         loaded = load_model(model, device=device, dtype=dtype, report=report)

@@ -84,10 +84,10 @@ def verify(
     output = Output("verify", as_json)
     with output.progress() as report:
         report("starting", 0, None)
-        from wheatstone.circuits import Circuit
+        from wheatstone.circuits import Circuit, same_weights
         from wheatstone.figures import report_html
         from wheatstone.models import load_model
-        from wheatstone.runs import add_verification, same_weights
+        from wheatstone.studies import add_verification
         from wheatstone.verification import verify as verified
 
         if others or task:

@@ -11,9 +11,10 @@ from wheatstone.circuits import Circuit
 from wheatstone.lenses._competition import competition
 from wheatstone.lenses._ladder import copying_ladder
 from wheatstone.lenses._run_relation import own_relations, task_of_run
-from wheatstone.lenses._section import Explanation, Material, Section, Table, distractors, several_prompts, whole_mlps
+from wheatstone.lenses._section import Explanation, Material, Section, distractors, several_prompts, whole_mlps
 from wheatstone.lenses._strength import Strength, Verdict, strengths, strongest_path
 from wheatstone.lenses._task_circuits import COMPETING, task_circuits
+from wheatstone.runs import Table
 from wheatstone.tasks import PromptPair, bundled_tasks
 
 _PROMPTS = 6

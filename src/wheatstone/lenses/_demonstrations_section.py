@@ -5,8 +5,9 @@ from __future__ import annotations
 from wheatstone._progress import Reporter
 from wheatstone.lenses._in_context import InContextRow, QuestionRow, in_context
 from wheatstone.lenses._run_relation import about_relation, check_subjects, is_named, relations_of_run, task_of_run
-from wheatstone.lenses._section import Explanation, Material, Section, Table
+from wheatstone.lenses._section import Explanation, Material, Section
 from wheatstone.lenses._wrong_section import template_of
+from wheatstone.runs import Table
 from wheatstone.tasks import PromptPair, Task, load_facts, load_task, relation_named
 
 _SHOTS = 3

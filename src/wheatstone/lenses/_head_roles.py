@@ -31,7 +31,8 @@ from wheatstone.lenses._ioi_section import PROMPTS, classes_in
 from wheatstone.lenses._role_ablations import RoleAblation, ablation_effects, role_ablations
 from wheatstone.lenses._role_numbers import PERCENT, SHUFFLES, RoleNumber, head_names, role_attention, role_writing
 from wheatstone.lenses._roles import MIXTURE, Role, roles_of
-from wheatstone.lenses._section import Explanation, Material, Section, Table, enough_prompts
+from wheatstone.lenses._section import Explanation, Material, Section, enough_prompts
+from wheatstone.runs import Table
 
 _RANDOM = 30
 """Heads of the ablation null."""

@@ -6,8 +6,9 @@ from wheatstone._progress import Reporter
 from wheatstone.lenses._hop_questions import HopQuestion, hop_questions
 from wheatstone.lenses._reappearance import Reappearance, reappearance
 from wheatstone.lenses._run_relation import about_relation, relations_of_run, task_of_run
-from wheatstone.lenses._section import Explanation, Material, Section, Table
+from wheatstone.lenses._section import Explanation, Material, Section
 from wheatstone.lenses._task_circuits import held_out_faithfulness, task_circuits
+from wheatstone.runs import Table
 from wheatstone.tasks import relations_in
 
 _UNRELATED = ("ioi", "greater-than")

@@ -6,7 +6,8 @@ from weakref import WeakKeyDictionary
 
 from wheatstone._progress import Reporter
 from wheatstone.lenses._ioi import IOI_CLASSES, IoiHead, IoiHeads, ioi_heads
-from wheatstone.lenses._section import Explanation, Material, Section, Table, enough_prompts, spans
+from wheatstone.lenses._section import Explanation, Material, Section, enough_prompts, spans
+from wheatstone.runs import Table
 
 PROMPTS = 24
 """Most prompts that classes are chosen on, and most that they are measured on: each is run for every patched head."""

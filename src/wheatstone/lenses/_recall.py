@@ -30,7 +30,8 @@ from wheatstone._progress import Reporter
 from wheatstone.lenses._attention_writes import places_of
 from wheatstone.lenses._attributes import attribute_tokens, known_tokens
 from wheatstone.lenses._run_relation import own_relations
-from wheatstone.lenses._section import Explanation, Material, Section, Table
+from wheatstone.lenses._section import Explanation, Material, Section
+from wheatstone.runs import Table
 from wheatstone.tasks import gather
 
 _TOP = 50

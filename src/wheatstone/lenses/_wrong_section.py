@@ -9,8 +9,9 @@ from wheatstone._progress import Reporter
 from wheatstone.lenses._hallucination import AskedFact, WrongFact, WrongWriter, hallucination
 from wheatstone.lenses._mending import Mending
 from wheatstone.lenses._run_relation import about_relation, facts_of_run, is_named
-from wheatstone.lenses._section import Explanation, Material, Section, Table, several_prompts, spans
+from wheatstone.lenses._section import Explanation, Material, Section, several_prompts, spans
 from wheatstone.lenses._spelling import BegunFact
+from wheatstone.runs import Table
 from wheatstone.tasks import PromptPair
 
 _FACTS = 24

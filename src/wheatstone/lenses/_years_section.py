@@ -19,13 +19,13 @@ from wheatstone.lenses._section import (
     Explanation,
     Material,
     Section,
-    Table,
     everywhere,
     of_task,
     several_prompts,
     spans,
     whole_mlps,
 )
+from wheatstone.runs import Table
 
 _STARTS = 40
 """Prompts of the matrix."""

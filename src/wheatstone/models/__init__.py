@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from wheatstone.models._load import TokenizerWarning as TokenizerWarning
     from wheatstone.models._load import load_model as load_model
     from wheatstone.models._load import open_model as open_model
+    from wheatstone.models._manifest import computed_on as computed_on
+    from wheatstone.models._manifest import manifest_without_prompts as manifest_without_prompts
     from wheatstone.models._memory import MemoryWarning as MemoryWarning
     from wheatstone.models._memory import circuit_bytes as circuit_bytes
     from wheatstone.models._memory import free_memory as free_memory

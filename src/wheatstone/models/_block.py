@@ -26,7 +26,7 @@ from wheatstone.models._graph import MlpParts
 from wheatstone.models._norm import Norm, norm_of
 from wheatstone.models._parts import Experts, Neurons, weight_of
 from wheatstone.models._placement import execution_device, present
-from wheatstone.models.families import Family
+from wheatstone.models.families._family import Family
 
 HeadWeights = Float[Tensor, "head d_head d_model"]
 

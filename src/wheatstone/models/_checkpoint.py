@@ -16,7 +16,7 @@ from wheatstone.models._cache import ModelFiles
 from wheatstone.models._claims import Stored
 from wheatstone.models._folder import weight_files
 from wheatstone.models._quiet import quiet
-from wheatstone.models.families import known_family
+from wheatstone.models.families._family import known_family
 
 
 def load_checkpoint(

@@ -21,7 +21,7 @@ from wheatstone.models._rotary import RotarySwitch
 from wheatstone.models._text import TextReader
 from wheatstone.models._tokens import Tokens
 from wheatstone.models._wide import wide
-from wheatstone.models.families import known_family
+from wheatstone.models.families._family import known_family
 
 LayerForward = Callable[[int, Tensor, dict[str, Any]], Tensor]
 """What replaces a decoder layer: (its index, residual stream, its other arguments) -> residual stream."""

@@ -20,7 +20,7 @@ from wheatstone._progress import Reporter
 from wheatstone.models._cache import require_space
 from wheatstone.models._claims import Stored
 from wheatstone.models._quiet import quiet
-from wheatstone.models.families import known_family
+from wheatstone.models.families._family import known_family
 
 # For these vocabularies llama.cpp splits off each digit before it applies the GPT-2 pattern; transformers'
 # reader only does the latter, and gives "\n\n5" and "  7" other tokens than the model was trained on.

@@ -8,22 +8,18 @@ from typing import Any
 from wheatstone._errors import ComputationError, RequestError
 from wheatstone._progress import Reporter
 from wheatstone._side import EXPLANATION, LISTING
-from wheatstone.circuits import Circuit
+from wheatstone.circuits import Circuit, same_weights
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.figures import render_explanation, report_html
 from wheatstone.lenses import NodeChange, next_token_change
 from wheatstone.models import ResidualModel, load_model, span_positions
-from wheatstone.runs import (
-    CIRCUITS,
+from wheatstone.runs import CIRCUITS, Run, reserved, sound
+from wheatstone.studies import (
     ExplainSettings,
-    Run,
     add_explanation,
     add_verification,
     explain_run,
     plan_discovery,
-    reserved,
-    same_weights,
-    sound,
     write_discovery,
 )
 from wheatstone.studio._jobs_schema import (

@@ -9,7 +9,7 @@ from wheatstone._errors import PromptError
 from wheatstone.models import ResidualModel, continued
 from wheatstone.tasks import _fields as fields
 from wheatstone.tasks._rows import Row
-from wheatstone.tasks.generators import year_answers
+from wheatstone.tasks.generators._greater_than import year_answers
 
 _FOREIGN_SHARE = 0.1
 """Share of ids that do not continue their prompts, from which on the whole table is another tokenizer's. Of a
