@@ -52,6 +52,7 @@ from wheatstone.neurons import (
     shard_path,
     whole,
 )
+from wheatstone.records import content_of
 from wheatstone.runs import (
     Run,
     Table,
@@ -236,6 +237,7 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "card_page": lambda run, _: len(card_page(run, empty_card(Circuit.load(_in(run, "circuit.json")), 0), ABOUT_CARD)),
     "claims_of": lambda run, _: [name for name, _ in claims_of(run, _in(run, "explain"))],
     "clear_partial": lambda run, _: clear_partial(run),
+    "content_of": lambda run, _: content_of(_in(run, "files.json")).form,
     "create_app": lambda run, _: len(create_app(built=run).routes),
     "damaged_files": lambda run, _: damaged_files(run),
     "damaged_shards": lambda run, _: damaged_shards(run),

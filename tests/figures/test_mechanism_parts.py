@@ -13,7 +13,7 @@ from wheatstone.figures._explained import StoredSection
 from wheatstone.figures._load import RunData
 from wheatstone.figures._parts import PARTS
 from wheatstone.figures._report import Picture
-from wheatstone.lenses import (
+from wheatstone.mechanisms import (
     IOI_CLASSES,
     AskedFact,
     BegunFact,

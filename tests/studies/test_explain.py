@@ -12,9 +12,8 @@ import pytest
 from wheatstone import RequestError, RunError, load_model
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.figures import PARTS, claims_of
-from wheatstone.lenses import SECTIONS
 from wheatstone.runs import add_file, damaged_files, new_part, new_run
-from wheatstone.studies import ExplainSettings, explain_run, run_discovery
+from wheatstone.studies import SECTIONS, ExplainSettings, explain_run, run_discovery
 from wheatstone.tasks import load_task
 
 
@@ -79,8 +78,8 @@ def test_a_dear_section_is_made_when_named_and_then_kept(
     runs: tuple[Path, Path], own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, task = runs[0], json.loads((runs[0] / "task.json").read_text())["name"]
-    monkeypatch.setattr("wheatstone.lenses._competition_section.COMPETING", (task,))
-    monkeypatch.setattr("wheatstone.lenses._competition_section._EDGES", 20)
+    monkeypatch.setattr("wheatstone.mechanisms._competition_section.COMPETING", (task,))
+    monkeypatch.setattr("wheatstone.mechanisms._competition_section._EDGES", 20)
     assert explained(run)["competition"]["unasked"] is True
     made = explained(run, ExplainSettings(only=("competition",)))["competition"]
     assert made["summary"]["edges"] == 20

@@ -107,7 +107,7 @@ def make_card(
     settings.check()
     started = time.perf_counter()
     manifest = read_manifest(run, *CIRCUITS)
-    circuit = Circuit.load(run / "circuit.json")
+    circuit = Circuit.load(run)
     if not circuit.edges:
         raise CircuitError(
             expected="a circuit with edges", got=f"{run}, whose circuit has none", do="discover it with another goal"

@@ -200,7 +200,7 @@ def _print_worth(
         from wheatstone.compression import circuit_bits
         from wheatstone.models import load_model, shown_name
 
-        circuit = Circuit.load(ablate / "circuit.json" if ablate.is_dir() else ablate)
+        circuit = Circuit.load(ablate)
         loaded = load_model(model, device=device, dtype=dtype, report=report)
         same_weights(loaded, circuit)
         report("starting", 1, 1)

@@ -92,7 +92,7 @@ def verify(
 
         if others or task:
             opened.document("held_out")  # a lost one is refused before the work, not after it
-        circuit = Circuit.load(opened.file("circuit.json"))
+        circuit = Circuit.load(opened.path)
         loaded = load_model(model or manifest["model"]["id"], device=device, dtype=dtype, report=report)
         same_weights(loaded, circuit)
         report("starting", 1, 1)

@@ -101,7 +101,7 @@ def circuits_with(head: str, sha256: str | None) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for entry in [entry for entry in catalogue_entries() if entry.verb in CIRCUITS and entry.exists][:_CIRCUITS]:
         with suppress(WheatstoneError):  # a damaged run is another command's subject
-            circuit = Circuit.load(Path(entry.path) / "circuit.json")
+            circuit = Circuit.load(entry.path)
             if circuit.model.sha256 != sha256:
                 continue
             own = [edge for edge in circuit if edge.sender == head or edge.receiver.startswith(f"{head}<")]

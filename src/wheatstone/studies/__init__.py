@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from wheatstone.studies._plan import Plan as Plan
     from wheatstone.studies._plan import plan_discovery as plan_discovery
     from wheatstone.studies._plan_time import expected_seconds as expected_seconds
+    from wheatstone.studies._sections import SECTIONS as SECTIONS
+    from wheatstone.studies._sections import sections_named as sections_named
     from wheatstone.studies._study import open_study as open_study
     from wheatstone.studies._study import run_study as run_study
     from wheatstone.studies._study import study_so_far as study_so_far

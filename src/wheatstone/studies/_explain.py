@@ -22,18 +22,11 @@ from wheatstone._progress import Reporter, silent
 from wheatstone._side import why
 from wheatstone._version import __version__
 from wheatstone.circuits import Circuit, Experiment, same_weights
-from wheatstone.lenses import (
-    Explanation,
-    Material,
-    Section,
-    about_relation,
-    check_subjects,
-    relations_of_run,
-    sections_named,
-    task_of_run,
-)
+from wheatstone.lenses import Explanation, Material, Section
+from wheatstone.mechanisms import about_relation, check_subjects, relations_of_run, task_of_run
 from wheatstone.models import ResidualModel, load_model
 from wheatstone.runs import CIRCUITS, Run, sound, write_json, write_table
+from wheatstone.studies._sections import sections_named
 from wheatstone.tasks import SPLITS, PromptPair, load_facts
 
 FORMAT = "wheatstone.explain/1"
@@ -136,7 +129,7 @@ def material_of(
     """The model, prompts and circuit of a run, as sections read them; arguments and errors as `explain_run`'s."""
     opened = Run.open(run, *CIRCUITS)
     run, manifest = opened.path, opened.manifest
-    circuit = Circuit.load(opened.file("circuit.json"))
+    circuit = Circuit.load(run)
     with sound(run):
         task: dict[str, Any] = opened.document("task") if opened.has("task") else {}
         name = str(task.get("name", ""))

@@ -140,7 +140,7 @@ def _summary(out: Path, finished: Sequence[str], failed: dict[str, str]) -> dict
         rows.append(
             row | {"gain_kept": gain_kept(hit["model"], hit["circuit"], hit["empty"]), "by_model_rank": by_rank}
         )
-        circuits.append(Circuit.load(folder / "circuit.json"))
+        circuits.append(Circuit.load(folder))
     return {
         "relations": rows,
         "average": _average([row for row in rows if not row["few"]]),

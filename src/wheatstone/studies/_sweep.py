@@ -148,7 +148,7 @@ def _summary(out: Path, done: Sequence[str], failed: dict[str, str], graph: Grap
     """Writes the tables, and sums them up."""
     results = [(name, read_json(out / "pairs" / name, "result.json")) for name in done]
     rows = [PairRow(name, *(result[field] for field in PairRow._fields[1:])) for name, result in results]
-    nodes = recurring([Circuit.load(out / "pairs" / name / "circuit.json") for name in done], graph)
+    nodes = recurring([Circuit.load(out / "pairs" / name) for name in done], graph)
     heads = [row for row in nodes if row.excess is not None]
     write_table(Table.of(PairRow, rows), out / "pairs.parquet")
     write_table(Table.of(NodeRow, nodes), out / "nodes.parquet")

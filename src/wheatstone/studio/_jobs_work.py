@@ -13,7 +13,7 @@ from wheatstone.discovery import DiscoverySettings
 from wheatstone.figures import render_explanation, report_html
 from wheatstone.lenses import NodeChange, next_token_change
 from wheatstone.models import ResidualModel, load_model, span_positions
-from wheatstone.runs import CIRCUITS, Run, reserved, sound
+from wheatstone.runs import Run, reserved, sound
 from wheatstone.studies import (
     ExplainSettings,
     add_explanation,
@@ -81,7 +81,7 @@ class Work:
         return self._model[1]
 
     def _circuit(self, run: Path, report: Reporter) -> tuple[Circuit, ResidualModel]:
-        circuit = Circuit.load(Run.open(run, *CIRCUITS).file("circuit.json"))
+        circuit = Circuit.load(run)
         model = self._load(circuit.model.id, report)
         same_weights(model, circuit)
         return circuit, model

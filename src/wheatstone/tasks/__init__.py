@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from wheatstone._lazy import door
 
 if TYPE_CHECKING:
+    from wheatstone.records import SPLITS as SPLITS
+    from wheatstone.records import Problem as Problem
     from wheatstone.tasks._batches import length_batches as length_batches
     from wheatstone.tasks._bundled import Relations as Relations
     from wheatstone.tasks._bundled import bundled_tasks as bundled_tasks
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
     from wheatstone.tasks._model_answers import model_answers as model_answers
     from wheatstone.tasks._model_answers import weak_change as weak_change
     from wheatstone.tasks._pair import PromptPair as PromptPair
-    from wheatstone.tasks._problems import Problem as Problem
     from wheatstone.tasks._ranks import answer_ranks as answer_ranks
     from wheatstone.tasks._ranks import hits as hits
     from wheatstone.tasks._records import read_pairs as read_pairs
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
     from wheatstone.tasks._source import About as About
     from wheatstone.tasks._spans import token_span as token_span
     from wheatstone.tasks._split import FRACTIONS as FRACTIONS
-    from wheatstone.tasks._split import SPLITS as SPLITS
     from wheatstone.tasks._task import Known as Known
     from wheatstone.tasks._task import Task as Task
     from wheatstone.tasks._wordings import other_wordings as other_wordings
