@@ -27,12 +27,12 @@ from tolerance import is_numerical
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from wheatstone._home import home
+from wheatstone.checkpoints._cache import ModelFiles
+from wheatstone.checkpoints._sources import resolve_model
 from wheatstone.circuits import Experiment
 from wheatstone.discovery import Discovery, discover_in
 from wheatstone.lenses import Material
 from wheatstone.models import ResidualModel, load_model
-from wheatstone.models._cache import ModelFiles
-from wheatstone.models._sources import resolve_model
 
 KERNEL_SETTINGS = ("ATEN_CPU_CAPABILITY", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA")
 """By which torch, MKL and oneDNN choose their vector instructions; `make kernels` sets them."""

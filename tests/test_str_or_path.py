@@ -21,8 +21,10 @@ from tiny import explainable_pairs, make_tiny
 import wheatstone
 from wheatstone import WheatstoneError
 from wheatstone._path import StrPath
+from wheatstone._progress import silent
 from wheatstone.cards import read_card
 from wheatstone.cards._empty import empty_card
+from wheatstone.checkpoints import resolve_model
 from wheatstone.circuits import Circuit, open_foreign
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.editing import Edit, load_edit, read_cases, save_edit
@@ -99,7 +101,17 @@ PACKAGES = [
         if part.ispkg and not part.name.startswith("_")
     ),
 ]
-HOLDS_WHAT_LOAD_READ = {"Activations", "HeadCorpus", "ProbeData", "Run", "RunData", "Section", "Scan", "ScreenData"}
+HOLDS_WHAT_LOAD_READ = {
+    "Activations",
+    "HeadCorpus",
+    "ModelFiles",
+    "ProbeData",
+    "Run",
+    "RunData",
+    "Section",
+    "Scan",
+    "ScreenData",
+}
 """Values that are made by a function which takes a path; their field is an object."""
 GIVEN_BY_US = {
     "Shard.run",
@@ -274,6 +286,7 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "render_figure": lambda run, _: render_figure(run, "circuit", _new(run, "figure.svg")),
     "report_html": lambda run, _: len(report_html(run)),
     "reserved": lambda run, _: _used(reserved(_new(run, "reserved"))),
+    "resolve_model": lambda run, _: resolve_model(_in(run, "none"), revision=None, report=silent),
     "save_edit": lambda run, _: _edit(_new(run, "edit")),
     "save_run": lambda run, _: save_run(_new(run, "saved"), lambda folder: None),
     "sha256_of_task": lambda run, _: sha256_of_task(_in(run, "circuit.json")),

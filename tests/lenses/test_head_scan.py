@@ -27,7 +27,8 @@ import json, os, signal, sys
 from pathlib import Path
 import torch
 from tiny import make_tiny
-from wheatstone.runs import HEADS, ScanSettings, run_scan
+from wheatstone.lenses import HEADS
+from wheatstone.neurons import ScanSettings, run_scan
 
 folder, texts = sys.argv[1:]
 model, plain = make_tiny("llama", torch.float32), os.replace

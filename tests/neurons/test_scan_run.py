@@ -28,7 +28,7 @@ KILLED = """
 import json, os, signal, sys
 import torch
 from tiny import make_tiny
-from wheatstone.runs import ScanSettings, run_scan
+from wheatstone.neurons import ScanSettings, run_scan
 
 folder, texts = sys.argv[1:]
 model, plain = make_tiny("llama", torch.float32), os.replace

@@ -104,7 +104,8 @@ from pathlib import Path
 import wheatstone as ws
 from wheatstone.circuits import Experiment
 from wheatstone.discovery import attribute
-from wheatstone.runs import DiscoverySettings, plan_discovery
+from wheatstone.discovery import DiscoverySettings
+from wheatstone.studies import plan_discovery
 
 def kilobytes(name):
     return int(re.search(name + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1])

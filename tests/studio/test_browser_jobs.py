@@ -14,9 +14,9 @@ from browser import NEEDED, ready, served
 from needs import AXE
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from wheatstone.checkpoints._cache import ModelFiles
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.models import load_model
-from wheatstone.models._cache import ModelFiles
 from wheatstone.runs import add_file, new_run
 from wheatstone.studies import run_discovery
 from wheatstone.studio import Library

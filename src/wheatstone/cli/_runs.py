@@ -80,8 +80,8 @@ def _below_here() -> str:
 @runs_app.command()
 def show(run: RunArgument, as_json: JsonOption = False) -> None:
     """Show how a run was made and what it found; of unfinished work, how far it is and how to go on."""
+    from wheatstone.checkpoints import shown_name
     from wheatstone.executors import work_begun
-    from wheatstone.models import shown_name
     from wheatstone.runs import Run, sound
 
     output = Output("runs show", as_json)

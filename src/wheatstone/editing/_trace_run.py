@@ -28,8 +28,9 @@ from wheatstone.editing._tracing import (
     peak_layer,
 )
 from wheatstone.models import ResidualModel, manifest_without_prompts
+from wheatstone.records import SPLITS
 from wheatstone.runs import Table, write_json, write_table
-from wheatstone.tasks import SPLITS, ModelAnswers, PromptPair, Task, model_answers
+from wheatstone.tasks import ModelAnswers, PromptPair, Task, model_answers
 
 
 class TracedPrompt(NamedTuple):

@@ -10,11 +10,11 @@ from typing import Any
 
 import altair as alt
 
+from wheatstone.checkpoints import shown_name
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, PageText, page_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._theme import BLUE, INK, finished, of_rows
 from wheatstone.figures._words import clipped, count, decimal, percent, quoted, visible
-from wheatstone.models import shown_name
 from wheatstone.runs import Row
 
 _BEFORE, _AFTER = 60, 4

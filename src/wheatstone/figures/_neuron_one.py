@@ -10,6 +10,7 @@ from typing import Any
 
 import altair as alt
 
+from wheatstone.checkpoints import shown_name
 from wheatstone.figures._neuron_calibration import calibration_panel
 from wheatstone.figures._neuron_corpus import corpus_parts
 from wheatstone.figures._neuron_patching import dose_chart
@@ -27,7 +28,6 @@ from wheatstone.figures._words import (
     visible,
     warnings_of,
 )
-from wheatstone.models import shown_name
 from wheatstone.runs import Row
 
 _MARKED = 5

@@ -25,9 +25,10 @@ from wheatstone.circuits import Circuit, Experiment, same_weights
 from wheatstone.lenses import Explanation, Material, Section
 from wheatstone.mechanisms import about_relation, check_subjects, relations_of_run, task_of_run
 from wheatstone.models import ResidualModel, load_model
+from wheatstone.records import SPLITS
 from wheatstone.runs import CIRCUITS, Run, sound, write_json, write_table
 from wheatstone.studies._sections import sections_named
-from wheatstone.tasks import SPLITS, PromptPair, load_facts
+from wheatstone.tasks import PromptPair, load_facts
 
 FORMAT = "wheatstone.explain/1"
 ALL = "all"

@@ -16,19 +16,11 @@ from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import SHARES, Circuit, Experiment, ModelInfo, kept_over, sizes_of
 from wheatstone.discovery import evaluation_of
 from wheatstone.models import ResidualModel
+from wheatstone.records import SPLITS
 from wheatstone.runs import write_json
 from wheatstone.studies._study_find import find
 from wheatstone.studies._study_settings import ENOUGH, FEWEST, StudySettings, name_of, task_of
-from wheatstone.tasks import (
-    SPLITS,
-    PromptPair,
-    Task,
-    load_task,
-    other_wordings,
-    relation_named,
-    relations_in,
-    sha256_of_task,
-)
+from wheatstone.tasks import PromptPair, Task, load_task, other_wordings, relation_named, relations_in, sha256_of_task
 from wheatstone.verification import Verification, verify_on
 
 

@@ -31,10 +31,11 @@ from wheatstone.executors import (
     some_done,
 )
 from wheatstone.models import Graph, ResidualModel, manifest_without_prompts
+from wheatstone.records import SPLITS
 from wheatstone.runs import Table, read_json, write_json, write_table
 from wheatstone.studies._sweep_heads import NodeRow, recurring, shown
 from wheatstone.studies._sweep_pair import PairShard, SweepSettings
-from wheatstone.tasks import SPLITS, PromptPair, load_task
+from wheatstone.tasks import PromptPair, load_task
 
 _HEADS = 30
 """Heads in `sweep.json`, and those that tie with the last."""

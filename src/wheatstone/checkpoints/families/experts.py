@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from wheatstone.models.families._family import register
-from wheatstone.models.families.llama import LLAMA
+from wheatstone.checkpoints.families._family import register
+from wheatstone.checkpoints.families.llama import LLAMA
 
 MIXTRAL = register(replace(LLAMA, name="mixtral", experts="experts"))
 QWEN3_MOE = register(replace(LLAMA, name="qwen3_moe", experts="experts"))

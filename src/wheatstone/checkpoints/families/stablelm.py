@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from wheatstone.models.families._family import register
-from wheatstone.models.families.llama import LLAMA
+from wheatstone.checkpoints.families._family import register
+from wheatstone.checkpoints.families.llama import LLAMA
 
 _SEQUENTIAL = replace(LLAMA, name="stablelm", norm_kind="layer", norm_eps="eps")
 _PARALLEL = replace(_SEQUENTIAL, parallel=True, mlp_norm="input_layernorm")

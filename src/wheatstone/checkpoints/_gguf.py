@@ -17,10 +17,10 @@ from typing import Any
 from wheatstone._disk import system_errors
 from wheatstone._errors import ModelError, WheatstoneError
 from wheatstone._progress import Reporter
-from wheatstone.models._cache import require_space
-from wheatstone.models._claims import Stored
-from wheatstone.models._quiet import quiet
-from wheatstone.models.families._family import known_family
+from wheatstone.checkpoints._cache import require_space
+from wheatstone.checkpoints._claims import Stored
+from wheatstone.checkpoints._quiet import quiet
+from wheatstone.checkpoints.families._family import known_family
 
 # For these vocabularies llama.cpp splits off each digit before it applies the GPT-2 pattern; transformers'
 # reader only does the latter, and gives "\n\n5" and "  7" other tokens than the model was trained on.

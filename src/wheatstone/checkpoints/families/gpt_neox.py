@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from wheatstone.models.families._family import Family, register
+from wheatstone.checkpoints.families._family import Family, register
 
 _SEQUENTIAL = Family(
     name="gpt_neox",

@@ -21,7 +21,7 @@ from wheatstone._errors import ComputationError, ModelError
 from wheatstone._home import home
 from wheatstone._json import load_json
 from wheatstone._progress import Reporter
-from wheatstone.models._hashes import remembered_sha256
+from wheatstone.checkpoints._hashes import remembered_sha256
 
 FORMAT = "wheatstone.model/1"
 _MANIFEST, _VERIFIED = "manifest.json", "verified.json"

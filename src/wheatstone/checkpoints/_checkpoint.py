@@ -12,11 +12,11 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from wheatstone._disk import scratch_folder
 from wheatstone._errors import ModelError
 from wheatstone._home import home
-from wheatstone.models._cache import ModelFiles
-from wheatstone.models._claims import Stored
-from wheatstone.models._folder import weight_files
-from wheatstone.models._quiet import quiet
-from wheatstone.models.families._family import known_family
+from wheatstone.checkpoints._cache import ModelFiles
+from wheatstone.checkpoints._claims import Stored
+from wheatstone.checkpoints._folder import weight_files
+from wheatstone.checkpoints._quiet import quiet
+from wheatstone.checkpoints.families._family import known_family
 
 
 def load_checkpoint(

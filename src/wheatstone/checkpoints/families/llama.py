@@ -6,7 +6,7 @@ attention, so these differ by name only.
 
 from dataclasses import replace
 
-from wheatstone.models.families._family import Family, register
+from wheatstone.checkpoints.families._family import Family, register
 
 LLAMA = register(
     Family(

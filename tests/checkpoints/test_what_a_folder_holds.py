@@ -12,9 +12,9 @@ import pytest
 from transformers import LlamaForCausalLM, MambaConfig, RwkvConfig
 
 from wheatstone._errors import ModelError
+from wheatstone.checkpoints._sources import resolve_model
+from wheatstone.checkpoints.families import FAMILIES, known_family
 from wheatstone.models import load_model
-from wheatstone.models._sources import resolve_model
-from wheatstone.models.families import FAMILIES, known_family
 
 
 def config(folder: Path, **settings: Any) -> None:

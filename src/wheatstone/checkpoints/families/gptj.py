@@ -1,6 +1,6 @@
 """GPT-J: attention and MLP read one norm side by side."""
 
-from wheatstone.models.families._family import Family, register
+from wheatstone.checkpoints.families._family import Family, register
 
 GPTJ = register(
     Family(

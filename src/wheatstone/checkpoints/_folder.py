@@ -7,7 +7,7 @@ from typing import Any
 
 from wheatstone._errors import ModelError
 from wheatstone._json import load_json
-from wheatstone.models.families._family import known_family
+from wheatstone.checkpoints.families._family import known_family
 
 _TOKENIZERS = ("tokenizer.json", "*.model", "vocab.json", "vocab.txt", "*.tiktoken", "tekken.json")
 """Files one of which every tokenizer has."""

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from wheatstone.models.families._family import Family, register
-from wheatstone.models.families.llama import LLAMA
+from wheatstone.checkpoints.families._family import Family, register
+from wheatstone.checkpoints.families.llama import LLAMA
 
 PHI = register(
     Family(

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from wheatstone.models.families._family import register
-from wheatstone.models.families.llama import LLAMA
+from wheatstone.checkpoints.families._family import register
+from wheatstone.checkpoints.families.llama import LLAMA
 
 GRANITE = register(replace(LLAMA, name="granite", residual_multiplier="residual_multiplier"))

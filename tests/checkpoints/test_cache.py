@@ -13,12 +13,12 @@ import pytest
 
 from wheatstone._errors import ComputationError
 from wheatstone._progress import silent
-from wheatstone.models._cache import CacheEntry, ModelFiles, require_space
+from wheatstone.checkpoints._cache import CacheEntry, ModelFiles, require_space
 
 PULL = """
 import sys, time
 from wheatstone._progress import silent
-from wheatstone.models._cache import CacheEntry
+from wheatstone.checkpoints._cache import CacheEntry
 
 def build(work, out):
     (out / "model.safetensors").write_bytes(b"weights")

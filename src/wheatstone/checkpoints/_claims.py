@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from safetensors import SafetensorError, safe_open
 
 from wheatstone._errors import ModelError
-from wheatstone.models._quiet import quiet
+from wheatstone.checkpoints._quiet import quiet
 
 _LAYERS = re.compile("layer|block_count")
 _SIZES = re.compile("size|dim|head|embd|embed|inner|experts|rank|position|window|length|ctx|groups")

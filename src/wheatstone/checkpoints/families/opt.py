@@ -1,6 +1,6 @@
 """OPT: its MLP has no module of its own. OPT-350m norms the residual stream itself and is refused."""
 
-from wheatstone.models.families._family import Family, register
+from wheatstone.checkpoints.families._family import Family, register
 
 OPT = register(
     Family(

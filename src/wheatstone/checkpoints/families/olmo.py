@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from wheatstone.models.families._family import register
-from wheatstone.models.families.llama import LLAMA
+from wheatstone.checkpoints.families._family import register
+from wheatstone.checkpoints.families.llama import LLAMA
 
 OLMO = register(replace(LLAMA, name="olmo", norm_kind="layer", norm_eps=1e-5, clamps_in_place=True))
 OLMO2 = register(

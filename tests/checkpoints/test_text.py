@@ -13,9 +13,9 @@ from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 
 import wheatstone as ws
+from wheatstone.checkpoints._light_tokenizer import TokenizersReading
+from wheatstone.checkpoints._text import TextReader
 from wheatstone.models import ResidualModel, TokenizerWarning, start_token, wrap_model
-from wheatstone.models._light_tokenizer import TokenizersReading
-from wheatstone.models._text import TextReader
 
 TEXTS = ("The capital of France is", " The capital", "19", "a\n b", "中国的首都是北京", "two  spaces", "x")
 

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from wheatstone.models.families._family import register
-from wheatstone.models.families.llama import LLAMA
+from wheatstone.checkpoints.families._family import register
+from wheatstone.checkpoints.families.llama import LLAMA
 
 COHERE = register(replace(LLAMA, name="cohere", mlp_norm="input_layernorm", norm_kind="layer", parallel=True))
 COHERE2 = register(replace(COHERE, name="cohere2"))

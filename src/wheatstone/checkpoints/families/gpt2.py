@@ -1,6 +1,6 @@
 """GPT-2: fused projections, kept as [in, out]."""
 
-from wheatstone.models.families._family import Family, register
+from wheatstone.checkpoints.families._family import Family, register
 
 GPT2 = register(
     Family(

@@ -11,8 +11,8 @@ from tokenizers import Tokenizer
 
 from wheatstone._errors import ModelError
 from wheatstone._json import load_json
-from wheatstone.models._sources import tokenizer_here
-from wheatstone.models._text import TextReader
+from wheatstone.checkpoints._sources import tokenizer_here
+from wheatstone.checkpoints._text import TextReader
 
 
 @dataclass(frozen=True, eq=False)

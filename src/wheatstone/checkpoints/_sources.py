@@ -13,13 +13,13 @@ from wheatstone._errors import ModelError
 from wheatstone._home import home
 from wheatstone._path import StrPath, expanded
 from wheatstone._progress import Reporter, silent
-from wheatstone.models._cache import CacheEntry, ModelFiles
-from wheatstone.models._claims import Stored
-from wheatstone.models._folder import json_object, require_causal, require_tokenizer, weight_files
-from wheatstone.models._gguf import dequantise
-from wheatstone.models._hashes import remembered_sha256
-from wheatstone.models._known import KNOWN_MODELS
-from wheatstone.models._quiet import quiet
+from wheatstone.checkpoints._cache import CacheEntry, ModelFiles
+from wheatstone.checkpoints._claims import Stored
+from wheatstone.checkpoints._folder import json_object, require_causal, require_tokenizer, weight_files
+from wheatstone.checkpoints._gguf import dequantise
+from wheatstone.checkpoints._hashes import remembered_sha256
+from wheatstone.checkpoints._known import KNOWN_MODELS
+from wheatstone.checkpoints._quiet import quiet
 
 _HUB_ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*?)(@(?P<revision>[\w./-]+))?")
 _HUB_FILES = ["*.safetensors", "*.json", "*.model", "merges.txt", "vocab.txt", "chat_template*"]
