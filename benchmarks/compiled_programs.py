@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from tracr_model import TRACR, TracrConfig, TracrModel
 from transformers import PreTrainedTokenizerFast
 
+from wheatstone.checkpoints.families import register
 from wheatstone.models import ResidualModel
-from wheatstone.models.families import register
 from wheatstone.tasks import PromptPair
 
 FOLDER = Path(__file__).parent / "tracr"

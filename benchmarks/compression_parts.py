@@ -18,9 +18,10 @@ from wheatstone.compression._alphabet import Alphabet
 from wheatstone.compression._bits import beside
 from wheatstone.compression._blocks import groups_of
 from wheatstone.compression._coder import Encoder
-from wheatstone.compression._lanes import Lanes, start_token
+from wheatstone.compression._lanes import Lanes
 from wheatstone.compression._mixing import Mixer
 from wheatstone.models import ResidualModel
+from wheatstone.models._start import start_token
 from wheatstone.texts import Document, bundled_texts
 
 Row = dict[str, Any]

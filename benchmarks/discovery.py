@@ -27,8 +27,8 @@ import torch
 import wheatstone as ws
 from wheatstone._intervals import median_interval
 from wheatstone.circuits import random_circuits
-from wheatstone.discovery import attribute
-from wheatstone.runs import DiscoverySettings, run_discovery
+from wheatstone.discovery import DiscoverySettings, attribute
+from wheatstone.studies import run_discovery
 
 COUNTRIES = {"France": "French", "Germany": "German", "Italy": "Italian", "Spain": "Spanish", "Russia": "Russian"}
 PAIRS = [

@@ -29,8 +29,15 @@ from wheatstone._errors import PromptError
 from wheatstone._intervals import DIFFERENCE, SHARE, interval_text, mean_interval, ratio_interval
 from wheatstone.circuits import Experiment
 from wheatstone.discovery import attribute
-from wheatstone.editing import Case, EditRequest, make_edit, relation_cases
-from wheatstone.lenses import ComparisonSettings, compare_edit, edit_question
+from wheatstone.editing import (
+    Case,
+    ComparisonSettings,
+    EditRequest,
+    compare_edit,
+    edit_question,
+    make_edit,
+    relation_cases,
+)
 from wheatstone.models import ResidualModel, load_model
 from wheatstone.tasks import PromptPair
 

@@ -26,7 +26,9 @@ import torch
 import wheatstone as ws
 from wheatstone._progress import silent
 from wheatstone.circuits import ModelInfo
-from wheatstone.lenses import SECTIONS, Material, head_roles, roles_of
+from wheatstone.lenses import Material
+from wheatstone.mechanisms import head_roles, roles_of
+from wheatstone.studies import SECTIONS
 
 ROOT = Path(__file__).parents[1]
 SHOWN = ("lens", "roles", "recall")

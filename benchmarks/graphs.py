@@ -34,11 +34,11 @@ from wheatstone.graphs import (
     counterfactual_baseline,
     graph,
     node_slopes,
+    peak_bytes,
     prove,
     single_effects,
 )
 from wheatstone.models import LINEAR
-from wheatstone.runs import peak_bytes
 from wheatstone.tasks import PromptPair, load_task, several_counterfactuals
 
 PAGE = Path(__file__).parent.parent / "docs/results/graphs.md"
@@ -217,8 +217,8 @@ def page(
         "## Cost",
         f"A prompt of {cost['tokens']} tokens, {cost['nodes']:,} nodes and {cost['edges']:,} edges: "
         f"{cost['seconds']:.1f} s ({cost['processor_seconds']:.1f} s of processor time), with at most "
-        f"{cost['peak_bytes'] / 1e9:.1f} GB in all. What nodes do and what the linear rules make of the stream that they "
-        f"read differ by at most {cost['rounding']:.0e} of it.",
+        f"{cost['peak_bytes'] / 1e9:.1f} GB in all. What nodes do and what the linear rules make of the stream that "
+        f"they read differ by at most {cost['rounding']:.0e} of it.",
         "## What one node does",
         f"Exact effects of ablating single nodes to the counterfactual, and three estimates of them. "
         f"{len(effects)} facts, {EFFECT_NODES} nodes each, half of them the strongest by the gradient and half drawn "
@@ -295,9 +295,9 @@ def _sets(sets: Sequence[dict[str, Any]]) -> list[str]:
     return [
         f"{len(sets)} facts of {len(RELATIONS)} relations that the model ranks first. Enough: alone the nodes have the "
         "model's first choice and a faithfulness of .9 to 1.1. Learned with four counterfactuals (`--verify` with "
-        f"`--nodes {NODES}`): the sets of {share(one)} facts are enough under the first counterfactual, of {share(every)} "
-        f"under all four; the median set has {np.median(sizes):.0f} nodes. Under two counterfactuals that were not used, "
-        f"the median faithfulness is {np.median(others):.2f} (quartiles {np.quantile(others, 0.25):.2f} and "
+        f"`--nodes {NODES}`): the sets of {share(one)} facts are enough under the first counterfactual, of "
+        f"{share(every)} under all four; the median set has {np.median(sizes):.0f} nodes. Under two counterfactuals that "
+        f"were not used, the median faithfulness is {np.median(others):.2f} (quartiles {np.quantile(others, 0.25):.2f} and "
         f"{np.quantile(others, 0.75):.2f}), and {share(tops)} keep the first choice. Learning takes "
         f"{np.median(seconds):.0f} s of processor time a fact (median).",
         f"The quick graph of the same facts (500 nodes looked at, circuit-tracer's thresholds) keeps "
@@ -305,7 +305,7 @@ def _sets(sets: Sequence[dict[str, Any]]) -> list[str]:
         f"(medians); {share([enough(proof) for proof in quick])} are enough. It shows what is influential.",
         "\n".join(
             [
-                "| prompt | nodes | learned: faithfulness under four | under two others | quick: nodes | faithfulness |",
+                "| prompt | nodes | faithfulness under four | under two others | quick: nodes | faithfulness |",
                 "|---|---|---|---|---|---|",
                 *rows,
             ]

@@ -24,7 +24,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does
 import torch
 
 import wheatstone as ws
-from wheatstone.runs import DiscoverySettings, expected_seconds, settings_for, write_discovery
+from wheatstone.discovery import DiscoverySettings
+from wheatstone.studies import expected_seconds, settings_for, write_discovery
 from wheatstone.tasks import PromptPair, Task, load_task
 
 RESULTS = Path(__file__).parents[1] / "docs/results"

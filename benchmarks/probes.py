@@ -24,8 +24,8 @@ import pyarrow.compute as pc
 
 import wheatstone as ws
 from wheatstone.figures import PROBE_FIGURES, ProbeData, render
-from wheatstone.neurons import CONCEPTS, bundled_concepts, find_planted, train_planted
-from wheatstone.runs import ProbeSettings, Run, run_probes
+from wheatstone.neurons import CONCEPTS, ProbeSettings, bundled_concepts, find_planted, run_probes, train_planted
+from wheatstone.runs import Run
 
 DOCS = Path(__file__).parent.parent / "docs"
 MOST = 150

@@ -12,12 +12,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from wheatstone.checkpoints import shown_name
+from wheatstone.executors import shard_cost
 from wheatstone.figures import STUDY_FIGURES
 from wheatstone.figures._render import png_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._study import describe_overlap
-from wheatstone.models import shown_name
-from wheatstone.runs import Run, shard_cost, study_so_far
+from wheatstone.runs import Run
+from wheatstone.studies import study_so_far
 
 DOCS = Path(__file__).parent.parent / "docs"
 AIM = 0.9

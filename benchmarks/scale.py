@@ -42,10 +42,9 @@ from scipy.optimize import nnls
 from wheatstone import Experiment, load_model, load_task
 from wheatstone._progress import Reporter, silent
 from wheatstone.discovery import DiscoverySettings, attribute
-from wheatstone.executors import Executor, LocalExecutor, ProcessExecutor, RayExecutor
+from wheatstone.executors import Executor, LocalExecutor, ProcessExecutor, RayExecutor, run_shards
 from wheatstone.models import ResidualModel
-from wheatstone.runs import run_shards
-from wheatstone.runs._sweep_pair import PairShard
+from wheatstone.studies._sweep_pair import PairShard
 
 TASK = "facts/country_capital"
 SETTINGS = DiscoverySettings(method="eap-ig", faithfulness=0.8)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
 
-from wheatstone.models.families import Family
+from wheatstone.checkpoints.families import Family
 
 TRACR = Family(
     name="tracr",

@@ -23,11 +23,11 @@ from wheatstone.circuits import Circuit, open_foreign
 from wheatstone.circuits._interop import from_eap_json
 from wheatstone.compression._container import Header, open_checked, read_blocks
 from wheatstone.editing import load_edit, read_cases
+from wheatstone.executors._resumable import open_resumable
 from wheatstone.figures import RunData, claims_of, render_figure, report_html
 from wheatstone.runs import damaged_files, export_run, import_run
 from wheatstone.runs._catalogue import entry_of
 from wheatstone.runs._folder import read_json, read_manifest, write_hashes
-from wheatstone.runs._resumable import open_resumable
 from wheatstone.studio import Library, create_app
 from wheatstone.tasks import read_pairs
 from wheatstone.tasks._relation import read_relation

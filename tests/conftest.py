@@ -15,6 +15,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from induction import InductionModel, train_induction
+from materials import material_of
 from needs import not_run, require
 from prompts import FRANCE
 from tiny import explainable_pairs, make_tiny, write_tiny_task
@@ -26,11 +27,12 @@ from tolerance import is_numerical
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from wheatstone._home import home
+from wheatstone.checkpoints._cache import ModelFiles
+from wheatstone.checkpoints._sources import resolve_model
 from wheatstone.circuits import Experiment
 from wheatstone.discovery import Discovery, discover_in
+from wheatstone.lenses import Material
 from wheatstone.models import ResidualModel, load_model
-from wheatstone.models._cache import ModelFiles
-from wheatstone.models._sources import resolve_model
 
 KERNEL_SETTINGS = ("ATEN_CPU_CAPABILITY", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA")
 """By which torch, MKL and oneDNN choose their vector instructions; `make kernels` sets them."""
@@ -167,6 +169,24 @@ def tiny_several(tiny64: ResidualModel) -> Experiment:
 def france(smollm2: ResidualModel) -> Experiment:
     """The official language of France, on real weights."""
     return Experiment(smollm2, [FRANCE])
+
+
+@pytest.fixture(scope="session")
+def material(tiny_experiment: Experiment) -> Material:
+    """Three prompts of two lengths on a tiny model in float64."""
+    return material_of(tiny_experiment)
+
+
+@pytest.fixture(scope="session")
+def several(tiny_several: Experiment) -> Material:
+    """Six prompts on a tiny model in float64: enough for intervals."""
+    return material_of(tiny_several)
+
+
+@pytest.fixture(scope="session")
+def france_material(france: Experiment) -> Material:
+    """The official language of France, on real weights."""
+    return material_of(france)
 
 
 @pytest.fixture(scope="session")

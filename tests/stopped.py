@@ -24,10 +24,14 @@ from notes import notes, same_bytes
 
 from wheatstone.cli import main
 from wheatstone.cli._app import _terminated
-from wheatstone.executors import LocalExecutor, ProcessExecutor, RayExecutor
+from wheatstone.executors import (
+    LocalExecutor,
+    ProcessExecutor,
+    RayExecutor,
+    run_shards,  # once, for all that are forked
+)
 from wheatstone.models import load_model
-from wheatstone.runs import run_shards
-from wheatstone.runs import run_sweep as run_sweep  # once, for all that are forked
+from wheatstone.studies import run_sweep as run_sweep
 
 SHARDS = 12
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)

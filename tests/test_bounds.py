@@ -32,10 +32,10 @@ from wheatstone.cli import main
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.models import load_model
 from wheatstone.neurons import read_concepts
+from wheatstone.records import _rows as rows
 from wheatstone.runs import damaged_files
 from wheatstone.runs._folder import read_manifest
 from wheatstone.studio._library import EXAMPLES
-from wheatstone.tasks import _rows as rows
 from wheatstone.tasks import load_task, read_pairs
 from wheatstone.tasks._relation import read_relation
 from wheatstone.texts import Skipped, read_documents

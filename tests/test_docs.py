@@ -13,12 +13,12 @@ import typer
 
 import wheatstone
 from wheatstone._lazy import opens
+from wheatstone.checkpoints._known import KNOWN_MODELS
+from wheatstone.checkpoints.families import FAMILIES
 from wheatstone.circuits import ABLATIONS
 from wheatstone.cli._app import app_of
 from wheatstone.discovery import METHODS
 from wheatstone.figures import FIGURES
-from wheatstone.models._known import KNOWN_MODELS
-from wheatstone.models.families import FAMILIES
 from wheatstone.tasks import METRICS
 
 ROOT = Path(__file__).parents[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -14,11 +15,10 @@ SOURCE = ROOT / "src/wheatstone"
 MODULES = sorted(SOURCE.rglob("*.py"))
 BY_STRING = {"_lazy.py": "what a door lists", "cli/_app.py": "the verbs' own modules"}
 """Modules that may import by a string, and what."""
-PRIVATE = {
-    "editing/_case_files.py": {"wheatstone.tasks._problems", "wheatstone.tasks._rows"},
-    "neurons/_concepts.py": {"wheatstone.tasks._fields", "wheatstone.tasks._problems", "wheatstone.tasks._rows"},
-}
-"""Imports of another room's private module that are left: readers of records, which belong to a room of their own."""
+PRIVATE = re.compile(r"wheatstone\.[a-z]\w*(\.\w+)*")
+"""A module of a room, as a string names it."""
+HEAVY = {"torch", "transformers"}
+"""What takes seconds to load."""
 
 
 def _name(path: Path) -> str:
@@ -75,15 +75,40 @@ def test_every_name_on_a_door_can_be_had() -> None:
                 assert name.asname is None or getattr(package, name.asname) is not None
 
 
+def _texts(path: Path) -> Iterator[str]:
+    """Its strings."""
+    for node in _nodes(path):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
 def test_no_room_imports_another_s_private_module() -> None:
-    found: dict[str, set[str]] = {}
     for path in MODULES:
-        for name in _imports(path):
+        for name in (*_imports(path), *(text for text in _texts(path) if PRIVATE.fullmatch(text))):
             parts = name.split(".")
             private = len(parts) > 2 and parts[0] == "wheatstone" and parts[2].startswith("_")
-            if private and not parts[1].startswith("_") and parts[1] != _room(path):
-                found.setdefault(_name(path), set()).add(name)
-    assert found == PRIVATE
+            if private and not parts[1].startswith("_"):
+                assert parts[1] == _room(path), f"{_name(path)} imports {name}"
+
+
+def test_no_room_imports_another_s_module_from_its_door() -> None:
+    """`from wheatstone.room import _module` reaches a private module too."""
+    for path in MODULES:
+        for node in _nodes(path):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("wheatstone."):
+                room = node.module.split(".")[1]
+                if not room.startswith("_") and room != _room(path):
+                    names = [name.name for name in node.names if name.name.startswith("_")]
+                    assert not names, f"{_name(path)} imports {names} from {node.module}"
+
+
+def test_runs_need_no_model() -> None:
+    """A list of runs loads neither torch nor a room that knows models."""
+    for path in (path for path in MODULES if _room(path) == "runs"):
+        roots = {name.split(".")[0] for name in _imports(path)}
+        rooms = {name.split(".")[1] for name in _imports(path) if name.startswith("wheatstone.")}
+        assert not roots & HEAVY, _name(path)
+        assert all(room == "runs" or room.startswith("_") for room in rooms), _name(path)
 
 
 def test_only_the_room_of_runs_reads_the_files_of_a_run() -> None:

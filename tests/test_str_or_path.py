@@ -21,9 +21,14 @@ from tiny import explainable_pairs, make_tiny
 import wheatstone
 from wheatstone import WheatstoneError
 from wheatstone._path import StrPath
+from wheatstone._progress import silent
+from wheatstone.cards import read_card
+from wheatstone.cards._empty import empty_card
+from wheatstone.checkpoints import resolve_model
 from wheatstone.circuits import Circuit, open_foreign
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.editing import Edit, load_edit, read_cases, save_edit
+from wheatstone.executors import alone_in, damaged_shards, finished, shard_cost, shards_done, work_begun
 from wheatstone.figures import (
     FIGURES,
     ProbeData,
@@ -37,51 +42,52 @@ from wheatstone.figures import (
     render_figure,
     report_html,
 )
-from wheatstone.lenses import TunedLens
+from wheatstone.lenses import AttentionRow, TunedLens
 from wheatstone.models import ResidualModel, load_model
-from wheatstone.neurons import read_concepts
-from wheatstone.runs import (
-    Run,
+from wheatstone.neurons import (
     Scan,
     ScanSettings,
+    experiment_of,
+    neuron_probes,
+    open_scan,
+    read_concepts,
+    shard_path,
+    whole,
+)
+from wheatstone.records import content_of
+from wheatstone.runs import (
+    Run,
+    Table,
     add_file,
     add_pictures,
     add_text,
-    alone_in,
     catalogue_add,
     catalogue_remove,
+    changed_run,
     check_free,
     clear_partial,
     damaged_files,
-    damaged_shards,
     delete_run,
     draw,
     entry_of,
-    experiment_of,
     export_run,
     import_run,
     listed,
-    neuron_probes,
     new_part,
     new_run,
     note_missing,
-    open_scan,
-    open_study,
-    open_sweep,
-    read_card,
+    part_reserved,
+    read_json,
+    read_manifest,
     reserved,
-    run_discovery,
     save_run,
-    shard_cost,
-    shards_done,
     sound,
-    study_so_far,
     unlisted_runs,
-    work_begun,
     write_hashes,
     write_json,
+    write_table,
 )
-from wheatstone.runs._card_empty import empty_card
+from wheatstone.studies import open_study, open_sweep, run_discovery, study_so_far
 from wheatstone.studio import Library, create_app, show
 from wheatstone.studio._library import EXAMPLES
 from wheatstone.tasks import check_task, load_facts, load_task, read_pairs, relation_named, sha256_of_task
@@ -95,7 +101,17 @@ PACKAGES = [
         if part.ispkg and not part.name.startswith("_")
     ),
 ]
-HOLDS_WHAT_LOAD_READ = {"Activations", "HeadCorpus", "ProbeData", "Run", "RunData", "Section", "Scan", "ScreenData"}
+HOLDS_WHAT_LOAD_READ = {
+    "Activations",
+    "HeadCorpus",
+    "ModelFiles",
+    "ProbeData",
+    "Run",
+    "RunData",
+    "Section",
+    "Scan",
+    "ScreenData",
+}
 """Values that are made by a function which takes a path; their field is an object."""
 GIVEN_BY_US = {
     "Shard.run",
@@ -108,6 +124,7 @@ GIVEN_BY_US = {
     "save_run(pictures)",
     "add_pictures(pictures)",
     "run_study(pictures)",
+    "Subject(write)",
 }
 """What a caller implements: it is given a `Path`."""
 
@@ -174,6 +191,18 @@ def _used(manager: Any) -> Any:
         return inside is not None
 
 
+def _written(path: StrPath) -> int:
+    with whole(path) as partial:
+        partial.write_text("all of it", encoding="utf-8")
+    return Path(path).stat().st_size
+
+
+def _finished(out: StrPath) -> list[str]:
+    with alone_in(out, "scan"), finished(out) as folder:
+        (folder / "manifest.json").touch()
+    return sorted(path.name for path in Path(out).iterdir())
+
+
 def _packed(run: StrPath) -> Any:
     archive, out = f"{os.fspath(run)}.zip", f"{os.fspath(run)}-unpacked"
     export_run(run, archive if isinstance(run, str) else Path(archive))
@@ -220,6 +249,7 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "card_page": lambda run, _: len(card_page(run, empty_card(Circuit.load(_in(run, "circuit.json")), 0), ABOUT_CARD)),
     "claims_of": lambda run, _: [name for name, _ in claims_of(run, _in(run, "explain"))],
     "clear_partial": lambda run, _: clear_partial(run),
+    "content_of": lambda run, _: content_of(_in(run, "files.json")).form,
     "create_app": lambda run, _: len(create_app(built=run).routes),
     "damaged_files": lambda run, _: damaged_files(run),
     "damaged_shards": lambda run, _: damaged_shards(run),
@@ -228,6 +258,7 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "entry_of": lambda run, _: entry_of(run).edges,
     "experiment_of": lambda run, model: experiment_of(run, model),
     "export_run": lambda run, _: _packed(run),
+    "finished": lambda run, _: _finished(_new(run, "resumed")),
     "import_run": lambda run, _: _packed(run),
     "listed": lambda run, _: listed(run),
     "load_edit": lambda run, _: load_edit(run),
@@ -255,6 +286,7 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "render_figure": lambda run, _: render_figure(run, "circuit", _new(run, "figure.svg")),
     "report_html": lambda run, _: len(report_html(run)),
     "reserved": lambda run, _: _used(reserved(_new(run, "reserved"))),
+    "resolve_model": lambda run, _: resolve_model(_in(run, "none"), revision=None, report=silent),
     "save_edit": lambda run, _: _edit(_new(run, "edit")),
     "save_run": lambda run, _: save_run(_new(run, "saved"), lambda folder: None),
     "sha256_of_task": lambda run, _: sha256_of_task(_in(run, "circuit.json")),
@@ -266,6 +298,13 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "work_begun": lambda run, _: work_begun(run),
     "unlisted_runs": lambda run, _: len(unlisted_runs(_in(run, ".."))),
     "write_hashes": lambda run, _: write_hashes(run),
+    "part_reserved": lambda run, _: _used(part_reserved(run, "explain")),
+    "changed_run": lambda run, _: _used(changed_run(run)),
+    "read_json": lambda run, _: read_json(run, "verification.json"),
+    "read_manifest": lambda run, _: read_manifest(run)["verb"],
+    "shard_path": lambda run, _: shard_path(run, "windows", 1).name,
+    "whole": lambda run, _: _written(_new(run, "table")),
+    "write_table": lambda run, _: write_table(Table(AttentionRow, ()), _new(run, "table.parquet")),
     "write_json": lambda run, _: write_json(_new(run, "more.json"), {}),
 }
 """A call of each, on a finished run. What a run of `discover` lacks is refused, in the same words for both."""
@@ -275,7 +314,7 @@ LONG = {
     *("DiscoveryRun.save", "EditRun.save", "ImportedRun.save", "NeuronRun.save", "ProbeRun.save", "TraceRun.save"),
     *("add_card", "make_card"),
     *("ExplainSettings", "Material", "add_explanation", "add_verification", "explain_run", "neuron_facts"),
-    *("run_scan", "run_shards", "run_study", "run_sweep", "write_discovery"),
+    *("run_scan", "run_shards", "open_resumable", "some_done", "run_study", "run_sweep", "write_discovery"),
     *SETTINGS,
 }
 """What takes minutes, or a run of every verb: these are read instead of called, but for a discovery's save."""

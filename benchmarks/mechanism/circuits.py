@@ -8,10 +8,10 @@ import altair as alt
 
 import wheatstone as ws
 from mechanism.tables import CAPITAL, INDUCTION, Part, spread, table
-from wheatstone import lenses
+from wheatstone import mechanisms
 
 
-def strength_rows(found: lenses.Competition) -> list[list[str]]:
+def strength_rows(found: mechanisms.Competition) -> list[list[str]]:
     return [
         [
             row.circuit,
@@ -23,7 +23,7 @@ def strength_rows(found: lenses.Competition) -> list[list[str]]:
             spread(row, "own_drop"),
             spread(row, "own_beyond"),
         ]
-        for row in lenses.strengths(found)
+        for row in mechanisms.strengths(found)
     ]
 
 
@@ -42,7 +42,7 @@ STRENGTHS = (
 def competition(model: ws.ResidualModel) -> Part:
     """Every task's circuit on every task's test prompts."""
     count, draws = 6, 1
-    circuits = lenses.task_circuits(model)
+    circuits = mechanisms.task_circuits(model)
     lines = [
         "## Which circuits are active on whose prompts",
         "",
@@ -54,7 +54,7 @@ def competition(model: ws.ResidualModel) -> Part:
     ]
     for task in circuits:
         pairs = ws.load_task(task, model).test[:count]
-        found = lenses.competition(model, pairs, circuits, draws=draws)
+        found = mechanisms.competition(model, pairs, circuits, draws=draws)
         lines += [f"### Prompts of {task}", "", *table(STRENGTHS, strength_rows(found))]
     return Part(lines)
 
@@ -62,8 +62,8 @@ def competition(model: ws.ResidualModel) -> Part:
 def ladder(model: ws.ResidualModel) -> Part:
     """Recall against copying, rung by rung, and whether the stronger has its way."""
     count, draws = 10, 1
-    circuits = lenses.task_circuits(model, (CAPITAL, INDUCTION, "ioi"))
-    rungs = lenses.copying_ladder(model, ws.load_task(CAPITAL, model).test[: count + 2], times=1)
+    circuits = mechanisms.task_circuits(model, (CAPITAL, INDUCTION, "ioi"))
+    rungs = mechanisms.copying_ladder(model, ws.load_task(CAPITAL, model).test[: count + 2], times=1)
     lines = [
         "## Recall against copying: a ladder of edits",
         "",
@@ -78,7 +78,7 @@ def ladder(model: ws.ResidualModel) -> Part:
     points: list[dict[str, Any]] = []
     for rung in rungs:
         pairs = rung.pairs[:count]
-        found = lenses.competition(model, pairs, circuits, draws=draws)
+        found = mechanisms.competition(model, pairs, circuits, draws=draws)
         wins = sum(value > 0 for value in found.model)
         mean = sum(found.model) / len(pairs)
         lines += [
@@ -86,7 +86,7 @@ def ladder(model: ws.ResidualModel) -> Part:
             "",
             *table(STRENGTHS, strength_rows(found)),
         ]
-        for row in lenses.strengths(found):
+        for row in mechanisms.strengths(found):
             points += [
                 {
                     "rung": rung.name,
@@ -107,7 +107,7 @@ def ladder(model: ws.ResidualModel) -> Part:
                     ("measure", "of", "n", "agrees", "without looking", "rank correlation with D"),
                     [
                         (v.measure, v.of, v.n, spread(v, "agrees"), f"{v.same:.2f}", f"{v.correlation:.2f}")
-                        for v in lenses.strongest_path(found, CAPITAL, INDUCTION)
+                        for v in mechanisms.strongest_path(found, CAPITAL, INDUCTION)
                     ],
                 ),
             ]
@@ -134,19 +134,19 @@ def hops(model: ws.ResidualModel) -> Part:
         "`ioi` and `greater-than` are unrelated and share what any two circuits share.",
         "",
     ]
-    rows: list[lenses.Reappearance] = []
+    rows: list[mechanisms.Reappearance] = []
     for whole, parts in (
         ("two-hop/landmark_country+country_capital", ("facts/landmark_country", CAPITAL)),
         ("reversed/country_capital", (CAPITAL,)),
     ):
         compared = (*parts, "ioi", "greater-than")
         try:
-            circuits = lenses.task_circuits(model, (whole, *compared))
+            circuits = mechanisms.task_circuits(model, (whole, *compared))
         except ws.PromptError as error:
             lines += [f"{whole}: {error}", ""]
             continue
-        pools = lenses.task_circuits(model, compared, edges=5000)
-        rows += lenses.reappearance({name: circuits[name] for name in compared}, pools, circuits[whole], whole)
+        pools = mechanisms.task_circuits(model, compared, edges=5000)
+        rows += mechanisms.reappearance({name: circuits[name] for name in compared}, pools, circuits[whole], whole)
         asked = len(circuits[whole].examples)
         kept = circuits[whole].evaluation
         if kept is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import wheatstone as ws
 from mechanism.tables import CAPITAL, Part, spread, table
-from wheatstone import lenses
+from wheatstone import mechanisms
 from wheatstone._intervals import measured_on
 from wheatstone.tasks import relation_named
 
@@ -14,13 +14,13 @@ STANDING = "The official currency of Malaysia is called the"
 def wrong(model: ws.ResidualModel) -> Part:
     """Wrong facts of one relation, and the standing example."""
     task = ws.load_task(CAPITAL, model, known=None, size=None)
-    found = lenses.hallucination(model, [*task.train, *task.validation, *task.test][:60], draws=2)
+    found = mechanisms.hallucination(model, [*task.train, *task.validation, *task.test][:60], draws=2)
     tops = model.forward(model.tokens([STANDING])).logits[0].softmax(-1).topk(5)
     said = ", ".join(
         f"{text!r} {chance:.0%}"
         for text, chance in zip(model.decode(tops.indices.tolist()), tops.values.tolist(), strict=True)
     )
-    written = "".join(model.decode(lenses.continued(model, [STANDING], 4)[0]))
+    written = "".join(model.decode(mechanisms.continued(model, [STANDING], 4)[0]))
     facts, layers = found.facts, model.graph.layers
     overtaken = [fact for fact in facts if fact.right_led > 0]
     late = sorted(fact.overtakes for fact in overtaken)
@@ -80,7 +80,7 @@ def context(model: ws.ResidualModel) -> Part:
     template = relation_named("country_language").templates[0]
     task = ws.load_task("icl-3/country_language", model, known=None, template=template)
     known = ws.load_task("icl-3/country_language", model, template=template)
-    found = lenses.in_context(model, known.train[:6], task.test[:30])
+    found = mechanisms.in_context(model, known.train[:6], task.test[:30])
     lines = [
         "## In-context learning",
         "",

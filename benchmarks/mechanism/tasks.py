@@ -8,7 +8,7 @@ import altair as alt
 
 import wheatstone as ws
 from mechanism.tables import Part, spread, table
-from wheatstone import lenses
+from wheatstone import mechanisms
 
 
 def ioi(model: ws.ResidualModel) -> Part:
@@ -16,9 +16,9 @@ def ioi(model: ws.ResidualModel) -> Part:
     count = 24
     task = ws.load_task("ioi", model, size=120)
     pairs = task.test + task.train
-    found = lenses.ioi_heads(model, pairs[:count], held_out=pairs[count : 2 * count])
+    found = mechanisms.ioi_heads(model, pairs[:count], held_out=pairs[count : 2 * count])
     classed = [row for row in found.rows if row.role]
-    missing = [role for role in lenses.IOI_CLASSES if not found.heads(role)]
+    missing = [role for role in mechanisms.IOI_CLASSES if not found.heads(role)]
     others = [row for row in found.rows if row.stands_out and not row.role and row.step == "logits"]
     lines = [
         "## Indirect object identification: classes of heads",
@@ -44,7 +44,7 @@ def ioi(model: ws.ResidualModel) -> Part:
                     f"{row.query} → {row.site}",
                     spread(row, "attention"),
                 )
-                for row in sorted(classed, key=lambda row: lenses.IOI_CLASSES.index(row.role))
+                for row in sorted(classed, key=lambda row: mechanisms.IOI_CLASSES.index(row.role))
             ],
         ),
         f"Classes that this model does not show: {', '.join(missing) or 'none'}.",
@@ -68,11 +68,11 @@ def ioi(model: ws.ResidualModel) -> Part:
 
 def classes_chart(rows: list[dict[str, Any]]) -> Any:
     """A bar for each head, class by class."""
-    order = sorted(rows, key=lambda row: lenses.IOI_CLASSES.index(row["class"]))
+    order = sorted(rows, key=lambda row: mechanisms.IOI_CLASSES.index(row["class"]))
     base = alt.Chart(alt.Data(values=order)).encode(
         x=alt.X("head:N", title="head", sort=None),
         color=alt.Color(
-            "class:N", sort=list(lenses.IOI_CLASSES), title=None, legend=alt.Legend(orient="top", columns=6)
+            "class:N", sort=list(mechanisms.IOI_CLASSES), title=None, legend=alt.Legend(orient="top", columns=6)
         ),
     )
     bars = base.mark_bar().encode(y=alt.Y("effect:Q", title="logits lost along the path (95% interval)"))
@@ -88,16 +88,16 @@ def years(model: ws.ResidualModel) -> Part:
     prompts = [
         f"The {nouns[at % 2]} lasted from the year 17{year:02d} to the year 17" for at, year in enumerate(starts)
     ]
-    found = lenses.year_probabilities(model, prompts)
-    sums = lenses.year_sums(found, starts)
+    found = mechanisms.year_probabilities(model, prompts)
+    sums = mechanisms.year_sums(found, starts)
     task = ws.load_task("greater-than", model)
     choosing, others = (ws.Experiment(model, pairs, metric=task.metric) for pairs in (task.test[:12], task.test[12:24]))
-    best = lenses.mlps_to_logits(choosing)[0].mlp
-    mlps = lenses.mlps_to_logits(others)
-    neurons, kept = lenses.strongest_neurons(choosing, int(best[1:]), held_out=others)
-    circuit = lenses.task_circuits(model, ("greater-than",))["greater-than"]
-    forms = lenses.year_forms(model, circuit, count=12, draws=2)
-    cells = [cell._asdict() for cell in lenses.year_cells(found, starts)]
+    best = mechanisms.mlps_to_logits(choosing)[0].mlp
+    mlps = mechanisms.mlps_to_logits(others)
+    neurons, kept = mechanisms.strongest_neurons(choosing, int(best[1:]), held_out=others)
+    circuit = mechanisms.task_circuits(model, ("greater-than",))["greater-than"]
+    forms = mechanisms.year_forms(model, circuit, count=12, draws=2)
+    cells = [cell._asdict() for cell in mechanisms.year_cells(found, starts)]
     heat = (
         alt.Chart(alt.Data(values=cells))
         .mark_rect()

@@ -13,9 +13,9 @@ from neuron_parts.pairs import WINDOW
 from wheatstone.models import Neuron, ResidualModel, Tokens
 from wheatstone.neurons import (
     NeuronScan,
+    Scan,
     windows_of,
 )
-from wheatstone.runs import Scan
 from wheatstone.texts import bundled_texts
 
 RATED, ROUNDS, WARM, QUERIES = 8, 3, 1, 100

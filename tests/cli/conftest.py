@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from commands import FRANCE_WORDS, MAIN, Cli, RealRun, Refused, Shown
 
+from wheatstone.checkpoints._cache import ModelFiles
 from wheatstone.cli import main
 from wheatstone.cli._app import _GROUPS
-from wheatstone.models._cache import ModelFiles
 
 
 @pytest.fixture

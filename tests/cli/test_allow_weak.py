@@ -11,8 +11,8 @@ import pytest
 from commands import FRANCE, JAPAN, Cli, RealRun, Refused, pair_words
 
 from wheatstone import Experiment
+from wheatstone.checkpoints._cache import ModelFiles
 from wheatstone.models import load_model
-from wheatstone.models._cache import ModelFiles
 from wheatstone.runs._folder import read_json, read_manifest
 from wheatstone.tasks import load_task
 

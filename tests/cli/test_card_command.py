@@ -11,7 +11,8 @@ from commands import Cli, Refused
 
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.models import load_model
-from wheatstone.runs import add_file, damaged_files, new_run, run_discovery
+from wheatstone.runs import add_file, damaged_files, new_run
+from wheatstone.studies import run_discovery
 from wheatstone.tasks import load_task
 from wheatstone.verification import LINES, VERDICTS
 

@@ -14,9 +14,9 @@ from commands import FRANCE, FRANCE_WORDS, JAPAN, MAIN, Cli, RealRun, Refused, p
 from tolerance import rounding
 
 from wheatstone import Circuit
+from wheatstone.checkpoints._cache import ModelFiles
 from wheatstone.discovery import Discovery
 from wheatstone.models import load_model
-from wheatstone.models._cache import ModelFiles
 from wheatstone.runs import damaged_files
 
 

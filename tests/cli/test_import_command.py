@@ -12,8 +12,8 @@ import pytest
 from commands import FRANCE_WORDS, Cli, RealRun, Refused
 from starlette.testclient import TestClient
 
+from wheatstone.checkpoints._cache import ModelFiles
 from wheatstone.circuits import Circuit
-from wheatstone.models._cache import ModelFiles
 from wheatstone.studio import Library, create_app
 
 PAIRS = [

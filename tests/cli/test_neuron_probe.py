@@ -13,8 +13,8 @@ from commands import Cli, Refused
 
 from wheatstone.figures import PROBE_FIGURES, ProbeData
 from wheatstone.models import Neuron
-from wheatstone.neurons import CONCEPTS
-from wheatstone.runs import damaged_files, neuron_probes
+from wheatstone.neurons import CONCEPTS, neuron_probes
+from wheatstone.runs import damaged_files
 from wheatstone.runs._folder import read_manifest
 
 

@@ -14,8 +14,8 @@ from tolerance import rounding
 from wheatstone._errors import ModelError, RequestError, RunError
 from wheatstone.figures._neuron_corpus import corpus_calibration_chart, spread_chart
 from wheatstone.models import Neuron, ResidualModel, Tokens, load_model
-from wheatstone.neurons import bin_edges, bins_of
-from wheatstone.runs import Scan, ScanSettings, damaged_files, run_scan
+from wheatstone.neurons import Scan, ScanSettings, bin_edges, bins_of, run_scan
+from wheatstone.runs import damaged_files
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,11 @@ import torch
 from commands import Cli, pair_words
 from tiny import explainable_pairs
 
+from wheatstone.discovery import DiscoverySettings
 from wheatstone.models import load_model
-from wheatstone.runs import DiscoverySettings, Run, damaged_files, new_run, run_discovery
+from wheatstone.runs import Run, damaged_files, new_run
 from wheatstone.runs._folder import read_json
+from wheatstone.studies import run_discovery
 from wheatstone.tasks import PromptPair
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")

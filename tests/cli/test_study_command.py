@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from commands import Cli, Refused
 
-from wheatstone.models._cache import ModelFiles
+from wheatstone.checkpoints._cache import ModelFiles
 from wheatstone.runs import damaged_files
 
 pytestmark = pytest.mark.usefixtures("own_home")

@@ -12,10 +12,10 @@ from ground_truth import Agreement, agreement
 from tolerance import rounding
 from tracr_model import TRACR, TracrConfig, TracrModel
 
+from wheatstone.checkpoints.families import FAMILIES
 from wheatstone.circuits import Experiment
 from wheatstone.discovery import DiscoverySettings, discover_in
 from wheatstone.models import check_parity, wrap_model
-from wheatstone.models.families import FAMILIES
 
 BY_HAND = {
     # The last query is the first position whatever the tokens are: length, and what is made of it, are constants.

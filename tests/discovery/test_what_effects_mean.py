@@ -21,7 +21,8 @@ from wheatstone.figures import RunData, report_html
 from wheatstone.figures._registry import figure_svg
 from wheatstone.figures._words import percent
 from wheatstone.models import ResidualModel
-from wheatstone.runs import Run, new_run, run_discovery
+from wheatstone.runs import Run, new_run
+from wheatstone.studies import run_discovery
 from wheatstone.studio._tables import edge_columns
 
 

@@ -25,11 +25,11 @@ from wheatstone.editing import (
     score_rows,
     steer,
 )
+from wheatstone.editing._edit_run import _looked
 from wheatstone.editing._evaluate import CONTINUED, ProbeScore, held_out_loss
 from wheatstone.editing._fine_tuning import FineTuning
 from wheatstone.editing._generation import continuations, ngram_entropy, says
 from wheatstone.models import ResidualModel
-from wheatstone.runs._edit import _looked
 
 CASE = Case.of(
     "hand",

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
+from wheatstone.checkpoints._cache import ModelFiles
 from wheatstone.cli import main
-from wheatstone.models._cache import ModelFiles
 
 ROOT = Path(__file__).parents[2]
 FIRST = ["README.md", "docs/guides/first-circuit.md", "docs/tasks.md"]

@@ -21,10 +21,9 @@ from notes import by_name, gone, notes, processes_of, same_bytes, times_run, wai
 
 from wheatstone import PromptPair, RequestError
 from wheatstone.discovery import DiscoverySettings
-from wheatstone.executors import LocalExecutor, RayExecutor
+from wheatstone.executors import LocalExecutor, RayExecutor, run_shards, shards_done
 from wheatstone.models import ResidualModel, load_model
-from wheatstone.runs import run_shards, shards_done
-from wheatstone.runs._sweep_pair import PairShard
+from wheatstone.studies._sweep_pair import PairShard
 
 pytestmark = [
     pytest.mark.needs("ray"),

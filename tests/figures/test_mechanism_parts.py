@@ -13,7 +13,7 @@ from wheatstone.figures._explained import StoredSection
 from wheatstone.figures._load import RunData
 from wheatstone.figures._parts import PARTS
 from wheatstone.figures._report import Picture
-from wheatstone.lenses import (
+from wheatstone.mechanisms import (
     IOI_CLASSES,
     AskedFact,
     BegunFact,
@@ -27,7 +27,6 @@ from wheatstone.lenses import (
     Reappearance,
     RungStrength,
     Strength,
-    Table,
     Verdict,
     WrongFact,
     WrongWriter,
@@ -35,7 +34,7 @@ from wheatstone.lenses import (
     YearForm,
     YearSums,
 )
-from wheatstone.runs import Run, Section
+from wheatstone.runs import Run, Section, Table
 from wheatstone.runs._tables import write_table
 
 BETWEEN = (1.0, 0.5, 1.5)

@@ -53,7 +53,10 @@ def test_a_set_alone_is_what_interventions_say(model: ResidualModel, question: Q
         rounding(model).near(1.0, magnitude=10),
         rounding(model).near(1.0, magnitude=10),
     )
-    assert (none.faithfulness, none.completeness) == (rounding(model).near(0.0), rounding(model).near(0.0, magnitude=10))
+    assert (none.faithfulness, none.completeness) == (
+        rounding(model).near(0.0),
+        rounding(model).near(0.0, magnitude=10),
+    )
     assert whole.keeps_top
     assert whole.enough
     assert not none.enough

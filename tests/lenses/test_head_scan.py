@@ -17,17 +17,18 @@ from tolerance import rounding
 import wheatstone as ws
 from wheatstone._errors import ModelError, RequestError
 from wheatstone.figures import head_page
-from wheatstone.lenses import PLACES, HeadScan, Readout
+from wheatstone.lenses import HEADS, PLACES, HeadCorpus, HeadScan, Readout, head_at, head_facts
 from wheatstone.models import ResidualModel, Tokens
-from wheatstone.neurons import Window
-from wheatstone.runs import HEADS, HeadCorpus, ScanSettings, damaged_files, head_at, head_facts, plan_scan, run_scan
+from wheatstone.neurons import ScanSettings, Window, plan_scan, run_scan
+from wheatstone.runs import damaged_files
 
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path
 import torch
 from tiny import make_tiny
-from wheatstone.runs import HEADS, ScanSettings, run_scan
+from wheatstone.lenses import HEADS
+from wheatstone.neurons import ScanSettings, run_scan
 
 folder, texts = sys.argv[1:]
 model, plain = make_tiny("llama", torch.float32), os.replace

@@ -14,12 +14,12 @@ from tiny import explainable_pairs, make_tiny
 from wheatstone import Experiment, PromptPair, ResidualModel
 from wheatstone._intervals import halves_of, measured_on
 from wheatstone._progress import silent
-from wheatstone.editing import EditRequest, TracingSettings, asked, causal_trace, trace_rows
+from wheatstone.editing import EditRequest, TraceRun, TracingSettings, asked, causal_trace, trace_rows
 from wheatstone.figures import ScreenData, found_neurons
 from wheatstone.figures._trace import trace_words
 from wheatstone.lenses import direct_effects, vocabulary
-from wheatstone.neurons import Patching, neuron_effects
-from wheatstone.runs import NeuronSettings, TraceRun, new_run, run_neurons
+from wheatstone.neurons import NeuronSettings, Patching, neuron_effects, run_neurons
+from wheatstone.runs import new_run
 from wheatstone.tasks import ModelAnswers, load_task
 
 EVEN, ODD = list(range(0, 8, 2)), list(range(1, 8, 2))

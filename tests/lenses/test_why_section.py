@@ -17,9 +17,10 @@ from wheatstone.figures._explained import StoredSection
 from wheatstone.figures._load import RunData
 from wheatstone.figures._parts import PARTS
 from wheatstone.figures._report import Picture
-from wheatstone.lenses import SECTIONS, Explanation, LookRow, Material, PairRow, direct_effects
+from wheatstone.lenses import Explanation, LookRow, Material, PairRow, direct_effects
 from wheatstone.runs import Run, Section
 from wheatstone.runs._tables import write_table
+from wheatstone.studies import SECTIONS
 
 
 @pytest.fixture(scope="module")

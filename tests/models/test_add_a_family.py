@@ -15,7 +15,7 @@ import tiny_families
 
 import wheatstone
 from wheatstone._errors import ModelError
-from wheatstone.models.families import FAMILIES
+from wheatstone.checkpoints.families import FAMILIES
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "add-a-family.md"
 FILE, LINE, CONFIG = re.findall(r"```python\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
@@ -50,9 +50,9 @@ def test_one_file_and_one_line_are_enough(tmp_path: Path) -> None:
 
     package = tmp_path / "wheatstone"
     shutil.copytree(Path(wheatstone.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
-    (package / "models/families/starcoder2.py").write_text(FILE, "utf-8")
-    door = package / "models/families/__init__.py"
-    before = "from wheatstone.models.families._family import FAMILIES"
+    (package / "checkpoints/families/starcoder2.py").write_text(FILE, "utf-8")
+    door = package / "checkpoints/families/__init__.py"
+    before = "from wheatstone.checkpoints.families._family import FAMILIES"
     door.write_text(door.read_text("utf-8").replace(before, f"{LINE}{before}"), "utf-8")
 
     check = "import sys; from wheatstone.cli import main; sys.argv[0] = 'wheatstone'; main()"

@@ -16,10 +16,10 @@ from tolerance import rounding
 from torch import Tensor, nn
 
 from wheatstone._errors import ModelError
+from wheatstone.checkpoints.families import FAMILIES, register
 from wheatstone.models import PrecisionWarning, ResidualModel, Tokens, load_model
 from wheatstone.models._parity import TOLERANCE, check_parity
 from wheatstone.models._wiring import check_wiring
-from wheatstone.models.families import FAMILIES, register
 
 CASES = list(FAMILY_CONFIGS)
 PROMPTS = [[7, 3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5], [8, 9, 7, 9], [2, 7, 1, 8, 2, 8, 1, 8]]

@@ -8,8 +8,8 @@ import torch
 from tolerance import rounding
 
 from wheatstone import ModelError, RequestError, load_model
+from wheatstone.checkpoints.families import FAMILIES
 from wheatstone.models import Tokens
-from wheatstone.models.families import FAMILIES
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

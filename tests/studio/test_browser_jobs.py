@@ -14,9 +14,11 @@ from browser import NEEDED, ready, served
 from needs import AXE
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from wheatstone.checkpoints._cache import ModelFiles
+from wheatstone.discovery import DiscoverySettings
 from wheatstone.models import load_model
-from wheatstone.models._cache import ModelFiles
-from wheatstone.runs import DiscoverySettings, add_file, new_run, run_discovery
+from wheatstone.runs import add_file, new_run
+from wheatstone.studies import run_discovery
 from wheatstone.studio import Library
 from wheatstone.studio._library import identity
 from wheatstone.tasks import PromptPair

@@ -9,9 +9,8 @@ import pytest
 from ten_facts import TEN, relation, write
 
 from wheatstone import RequestError, ResidualModel, load_task
+from wheatstone.records import SPLITS, Problem
 from wheatstone.tasks import (
-    SPLITS,
-    Problem,
     Relation,
     bundled_relations,
     bundled_tasks,

@@ -10,8 +10,9 @@ import pytest
 from ten_facts import TEN
 
 from wheatstone import PromptError, RequestError, ResidualModel
-from wheatstone.tasks import SPLITS, PromptPair, Task, load_task
-from wheatstone.tasks import _rows as rows
+from wheatstone.records import SPLITS
+from wheatstone.records import _rows as rows
+from wheatstone.tasks import PromptPair, Task, load_task
 
 PAIRS: list[dict[str, Any]] = [
     {

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from wheatstone import PromptPair, ResidualModel
-from wheatstone.tasks import SPLITS, Task, answered, encode, load_task
+from wheatstone.records import SPLITS
+from wheatstone.tasks import Task, answered, encode, load_task
 from wheatstone.tasks.generators import GENERATORS
 from wheatstone.tasks.generators._a_an import article
 from wheatstone.tasks.generators._greater_than import year_answers

@@ -6,7 +6,8 @@ import pytest
 from ten_facts import TEMPLATES, TEN, relation, write
 
 from wheatstone import PromptError, RequestError, ResidualModel
-from wheatstone.tasks import SPLITS, Task, load_task
+from wheatstone.records import SPLITS
+from wheatstone.tasks import Task, load_task
 
 
 def subjects(task: Task, split: str) -> set[str]:

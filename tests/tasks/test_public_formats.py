@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from ten_facts import TEN
 
 from wheatstone import PromptError, RequestError, ResidualModel
-from wheatstone.tasks import SPLITS, PromptPair, load_task, read_pairs
-from wheatstone.tasks._problems import Problem
-from wheatstone.tasks._rows import content_of, read_rows
+from wheatstone.records import SPLITS
+from wheatstone.records._problems import Problem
+from wheatstone.records._rows import content_of, read_rows
+from wheatstone.tasks import PromptPair, load_task, read_pairs
 from wheatstone.tasks._templates import with_subject
 
 PAIR = {"prompt": "w0 w5 w3", "counterfactual": "w0 w6 w3", "answers": [" w7"], "distractors": [" w8"]}

@@ -5,7 +5,8 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wheatstone.tasks import FRACTIONS, SPLITS
+from wheatstone.records import SPLITS
+from wheatstone.tasks import FRACTIONS
 from wheatstone.tasks._split import plain, split_subjects
 
 

@@ -15,6 +15,7 @@ from wheatstone._errors import CircuitError
 from wheatstone._path import StrPath
 from wheatstone._viewer import show
 from wheatstone.models import Graph, ResidualModel, Span, SpannedGraph
+from wheatstone.runs import CIRCUITS, Run
 from wheatstone.tasks import PromptPair
 
 
@@ -196,10 +197,18 @@ class Circuit:
     def load(cls, path: StrPath) -> Circuit:
         """Reads `circuit.json`.
 
+        Args:
+            path: the file, or a folder that contains it, such as a run.
+
         Raises:
+            RunError: the folder is a damaged run, or one of a verb that finds no circuit.
             CircuitError: the file is missing, not a circuit, of another format version, or names nodes or edges
                 that its own model lacks.
         """
         from wheatstone.circuits._format import CircuitFile
 
-        return CircuitFile.read(Path(path)).to_circuit()
+        path = Path(path)
+        if path.is_dir():
+            is_run = (path / "manifest.json").is_file()
+            path = Run.open(path, *CIRCUITS).file("circuit.json") if is_run else path / "circuit.json"
+        return CircuitFile.read(path).to_circuit()

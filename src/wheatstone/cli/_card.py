@@ -57,8 +57,8 @@ def card(
     output = Output("card", as_json)
     with output.progress() as report:
         report("starting", 0, None)
+        from wheatstone.cards import CardSettings, add_card
         from wheatstone.figures import card_page
-        from wheatstone.runs import CardSettings, add_card
 
         settings = CardSettings(keep, times, samples, draws, shuffles, most, effects, tuple(against or ()), seed)
         settings.check()

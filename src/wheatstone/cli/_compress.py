@@ -155,8 +155,9 @@ def _print_bits(
     """`bits` of a text alone."""
     with output.progress() as report:
         report("starting", 0, None)
+        from wheatstone.checkpoints import shown_name
         from wheatstone.compression import bits as run
-        from wheatstone.models import load_model, shown_name
+        from wheatstone.models import load_model
 
         loaded = load_model(model, device=device, dtype=dtype, report=report)
         report("starting", 1, 1)
@@ -196,12 +197,12 @@ def _print_worth(
     """`bits --ablate`."""
     with output.progress() as report:
         report("starting", 0, None)
-        from wheatstone.circuits import Circuit
+        from wheatstone.checkpoints import shown_name
+        from wheatstone.circuits import Circuit, same_weights
         from wheatstone.compression import circuit_bits
-        from wheatstone.models import load_model, shown_name
-        from wheatstone.runs import same_weights
+        from wheatstone.models import load_model
 
-        circuit = Circuit.load(ablate / "circuit.json" if ablate.is_dir() else ablate)
+        circuit = Circuit.load(ablate)
         loaded = load_model(model, device=device, dtype=dtype, report=report)
         same_weights(loaded, circuit)
         report("starting", 1, 1)

@@ -39,8 +39,9 @@ from wheatstone.cli._prompts import named_task, pairs_of
 
 if TYPE_CHECKING:
     from wheatstone._progress import Reporter
+    from wheatstone.discovery import DiscoverySettings
     from wheatstone.models import ResidualModel
-    from wheatstone.runs import DiscoveryRun, DiscoverySettings, Plan
+    from wheatstone.studies import DiscoveryRun, Plan
     from wheatstone.tasks import PromptPair
 
 
@@ -197,10 +198,10 @@ def discover(
     place = nullcontext() if dry_run or out is None else reserved(out, force=force)
     with output.progress() as report, place:
         report("starting", 0, None)
-        from wheatstone.discovery import LEARNED
+        from wheatstone.discovery import LEARNED, DiscoverySettings
         from wheatstone.figures import render_all
         from wheatstone.models import MlpParts, load_model
-        from wheatstone.runs import DiscoverySettings, plan_discovery, settings_for, write_discovery
+        from wheatstone.studies import plan_discovery, settings_for, write_discovery
         from wheatstone.tasks import other_wordings
 
         settings = DiscoverySettings(
@@ -307,7 +308,7 @@ def _dry_run(
     """Shows what a run would take and what the model itself says, then refuses what a real run would refuse."""
     experiment = None
     if plan.fits or force_memory:
-        from wheatstone.runs import expected_seconds
+        from wheatstone.studies import expected_seconds
 
         experiment = replace(settings, allow_weak=True).experiment(model, pairs)
         validation, test = splits

@@ -14,12 +14,12 @@ from wheatstone._side import SWAPPED
 from wheatstone.cli._tables import by_share_table, by_size_table, edge_table, verification_table
 
 if TYPE_CHECKING:
-    from wheatstone.runs import DiscoveryRun
+    from wheatstone.studies import DiscoveryRun
 
 
 def document(run: DiscoveryRun) -> dict[str, Any]:
     """The result as JSON."""
-    from wheatstone.runs import splits_of
+    from wheatstone.studies import splits_of
 
     found = run.discovery
     none = (None,) * len(found.circuit)
@@ -92,7 +92,7 @@ def shown_parts(run: DiscoveryRun, seconds: float) -> Iterator[RenderableType]:
 
 def _kept(run: DiscoveryRun) -> str:
     """What the circuit keeps, on held-out prompts first."""
-    from wheatstone.runs import splits_of
+    from wheatstone.studies import splits_of
 
     evaluation, n = run.discovery.circuit.evaluation, run.verification.n
     assert evaluation is not None

@@ -98,11 +98,9 @@ def edit(
     started = time.perf_counter()
     with output.progress() as report, nullcontext() if out is None else reserved(out, force=force):
         report("starting", 0, None)
-        from wheatstone.editing import METHODS, EditRequest
+        from wheatstone.editing import METHODS, CircuitSettings, ComparisonSettings, EditRequest, EditSettings, run_edit
         from wheatstone.figures import render_all
-        from wheatstone.lenses import CircuitSettings, ComparisonSettings
         from wheatstone.models import load_model
-        from wheatstone.runs import EditSettings, run_edit
 
         if method not in METHODS:
             raise RequestError(

@@ -64,7 +64,7 @@ def explain(
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.figures import claims_of, render_explanation
-        from wheatstone.runs import ExplainSettings, add_explanation
+        from wheatstone.studies import ExplainSettings, add_explanation
 
         settings = ExplainSettings(tuple(only or ()), split, most, tuned_lens, seed, tuple(subject or ()))
         report("starting", 1, 1)

@@ -111,7 +111,7 @@ def _write(run: Run, format: str, name: str, path: Path) -> None:
         from wheatstone.circuits import Circuit, to_eap_json, to_graphml
         from wheatstone.runs import sound
 
-        circuit = Circuit.load(run.file("circuit.json"))
+        circuit = Circuit.load(run.path)
         with sound(run.path):
             d_model = run.manifest["model"]["d_model"]
             text = to_graphml(circuit) if format == "graphml" else to_eap_json(circuit, d_model=d_model)

@@ -98,9 +98,8 @@ def graph(
     with output.progress() as report, reserved(out, force=force):
         report("starting", 0, None)
         from wheatstone.figures import graph_words, render_all
-        from wheatstone.graphs import GraphSettings
+        from wheatstone.graphs import GraphSettings, peak_bytes, run_graph
         from wheatstone.models import load_model
-        from wheatstone.runs import peak_bytes, run_graph
 
         others = tuple(counterfactual or ())
         settings = GraphSettings(target, ablation, nodes, node_threshold, edge_threshold, verify, steps, exact, seed)

@@ -71,7 +71,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Write one head's page: where it looks, what it moves, who writes what it reads, and its circuits."""
-    from wheatstone.runs import head_at
+    from wheatstone.lenses import head_at
 
     layer, number_ = head_at(head)
     path = out or Path(f"a{layer}.h{number_}.html")
@@ -79,8 +79,8 @@ def show(
     with output.progress() as report, reserved_file(path, force=force):
         report("starting", 0, None)
         from wheatstone.figures import head_page
+        from wheatstone.lenses import HeadCorpus, head_facts
         from wheatstone.models import load_model
-        from wheatstone.runs import HeadCorpus, head_facts
 
         opened = HeadCorpus.load(corpus)
         loaded = load_model(model, device=device, dtype=dtype, report=report)

@@ -95,7 +95,7 @@ def import_(
         report("starting", 0, None)
         from wheatstone.figures import render_all
         from wheatstone.models import load_model
-        from wheatstone.runs import run_import
+        from wheatstone.studies import run_import
 
         loaded = load_model(name, device=device, dtype=dtype, report=report)
         report("starting", 1, 1)
@@ -115,7 +115,7 @@ def import_(
             report=report,
         )
         pictures = (lambda folder: render_all(folder, report)) if figures else None
-        missing = save_run(out, run.save, task=asked, force=force, pictures=pictures)
+        missing = save_run(out, run.save, task=asked and asked.to_json(), force=force, pictures=pictures)
     proofs = [proof for proof in (run.verification, *run.held_out) if proof]
     output.document(
         {

@@ -26,7 +26,7 @@ def models(context: typer.Context, as_json: JsonOption = False) -> None:
     if context.invoked_subcommand is not None:
         return
     from wheatstone._home import home
-    from wheatstone.models import KNOWN_MODELS
+    from wheatstone.checkpoints import KNOWN_MODELS
 
     rows = [
         {

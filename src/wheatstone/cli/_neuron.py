@@ -37,7 +37,7 @@ from wheatstone.cli._output import JsonOption, Output, page_of
 from wheatstone.cli._prompts import named_task, pairs_of
 
 if TYPE_CHECKING:
-    from wheatstone.runs import ConfirmedRow
+    from wheatstone.neurons import ConfirmedRow
 
 neuron_app = typer.Typer(
     name="neuron",
@@ -99,8 +99,7 @@ def screen(
         report("starting", 0, None)
         from wheatstone.figures import render_all
         from wheatstone.models import load_model
-        from wheatstone.neurons import check_direction
-        from wheatstone.runs import NeuronSettings, run_neurons
+        from wheatstone.neurons import NeuronSettings, check_direction, run_neurons
 
         check_direction(direction)
         check_names(metric=metric)
@@ -126,7 +125,7 @@ def screen(
         )
         run = run_neurons(loaded, found.train if found else pairs, settings, report=report)
         pictures = (lambda folder: render_all(folder, report)) if figures else None
-        missing = save_run(out, run.save, task=found, force=force, pictures=pictures)
+        missing = save_run(out, run.save, task=found and found.to_json(), force=force, pictures=pictures)
     seconds = round(time.perf_counter() - started, 2)
     rows, page = run.confirmed, page_of(out)
     output.document(
@@ -192,8 +191,7 @@ def show(
         report("starting", 0, None)
         from wheatstone.figures import neuron_page
         from wheatstone.models import load_model
-        from wheatstone.neurons import token_of
-        from wheatstone.runs import Scan, experiment_of, neuron_facts
+        from wheatstone.neurons import Scan, experiment_of, neuron_facts, token_of
 
         loaded = load_model(model, device=device, dtype=dtype, report=report)
         report("starting", 1, 1)

@@ -77,7 +77,7 @@ def probe(
         report("starting", 0, None)
         from wheatstone.figures import render_all
         from wheatstone.models import load_model
-        from wheatstone.runs import ProbeSettings, run_probes
+        from wheatstone.neurons import ProbeSettings, run_probes
         from wheatstone.texts import Skipped
 
         skipped = Skipped()

@@ -108,7 +108,7 @@ def check_split(split: str) -> None:
     Raises:
         RequestError: no task has a split of this name.
     """
-    from wheatstone.tasks import SPLITS
+    from wheatstone.records import SPLITS
 
     if split not in SPLITS:
         raise RequestError(expected=f"a split out of {', '.join(SPLITS)}", got=repr(split), do="choose one of these")

@@ -28,7 +28,7 @@ def pull(
 
     The cache is $WHEATSTONE_HOME, or the platform's user cache; SmolLM2-135M takes 540 MB there.
     """
-    from wheatstone.models import pull_model
+    from wheatstone.checkpoints import pull_model
 
     output = Output("pull", as_json)
     with output.progress() as report:

@@ -80,8 +80,9 @@ def _below_here() -> str:
 @runs_app.command()
 def show(run: RunArgument, as_json: JsonOption = False) -> None:
     """Show how a run was made and what it found; of unfinished work, how far it is and how to go on."""
-    from wheatstone.models import shown_name
-    from wheatstone.runs import Run, sound, work_begun
+    from wheatstone.checkpoints import shown_name
+    from wheatstone.executors import work_begun
+    from wheatstone.runs import Run, sound
 
     output = Output("runs show", as_json)
     if not (run / "manifest.json").is_file() and (begun := work_begun(run)):
@@ -125,7 +126,8 @@ def _result_of(run: Run) -> dict[str, Any] | None:
 
 
 def _show_unfinished(run: Path, begun: dict[str, Any], output: Output) -> None:
-    from wheatstone.runs import command_of, shards_done, sound
+    from wheatstone.executors import shards_done
+    from wheatstone.runs import command_of, sound
 
     with sound(run):
         count = shards_done(run)
@@ -173,7 +175,8 @@ def check(
 
     Of unfinished work, what is done is checked; the same command makes again what is damaged.
     """
-    from wheatstone.runs import Run, damaged_files, work_begun
+    from wheatstone.executors import work_begun
+    from wheatstone.runs import Run, damaged_files
 
     if (run is None) != every:
         raise RequestError(expected="RUN or --all", got="both" if every else "neither", do="give one of them")
@@ -183,7 +186,7 @@ def check(
         return
     unfinished = None if (run / "manifest.json").is_file() else work_begun(run)
     if unfinished:
-        from wheatstone.runs import damaged_shards, shards_done  # loads torch
+        from wheatstone.executors import damaged_shards, shards_done  # loads torch
 
         damaged = damaged_shards(run) if shards_done(run) else []
         output.print(f"unfinished: a {unfinished['verb']}; the same command continues it", markup=False)

@@ -88,10 +88,11 @@ def study(
     output = Output("study", as_json)
     with output.progress() as report:
         report("starting", 0, None)
-        from wheatstone.executors import executor_named
+        from wheatstone.executors import alone_in, executor_named
         from wheatstone.figures import render_all
         from wheatstone.models import load_model
-        from wheatstone.runs import Run, StudySettings, alone_in, listed, open_study, run_study
+        from wheatstone.runs import Run, listed
+        from wheatstone.studies import StudySettings, open_study, run_study
         from wheatstone.tasks import bundled_relations
 
         asked = [name for given in relations or ["all"] for name in given.split(",") if name]

@@ -72,9 +72,10 @@ def sweep(
     with output.progress() as report:
         report("starting", 0, None)
         from wheatstone.discovery import DiscoverySettings
-        from wheatstone.executors import executor_named
+        from wheatstone.executors import alone_in, executor_named
         from wheatstone.models import load_model
-        from wheatstone.runs import SweepSettings, alone_in, listed, open_sweep, run_sweep
+        from wheatstone.runs import listed
+        from wheatstone.studies import SweepSettings, open_sweep, run_sweep
 
         settings = SweepSettings(
             tasks=tuple(name for given in tasks or () for name in given.split(",") if name),

@@ -12,7 +12,7 @@ from wheatstone._intervals import MINIMUM, interval_note, interval_text
 
 if TYPE_CHECKING:
     from wheatstone.circuits import Circuit
-    from wheatstone.runs import SharePoint
+    from wheatstone.studies import SharePoint
     from wheatstone.verification import Verification
 
 _MOST_EDGES = 25

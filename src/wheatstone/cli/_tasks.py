@@ -55,7 +55,8 @@ def show(
 
     Accuracy is the share of pairs with an answer above every distractor, before any is left out as unknown.
     """
-    from wheatstone.tasks import SPLITS, answered, bundled_tasks, load_task
+    from wheatstone.records import SPLITS
+    from wheatstone.tasks import answered, bundled_tasks, load_task
 
     output = Output("tasks show", as_json)
     if model is None:

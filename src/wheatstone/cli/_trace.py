@@ -72,10 +72,9 @@ def trace(
 
     with output.progress() as report, reserved(out, force=force):
         report("starting", 0, None)
-        from wheatstone.editing import SITES, TracingSettings, chosen_sites
+        from wheatstone.editing import SITES, TracingSettings, chosen_sites, run_trace
         from wheatstone.figures import render_all, trace_words
         from wheatstone.models import load_model
-        from wheatstone.runs import run_trace
         from wheatstone.tasks import check_task
 
         settings = TracingSettings(noise=noise, draws=draws, window=window, seed=seed)

@@ -84,15 +84,15 @@ def verify(
     output = Output("verify", as_json)
     with output.progress() as report:
         report("starting", 0, None)
-        from wheatstone.circuits import Circuit
+        from wheatstone.circuits import Circuit, same_weights
         from wheatstone.figures import report_html
         from wheatstone.models import load_model
-        from wheatstone.runs import add_verification, same_weights
+        from wheatstone.studies import add_verification
         from wheatstone.verification import verify as verified
 
         if others or task:
             opened.document("held_out")  # a lost one is refused before the work, not after it
-        circuit = Circuit.load(opened.file("circuit.json"))
+        circuit = Circuit.load(opened.path)
         loaded = load_model(model or manifest["model"]["id"], device=device, dtype=dtype, report=report)
         same_weights(loaded, circuit)
         report("starting", 1, 1)

@@ -15,7 +15,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from wheatstone.models import TextReader
+from wheatstone.checkpoints import TextReader
 
 _NOT_UTF8 = re.compile("([\udc80-\udcff]+)")
 _PARTS = (re.compile(r"(?<=\n)"), re.compile(r"(?= )"))

@@ -19,8 +19,7 @@ from wheatstone._errors import PromptError
 from wheatstone._path import StrPath
 from wheatstone.editing._case import Case, Kind, Probe
 from wheatstone.editing._request import EditRequest
-from wheatstone.tasks._problems import Problem
-from wheatstone.tasks._rows import content_of, rows_of
+from wheatstone.records import Problem, content_of, rows_of
 
 _LARGEST = 200_000_000
 """Bytes of a file that are read."""

@@ -8,9 +8,10 @@ from statistics import mean, median
 
 import altair as alt
 
-from wheatstone.figures._load import Row, RunData
+from wheatstone.figures._load import RunData
 from wheatstone.figures._theme import BLUE, INK, ORANGE, SOFT, finished, of_rows
 from wheatstone.figures._words import count, quoted, visible
+from wheatstone.runs import Row
 
 _WIDTH, _HEIGHT = 330, 190
 _RUNS = {"model": "whole model", "circuit": "circuit alone"}

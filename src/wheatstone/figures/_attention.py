@@ -7,9 +7,10 @@ from typing import Any
 
 import altair as alt
 
-from wheatstone.figures._load import Row, RunData
+from wheatstone.figures._load import RunData
 from wheatstone.figures._theme import BLUE, INK, PAPER, SOFT, finished, of_rows
 from wheatstone.figures._words import clipped, percent, quoted, visible
+from wheatstone.runs import Row
 
 _HEADS = 4
 """How many heads are shown."""

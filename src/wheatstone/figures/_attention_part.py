@@ -9,9 +9,9 @@ import altair as alt
 
 from wheatstone.figures._attribution_part import interval
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
-from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, finished, of_rows
 from wheatstone.figures._words import clipped, decimal, percent, quoted, visible
+from wheatstone.runs import Row
 
 _SPANS = {
     "first": "the first token",

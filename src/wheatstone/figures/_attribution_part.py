@@ -9,9 +9,9 @@ import altair as alt
 
 from wheatstone._intervals import interval_text
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
-from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, SOFT, finished, of_rows
 from wheatstone.figures._words import count, decimal, signed
+from wheatstone.runs import Row
 
 _BARS = 16
 """Nodes with a bar of their own."""

@@ -8,11 +8,11 @@ from typing import Any
 
 from wheatstone._intervals import interval_text
 from wheatstone._path import StrPath
+from wheatstone.checkpoints import shown_name
 from wheatstone.figures._load import RunData
 from wheatstone.figures._page import PagePart, PageTable, page_of
 from wheatstone.figures._report import title_of
 from wheatstone.figures._words import count, decimal, percent, warnings_of
-from wheatstone.models import shown_name
 from wheatstone.runs import sound
 from wheatstone.verification import (
     NOT_SUPPORTED,

@@ -7,9 +7,10 @@ from statistics import median
 
 import altair as alt
 
-from wheatstone.figures._load import Row, RunData
+from wheatstone.figures._load import RunData
 from wheatstone.figures._theme import BLUE, INK, ORANGE, finished, of_rows
 from wheatstone.figures._words import comparison, count, percent, sample
+from wheatstone.runs import Row
 
 _WIDTH, _HEIGHT = 660, 340
 _RANKED, _WITHOUT, _RANDOM = "highest-ranked edges", "all edges but these", "random edges"

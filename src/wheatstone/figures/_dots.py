@@ -7,8 +7,8 @@ from typing import Any
 
 import altair as alt
 
-from wheatstone.figures._load import Row
 from wheatstone.figures._theme import INK, SOFT, of_rows
+from wheatstone.runs import Row
 
 
 def dots(

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from wheatstone.checkpoints import shown_name
 from wheatstone.figures._edit_comparison import comparison_chart, comparison_part
 from wheatstone.figures._edit_trace import trace_chart
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._view import Charts, View, itself
 from wheatstone.figures._words import decimal, own_answer, probability, quoted, warnings_of
-from wheatstone.models import shown_name
 from wheatstone.runs import Run
 
 _CAPTION = (

@@ -9,11 +9,11 @@ import altair as alt
 
 from wheatstone._intervals import interval_text
 from wheatstone.figures._layer_axis import layers_x
-from wheatstone.figures._load import Row
 from wheatstone.figures._page import PagePart, PagePicture, PageTable
 from wheatstone.figures._report import Picture
 from wheatstone.figures._theme import BLUE, ORANGE, finished, of_rows
 from wheatstone.figures._words import decimal, percent, quoted
+from wheatstone.runs import Row
 
 _STATES = ("kept", "gone", "new")
 _COLOURS = ("#8a96a3", ORANGE, BLUE)

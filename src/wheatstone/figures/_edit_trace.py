@@ -7,9 +7,9 @@ from typing import Any
 
 import altair as alt
 
-from wheatstone.figures._load import Row
 from wheatstone.figures._theme import INK, PAPER, finished, of_rows
 from wheatstone.figures._words import count, percent
+from wheatstone.runs import Row
 
 _SITES = {"state": "residual stream after the layer", "mlp": "MLPs of a window", "attention": "attention of a window"}
 _ROLES = ("first subject", "middle subject", "last subject", "first after", "further", "last")

@@ -14,12 +14,12 @@ from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import attempt
 from wheatstone.figures._explained import Claim, stored_sections
-from wheatstone.figures._load import Row, RunData
+from wheatstone.figures._load import RunData
 from wheatstone.figures._page import table_of
 from wheatstone.figures._parts import PARTS
 from wheatstone.figures._report import Drawing, page_scripts, script_hash, template, title_of
 from wheatstone.figures._words import warnings_of
-from wheatstone.runs import sound, write_json
+from wheatstone.runs import Row, sound, write_json
 
 _MOST_ROWS = 40
 """Rows of a table that are on the page; the file has all."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wheatstone._errors import RunError
-from wheatstone.figures._load import Row, RunData
-from wheatstone.runs import Section
+from wheatstone.figures._load import RunData
+from wheatstone.runs import Row, Section
 
 
 class Claim(NamedTuple):

@@ -10,12 +10,12 @@ from typing import Any
 
 import altair as alt
 
-from wheatstone.figures._load import Row
+from wheatstone.checkpoints import shown_name
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, PageText, page_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._theme import BLUE, INK, finished, of_rows
 from wheatstone.figures._words import clipped, count, decimal, percent, quoted, visible
-from wheatstone.models import shown_name
+from wheatstone.runs import Row
 
 _BEFORE, _AFTER = 60, 4
 """Tokens shown around the query of an example."""
@@ -41,7 +41,7 @@ def head_page(facts: Mapping[str, Any]) -> str:
     """The page of one head as HTML.
 
     Args:
-        facts: what `wheatstone.runs.head_facts` gives, also after a way through JSON.
+        facts: what `wheatstone.lenses.head_facts` gives, also after a way through JSON.
     """
     model = facts["model"]
     read = ", ".join("the bundled texts" if text == "bundled" else text for text in facts["texts"])

@@ -6,9 +6,9 @@ from typing import Any
 
 from wheatstone.figures._dots import dots
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
-from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, ORANGE, finished
 from wheatstone.figures._words import count, percent, quoted
+from wheatstone.runs import Row
 from wheatstone.tasks import chance, ordinal
 
 _GREY = "#8a96a3"

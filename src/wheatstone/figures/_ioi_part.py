@@ -10,10 +10,10 @@ from wheatstone._intervals import interval_note
 from wheatstone.figures._attribution_part import interval
 from wheatstone.figures._dots import dot, dots
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
-from wheatstone.figures._load import Row
 from wheatstone.figures._roles_part import DOES
 from wheatstone.figures._theme import BLUE, ORANGE, finished
 from wheatstone.figures._words import count, decimal, percent
+from wheatstone.runs import Row
 
 _SHOWN = 5
 """Heads of a class that are drawn."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import altair as alt
 
-from wheatstone.figures._load import Row
 from wheatstone.figures._theme import of_rows
+from wheatstone.runs import Row
 
 
 def layers_x(layers: int, field: str = "layer") -> alt.X:

@@ -10,9 +10,9 @@ import altair as alt
 from wheatstone._intervals import interval_note
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._layer_axis import banded, layers_x
-from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, finished, of_rows
 from wheatstone.figures._words import clipped, count, percent, probability, quoted, visible
+from wheatstone.runs import Row
 
 _WIDTH, _HEIGHT = 250, 190
 _SITES = {"last": "last token", "subject": "subject's last token"}

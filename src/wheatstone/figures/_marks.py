@@ -9,9 +9,10 @@ import altair as alt
 
 from wheatstone._effects import effect_words, score_words
 from wheatstone.figures._layout import Layout, Node
-from wheatstone.figures._load import Component, DrawnEdge, Row, RunData
+from wheatstone.figures._load import Component, DrawnEdge, RunData
 from wheatstone.figures._theme import BLUE, FAINT, INK, ORANGE, PAPER, SOFT, halo, of_rows
 from wheatstone.figures._words import decimal, percent, quoted
+from wheatstone.runs import Row
 
 _SUPPORTS, _SUPPRESSES = "supports the answer", "suppresses it"
 _SIGNS = [_SUPPORTS, _SUPPRESSES]

@@ -7,8 +7,8 @@ from typing import Any
 
 import altair as alt
 
-from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, INK, ORANGE, of_rows
+from wheatstone.runs import Row
 
 
 def calibration_panel(bins: Sequence[Mapping[str, Any]], title: str, *, width: int, height: int) -> Any:

@@ -9,12 +9,12 @@ from typing import Any
 import altair as alt
 
 from wheatstone._intervals import interval_text
-from wheatstone.figures._load import Row
 from wheatstone.figures._neuron_calibration import calibration_panel
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, PageText
 from wheatstone.figures._report import Picture
 from wheatstone.figures._theme import PAPER, finished, of_rows
 from wheatstone.figures._words import clipped, count, decimal, percent, probability, quoted
+from wheatstone.runs import Row
 
 _BEFORE, _AFTER = 48, 12
 """Tokens shown around the place of an example."""
@@ -29,7 +29,7 @@ def corpus_parts(facts: Mapping[str, Any]) -> list[PagePart]:
     """The parts of a neuron's page that come from a scan.
 
     Args:
-        facts: what `wheatstone.runs.neuron_facts` gives, with a corpus.
+        facts: what `wheatstone.neurons.neuron_facts` gives, with a corpus.
     """
     return [_responds(facts), _foretells(facts)]
 
@@ -70,7 +70,7 @@ def spread_chart(facts: Mapping[str, Any]) -> Any:
 def corpus_calibration_chart(facts: Mapping[str, Any]) -> Any:
     """Probability of the token and share of first choices by activation, in the windows that were read again.
 
-    When this misleads: see `wheatstone.runs.corpus_facts`.
+    When this misleads: see `wheatstone.neurons.neuron_facts`.
     """
     corpus = facts["corpus"]
     found = corpus["calibration"]

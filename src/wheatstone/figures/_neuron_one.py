@@ -10,7 +10,7 @@ from typing import Any
 
 import altair as alt
 
-from wheatstone.figures._load import Row
+from wheatstone.checkpoints import shown_name
 from wheatstone.figures._neuron_calibration import calibration_panel
 from wheatstone.figures._neuron_corpus import corpus_parts
 from wheatstone.figures._neuron_patching import dose_chart
@@ -28,7 +28,7 @@ from wheatstone.figures._words import (
     visible,
     warnings_of,
 )
-from wheatstone.models import shown_name
+from wheatstone.runs import Row
 
 _MARKED = 5
 _READINGS = {
@@ -41,7 +41,7 @@ def neuron_page(facts: Mapping[str, Any]) -> str:
     """The page of one neuron as HTML.
 
     Args:
-        facts: what `wheatstone.runs.neuron_facts` gives, also after a way through JSON.
+        facts: what `wheatstone.neurons.neuron_facts` gives, also after a way through JSON.
     """
     parts = [_tokens(facts)]
     if facts["prompts"] is not None:

@@ -10,10 +10,9 @@ from typing import Any
 import altair as alt
 
 from wheatstone._path import StrPath
-from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, SOFT, finished, halo, of_rows
 from wheatstone.figures._words import clipped, count, percent, quoted, visible
-from wheatstone.runs import Run
+from wheatstone.runs import Row, Run
 
 _SITES = {"residual": "residual stream, before the layer", "attention": "attention output", "mlp": "MLP output"}
 _LABELLED, _BARS, _DOSED = 6, 16, 3

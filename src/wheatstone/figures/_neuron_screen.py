@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from functools import partial
 
 from wheatstone._intervals import interval_note, interval_text
-from wheatstone.figures._load import Row
+from wheatstone.checkpoints import shown_name
 from wheatstone.figures._neuron_patching import NEURON_FIGURES, ScreenData
 from wheatstone.figures._page import PagePart, PageTable, captioned, drawn_of, page_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._view import Charts, View
 from wheatstone.figures._words import clipped, count, decimal, meaningful, own_answer, percent, quoted, warnings_of
-from wheatstone.models import shown_name
+from wheatstone.runs import Row
 
 _ROWS = 30
 _CAPTIONS = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from wheatstone.figures._load import Row
 from wheatstone.figures._report import Picture, page_scripts, script_hash, template
 from wheatstone.figures._words import decimal, probability
+from wheatstone.runs import Row
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,4 +34,4 @@ PARTS: dict[str, Part] = {
     "hops": _hops_part.PART,
     "competition": _competition_part.PART,
 }
-"""One entry for every entry of `wheatstone.lenses.SECTIONS`."""
+"""One entry for every entry of `wheatstone.studies.SECTIONS`."""

@@ -9,10 +9,9 @@ from typing import Any
 import altair as alt
 
 from wheatstone._path import StrPath
-from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, INK, LINE, ORANGE, PAPER, SOFT, finished, of_rows
 from wheatstone.figures._words import count, decimal
-from wheatstone.runs import Run
+from wheatstone.runs import Row, Run
 
 _METHODS = {"ranking": ("means differ most", BLUE), "l1": ("lasso", ORANGE), "pursuit": ("one at a time", INK)}
 _SHADES = {1: "#9cc3e4", 8: "#4c93cf", 128: "#0b3c66"}

@@ -7,12 +7,12 @@ from functools import partial
 from typing import Any
 
 from wheatstone._intervals import interval_text
+from wheatstone.checkpoints import shown_name
 from wheatstone.figures._page import PagePart, PageTable, captioned, drawn_of, page_of
 from wheatstone.figures._probes import PROBE_FIGURES, ProbeData, describe_interference
 from wheatstone.figures._report import Picture
 from wheatstone.figures._view import Charts, View
 from wheatstone.figures._words import clipped, count, decimal, percent
-from wheatstone.models import shown_name
 
 _CAPTIONS = {
     "sizes": "A curve that is high from the start is a concept that one neuron tells; one that rises is spread over "

@@ -9,9 +9,9 @@ import altair as alt
 from wheatstone._intervals import interval_note
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._layer_axis import banded, layers_x
-from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, ORANGE, finished
 from wheatstone.figures._words import count, percent
+from wheatstone.runs import Row
 
 _WIDTH, _HEIGHT = 620, 150
 LEAST_SUBJECTS = 5

@@ -17,10 +17,10 @@ from wheatstone._effects import BOTH_WAYS, effect_words, gain_kept, lost, score_
 from wheatstone._intervals import MINIMUM, interval_text
 from wheatstone._side import SWAPPED, attempt
 from wheatstone._text import shown
+from wheatstone.checkpoints import shown_name
 from wheatstone.figures import _words as words
 from wheatstone.figures._load import RunData
 from wheatstone.figures._render import png_of, spec_of, svg_of
-from wheatstone.models import shown_name
 
 _ROWS = ("model", "circuit", "complement", "random", "empty")
 _MEANS = {

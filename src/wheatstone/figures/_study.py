@@ -8,12 +8,11 @@ from typing import Any
 
 import altair as alt
 
-from wheatstone.figures._load import Row
 from wheatstone.figures._report import Picture, template
 from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, finished, of_rows
 from wheatstone.figures._view import Charts, View
 from wheatstone.figures._words import count, percent
-from wheatstone.runs import Run
+from wheatstone.runs import Row, Run
 
 _CONDITIONS = {
     "model": "whole model",

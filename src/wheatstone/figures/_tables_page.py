@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from wheatstone.checkpoints import shown_name
 from wheatstone.figures._page import PagePart, page_of, table_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._view import Charts, View, itself
 from wheatstone.figures._words import clipped, count, warnings_of
-from wheatstone.models import shown_name
 from wheatstone.runs import Run
 
 _ROWS = 40

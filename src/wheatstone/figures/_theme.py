@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from wheatstone.figures._load import Row
+from wheatstone.runs import Row
 
 INK = "#1f2933"
 SOFT = "#5f6c7b"

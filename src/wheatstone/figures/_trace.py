@@ -9,16 +9,15 @@ from typing import Any
 import altair as alt
 
 from wheatstone._intervals import interval_note, interval_text
+from wheatstone.checkpoints import shown_name
 from wheatstone.figures._edit_trace import trace_chart
 from wheatstone.figures._layer_axis import banded
-from wheatstone.figures._load import Row
 from wheatstone.figures._page import PagePart, PageTable, captioned, page_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._theme import BLUE, ORANGE, SOFT, finished, of_rows
 from wheatstone.figures._view import Charts, View, itself
 from wheatstone.figures._words import count, decimal, own_answer, percent, probability, warnings_of
-from wheatstone.models import shown_name
-from wheatstone.runs import Run
+from wheatstone.runs import Row, Run
 
 _SITES = {"state": "residual stream", "mlp": "MLPs", "attention": "attention"}
 _COLOURS = {"state": "#8a96a3", "mlp": BLUE, "attention": ORANGE}

@@ -7,9 +7,9 @@ from typing import Any
 import altair as alt
 
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
-from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, INK, ORANGE, finished, of_rows
 from wheatstone.figures._words import chosen_words, clipped, count, percent, quoted, visible
+from wheatstone.runs import Row
 
 _WORDS = 5
 

@@ -7,9 +7,9 @@ from typing import Any
 import altair as alt
 
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
-from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, INK, ORANGE, SOFT, finished, of_rows
 from wheatstone.figures._words import percent, quoted, signed, visible
+from wheatstone.runs import Row
 
 _BARS = 5
 """Pairs of a head that are drawn."""

@@ -9,9 +9,9 @@ import altair as alt
 from wheatstone._intervals import interval_note
 from wheatstone.figures._dots import dot, dots, span
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
-from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, ORANGE, finished
 from wheatstone.figures._words import count, decimal, percent, quoted
+from wheatstone.runs import Row
 
 _GREY = "#8a96a3"
 _TRIED = {

@@ -255,11 +255,11 @@ def _outputs_with_bias(block: Block) -> Generator[list[tuple[Tensor, Tensor]], N
     """While this lasts, notes what the MLP's norm and projections give before the neurons, with their biases."""
     found: list[tuple[Tensor, Tensor]] = []
     inside = [block.mlp_norm.module, *block.mlp.modules()]
-    biases: dict[nn.Module, Tensor] = {
-        module: module.bias
-        for module in inside
-        if module is not None and module is not block.neurons_in and isinstance(getattr(module, "bias", None), Tensor)
-    }
+    biases: dict[nn.Module, Tensor] = {}
+    for module in inside:
+        bias = None if module is None or module is block.neurons_in else getattr(module, "bias", None)
+        if module is not None and isinstance(bias, Tensor):
+            biases[module] = bias
 
     def noted(module: nn.Module, _inputs: Any, output: Tensor) -> None:
         found.append((output, biases[module]))

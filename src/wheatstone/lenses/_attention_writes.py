@@ -23,7 +23,8 @@ from torch import Tensor
 from wheatstone._intervals import SHARE, interval_note, mean_intervals
 from wheatstone._progress import Reporter
 from wheatstone.lenses._attribution import direct_effects, norm_scale
-from wheatstone.lenses._section import Explanation, Material, Section, Table
+from wheatstone.lenses._section import Explanation, Material, Section
+from wheatstone.runs import Table
 
 _HEADS = 8
 """Heads that are read: those with the largest mean |direct effect|."""

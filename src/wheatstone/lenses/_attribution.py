@@ -25,8 +25,9 @@ from torch import Tensor
 
 from wheatstone._intervals import halves_of, interval_note, mean_intervals, measured_on
 from wheatstone._progress import Reporter
-from wheatstone.lenses._section import Explanation, Material, Section, Table
+from wheatstone.lenses._section import Explanation, Material, Section
 from wheatstone.models import wide
+from wheatstone.runs import Table
 
 _NEURONS = 40
 """Neurons that are kept, by |mean direct effect|."""

@@ -20,9 +20,10 @@ from torch import Tensor
 
 from wheatstone._intervals import SHARE, interval_note, mean_intervals
 from wheatstone._progress import Reporter
-from wheatstone.lenses._section import Explanation, Material, Section, Table
+from wheatstone.lenses._section import Explanation, Material, Section
 from wheatstone.lenses._tuned import TunedLens
 from wheatstone.models import Graph
+from wheatstone.runs import Table
 from wheatstone.tasks import gather
 
 _EVERYWHERE = 4

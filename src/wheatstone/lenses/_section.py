@@ -22,6 +22,7 @@ from wheatstone._progress import Reporter
 from wheatstone.circuits import Circuit, Experiment
 from wheatstone.lenses._readout import Readout
 from wheatstone.models import wide
+from wheatstone.runs import Table
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,24 +132,6 @@ class Material:
         every = range(nodes.shape[1])
         last, subject = (wide(nodes[:, every, places]) for places in (encoded.last, encoded.subject_last))
         return last, subject
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of one kind.
-
-    Args:
-        kind: the NamedTuple that they are; columns and their types are its.
-        rows: of that kind.
-    """
-
-    kind: type[Any]
-    rows: tuple[tuple[Any, ...], ...]
-
-    @classmethod
-    def of(cls, kind: type[Any], rows: Any) -> Table:
-        """Any iterable of rows."""
-        return cls(kind, tuple(rows))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from wheatstone._intervals import halves_of, measured_on
 from wheatstone._progress import Reporter
 from wheatstone.lenses._attribution import direct_effects
-from wheatstone.lenses._section import Explanation, Material, Section, Table
+from wheatstone.lenses._section import Explanation, Material, Section
+from wheatstone.runs import Table
 
 _NODES = 10
 """Nodes that are read: those with the largest mean |direct effect|."""

@@ -14,7 +14,8 @@ from wheatstone._intervals import halves_of
 from wheatstone._progress import Reporter
 from wheatstone.lenses._attention_score import AttentionScore, score_of
 from wheatstone.lenses._attribution import direct_effects
-from wheatstone.lenses._section import Explanation, Material, Section, Table
+from wheatstone.lenses._section import Explanation, Material, Section
+from wheatstone.runs import Table
 
 _HEADS = 4
 """Heads that are read: of the circuit's, those with the largest mean |direct effect|."""

@@ -33,15 +33,12 @@ if TYPE_CHECKING:
     from wheatstone.models._interventions import Replace as Replace
     from wheatstone.models._interventions import Scale as Scale
     from wheatstone.models._interventions import position_of as position_of
-    from wheatstone.models._known import KNOWN_MODELS as KNOWN_MODELS
-    from wheatstone.models._known import shown_name as shown_name
-    from wheatstone.models._known import title_of_model as title_of_model
-    from wheatstone.models._light_tokenizer import LightTokenizer as LightTokenizer
-    from wheatstone.models._light_tokenizer import light_tokenizer as light_tokenizer
     from wheatstone.models._load import PrecisionWarning as PrecisionWarning
     from wheatstone.models._load import TokenizerWarning as TokenizerWarning
     from wheatstone.models._load import load_model as load_model
     from wheatstone.models._load import open_model as open_model
+    from wheatstone.models._manifest import computed_on as computed_on
+    from wheatstone.models._manifest import manifest_without_prompts as manifest_without_prompts
     from wheatstone.models._memory import MemoryWarning as MemoryWarning
     from wheatstone.models._memory import circuit_bytes as circuit_bytes
     from wheatstone.models._memory import free_memory as free_memory
@@ -58,14 +55,11 @@ if TYPE_CHECKING:
     from wheatstone.models._rewired import CircuitRun as CircuitRun
     from wheatstone.models._rewired import CircuitState as CircuitState
     from wheatstone.models._scripts import joined as joined
-    from wheatstone.models._sources import pull_model as pull_model
-    from wheatstone.models._sources import tokenizer_here as tokenizer_here
     from wheatstone.models._spans import Span as Span
     from wheatstone.models._spans import SpannedGraph as SpannedGraph
     from wheatstone.models._spans import span_positions as span_positions
     from wheatstone.models._start import start_token as start_token
     from wheatstone.models._streams import Streams as Streams
-    from wheatstone.models._text import TextReader as TextReader
     from wheatstone.models._tokens import Tokens as Tokens
     from wheatstone.models._wide import wide as wide
     from wheatstone.models._wrap import wrap_model as wrap_model

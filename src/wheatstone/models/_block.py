@@ -22,11 +22,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from wheatstone._errors import ModelError
+from wheatstone.checkpoints.families import Family
 from wheatstone.models._graph import MlpParts
 from wheatstone.models._norm import Norm, norm_of
 from wheatstone.models._parts import Experts, Neurons, weight_of
 from wheatstone.models._placement import execution_device, present
-from wheatstone.models.families import Family
 
 HeadWeights = Float[Tensor, "head d_head d_model"]
 

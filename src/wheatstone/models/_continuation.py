@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from wheatstone._errors import PromptError
+from wheatstone.checkpoints import TextReader
 from wheatstone.models._scripts import splits_a_word
-from wheatstone.models._text import TextReader
 
 _SHOWN = 4
 """Tokens of a prompt's end that are shown in an error."""

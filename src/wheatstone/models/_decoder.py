@@ -14,14 +14,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from wheatstone._errors import ModelError, RequestError
+from wheatstone.checkpoints import TextReader, TransformersReading
+from wheatstone.checkpoints.families import known_family
 from wheatstone.models._block import Block, replaced_forward
 from wheatstone.models._graph import Graph
-from wheatstone.models._reading import TransformersReading
 from wheatstone.models._rotary import RotarySwitch
-from wheatstone.models._text import TextReader
 from wheatstone.models._tokens import Tokens
 from wheatstone.models._wide import wide
-from wheatstone.models.families import known_family
 
 LayerForward = Callable[[int, Tensor, dict[str, Any]], Tensor]
 """What replaces a decoder layer: (its index, residual stream, its other arguments) -> residual stream."""

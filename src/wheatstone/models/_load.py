@@ -12,11 +12,9 @@ from safetensors import SafetensorError, safe_open
 from wheatstone._errors import ModelError, RequestError, WheatstoneError
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
-from wheatstone.models._cache import ModelFiles
-from wheatstone.models._checkpoint import load_checkpoint
+from wheatstone.checkpoints import ModelFiles, load_checkpoint, resolve_model
 from wheatstone.models._memory import MemoryWarning, free_memory, memory_budget
 from wheatstone.models._residual import ResidualModel
-from wheatstone.models._sources import resolve_model
 from wheatstone.models._wiring import check_wiring
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from wheatstone.models.families import Family
+from wheatstone.checkpoints.families import Family
 
 
 @dataclass(frozen=True)

@@ -1,85 +1,118 @@
-"""Single neurons of MLPs: which of them carry an answer, which tokens they write, what their activation predicts."""
+"""Single neurons of MLPs: which carry an answer, which tokens they write, what they predict; and their runs."""
 
-from wheatstone.neurons._calibration import Calibration as Calibration
-from wheatstone.neurons._calibration import CalibrationBin as CalibrationBin
-from wheatstone.neurons._calibration import Estimate as Estimate
-from wheatstone.neurons._calibration import calibrate as calibrate
-from wheatstone.neurons._concepts import LabelledSpan as LabelledSpan
-from wheatstone.neurons._concepts import LabelledText as LabelledText
-from wheatstone.neurons._concepts import concepts_in as concepts_in
-from wheatstone.neurons._concepts import read_concepts as read_concepts
-from wheatstone.neurons._concepts_bundled import CONCEPTS as CONCEPTS
-from wheatstone.neurons._concepts_bundled import BundledConcept as BundledConcept
-from wheatstone.neurons._concepts_bundled import bundled_concepts as bundled_concepts
-from wheatstone.neurons._congruence import Congruence as Congruence
-from wheatstone.neurons._congruence import Reading as Reading
-from wheatstone.neurons._congruence import token_of as token_of
-from wheatstone.neurons._observed import Observations as Observations
-from wheatstone.neurons._observed import doses as doses
-from wheatstone.neurons._observed import observe as observe
-from wheatstone.neurons._pairs import Pair as Pair
-from wheatstone.neurons._pairs import Pairs as Pairs
-from wheatstone.neurons._pairs import exclusive_pairs as exclusive_pairs
-from wheatstone.neurons._pairs import shuffled_z as shuffled_z
-from wheatstone.neurons._patches import Direction as Direction
-from wheatstone.neurons._patches import Patching as Patching
-from wheatstone.neurons._patches import check_direction as check_direction
-from wheatstone.neurons._probe import ConceptProbes as ConceptProbes
-from wheatstone.neurons._probe import LayerDirections as LayerDirections
-from wheatstone.neurons._probe import ProbeRow as ProbeRow
-from wheatstone.neurons._probe import probe_concept as probe_concept
-from wheatstone.neurons._probe_fit import SIZES as SIZES
-from wheatstone.neurons._probe_fit import Probe as Probe
-from wheatstone.neurons._probe_fit import differences as differences
-from wheatstone.neurons._probe_fit import fit_on as fit_on
-from wheatstone.neurons._probe_fit import fit_threshold as fit_threshold
-from wheatstone.neurons._probe_fit import probes_by_l1 as probes_by_l1
-from wheatstone.neurons._probe_fit import probes_by_pursuit as probes_by_pursuit
-from wheatstone.neurons._probe_fit import probes_by_ranking as probes_by_ranking
-from wheatstone.neurons._probe_fit import standardised as standardised
-from wheatstone.neurons._probe_parts import PARTS as PARTS
-from wheatstone.neurons._probe_parts import ConceptRows as ConceptRows
-from wheatstone.neurons._probe_parts import split_documents as split_documents
-from wheatstone.neurons._probe_rows import Activations as Activations
-from wheatstone.neurons._probe_rows import LabelledRows as LabelledRows
-from wheatstone.neurons._probe_rows import recorded as recorded
-from wheatstone.neurons._probe_rows import rows_of as rows_of
-from wheatstone.neurons._probe_scores import ProbeScore as ProbeScore
-from wheatstone.neurons._probe_scores import always_yes as always_yes
-from wheatstone.neurons._probe_scores import score_decisions as score_decisions
-from wheatstone.neurons._probe_single import DETECTS as DETECTS
-from wheatstone.neurons._probe_single import LEVEL as LEVEL
-from wheatstone.neurons._probe_single import NeuronTests as NeuronTests
-from wheatstone.neurons._probe_single import exchanged as exchanged
-from wheatstone.neurons._probe_single import explained as explained
-from wheatstone.neurons._probe_single import neuron_tests as neuron_tests
-from wheatstone.neurons._recovery import SITES as SITES
-from wheatstone.neurons._recovery import RecoveryRow as RecoveryRow
-from wheatstone.neurons._recovery import recovery_by_place as recovery_by_place
-from wheatstone.neurons._scan import NeuronScan as NeuronScan
-from wheatstone.neurons._scan_bins import BINS as BINS
-from wheatstone.neurons._scan_bins import bin_edges as bin_edges
-from wheatstone.neurons._scan_bins import bins_of as bins_of
-from wheatstone.neurons._scan_layer import PLACE_BITS as PLACE_BITS
-from wheatstone.neurons._scan_layer import LayerStatistics as LayerStatistics
-from wheatstone.neurons._scan_windows import Window as Window
-from wheatstone.neurons._scan_windows import batches_of as batches_of
-from wheatstone.neurons._scan_windows import ranks as ranks
-from wheatstone.neurons._scan_windows import windows_of as windows_of
-from wheatstone.neurons._screen import Confirmed as Confirmed
-from wheatstone.neurons._screen import NeuronScreen as NeuronScreen
-from wheatstone.neurons._screen import mlp_recovery as mlp_recovery
-from wheatstone.neurons._screen import neuron_effects as neuron_effects
-from wheatstone.neurons._screen import screen_neurons as screen_neurons
-from wheatstone.neurons._superposition import Interference as Interference
-from wheatstone.neurons._superposition import cosines as cosines
-from wheatstone.neurons._superposition import interference as interference
-from wheatstone.neurons._superposition import random_directions as random_directions
-from wheatstone.neurons._superposition_planted import Found as Found
-from wheatstone.neurons._superposition_planted import Planted as Planted
-from wheatstone.neurons._superposition_planted import find_planted as find_planted
-from wheatstone.neurons._superposition_planted import train_planted as train_planted
-from wheatstone.neurons._tokens import CongruentToken as CongruentToken
-from wheatstone.neurons._tokens import Histogram as Histogram
-from wheatstone.neurons._tokens import ends_of as ends_of
-from wheatstone.neurons._tokens import neurons_of_token as neurons_of_token
+from typing import TYPE_CHECKING
+
+from wheatstone._lazy import door
+
+if TYPE_CHECKING:
+    from wheatstone.neurons._calibration import Calibration as Calibration
+    from wheatstone.neurons._calibration import CalibrationBin as CalibrationBin
+    from wheatstone.neurons._calibration import Estimate as Estimate
+    from wheatstone.neurons._calibration import calibrate as calibrate
+    from wheatstone.neurons._concepts import LabelledSpan as LabelledSpan
+    from wheatstone.neurons._concepts import LabelledText as LabelledText
+    from wheatstone.neurons._concepts import concepts_in as concepts_in
+    from wheatstone.neurons._concepts import read_concepts as read_concepts
+    from wheatstone.neurons._concepts_bundled import CONCEPTS as CONCEPTS
+    from wheatstone.neurons._concepts_bundled import BundledConcept as BundledConcept
+    from wheatstone.neurons._concepts_bundled import bundled_concepts as bundled_concepts
+    from wheatstone.neurons._congruence import Congruence as Congruence
+    from wheatstone.neurons._congruence import Reading as Reading
+    from wheatstone.neurons._congruence import token_of as token_of
+    from wheatstone.neurons._neuron_page import experiment_of as experiment_of
+    from wheatstone.neurons._neuron_page import neuron_facts as neuron_facts
+    from wheatstone.neurons._observed import Observations as Observations
+    from wheatstone.neurons._observed import doses as doses
+    from wheatstone.neurons._observed import observe as observe
+    from wheatstone.neurons._pairs import Pair as Pair
+    from wheatstone.neurons._pairs import Pairs as Pairs
+    from wheatstone.neurons._pairs import exclusive_pairs as exclusive_pairs
+    from wheatstone.neurons._pairs import shuffled_z as shuffled_z
+    from wheatstone.neurons._patches import Direction as Direction
+    from wheatstone.neurons._patches import Patching as Patching
+    from wheatstone.neurons._patches import check_direction as check_direction
+    from wheatstone.neurons._probe import ConceptProbes as ConceptProbes
+    from wheatstone.neurons._probe import LayerDirections as LayerDirections
+    from wheatstone.neurons._probe import ProbeRow as ProbeRow
+    from wheatstone.neurons._probe import probe_concept as probe_concept
+    from wheatstone.neurons._probe_fit import SIZES as SIZES
+    from wheatstone.neurons._probe_fit import Probe as Probe
+    from wheatstone.neurons._probe_fit import differences as differences
+    from wheatstone.neurons._probe_fit import fit_on as fit_on
+    from wheatstone.neurons._probe_fit import fit_threshold as fit_threshold
+    from wheatstone.neurons._probe_fit import probes_by_l1 as probes_by_l1
+    from wheatstone.neurons._probe_fit import probes_by_pursuit as probes_by_pursuit
+    from wheatstone.neurons._probe_fit import probes_by_ranking as probes_by_ranking
+    from wheatstone.neurons._probe_fit import standardised as standardised
+    from wheatstone.neurons._probe_parts import PARTS as PARTS
+    from wheatstone.neurons._probe_parts import ConceptRows as ConceptRows
+    from wheatstone.neurons._probe_parts import split_documents as split_documents
+    from wheatstone.neurons._probe_rows import Activations as Activations
+    from wheatstone.neurons._probe_rows import LabelledRows as LabelledRows
+    from wheatstone.neurons._probe_rows import recorded as recorded
+    from wheatstone.neurons._probe_rows import rows_of as rows_of
+    from wheatstone.neurons._probe_run import InterferenceRow as InterferenceRow
+    from wheatstone.neurons._probe_run import ProbeRun as ProbeRun
+    from wheatstone.neurons._probe_run import ProbeSettings as ProbeSettings
+    from wheatstone.neurons._probe_run import neuron_probes as neuron_probes
+    from wheatstone.neurons._probe_run import run_probes as run_probes
+    from wheatstone.neurons._probe_scores import ProbeScore as ProbeScore
+    from wheatstone.neurons._probe_scores import always_yes as always_yes
+    from wheatstone.neurons._probe_scores import score_decisions as score_decisions
+    from wheatstone.neurons._probe_single import DETECTS as DETECTS
+    from wheatstone.neurons._probe_single import LEVEL as LEVEL
+    from wheatstone.neurons._probe_single import NeuronTests as NeuronTests
+    from wheatstone.neurons._probe_single import exchanged as exchanged
+    from wheatstone.neurons._probe_single import explained as explained
+    from wheatstone.neurons._probe_single import neuron_tests as neuron_tests
+    from wheatstone.neurons._recovery import SITES as SITES
+    from wheatstone.neurons._recovery import RecoveryRow as RecoveryRow
+    from wheatstone.neurons._recovery import recovery_by_place as recovery_by_place
+    from wheatstone.neurons._scan import NeuronScan as NeuronScan
+    from wheatstone.neurons._scan_bins import BINS as BINS
+    from wheatstone.neurons._scan_bins import bin_edges as bin_edges
+    from wheatstone.neurons._scan_bins import bins_of as bins_of
+    from wheatstone.neurons._scan_layer import PLACE_BITS as PLACE_BITS
+    from wheatstone.neurons._scan_layer import LayerStatistics as LayerStatistics
+    from wheatstone.neurons._scan_plan import plan_scan as plan_scan
+    from wheatstone.neurons._scan_read import Example as Example
+    from wheatstone.neurons._scan_read import Scan as Scan
+    from wheatstone.neurons._scan_read import ScannedNeuron as ScannedNeuron
+    from wheatstone.neurons._scan_run import NEURONS as NEURONS
+    from wheatstone.neurons._scan_run import Subject as Subject
+    from wheatstone.neurons._scan_run import open_scan as open_scan
+    from wheatstone.neurons._scan_run import run_scan as run_scan
+    from wheatstone.neurons._scan_settings import ScanSettings as ScanSettings
+    from wheatstone.neurons._scan_tables import KINDS as KINDS
+    from wheatstone.neurons._scan_tables import by_neuron as by_neuron
+    from wheatstone.neurons._scan_tables import moments_of as moments_of
+    from wheatstone.neurons._scan_tables import shard_path as shard_path
+    from wheatstone.neurons._scan_tables import whole as whole
+    from wheatstone.neurons._scan_windows import Window as Window
+    from wheatstone.neurons._scan_windows import batches_of as batches_of
+    from wheatstone.neurons._scan_windows import ranks as ranks
+    from wheatstone.neurons._scan_windows import windows_of as windows_of
+    from wheatstone.neurons._screen import Confirmed as Confirmed
+    from wheatstone.neurons._screen import NeuronScreen as NeuronScreen
+    from wheatstone.neurons._screen import mlp_recovery as mlp_recovery
+    from wheatstone.neurons._screen import neuron_effects as neuron_effects
+    from wheatstone.neurons._screen import screen_neurons as screen_neurons
+    from wheatstone.neurons._screen_run import ConfirmedRow as ConfirmedRow
+    from wheatstone.neurons._screen_run import DoseRow as DoseRow
+    from wheatstone.neurons._screen_run import NeuronRun as NeuronRun
+    from wheatstone.neurons._screen_run import NeuronSettings as NeuronSettings
+    from wheatstone.neurons._screen_run import run_neurons as run_neurons
+    from wheatstone.neurons._superposition import Interference as Interference
+    from wheatstone.neurons._superposition import cosines as cosines
+    from wheatstone.neurons._superposition import interference as interference
+    from wheatstone.neurons._superposition import random_directions as random_directions
+    from wheatstone.neurons._superposition_planted import Found as Found
+    from wheatstone.neurons._superposition_planted import Planted as Planted
+    from wheatstone.neurons._superposition_planted import find_planted as find_planted
+    from wheatstone.neurons._superposition_planted import train_planted as train_planted
+    from wheatstone.neurons._tokens import CongruentToken as CongruentToken
+    from wheatstone.neurons._tokens import Histogram as Histogram
+    from wheatstone.neurons._tokens import ends_of as ends_of
+    from wheatstone.neurons._tokens import neurons_of_token as neurons_of_token
+
+__getattr__ = door(__name__)

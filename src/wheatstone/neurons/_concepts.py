@@ -12,10 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wheatstone._errors import RequestError
 from wheatstone._path import StrPath
-from wheatstone.tasks._fields import found, listed
-from wheatstone.tasks._problems import Problem
-from wheatstone.tasks._problems import listed as listed_problems
-from wheatstone.tasks._rows import content_of, rows_of
+from wheatstone.records import Problem, columns_in_words, content_of, list_in, problems_in_words, rows_of
 from wheatstone.texts import Skipped
 
 
@@ -131,15 +128,15 @@ def _records(path: Path) -> list[_Record]:
     for row in rows_of(content_of(path), problems):
         spans = row.fields.get("spans")
         try:
-            fields = {**row.fields, "spans": listed(spans)} if isinstance(spans, str) else row.fields
+            fields = {**row.fields, "spans": list_in(spans)} if isinstance(spans, str) else row.fields
             records.append(_Record.model_validate_json(json.dumps(fields)))  # a span is a list there
         except (ValueError, TypeError) as error:
             said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            problems.append(Problem(row.where, f"{said}, among {found(row.fields)}"))
+            problems.append(Problem(row.where, f"{said}, among {columns_in_words(row.fields)}"))
     if problems:
         raise RequestError(
             expected='records such as {"text": "…", "spans": [[0, 4, "label"]], "document": "…"}',
-            got=listed_problems(problems),
+            got=problems_in_words(problems),
             do="correct them",
         )
     if not records:

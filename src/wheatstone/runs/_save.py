@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from wheatstone._disk import linked
 from wheatstone._path import StrPath
@@ -15,9 +15,6 @@ from wheatstone.runs._folder import changed_run, new_run, read_json, write_json
 from wheatstone.runs._missing import note_missing
 from wheatstone.runs._run import Run
 
-if TYPE_CHECKING:
-    from wheatstone.tasks import Task
-
 _NOT_YET = "the command ended before they were drawn; make the run again, or draw one with `wheatstone export`"
 _FIGURES, _PAGE, _MANIFEST = "figures", "report.html", "manifest.json"
 
@@ -26,7 +23,7 @@ def save_run(
     out: StrPath,
     write: Callable[[Path], object],
     *,
-    task: Task | None = None,
+    task: Mapping[str, Any] | None = None,
     force: bool = False,
     pictures: Callable[[Path], object] | None = None,
 ) -> dict[str, str]:
@@ -35,7 +32,7 @@ def save_run(
     Args:
         out: its folder.
         write: writes the results into the folder that it is given.
-        task: that the run's prompts are of, kept as `task.json`.
+        task: `Task.to_json` of the task that the run's prompts are of, kept as `task.json`.
         force: whether an older run may be replaced.
         pictures: draws into the folder of the run that it is given; None for no pictures.
 
@@ -49,7 +46,7 @@ def save_run(
     with new_run(out, force=force) as folder:
         write(folder)
         if task:
-            write_json(folder / "task.json", task.to_json())
+            write_json(folder / "task.json", dict(task))
         if pictures:
             note_missing(folder, {PICTURES: _NOT_YET})
     missing = listed(out)

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wheatstone.lenses import Table
+from wheatstone._path import StrPath
 
 _TYPES = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_()}
 
 
-def write_table(table: Table, path: Path, **renamed: str) -> None:
+@dataclass(frozen=True)
+class Table:
+    """Rows of one kind.
+
+    Args:
+        kind: the NamedTuple that they are; columns and their types are its.
+        rows: of that kind.
+    """
+
+    kind: type[Any]
+    rows: tuple[tuple[Any, ...], ...]
+
+    @classmethod
+    def of(cls, kind: type[Any], rows: Any) -> Table:
+        """Any iterable of rows."""
+        return cls(kind, tuple(rows))
+
+
+def write_table(table: Table, path: StrPath, **renamed: str) -> None:
     """Writes one table.
 
     Args:

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from wheatstone._effects import direction_of, effect_words
 from wheatstone._errors import RunError
-from wheatstone.models import title_of_model
+from wheatstone.checkpoints import title_of_model
 from wheatstone.runs import CIRCUITS, Run, sound
 from wheatstone.studio import _schema as schema
 

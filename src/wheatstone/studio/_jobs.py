@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from wheatstone._errors import ComputationError, RequestError, RunError
 from wheatstone._home import home
-from wheatstone.models import tokenizer_here
+from wheatstone.checkpoints import tokenizer_here
 from wheatstone.runs import Run
 from wheatstone.studio._jobs_foreman import Bounds, Foreman
 from wheatstone.studio._jobs_journal import KEPT, Asked, Journal, read_journals

@@ -8,22 +8,18 @@ from typing import Any
 from wheatstone._errors import ComputationError, RequestError
 from wheatstone._progress import Reporter
 from wheatstone._side import EXPLANATION, LISTING
-from wheatstone.circuits import Circuit
+from wheatstone.circuits import Circuit, same_weights
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.figures import render_explanation, report_html
 from wheatstone.lenses import NodeChange, next_token_change
 from wheatstone.models import ResidualModel, load_model, span_positions
-from wheatstone.runs import (
-    CIRCUITS,
+from wheatstone.runs import Run, reserved, sound
+from wheatstone.studies import (
     ExplainSettings,
-    Run,
     add_explanation,
     add_verification,
     explain_run,
     plan_discovery,
-    reserved,
-    same_weights,
-    sound,
     write_discovery,
 )
 from wheatstone.studio._jobs_schema import (
@@ -85,7 +81,7 @@ class Work:
         return self._model[1]
 
     def _circuit(self, run: Path, report: Reporter) -> tuple[Circuit, ResidualModel]:
-        circuit = Circuit.load(Run.open(run, *CIRCUITS).file("circuit.json"))
+        circuit = Circuit.load(run)
         model = self._load(circuit.model.id, report)
         same_weights(model, circuit)
         return circuit, model

@@ -5,15 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from wheatstone._errors import PromptError, WheatstoneError
-from wheatstone.models import (
-    LightTokenizer,
-    boundary_notes,
-    check_lengths,
-    continued,
-    light_tokenizer,
-    remedy_for_shared,
-    scored_note,
-)
+from wheatstone.checkpoints import LightTokenizer, light_tokenizer
+from wheatstone.models import boundary_notes, check_lengths, continued, remedy_for_shared, scored_note
 from wheatstone.studio._jobs_schema import Draft, DraftProblem, DraftTokens
 
 

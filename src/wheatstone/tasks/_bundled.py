@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wheatstone._errors import RequestError
+from wheatstone.records import Problem
 from wheatstone.tasks._derived import PHRASES, QUESTION, SHOTS, demonstrated, reversed_facts, two_hops
 from wheatstone.tasks._facts import Facts, template_of
-from wheatstone.tasks._problems import Problem
 from wheatstone.tasks._relation import Relation, bundled_relation, bundled_relations, relation_named
 from wheatstone.tasks._source import About, Source
 from wheatstone.tasks.generators import GENERATORS

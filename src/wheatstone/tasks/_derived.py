@@ -9,9 +9,9 @@ from types import MappingProxyType
 
 from wheatstone._errors import RequestError
 from wheatstone.models import ResidualModel
+from wheatstone.records import Problem
 from wheatstone.tasks._counterfactuals import Fact, with_counterfactuals
 from wheatstone.tasks._facts import Facts
-from wheatstone.tasks._problems import Problem
 from wheatstone.tasks._relation import Relation
 from wheatstone.tasks._source import About, Draft
 from wheatstone.tasks._split import plain

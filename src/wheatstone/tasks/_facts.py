@@ -9,8 +9,8 @@ from random import Random
 
 from wheatstone._errors import RequestError
 from wheatstone.models import ResidualModel
+from wheatstone.records import Problem
 from wheatstone.tasks._counterfactuals import Fact, with_counterfactuals
-from wheatstone.tasks._problems import Problem
 from wheatstone.tasks._source import About, Draft
 from wheatstone.tasks._templates import with_subject
 

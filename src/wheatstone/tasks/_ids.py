@@ -7,9 +7,9 @@ from typing import Any
 
 from wheatstone._errors import PromptError
 from wheatstone.models import ResidualModel, continued
+from wheatstone.records import Row, column_of, ids_in, optional_of
 from wheatstone.tasks import _fields as fields
-from wheatstone.tasks._rows import Row
-from wheatstone.tasks.generators import year_answers
+from wheatstone.tasks.generators._greater_than import year_answers
 
 _FOREIGN_SHARE = 0.1
 """Share of ids that do not continue their prompts, from which on the whole table is another tokenizer's. Of a
@@ -42,9 +42,9 @@ class Ids:
         Raises:
             ValueError: what is wrong with them, and what to do.
         """
-        wrong_name = fields.column_of(row, fields.DISTRACTOR_IDS)
-        wrong = None if wrong_name is None else fields.optional_of(row, (wrong_name,))
-        right = fields.ids(name, value)
+        wrong_name = column_of(row, fields.DISTRACTOR_IDS)
+        wrong = None if wrong_name is None else optional_of(row, (wrong_name,))
+        right = ids_in(name, value)
         if wrong is None and len(right) == 1 and 0 <= right[0] < 100 and prompt[-1:].isdigit():
             return year_answers(self._model, prompt, right[0])
         if name in fields.LABEL and len(right) == 1 and 0 <= right[0] < 100:
@@ -54,7 +54,7 @@ class Ids:
         if name in fields.LABEL and wrong is None and len(right) == 2:  # EAP-IG's own pair of right and wrong
             right, others = right[:1], right[1:]
         else:
-            others = [] if wrong is None else fields.ids(str(wrong_name), wrong)
+            others = [] if wrong is None else ids_in(str(wrong_name), wrong)
         return tuple(self._text(row, each, prompt) for each in right), tuple(
             self._text(row, each, prompt) for each in others
         )

@@ -10,14 +10,13 @@ from wheatstone._errors import RequestError
 from wheatstone._path import StrPath, expanded
 from wheatstone._progress import Reporter, silent
 from wheatstone.models import ResidualModel
+from wheatstone.records import FORMATS, Problem, content_of, hub_rows, read_rows, sampled
 from wheatstone.tasks._bundled import bundled_task, facts_of
 from wheatstone.tasks._facts import Facts
 from wheatstone.tasks._files import files_of
 from wheatstone.tasks._known import KNOWN_RANK
-from wheatstone.tasks._problems import Problem
 from wheatstone.tasks._records import no_record, records
 from wheatstone.tasks._relation import is_relation, relation_of
-from wheatstone.tasks._rows import FORMATS, content_of, hub_rows, read_rows, sampled
 from wheatstone.tasks._source import Source
 from wheatstone.tasks._task import Task, make_task
 from wheatstone.tasks._templates import with_subject
@@ -43,7 +42,7 @@ def load_task(
         source: a bundled name (`facts/country_capital`, `ioi`; see `bundled_tasks`), in which a relation may also be
             the path of its JSON file (`reversed/mine.json`, `icl-3/mine.json`); a file, whose content says what it is:
             a relation, ours or LRE's, in JSON, or pairs or facts as JSON, JSON Lines, a table with commas, semicolons
-            or tabs, or Parquet, under the names of columns in `tasks._fields`; or the id of a Hugging Face dataset,
+            or tabs, or Parquet, under the names of columns in `tasks/_fields.py`; or the id of a Hugging Face dataset,
             where the package `datasets` is installed. `~` is expanded.
         model: whose tokenizer aligns the pairs, and whose knowledge is asked.
         seed: of splits, counterfactuals and whatever is generated.

@@ -14,16 +14,30 @@ from wheatstone._errors import PromptError
 from wheatstone._json import parse_json
 from wheatstone._path import StrPath
 from wheatstone.models import ResidualModel, joined
+from wheatstone.records import (
+    SPLITS,
+    Problem,
+    Row,
+    column_of,
+    columns_in_words,
+    content_of,
+    flat,
+    optional_of,
+    problems_in_words,
+    read_rows,
+    refuse_problems,
+    text_of,
+    texts_in,
+    value_of,
+)
 from wheatstone.tasks import _fields as fields
 from wheatstone.tasks._counterfactuals import Fact
 from wheatstone.tasks._derived import QUESTION, SHOTS, Demonstrated
 from wheatstone.tasks._facts import Facts
 from wheatstone.tasks._ids import Ids
 from wheatstone.tasks._pair import PromptPair
-from wheatstone.tasks._problems import Problem, listed, refuse
-from wheatstone.tasks._rows import Row, content_of, read_rows
 from wheatstone.tasks._source import About, Draft
-from wheatstone.tasks._split import SPLITS, plain
+from wheatstone.tasks._split import plain
 from wheatstone.tasks._templates import with_subject
 
 
@@ -64,7 +78,7 @@ def read_pairs(path: StrPath) -> list[PromptPair]:
     path = Path(path)
     problems = list[Problem]()
     rows, _ = read_rows(content_of(path), problems)
-    rows = [Row(row.where, fields.flat(row.fields)) for row in rows]
+    rows = [Row(row.where, flat(row.fields)) for row in rows]
     fields.check_columns(str(path), rows)
     pairs: list[PromptPair] = []
     for row in rows:
@@ -74,7 +88,7 @@ def read_pairs(path: StrPath) -> list[PromptPair]:
             problems.append(Problem(row.where, _words(error)))
     if not pairs:
         raise no_record(path, problems)
-    refuse(problems, str(path))
+    refuse_problems(problems, str(path))
     return pairs
 
 
@@ -82,7 +96,7 @@ def no_record(path: Path, problems: Sequence[Problem]) -> PromptError:
     """Says of a file that it has no record that can be used."""
     return PromptError(
         expected=f"at least one record ({fields.UNDERSTOOD})",
-        got=f"{path}, which has no record" + (f" that can be used: {listed(problems)}" if problems else ""),
+        got=f"{path}, which has no record" + (f" that can be used: {problems_in_words(problems)}" if problems else ""),
         do="write one as docs/tasks.md shows",
     )
 
@@ -97,7 +111,7 @@ def records(
 ) -> Pairs | Facts | Demonstrated:
     """Pairs where the rows have counterfactuals, else facts.
 
-    The names of columns are in `tasks._fields`. A `label` or a lone `correct_idx` below 100 after a prompt that ends
+    The names of columns are in `tasks/_fields.py`. A `label` or a lone `correct_idx` below 100 after a prompt that ends
     in digits is a greater-than file's year. Facts need a prompt with the subject in it, or a template; those of
     `input` and `output` alone are asked after demonstrations, as the function vectors' data set is.
 
@@ -115,7 +129,7 @@ def records(
     When this misleads: token ids mean what they should only in the tokenizer that the file was made for. Ids that
     happen to be words in this model's are not noticed; a note says what they are.
     """
-    rows = [Row(row.where, fields.flat(row.fields)) for row in rows]
+    rows = [Row(row.where, flat(row.fields)) for row in rows]
     fields.check_columns(name, rows)
     ids, bare = Ids(model), all(_is_bare(row, template) for row in rows)
     made: list[tuple[Row, PromptPair | Fact]] = []
@@ -130,7 +144,7 @@ def records(
     places: dict[str, dict[str, str]] = {}
     seen: dict[tuple[str, str], str] = {}
     for row, one in made:
-        subject = one.subject if isinstance(one, Fact) else str(fields.optional_of(row, ("subject",)) or one.prompt)
+        subject = one.subject if isinstance(one, Fact) else str(optional_of(row, ("subject",)) or one.prompt)
         before = seen.setdefault((plain(subject), one.prompt), row.where)
         if before != row.where:
             problems.append(Problem(row.where, f"a duplicate of {before}"))
@@ -167,18 +181,18 @@ def _record(ids: Ids, row: Row, template: int | str) -> PromptPair | Fact:
         ValueError: what is wrong with it, and what to do.
     """
     if lacking := fields.lacking(row):
-        raise ValueError(f"{lacking} among {fields.found(row.fields)}; rename them as docs/tasks.md shows")
-    if fields.column_of(row, fields.COUNTERFACTUAL) is not None:
+        raise ValueError(f"{lacking} among {columns_in_words(row.fields)}; rename them as docs/tasks.md shows")
+    if column_of(row, fields.COUNTERFACTUAL) is not None:
         return _pair(ids, row)
     return _fact(row, template)
 
 
 def _pair(ids: Ids | None, row: Row) -> PromptPair:
-    prompt, counterfactual = fields.text_of(row, fields.PROMPT), fields.text_of(row, fields.COUNTERFACTUAL)
+    prompt, counterfactual = text_of(row, fields.PROMPT), text_of(row, fields.COUNTERFACTUAL)
     if prompt is None or counterfactual is None:
-        raise ValueError(f"no pair among {fields.found(row.fields)}; facts are given as a task (--task)")
+        raise ValueError(f"no pair among {columns_in_words(row.fields)}; facts are given as a task (--task)")
     answers, distractors = _answers(ids, row, prompt)
-    spans = fields.optional_of(row, ("spans",)) or {}
+    spans = optional_of(row, ("spans",)) or {}
     return PromptPair.model_validate(
         {
             "prompt": prompt,
@@ -192,13 +206,13 @@ def _pair(ids: Ids | None, row: Row) -> PromptPair:
 
 def _answers(ids: Ids | None, row: Row, prompt: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Right and wrong continuations: as texts, else as token ids or as a year."""
-    right, wrong = (fields.column_of(row, names) for names in (fields.ANSWERS, fields.DISTRACTORS))
-    if right is not None and (value := fields.optional_of(row, (right,))) is not None:
-        other = None if wrong is None else fields.optional_of(row, (wrong,))
+    right, wrong = (column_of(row, names) for names in (fields.ANSWERS, fields.DISTRACTORS))
+    if right is not None and (value := optional_of(row, (right,))) is not None:
+        other = None if wrong is None else optional_of(row, (wrong,))
         return _joined(prompt, right, value), () if other is None else _joined(prompt, str(wrong), other)
     for names in (fields.ANSWER_IDS, fields.LABEL):
-        name = fields.column_of(row, names)
-        if name is None or (value := fields.optional_of(row, (name,))) is None:
+        name = column_of(row, names)
+        if name is None or (value := optional_of(row, (name,))) is None:
             continue
         if name in fields.LABEL and isinstance(value, str) and not _is_numeric(value):
             return _joined(prompt, name, value), ()
@@ -207,13 +221,13 @@ def _answers(ids: Ids | None, row: Row, prompt: str) -> tuple[tuple[str, ...], t
                 f"{name!r} holds token ids, which a model's tokenizer must read; give the file with --task"
             )
         return ids.texts(row, name, value, prompt)
-    fields.value_of(row, (*fields.ANSWERS, *fields.ANSWER_IDS, *fields.LABEL))  # says which cell is empty
-    raise ValueError(f"no answer among {fields.found(row.fields)}; name it `answers`")
+    value_of(row, (*fields.ANSWERS, *fields.ANSWER_IDS, *fields.LABEL))  # says which cell is empty
+    raise ValueError(f"no answer among {columns_in_words(row.fields)}; name it `answers`")
 
 
 def _joined(prompt: str, name: str, value: Any) -> tuple[str, ...]:
     """Answers as texts; a bare number, which cannot carry a space of its own, gets one where the prompt asks for it."""
-    return tuple(joined(prompt, text) if text.isdecimal() else text for text in fields.texts(name, value))
+    return tuple(joined(prompt, text) if text.isdecimal() else text for text in texts_in(name, value))
 
 
 def _is_numeric(text: str) -> bool:
@@ -221,13 +235,13 @@ def _is_numeric(text: str) -> bool:
 
 
 def _fact(row: Row, template: int | str) -> Fact:
-    column = fields.column_of(row, fields.ANSWERS)
+    column = column_of(row, fields.ANSWERS)
     assert column is not None  # see `fields.lacking`
-    subject = fields.text_of(row, fields.SUBJECT) or ""
-    answers = fields.texts(column, fields.value_of(row, (column,)))
+    subject = text_of(row, fields.SUBJECT) or ""
+    answers = texts_in(column, value_of(row, (column,)))
     if isinstance(template, str):
         return Fact(subject, with_subject(template), answers, row.where)
-    prompt, given = fields.optional_of(row, fields.PROMPT), fields.optional_of(row, fields.TEMPLATE)
+    prompt, given = optional_of(row, fields.PROMPT), optional_of(row, fields.TEMPLATE)
     for text in (prompt, given):
         if isinstance(text, str) and any(place in text for place in ("{}", "{subject}", "[X]")):
             return Fact(subject, with_subject(text), answers, row.where)
@@ -243,7 +257,7 @@ def _fact(row: Row, template: int | str) -> Fact:
 def _is_bare(row: Row, template: int | str) -> bool:
     """Whether a record is an `input` with its `output` and nothing says how to ask for it."""
     asked = (*fields.PROMPT, *fields.TEMPLATE, *fields.COUNTERFACTUAL)
-    return not isinstance(template, str) and "input" in row.fields and fields.column_of(row, asked) is None
+    return not isinstance(template, str) and "input" in row.fields and column_of(row, asked) is None
 
 
 def _words(error: ValueError) -> str:

@@ -11,9 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from wheatstone._errors import PromptError, RequestError
 from wheatstone._path import StrPath
+from wheatstone.records import Problem, content_of
 from wheatstone.tasks._counterfactuals import Fact
-from wheatstone.tasks._problems import Problem
-from wheatstone.tasks._rows import content_of
 from wheatstone.tasks._split import plain
 
 

@@ -8,8 +8,8 @@ from random import Random
 from typing import Protocol, runtime_checkable
 
 from wheatstone.models import ResidualModel
+from wheatstone.records import Problem
 from wheatstone.tasks._pair import PromptPair
-from wheatstone.tasks._problems import Problem
 
 
 @dataclass(frozen=True)

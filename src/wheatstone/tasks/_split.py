@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-SPLITS = ("train", "validation", "test")
+from wheatstone.records import SPLITS
+
 FRACTIONS = {"train": 0.4, "validation": 0.2, "test": 0.4}
 """Shares of the subjects."""
 

@@ -11,13 +11,13 @@ from typing import Any
 from wheatstone._errors import PromptError, RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.models import ResidualModel
+from wheatstone.records import SPLITS, Problem, problems_in_words, refuse_problems
 from wheatstone.tasks._encode import encode
 from wheatstone.tasks._known import answered
 from wheatstone.tasks._pair import PromptPair
-from wheatstone.tasks._problems import Problem, listed, refuse
 from wheatstone.tasks._records import Pairs
 from wheatstone.tasks._source import About, Draft, Source
-from wheatstone.tasks._split import SPLITS, split_subjects
+from wheatstone.tasks._split import split_subjects
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def make_task(
         drafts = source.drafts(model, part, Random(f"{seed} {split}"), most, wrong)
         made[split] = sorted(_checked(model, drafts, wrong), key=lambda pair: _place(pair, seed))
     if strict:
-        refuse(wrong, about.name)
+        refuse_problems(wrong, about.name)
     every = [pair for split in SPLITS for pair in made[split]]
     notes = list(notes)
     if about.size is not None and len(every) + len(wrong) < about.size:
@@ -172,7 +172,7 @@ def make_task(
         raise PromptError(
             expected=f"prompts of {about.name} that {model.id} can be asked" + (" and knows" if every else ""),
             got=(str(result) if result else "; ".join([f"none of {subjects:,} subjects has a usable pair", *notes]))
-            + (f"; {listed(wrong)}" if wrong else ""),
+            + (f"; {problems_in_words(wrong)}" if wrong else ""),
             do="choose another task, template or model" + (", or known=None (--known 0)" if every else ""),
         )
     if size is not None:

@@ -1,0 +1,13 @@
+"""How far a circuit can be trusted: the card of a run, one line for each claim."""
+
+from typing import TYPE_CHECKING
+
+from wheatstone._lazy import door
+
+if TYPE_CHECKING:
+    from wheatstone.cards._add import add_card as add_card
+    from wheatstone.cards._add import read_card as read_card
+    from wheatstone.cards._card import CardSettings as CardSettings
+    from wheatstone.cards._card import make_card as make_card
+
+__getattr__ = door(__name__)

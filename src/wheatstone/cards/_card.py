@@ -1,0 +1,169 @@
+"""A circuit's card: every line measured on one model, one set of prompts and one set of held-out facts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from wheatstone._bounds import COUNT, DRAWS, RESAMPLES, SAMPLES, SEED, SHARE, TIMES
+from wheatstone._errors import CircuitError
+from wheatstone._path import StrPath
+from wheatstone._progress import Reporter, silent
+from wheatstone.cards._empty import empty_card
+from wheatstone.cards._lines import CardMaterial, lines_of
+from wheatstone.circuits import Circuit, Experiment, same_weights
+from wheatstone.discovery import BY_PROMPT, SEARCHES
+from wheatstone.models import ResidualModel, load_model
+from wheatstone.runs import CIRCUITS, read_json, read_manifest, sound
+from wheatstone.tasks import PromptPair, check_task, load_task
+from wheatstone.verification import Card
+
+_OTHER_FACTS = 16
+"""Facts of another task, at most."""
+_TOGETHER = 16
+"""Prompts of the experiment that others are made like."""
+
+
+@dataclass(frozen=True)
+class CardSettings:
+    """How a card is made.
+
+    Args:
+        keep: share of the behaviour that must be kept of a held-out fact, on average; 0 to 1.
+        times: how many times as much as circuits that chance gives the circuit must keep, at least 1.
+        samples: bootstrap samples of the prompts, at least 2.
+        draws: random circuits of each kind.
+        shuffles: times that the answers are shuffled.
+        prompts: at most how many prompts are scored one by one.
+        against: other tasks, for selectivity: bundled names or files.
+        effects: at most how many edges have their exact effect measured, those of the strongest scores; 0 for none.
+        seed: of everything that is drawn.
+    """
+
+    keep: float = 0.5
+    times: float = 1.5
+    samples: int = 100
+    draws: int = 5
+    shuffles: int = 3
+    prompts: int = 100
+    effects: int = 12
+    against: tuple[str, ...] = ()
+    seed: int = 0
+
+    def check(self) -> None:
+        """Refuses a number outside its range.
+
+        Raises:
+            RequestError: there is one, or no task of a name.
+        """
+        SHARE.check("a share to keep", self.keep)
+        TIMES.check("a specificity", self.times)
+        RESAMPLES.check("a number of bootstrap samples", self.samples)
+        DRAWS.check("a number of random circuits", self.draws)
+        DRAWS.check("a number of shuffles", self.shuffles)
+        COUNT.check("a number of prompts", self.prompts)
+        SAMPLES.check("a number of edges", self.effects)
+        SEED.check("a seed", self.seed)
+        for task in self.against:
+            check_task(task)
+
+
+def make_card(
+    run: StrPath,
+    folder: StrPath,
+    settings: CardSettings | None = None,
+    *,
+    model: str | ResidualModel | None = None,
+    device: str = "cpu",
+    dtype: str = "float32",
+    report: Reporter = silent,
+) -> Card:
+    """Measures how far a run's circuit can be trusted.
+
+    Args:
+        run: folder of a run of `discover` or `import`.
+        folder: where tables go: `prompt_scores.parquet` and `edges.parquet`. Scores that an earlier card of the run
+            keeps are read instead of made again.
+        settings: how; the defaults of `CardSettings` if left out.
+        model: the run's model, or where it is now; by default where it was.
+        device: where to run.
+        dtype: precision.
+        report: progress callback.
+
+    Raises:
+        RunError: there is no run of a circuit, or one of its files is damaged.
+        ModelError: the model is not the one the circuit was found in.
+        CircuitError: the circuit has no edges.
+        RequestError: a setting is out of range.
+    """
+    run = Path(run)
+    folder = Path(folder)
+    settings = settings or CardSettings()
+    settings.check()
+    started = time.perf_counter()
+    manifest = read_manifest(run, *CIRCUITS)
+    circuit = Circuit.load(run)
+    if not circuit.edges:
+        raise CircuitError(
+            expected="a circuit with edges", got=f"{run}, whose circuit has none", do="discover it with another goal"
+        )
+    with sound(run):
+        own, test = _prompts(run, circuit)
+        method, steps = _scoring(manifest["settings"])
+    if not own:
+        return empty_card(circuit, settings.seed)
+    loaded = model
+    if not isinstance(loaded, ResidualModel):
+        loaded = load_model(loaded or manifest["model"]["id"], device=device, dtype=dtype, report=report)
+    same_weights(loaded, circuit)
+    # The run's prompts were accepted when it was made, so weak answers are not refused again.
+    experiment = Experiment.of(circuit, loaded, own[:_TOGETHER], allow_weak=True)
+    with sound(run):
+        counterfactuals = int(manifest["settings"].get("counterfactuals") or 1) if test else 1
+        ranked = int(manifest.get("ranked_edges") or 0)
+    material = CardMaterial(
+        experiment=experiment,
+        circuit=circuit,
+        own=own[: settings.prompts],
+        test=test,
+        counterfactuals=counterfactuals,
+        size=min(max(len(circuit), ranked), experiment.graph.edges),
+        method=method,
+        steps=steps,
+        others={name: _facts_of(name, experiment.model, settings.seed, report) for name in settings.against},
+    )
+    card, tables = lines_of(material, settings, run / "card", folder, started=started, report=report)
+    for name, table in tables.items():
+        pq.write_table(table, folder / name)
+    return card
+
+
+def _prompts(run: Path, circuit: Circuit) -> tuple[tuple[PromptPair, ...], tuple[PromptPair, ...]]:
+    """The prompts that the circuit was found on or chosen by, and those that it has not seen."""
+    if not (run / "task.json").is_file():
+        return circuit.examples, ()
+    pairs: dict[str, Sequence[Any]] = read_json(run, "task.json")["pairs"]
+    by_split = {name: tuple(map(PromptPair.model_validate, pairs.get(name, ()))) for name in pairs}
+    seen = dict.fromkeys((*circuit.examples, *by_split.get("train", ()), *by_split.get("validation", ())))
+    known = {pair.prompt for pair in seen}
+    return tuple(seen), tuple(pair for pair in by_split.get("test", ()) if pair.prompt not in known)
+
+
+def _facts_of(task: str, model: ResidualModel, seed: int, report: Reporter) -> tuple[PromptPair, ...]:
+    """Facts of another task that the model knows."""
+    found = load_task(task, model, seed=seed, size=_OTHER_FACTS * 3, report=report)
+    return (*found.test, *found.validation, *found.train)[:_OTHER_FACTS]
+
+
+def _scoring(settings: dict[str, Any]) -> tuple[str, int | None]:
+    """The method that edges are scored by prompt by prompt: the run's own where that can be, else EAP-IG."""
+    method = str(settings.get("method") or "")
+    method = str(settings.get("ranking") or "") if method in SEARCHES else method
+    usable = method in BY_PROMPT and not (method == "eap" and settings.get("metric") == "kl")
+    steps = settings.get("steps")
+    return (method, int(steps) if steps else None) if usable else (BY_PROMPT[0], None)

@@ -1,9 +1,0 @@
-"""Cohere's Command: attention and MLP read one layer norm (without bias) side by side."""
-
-from dataclasses import replace
-
-from wheatstone.models.families._family import register
-from wheatstone.models.families.llama import LLAMA
-
-COHERE = register(replace(LLAMA, name="cohere", mlp_norm="input_layernorm", norm_kind="layer", parallel=True))
-COHERE2 = register(replace(COHERE, name="cohere2"))
