@@ -296,10 +296,10 @@ def _sets(sets: Sequence[dict[str, Any]]) -> list[str]:
         f"{len(sets)} facts of {len(RELATIONS)} relations that the model ranks first. Enough: alone the nodes have the "
         "model's first choice and a faithfulness of .9 to 1.1. Learned with four counterfactuals (`--verify` with "
         f"`--nodes {NODES}`): the sets of {share(one)} facts are enough under the first counterfactual, of "
-        f"{share(every)} under all four; the median set has {np.median(sizes):.0f} nodes. Under two counterfactuals that "
-        f"were not used, the median faithfulness is {np.median(others):.2f} (quartiles {np.quantile(others, 0.25):.2f} and "
-        f"{np.quantile(others, 0.75):.2f}), and {share(tops)} keep the first choice. Learning takes "
-        f"{np.median(seconds):.0f} s of processor time a fact (median).",
+        f"{share(every)} under all four; the median set has {np.median(sizes):.0f} nodes. Under two counterfactuals "
+        f"that were not used, the median faithfulness is {np.median(others):.2f} (quartiles "
+        f"{np.quantile(others, 0.25):.2f} and {np.quantile(others, 0.75):.2f}), and {share(tops)} keep the first choice."
+        f" Learning takes {np.median(seconds):.0f} s of processor time a fact (median).",
         f"The quick graph of the same facts (500 nodes looked at, circuit-tracer's thresholds) keeps "
         f"{np.median([proof[1] for proof in quick]):.2f} with {np.median([proof[0] for proof in quick]):.0f} nodes "
         f"(medians); {share([enough(proof) for proof in quick])} are enough. It shows what is influential.",

@@ -10,13 +10,13 @@ from typing import Any
 
 import altair as alt
 
+from wheatstone.checkpoints import shown_name
 from wheatstone.figures._load import Row
 from wheatstone.figures._page import PagePart, PageTable, captioned, page_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._theme import BLUE, FAINT, INK, ORANGE, PAPER, SOFT, finished, halo, of_rows
 from wheatstone.figures._view import Charts, View
 from wheatstone.figures._words import clipped, count, decimal, percent, quoted, warnings_of
-from wheatstone.models import shown_name
 from wheatstone.runs import Run
 
 _MARKS, _CURVES, _LABELS = 46, 130, 12
