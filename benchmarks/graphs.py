@@ -31,6 +31,7 @@ from wheatstone.graphs import (
     GraphSettings,
     NodeAxis,
     Question,
+    TaskNodes,
     counterfactual_baseline,
     graph,
     node_slopes,
@@ -47,6 +48,8 @@ LEARNED_WITH, JUDGED_WITH = 4, 2
 """Counterfactuals of a fact."""
 NODES = 500
 EFFECT_PROMPTS, EFFECT_NODES = 10, 500
+UNITS = (25, 50, 75, 100, 150, 200, 300, 500, 1000)
+"""Sizes of sets of a task."""
 LONG = PromptPair(
     prompt="The travellers had talked about it for weeks, and in the end they all agreed that the capital of Italy is",
     counterfactual="The travellers had talked about it for weeks, and in the end they all agreed that the capital of "
@@ -77,11 +80,12 @@ def main() -> None:
         kept(options.out / f"effects-{number}.json", lambda fact=fact: predicted(model, fact[0]))
         for number, fact in enumerate(facts[:EFFECT_PROMPTS])
     ]
+    task = kept(options.out / "agreement.json", lambda: agreement(model))
     sets: list[dict[str, Any]] = []
     for number, fact in enumerate(facts):
         sets.append(kept(options.out / f"set-{number}.json", lambda fact=fact: learned(model, fact)))
         print(f"{number + 1} of {len(facts)}: {sets[-1]['prompt']} {sets[-1]['learned']}", flush=True)
-    text = page(cost, an, effects, sets)
+    text = page(cost, an, effects, sets, task)
     print(text)
     if options.write:
         PAGE.write_text(text, encoding="utf-8")
@@ -206,8 +210,34 @@ def learned(model: ws.ResidualModel, fact: Sequence[PromptPair]) -> dict[str, An
     }
 
 
+def agreement(model: ws.ResidualModel) -> dict[str, Any]:
+    """Heads and neurons of subject-verb agreement: the size chosen on validation prompts, judged on test prompts."""
+    task = load_task("sv-agreement", model, seed=0, known=10, size=160)
+    used = time.process_time()
+    training = TaskNodes(model, task.split("train"))
+    rankings = {"shared gate": training.slopes().abs(), "learned": training.learn(target=150)}
+    seconds = time.process_time() - used
+    found: dict[str, Any] = {
+        "seconds": seconds,
+        "n": [len(task.split(part)) for part in ("train", "validation", "test")],
+    }
+    for name, ranking in rankings.items():
+        order = ranking.argsort(descending=True)
+        sets = torch.zeros(len(UNITS), len(order), dtype=torch.bool)
+        for row, size in enumerate(UNITS):
+            sets[row, order[:size]] = True
+        for part in ("validation", "test"):
+            proofs = TaskNodes(model, task.split(part)).prove(sets)
+            found[f"{name}, {part}"] = [[proof.faithfulness, proof.completeness] for proof in proofs]
+    return found
+
+
 def page(
-    cost: dict[str, Any], an: dict[str, Any], effects: Sequence[dict[str, Any]], sets: Sequence[dict[str, Any]]
+    cost: dict[str, Any],
+    an: dict[str, Any],
+    effects: Sequence[dict[str, Any]],
+    sets: Sequence[dict[str, Any]],
+    task: dict[str, Any],
 ) -> str:
     """The whole page."""
     parts = [
@@ -232,8 +262,39 @@ def page(
         + ".",
         "## What sets of nodes hold",
         *_sets(sets),
+        "## A task: subject-verb agreement",
+        *_agreement(task),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _agreement(task: dict[str, Any]) -> list[str]:
+    training, validation, test = task["n"]
+    enough = [size for size, (kept, _) in zip(UNITS, task["learned, validation"], strict=True) if 0.9 <= kept <= 1.1]
+    chosen = UNITS.index(min(enough)) if enough else None
+    said = "no size is within .9 to 1.1 on validation prompts"
+    if chosen is not None:
+        kept, lost = task["learned, test"][chosen]
+        said = (
+            f"the smallest size within .9 to 1.1 on validation prompts is {UNITS[chosen]}: on test prompts it keeps "
+            f"{kept:.2f}, and without it {lost:.2f} is lost"
+        )
+    rows = [
+        f"| {name} | " + " | ".join(f"{kept:.2f}" for kept, _ in task[name]) + " |"
+        for name in ("shared gate, validation", "shared gate, test", "learned, validation", "learned, test")
+    ]
+    return [
+        f"`sv-agreement`, heads and neurons at all positions together, ablated to the counterfactual: {training} prompts "
+        f"to learn on, {validation} and {test} others ({task['seconds']:.0f} s of processor time). Of the learned "
+        f"ranking {said}. Faithfulness of the logit difference by size:",
+        "\n".join(
+            [
+                f"| ranking, prompts | {' | '.join(map(str, UNITS))} |",
+                f"|---|{'---|' * len(UNITS)}",
+                *rows,
+            ]
+        ),
+    ]
 
 
 def _effects(effects: Sequence[dict[str, Any]]) -> list[str]:
@@ -298,8 +359,8 @@ def _sets(sets: Sequence[dict[str, Any]]) -> list[str]:
         f"`--nodes {NODES}`): the sets of {share(one)} facts are enough under the first counterfactual, of "
         f"{share(every)} under all four; the median set has {np.median(sizes):.0f} nodes. Under two counterfactuals "
         f"that were not used, the median faithfulness is {np.median(others):.2f} (quartiles "
-        f"{np.quantile(others, 0.25):.2f} and {np.quantile(others, 0.75):.2f}), and {share(tops)} keep the first choice."
-        f" Learning takes {np.median(seconds):.0f} s of processor time a fact (median).",
+        f"{np.quantile(others, 0.25):.2f} and {np.quantile(others, 0.75):.2f}), and {share(tops)} keep the first "
+        f"choice. Learning takes {np.median(seconds):.0f} s of processor time a fact (median).",
         f"The quick graph of the same facts (500 nodes looked at, circuit-tracer's thresholds) keeps "
         f"{np.median([proof[1] for proof in quick]):.2f} with {np.median([proof[0] for proof in quick]):.0f} nodes "
         f"(medians); {share([enough(proof) for proof in quick])} are enough. It shows what is influential.",

@@ -31,5 +31,7 @@ if TYPE_CHECKING:
     from wheatstone.graphs._question import zero_baseline as zero_baseline
     from wheatstone.graphs._rank import node_slopes as node_slopes
     from wheatstone.graphs._supernodes import Supernode as Supernode
+    from wheatstone.graphs._task import TaskNodes as TaskNodes
+    from wheatstone.graphs._task import TaskSetProof as TaskSetProof
 
 __getattr__ = door(__name__)

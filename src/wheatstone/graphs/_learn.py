@@ -19,12 +19,12 @@ The method is that of the circuits of tasks (`wheatstone.discovery.learn_ranking
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import exp, log
 from random import Random
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from wheatstone._errors import RequestError
@@ -80,11 +80,6 @@ def learn_nodes(
             got=f"{steps} steps, {sets} sets and {target} nodes",
             do="use 80 steps and 6 sets",
         )
-    draw, noise_draw = Random(seed), torch.Generator().manual_seed(seed)
-    size = slopes.abs().double()
-    least = size.topk(target).values[-1].clamp_min(torch.finfo(torch.float32).tiny)
-    theta = _START * (size.clamp_min(least * 1e-6).log() - least.log())
-    adam = MaskAdam(torch.ones(axis.size, dtype=torch.bool), target, learning_rate)
     tokens = question.tokens.repeat(sets)
     ablated = _stacked(baselines)
     model = question.clean.logits
@@ -98,35 +93,107 @@ def learn_nodes(
             for baseline in baselines
         ]
     ).abs()
+
+    def slope_of(gates: Float[Tensor, "set node"], draw: Random) -> Float[Tensor, "set node"]:
+        which = torch.tensor([draw.randrange(len(baselines)) for _ in range(sets)])
+
+        def loss(logits: Tensor) -> Tensor:
+            return distance(logits, question.measure(logits), whole, gaps[which], expected, torch.tensor([top] * sets))
+
+        chosen = _rows(ablated, which)
+        run = run_nodes(question.model, tokens, gates=axis.values(gates), ablated=chosen, loss=loss)
+        assert run.gradients is not None
+        return axis.row(run.gradients.slopes(run.values, chosen))
+
+    return learned_ranking(
+        slopes,
+        slope_of,
+        target=target,
+        steps=steps,
+        sets=sets,
+        learning_rate=learning_rate,
+        seed=seed,
+        dtype=question.model.dtype,
+        device=question.model.device,
+        report=report,
+    )
+
+
+def learned_ranking(
+    slopes: Float[Tensor, " node"],
+    slope_of: Callable[[Float[Tensor, "set node"], Random], Float[Tensor, "set node"]],
+    *,
+    target: int,
+    steps: int,
+    sets: int,
+    learning_rate: float,
+    seed: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    report: Reporter,
+) -> Float[Tensor, " node"]:
+    """Learns a ranking of nodes: what is run, and its loss, is the caller's.
+
+    Args:
+        slopes: to start from.
+        slope_of: given the gates of some sets, the slopes of their losses by these gates.
+        target: size around which sizes are drawn.
+        steps: of Adam.
+        sets: of each step.
+        learning_rate: of θ, per step.
+        seed: of sizes, noise, and what `slope_of` draws.
+        dtype: of gates.
+        device: that they are on.
+        report: progress callback.
+    """
+    draw, noise_draw = Random(seed), torch.Generator().manual_seed(seed)
+    nodes = len(slopes)
+    size = slopes.abs().double().cpu()
+    least = size.topk(target).values[-1].clamp_min(torch.finfo(torch.float32).tiny)
+    theta = _START * (size.clamp_min(least * 1e-6).log() - least.log())
+    adam = MaskAdam(torch.ones(nodes, dtype=torch.bool), target, learning_rate)
     for step in range(steps):
         report("learning which nodes hold the answer", step, steps)
         along = min(1.0, step / (_ANNEALED * steps))
         scale = _between(*_NOISE, along)
         low, high = (_between(*ends, along) * target for ends in zip(*_SIZES, strict=True))
-        counts = [min(axis.size - 1, max(1, round(_between(low, high, draw.random())))) for _ in range(sets)]
-        which = torch.tensor([draw.randrange(len(baselines)) for _ in range(sets)])
-        noise = torch.rand(sets, axis.size, generator=noise_draw, dtype=torch.float64).logit(1e-9)
+        counts = [min(nodes - 1, max(1, round(_between(low, high, draw.random())))) for _ in range(sets)]
+        noise = torch.rand(sets, nodes, generator=noise_draw, dtype=torch.float64).logit(1e-9)
         x = theta + scale * noise
         highest = x.topk(max(counts) + 1).values
         rows, kept = torch.arange(sets), torch.tensor(counts)
         x = x - ((highest[rows, kept - 1] + highest[rows, kept]) / 2)[:, None]
-
-        def loss(logits: Tensor, which: Tensor = which) -> Tensor:
-            far = (question.measure(logits) - whole).abs() / gaps[which]
-            divergence = (expected.exp() * (expected - logits.log_softmax(-1))).sum(-1)
-            others = logits.scatter(1, torch.full((sets, 1), top, device=logits.device), -torch.inf).max(-1).values
-            short = (1 + others - logits[:, top]).relu()
-            return (_METRIC * far + _KL * divergence + short) / sets
-
-        chosen = _rows(ablated, which)
-        gates = axis.values((x > 0).to(question.model.dtype).to(question.model.device))
-        run = run_nodes(question.model, tokens, gates=gates, ablated=chosen, loss=loss)
-        assert run.gradients is not None
-        slope = axis.row(run.gradients.slopes(run.values, chosen)).double().cpu()
+        slope = slope_of((x > 0).to(dtype).to(device), draw).double().cpu()
         soft = (x / scale).sigmoid()
         theta = theta + adam.step((slope * soft * (1 - soft) / scale).sum(0))
     report("learning which nodes hold the answer", steps, steps)
     return theta
+
+
+def distance(
+    logits: Float[Tensor, "row vocab"],
+    values: Float[Tensor, " row"],
+    wanted: Float[Tensor, " #row"],
+    gaps: Float[Tensor, " row"],
+    expected: Float[Tensor, "#row vocab"],
+    tops: Int[Tensor, " row"],
+) -> Float[Tensor, " row"]:
+    """How far runs of sets are from the model, see above; over the number of rows.
+
+    Args:
+        logits: of the sets.
+        values: the target, of the sets.
+        wanted: the model's.
+        gaps: by how much it changes where everything is ablated.
+        expected: the model's log-probabilities.
+        tops: its first choices.
+    """
+    tops = tops.to(logits.device)
+    far = (values - wanted).abs() / gaps
+    divergence = (expected.exp() * (expected - logits.log_softmax(-1))).sum(-1)
+    others = logits.scatter(1, tops[:, None], -torch.inf).amax(-1)
+    short = (1 + others - logits.gather(1, tops[:, None])[:, 0]).relu()
+    return (_METRIC * far + _KL * divergence + short) / len(logits)
 
 
 def _between(first: float, last: float, along: float) -> float:
