@@ -284,9 +284,9 @@ def _agreement(task: dict[str, Any]) -> list[str]:
         for name in ("shared gate, validation", "shared gate, test", "learned, validation", "learned, test")
     ]
     return [
-        f"`sv-agreement`, heads and neurons at all positions together, ablated to the counterfactual: {training} prompts "
-        f"to learn on, {validation} and {test} others ({task['seconds']:.0f} s of processor time). Of the learned "
-        f"ranking {said}. Faithfulness of the logit difference by size:",
+        f"`sv-agreement`, heads and neurons at all positions together, ablated to the counterfactual: {training} "
+        f"prompts to learn on, {validation} and {test} others ({task['seconds']:.0f} s of processor time). Of the "
+        f"learned ranking {said}. Faithfulness of the logit difference by size:",
         "\n".join(
             [
                 f"| ranking, prompts | {' | '.join(map(str, UNITS))} |",

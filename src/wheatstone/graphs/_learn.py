@@ -74,12 +74,7 @@ def learn_nodes(
     When this misleads: the ranking says which nodes were useful together for this prompt. Other sets may do as well,
     and it has no sign and no unit. Judge it under a baseline that it was not learned with.
     """
-    if min(steps, sets) < 1 or not 1 <= target < axis.size:
-        raise RequestError(
-            expected=f"at least one step of one set, and a target from 1 to {axis.size - 1} nodes",
-            got=f"{steps} steps, {sets} sets and {target} nodes",
-            do="use 80 steps and 6 sets",
-        )
+    check_learning(axis.size, target, steps, sets)
     tokens = question.tokens.repeat(sets)
     ablated = _stacked(baselines)
     model = question.clean.logits
@@ -117,6 +112,20 @@ def learn_nodes(
         device=question.model.device,
         report=report,
     )
+
+
+def check_learning(nodes: int, target: int, steps: int, sets: int) -> None:
+    """Refuses options out of range.
+
+    Raises:
+        RequestError: one is.
+    """
+    if min(steps, sets) < 1 or not 1 <= target < nodes:
+        raise RequestError(
+            expected=f"at least one step of at least one set, and a target from 1 to {nodes - 1} nodes",
+            got=f"{steps} steps, {sets} sets and {target} nodes",
+            do="choose numbers in range",
+        )
 
 
 def learned_ranking(

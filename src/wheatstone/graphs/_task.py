@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wheatstone._progress import Reporter, silent
-from wheatstone.graphs._learn import distance, learned_ranking
+from wheatstone.graphs._learn import check_learning, distance, learned_ranking
 from wheatstone.graphs._nodes import NodeAxis
 from wheatstone.graphs._rank import STEPS
 from wheatstone.models import LINEAR, BackwardRules, NodeRun, NodeValues, ResidualModel, Tokens, run_nodes
@@ -103,9 +103,9 @@ class TaskNodes:
         Args:
             steps: gates at which slopes are taken, see `node_slopes`.
         """
-        total = torch.zeros(self.axis.size)
+        total = torch.zeros(self.axis.size, dtype=self.model.dtype)
         for step in range(steps):
-            gates = torch.full((1, self.axis.size), (step + 0.5) / steps)
+            gates = torch.full((1, self.axis.size), (step + 0.5) / steps, dtype=self.model.dtype)
             for part in self._parts(torch.arange(len(self.clean))):
                 total += self._slopes(part, gates, lambda logits, part=part: self._values(logits, part), LINEAR).sum(0)
         return total / (steps * len(self.clean))
@@ -121,8 +121,12 @@ class TaskNodes:
             batch: prompts of a step, each with a set of its own.
             seed: of prompts, sizes and noise.
             report: progress callback.
+
+        Raises:
+            RequestError: an option out of range.
         """
         count = len(self.clean)
+        check_learning(self.axis.size, target, steps, batch)
         batch = min(batch, count)
         gap = (self.clean - self.ablated).mean().abs()
         expected, tops = self._clean.log_softmax(-1), self._clean.argmax(-1)
