@@ -102,14 +102,14 @@ def main() -> None:
         _fail(error)
     except OSError as error:  # a file of a run that is gone, a full disk
         if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
-            _fail(RequestError(expected="a path that can be looked up", got=str(error), do="choose another path"))
+            _fail(RequestError(expected="a path that can be looked up", got=why(error), do="choose another path"))
         _fail(
             ComputationError(
                 expected="files that can be read and written", got=why(error), do="check the path and the disk"
             )
         )
     except typer.TyperException as error:
-        message = error.format_message()
+        message = error.format_message().removeprefix("Got ")
         if not message:  # the help was printed instead
             sys.exit(2)
         option: Any = getattr(error, "param", None)
