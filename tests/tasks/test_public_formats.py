@@ -350,7 +350,7 @@ def test_what_is_no_regular_file_is_refused(tiny: ResidualModel, tmp_path: Path)
 
     os.mkfifo(tmp_path / "pipe.jsonl")
     for path in (tmp_path, tmp_path / "pipe.jsonl", Path("/dev/zero")):
-        with pytest.raises(PromptError, match="not a regular file|a folder, not a file"):
+        with pytest.raises(PromptError, match=r"not a regular file|a folder, not a file"):
             load_task(path, tiny)
 
 
