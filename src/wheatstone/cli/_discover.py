@@ -180,6 +180,9 @@ def discover(
     by layer, attention, figures and report.html.
     """
     started = time.perf_counter()
+    from wheatstone.models import check_layers
+
+    check_layers(model, (*(neurons_of or ()), *(experts_of or ())))
     pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts)
     from wheatstone.runs import Run, check_free, reserved
 

@@ -93,8 +93,10 @@ def edit(
         )
     from pydantic import ValidationError
 
+    from wheatstone.models import check_layers
     from wheatstone.runs import reserved, save_run
 
+    check_layers(model, () if layer is None else [layer])
     started = time.perf_counter()
     with output.progress() as report, nullcontext() if out is None else reserved(out, force=force):
         report("starting", 0, None)

@@ -90,9 +90,10 @@ def scan_texts(
     model, device, dtype = wanted
     with output.progress() as report:
         report("starting", 0, None)
-        from wheatstone.models import load_model
+        from wheatstone.models import check_layers, load_model
         from wheatstone.runs import HEADS, NEURONS, ScanSettings, alone_in, listed, open_scan, plan_scan, run_scan
 
+        check_layers(model, () if layers is None else layers_of(layers))
         chosen = ScanSettings(
             texts=tuple(texts or ("bundled",)), layers=None if layers is None else layers_of(layers), **settings
         )
