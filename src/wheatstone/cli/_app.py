@@ -88,7 +88,7 @@ def _root(
 
 
 def main() -> None:
-    """Runs the command. Exit codes: 0 done, 2 the request is wrong, 1 it failed midway or nobody read its output, 130
+    """Runs the command. Exit codes: 0 done, 2 the request is wrong, 1 it failed midway or its output was not read, 130
     interrupted, 143 ended."""
     # Threads that spin long while they wait make small matrix products ten times slower as soon as another
     # process wants a core; torch's OpenMP reads this when it is loaded.
@@ -162,6 +162,6 @@ def _say(line: str) -> None:
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:
-    """As Ctrl-C: whatever is unfinished is taken back on the way out."""
+    """As Ctrl-C: everything unfinished is taken back on the way out."""
     _say("wheatstone: ended; nothing unfinished was left behind")
     sys.exit(128 + signal.SIGTERM)

@@ -107,7 +107,7 @@ class Output:
 
     @contextmanager
     def progress(self) -> Generator[Reporter, None, None]:
-        """A progress display on stderr, given to the library as a `Reporter`; none where nobody watches."""
+        """A progress display on stderr, given to the library as a `Reporter`; none where stderr is not a terminal."""
         if not self.stderr.is_terminal:  # there rich would end with an empty line
             yield silent
             return

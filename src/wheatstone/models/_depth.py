@@ -43,8 +43,6 @@ def _depth(model: str) -> int | None:
         config: Any = load_json(folder / "config.json")
     except (OSError, ValueError):
         return None  # said where the model is loaded
-    for part in (config, config.get("text_config")) if isinstance(config, dict) else ():
-        for name in _NAMES if isinstance(part, dict) else ():
-            if isinstance(part.get(name), int) and part[name] > 0:
-                return int(part[name])
-    return None
+    parts: tuple[Any, ...] = (config, config.get("text_config")) if isinstance(config, dict) else ()
+    values = [part.get(name) for part in parts if isinstance(part, dict) for name in _NAMES]
+    return next((value for value in values if isinstance(value, int) and value > 0), None)
