@@ -86,7 +86,10 @@ def bases(answers: tuple[str, ...]) -> dict[tuple[str, ...], list[tuple[str, ...
             ("task-run", "--samples", "2", "--draws", "1", "--shuffles", "1", "--effects", "1"),
         ],
         ("explain",): [("run", "--only", "lens"), ("task-run",)],
-        ("graph",): [(*model, *pair, *out, "--nodes", "20"), (*model, *pair, *out, "--nodes", "20", "--verify", "--steps", "2")],
+        ("graph",): [
+            (*model, *pair, *out, "--nodes", "20"),
+            (*model, *pair, *out, "--nodes", "20", "--verify", "--steps", "2"),
+        ],
         ("path-patching",): [(*model, *pair), (*model, *task), model],
         ("study",): [(*model, *out, "--relations", "relation.json", *study)],
         ("sweep",): [(*model, *out, *task)],

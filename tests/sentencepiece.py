@@ -7,6 +7,7 @@ that drops the first space of a text.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -48,14 +49,15 @@ _BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 _SPACE = "▁"
 
 
-def make_tokenizer(kind: str, *, ending: bool = False) -> PreTrainedTokenizerFast:
+def make_tokenizer(kind: str, *, ending: bool = False, words: Sequence[str] = ()) -> PreTrainedTokenizerFast:
     """A tokenizer of one of `KINDS`.
 
     Args:
         kind: which.
         ending: put `</s>` after every text, as `add_eos_token` does.
+        words: more that are one token each after a space; a unigram model takes none.
     """
-    tokenizer = Tokenizer(_unigram() if kind == "unigram" else _bpe())
+    tokenizer = Tokenizer(_unigram() if kind == "unigram" else _bpe(words))
     if kind == "legacy":
         tokenizer.normalizer = normalizers.Sequence(
             [normalizers.Prepend(_SPACE), normalizers.Replace(" ", _SPACE)]  # pyright: ignore[reportArgumentType]
@@ -145,10 +147,11 @@ def relation_file(path: Path) -> Path:
     return path
 
 
-def _bpe() -> BPE:
+def _bpe(words: Sequence[str]) -> BPE:
     trained = Tokenizer(BPE())
     trained.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
-    trained.train_from_iterator(_SENTENCES, BpeTrainer(vocab_size=600, show_progress=False))
+    size = 600 + sum(map(len, words))
+    trained.train_from_iterator([*_SENTENCES, *words], BpeTrainer(vocab_size=size, show_progress=False))
     model = json.loads(trained.to_str())["model"]
     pieces = sorted({*model["vocab"], *"0123456789.,-\"'abcdefghijklmnopqrstuvwxyz"} - set(_BYTES))
     vocabulary = {piece: token for token, piece in enumerate([*_SPECIAL, *_BYTES, *pieces])}

@@ -11,6 +11,25 @@ WheatstoneError
 
 from __future__ import annotations
 
+import errno
+import os
+import re
+
+
+def reason(error: BaseException) -> str:
+    """What an exception says, in one line: of a file that cannot be used, the system's words without number and path.
+
+    The caller names the path, and says what was expected and what to do.
+    """
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    text = _NUMBER.sub("", text.strip().partition("\n")[0])
+    words, _, _ = text.partition(": ")
+    return words if words in _SYSTEM else text or type(error).__name__  # without the path that safetensors adds
+
+
+_NUMBER = re.compile(r"\[[Ee]rrno -?\d+\] ?| ?\(os error \d+\)")
+_SYSTEM = frozenset(map(os.strerror, errno.errorcode))
+
 
 class WheatstoneError(Exception):
     """Base of all errors raised on purpose. Says what was expected, what was got and what to do.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Generator, Iterable
 from contextlib import suppress
@@ -46,8 +47,10 @@ def regular(path: Path) -> Path:
     Raises:
         OSError: it is something else. A path that is not there passes, for whoever opens it says so.
     """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "a folder, not a file", str(path))
     if path.exists() and not path.is_file():
-        raise OSError(0, "not a regular file")
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     return path
 
 

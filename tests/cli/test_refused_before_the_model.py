@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ import pytest
 from commands import Cli, Refused
 
 from wheatstone._disk import claimed
+from wheatstone.checkpoints import check_layers
 from wheatstone.runs import write_hashes
 from wheatstone.studio._library import EXAMPLES
 
@@ -52,6 +54,38 @@ def no_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("wheatstone.models.load_model", loads)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in.txt").write_text("some text")
+
+
+DEEP = {
+    "discover --neurons-of": ("discover", *PAIR, "--out", "out", "--neurons-of", "2"),
+    "discover --experts-of": ("discover", *PAIR, "--out", "out", "--experts-of", "99"),
+    "path-patching --sender": ("path-patching", *PAIR, "--sender", "a0.h1+a2.h0"),
+    "path-patching --receiver": ("path-patching", *PAIR, "--receiver", "a2.h0<q>"),
+    "neuron show": ("neuron", "show", "m2.n1"),
+    "neuron probe": ("neuron", "probe", "--concept", "number", "--layers", "0-2", "--out", "out"),
+    "neuron scan": ("neuron", "scan", "in.txt", "--layers", "2", "--out", "out"),
+    "edit": ("edit", *FACT, "--layer", "2"),
+}
+
+
+@pytest.mark.parametrize(
+    "config", [{"num_hidden_layers": 2}, {"n_layer": 2}, {"text_config": {"num_hidden_layers": 2}}]
+)
+@pytest.mark.parametrize("verb", DEEP)
+def test_a_layer_beyond_the_last_by_the_config(
+    refused: Refused, tmp_path: Path, verb: str, config: dict[str, object]
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    line = refused(*DEEP[verb], "--model", "model")
+    assert line.startswith("wheatstone: expected a layer of model, from 0 to 1; got ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_no_layer_passes(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"num_hidden_layers": 2}')
+    check_layers(str(tmp_path), [0, 1, "m1", "a1.h99", "a0.g1<v>", "m1.n70000", "logits", "input", "a", "m"])
+    check_layers("org/elsewhere", [99])
 
 
 @pytest.mark.parametrize("seed", ["-1", str(2**32), str(2**64)])

@@ -73,7 +73,7 @@ def test_pruning_says_what_and_asks(
     assert dry.document == {"format": PRUNED, "unlisted": gone, "deleted": old, "done": False}
     assert str(three[2]) in dry.err.replace("\n", "")
     assert "an age such as 12h" in refused("runs", "prune", "--older-than", "soon")
-    assert "--yes where nobody can be asked" in cli("runs", "prune", "--json").err
+    assert "--yes where there is no terminal to ask at" in cli("runs", "prune", "--json").err
     assert len(cli("runs", "--json").document["runs"]) == 3
     pruned = cli("runs", "prune", "--yes", "--json").document
     assert pruned == {"format": PRUNED, "unlisted": gone, "deleted": [], "done": True}

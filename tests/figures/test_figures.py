@@ -13,6 +13,7 @@ import pytest
 from wheatstone import RequestError, RunError
 from wheatstone.figures import FIGURES, RunData, render, render_figure
 from wheatstone.figures._answer import first_from, summarised
+from wheatstone.figures._circuit import MOST_DRAWN, chart
 from wheatstone.figures._layout import Layout
 
 WriteRun = Callable[..., Path]
@@ -71,6 +72,20 @@ def test_a_large_circuit_keeps_within_a_page(write_run: WriteRun) -> None:
     assert layout.height < 1600
     assert layout.width < 1000
     assert {layout.nodes[f"m{layer}"].x for layer in range(48)} == {layout.mlp_x}
+
+
+def test_of_a_circuit_of_most_edges_the_strongest_are_drawn_and_listed(write_run: WriteRun) -> None:
+    """The renderer ends the process where it is given tens of thousands of edges."""
+    edges = [(f"a0.h{n % 9}", "m1", float(n), None) for n in range(1, 4000)]
+    run = RunData.load(write_run(edges=[*edges, ("m0", "logits", 9000.0, None)]))
+    drawn = run.strongest(MOST_DRAWN)
+    assert len(drawn.edges) == MOST_DRAWN
+    assert min(edge.magnitude for edge in drawn.edges) == 4000 - (MOST_DRAWN - 1)
+    assert drawn.edges[-1].magnitude == 9000.0
+    assert drawn.strongest(MOST_DRAWN) is drawn
+    subtitle = " ".join(chart(run).to_dict()["title"]["subtitle"])
+    assert f"The {MOST_DRAWN:,} strongest edges are drawn." in subtitle
+    assert "4,000" in subtitle
 
 
 def test_layers_go_upwards_and_inputs_lie_apart(write_run: WriteRun) -> None:

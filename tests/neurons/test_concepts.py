@@ -62,7 +62,7 @@ def test_what_is_no_concept_is_refused(tmp_path: Path) -> None:
         read_concepts(_file(tmp_path, {"text": "a b", "spans": [[0, 1, "x"]]}))
     with pytest.raises(RequestError, match="record 1"):
         read_concepts(_file(tmp_path, {"text": "a b", "spans": [[0, "x"]]}))
-    with pytest.raises(RequestError, match="which is empty"):
+    with pytest.raises(RequestError, match="without a record"):
         read_concepts(_file(tmp_path))
     with pytest.raises(RequestError, match="No such file"):
         read_concepts(tmp_path / "none")

@@ -176,7 +176,7 @@ def test_not_a_number_is_not_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("manifest", "message"),
     [
-        (None, "a run folder with a manifest.json; got .*No such file"),
+        (None, "a run folder with a manifest.json; got .*, a folder without a manifest.json"),
         ("{", "a run folder with a manifest.json; got .*Expecting property name"),
         ("[]", "a run of format wheatstone.run/1; got .* of format None"),
         ('{"format": "wheatstone.run/2"}', "got .* of format 'wheatstone.run/2'; make the run again"),

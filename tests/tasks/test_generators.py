@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import pytest
+from sentencepiece import KINDS, make_model, make_tokenizer
 
-from wheatstone import PromptPair, ResidualModel
+from wheatstone import PromptError, PromptPair, ResidualModel
 from wheatstone.records import SPLITS
 from wheatstone.tasks import Task, answered, encode, load_task
 from wheatstone.tasks.generators import GENERATORS
 from wheatstone.tasks.generators._a_an import article
+from wheatstone.tasks.generators._generator import listed
 from wheatstone.tasks.generators._greater_than import year_answers
 
 KNOWS = {
@@ -119,3 +121,25 @@ def test_years_agreement_articles_and_arguments(smollm2: ResidualModel) -> None:
         assert words(pair, "subject") == [*pair.answers]
         encoded = encode(smollm2, [pair])
         assert encoded.span("subject").tolist() == [[at + 1, at + 2]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_tokenizer_without_the_words_is_refused_with_the_reason(kind: str) -> None:
+    model = make_model(make_tokenizer(kind))
+    for name in ("ioi", "greater-than"):
+        with pytest.raises(PromptError) as refused:
+            load_task(name, model, known=None, size=20, strict=False)
+        assert refused.value.got == "0 words that are one token each in its tokenizer, too few to draw prompts from"
+    with pytest.raises(PromptError) as refused:
+        load_task("sv-agreement", model, known=None, size=20, strict=False)
+    assert "none with prompt and counterfactual of the same token length in " in refused.value.got
+
+
+@pytest.mark.parametrize("kind", ["first", "always", "legacy"])
+@pytest.mark.parametrize("name", ["ioi", "ioi-swapped"])
+def test_names_are_found_behind_a_dummy_prefix(name: str, kind: str) -> None:
+    """As in the vocabulary of Llama 2, where a name after a space is one token that begins with the space's sign."""
+    model = make_model(make_tokenizer(kind, words=listed("names")))
+    task = load_task(name, model, known=None, size=20)
+    assert min(len(task.split(split)) for split in SPLITS) >= 1
+    assert {len(model.continuation(pair.answers[0])) for pair in task.train} == {1}

@@ -285,6 +285,32 @@ def test_columns_that_are_not_understood_are_named_with_those_that_are(
         assert "docs/tasks.md" in error.value.do
 
 
+@pytest.mark.parametrize(
+    ("record", "got"),
+    [
+        ({"input": "France", "output": "Paris"}, "facts, in the columns 'input', 'output'"),
+        ({"sub_label": "France", "obj_label": "Paris", "template": "[X] is [Y]"}, "facts, in the columns 'sub_label'"),
+        ({"subject": "a", "attribute": "b", "template": "{} is", "prompt": "a is"}, "facts, in the columns 'subject'"),
+        ({"clean": "1732 to 17", "corrupted": "1701 to 17", "label": 32}, "token ids or years in the column 'label'"),
+        ({"clean": "w1", "corrupted": "w2", "correct_idx": 4}, "token ids or years in the column 'correct_idx'"),
+    ],
+)
+def test_what_only_a_task_can_be_made_of_is_sent_there(record: dict[str, Any], got: str, tmp_path: Path) -> None:
+    path = tmp_path / "records.json"
+    path.write_text(json.dumps([record, record]))
+    with pytest.raises(PromptError) as error:
+        read_pairs(path)
+    assert error.value.got.startswith(f"{path} with {got}")
+    assert f"--task {path}" in error.value.do
+
+
+@pytest.mark.parametrize("name", ["corrupt_answers", "patch_answers"])
+def test_wrong_answers_in_the_plural(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_text(json.dumps({"clean": "a b", "corrupt": "a c", "clean_answers": [" d"], name: [" e"]}))
+    assert read_pairs(path)[0].distractors == (" e",)
+
+
 def test_columns_of_a_parquet_file_are_named_too(tiny: ResidualModel, tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist(FOREIGN), tmp_path / "questions")
     with pytest.raises(PromptError, match="'question', 'reply', 'clean'"):
@@ -325,7 +351,7 @@ def test_what_is_no_regular_file_is_refused(tiny: ResidualModel, tmp_path: Path)
 
     os.mkfifo(tmp_path / "pipe.jsonl")
     for path in (tmp_path, tmp_path / "pipe.jsonl", Path("/dev/zero")):
-        with pytest.raises(PromptError, match="not a regular file"):
+        with pytest.raises(PromptError, match=r"not a regular file|a folder, not a file"):
             load_task(path, tiny)
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from wheatstone._errors import ComputationError, RunError
+from wheatstone._errors import ComputationError, RunError, reason
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import PAGE, attempt
@@ -71,7 +71,7 @@ def add_card(
         except OSError as error:
             raise ComputationError(
                 expected="room and permission to add the card to the run",
-                got=f"{run}: {error.strerror or error}",
+                got=f"{run}: {reason(error)}",
                 do="free some space and make the card again; the run is as it was",
             ) from error
     return card, missing

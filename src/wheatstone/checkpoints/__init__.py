@@ -7,6 +7,7 @@ from wheatstone._lazy import door
 if TYPE_CHECKING:
     from wheatstone.checkpoints._cache import ModelFiles as ModelFiles
     from wheatstone.checkpoints._checkpoint import load_checkpoint as load_checkpoint
+    from wheatstone.checkpoints._depth import check_layers as check_layers
     from wheatstone.checkpoints._known import KNOWN_MODELS as KNOWN_MODELS
     from wheatstone.checkpoints._known import shown_name as shown_name
     from wheatstone.checkpoints._known import title_of_model as title_of_model

@@ -17,7 +17,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from wheatstone._disk import claimed, remove
-from wheatstone._errors import ComputationError, ModelError
+from wheatstone._errors import ComputationError, ModelError, reason
 from wheatstone._home import home
 from wheatstone._json import load_json
 from wheatstone._progress import Reporter
@@ -130,7 +130,7 @@ class CacheEntry:
         except (OSError, SafetensorError) as error:
             raise ComputationError(
                 expected=f"to write {self.id} below {self.folder.parent}",
-                got=f"{error.strerror or error}" if isinstance(error, OSError) else f"{error}",
+                got=reason(error),
                 do="free the disk or set WHEATSTONE_HOME to another folder, then repeat",
             ) from error
         return self.open(thorough=False, report=report)

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from wheatstone._disk import scratch_folder
-from wheatstone._errors import ModelError
+from wheatstone._errors import ModelError, reason
 from wheatstone._home import home
 from wheatstone.checkpoints._cache import ModelFiles
 from wheatstone.checkpoints._claims import Stored
@@ -57,7 +57,7 @@ def load_checkpoint(
     except Exception as error:  # transformers, tokenizers and safetensors each have errors of their own.
         raise ModelError(
             expected=f"a checkpoint that transformers loads in {files.folder}",
-            got=f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}",
+            got=f"{type(error).__name__}: {reason(error)}",
             do="check the files, or fetch the model again",
         ) from error
     tokenizer = _tokenizer(files, options)
@@ -106,7 +106,7 @@ def _tokenizer(files: ModelFiles, options: dict[str, Any]) -> PreTrainedTokenize
     except Exception as error:  # likewise
         raise ModelError(
             expected=f"a tokenizer that transformers loads in {files.folder}",
-            got=f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}",
+            got=f"{type(error).__name__}: {reason(error)}",
             do="copy the tokenizer's files again from the model it was made from",
         ) from error
 

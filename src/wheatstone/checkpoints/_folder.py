@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from wheatstone._errors import ModelError
+from wheatstone._errors import ModelError, reason
 from wheatstone._json import load_json
 from wheatstone.checkpoints.families._family import known_family
 
@@ -101,7 +101,7 @@ def json_object(path: Path) -> dict[str, Any]:
     try:
         value: Any = load_json(path)
     except (OSError, ValueError) as error:
-        raise ModelError(expected=f"JSON in {path}", got=str(error), do="correct or replace the file") from error
+        raise ModelError(expected=f"JSON in {path}", got=reason(error), do="correct or replace the file") from error
     if not isinstance(value, dict):
         raise ModelError(expected=f"a JSON object in {path}", got=type(value).__name__, do="replace the file")
     return value

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from wheatstone._disk import system_errors
-from wheatstone._errors import ModelError, WheatstoneError
+from wheatstone._errors import ModelError, WheatstoneError, reason
 from wheatstone._progress import Reporter
 from wheatstone.checkpoints._cache import require_space
 from wheatstone.checkpoints._claims import Stored
@@ -57,7 +57,7 @@ def dequantise(path: Path, out: Path, report: Reporter) -> str:
         except Exception as error:  # A damaged file can make the readers raise anything.
             raise ModelError(
                 expected="a GGUF file that transformers reads",
-                got=f"{path}: {type(error).__name__}: {str(error).partition(chr(10))[0]}",
+                got=f"{path}: {type(error).__name__}: {reason(error)}",
                 do="fetch the file again, or use the model's safetensors",
             ) from error
         report("write safetensors", 0, None)

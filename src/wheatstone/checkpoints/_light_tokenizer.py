@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from wheatstone._errors import ModelError
+from wheatstone._errors import ModelError, reason
 from wheatstone._json import load_json
 from wheatstone.checkpoints._sources import tokenizer_here
 from wheatstone.checkpoints._text import TextReader
@@ -98,5 +98,5 @@ def _read(name: str, folder: Path, changed: int) -> LightTokenizer:
         return LightTokenizer(name, context, TextReader(name, int(text["vocab_size"]), TokenizersReading(tokenizer)))
     except Exception as error:  # tokenizers raises the bare class
         raise ModelError(
-            expected=f"a tokenizer that can be read in {folder}", got=str(error), do="fetch the model again"
+            expected=f"a tokenizer that can be read in {folder}", got=reason(error), do="fetch the model again"
         ) from error

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from wheatstone._errors import ModelError
+from wheatstone._errors import ModelError, reason
 from wheatstone._home import home
 from wheatstone._path import StrPath, expanded
 from wheatstone._progress import Reporter, silent
@@ -178,7 +178,7 @@ def _hub(repo: str, revision: str | None, *, force: bool, thorough: bool, report
         raise ModelError(
             expected=f"{repo} at revision {revision or 'main'} "
             f"in {huggingface_hub.constants.HF_HUB_CACHE} or at {huggingface_hub.constants.ENDPOINT}",
-            got=f"{type(error).__name__}: {str(error).partition(chr(10))[0]}",
+            got=f"{type(error).__name__}: {reason(error)}",
             do="check the id and the network, or give a local folder",
         ) from error
     return _folder(folder, f"{repo}@{folder.name}", thorough=thorough, report=report)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from wheatstone._errors import CircuitError
+from wheatstone._errors import CircuitError, reason
 from wheatstone._json import MOST_IN_CIRCUIT, parse_json, read_bounded
 from wheatstone._path import StrPath
 from wheatstone.circuits._circuit import Circuit, Edge, ModelInfo
@@ -75,7 +75,7 @@ def open_foreign(path: StrPath) -> tuple[ForeignFormat, Document]:
         ) from error
     except (OSError, ValueError) as error:
         raise CircuitError(
-            expected=expected, got=f"{path}: {error}", do="check the path, or write the file again"
+            expected=expected, got=f"{path}: {reason(error)}", do="check the path, or write the file again"
         ) from error
     found = document if isinstance(document, dict) else {}
     form = next((form for form in FORMATS if form.fits(found)), None)

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
 
 from wheatstone._bounds import HEADS, LAYERS
-from wheatstone._errors import CircuitError
+from wheatstone._errors import CircuitError, reason
 from wheatstone._json import MOST_IN_CIRCUIT, load_json
 from wheatstone.circuits._circuit import Circuit, Edge, Evaluation, ModelInfo
 from wheatstone.models import Graph, Span, SpannedGraph, Split
@@ -209,7 +209,9 @@ class CircuitFile(_Strict):
             data = load_json(path, most=MOST_IN_CIRCUIT)
         except (OSError, ValueError) as error:
             raise CircuitError(
-                expected="a circuit.json", got=f"{path}: {error}", do="check the path, or discover the circuit again"
+                expected="a circuit.json",
+                got=f"{path}: {reason(error)}",
+                do="check the path, or discover the circuit again",
             ) from error
         return cls.of_document(data, str(path))
 

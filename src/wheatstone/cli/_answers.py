@@ -27,30 +27,46 @@ def print_answers(output: Output, answers: ModelAnswers) -> None:
         output.print(f"weak: after {row.prompt[-60:]!r}: {row}", markup=False)
 
 
-def answers_table(answers: ModelAnswers) -> Table:
-    """The scored tokens with their ranks and probabilities, the first choices, and the metric before and after."""
+def print_table(output: Output, answers: ModelAnswers) -> None:
+    """The scored tokens with their ranks and probabilities, the first choices, and the metric before and after.
+
+    One line a prompt; where that is wider than the terminal, one line a token.
+    """
+    rows = sorted(answers.prompts, key=lambda row: not row.weak)
+    wide, narrow = _wide(answers, rows[:_MOST]), _narrow(answers, rows[:_MOST])
+    for table in (wide, narrow):
+        table.title, table.title_justify = "What the model itself says", "left"
+        if len(rows) > _MOST:
+            table.add_row(f"… and {len(rows) - _MOST} more, with --json")
+    output.print(wide if output.room_beside(wide) >= 0 else narrow)
+
+
+def _wide(answers: ModelAnswers, rows: list[ModelAnswer]) -> Table:
     metric = () if not answers.metric else (Column(answers.metric, justify="right"), Column("ablated", justify="right"))
     scored = (Column(name, justify="right") for name in ("rank", "p", "rank", "p"))
     rank, p, other_rank, other_p = scored
-    table = Table(
-        "prompt",
-        "scored",
-        rank,
-        p,
-        "distractor",
-        other_rank,
-        other_p,
-        "first choice",
-        *metric,
-        box=None,
-        pad_edge=False,
-    )
-    table.title, table.title_justify = "What the model itself says", "left"
-    rows = sorted(answers.prompts, key=lambda row: not row.weak)
-    for row in rows[:_MOST]:
+    titles = ("prompt", "scored", rank, p, "distractor", other_rank, other_p, "first choice", *metric)
+    table = Table(*titles, box=None, pad_edge=False)
+    for row in rows:
         table.add_row(*(shown(cell) for cell in _cells(row, bool(answers.metric))))
-    if len(rows) > _MOST:
-        table.add_row(f"… and {len(rows) - _MOST} more, with --json")
+    return table
+
+
+def _narrow(answers: ModelAnswers, rows: list[ModelAnswer]) -> Table:
+    words = (Column(name, no_wrap=True) for name in ("", "token"))
+    numbers = (Column(name, justify="right", no_wrap=True) for name in ("rank", "p"))
+    table = Table(Column("prompt", overflow="fold"), *words, *numbers, box=None, pad_edge=False)
+    for row in rows:
+        prompt, *cells = map(shown, _cells(row, bool(answers.metric)))
+        scored, distractor, (first, *metric) = cells[:3], cells[3:6], cells[6:]
+        lines = [("scored", *scored)]
+        lines += [("distractor", *distractor)] if row.distractor else []
+        token, _, p = first.removesuffix(")").rpartition(" (")
+        lines += [("first choice", token, "1", p)]
+        if any(metric):
+            value, ablated = metric
+            lines += [(answers.metric or "", value + (f" (ablated {ablated})" if ablated else ""), "", "")]
+        table.add_row(prompt, *("\n".join(column) for column in zip(*lines, strict=True)))
     return table
 
 

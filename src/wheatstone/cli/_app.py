@@ -89,7 +89,7 @@ def _root(
 
 
 def main() -> None:
-    """Runs the command. Exit codes: 0 done, 2 the request is wrong, 1 it failed midway or nobody read its output, 130
+    """Runs the command. Exit codes: 0 done, 2 the request is wrong, 1 it failed midway or its output was not read, 130
     interrupted, 143 ended."""
     # Threads that spin long while they wait make small matrix products ten times slower as soon as another
     # process wants a core; torch's OpenMP reads this when it is loaded.
@@ -103,14 +103,14 @@ def main() -> None:
         _fail(error)
     except OSError as error:  # a file of a run that is gone, a full disk
         if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
-            _fail(RequestError(expected="a path that can be looked up", got=str(error), do="choose another path"))
+            _fail(RequestError(expected="a path that can be looked up", got=why(error), do="choose another path"))
         _fail(
             ComputationError(
                 expected="files that can be read and written", got=why(error), do="check the path and the disk"
             )
         )
     except typer.TyperException as error:
-        message = error.format_message()
+        message = error.format_message().removeprefix("Got ")
         if not message:  # the help was printed instead
             sys.exit(2)
         option: Any = getattr(error, "param", None)
@@ -163,6 +163,6 @@ def _say(line: str) -> None:
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:
-    """As Ctrl-C: whatever is unfinished is taken back on the way out."""
+    """As Ctrl-C: everything unfinished is taken back on the way out."""
     _say("wheatstone: ended; nothing unfinished was left behind")
     sys.exit(128 + signal.SIGTERM)

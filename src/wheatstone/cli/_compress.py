@@ -139,6 +139,10 @@ def bits(
     output = Output("bits", as_json)
     path = expanded(source)
     is_file = len(os.fsencode(source)) < 4096 and path.is_file()
+    if not is_file and _like_a_path(source):
+        if path.is_dir():
+            raise RequestError(expected="a text or a file", got=f"the folder {source}", do="name a file in it")
+        output.stderr.print(f"no file {source} is there: read as a text", markup=False, highlight=False)
     data = _text_in(path) if is_file else os.fsencode(source)
     name = path.name if is_file else source
     with reserved_file(out, force=force):
@@ -236,6 +240,12 @@ def _text_in(path: Path) -> bytes:
         ) from error
 
 
+def _like_a_path(source: str) -> bool:
+    """Whether a text may be meant as a file's name: one word with a folder or an ending."""
+    return len(source) < 4096 and source.split() == [source] and bool("/" in source or Path(source).suffix)
+
+
 def _readable(source: Path) -> None:
     if not source.is_file():
-        raise RequestError(expected="a file to read", got=str(source), do="name a file that is there")
+        what = "which is a folder" if source.is_dir() else "which is not there"
+        raise RequestError(expected="a file to read", got=f"{source}, {what}", do="check the path")

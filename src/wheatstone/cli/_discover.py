@@ -14,7 +14,7 @@ import typer
 from wheatstone._bounds import COUNT, EFFECT, LAYER, SAMPLES, SHARE
 from wheatstone._errors import ComputationError, RequestError
 from wheatstone._side import PICTURES
-from wheatstone.cli._answers import answers_table, print_answers
+from wheatstone.cli._answers import print_answers, print_table
 from wheatstone.cli._discovered import document, shown_parts
 from wheatstone.cli._options import (
     AllowWeakOption,
@@ -181,6 +181,9 @@ def discover(
     by layer, attention, figures and report.html.
     """
     started = time.perf_counter()
+    from wheatstone.checkpoints import check_layers
+
+    check_layers(model, (*(neurons_of or ()), *(experts_of or ())))
     pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts)
     from wheatstone.runs import Run, check_free, reserved
 
@@ -317,7 +320,7 @@ def _dry_run(
     answers = None if experiment is None else experiment.model_answers
     output.document(plan.to_dict() | {"model_answers": None if answers is None else answers.to_dict()})
     if answers is not None:
-        output.print(answers_table(answers))
+        print_table(output, answers)
         print_answers(output, answers)
         output.print()
     output.print(plan.text())

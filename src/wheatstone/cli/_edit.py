@@ -93,8 +93,10 @@ def edit(
         )
     from pydantic import ValidationError
 
+    from wheatstone.checkpoints import check_layers
     from wheatstone.runs import reserved, save_run
 
+    check_layers(model, () if layer is None else [layer])
     started = time.perf_counter()
     with output.progress() as report, nullcontext() if out is None else reserved(out, force=force):
         report("starting", 0, None)
@@ -143,9 +145,8 @@ def edit(
     own = run.summary()["model_answers"]
     for sentence in [f"warning: {text}" for text in own["warnings"]] or [own["summary"]]:
         output.print(sentence, markup=False)
-    table = Table(
-        "prompt", "before", "after", Column("target before", justify="right"), Column("after", justify="right")
-    )
+    numbers = (Column(title, justify="right") for title in ("target before", "after"))
+    table = Table("prompt", "before", "after", *numbers, box=None)
     for row in run.answers:
         cells = (row.prompt, row.said_before.strip(), row.said_after.strip())
         table.add_row(*cells, f"{row.target_before:.3f}", f"{row.target_after:.3f}")

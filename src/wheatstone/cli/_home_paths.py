@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from wheatstone._errors import RequestError
+from wheatstone._errors import RequestError, reason
 from wheatstone._path import expanded
 
 
@@ -48,7 +48,7 @@ def _known(path: Path) -> Path:
     except (OSError, ValueError) as error:
         raise RequestError(
             expected="a path that can be looked up",
-            got=f"{str(path)[:200]}: {getattr(error, 'strerror', None) or error}",
+            got=f"{str(path)[:200]}: {reason(error)}",
             do="choose another path",
         ) from error
     return path

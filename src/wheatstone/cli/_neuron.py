@@ -183,7 +183,10 @@ def show(
     With --scan what it responds to in running text, and whether it predicts the token there; with --probes which
     concepts it tells.
     """
-    from wheatstone.models import Neuron
+    from wheatstone.checkpoints import check_layers
+
+    check_layers(model, [neuron])
+    from wheatstone.models import Neuron  # loads torch
 
     path = out or Path(f"{Neuron.named(neuron)}.html")
     output = Output("neuron show", as_json)

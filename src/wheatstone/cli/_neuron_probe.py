@@ -71,6 +71,9 @@ def probe(
         )
     started = time.perf_counter()
     chosen = None if layers is None else layers_of(layers)
+    from wheatstone.checkpoints import check_layers
+
+    check_layers(model, chosen or ())
     from wheatstone.runs import reserved, save_run
 
     with output.progress() as report, reserved(out, force=force):

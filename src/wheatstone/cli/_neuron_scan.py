@@ -90,12 +90,14 @@ def scan_texts(
     model, device, dtype = wanted
     with output.progress() as report:
         report("starting", 0, None)
+        from wheatstone.checkpoints import check_layers
         from wheatstone.executors import alone_in
         from wheatstone.lenses import HEADS
         from wheatstone.models import load_model
         from wheatstone.neurons import NEURONS, ScanSettings, open_scan, plan_scan, run_scan
         from wheatstone.runs import listed
 
+        check_layers(model, () if layers is None else layers_of(layers))
         chosen = ScanSettings(
             texts=tuple(texts or ("bundled",)), layers=None if layers is None else layers_of(layers), **settings
         )

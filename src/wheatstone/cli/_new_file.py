@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from wheatstone._disk import NO_ROOM, Claim, claimed_for, remove
-from wheatstone._errors import ComputationError, RunError
+from wheatstone._errors import ComputationError, RunError, reason
 
 
 def check_new(path: Path, *, force: bool) -> None:
@@ -64,7 +64,7 @@ def new_file(path: Path, *, force: bool) -> Generator[Path, None, None]:
             if error.errno not in NO_ROOM:
                 raise
             raise ComputationError(
-                expected=f"room to write {path}", got=str(error.strerror), do="free some space, or choose another --out"
+                expected=f"room to write {path}", got=reason(error), do="free some space, or choose another --out"
             ) from error
         finally:
             remove(claim.work)

@@ -39,6 +39,10 @@ def page_of(run: Path) -> str | None:
     return str(page) if page.is_file() else None
 
 
+_WIDEST = 1 << 16
+"""More columns than any table has."""
+
+
 class Output:
     """The two streams of one verb.
 
@@ -64,6 +68,22 @@ class Output:
         """Shows something to a person; without `markup`, brackets are brackets, in tables too."""
         self.human.print(*parts, highlight=False, markup=markup)
 
+    def room_beside(self, table: Any) -> int:
+        """Columns that a table with no cell wrapped leaves free; below 0 where it is wider than the terminal."""
+        from rich.measure import Measurement
+
+        options = self.human.options
+        return options.max_width - Measurement.get(self.human, options.update(max_width=_WIDEST), table).maximum
+
+    def lines_of(self, table: Any) -> list[str]:
+        """The lines of a table as the terminal would show them."""
+        rendered = self.human.render_lines(table, pad=False)
+        return ["".join(segment.text for segment in line).rstrip() for line in rendered]
+
+    def line(self, text: str) -> None:
+        """Shows a line that is never broken, such as one that ends in a path to be copied."""
+        self.human.print(shown(text), highlight=False, markup=False, soft_wrap=True)
+
     def table(self, facts: Mapping[str, str]) -> None:
         """Shows names next to their meanings."""
         from rich.table import Table
@@ -87,7 +107,7 @@ class Output:
 
     @contextmanager
     def progress(self) -> Generator[Reporter, None, None]:
-        """A progress display on stderr, given to the library as a `Reporter`; none where nobody watches."""
+        """A progress display on stderr, given to the library as a `Reporter`; none where stderr is not a terminal."""
         if not self.stderr.is_terminal:  # there rich would end with an empty line
             yield silent
             return

@@ -90,8 +90,11 @@ def path_patching(
     Heads between keep what they wrote on the clean prompt; what the receivers then read differently goes on to the
     logits as in any run. Of a task, its training split is used.
     """
-    pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts)
+    from wheatstone.checkpoints import check_layers
+
     groups = [tuple(name.split("+")) for name in sender] if sender else None
+    check_layers(model, (*(name for group in groups or () for name in group), *(receiver or ())))
+    pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts)
     output = Output("path-patching", as_json)
     with output.progress() as report:
         report("starting", 0, None)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, no_type_check
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, no_type_check
 
 import typer
 
@@ -51,22 +52,62 @@ def list_(limit: LimitOption = None, as_json: JsonOption = False) -> None:
     if not entries:
         output.print("no runs yet; make one with `wheatstone discover`")
         return
+    below_here = _below_here()
+    rows = [
+        _Row(
+            entry.created[:16].replace("T", " "),
+            command_of(entry.verb),
+            entry.task,
+            entry.model,
+            "" if entry.edges is None else f"{entry.edges:,}",
+            "" if entry.faithfulness is None else f"{entry.faithfulness:.3f}",
+            entry.path.removeprefix(below_here) + ("" if entry.exists else " (gone)"),
+        )
+        for entry in entries
+    ]
+    _print_rows(output, rows)
+    if (hidden := catalogue_size() - len(entries)) > 0:
+        output.print(f"and {hidden:,} older; --limit 0 shows all")
+
+
+class _Row(NamedTuple):
+    """One run in the list."""
+
+    made: str
+    by: str
+    about: str
+    model: str
+    edges: str
+    faithful: str
+    folder: str
+
+
+def _print_rows(output: Output, rows: list[_Row]) -> None:
+    """One line a run; where that is wider than the terminal, two: its model and folder are below the rest."""
     from rich.table import Column, Table
     from rich.text import Text
 
-    numbers = (Column(name, justify="right") for name in ("edges", "faithful"))
-    table = Table("made", "by", "about", "model", *numbers, Column("folder", overflow="fold"), box=None)
-    below_here = _below_here()
-    for entry in entries:
-        edges = "" if entry.edges is None else f"{entry.edges:,}"
-        faithfulness = "" if entry.faithfulness is None else f"{entry.faithfulness:.3f}"
-        folder = entry.path.removeprefix(below_here) + ("" if entry.exists else " (gone)")
-        made = entry.created[:16].replace("T", " ")
-        row = (made, command_of(entry.verb), entry.task, entry.model, edges, faithfulness, folder)
-        table.add_row(*(Text(shown(cell)) for cell in row))
-    output.print(table)
-    if (hidden := catalogue_size() - len(entries)) > 0:
-        output.print(f"and {hidden:,} older; --limit 0 shows all")
+    def table(*titles: str, last: int = sys.maxsize) -> Table:
+        right = {"edges", "faithful"}
+        columns = (Column(title, justify="right" if title in right else "left", no_wrap=True) for title in titles)
+        made = Table(*columns, box=None)
+        for row in rows:
+            cells = [Text(shown(getattr(row, title))) for title in titles]
+            cells[-1].truncate(last, overflow="ellipsis")
+            made.add_row(*cells)
+        return made
+
+    whole = table(*_Row._fields)
+    if output.room_beside(whole) >= 0:
+        output.print(whole)
+        return
+    left = ("made", "by", "edges", "faithful")
+    heading, *lines = output.lines_of(table(*left, "about", last=output.room_beside(table(*left)) - 2))
+    output.line(heading)
+    output.line("   model  folder")
+    for line, row in zip(lines, rows, strict=True):
+        output.line(line)
+        output.line(f"   {row.model}  {row.folder}")
 
 
 def _below_here() -> str:
@@ -97,7 +138,7 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
         facts = {
             "made": f"{manifest['created']} by wheatstone {contents.command}",
             "model": f"{shown_name(manifest['model'])}, weights {manifest['model']['sha256'][:12]}…",
-            **{name: str(value) for name, value in opened.settings.items() if value is not None},
+            **{name: str(value) for name, value in opened.settings.items() if value not in (None, "", [])},
             "seed": str(manifest["seed"]),
             "circuits run": str(manifest["evaluations"]),
             "seconds": ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in manifest["timings"].items()),

@@ -66,9 +66,11 @@ def _ask(as_json: bool, question: str) -> None:
     """Goes on only after a yes.
 
     Raises:
-        RequestError: nobody is there to answer.
+        RequestError: no terminal to ask at.
     """
     if as_json or not sys.stdin.isatty():
-        raise RequestError(expected="--yes where nobody can be asked", got="none", do="give --yes, or --dry-run")
+        raise RequestError(
+            expected="--yes where there is no terminal to ask at", got="none", do="give --yes, or --dry-run"
+        )
     if not typer.confirm(question, err=True):
         raise RequestError(expected="a yes", got="none", do="nothing was changed")

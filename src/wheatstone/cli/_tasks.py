@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any, no_type_check
+from typing import TYPE_CHECKING, Annotated, Any, no_type_check
 
 import typer
+from rich.padding import Padding
 from rich.table import Column, Table
 
 from wheatstone._bounds import ROWS, SEED
 from wheatstone.cli._options import DeviceOption, KnownOption, SizeOption, TemplateOption, number, template_of
 from wheatstone.cli._output import JsonOption, Output
+
+if TYPE_CHECKING:
+    from wheatstone.tasks import About
 
 tasks_app = typer.Typer(name="tasks", invoke_without_command=True)
 
@@ -30,11 +35,26 @@ def tasks(context: typer.Context, as_json: JsonOption = False) -> None:
     listed = bundled_tasks()
     output = Output("tasks", as_json)
     output.document({"tasks": [asdict(about) for about in listed]})
-    table = Table("name", "kind", Column("facts", justify="right"), "metric", "what it asks", box=None)
+    whole = _table(listed, "what it asks")
+    if output.room_beside(whole) >= 0:
+        output.print(whole)
+        return
+    heading, *lines = output.lines_of(_table(listed))
+    output.line(heading)
+    output.line("   what it asks")
+    for line, about in zip(lines, listed, strict=True):
+        output.line(line)
+        output.print(Padding(about.description, (0, 0, 0, 3)))
+
+
+def _table(listed: Sequence[About], *last: str) -> Table:
+    """One line a task; with a title for it, the description comes last."""
+    titles = (Column("name"), Column("kind"), Column("facts", justify="right"), Column("metric"), *map(Column, last))
+    table = Table(*titles, box=None)
     for about in listed:
         size = "generated" if about.size is None else f"{about.size:,}"
-        table.add_row(about.name, about.kind, size, about.metric, about.description)
-    output.print(table)
+        table.add_row(about.name, about.kind, size, about.metric, *(about.description for _ in last))
+    return table
 
 
 @tasks_app.command()

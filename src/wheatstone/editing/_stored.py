@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from wheatstone._disk import changed, finish_changes
-from wheatstone._errors import RunError
+from wheatstone._errors import RunError, reason
 from wheatstone._json import load_json, sha256_of
 from wheatstone._path import StrPath
 from wheatstone.editing._delta import delta_of
@@ -104,7 +104,7 @@ def load_edit(folder: StrPath) -> Edit:
         )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else None
-        said = f"{first['msg']} at {'.'.join(map(str, first['loc']))}" if first else str(error)
+        said = f"{first['msg']} at {'.'.join(map(str, first['loc']))}" if first else reason(error)
         raise RunError(
             expected=f"a folder of an edit of format {FORMAT}",
             got=f"{folder}: {said}",

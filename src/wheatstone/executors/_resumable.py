@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from wheatstone._disk import NO_ROOM, claimed, linked, remove
-from wheatstone._errors import ComputationError, RunError
+from wheatstone._errors import ComputationError, RunError, reason
 from wheatstone._path import StrPath
 from wheatstone.runs import check_free, new_run, read_json, write_hashes, write_json
 
@@ -65,20 +64,25 @@ def _differences(there: Any, asked: dict[str, Any], before: str = "") -> list[st
 def alone_in(out: StrPath, what: str) -> Generator[None, None, None]:
     """Claims the folder, before the model is loaded: a second process would write over what the first has finished.
 
+    Where the work is refused before anything is finished, no empty folder is left.
+
     Raises:
         RunError: another process is at work there, or it cannot be written.
         ComputationError: the disk failed or is full; what is finished is kept.
     """
     out = Path(out).absolute()
+    new = not out.exists()
     with ExitStack() as stack:
         try:
             stack.enter_context(claimed(out))
         except OSError as error:
             raise RunError(
                 expected=f"a folder that the {what} can be written to",
-                got=f"{out}: {error.strerror}",
+                got=f"{out}: {reason(error)}",
                 do="choose another --out",
             ) from error
+        if new:
+            stack.callback(_remove_empty, out)
         try:
             yield
         except OSError as error:
@@ -86,9 +90,14 @@ def alone_in(out: StrPath, what: str) -> Generator[None, None, None]:
                 raise
             raise ComputationError(
                 expected=f"room and permission to write the {what}",
-                got=f"{error.filename or out}: {os.strerror(error.errno)}",
+                got=f"{error.filename or out}: {reason(error)}",
                 do="free some space; what is finished is kept, and the same command continues from there",
             ) from error
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):  # it holds something, or was never made
+        folder.rmdir()
 
 
 @contextmanager

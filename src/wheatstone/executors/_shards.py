@@ -18,7 +18,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from wheatstone._errors import ComputationError, PromptError, RunError
+from wheatstone._errors import ComputationError, PromptError, RunError, reason
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._version import __version__
@@ -122,7 +122,7 @@ def _put(there: Path, key: str, done: Done) -> None:
     except OSError as error:
         raise ComputationError(
             expected="room and permission to write the run",
-            got=f"{there}: {error.strerror or error}",
+            got=f"{there}: {reason(error)}",
             do="free some space; what is finished is kept, and the same command goes on from there",
         ) from error
     finally:

@@ -11,6 +11,9 @@ from wheatstone.figures._load import RunData
 from wheatstone.figures._theme import finished
 from wheatstone.figures._words import ablation_sentence, comparison, count, decimal, percent, quoted, sample, size
 
+MOST_DRAWN = 1000
+"""Edges of the picture. More cannot be told apart, and tens of thousands end the renderer for want of memory."""
+
 
 def chart(run: RunData) -> alt.LayerChart:
     """Draws a run's circuit.
@@ -19,13 +22,14 @@ def chart(run: RunData) -> alt.LayerChart:
     stand in for each other both look weak; two that need each other both look strong, so effects do not add up.
     """
     model = run.manifest["model"]
-    layout = Layout(run.edges, int(model["heads"]), int(model["kv_groups"]))
+    drawn = run.strongest(MOST_DRAWN)
+    layout = Layout(drawn.edges, int(model["heads"]), int(model["kv_groups"]))
     picture = alt.layer(
         marks.bands(layout),
-        marks.curves(run, layout),
+        marks.curves(drawn, layout),
         marks.shared_inputs(layout),
         *marks.inputs(layout),
-        *marks.components(run, layout),
+        *marks.components(drawn, layout),
     ).properties(width=layout.width, height=layout.height)
     measure = f"the {effect_words(run.goal, run.granularity)}" if run.exact else "an estimate (edge score)"
     subtitle = [
@@ -33,7 +37,8 @@ def chart(run: RunData) -> alt.LayerChart:
         f"(faithfulness; {comparison(run)}; {sample(run)})."
         if run.verification
         else f"{size(run)}; how much of the behaviour they keep was not measured.",
-        f"Read upwards. A line carries what one component writes into a later one; its width is {measure}.",
+        f"Read upwards. A line carries what one component writes into a later one; its width is {measure}."
+        + (f" The {MOST_DRAWN:,} strongest edges are drawn." if len(run.edges) > MOST_DRAWN else ""),
         ablation_sentence(run),
         _key(run),
     ]

@@ -172,6 +172,14 @@ class RunData:
             for edge in self.circuit["edges"]
         )
 
+    def strongest(self, most: int) -> RunData:
+        """The same with at most `most` edges, the strongest, in their order."""
+        if len(self.edges) <= most:
+            return self
+        ordered = sorted(range(len(self.edges)), key=lambda place: -self.edges[place].magnitude)
+        edges = [self.circuit["edges"][place] for place in sorted(ordered[:most])]
+        return RunData(self.run, {**self.circuit, "edges": edges}, self.verification)
+
     @property
     def goal(self) -> str:
         """What the search was for."""

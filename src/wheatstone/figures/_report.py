@@ -117,6 +117,10 @@ class Drawing:
         return attempt(self.missing, f"figure {name}", saved, None)
 
 
+_MOST_LISTED = 5000
+"""Edges of the table: a page of tens of thousands opens slowly."""
+
+
 def compose(run: RunData, pictures: Mapping[str, Picture], missing: Mapping[str, str]) -> str:
     """The page.
 
@@ -146,6 +150,7 @@ def compose(run: RunData, pictures: Mapping[str, Picture], missing: Mapping[str,
         effect=effect_words(run.goal, run.granularity),
         score=score_words(str(run.circuit["metric"])),
         units=any(edge.unit for edge in run.edges),
+        most_listed=_MOST_LISTED,
         measured=lost(run.goal),
         scripts=scripts,
         hashes=[script_hash(script) for script in scripts],

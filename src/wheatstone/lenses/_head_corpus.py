@@ -20,7 +20,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 
 from wheatstone._disk import write_tensors
-from wheatstone._errors import RequestError, RunError
+from wheatstone._errors import RequestError, RunError, reason
 from wheatstone._parquet import read_parquet
 from wheatstone.lenses._head_scan import PLACES, SIGNALS, HeadScan
 from wheatstone.models import ResidualModel
@@ -189,7 +189,7 @@ class HeadCorpus(Scan):
             except (SafetensorError, OSError, pa.ArrowException) as error:
                 raise RunError(
                     expected=f"the files of the scan {self.path} as they were written",
-                    got=str(error),
+                    got=reason(error),
                     do="check it with `wheatstone runs check`, and scan again",
                 ) from error
 

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from wheatstone._errors import RequestError
+from wheatstone._errors import RequestError, reason
 from wheatstone._path import StrPath
 from wheatstone.models import ResidualModel
 
@@ -54,7 +54,7 @@ class TunedLens:
                 found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError) as error:
             raise RequestError(
-                expected="a safetensors file of tuned-lens weights", got=f"{path}: {error}", do="check the path"
+                expected="a safetensors file of tuned-lens weights", got=f"{path}: {reason(error)}", do="check the path"
             ) from error
         for layer in range(model.graph.layers):
             for part, shape in wanted.items():

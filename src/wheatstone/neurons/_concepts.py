@@ -140,5 +140,5 @@ def _records(path: Path) -> list[_Record]:
             do="correct them",
         )
     if not records:
-        raise RequestError(expected="a file with labelled texts", got=f"{path}, which is empty", do="name another")
+        raise RequestError(expected="a file with labelled texts", got=f"{path} without a record", do="name another")
     return records

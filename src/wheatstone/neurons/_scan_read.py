@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors import SafetensorError, safe_open
 
-from wheatstone._errors import ModelError, RequestError, RunError
+from wheatstone._errors import ModelError, RequestError, RunError, reason
 from wheatstone._parquet import open_parquet
 from wheatstone._path import StrPath
 from wheatstone.models import Neuron, ResidualModel
@@ -152,7 +152,7 @@ class Scan:
         except (SafetensorError, OSError, pa.ArrowException) as error:
             raise RunError(
                 expected=f"the files of the scan {self.path} as they were written",
-                got=str(error),
+                got=reason(error),
                 do="check it with `wheatstone runs check`, and scan again",
             ) from error
         numbers = {name: float(value) for name, value in found.items()}

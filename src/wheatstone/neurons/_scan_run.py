@@ -27,7 +27,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from wheatstone._disk import write_tensors
-from wheatstone._errors import RequestError, RunError
+from wheatstone._errors import RequestError, RunError, reason
 from wheatstone._json import parse_json
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
@@ -284,7 +284,9 @@ class _Scanning:
                 arrays = {name: saved.get_tensor(name) for name in saved.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, TypeError, ValueError) as error:
             raise RunError(
-                expected=f"a readable {_PROGRESS}", got=f"{path}: {error}", do="delete the folder and begin again"
+                expected=f"a readable {_PROGRESS}",
+                got=f"{path}: {reason(error)}",
+                do="delete the folder and begin again",
             ) from error
         self.scan.restore(arrays, at.windows, at.counted)
         return at

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Literal
 
 import pyarrow as pa
 
-from wheatstone._errors import PromptError, RequestError
+from wheatstone._errors import PromptError, RequestError, reason
 from wheatstone._json import parse_json, read_bounded
 from wheatstone._parquet import check_texts, open_parquet, readable
 from wheatstone._path import StrPath, regular
@@ -94,7 +94,7 @@ def content_of(path: StrPath, *, largest: int = LARGEST) -> Content:
         with regular(path).open("rb") as file:
             head = file.read(_HEAD)
     except OSError as error:
-        raise _unreadable(path, str(error)) from error
+        raise _unreadable(path, reason(error)) from error
     for magic, words in _FOREIGN.items():
         if head.startswith(magic):
             got, _, do = words.partition("; ")
@@ -128,7 +128,7 @@ def _json_content(path: Path, first: bytes, largest: int) -> Content:
         got = f"line {line}: byte 0x{error.object[error.start]:02x}, which is not UTF-8"
         raise PromptError(expected="JSON in UTF-8", got=f"{path} {got}", do="save it as UTF-8") from error
     except OSError as error:
-        raise _unreadable(path, str(error)) from error
+        raise _unreadable(path, reason(error)) from error
     except ValueError as error:
         if first == b"{" and path.suffix == ".jsonl":  # its first records are damaged
             return Content(path, "lines")
@@ -181,7 +181,7 @@ def rows_of(content: Content, problems: list[Problem]) -> Generator[Row, None, N
             lines = _lines(file, path, problems)
             yield from _table(lines, path, problems) if content.form == "table" else _json_lines(lines, problems)
     except OSError as error:
-        raise _unreadable(path, str(error)) from error
+        raise _unreadable(path, reason(error)) from error
 
 
 def _check_lines(file: BinaryIO, path: Path) -> None:
@@ -236,7 +236,7 @@ def hub_rows(name: str) -> Generator[Row, None, None]:
         parts = datasets.load_dataset(name, streaming=True)
     except Exception as error:  # datasets and the hub's client each have errors of their own
         raise RequestError(
-            expected="a dataset on the Hugging Face hub", got=f"{name!r}: {error}", do="check its name"
+            expected="a dataset on the Hugging Face hub", got=f"{name!r}: {reason(error)}", do="check its name"
         ) from error
     for split, rows in parts.items():
         for number, fields in enumerate(rows):
@@ -352,4 +352,4 @@ def _parquet(path: Path) -> Generator[Row, None, None]:
                     number += 1
                     yield Row(f"{path} row {number}", fields)
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise PromptError(expected="a Parquet file", got=f"{path}: {error}", do="check the file") from error
+        raise PromptError(expected="a Parquet file", got=f"{path}: {reason(error)}", do="check the file") from error

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from wheatstone._errors import ComputationError, RunError
+from wheatstone._errors import ComputationError, RunError, reason
 from wheatstone._home import home
 from wheatstone._json import load_json
 from wheatstone._path import StrPath
@@ -70,7 +70,7 @@ def _database() -> Generator[sqlite3.Connection, None, None]:
                 database.execute(_SCHEMA)
                 yield database
     except OSError as error:
-        raise _not_written(path, error.strerror or str(error)) from error
+        raise _not_written(path, reason(error)) from error
     except sqlite3.OperationalError as error:  # a full or read-only disk, another process that holds it for too long
         raise _not_written(path, str(error)) from error
     except sqlite3.DatabaseError as error:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wheatstone._errors import RunError
+from wheatstone._errors import RunError, reason
 from wheatstone.runs._contents import Columns
 
 if TYPE_CHECKING:
@@ -86,5 +86,5 @@ def _readable(path: Path) -> Generator[None, None, None]:
         yield
     except (OSError, ValueError) as error:
         raise RunError(
-            expected=f"a run with a readable {path.name}", got=f"{path}: {error}", do="make the run again"
+            expected=f"a run with a readable {path.name}", got=f"{path}: {reason(error)}", do="make the run again"
         ) from error

@@ -20,7 +20,7 @@ from wheatstone._disk import (
     clear_place,
     remove,
 )
-from wheatstone._errors import ComputationError, RunError
+from wheatstone._errors import ComputationError, RunError, reason
 from wheatstone._json import load_json
 from wheatstone._path import StrPath
 from wheatstone.runs._contents import command_of
@@ -95,7 +95,7 @@ def new_run(out: StrPath, *, force: bool = False) -> Generator[Path, None, None]
         except OSError as error:
             raise ComputationError(
                 expected="room and permission to write the run",
-                got=f"{out}: {error.strerror or error}",
+                got=f"{out}: {reason(error)}",
                 do="free some space or choose another --out; nothing was left behind",
             ) from error
         finally:
@@ -119,7 +119,7 @@ def new_part(run: StrPath, name: str) -> Generator[Path, None, None]:
         except OSError as error:
             raise ComputationError(
                 expected="room and permission to add to the run",
-                got=f"{Path(run) / name}: {error.strerror or error}",
+                got=f"{Path(run) / name}: {reason(error)}",
                 do="free some space; the run is as it was",
             ) from error
 
@@ -136,7 +136,7 @@ def part_reserved(run: StrPath, name: str) -> Generator[None, None, None]:
             stack.enter_context(claimed(Path(run) / name))
         except OSError as error:
             raise RunError(
-                expected="a run that can be added to", got=f"{run}: {error.strerror}", do="make it writable, or copy it"
+                expected="a run that can be added to", got=f"{run}: {reason(error)}", do="make it writable, or copy it"
             ) from error
         yield
 
@@ -173,9 +173,14 @@ def _loaded(run: Path, name: str) -> Any:
     try:
         return load_json(run / name)
     except (OSError, ValueError) as error:
+        got = f"{run}: {reason(error)}"
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            got = f"{run}, " + (
+                f"a folder without a {name}" if run.is_dir() else "a file" if run.exists() else "which is not there"
+            )
         raise RunError(
             expected=f"a run folder with a {name}",
-            got=f"{run}: {getattr(error, 'strerror', None) or error}",
+            got=got,
             do="give the folder that --out named, or list runs with `wheatstone runs`",
         ) from error
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from wheatstone._disk import claimed, clear_place
-from wheatstone._errors import RunError
+from wheatstone._errors import RunError, reason
 from wheatstone._path import StrPath
 from wheatstone.runs._catalogue import CatalogueEntry, catalogue_entries, catalogue_remove
 from wheatstone.runs._run import Run
@@ -79,7 +79,7 @@ def delete_run(run: StrPath) -> None:
         catalogue_remove(run.absolute())
     except OSError as error:
         raise RunError(
-            expected="a run that can be deleted", got=f"{run}: {error.strerror}", do="make its folder writable"
+            expected="a run that can be deleted", got=f"{run}: {reason(error)}", do="make its folder writable"
         ) from error
 
 

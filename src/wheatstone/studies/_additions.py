@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wheatstone._disk import claimed, copied
-from wheatstone._errors import ComputationError
+from wheatstone._errors import ComputationError, reason
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import PAGE, attempt
@@ -53,7 +53,7 @@ def add_verification(run: StrPath, found: Verification, page: Callable[[Path], s
     except OSError as error:
         raise ComputationError(
             expected="room and permission to add the verification to the run",
-            got=f"{run}: {error.strerror or error}",
+            got=f"{run}: {reason(error)}",
             do="free some space and verify it again; the run is as it was",
         ) from error
     missing: dict[str, str] = {}

@@ -129,7 +129,7 @@ def task_of(relation: StrPath) -> str:
         return relation
     raise RequestError(
         expected=f"a relation out of {', '.join(bundled)}, or the JSON file of one",
-        got=repr(relation),
+        got=repr(relation) + (", which is not there" if "/" in relation and not Path(relation).exists() else ""),
         do="choose one of these, or use --relations all",
     )
 

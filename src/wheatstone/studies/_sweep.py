@@ -100,9 +100,11 @@ def run_sweep(
     with alone_in(out, "sweep"):
         open_sweep(out)
         identity = settings.identity(model)
+        # Before anything is written: a task that gives no pair leaves no folder.
+        pairs = None if (out / _PAIRS).is_file() else _pairs(model, settings, report)
         open_sweep(out, identity)
-        if not (out / _PAIRS).is_file():
-            write_json(out / _PAIRS, _pairs(model, settings, report))
+        if pairs is not None:
+            write_json(out / _PAIRS, pairs)
         shards = [
             PairShard(name, PromptPair.model_validate(pair), settings.discovery)
             for name, pair in read_json(out, _PAIRS).items()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from wheatstone._disk import scratch_folder
-from wheatstone._errors import ComputationError, WheatstoneError
+from wheatstone._errors import ComputationError, WheatstoneError, reason
 
 _KEPT = 64
 """Drawings that are remembered, at most."""
@@ -137,6 +137,8 @@ def _live(pipe: Connection) -> None:
             answer = error
         except Exception as error:
             answer = ComputationError(
-                expected=f"the figure {name} of {run}", got=f"{type(error).__name__}: {error}", do="check the run"
+                expected=f"the figure {name} of {run}",
+                got=f"{type(error).__name__}: {reason(error)}",
+                do="check the run",
             )
         pipe.send(answer)

@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from wheatstone._errors import ComputationError, RequestError, RunError
+from wheatstone._errors import ComputationError, RequestError, RunError, reason
 from wheatstone._home import home
 from wheatstone.checkpoints import tokenizer_here
 from wheatstone.runs import Run
@@ -92,7 +92,7 @@ class Jobs:
             except OSError as error:
                 raise ComputationError(
                     expected="room and permission to save the job",
-                    got=f"{journal.path}: {error.strerror or error}",
+                    got=f"{journal.path}: {reason(error)}",
                     do="free some space, or set WHEATSTONE_HOME to another folder, then ask again",
                 ) from error
             self._journals[asked.id] = journal
@@ -199,7 +199,7 @@ class Jobs:
                 journal.add(event)
                 self._trouble = ""
             except OSError as error:  # the job goes on; what could not be written is written with the next event
-                self._trouble = f"events of jobs could not be saved in {journal.path}: {error.strerror or error}"
+                self._trouble = f"events of jobs could not be saved in {journal.path}: {reason(error)}"
             self._wake()
             self._changed.notify_all()
             if state == "queued" and not self._thread and not self._closing:
@@ -227,7 +227,7 @@ class Jobs:
                 self._foreman.do(queue[0])
             except Exception as error:  # the jobs after it are still to be done
                 self._foreman.let_go()
-                said = f"{type(error).__name__}: {error}"[:1000]
+                said = f"{type(error).__name__}: {reason(error)}"[:1000]
                 problem = Problem(title="ComputationError", status=500, detail=said, do="resume it")
                 self._tell(queue[0], "failed", problem=problem)
         self._foreman.let_go()

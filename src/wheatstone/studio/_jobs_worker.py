@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from wheatstone._errors import WheatstoneError
+from wheatstone._errors import WheatstoneError, reason
 from wheatstone.studio._jobs_schema import JobRequest
 from wheatstone.studio._problems import status_of
 from wheatstone.studio._schema import Problem
@@ -164,7 +164,9 @@ def _live(pipe: Connection) -> None:
             current = None
             traceback.print_exc()
             kind = type(error).__name__
-            said = Problem(title=kind, status=500, detail=f"{kind}: {error}"[:1000], do="see the studio's terminal")
+            said = Problem(
+                title=kind, status=500, detail=f"{kind}: {reason(error)}"[:1000], do="see the studio's terminal"
+            )
             ended = Ended("failed", {"problem": said})
         with contextlib.suppress(OSError):
             pipe.send(ended)

@@ -14,7 +14,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import ValidationError
 
-from wheatstone._errors import RequestError, RunError
+from wheatstone._errors import RequestError, RunError, reason
 from wheatstone.runs import Run, add_file
 from wheatstone.studio._library import Library
 from wheatstone.studio._problems import RESPONSES, described, problem
@@ -69,7 +69,7 @@ def put_labels(
         except OSError as error:
             raise RequestError(
                 expected="room and permission to write the labels",
-                got=f"{run / FILE}: {error.strerror or error}",
+                got=f"{run / FILE}: {reason(error)}",
                 do="free some space, or change the folder's permissions",
             ) from error
         response.headers["etag"] = _version(run)

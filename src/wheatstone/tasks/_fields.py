@@ -50,7 +50,9 @@ DISTRACTORS = (
     "wrong_answer",
     "corrupted_answers",
     "corrupted_answer",
+    "corrupt_answers",
     "corrupt_answer",
+    "patch_answers",
     "patch_answer",
 )
 ANSWER_IDS = ("correct_idx", "answers_idx", "country_idx", "clean_answer_idx", "target_idx")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wheatstone._errors import PromptError
+from wheatstone._errors import PromptError, reason
 from wheatstone._json import sha256_of
 from wheatstone._path import StrPath, expanded
 from wheatstone.tasks._bundled import relations_in
@@ -24,7 +24,7 @@ def sha256_of_task(path: StrPath) -> str:
     try:
         return sha256_of(Path(path), _LARGEST)
     except (OSError, ValueError) as error:
-        raise PromptError(expected="a task's file", got=f"{path}: {error}", do="check the path") from error
+        raise PromptError(expected="a task's file", got=f"{path}: {reason(error)}", do="check the path") from error
 
 
 def files_of(task: str) -> dict[str, dict[str, str]]:

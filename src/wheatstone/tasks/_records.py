@@ -87,9 +87,25 @@ def read_pairs(path: StrPath) -> list[PromptPair]:
         except ValueError as error:
             problems.append(Problem(row.where, _words(error)))
     if not pairs:
+        if rows and (task := _task_only(rows[0])):
+            raise PromptError(
+                expected="pairs with their answers as texts",
+                got=f"{path} with {task}",
+                do=f"give the file as a task, with --task {path}, where the model's tokenizer reads it",
+            )
         raise no_record(path, problems)
     refuse_problems(problems, str(path))
     return pairs
+
+
+def _task_only(row: Row) -> str | None:
+    """What a record holds that makes prompts only together with a model; None where it does not."""
+    if column_of(row, fields.COUNTERFACTUAL) is None and column_of(row, fields.SUBJECT) is not None:
+        return f"facts, in {columns_in_words(row.fields)}"
+    if column_of(row, fields.ANSWERS) is None:
+        ids = column_of(row, (*fields.ANSWER_IDS, *fields.LABEL))
+        return ids and f"token ids or years in the column {ids!r}"
+    return None
 
 
 def no_record(path: Path, problems: Sequence[Problem]) -> PromptError:

@@ -18,6 +18,7 @@ from wheatstone.tasks._pair import PromptPair
 from wheatstone.tasks._records import Pairs
 from wheatstone.tasks._source import About, Draft, Source
 from wheatstone.tasks._split import split_subjects
+from wheatstone.tasks.generators import Generator
 
 
 @dataclass(frozen=True)
@@ -169,9 +170,12 @@ def make_task(
         made = {split: [pair for pair in pairs if pair in knows] for split, pairs in made.items()}
         notes.append(str(result))
     if not any(made.values()):
+        none = f"none of {subjects:,} subjects has a usable pair"
+        if isinstance(source, Generator):
+            none = source.why_none(model)
         raise PromptError(
             expected=f"prompts of {about.name} that {model.id} can be asked" + (" and knows" if every else ""),
-            got=(str(result) if result else "; ".join([f"none of {subjects:,} subjects has a usable pair", *notes]))
+            got=(str(result) if result else "; ".join([none, *notes]))
             + (f"; {problems_in_words(wrong)}" if wrong else ""),
             do="choose another task, template or model" + (", or known=None (--known 0)" if every else ""),
         )

@@ -12,7 +12,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from wheatstone._errors import RequestError
+from wheatstone._errors import RequestError, reason
 from wheatstone._json import read_bounded
 from wheatstone._path import StrPath, below, expanded
 from wheatstone._text import lines_of
@@ -197,6 +197,6 @@ def _rows(source: str) -> Generator[Document]:
     except (OSError, ValueError) as error:  # not there, no network, no split of that name
         raise RequestError(
             expected=f"a dataset {name!r} with a split `train` that can be read",
-            got=str(error).partition("\n")[0],
+            got=reason(error),
             do="check its id and the network, or download it and name its files",
         ) from error

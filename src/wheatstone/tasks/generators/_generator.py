@@ -47,17 +47,30 @@ class Generator:
             if len(found) == most or not words:
                 break
             pair = self.make(model, words, draw)
-            if pair is not None and pair not in found and _usable(model, pair):
+            if pair is not None and pair not in found and _refusal(model, pair) is None:
                 found[pair] = None
         return [Draft(pair, f"{self.about.name} {pair.prompt!r}") for pair in found]
 
+    def why_none(self, model: ResidualModel) -> str:
+        """Why a model's tokenizer gives no pair, for an error message."""
+        words, draw = sorted(self.words(model)), Random(0)
+        drawn = [pair for _ in range(_TRIES) if words and (pair := self.make(model, words, draw))]
+        refusals = [refusal for pair in drawn if (refusal := _refusal(model, pair))]
+        if refusals:
+            return f"none with {refusals[0].expected} in {len(drawn)} drawn, such as {drawn[0].prompt!r}"
+        of_one_token = (
+            "1 word that is one token" if len(words) == 1 else f"{len(words):,} words that are one token each"
+        )
+        return f"{of_one_token} in its tokenizer, too few to draw prompts from"
 
-def _usable(model: ResidualModel, pair: PromptPair) -> bool:
+
+def _refusal(model: ResidualModel, pair: PromptPair) -> PromptError | None:
+    """Why a pair cannot be used; None where it can."""
     try:
         encode(model, [pair])
-    except PromptError:
-        return False
-    return True
+    except PromptError as error:
+        return error
+    return None
 
 
 def listed(name: str) -> tuple[str, ...]:
