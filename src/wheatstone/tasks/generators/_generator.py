@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from random import Random
 
-from wheatstone._errors import PromptError
 from wheatstone.models import ResidualModel
 from wheatstone.records import Problem
-from wheatstone.tasks._encode import encode
+from wheatstone.tasks._encode import encodes
 from wheatstone.tasks._pair import PromptPair
 from wheatstone.tasks._source import About, Draft
 
@@ -47,17 +46,9 @@ class Generator:
             if len(found) == most or not words:
                 break
             pair = self.make(model, words, draw)
-            if pair is not None and pair not in found and _usable(model, pair):
+            if pair is not None and pair not in found and encodes(model, pair):
                 found[pair] = None
         return [Draft(pair, f"{self.about.name} {pair.prompt!r}") for pair in found]
-
-
-def _usable(model: ResidualModel, pair: PromptPair) -> bool:
-    try:
-        encode(model, [pair])
-    except PromptError:
-        return False
-    return True
 
 
 def listed(name: str) -> tuple[str, ...]:
