@@ -55,8 +55,7 @@ def card(
 
     Run.open_checked(run, *CIRCUITS)
     output = Output("card", as_json)
-    with output.progress() as report:
-        report("starting", 0, None)
+    with output.starting() as report:
         from wheatstone.cards import CardSettings, add_card
         from wheatstone.figures import card_page
 

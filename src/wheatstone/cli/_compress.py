@@ -12,6 +12,7 @@ from wheatstone._bounds import WORKERS
 from wheatstone._errors import RequestError
 from wheatstone._json import read_bounded
 from wheatstone._path import expanded
+from wheatstone.cli._loading import load
 from wheatstone.cli._new_file import new_file, reserved_file
 from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption, number
 from wheatstone.cli._output import JsonOption, Output
@@ -52,13 +53,11 @@ def compress(
     """
     output = Output("compress", as_json)
     _readable(source)
-    with output.progress() as report, new_file(out, force=force) as partial:
-        report("starting", 0, None)
+    with output.starting() as report, new_file(out, force=force) as partial:
         from wheatstone.compression import compress as run
         from wheatstone.compression import estimate_seconds
-        from wheatstone.models import load_model
 
-        loaded = load_model(model, device=device, dtype=dtype, report=report)
+        loaded = load(model, device, dtype, report)
         size = source.stat().st_size
         if not yes and size > _SURELY_SHORT and (seconds := estimate_seconds(loaded, size, threads)) > _LONG:
             raise RequestError(
@@ -66,7 +65,6 @@ def compress(
                 got=f"{size:,} bytes, about {seconds / 3600:,.1f} hours",
                 do="compress a part, or say --yes",
             )
-        report("starting", 1, 1)
         with source.open("rb") as opened, partial.open("wb") as target:
             done = run(loaded, opened, target, mixing=mixing, threads=threads, report=report)
     ratio = done.bytes_in / done.bytes_out
@@ -91,15 +89,12 @@ def decompress(
     """
     output = Output("decompress", as_json)
     _readable(source)
-    with output.progress() as report, new_file(out, force=force) as partial, source.open("rb") as opened:
-        report("starting", 0, None)
+    with output.starting() as report, new_file(out, force=force) as partial, source.open("rb") as opened:
         from wheatstone.compression import decompress as run
         from wheatstone.compression import open_checked
-        from wheatstone.models import load_model
 
         open_checked(opened)  # what is no such file needs no model
-        loaded = load_model(model, device=device, dtype=dtype, report=report)
-        report("starting", 1, 1)
+        loaded = load(model, device, dtype, report)
         with partial.open("wb") as target:
             size = run(loaded, opened, target, threads=threads, report=report)
     output.document({"bytes": size, "out": str(out)})
@@ -157,14 +152,11 @@ def _print_bits(
     output: Output, data: bytes, model: str, out: Path | None, name: str, force: bool, device: str, dtype: str
 ) -> None:
     """`bits` of a text alone."""
-    with output.progress() as report:
-        report("starting", 0, None)
+    with output.starting() as report:
         from wheatstone.checkpoints import shown_name
         from wheatstone.compression import bits as run
-        from wheatstone.models import load_model
 
-        loaded = load_model(model, device=device, dtype=dtype, report=report)
-        report("starting", 1, 1)
+        loaded = load(model, device, dtype, report)
         found = run(loaded, data, report=report)
     output.document(found.to_dict())
     output.print(
@@ -199,17 +191,14 @@ def _print_worth(
     dtype: str,
 ) -> None:
     """`bits --ablate`."""
-    with output.progress() as report:
-        report("starting", 0, None)
+    with output.starting() as report:
         from wheatstone.checkpoints import shown_name
         from wheatstone.circuits import Circuit, same_weights
         from wheatstone.compression import circuit_bits
-        from wheatstone.models import load_model
 
         circuit = Circuit.load(ablate)
-        loaded = load_model(model, device=device, dtype=dtype, report=report)
+        loaded = load(model, device, dtype, report)
         same_weights(loaded, circuit)
-        report("starting", 1, 1)
         found = circuit_bits(loaded, circuit, text, counterfactual=counterfactual)
     output.document({"edges": len(circuit), **found.to_dict()})
     output.print(f"{'intact':>8} {'ablated':>8} {'alone':>8} {'worth':>8}  token")

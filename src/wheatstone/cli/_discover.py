@@ -16,6 +16,7 @@ from wheatstone._errors import ComputationError, RequestError
 from wheatstone._side import PICTURES
 from wheatstone.cli._answers import print_answers, print_table
 from wheatstone.cli._discovered import document, shown_parts
+from wheatstone.cli._loading import load
 from wheatstone.cli._options import (
     AllowWeakOption,
     AnswerOption,
@@ -199,11 +200,10 @@ def discover(
         )
     output = Output("discover", as_json)
     place = nullcontext() if dry_run or out is None else reserved(out, force=force)
-    with output.progress() as report, place:
-        report("starting", 0, None)
+    with output.starting() as report, place:
         from wheatstone.discovery import LEARNED, DiscoverySettings
         from wheatstone.figures import render_all
-        from wheatstone.models import MlpParts, load_model
+        from wheatstone.models import MlpParts
         from wheatstone.studies import plan_discovery, settings_for, write_discovery
         from wheatstone.tasks import other_wordings
 
@@ -227,10 +227,9 @@ def discover(
             allow_weak=allow_weak,
         )
         settings.check()
-        loaded = load_model(model, revision=revision, device=device, dtype=dtype, report=report)
+        loaded = load(model, device, dtype, report, revision=revision)
         asked: tuple[tuple[list[int] | None, MlpParts], ...] = ((neurons_of, "neurons"), (experts_of, "experts"))
         loaded = loaded.split({layer: into for layers, into in asked for layer in layers or ()})
-        report("starting", 1, 1)
         found = named_task(
             task,
             loaded,

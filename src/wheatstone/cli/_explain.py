@@ -61,8 +61,7 @@ def explain(
 
     answers = Run.open_checked(run, *CIRCUITS).manifest.get("model_answers")
     output = Output("explain", as_json)
-    with output.progress() as report:
-        report("starting", 0, None)
+    with output.starting() as report:
         from wheatstone.figures import claims_of, render_explanation
         from wheatstone.studies import ExplainSettings, add_explanation
 

@@ -12,6 +12,7 @@ from wheatstone._bounds import COUNT, NODES, ROWS, SEED, SHARE
 from wheatstone._errors import RequestError
 from wheatstone._text import shown
 from wheatstone.cli._answers import print_answers
+from wheatstone.cli._loading import load
 from wheatstone.cli._options import (
     AllowWeakOption,
     AnswerOption,
@@ -95,17 +96,14 @@ def graph(
     started = time.perf_counter()
     from wheatstone.runs import reserved, save_run
 
-    with output.progress() as report, reserved(out, force=force):
-        report("starting", 0, None)
+    with output.starting() as report, reserved(out, force=force):
         from wheatstone.figures import graph_words, render_all
         from wheatstone.graphs import GraphSettings, peak_bytes, run_graph
-        from wheatstone.models import load_model
 
         others = tuple(counterfactual or ())
         settings = GraphSettings(target, ablation, nodes, node_threshold, edge_threshold, verify, steps, exact, seed)
         settings.check(len(others))
-        loaded = load_model(model, device=device, dtype=dtype, report=report)
-        report("starting", 1, 1)
+        loaded = load(model, device, dtype, report)
         run = run_graph(
             loaded,
             prompt,

@@ -8,21 +8,11 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from wheatstone._bounds import EXAMPLES
-from wheatstone.cli._neuron_scan import (
-    BatchOption,
-    DryRunOption,
-    OutOption,
-    SeedOption,
-    ShareOption,
-    TextsArgument,
-    TokensOption,
-    WindowOption,
-    scan_texts,
-)
+from wheatstone.cli._loading import load
 from wheatstone.cli._new_file import new_file, reserved_file
-from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption, number
+from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption
 from wheatstone.cli._output import JsonOption, Output
+from wheatstone.cli._scan import scan_command
 
 head_app = typer.Typer(
     name="head",
@@ -32,31 +22,12 @@ head_app = typer.Typer(
 )
 
 
-@head_app.command()
-def scan(
-    texts: TextsArgument = None,
-    out: OutOption = None,
-    model: ModelOption = "smollm2-135m",
-    layers: Annotated[
-        str | None, typer.Option("--layers", help="Whose heads, such as 20-29 or 0,5,7-9; all by default.")
-    ] = None,
-    window: WindowOption = 128,
-    top: Annotated[int, number("--top", EXAMPLES, "Examples kept at either end of each signal, one a window.")] = 20,
-    share: ShareOption = 1.0,
-    tokens: TokensOption = None,
-    batch: BatchOption = 8192,
-    seed: SeedOption = 0,
-    dry_run: DryRunOption = False,
-    device: DeviceOption = "cpu",
-    dtype: DtypeOption = "float32",
-    as_json: JsonOption = False,
-) -> None:
-    """Read texts and keep of every head where it looks, what it adds to the next token's logit, and examples.
-
-    Stopped and started again with the same settings, it continues. Memory does not grow with the texts.
-    """
-    settings = {"window": window, "top": top, "share": share, "tokens": tokens, "batch": batch, "seed": seed}
-    scan_texts("heads", texts, layers, settings, out, dry_run, (model, device, dtype), as_json)
+head_app.command("scan")(
+    scan_command(
+        "heads",
+        "Read texts and keep of every head where it looks, what it adds to the next token's logit, and examples.",
+    )
+)
 
 
 @head_app.command()
@@ -76,15 +47,12 @@ def show(
     layer, number_ = head_at(head)
     path = out or Path(f"a{layer}.h{number_}.html")
     output = Output("head show", as_json)
-    with output.progress() as report, reserved_file(path, force=force):
-        report("starting", 0, None)
+    with output.starting() as report, reserved_file(path, force=force):
         from wheatstone.figures import head_page
         from wheatstone.lenses import HeadCorpus, head_facts
-        from wheatstone.models import load_model
 
         opened = HeadCorpus.load(corpus)
-        loaded = load_model(model, device=device, dtype=dtype, report=report)
-        report("starting", 1, 1)
+        loaded = load(model, device, dtype, report)
         facts = head_facts(loaded, head, opened, report=report)
         with new_file(path, force=force) as partial:
             partial.write_text(head_page(facts), encoding="utf-8")

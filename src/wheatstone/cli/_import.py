@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from wheatstone._errors import RequestError
+from wheatstone.cli._loading import load
 from wheatstone.cli._options import (
     AnswerOption,
     CounterfactualOption,
@@ -91,14 +92,11 @@ def import_(
             do="add --model",
         )
     output = Output("import", as_json)
-    with output.progress() as report, reserved(out, force=force):
-        report("starting", 0, None)
+    with output.starting() as report, reserved(out, force=force):
         from wheatstone.figures import render_all
-        from wheatstone.models import load_model
         from wheatstone.studies import run_import
 
-        loaded = load_model(name, device=device, dtype=dtype, report=report)
-        report("starting", 1, 1)
+        loaded = load(name, device, dtype, report)
         asked = named_task(
             task, loaded, seed=seed, known=known, size=size, template=template, skip_bad=skip_bad, report=report
         )

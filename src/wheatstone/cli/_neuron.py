@@ -12,8 +12,8 @@ from rich.table import Column, Table
 from wheatstone._bounds import COUNT, ROWS, SEED
 from wheatstone._intervals import interval_note, interval_text
 from wheatstone.cli._answers import print_answers
+from wheatstone.cli._loading import load
 from wheatstone.cli._neuron_probe import probe
-from wheatstone.cli._neuron_scan import scan
 from wheatstone.cli._new_file import new_file, reserved_file
 from wheatstone.cli._options import (
     AllowWeakOption,
@@ -35,6 +35,7 @@ from wheatstone.cli._options import (
 )
 from wheatstone.cli._output import JsonOption, Output, page_of
 from wheatstone.cli._prompts import named_task, pairs_of
+from wheatstone.cli._scan import scan_command
 
 if TYPE_CHECKING:
     from wheatstone.neurons import ConfirmedRow
@@ -46,7 +47,12 @@ neuron_app = typer.Typer(
     "m31.n892: neuron 892 of layer 31's MLP.",
 )
 _SHOWN = 12
-neuron_app.command()(scan)
+neuron_app.command("scan")(
+    scan_command(
+        "neurons",
+        "Read texts and keep of every neuron its moments, a histogram, its strongest examples and one of each bin.",
+    )
+)
 
 
 @neuron_app.command()
@@ -95,16 +101,13 @@ def screen(
     from wheatstone.runs import reserved, save_run
 
     output = Output("neuron screen", as_json)
-    with output.progress() as report, reserved(out, force=force):
-        report("starting", 0, None)
+    with output.starting() as report, reserved(out, force=force):
         from wheatstone.figures import render_all
-        from wheatstone.models import load_model
         from wheatstone.neurons import NeuronSettings, check_direction, run_neurons
 
         check_direction(direction)
         check_names(metric=metric)
-        loaded = load_model(model, device=device, dtype=dtype, report=report)
-        report("starting", 1, 1)
+        loaded = load(model, device, dtype, report)
         found = named_task(
             task,
             loaded,
@@ -190,14 +193,11 @@ def show(
 
     path = out or Path(f"{Neuron.named(neuron)}.html")
     output = Output("neuron show", as_json)
-    with output.progress() as report, reserved_file(path, force=force):
-        report("starting", 0, None)
+    with output.starting() as report, reserved_file(path, force=force):
         from wheatstone.figures import neuron_page
-        from wheatstone.models import load_model
         from wheatstone.neurons import Scan, experiment_of, neuron_facts, token_of
 
-        loaded = load_model(model, device=device, dtype=dtype, report=report)
-        report("starting", 1, 1)
+        loaded = load(model, device, dtype, report)
         which = loaded.neuron(neuron)
         facts = neuron_facts(
             loaded,
@@ -251,13 +251,10 @@ def pairs(
     """
     started = time.perf_counter()
     output = Output("neuron pairs", as_json)
-    with output.progress() as report:
-        report("starting", 0, None)
-        from wheatstone.models import load_model
+    with output.starting() as report:
         from wheatstone.neurons import Congruence, exclusive_pairs
 
-        loaded = load_model(model, device=device, dtype=dtype, report=report)
-        report("starting", 1, 1)
+        loaded = load(model, device, dtype, report)
         congruence = Congruence(loaded, reading)
         found = exclusive_pairs(congruence, top=top, report=report)
         chance = exclusive_pairs(congruence, top=1, shuffled=seed, report=report) if null else None

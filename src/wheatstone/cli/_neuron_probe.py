@@ -12,6 +12,7 @@ from rich.table import Column, Table
 from wheatstone._bounds import SEED, SPANS
 from wheatstone._errors import RequestError
 from wheatstone._intervals import interval_text
+from wheatstone.cli._loading import load
 from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption, layers_of, number
 from wheatstone.cli._output import JsonOption, Output, page_of
 
@@ -76,17 +77,14 @@ def probe(
     check_layers(model, chosen or ())
     from wheatstone.runs import reserved, save_run
 
-    with output.progress() as report, reserved(out, force=force):
-        report("starting", 0, None)
+    with output.starting() as report, reserved(out, force=force):
         from wheatstone.figures import render_all
-        from wheatstone.models import load_model
         from wheatstone.neurons import ProbeSettings, run_probes
         from wheatstone.texts import Skipped
 
         skipped = Skipped()
         texts = _texts(concept, outside, most, seed, skipped)
-        loaded = load_model(model, device=device, dtype=dtype, report=report)
-        report("starting", 1, 1)
+        loaded = load(model, device, dtype, report)
         settings = ProbeSettings(source=", ".join(concept), reading=reading, layers=chosen or (), most=most, seed=seed)
         run = run_probes(loaded, texts, settings, skipped=skipped, report=report)
         pictures = (lambda folder: render_all(folder, report)) if figures else None

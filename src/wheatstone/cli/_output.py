@@ -106,6 +106,13 @@ class Output:
             print(json.dumps(named | {**value} | named, ensure_ascii=False, allow_nan=False), flush=True)
 
     @contextmanager
+    def starting(self) -> Generator[Reporter, None, None]:
+        """As `progress`, with a first stage for what takes seconds before the work: imports, checks, the model."""
+        with self.progress() as report:
+            report("starting", 0, None)
+            yield report
+
+    @contextmanager
     def progress(self) -> Generator[Reporter, None, None]:
         """A progress display on stderr, given to the library as a `Reporter`; none where stderr is not a terminal."""
         if not self.stderr.is_terminal:  # there rich would end with an empty line

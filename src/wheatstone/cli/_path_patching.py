@@ -12,6 +12,7 @@ from rich.table import Column, Table
 from wheatstone._effects import direction_of
 from wheatstone._errors import RequestError
 from wheatstone.cli._answers import print_answers
+from wheatstone.cli._loading import load
 from wheatstone.cli._options import (
     AllowWeakOption,
     AnswerOption,
@@ -96,16 +97,13 @@ def path_patching(
     check_layers(model, (*(name for group in groups or () for name in group), *(receiver or ())))
     pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts)
     output = Output("path-patching", as_json)
-    with output.progress() as report:
-        report("starting", 0, None)
+    with output.starting() as report:
         from wheatstone.circuits import Experiment
         from wheatstone.discovery import path_patching as patched
-        from wheatstone.models import load_model
 
         check_names(ablation=ablation, metric=metric)
         _check_paths(groups, receiver or (), through)
-        loaded = load_model(model, device=device, dtype=dtype, report=report)
-        report("starting", 1, 1)
+        loaded = load(model, device, dtype, report)
         found = named_task(task, loaded, seed=seed, known=known, size=size, report=report)
         experiment = Experiment(
             loaded,

@@ -9,6 +9,7 @@ import typer
 from rich.table import Column, Table
 
 from wheatstone._bounds import COUNT, DRAWS, FACTS, SHARE
+from wheatstone.cli._loading import load
 from wheatstone.cli._options import (
     AddressOption,
     AllowWeakOption,
@@ -86,11 +87,9 @@ def study(
     end with the reason; the others go on.
     """
     output = Output("study", as_json)
-    with output.progress() as report:
-        report("starting", 0, None)
+    with output.starting() as report:
         from wheatstone.executors import alone_in, executor_named
         from wheatstone.figures import render_all
-        from wheatstone.models import load_model
         from wheatstone.runs import Run, listed
         from wheatstone.studies import StudySettings, open_study, run_study
         from wheatstone.tasks import bundled_relations
@@ -116,8 +115,7 @@ def study(
         who = executor_named(executor, workers=workers, threads=threads, address=address)
         open_study(out)
         with alone_in(out, "study"):
-            loaded = load_model(model, device=device, dtype=dtype, report=report)
-            report("starting", 1, 1)
+            loaded = load(model, device, dtype, report)
             pictures = (lambda folder: render_all(folder, report)) if figures else None
             document = run_study(loaded, settings, out, executor=who, pictures=pictures, report=report)
     missing = listed(out) | Run.open(out).missing

@@ -9,6 +9,7 @@ import typer
 from rich.table import Column, Table
 
 from wheatstone._bounds import PAIRS, SHARE
+from wheatstone.cli._loading import load
 from wheatstone.cli._options import (
     AddressOption,
     AllowWeakOption,
@@ -69,11 +70,9 @@ def sweep(
     with the reason; the others are done.
     """
     output = Output("sweep", as_json)
-    with output.progress() as report:
-        report("starting", 0, None)
+    with output.starting() as report:
         from wheatstone.discovery import DiscoverySettings
         from wheatstone.executors import alone_in, executor_named
-        from wheatstone.models import load_model
         from wheatstone.runs import listed
         from wheatstone.studies import SweepSettings, open_sweep, run_sweep
 
@@ -87,8 +86,7 @@ def sweep(
         who = executor_named(executor, workers=workers, threads=threads, address=address)
         open_sweep(out)
         with alone_in(out, "sweep"):
-            loaded = load_model(model, device=device, dtype=dtype, report=report)
-            report("starting", 1, 1)
+            loaded = load(model, device, dtype, report)
             document = run_sweep(loaded, settings, out, executor=who, report=report)
     missing = listed(out)
     output.document(document | {"run": str(out), "missing": missing})

@@ -11,6 +11,7 @@ import typer
 from wheatstone._bounds import COUNT, LAYERS, NOISE, SEED
 from wheatstone._errors import RequestError
 from wheatstone.cli._answers import print_answers
+from wheatstone.cli._loading import load
 from wheatstone.cli._options import (
     AllowWeakOption,
     DeviceOption,
@@ -70,20 +71,17 @@ def trace(
     started = time.perf_counter()
     from wheatstone.runs import reserved, save_run
 
-    with output.progress() as report, reserved(out, force=force):
-        report("starting", 0, None)
+    with output.starting() as report, reserved(out, force=force):
         from wheatstone.editing import SITES, TracingSettings, chosen_sites, run_trace
         from wheatstone.figures import render_all, trace_words
-        from wheatstone.models import load_model
         from wheatstone.tasks import check_task
 
         settings = TracingSettings(noise=noise, draws=draws, window=window, seed=seed)
         check_task(task)
         chosen_sites(site or SITES)
         settings.check(None)
-        loaded = load_model(model, device=device, dtype=dtype, report=report)
+        loaded = load(model, device, dtype, report)
         settings.check(loaded.graph.layers)
-        report("starting", 1, 1)
         found = named_task(
             task, loaded, seed=seed, known=known, size=size, template=template, skip_bad=skip_bad, report=report
         )

@@ -9,6 +9,7 @@ import typer
 
 from wheatstone._bounds import COUNT, DRAWS
 from wheatstone._errors import RequestError
+from wheatstone.cli._loading import load
 from wheatstone.cli._options import (
     AllowWeakOption,
     AnswerOption,
@@ -82,20 +83,17 @@ def verify(
     if task and split:
         check_split(split)
     output = Output("verify", as_json)
-    with output.progress() as report:
-        report("starting", 0, None)
+    with output.starting() as report:
         from wheatstone.circuits import Circuit, same_weights
         from wheatstone.figures import report_html
-        from wheatstone.models import load_model
         from wheatstone.studies import add_verification
         from wheatstone.verification import verify as verified
 
         if others or task:
             opened.document("held_out")  # a lost one is refused before the work, not after it
         circuit = Circuit.load(opened.path)
-        loaded = load_model(model or manifest["model"]["id"], device=device, dtype=dtype, report=report)
+        loaded = load(model or manifest["model"]["id"], device, dtype, report)
         same_weights(loaded, circuit)
-        report("starting", 1, 1)
         found = named_task(task, loaded, seed=seed, known=known, size=size, template=template, report=report)
         if found:
             others = list(found.split(split or "test"))

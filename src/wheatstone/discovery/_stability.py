@@ -20,6 +20,7 @@ from torch import Tensor
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
+from wheatstone.discovery._recurrence import jaccard
 
 Find = Callable[[Experiment], Bool[Tensor, "channel node"]]
 """Finds a circuit in an experiment."""
@@ -82,8 +83,8 @@ def stability(
         chosen = [pairs[index] for index in sorted(draw.integers(len(pairs), size=len(pairs)))]
         circuits.append(find(experiment.on(chosen)))
     report("bootstrap samples", samples, samples)
-    edges = [_overlap(a, b) for a, b in combinations(circuits, 2)]
-    nodes = [_overlap(a.any(0), b.any(0)) for a, b in combinations(circuits, 2)]
+    edges = [jaccard(a, b) for a, b in combinations(circuits, 2)]
+    nodes = [jaccard(a.any(0), b.any(0)) for a, b in combinations(circuits, 2)]
     return Stability(
         samples,
         len(pairs),
@@ -94,10 +95,6 @@ def stability(
         tuple(int(circuit.sum()) for circuit in circuits),
         torch.stack(circuits).float().mean(0),
     )
-
-
-def _overlap(a: Bool[Tensor, "*any"], b: Bool[Tensor, "*any"]) -> float:
-    return float((a & b).sum() / (a | b).sum().clamp_min(1))
 
 
 def _range(values: list[float]) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from statistics import mean, median
 import altair as alt
 
 from wheatstone.figures._load import RunData
-from wheatstone.figures._theme import BLUE, INK, ORANGE, SOFT, finished, of_rows
+from wheatstone.figures._theme import BLUE, INK, ORANGE, SOFT, finished, heading, of_rows
 from wheatstone.figures._words import count, quoted, visible
 from wheatstone.runs import Row
 
@@ -167,8 +167,7 @@ def _panel(
                 fontSize=11,
             ).encode(x, y=alt.value(label_y))
         )
-    heading = alt.TitleParams(text=title, fontSize=13, fontWeight="normal", offset=8)
-    return alt.layer(*parts).properties(width=_WIDTH, height=_HEIGHT, title=heading)
+    return alt.layer(*parts).properties(width=_WIDTH, height=_HEIGHT, title=heading(title))
 
 
 def _rank(run: RunData, rows: list[Row], site: str) -> alt.LayerChart | alt.FacetChart:

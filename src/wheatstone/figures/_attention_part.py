@@ -9,7 +9,7 @@ import altair as alt
 
 from wheatstone.figures._attribution_part import interval
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
-from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, finished, of_rows
+from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, finished, heading, of_rows
 from wheatstone.figures._words import clipped, decimal, percent, quoted, visible
 from wheatstone.runs import Row
 
@@ -121,8 +121,7 @@ def _map(
             x, y, text="text:N", color=alt.when("datum.strong > 0.6").then(alt.value(PAPER)).otherwise(alt.value(INK))
         )
     )
-    heading = alt.TitleParams(text=title, fontSize=12.5, fontWeight="normal", offset=8)
-    return alt.layer(heat, text).properties(width=wide * len(keys), height=24 * len(heads), title=heading)
+    return alt.layer(heat, text).properties(width=wide * len(keys), height=24 * len(heads), title=heading(title, 12.5))
 
 
 PART = Part("Where the strongest heads look", claims, exhibits)

@@ -9,7 +9,7 @@ import altair as alt
 
 from wheatstone._intervals import interval_text
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
-from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, SOFT, finished, of_rows
+from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, SOFT, finished, heading, of_rows
 from wheatstone.figures._words import count, decimal, signed
 from wheatstone.runs import Row
 
@@ -123,7 +123,7 @@ def _chart(stored: StoredSection) -> Any:
     left = squares.properties(
         width=max(180, min(360, 26 * len(columns))),
         height=max(160, min(460, 14 * layers)),
-        title=_heading("all heads and MLPs"),
+        title=heading("all heads and MLPs"),
     )
     top: list[Row] = [{**row, "name": row["node"] + (" ●" if row["in_circuit"] else "")} for row in nodes[:_BARS]]
     order = [row["name"] for row in top]
@@ -142,17 +142,13 @@ def _chart(stored: StoredSection) -> Any:
     if stored.n > 1:
         marks.append(base.mark_rule(color=INK, strokeWidth=1.2).encode(alt.X("direct_low:Q"), name, x2="direct_high:Q"))
     zero = of_rows([{"zero": 0}]).mark_rule(color=SOFT, strokeWidth=1).encode(alt.X("zero:Q"))
-    right = alt.layer(*marks, zero).properties(width=300, height=alt.Step(21), title=_heading("the strongest"))
+    right = alt.layer(*marks, zero).properties(width=300, height=alt.Step(21), title=heading("the strongest"))
     picture = alt.hconcat(left, right, spacing=40)
     subtitle = [
         f"What each component itself adds to the logit of the answer, less {stored.summary['against']},",
         f"through the final norm at its frozen scale; mean of {count(stored.n, 'prompt')}. ●: in the circuit.",
     ]
     return finished(picture, "Who writes the answer", subtitle, " ".join(claim.text for claim in claims(stored)))
-
-
-def _heading(text: str) -> alt.TitleParams:
-    return alt.TitleParams(text=text, fontSize=13, fontWeight="normal", offset=8)
 
 
 PART = Part("Who writes the answer", claims, exhibits)

@@ -11,7 +11,7 @@ from wheatstone._intervals import interval_text
 from wheatstone.figures._layer_axis import layers_x
 from wheatstone.figures._page import PagePart, PagePicture, PageTable
 from wheatstone.figures._report import Picture
-from wheatstone.figures._theme import BLUE, ORANGE, finished, of_rows
+from wheatstone.figures._theme import BLUE, ORANGE, finished, heading, of_rows
 from wheatstone.figures._words import decimal, percent, quoted
 from wheatstone.runs import Row
 
@@ -57,7 +57,7 @@ def comparison_chart(lens: Sequence[Row], summary: Mapping[str, Any]) -> Any:
             ),
             tooltip=["object:N", "state:N", "layer:Q", alt.Tooltip("rank:Q", format=",")],
         )
-        .properties(width=440, height=260, title=_heading("Rank at the last token"))
+        .properties(width=440, height=260, title=heading("Rank at the last token"))
     )
     counts = summary["circuit"] or {}
     bars: list[Row] = [
@@ -75,7 +75,7 @@ def comparison_chart(lens: Sequence[Row], summary: Mapping[str, Any]) -> Any:
             of_rows([row for row in bars if row["of"] == of])
             .mark_text(dy=-7, fontSize=11)
             .encode(x, y, text=alt.Text("count:Q", format=",")),
-        ).properties(width=120, height=260, title=_heading(f"{of.capitalize()} of the circuit"))
+        ).properties(width=120, height=260, title=heading(f"{of.capitalize()} of the circuit"))
         for of in ("edges", "nodes")
         if counts
     ]
@@ -87,10 +87,6 @@ def comparison_chart(lens: Sequence[Row], summary: Mapping[str, Any]) -> Any:
         subtitle,
         " ".join(comparison_words(summary)),
     )
-
-
-def _heading(text: str) -> alt.TitleParams:
-    return alt.TitleParams(text=text, fontSize=13, fontWeight="normal", offset=8)
 
 
 def comparison_words(summary: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from wheatstone.figures._theme import INK, PAPER, finished, of_rows
+from wheatstone.figures._theme import INK, PAPER, finished, heading, of_rows
 from wheatstone.figures._words import count, percent
 from wheatstone.runs import Row
 
@@ -69,5 +69,6 @@ def _map(rows: list[Row], title: str, roles: list[str], most: float) -> Any:
     numbers = [alt.Tooltip(f"{name}:Q", format=".3f") for name in ("effect", "low", "high")]
     tooltip = ["role:N", "layer:Q", *numbers, "n:Q"]
     heat = of_rows(rows).mark_rect(stroke=PAPER, strokeWidth=0.5).encode(x, y, colour, tooltip=tooltip)
-    heading = alt.TitleParams(text=title, fontSize=12.5, fontWeight="normal", offset=8)
-    return alt.layer(heat).properties(width=max(120, 32 * len(roles)), height=max(160, 11 * layers), title=heading)
+    return alt.layer(heat).properties(
+        width=max(120, 32 * len(roles)), height=max(160, 11 * layers), title=heading(title, 12.5)
+    )

@@ -10,7 +10,7 @@ from typing import Any
 import altair as alt
 
 from wheatstone._path import StrPath
-from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, SOFT, finished, halo, of_rows
+from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, SOFT, finished, halo, heading, of_rows
 from wheatstone.figures._words import clipped, count, percent, quoted, visible
 from wheatstone.runs import Row, Run
 
@@ -284,6 +284,5 @@ def _map(rows: list[Row], title: str, labels: dict[int, str], most: float) -> An
     )
     tooltip = ["layer:Q", alt.Tooltip("position:Q"), alt.Tooltip("recovery:Q", format=".3f")]
     heat = of_rows(rows).mark_rect(stroke=PAPER, strokeWidth=0.5).encode(x, y, colour, tooltip=tooltip)
-    heading = alt.TitleParams(text=title, fontSize=12.5, fontWeight="normal", offset=8)
     width = max(120, 36 * len(labels))
-    return alt.layer(heat).properties(width=min(width, 260), height=max(160, 11 * layers), title=heading)
+    return alt.layer(heat).properties(width=min(width, 260), height=max(160, 11 * layers), title=heading(title, 12.5))

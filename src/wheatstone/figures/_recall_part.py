@@ -9,7 +9,7 @@ import altair as alt
 from wheatstone._intervals import interval_note
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._layer_axis import banded, layers_x
-from wheatstone.figures._theme import BLUE, ORANGE, finished
+from wheatstone.figures._theme import BLUE, ORANGE, finished, heading
 from wheatstone.figures._words import count, percent
 from wheatstone.runs import Row
 
@@ -168,9 +168,8 @@ def _panel(
             title=None, orient="right", symbolType="stroke", symbolStrokeWidth=3, symbolSize=400, symbolOpacity=1
         ),
     )
-    heading = alt.TitleParams(text=title, fontSize=13, fontWeight="normal", offset=8)
     marks = banded(rows, layers_x(layers), y, axis, scale, colour, str(axis["title"]))
-    return alt.layer(*marks).properties(width=_WIDTH, height=_HEIGHT, title=heading)
+    return alt.layer(*marks).properties(width=_WIDTH, height=_HEIGHT, title=heading(title))
 
 
 PART = Part("How the fact is recalled", claims, exhibits)

@@ -73,6 +73,11 @@ def finished(chart: Any, title: str, subtitle: list[str], description: str) -> A
     return chart.properties(title=heading, description=description).configure(**_CONFIG)
 
 
+def heading(text: str, size: float = 13) -> alt.TitleParams:
+    """The title of one panel of a picture."""
+    return alt.TitleParams(text=text, fontSize=size, fontWeight="normal", offset=8)
+
+
 def of_rows(rows: Iterable[Row]) -> alt.Chart:
     """An empty chart over rows of data.
 

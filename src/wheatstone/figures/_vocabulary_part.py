@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
-from wheatstone.figures._theme import BLUE, INK, ORANGE, finished, of_rows
+from wheatstone.figures._theme import BLUE, INK, ORANGE, finished, heading, of_rows
 from wheatstone.figures._words import chosen_words, clipped, count, percent, quoted, visible
 from wheatstone.runs import Row
 
@@ -79,8 +79,7 @@ def _panel(rows: list[Row], nodes: list[str], side: str, colour: str) -> alt.Lay
         tooltip=[alt.Tooltip("node:N"), alt.Tooltip("token:N"), alt.Tooltip("push:Q", title="logits", format=".2f")],
     )
     words = base.mark_text(fontSize=10.5, color=INK).encode(x, y, text="word:N")
-    heading = alt.TitleParams(text=side, fontSize=13, fontWeight="normal", offset=8)
-    return alt.layer(back, words).properties(width=78 * _WORDS, height=22 * len(nodes), title=heading)
+    return alt.layer(back, words).properties(width=78 * _WORDS, height=22 * len(nodes), title=heading(side))
 
 
 PART = Part("What the strongest parts say in words", claims, exhibits)

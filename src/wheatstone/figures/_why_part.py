@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
-from wheatstone.figures._theme import BLUE, INK, ORANGE, SOFT, finished, of_rows
+from wheatstone.figures._theme import BLUE, INK, ORANGE, SOFT, finished, heading, of_rows
 from wheatstone.figures._words import percent, quoted, signed, visible
 from wheatstone.runs import Row
 
@@ -111,8 +111,7 @@ def _panel(pairs: list[Row], look: Row) -> alt.LayerChart | alt.FacetChart:
         f"{quoted(visible(look['runner_up_token']), 20)} {percent(look['runner_up_weight'])} "
         f"({signed(look['difference'])} logits)"
     )
-    heading = alt.TitleParams(text=title, fontSize=13, fontWeight="normal", offset=8)
-    return alt.layer(bars, zero).properties(width=340, height=alt.Step(20), title=heading)
+    return alt.layer(bars, zero).properties(width=340, height=alt.Step(20), title=heading(title))
 
 
 PART = Part("Why the strongest heads look there", claims, exhibits)

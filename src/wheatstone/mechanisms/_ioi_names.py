@@ -10,7 +10,7 @@ from random import Random
 
 from wheatstone._errors import PromptError, RequestError
 from wheatstone.models import ResidualModel
-from wheatstone.tasks import PromptPair, encode
+from wheatstone.tasks import PromptPair, encodes
 
 
 def three_other_names(model: ResidualModel, pairs: Sequence[PromptPair], seed: int) -> list[PromptPair]:
@@ -33,7 +33,7 @@ def three_other_names(model: ResidualModel, pairs: Sequence[PromptPair], seed: i
         there = {pair.prompt[slice(*pair.spans[name])] for name in ("IO", "S1")}
         others = [name for name in names if name not in there]
         made = (_renamed(pair, draw.sample(others, 3)) for _ in range(20)) if len(others) >= 3 else ()
-        fit = next((one for one in made if _lines_up(model, one)), None)
+        fit = next((one for one in made if encodes(model, one)), None)
         if fit is None:
             raise PromptError(
                 expected=f"three other names as long as those of {pair.prompt!r} in tokens",
@@ -52,11 +52,3 @@ def _renamed(pair: PromptPair, others: Sequence[str]) -> PromptPair:
     for (start, end), other in reversed(spans):
         text = text[:start] + other + text[end:]
     return pair.model_copy(update={"counterfactual": text})
-
-
-def _lines_up(model: ResidualModel, pair: PromptPair) -> bool:
-    try:
-        encode(model, [pair])
-    except PromptError:
-        return False
-    return True

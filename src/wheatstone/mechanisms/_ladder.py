@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from wheatstone._errors import PromptError, RequestError
 from wheatstone.models import ResidualModel
-from wheatstone.tasks import PromptPair, encode
+from wheatstone.tasks import PromptPair, encodes
 
 _STATEMENT = "{prompt}{answer}. "
 
@@ -91,7 +91,7 @@ def _rungs(model: ResidualModel, pair: PromptPair, others: Sequence[PromptPair],
                 found = [_stated(pair, [], false, instead), _stated(pair, [(one.prompt, one.prompt)], false, instead)]
                 again = [(pair.prompt, pair.counterfactual)]
                 found += [_stated(pair, again * count, false, instead) for count in range(1, times + 1)]
-                if all(_lines_up(model, rung) for rung in found):
+                if all(encodes(model, rung) for rung in found):
                     return found
     return None
 
@@ -108,11 +108,3 @@ def _stated(pair: PromptPair, statements: Sequence[tuple[str, str]], false: str,
         answers=pair.answers,
         distractors=(false,),
     )
-
-
-def _lines_up(model: ResidualModel, pair: PromptPair) -> bool:
-    try:
-        encode(model, [pair])
-    except PromptError:
-        return False
-    return True

@@ -8,13 +8,12 @@ from random import Random
 
 from wheatstone._errors import PromptError, RequestError
 from wheatstone.lenses import Material, Need
-from wheatstone.models import ResidualModel
 from wheatstone.tasks import (
     Fact,
     PromptPair,
     Relation,
     Relations,
-    encode,
+    encodes,
     load_facts,
     missing_file,
     relation_named,
@@ -87,7 +86,7 @@ def facts_of_run(material: Material, template: str) -> list[PromptPair]:
     facts = load_facts(task_of_run(material), model, template=template, seed=material.about.get("seed", 0)).facts
     check_subjects(material.subjects, facts)
     made, alone = with_counterfactuals(model, facts, Random(material.about.get("seed", 0)))
-    pairs = {fact.subject: pair for fact, pair in made if _usable(model, pair)}
+    pairs = {fact.subject: pair for fact, pair in made if encodes(model, pair)}
     for name in material.subjects:
         if not any(same_subject(name, subject) for subject in pairs):
             length = len(model.encode(next(fact for fact in facts if same_subject(name, fact.subject)).question))
@@ -125,11 +124,3 @@ def is_named(material: Material, subject: str) -> bool:
 def same_subject(one: str, other: str) -> bool:
     """Whether two names are the same but for case and outer blanks."""
     return one.strip().casefold() == other.strip().casefold()
-
-
-def _usable(model: ResidualModel, pair: PromptPair) -> bool:
-    try:
-        encode(model, [pair])
-    except PromptError:
-        return False
-    return True

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wheatstone.tasks._derived import PHRASES as PHRASES
     from wheatstone.tasks._encode import Encoded as Encoded
     from wheatstone.tasks._encode import encode as encode
+    from wheatstone.tasks._encode import encodes as encodes
     from wheatstone.tasks._facts import Facts as Facts
     from wheatstone.tasks._files import files_of as files_of
     from wheatstone.tasks._files import missing_file as missing_file

@@ -124,6 +124,15 @@ def encode(model: ResidualModel, pairs: Sequence[PromptPair]) -> Encoded:
     )
 
 
+def encodes(model: ResidualModel, pair: PromptPair) -> bool:
+    """Whether a pair can be used with a model: `encode` accepts it."""
+    try:
+        encode(model, [pair])
+    except PromptError:
+        return False
+    return True
+
+
 def _first_token(model: ResidualModel, pair: PromptPair, text: str, notes: list[str]) -> int:
     """First token of a continuation, as it follows the prompt."""
     tokens = continued(model, pair.prompt, text)
