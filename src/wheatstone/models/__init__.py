@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from wheatstone.models._neuron_runs import NeuronRecording as NeuronRecording
     from wheatstone.models._parity import Parity as Parity
     from wheatstone.models._parity import check_parity as check_parity
+    from wheatstone.models._quiet import quiet as quiet
     from wheatstone.models._record import Recording as Recording
     from wheatstone.models._residual import ResidualModel as ResidualModel
     from wheatstone.models._rewired import CircuitRun as CircuitRun
