@@ -135,7 +135,7 @@ def words_of(
         ],
         "edit add": [
             *("edit", "add", out, *known, "--prompt", "w4 w2 w3", "--subject", "w4", "--target", "w9"),
-            *("--method", "ft-m", "--layer", 1),
+            *("--method", "ft-l", "--layer", 1),
         ],
         "sweep": ["sweep", *known, "--task", task, "--known", 0, "--size", 3, "--out", out],
         "study": ["study", *known, "--relations", relation, *few, "--out", out],
