@@ -448,3 +448,17 @@ def test_an_empty_ledger_has_nothing_to_export(model: ResidualModel, tmp_path: P
         with pytest.raises(RequestError, match="an empty one"):
             export(Ledger.of(model), model, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_edit_37_of_100_is_undone_bit_for_bit(model: ResidualModel) -> None:
+    where = down_projection(model, 1)
+    draw = torch.Generator().manual_seed(0)
+    whole, never = Ledger.of(model), Ledger.of(model)
+    for number in range(1, 101):
+        values, keys = (torch.randn(rows, 1, generator=draw) for rows in where.weight.shape)
+        request = EditRequest(prompt=f"w{number % 40} w{number // 40} w2", subject=f"w{number % 40}", target="w3")
+        edit = Edit.of(model, "by hand", [request], {}, {where.name: where.write(values, keys)})
+        whole = whole.with_edit(model, edit)
+        never = never if number == 37 else never.with_edit(model, edit)
+    assert len(whole) == 100
+    assert whole.without(model, 37).weights == never.weights != whole.weights
