@@ -11,7 +11,7 @@ import io
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,7 +22,7 @@ from wheatstone import WheatstoneError
 from wheatstone.circuits import Circuit, open_foreign
 from wheatstone.circuits._interop import from_eap_json
 from wheatstone.compression._container import Header, open_checked, read_blocks
-from wheatstone.editing import load_edit, read_cases
+from wheatstone.editing import damaged_edits, load_edit, open_ledger, open_sound, read_cases
 from wheatstone.executors._resumable import open_resumable
 from wheatstone.figures import RunData, claims_of, render_figure, report_html
 from wheatstone.runs import damaged_files, export_run, import_run
@@ -238,6 +238,15 @@ def _foreign(folder: Path) -> None:
         open_foreign(folder / name)
 
 
+def _ledger(folder: Path) -> None:
+    """As it is, and without what is damaged."""
+    place = folder / "ledger"
+    reads = [lambda: damaged_edits(place), lambda: open_sound(place), lambda: open_ledger(place)]
+    for refusal in [attempt(read) for read in reads]:
+        if refusal is not None:
+            raise refusal
+
+
 def _pairs(folder: Path) -> None:
     """Each file, also where an earlier one is refused; the first refusal is what counts."""
     first: WheatstoneError | None = None
@@ -249,6 +258,7 @@ def _pairs(folder: Path) -> None:
 
 OF_OTHERS = (
     Reader("edit", ("edit/edit.json", "edit/edit.safetensors"), lambda folder: load_edit(folder / "edit")),
+    Reader("ledger", ("ledger/ledger.json", "ledger/edits/1/edit.json", "ledger/edits/1/edit.safetensors"), _ledger),
     Reader("relation", ("relation.json",), lambda folder: read_relation(folder / "relation.json")),
     Reader("cases", ("cases.json",), lambda folder: read_cases(folder / "cases.json")),
     Reader("eap-json", ("eap.json",), _eap),
@@ -312,7 +322,7 @@ def make_others(folder: Path, run: Path) -> None:
 
     from wheatstone.circuits import to_eap_json
     from wheatstone.compression._container import CODED, STORED, Block, Chunking, Writer
-    from wheatstone.editing import Edit, EditRequest, save_edit
+    from wheatstone.editing import Edit, EditRequest, Ledger, LedgerEntry, save_edit, save_ledger
     from wheatstone.editing._delta import LowRank
     from wheatstone.runs._folder import write_json
 
@@ -336,20 +346,21 @@ def make_others(folder: Path, run: Path) -> None:
     (folder / "pairs.csv").write_text("\n".join(["prompt;counterfactual;answers;distractors", *rows]))
     rewrite = {"prompt": "{} is", "subject": "A", "target_new": {"str": "b"}, "target_true": {"str": "c"}}
     write_json(folder / "cases.json", [{"requested_rewrite": rewrite, "paraphrase_prompts": ["A, which is"]}])
-    save_edit(
-        Edit(
-            method="rome",
-            requests=(EditRequest(prompt="A is", subject="A", target="b", truth="c"),),
-            settings={},
-            model_id="tiny",
-            model_sha256="0" * 64,
-            before={"w": "0" * 64},
-            deltas={"w": LowRank(torch.ones(4, 1), torch.ones(3, 1))},
-            keys={},
-            notes=(),
-        ),
-        folder / "edit",
+    edit = Edit(
+        method="rome",
+        requests=(EditRequest(prompt="A is", subject="A", target="b", truth="c"),),
+        settings={},
+        model_id="tiny",
+        model_sha256="0" * 64,
+        before={"w": "0" * 64},
+        deltas={"w": LowRank(torch.ones(4, 1), torch.ones(3, 1))},
+        keys={},
+        notes=(),
     )
+    save_edit(edit, folder / "edit")
+    hashes = {"w": "0" * 64}
+    ledger = Ledger(model_id="tiny", model_sha256="0" * 64, precision="float32", base=hashes, weights=hashes)
+    save_ledger(replace(ledger, entries=(LedgerEntry(1, edit),), next_number=2), folder / "ledger")
     with (folder / "text.whst").open("wb") as out:
         writer = Writer(out, Header(Chunking(), True, "0" * 64, bytes(8), "tiny", 0))
         writer.put(Block(STORED, 3, 0, 0, (b"abc",)))

@@ -28,7 +28,7 @@ PLACES = (
     "loop", "dangling", "model", "pairs.jsonl", "pairs.jsonl/below", "missing/parent/x", "x" * 300, "\udcff", "huge",
     "~nobody-by-this-name/x", "locked/x", "empty", "texts", "task-run", "a\x1bb", "n" * 5000,
     "/".join(["d" * 200] * 30), "run/manifest.json", "run/edges.parquet", "text.whst", "run.zip", "many.parquet",
-    "deep.json", "long.jsonl", "rows.parquet",
+    "deep.json", "long.jsonl", "rows.parquet", "ledger", "ledger/ledger.json",
 )  # fmt: skip
 """Words for paths; `make_places` makes those that have to be there."""
 
@@ -99,6 +99,16 @@ def bases(answers: tuple[str, ...]) -> dict[tuple[str, ...], list[tuple[str, ...
             (*model, "--prompt", "w4 w2 w3", "--subject", "w4", "--target", " w7", "--allow-weak", "--compare",
              "--counterfactual", "w14"),
         ],
+        ("edit", "list"): [("ledger",)],
+        ("edit", "add"): [
+            ("ledger", "--prompt", "w5 w2 w3", "--subject", "w5", "--target", " w7", "--method", "ft-m",
+             "--layer", "1"),
+            ("new", *model, "--facts", "cases.json", "--method", "ft-m", "--layer", "1"),
+            ("new", *model, "--edit", "edit"),
+        ],
+        ("edit", "undo"): [("ledger", "1")],
+        ("edit", "check"): [("ledger",)],
+        ("edit", "export"): [("ledger", *out), ("ledger", *out, "--format", "delta")],
         ("studio",): [("--no-browser", "--port", "0", "--json")],
         ("export",): [("run", "--format", "graphml", "--out", "out.xml"), ("run", "--format", "svg", "--out", "o.svg")],
         ("import",): [("circuit.eap.json", *model, *out, "--no-figures")],

@@ -19,8 +19,9 @@ def make_workspace(folder: Path) -> None:
     """Writes everything into a folder. Takes some half a minute.
 
     model        a llama of 3 layers, with config, tokenizer and safetensors
-    pairs.jsonl  prompt pairs with splits; relation.json: facts; concepts.jsonl: labelled texts; texts: prose
-    run …        a run of each verb that makes one (see `RUNS`), and run.zip, text.whst, circuit.eap.json
+    pairs.jsonl  prompt pairs with splits; relation.json: facts; cases.json: edits; concepts.jsonl: labelled texts;
+                 texts: prose
+    run …        a run of each verb that makes one (see `RUNS`), and ledger, run.zip, text.whst, circuit.eap.json
     """
     if str(_TESTS) not in sys.path:
         sys.path.append(str(_TESTS))
@@ -49,6 +50,8 @@ def make_workspace(folder: Path) -> None:
     samples = [{"subject": one, "object": answer} for one, answer in zip(subjects, answers, strict=True)]
     lre = {"name": "steps", "prompt_templates": ["{} w2"], "samples": samples}
     (folder / "lre.json").write_text(json.dumps(lre))
+    edits = [{"prompt": f"{one} w2 w3", "subject": one, "target_new": " w7"} for one in subjects[2:4]]
+    (folder / "cases.json").write_text(json.dumps(edits))
     words = [f"w{at % 40}" for at in range(400)]
     (folder / "texts").mkdir()
     (folder / "texts" / "a.txt").write_text(" ".join(words))
@@ -78,6 +81,8 @@ def commands(folder: Path) -> dict[str, tuple[str, ...]]:
         "edit": ("edit", *model, "--prompt", "w4 w2 w3", "--subject", "w4", "--target", " w7", "--allow-weak",
                  "--out", "edit"),
         "graph": ("graph", *model, *pair, "--nodes", "20", "--allow-weak", "--out", "graph"),
+        "ledger": ("edit", "add", "ledger", *model, "--prompt", "w4 w2 w3", "--subject", "w4", "--target", " w7",
+                   "--method", "ft-m", "--layer", "1"),
         "run.zip": ("runs", "export", "run", "--out", "run.zip"),
         "circuit.eap.json": ("export", "run", "--format", "eap-json", "--out", "circuit.eap.json"),
         "imported": ("import", "circuit.eap.json", *model, "--no-figures", "--out", "imported"),

@@ -51,7 +51,8 @@ class Case:
     def command(self) -> str:
         """The command's name alone."""
         first, second, *_ = self.text.split()
-        return f"{first} {second}" if first in ("runs", "neuron", "head") else first
+        grouped = first in ("runs", "neuron", "head", "edit") and not second.startswith("-")
+        return f"{first} {second}" if grouped else first
 
     @property
     def before(self) -> list[Words]:
@@ -69,6 +70,9 @@ _STUDY = (
 )
 _SWEEP = "sweep --task IN/pairs.jsonl --known 0 --model IN/model --allow-weak --out sweep"
 _EDIT = "edit --model IN/model --prompt 'w1 w2 w3' --subject w2 --target w30 --layer 1 --out run"
+_ADD = "edit add ledger --model IN/model --prompt 'w1 w2 w3' --subject w2 --target w30 --method ft-m --layer 1"
+_ADD_TWO = "edit add ledger --prompt 'w4 w5' --subject w4 --target w31 --method ft-m --layer 0"
+_LEDGER = ("ledger/ledger.json",)
 _TRACE = "trace --model IN/model --task IN/facts.jsonl --known 0 --draws 1 --out run"
 _PROBE = "neuron probe --model IN/model --concept IN/words.jsonl --layers 0 --no-figures --out run"
 _SCREEN = "neuron screen --model IN/model --task IN/pairs.jsonl --known 0 --top 2 --no-figures --out run"
@@ -94,6 +98,15 @@ CASES = (
     Case("sweep", _SWEEP, place="sweep", unfinished=True),
     Case("trace --force", f"{_TRACE} --force", (_TRACE,), place="run"),
     Case("edit --force", f"{_EDIT} --force", (_EDIT,), place="run"),
+    Case("edit add", _ADD, results=_LEDGER, again=(2,)),
+    Case("edit add, one more", _ADD_TWO, (_ADD,), results=_LEDGER, again=(2,)),
+    Case("edit undo", "edit undo ledger 1", (_ADD, _ADD_TWO), results=_LEDGER, again=(2,)),
+    Case(
+        "edit export --force",
+        "edit export ledger --format delta --out exported --force",
+        (_ADD, "edit export ledger --out exported"),
+        results=("exported/edits.json",),
+    ),
     Case("neuron scan", _SCAN, place="scan", unfinished=True),
     Case("head scan", _HEADS, place="heads", unfinished=True),
     Case(
@@ -135,6 +148,8 @@ READERS = {
     "runs list": "prints",
     "runs show": "prints",
     "runs check": "prints",
+    "edit list": "prints",
+    "edit check": "prints",
     "models": "prints",
     "models check": "prints",
     "tasks": "prints",

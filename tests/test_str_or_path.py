@@ -27,7 +27,26 @@ from wheatstone.cards._empty import empty_card
 from wheatstone.checkpoints import resolve_model
 from wheatstone.circuits import Circuit, open_foreign
 from wheatstone.discovery import DiscoverySettings
-from wheatstone.editing import Edit, load_edit, read_cases, save_edit
+from wheatstone.editing import (
+    Edit,
+    EditRequest,
+    Ledger,
+    add_edits,
+    add_made,
+    check_export,
+    damaged_edits,
+    export_checkpoint,
+    export_delta,
+    is_ledger,
+    load_edit,
+    open_ledger,
+    open_sound,
+    read_cases,
+    reserved_ledger,
+    save_edit,
+    save_ledger,
+    undo_edits,
+)
 from wheatstone.executors import alone_in, damaged_shards, finished, shard_cost, shards_done, work_begun
 from wheatstone.figures import (
     FIGURES,
@@ -186,6 +205,11 @@ def _edit(folder: StrPath) -> Any:
     return load_edit(folder)
 
 
+def _empty_ledger(model: ResidualModel, folder: StrPath) -> Any:
+    save_ledger(Ledger.of(model), folder)
+    return is_ledger(folder), len(open_ledger(folder)), open_sound(folder)[1], damaged_edits(folder)
+
+
 def _used(manager: Any) -> Any:
     with manager as inside:
         return inside is not None
@@ -221,6 +245,7 @@ def _in(run: StrPath, tail: str) -> StrPath:
     return path if isinstance(run, str) else Path(path)
 
 
+FACT = EditRequest(prompt="w4 w2 w3", subject="w4", target="w7")
 ABOUT_CARD = {"created": "", "wheatstone": "", "settings": {}}
 
 
@@ -240,9 +265,12 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "add_file": lambda run, _: add_file(run, "more.json", {}),
     "add_text": lambda run, _: add_text(run, "more.txt", ""),
     "add_pictures": lambda run, _: add_pictures(run, lambda folder: None),
+    "add_edits": lambda run, model: add_edits(run, model, FACT),
+    "add_made": lambda run, model: add_made(run, model, _edit(_new(run, "edit"))),
     "alone_in": lambda run, _: _used(alone_in(_new(run, "scan"), "scan")),
     "catalogue_add": lambda run, _: catalogue_add(run).edges,
     "catalogue_remove": lambda run, _: catalogue_remove(run),
+    "check_export": lambda run, model: check_export(Ledger.of(model), _new(run, "exported")),
     "check_free": lambda run, _: check_free(run, force=False),
     "check_sources": lambda run, _: check_sources([_in(run, "files.json")]),
     "check_task": lambda run, _: check_task(_in(run, "circuit.json")),
@@ -251,15 +279,19 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "clear_partial": lambda run, _: clear_partial(run),
     "content_of": lambda run, _: content_of(_in(run, "files.json")).form,
     "create_app": lambda run, _: len(create_app(built=run).routes),
+    "damaged_edits": lambda run, _: damaged_edits(run),
     "damaged_files": lambda run, _: damaged_files(run),
     "damaged_shards": lambda run, _: damaged_shards(run),
     "draw": lambda run, _: draw(run, lambda folder: folder),
     "delete_run": lambda run, _: delete_run(run),
     "entry_of": lambda run, _: entry_of(run).edges,
     "experiment_of": lambda run, model: experiment_of(run, model),
+    "export_checkpoint": lambda run, model: export_checkpoint(Ledger.of(model), model, _new(run, "exported")),
+    "export_delta": lambda run, model: export_delta(Ledger.of(model), model, _new(run, "exported")),
     "export_run": lambda run, _: _packed(run),
     "finished": lambda run, _: _finished(_new(run, "resumed")),
     "import_run": lambda run, _: _packed(run),
+    "is_ledger": lambda run, _: is_ledger(run),
     "listed": lambda run, _: listed(run),
     "load_edit": lambda run, _: load_edit(run),
     "load_model": lambda run, _: load_model(run),
@@ -270,8 +302,10 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "new_run": lambda run, _: _used(new_run(_new(run, "run"))),
     "note_missing": lambda run, _: note_missing(run, {"lens": "no room"}),
     "open_foreign": lambda run, _: open_foreign(_in(run, "circuit.json"))[0].name,
+    "open_ledger": lambda run, _: open_ledger(run),
     "open_model": lambda run, _: wheatstone.models.open_model(run, revision=None, device="cpu", dtype="float32"),
     "open_scan": lambda run, _: open_scan(run),
+    "open_sound": lambda run, _: open_sound(run),
     "open_study": lambda run, _: open_study(run),
     "open_sweep": lambda run, _: open_sweep(run),
     "read_card": lambda run, _: read_card(run),
@@ -287,7 +321,9 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "report_html": lambda run, _: len(report_html(run)),
     "reserved": lambda run, _: _used(reserved(_new(run, "reserved"))),
     "resolve_model": lambda run, _: resolve_model(_in(run, "none"), revision=None, report=silent),
+    "reserved_ledger": lambda run, _: _used(reserved_ledger(_new(run, "ledger"))),
     "save_edit": lambda run, _: _edit(_new(run, "edit")),
+    "save_ledger": lambda run, model: _empty_ledger(model, _new(run, "ledger")),
     "save_run": lambda run, _: save_run(_new(run, "saved"), lambda folder: None),
     "sha256_of_task": lambda run, _: sha256_of_task(_in(run, "circuit.json")),
     "shard_cost": lambda run, _: shard_cost(run),
@@ -295,6 +331,7 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "show": lambda run, _: type(show(run)),
     "sound": lambda run, _: _used(sound(run)),
     "study_so_far": lambda run, _: study_so_far(run),
+    "undo_edits": lambda run, model: undo_edits(run, model, [1]),
     "work_begun": lambda run, _: work_begun(run),
     "unlisted_runs": lambda run, _: len(unlisted_runs(_in(run, ".."))),
     "write_hashes": lambda run, _: write_hashes(run),

@@ -135,6 +135,10 @@ def words_of(
             "--method",
             "ft-l",
         ],
+        "edit add": [
+            *("edit", "add", out, *known, "--prompt", "w4 w2 w3", "--subject", "w4", "--target", "w9"),
+            *("--method", "ft-l", "--layer", 1),
+        ],
         "sweep": ["sweep", *known, "--task", task, "--known", 0, "--size", 3, "--out", out],
         "study": ["study", *known, "--relations", relation, *few, "--out", out],
         "study re-ranked": ["study", *known, "--relations", relation, *few, "--out", out, "--method", "re-ranked"],
@@ -161,6 +165,7 @@ VERBS = (
     "neuron probe",
     "trace",
     "edit",
+    "edit add",
     "sweep",
     "study",
     "study re-ranked",

@@ -148,8 +148,31 @@ def test_a_wrong_argument_of_an_edit(refused: Refused, tmp_path: Path, wrong: st
     assert os.listdir(tmp_path) == ["in.txt"]
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    ["--layer -1", "--method no", "--facts in.txt", "--edit none", "--prompt a --subject b --target c"],
+)
+def test_a_wrong_argument_of_a_ledger(refused: Refused, tmp_path: Path, wrong: str) -> None:
+    refused("edit", "add", "out", *FACT, *wrong.split())
+    refused("edit", "add", "in.txt", *FACT)
+    refused("edit", "add", "out")
+    assert os.listdir(tmp_path) == ["in.txt"]
+    for verb in (
+        "list out",
+        "undo out 1",
+        "undo out",
+        "check out",
+        "export out --out more",
+        "export out",
+        "list in.txt",
+    ):
+        refused("edit", *verb.split())
+    assert os.listdir(tmp_path) == ["in.txt"]
+
+
 WRITERS = {verb: words for verb, words in SEEDED.items() if "out" in words} | {
     "edit": (*FACT, "--out", "out"),
+    "edit add": ("out", *FACT),
     "compress": ("in.txt", "--out", "out"),
     "decompress": ("in.txt", "--out", "out"),
     "bits": ("in.txt", "--out", "out"),

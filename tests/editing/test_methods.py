@@ -15,11 +15,14 @@ from wheatstone.editing._alphaedit import AlphaEdit
 from wheatstone.editing._asked import asked
 from wheatstone.editing._contexts import in_contexts, keys_of
 from wheatstone.editing._fine_tuning import FineTuning
+from wheatstone.editing._locft import LocFT
 from wheatstone.editing._lora import LoRA
 from wheatstone.editing._memit import Memit
+from wheatstone.editing._norm_anchor import NormAnchor
 from wheatstone.editing._rome import Rome
 from wheatstone.editing._spread import stream_at
 from wheatstone.editing._statistics import key_statistics
+from wheatstone.editing._ultraedit import UltraEdit
 from wheatstone.editing._value import ValueSearch, search_value
 from wheatstone.editing._weights import down_projection
 from wheatstone.models import Replace, ResidualModel, Tokens
@@ -33,6 +36,9 @@ FAST: dict[str, Editor] = {
     "r-rome": Rome(name="r-rome", denominator="averaged", contexts=2, search=SEARCH, tokens=400),
     "memit": Memit(layers=2, weight=0.001, contexts=0, search=SEARCH, tokens=400),
     "alphaedit": AlphaEdit(layers=2, unused=0.5, ridge=0.01, contexts=0, search=SEARCH, tokens=400),
+    "nas": NormAnchor(layers=2, unused=0.5, ridge=0.01, contexts=0, search=SEARCH, tokens=400),
+    "ultraedit": UltraEdit(rate=3e-4),
+    "locft-bf": LocFT(rate=0.05),
 }
 
 
@@ -61,7 +67,7 @@ def test_an_edit_is_made_beside_the_model(kind: str, name: str) -> None:
     assert weights_hash(model) == before
 
 
-@pytest.mark.parametrize("name", ["ft-l", "ft-m", "lora"])
+@pytest.mark.parametrize("name", ["ft-l", "ft-m", "lora", "locft-bf"])
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
 def test_the_model_says_the_target_while_it_is_edited(kind: str, name: str) -> None:
     model = shared_model(kind)

@@ -26,6 +26,7 @@ FIRST = ["README.md", "docs/guides/first-circuit.md", "docs/tasks.md"]
 """Read first: other pages use the runs that these make."""
 SHORTER = {
     "discover --task": ["--size", "10", "--method", "eap-ig"],
+    "edit add": ["--method", "ft-m"],
     "edit --prompt": ["--method", "ft-m"],
     "explain runs/capitals": ["--most", "4"],
     "neuron probe --concept": ["--most", "25", "--layers", "7"],

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from wheatstone.checkpoints._known import title_of_model as title_of_model
     from wheatstone.checkpoints._light_tokenizer import LightTokenizer as LightTokenizer
     from wheatstone.checkpoints._light_tokenizer import light_tokenizer as light_tokenizer
+    from wheatstone.checkpoints._quiet import quiet as quiet
     from wheatstone.checkpoints._reading import TransformersReading as TransformersReading
     from wheatstone.checkpoints._sources import pull_model as pull_model
     from wheatstone.checkpoints._sources import resolve_model as resolve_model

@@ -33,7 +33,6 @@ _VERBS = {
     "study": "_study",
     "sweep": "_sweep",
     "trace": "_trace",
-    "edit": "_edit",
     "studio": "_studio",
     "export": "_export",
     "import": "_import",
@@ -46,7 +45,14 @@ _VERBS = {
 """The module of each verb; its function has the verb's name."""
 _FUNCTIONS = {"import": "import_"}
 """Functions of verbs whose names are words of Python."""
-_GROUPS = {"runs": "_runs", "models": "_models", "tasks": "_tasks", "neuron": "_neuron", "head": "_head"}
+_GROUPS = {
+    "edit": "_edit",
+    "runs": "_runs",
+    "models": "_models",
+    "tasks": "_tasks",
+    "neuron": "_neuron",
+    "head": "_head",
+}
 """Likewise of verbs that have verbs of their own, as NAME_app."""
 
 

@@ -1,22 +1,33 @@
-"""`wheatstone edit`: change a fact, look at the model before and after, keep the edit as data."""
+"""`wheatstone edit`: change a fact, look at the model before and after, keep the edit as data; and its ledger."""
 
 from __future__ import annotations
 
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, no_type_check
 
 import typer
 from rich.table import Column, Table
 
 from wheatstone._bounds import EDGES, LAYER, SHARE
 from wheatstone._errors import PromptError, RequestError
+from wheatstone.cli import _ledger
 from wheatstone.cli._options import AllowWeakOption, DeviceOption, DtypeOption, ModelOption, number
 from wheatstone.cli._output import JsonOption, Output, page_of
 
+edit_app = typer.Typer(name="edit", invoke_without_command=True)
+edit_app.command("list")(_ledger.list_)
+edit_app.command()(_ledger.add)
+edit_app.command()(_ledger.undo)
+edit_app.command()(_ledger.check)
+edit_app.command()(_ledger.export)
 
+
+@edit_app.callback()
+@no_type_check  # typer passes a context that is no instance of the class it wants named
 def edit(
+    context: typer.Context,
     model: ModelOption = "smollm2-135m",
     prompt: Annotated[str | None, typer.Option("--prompt", help="What asks for the fact.")] = None,
     subject: Annotated[
@@ -79,8 +90,10 @@ def edit(
     """Make an edit of one fact, show what the model says before and after, and undo it.
 
     Weights on disk stay as they are. The edit is kept in --out as data (edit.json, edit.safetensors), to be applied
-    again by `wheatstone.editing`.
+    again by `wheatstone.editing`. Many edits of one model are kept in a ledger: `edit add` and the other verbs below.
     """
+    if context.invoked_subcommand is not None:
+        return
     output = Output("edit", as_json)
     if listed:
         _list(output)

@@ -25,7 +25,9 @@ def expanding(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 @cache
 def expand_in(group: typer.Typer) -> typer.Typer:
-    """The same for every verb of a group."""
+    """The same for every verb of a group, and for the group itself where it is a verb too."""
+    if group.registered_callback is not None and group.registered_callback.callback is not None:
+        group.registered_callback.callback = expanding(group.registered_callback.callback)
     for command in group.registered_commands:
         if command.callback is not None:
             command.callback = expanding(command.callback)

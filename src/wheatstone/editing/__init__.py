@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from wheatstone.editing._comparison import ComparisonSettings as ComparisonSettings
     from wheatstone.editing._comparison import EditComparison as EditComparison
     from wheatstone.editing._comparison import compare_edit as compare_edit
+    from wheatstone.editing._conflicts import Conflict as Conflict
     from wheatstone.editing._contexts import keys_at as keys_at
+    from wheatstone.editing._delta import Chain as Chain
     from wheatstone.editing._delta import Delta as Delta
     from wheatstone.editing._delta import Dense as Dense
     from wheatstone.editing._delta import LowRank as LowRank
@@ -42,6 +44,23 @@ if TYPE_CHECKING:
     from wheatstone.editing._leak import Leak as Leak
     from wheatstone.editing._leak import LeakRow as LeakRow
     from wheatstone.editing._leak import leak as leak
+    from wheatstone.editing._ledger import Ledger as Ledger
+    from wheatstone.editing._ledger import LedgerEntry as LedgerEntry
+    from wheatstone.editing._ledger_export import check_export as check_export
+    from wheatstone.editing._ledger_export import export_checkpoint as export_checkpoint
+    from wheatstone.editing._ledger_export import export_delta as export_delta
+    from wheatstone.editing._ledger_folder import damaged_edits as damaged_edits
+    from wheatstone.editing._ledger_folder import is_ledger as is_ledger
+    from wheatstone.editing._ledger_folder import open_ledger as open_ledger
+    from wheatstone.editing._ledger_folder import open_sound as open_sound
+    from wheatstone.editing._ledger_folder import reserved_ledger as reserved_ledger
+    from wheatstone.editing._ledger_folder import save_ledger as save_ledger
+    from wheatstone.editing._ledger_work import Added as Added
+    from wheatstone.editing._ledger_work import add_edits as add_edits
+    from wheatstone.editing._ledger_work import add_made as add_made
+    from wheatstone.editing._ledger_work import changed_weights as changed_weights
+    from wheatstone.editing._ledger_work import said_targets as said_targets
+    from wheatstone.editing._ledger_work import undo_edits as undo_edits
     from wheatstone.editing._methods import METHODS as METHODS
     from wheatstone.editing._methods import make_edit as make_edit
     from wheatstone.editing._passes import Site as Site

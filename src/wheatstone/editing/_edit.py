@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from wheatstone._errors import ComputationError, ModelError, RequestError
-from wheatstone.editing._delta import Delta
+from wheatstone.editing._delta import Delta, added
 from wheatstone.editing._request import EditRequest
 from wheatstone.editing._weights import weight_hash
 from wheatstone.models import ResidualModel
@@ -38,6 +37,7 @@ class Edit:
         before: SHA-256 of each weight it touches, as that was. Another weight is never touched.
         deltas: what is added, by name of the weight.
         keys: of a method that writes at keys, those of each weight; a later edit can keep clear of them.
+        features: what a method carries over to later edits, by name of the weight; a column for each row of a batch.
         notes: what a reader should know, such as a regularised covariance.
     """
 
@@ -49,6 +49,7 @@ class Edit:
     before: Mapping[str, str]
     deltas: Mapping[str, Delta]
     keys: Mapping[str, Float[Tensor, "neuron fact"]] = field(default_factory=dict[str, Tensor])
+    features: Mapping[str, Float[Tensor, "feature row"]] = field(default_factory=dict[str, Tensor])
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -61,6 +62,7 @@ class Edit:
         deltas: Mapping[str, Delta],
         *,
         keys: Mapping[str, Tensor] | None = None,
+        features: Mapping[str, Tensor] | None = None,
         notes: Sequence[str] = (),
     ) -> Edit:
         """An edit made for a model in its present state.
@@ -85,6 +87,7 @@ class Edit:
             before={name: weight_hash(weights[name]) for name in deltas},
             deltas=dict(deltas),
             keys=dict(keys or {}),
+            features=dict(features or {}),
             notes=tuple(notes),
         )
 
@@ -154,7 +157,7 @@ class Applied:
         self._weights = _checked(edit, model)
         self._sha256 = model.sha256
         self._kept = {name: weight.data for name, weight in self._weights.items()}
-        changed = {name: _added(weight.data, edit.deltas[name]) for name, weight in self._weights.items()}
+        changed = {name: added(weight.data, edit.deltas[name]) for name, weight in self._weights.items()}
         self._changed = changed
         self._stack = _STACKS.setdefault(model.module, [])
         try:
@@ -226,17 +229,10 @@ def _checked(edit: Edit, model: ResidualModel) -> dict[str, nn.Parameter]:
         )
     weights = {name: parameters[name] for name in edit.deltas}
     for name, weight in weights.items():
-        if weight.shape != edit.deltas[name].change.shape or weight_hash(weight) != edit.before[name]:
+        if tuple(weight.shape) != edit.deltas[name].shape or weight_hash(weight) != edit.before[name]:
             raise ModelError(
                 expected=f"{name} as it was when the edit was made",
                 got=f"other weights ({list(weight.shape)}, {str(weight.dtype).removeprefix('torch.')})",
                 do="load the model in that precision and apply the edits before this one first, or make it again",
             )
     return weights
-
-
-def _added(weight: Tensor, delta: Delta) -> Tensor:
-    """In float32 at least: in half precision a product would round twice."""
-    exact = torch.promote_types(weight.dtype, torch.float32)
-    change = delta.change.to(weight.device, exact)
-    return (weight.to(exact) + change).to(weight.dtype)

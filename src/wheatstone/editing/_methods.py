@@ -12,10 +12,13 @@ from wheatstone.editing._asked import asked, check_news
 from wheatstone.editing._edit import Edit
 from wheatstone.editing._editor import Editor
 from wheatstone.editing._fine_tuning import FineTuning
+from wheatstone.editing._locft import LocFT
 from wheatstone.editing._lora import LoRA
 from wheatstone.editing._memit import Memit
+from wheatstone.editing._norm_anchor import NormAnchor
 from wheatstone.editing._request import EditRequest
 from wheatstone.editing._rome import Rome
+from wheatstone.editing._ultraedit import UltraEdit
 from wheatstone.models import ResidualModel
 
 METHODS: Mapping[str, Editor] = MappingProxyType(
@@ -29,6 +32,9 @@ METHODS: Mapping[str, Editor] = MappingProxyType(
             Rome(name="r-rome", denominator="averaged"),
             Memit(),
             AlphaEdit(),
+            NormAnchor(),
+            UltraEdit(),
+            LocFT(),
         )
     }
 )

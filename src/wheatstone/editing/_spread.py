@@ -74,6 +74,26 @@ class SpreadEditor(ABC):
             past: of earlier edits of the same matrix.
         """
 
+    def settled(
+        self,
+        model: ResidualModel,
+        contexts: Sequence[Sequence[Asked]],
+        layer: int,
+        changes: Sequence[Float[Tensor, " d_model"]],
+        before: Sequence[Edit],
+    ) -> list[Float[Tensor, " d_model"]]:
+        """The values' changes as they are written; here, as they were found.
+
+        Args:
+            model: the model, with earlier edits in place.
+            contexts: of each request, those its value was searched in.
+            layer: where.
+            changes: what was found.
+            before: the edits that are in place.
+        """
+        del model, contexts, layer, before
+        return list(changes)
+
     def edit(
         self,
         model: ResidualModel,
@@ -99,14 +119,17 @@ class SpreadEditor(ABC):
         places = [down_projection(model, layer) for layer in layers]
         statistics = key_statistics(model, layers, tokens=self.tokens, report=report)
         each = [in_contexts(model, request, self.contexts) for request in requests]
-        goals: list[Tensor] = []
+        searched = [rows[: 1 + self.value_contexts] for rows in each]
+        changes: list[Tensor] = []
         losses: list[float] = []
-        for number, (request, rows) in enumerate(zip(requests, each, strict=True)):
+        for number, rows in enumerate(searched):
             report("searching values", number, len(requests))
-            value = search_value(model, last, rows[: 1 + self.value_contexts], self.search)
-            goals.append(stream_at(model, request, last) + value.change)
+            value = search_value(model, last, rows, self.search)
+            changes.append(value.change)
             losses.append(value.loss)
         report("searching values", len(requests), len(requests))
+        changes = self.settled(model, searched, last, changes, before)
+        goals = [stream_at(model, one, last) + change for one, change in zip(requests, changes, strict=True)]
         deltas: dict[str, Delta] = {}
         kept: dict[str, Tensor] = {}
         with ExitStack() as written:

@@ -59,16 +59,23 @@ def save_edit(edit: Edit, folder: StrPath) -> None:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    files = edit_files(edit)
+    with changed(folder) as change:
+        for name, data in files.items():
+            change.file(name).write_bytes(data)
+
+
+def edit_files(edit: Edit) -> dict[str, bytes]:
+    """The two files of an edit, by name."""
     tensors = {
         f"{name}:{part}": tensor for name, delta in edit.deltas.items() for part, tensor in delta.tensors.items()
     }
     tensors |= {f"{name}:keys": keys for name, keys in edit.keys.items()}
+    tensors |= {f"{name}:features": features for name, features in edit.features.items()}
     data = save({name: tensor.cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()})
     stored = {"format": FORMAT, **edit.provenance, "tensors": hashlib.sha256(data).hexdigest()}
     text = json.dumps(stored, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-    with changed(folder) as change:
-        change.file("edit.safetensors").write_bytes(data)
-        change.file("edit.json").write_text(text, encoding="utf-8")
+    return {"edit.safetensors": data, "edit.json": text.encode()}
 
 
 def load_edit(folder: StrPath) -> Edit:
@@ -89,6 +96,7 @@ def load_edit(folder: StrPath) -> Edit:
             weight, _, part = name.rpartition(":")
             parts.setdefault(weight, {})[part] = tensor
         keys = {weight: part.pop("keys") for weight, part in parts.items() if "keys" in part}
+        features = {weight: part.pop("features") for weight, part in parts.items() if "features" in part}
         if set(parts) != set(stored.before):
             raise ValueError("the weights in edit.json are not those in edit.safetensors")
         return Edit(
@@ -100,6 +108,7 @@ def load_edit(folder: StrPath) -> Edit:
             before=stored.before,
             deltas={weight: delta_of(part) for weight, part in parts.items()},
             keys=keys,
+            features=features,
             notes=stored.notes,
         )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:

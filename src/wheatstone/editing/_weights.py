@@ -18,7 +18,7 @@ from wheatstone.models import ResidualModel
 def weight_hash(weight: Tensor) -> str:
     """SHA-256 of a tensor's bytes, precision and shape."""
     digest = hashlib.sha256(f"{weight.dtype} {list(weight.shape)}".encode())
-    digest.update(weight.detach().contiguous().cpu().view(torch.uint8).numpy().data)
+    digest.update(weight.detach().contiguous().cpu().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from importlib.resources import files
 from random import Random
 
+from wheatstone._errors import PromptError
 from wheatstone.models import ResidualModel
 from wheatstone.records import Problem
+from wheatstone.tasks._encode import encode
 from wheatstone.tasks._pair import PromptPair
 from wheatstone.tasks._source import About, Draft
 
