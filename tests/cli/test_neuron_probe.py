@@ -107,5 +107,5 @@ def test_what_is_refused(refused: Refused, tiny_task: tuple[Path, Path], words: 
     words.write_text(json.dumps({"text": "w1 w2", "spans": [[0, 2, "a"]]}))
     assert "two labels or more" in refused(*probe, "--concept", words)
     words.write_text("")
-    assert "which is empty" in refused(*probe, "--concept", words)
+    assert "without a record" in refused(*probe, "--concept", words)
     assert not out.exists()

@@ -183,7 +183,7 @@ def test_on_real_weights_induction_heads_do_the_copying(
 ) -> None:
     """Ablated, the found heads take the copying of random tokens away; as many random heads do not."""
     for name, few in (("_head_roles._RANDOM", 6), ("_role_ablations._DRAWS", 2)):
-        monkeypatch.setattr(f"wheatstone.lenses.{name}", few)
+        monkeypatch.setattr(f"wheatstone.mechanisms.{name}", few)
     experiment = Experiment(smollm2, load_task("induction", smollm2, size=64, known=1).train)
     none = torch.zeros(smollm2.graph.valid.shape, dtype=torch.bool)
     circuit = Circuit.of_mask(ModelInfo.of(smollm2), none)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from wheatstone._bounds import LAYER
+from wheatstone._bounds import COUNT, LAYER
 from wheatstone._errors import PromptError, RequestError
 from wheatstone.cli._options import DeviceOption, number
 from wheatstone.cli._output import JsonOption, Output
@@ -138,7 +138,13 @@ def add(
 def undo(
     ledger: LedgerArgument,
     numbers: Annotated[
-        list[int] | None, typer.Argument(help="Numbers of edits, as `edit list` shows them.", metavar="[NUMBER]...")
+        list[int] | None,
+        typer.Argument(
+            help="Numbers of edits, as `edit list` shows them.",
+            metavar="[NUMBER]...",
+            min=COUNT.least,
+            max=COUNT.most,
+        ),
     ] = None,
     damaged: Annotated[bool, typer.Option("--damaged", help="Also take out edits whose files are damaged.")] = False,
     model: LedgerModelOption = None,

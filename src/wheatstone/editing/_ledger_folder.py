@@ -17,7 +17,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wheatstone._disk import changed, claimed_for, finish_changes
-from wheatstone._errors import ComputationError, RunError
+from wheatstone._errors import ComputationError, RunError, reason
 from wheatstone._json import load_json, sha256_of
 from wheatstone._path import StrPath
 from wheatstone.editing._ledger import Ledger, LedgerEntry
@@ -209,7 +209,7 @@ def _read(folder: Path) -> _Stored:
         return _Stored.model_validate(load_json(folder / "ledger.json"))
     except (OSError, ValueError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else None
-        said = f"{first['msg']} at {'.'.join(map(str, first['loc']))}" if first else str(error)
+        said = f"{first['msg']} at {'.'.join(map(str, first['loc']))}" if first else reason(error)
         raise RunError(
             expected=f"the folder of a ledger of format {FORMAT}",
             got=f"{folder}: {said}",

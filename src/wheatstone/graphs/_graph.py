@@ -190,11 +190,7 @@ class NeuronGraph:
         )
 
     def to_networkx(self) -> Any:
-        """The graph as a `networkx.DiGraph`, with the columns of the tables as attributes.
-
-        Raises:
-            ModuleNotFoundError: networkx is not installed.
-        """
+        """The graph as a `networkx.DiGraph`, with the columns of the tables as attributes."""
         import networkx
 
         graph = networkx.DiGraph(target=self.target, prompt=self.question.prompt)

@@ -62,7 +62,8 @@ class GraphRun:
 
     def save(self, folder: StrPath) -> None:
         """Writes all files of the run into a folder."""
-        folder, graph = Path(folder), self.graph
+        folder = Path(folder)
+        graph = self.graph
         settings = asdict(graph.settings)
         manifest = manifest_without_prompts(
             graph.question.model, "graph", settings, seed=graph.settings.seed, seconds=graph.seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import networkx
 import pytest
 import torch
 from tiny import make_tiny
@@ -172,7 +173,6 @@ def test_circuit_tracers_document_has_what_its_schema_asks_for(drawn: NeuronGrap
 
 
 def test_networkx_has_the_same_nodes_and_edges(drawn: NeuronGraph) -> None:
-    networkx = pytest.importorskip("networkx")
     found = drawn.to_networkx()
     assert networkx.is_directed_acyclic_graph(found)
     assert found.number_of_nodes() == len(drawn.rows) + 1
