@@ -348,7 +348,15 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
 SETTINGS = {"ScanSettings": "texts", "StudySettings": "relations", "SweepSettings": "tasks"}
 """Settings with a tuple of names and paths."""
 LONG = {
-    *("DiscoveryRun.save", "EditRun.save", "GraphRun.save", "ImportedRun.save", "NeuronRun.save", "ProbeRun.save"),
+    *(
+        "DiscoveryRun.save",
+        "EditRun.save",
+        "ForeignGraph.save",
+        "GraphRun.save",
+        "ImportedRun.save",
+        "NeuronRun.save",
+        "ProbeRun.save",
+    ),
     "TraceRun.save",
     *("add_card", "make_card"),
     *("ExplainSettings", "Material", "add_explanation", "add_verification", "explain_run", "neuron_facts"),

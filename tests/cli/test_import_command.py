@@ -161,7 +161,7 @@ def spoiled(change: Callable[[dict[str, Any]], object]) -> str:
         ("[1]", "no JSON object"),
         ("PK\x03\x04", "Expecting value"),
         ('{"edges": 1, "other": 2}', "the keys 'edges', 'other'"),
-        ('{"metadata": {}, "nodes": [], "links": []}', "Neuronpedia, which this version does not read"),
+        ('{"metadata": {}, "nodes": [], "links": []}', "at least one node and the prompt's tokens"),
         ('{"format": "wheatstone.circuit/1"}', "Field required at model"),
         ('{"format": "wheatstone.circuit/1", "model": {"id": "x"}}', "Field required at model.family"),
         (spoiled(lambda graph: graph["cfg"].update(n_heads=4)), "got 2 layers, 4 heads"),

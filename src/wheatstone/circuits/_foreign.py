@@ -44,8 +44,8 @@ class ForeignFormat:
         name: in words.
         fits: whether a document looks like it.
         model: the model that a document names; empty where it names none.
-        read: makes the circuit of a document, given the model, the ablation and the metric; None where this version
-            does not read it.
+        read: makes the circuit of a document, given the model, the ablation and the metric; None of an attribution
+            graph, which is no circuit.
     """
 
     name: str
@@ -54,8 +54,12 @@ class ForeignFormat:
     read: Callable[[Document, ResidualModel, str, str], Imported] | None
 
 
-def open_foreign(path: StrPath) -> tuple[ForeignFormat, Document]:
+def open_foreign(path: StrPath, *, graphs: bool = False) -> tuple[ForeignFormat, Document]:
     """A file's document and its format, before any model is loaded.
+
+    Args:
+        path: the file.
+        graphs: also take what is no circuit, an attribution graph (`wheatstone.graphs.from_circuit_tracer`).
 
     Raises:
         CircuitError: it cannot be read, or its format is not known.
@@ -86,9 +90,11 @@ def open_foreign(path: StrPath) -> tuple[ForeignFormat, Document]:
             got=f"{path} with {keys}",
             do="export the circuit in one of these formats",
         )
-    if form.read is None:
+    if form.read is None and not graphs:
         raise CircuitError(
-            expected=expected, got=f"{path}, {form.name}, which this version does not read", do="export a circuit"
+            expected=expected,
+            got=f"{path}, {form.name}",
+            do="import it with `wheatstone import`, or give a circuit",
         )
     return form, found
 

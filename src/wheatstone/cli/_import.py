@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,7 +33,14 @@ from wheatstone.cli._tables import edge_table, verification_table
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="JSON of EAP-IG's Graph.to_json, or a circuit.json.", metavar="FILE")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="JSON of EAP-IG's Graph.to_json, a circuit.json, or an attribution graph of circuit-tracer or "
+            "Neuronpedia.",
+            metavar="FILE",
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run to write.")],
     model: Annotated[
         str | None,
@@ -73,7 +81,8 @@ def import_(
 
     With prompts or a task, the circuit is run on them and verified as `discover` does; otherwise the run holds the
     circuit alone, and `verify RUN` with prompts adds a verification. An edge into one head's key or value becomes an
-    edge into its group of heads, which share one key and value in the model.
+    edge into its group of heads, which share one key and value in the model. An attribution graph becomes a run as
+    `graph` writes them; nothing of it is run.
     """
     started = time.perf_counter()
     from wheatstone.circuits import open_foreign
@@ -83,7 +92,14 @@ def import_(
     given = bool(prompt or counterfactual or answer or distractor or prompts)
     pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts) if given or task else []
     check_names(ablation=ablation, metric=metric)
-    form, document = open_foreign(file)
+    form, document = open_foreign(file, graphs=True)
+    if form.read is None:
+        if given or task:
+            raise RequestError(
+                expected="a circuit to run on prompts", got=f"{file}, {form.name}", do="leave the prompts out"
+            )
+        _import_graph(document, out, force, figures, as_json)
+        return
     name = model or form.model(document)
     if not name:
         raise RequestError(
@@ -100,7 +116,6 @@ def import_(
         asked = named_task(
             task, loaded, seed=seed, known=known, size=size, template=template, skip_bad=skip_bad, report=report
         )
-        assert form.read is not None  # see `open_foreign`
         measured = metric or (asked.metric if asked else "logit_diff")
         run = run_import(
             loaded,
@@ -138,3 +153,21 @@ def import_(
         output.print(f"not run on any prompt; verify it with: wheatstone verify {out} --prompts FILE", markup=False)
     output.missing(missing)
     output.print(f"run      {out}", markup=False)
+
+
+def _import_graph(document: Mapping[str, Any], out: Path, force: bool, figures: bool, as_json: bool) -> None:
+    """An attribution graph as a run of `graph`."""
+    from wheatstone.figures import render_all
+    from wheatstone.graphs import from_circuit_tracer
+    from wheatstone.runs import reserved, save_run
+
+    output = Output("import", as_json)
+    with output.progress() as report, reserved(out, force=force):
+        found = from_circuit_tracer(document)
+        pictures = (lambda folder: render_all(folder, report)) if figures else None
+        missing = save_run(out, found.save, force=force, pictures=pictures)
+    page, summary = page_of(out), found.summary()
+    output.document({"run": str(out), "report": page, "missing": missing, **summary})
+    output.print(f"{summary['nodes']:,} nodes and {summary['edges']:,} edges of {found.model}; nothing was run.")
+    output.missing(missing)
+    output.print(f"run      {out}" + (f"\nreport   {page}" if page else ""), markup=False)

@@ -23,7 +23,16 @@ _MARKS, _CURVES, _LABELS = 46, 130, 12
 """Marks, edges and names that are drawn: the strongest. The tables have all."""
 _ROWS = 60
 """Nodes of the page's table."""
-_STEP, _LETTER, _NARROW = 17.0, 6.4, 62.0
+_SHAPES = {
+    "token": "square",
+    "head": "circle",
+    "neuron": "diamond",
+    "feature": "diamond",
+    "error": "cross",
+    "group": "triangle-up",
+}
+"""Of marks, by kind; kinds of other tools are drawn as features."""
+_STEP, _LETTER, _NARROW = 17.0, 6.4, 26.0
 """Pixels between marks of one layer and position, of a letter beside one, and of the narrowest column."""
 _SIGNS = ("for the answer", "against it")
 _CAPTION = (
@@ -70,7 +79,7 @@ def _page(data: tuple[Run, list[Row], list[Row]], drawn: Mapping[str, Picture], 
                 row["node"],
                 row["token"],
                 *(_number(row[name]) for name in ("sent", "slope", "effect")),
-                percent(row["influence"]),
+                "–" if row["influence"] is None else percent(row["influence"]),
                 ", ".join(map(quoted, row["promotes"][:4])),
                 ", ".join(map(quoted, row["suppresses"][:4])),
             )
@@ -113,23 +122,30 @@ def _page(data: tuple[Run, list[Row], list[Row]], drawn: Mapping[str, Picture], 
     )
     parts = [
         PagePart("How it gets there", pictures=tuple(captioned(drawn, {"graph": _CAPTION}).values())),
-        PagePart("What the nodes hold", tables=(proofs,)),
+        *([PagePart("What the nodes hold", tables=(proofs,))] if proofs.rows else []),
         *([PagePart("Groups of neurons", tables=(groups,))] if groups.rows else []),
         PagePart("The nodes", tables=(table,)),
     ]
-    settings = manifest["settings"]
     facts = {
-        "model": f"{shown_name(manifest['model'])}, weights {manifest['model']['sha256'][:12]}",
-        "target": f"{summary['target']['name']}: {decimal(summary['target']['clean'])} logits, "
-        f"{decimal(summary['target']['ablated'])} ablated",
-        "compared with": "; ".join(summary["counterfactuals"]) or settings["ablation"] or "running text",
-        "nodes": f"{'learned, ' if settings['verify'] else ''}of {settings['nodes']:,} looked at",
-        "edges add up": f"within {summary['linear_residual']:.1g} of what a node does under the linear rules",
-        "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items()),
+        "model": shown_name(manifest["model"]),
+        **(_made(summary, manifest) if summary["proofs"] else {"imported": "nothing was run"}),
         "version": manifest["versions"]["wheatstone"],
     }
     title = f"From {quoted(summary['prompt'], 60)} to {clipped(summary['target']['name'], 40)}"
     return page_of("graph", title, graph_words(summary), parts, list(facts.items()), warnings_of(summary))
+
+
+def _made(summary: Row, manifest: Mapping[str, Any]) -> dict[str, str]:
+    """How a graph was made that this package drew."""
+    settings, target = manifest["settings"], summary["target"]
+    return {
+        "weights": manifest["model"]["sha256"][:12],
+        "target": f"{target['name']}: {decimal(target['clean'])} logits, {decimal(target['ablated'])} ablated",
+        "compared with": "; ".join(summary["counterfactuals"]) or settings["ablation"] or "running text",
+        "nodes": f"{'learned, ' if settings['verify'] else ''}of {settings['nodes']:,} looked at",
+        "edges add up": f"within {summary['linear_residual']:.1g} of what a node does under the linear rules",
+        "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items()),
+    }
 
 
 def graph_words(summary: Row) -> list[str]:
@@ -138,6 +154,8 @@ def graph_words(summary: Row) -> list[str]:
     Args:
         summary: of `graph.json`.
     """
+    if not summary["proofs"]:
+        return [f"{summary['nodes']:,} nodes and {summary['edges']:,} edges out of a file. Nothing was run."]
     first = summary["proofs"][0]
     kept = first["nodes"]
     said = [
@@ -205,7 +223,8 @@ def graph_chart(summary: Row, manifest: Mapping[str, Any], nodes: Sequence[Row],
     layers, tokens = int(manifest["model"]["layers"]), summary["tokens"]
     marks, names = _marks(summary, nodes)
     labels = _labels(marks)
-    left, right, places = _placed(marks, labels, len(tokens))
+    shown = [clipped(token.strip() or token, 14) for token in tokens]
+    left, right, places = _placed(marks, labels, shown)
     middle = (left[-1] + right[-1]) / 2
     places["target"] = (middle, 2.0 * layers + 3)
     width, height = right[-1] + 10, 26.0 * 22
@@ -224,10 +243,10 @@ def graph_chart(summary: Row, manifest: Mapping[str, Any], nodes: Sequence[Row],
             "y": -1.8,
             "y2": 2 * layers + 1.6,
             "below": -2.6,
-            "token": clipped(token, 14),
+            "token": token,
             "middle": (a + b) / 2,
         }
-        for a, b, token in zip(left, right, tokens, strict=True)
+        for a, b, token in zip(left, right, shown, strict=True)
     )
     stripes = columns.mark_rect(color=FAINT, cornerRadius=4).encode(x(), y(), x2="x2", y2="y2")
     prompt = columns.mark_text(baseline="top", color=INK, fontSize=12.5).encode(x("middle"), y("below"), text="token:N")
@@ -239,7 +258,7 @@ def graph_chart(summary: Row, manifest: Mapping[str, Any], nodes: Sequence[Row],
     drawn = [
         {
             "name": mark.name,
-            "kind": mark.kind,
+            "kind": mark.kind if mark.kind in _SHAPES else "feature",
             "x": places[mark.name][0],
             "y": places[mark.name][1],
             "size": abs(mark.sent),
@@ -250,7 +269,8 @@ def graph_chart(summary: Row, manifest: Mapping[str, Any], nodes: Sequence[Row],
         }
         for mark in marks
     ]
-    kinds = alt.Scale(domain=["token", "head", "neuron", "group"], range=["square", "circle", "diamond", "triangle-up"])
+    there = [kind for kind in _SHAPES if any(mark.kind == kind for mark in marks)]
+    kinds = alt.Scale(domain=there, range=[_SHAPES[kind] for kind in there])
     legend: dict[str, Any] = {"orient": "bottom", "symbolSize": 110, "title": None}
     points = (
         of_rows(drawn)
@@ -281,10 +301,15 @@ def graph_chart(summary: Row, manifest: Mapping[str, Any], nodes: Sequence[Row],
     picture = alt.layer(stripes, curves, prompt, axis, points, *written, *answers).properties(
         width=width + 40, height=height
     )
-    first = summary["proofs"][0]
+    held = "Out of a file; nothing was run."
+    if summary["proofs"]:
+        first = summary["proofs"][0]
+        held = (
+            f"{first['nodes']:,} heads and neurons alone keep {percent(first['faithfulness'])} "
+            f"(ablated to {first['baseline']}; exact)."
+        )
     subtitle = [
-        f"{first['nodes']:,} heads and neurons alone keep {percent(first['faithfulness'])} "
-        f"(ablated to {first['baseline']}; exact). The strongest {len(marks) - len(tokens)} marks are drawn.",
+        f"{held} The strongest {sum(mark.kind != 'token' for mark in marks)} marks are drawn.",
         "Read upwards. Triangles are groups of neurons that send alike. Numbers on the left are layers.",
     ]
     strongest = ", ".join(f"{edge['sender']} to {edge['receiver']} ({edge['weight']:+.2f})" for edge in edges[:5])
@@ -306,11 +331,12 @@ def _labels(marks: Sequence[_Mark]) -> dict[str, str]:
 
 
 def _placed(
-    marks: Sequence[_Mark], labels: Mapping[str, str], tokens: int
+    marks: Sequence[_Mark], labels: Mapping[str, str], tokens: Sequence[str]
 ) -> tuple[list[float], list[float], dict[str, tuple[float, float]]]:
     """Left and right ends of every token's column, and where every mark is drawn.
 
-    Heads of a layer are in one row, its neurons in the next. A column is as wide as its fullest row and its names need.
+    Heads of a layer are in one row, its neurons in the next. A column is as wide as its token, and as its fullest row
+    and the names in it need.
     """
     rows: dict[tuple[int, float], list[_Mark]] = {}
     for mark in marks:
@@ -322,9 +348,10 @@ def _placed(
 
     left, right, at = list[float](), list[float](), 0.0
     places: dict[str, tuple[float, float]] = {}
-    for position in range(tokens):
+    for position, token in enumerate(tokens):
         here = {height: row for (own, height), row in rows.items() if own == position}
-        width = max([_NARROW, *(sum(map(room, row)) + 2 * _STEP for row in here.values())])
+        needed = [sum(map(room, row)) + 2 * _STEP for row in here.values() if row[0].kind != "token"]
+        width = max([_NARROW, _LETTER * len(token) + 14, *needed])
         left.append(at)
         right.append(at + width)
         for height, row in here.items():

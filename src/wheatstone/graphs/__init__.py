@@ -7,6 +7,8 @@ from wheatstone._lazy import door
 if TYPE_CHECKING:
     from wheatstone.graphs._edges import Edges as Edges
     from wheatstone.graphs._edges import edges_of as edges_of
+    from wheatstone.graphs._foreign import ForeignGraph as ForeignGraph
+    from wheatstone.graphs._foreign import from_circuit_tracer as from_circuit_tracer
     from wheatstone.graphs._graph import EdgeRow as EdgeRow
     from wheatstone.graphs._graph import GraphSettings as GraphSettings
     from wheatstone.graphs._graph import NeuronGraph as NeuronGraph

@@ -56,8 +56,8 @@ class NodeRow(NamedTuple):
             model under linear rules.
         slope: what the target would lose without it by the plain gradient, in logits; None of a token.
         effect: what it loses when the node alone is ablated, run exactly; None where that was not run.
-        influence: share of what reaches the target that passes through it.
-        rest: what nodes outside the graph send to it, in logits.
+        influence: share of what reaches the target that passes through it; None where a file does not say it.
+        rest: what nodes outside the graph send to it, in logits; likewise.
         promotes: tokens that what it writes here makes likelier.
         suppresses: tokens that it makes less likely.
         supernode: number of its supernode, from 0; -1 where it has none.
@@ -73,8 +73,8 @@ class NodeRow(NamedTuple):
     sent: float
     slope: float | None
     effect: float | None
-    influence: float
-    rest: float
+    influence: float | None
+    rest: float | None
     promotes: list[str]
     suppresses: list[str]
     supernode: int

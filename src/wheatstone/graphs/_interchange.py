@@ -39,7 +39,7 @@ def to_circuit_tracer(graph: NeuronGraph) -> dict[str, Any]:
     neurons = [block.neurons for block in model.blocks]
     names = {"target": target}
     nodes: list[dict[str, Any]] = []
-    shares = np.array([row.influence for row in graph.rows])
+    shares = np.array([row.influence or 0.0 for row in graph.rows])
     order = shares.argsort()[::-1]
     cumulative = np.empty_like(shares)
     cumulative[order] = shares[order].cumsum() / max(float(shares.sum()), 1e-30)

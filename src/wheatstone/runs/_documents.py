@@ -95,7 +95,7 @@ SHAPES: dict[str, Any] = {
         "prompt": str,
         "tokens": [str],
         "counterfactuals": [str],
-        "target": {"name": str, "clean": _NUMBER, "ablated": _NUMBER},
+        "target": {"name": str, **dict.fromkeys(("clean", "ablated"), (None, _NUMBER))},
         "nodes": _COUNT,
         "edges": _COUNT,
         "enough": bool,
@@ -109,7 +109,7 @@ SHAPES: dict[str, Any] = {
             }
         ],
         "supernodes": [{"name": str, "nodes": [str], "suppresses": [str], "weight": _NUMBER}],
-        "linear_residual": _NUMBER,
+        "linear_residual": (None, _NUMBER),
     },
     "sweep.json": {"pairs": _COUNT, "failed": dict, "heads": [{"node": str, "share": _NUMBER}]},
     "pairs.json": Each(dict),
