@@ -1,7 +1,8 @@
 """Makes the example runs that the studio shows before anyone has made one: `python scripts/examples.py [NAME …]`.
 
-Each is a real discovery on SmolLM2-135M, verified and explained by the commands that anyone would use; the commands are
-below. What can be drawn again from the rest is left out, and scores are rounded, so that an example is small.
+Each is a real discovery on SmolLM2-135M, verified and explained by the commands that anyone would use, or a verified
+graph of one prompt; the commands are below. What can be drawn again from the rest is left out, and scores are rounded,
+so that an example is small.
 """
 
 from __future__ import annotations
@@ -33,7 +34,34 @@ DISCOVER = {
     "indirect-object": ["--task", "ioi"],
     "a-or-an": ["--task", "a-an"],
 }
+PEAR = "I climbed up the pear tree and picked a pear. I climbed up the"
+GRAPHS = {
+    "a-fact-in-neurons": [
+        *FRANCE,
+        *("--counterfactual", "The official language of Spain is"),
+        *("--counterfactual", "The official language of Italy is"),
+    ],
+    "indirect-object-in-neurons": [
+        *("--prompt", "When Mary and John went to the store, John gave a drink to", "--answer", " Mary"),
+        *("--counterfactual", "When Mary and John went to the store, Mary gave a drink to", "--distractor", " John"),
+        *("--counterfactual", "When Mary and John went to the store, Anna gave a drink to"),
+    ],
+    "a-or-an-in-neurons": [
+        *("--prompt", f"{PEAR} apple tree and picked", "--counterfactual", f"{PEAR} lemon tree and picked"),
+        *("--answer", " an", "--distractor", " a"),
+    ],
+    "greater-than-in-neurons": [
+        *("--prompt", "The war lasted from the year 1732 to the year 17"),
+        *("--counterfactual", "The war lasted from the year 1701 to the year 17"),
+        *(word for digit in "456789" for word in ("--answer", digit)),
+        *(word for digit in "012" for word in ("--distractor", digit)),
+    ],
+}
 TITLES = {
+    "a-fact-in-neurons": "A fact in neurons: France → French",
+    "indirect-object-in-neurons": "The indirect object in neurons: Mary",
+    "a-or-an-in-neurons": "A rule of grammar in neurons: an",
+    "greater-than-in-neurons": "Greater than, in neurons",
     "a-fact": "A fact: France → French",
     "a-fact-by-token": "The same fact, token by token",
     "a-relation": "A relation: country → capital",
@@ -51,9 +79,14 @@ def make(name: str) -> None:
     """Discovers, explains and trims one example, and puts it in place whole."""
     with tempfile.TemporaryDirectory() as work:
         run = Path(work) / name
-        subprocess.run([*COMMAND, "discover", *DISCOVER[name], "--no-figures", "--out", str(run)], check=True)
-        only = [word for section in SECTIONS for word in ("--only", section)]
-        subprocess.run([*COMMAND, "explain", str(run), *only, "--most", str(PROMPTS)], check=True)
+        if name in GRAPHS:
+            subprocess.run([*COMMAND, "graph", "--verify", *GRAPHS[name], "--out", str(run)], check=True)
+            shutil.rmtree(run / "figures")
+            (run / "circuit-tracer.json").unlink()
+        else:
+            subprocess.run([*COMMAND, "discover", *DISCOVER[name], "--no-figures", "--out", str(run)], check=True)
+            only = [word for section in SECTIONS for word in ("--only", section)]
+            subprocess.run([*COMMAND, "explain", str(run), *only, "--most", str(PROMPTS)], check=True)
         trim(run, TITLES[name])
         shutil.rmtree(EXAMPLES / name, ignore_errors=True)
         shutil.copytree(run, EXAMPLES / name)
@@ -71,21 +104,22 @@ def trim(run: Path, title: str) -> None:
         for at, column in enumerate(table.schema):
             if pa.types.is_floating(column.type):
                 table = table.set_column(at, column, pc.round(table[column.name], DIGITS))
-        if path.name == "edges.parquet":
+        if path.name == "edges.parquet" and "score" in table.column_names:
             table = table.filter(pc.field("score") != 0)  # told by their absence: the circuit's file has their number
         pq.write_table(table, path, compression="zstd", compression_level=19)
     manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
     manifest["title"] = title
-    manifest["notes"].append(f"numbers in its tables are rounded to {DIGITS} decimals; scores of 0 are not there")
+    without = "; scores of 0 are not there" if (run / "circuit.json").is_file() else ""
+    manifest["notes"].append(f"numbers in its tables are rounded to {DIGITS} decimals{without}")
     (run / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     write_hashes(run)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Makes the studio's example runs and puts them in place.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(DISCOVER)}; all by default")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(TITLES)}; all by default")
     names = parser.parse_args().names
-    if unknown := set(names) - set(DISCOVER):
+    if unknown := set(names) - set(TITLES):
         parser.error(f"no such example: {', '.join(sorted(unknown))}")
-    for asked in names or DISCOVER:
+    for asked in names or TITLES:
         make(asked)

@@ -45,7 +45,17 @@ def test_a_run_of_the_catalogue_is_listed_and_opened(client: TestClient, tmp_pat
     assert client.get(f"/api/v1/runs/{identity(str(run))}").json()["path"] == str(run)
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.iterdir()))
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in EXAMPLES.glob("*/graph.json")))
+def test_every_graph_among_the_examples_holds_its_answer(client: TestClient, name: str) -> None:
+    others = {line["id"]: line for line in client.get("/api/v1/runs").json()["others"]}
+    assert (others[f"example-{name}"]["command"], others[f"example-{name}"]["trouble"]) == ("graph", None)
+    for table in client.get(f"/api/v1/runs/example-{name}/contents").json()["tables"]:
+        assert _table(client, f"/api/v1/runs/example-{name}/tables/{table['name']}").num_rows == table["rows"]
+    assert json.loads((EXAMPLES / name / "graph.json").read_text(encoding="utf-8"))["enough"]
+    assert sum(path.stat().st_size for path in (EXAMPLES / name).rglob("*")) < 500_000
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in EXAMPLES.glob("*/circuit.json")))
 def test_every_example_is_whole_and_small(client: TestClient, name: str) -> None:
     address = f"/api/v1/runs/example-{name}"
     run = client.get(address).json()
