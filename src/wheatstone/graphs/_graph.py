@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from torch import Tensor
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.graphs._edges import Edges, edges_of
-from wheatstone.graphs._influence import EDGE_THRESHOLD, NODE_THRESHOLD, check_thresholds, prune
+from wheatstone.graphs._influence import EDGE_THRESHOLD, NODE_THRESHOLD, Pruned, check_thresholds, prune
 from wheatstone.graphs._learn import learn_nodes
 from wheatstone.graphs._nodes import Node, NodeAxis
 from wheatstone.graphs._proof import SetProof, prove, single_effects
@@ -31,7 +31,7 @@ from wheatstone.graphs._question import (
 from wheatstone.graphs._rank import node_slopes
 from wheatstone.graphs._supernodes import Supernode, groups_of, named
 from wheatstone.graphs._words import poles
-from wheatstone.models import LINEAR, ResidualModel, channel_gradient_bytes, memory_budget, run_nodes, wide
+from wheatstone.models import LINEAR, NodeValues, ResidualModel, channel_gradient_bytes, memory_budget, run_nodes, wide
 
 ABLATIONS = ("counterfactual", "mean", "zero")
 NODES, STEPS = 500, 80
@@ -279,7 +279,7 @@ def graph(
     strongest = sorted(held[0].nonzero()[:, 0].tolist(), key=lambda place: -abs(float(plain[place])))[: settings.exact]
     effects = dict(zip(strongest, single_effects(question, axis, baselines[0], strongest).tolist(), strict=True))
     clock.mark("exact runs")
-    found = _rows(question, axis, baselines[0], nodes, pairs, edges, shown, pruned.influence, plain, effects)
+    found = _rows(question, baselines[0], nodes, dict(pairs), edges, pruned, plain, effects)
     target = _target_name(question, answers, distractors)
     rows, supernodes = _grouped(question, nodes, edges, shown, found, target)
     clock.mark("words")
@@ -400,63 +400,51 @@ def _target_name(question: Question, answers: Sequence[str], distractors: Sequen
 
 def _rows(
     question: Question,
-    axis: NodeAxis,
     baseline: Baseline,
     nodes: Sequence[Node],
-    pairs: Sequence[tuple[Node, int]],
+    places: Mapping[Node, int],
     edges: Edges,
-    shown: Bool[Tensor, " node"],
-    influence: Float[Tensor, " node"],
+    pruned: Pruned,
     plain: Float[Tensor, " place"],
-    effects: dict[int, float],
-) -> list[NodeRow | None]:
-    """A row for every kept node; None for the others."""
-    model, values = question.model, question.clean.values
-    texts = model.decode(question.tokens.ids[0].tolist())
-    places = dict(pairs)
-    sizes: list[tuple[float, float]] = []
-    for node in nodes:
-        if node.kind == "neuron":
-            own = float(values.neurons[node.layer][0, node.position, node.index])
-            other = (
-                0.0
-                if baseline.values is None
-                else float(baseline.values.neurons[node.layer][0, node.position, node.index])
-            )
-        elif node.kind == "head":
-            own = float(values.heads[node.layer][0, node.position, node.index].norm())
-            other = (
-                0.0
-                if baseline.values is None
-                else float(baseline.values.heads[node.layer][0, node.position, node.index].norm())
-            )
-        else:
-            own, other = (float(part[0, node.position].norm()) for part in (question.clean.input, baseline.input))
-        sizes.append((own, other))
-    words = poles(model, edges.written)
-    rows: list[NodeRow | None] = []
+    effects: Mapping[int, float],
+) -> list[NodeRow]:
+    """A row for every node, kept or not; no supernodes yet."""
+    texts = question.model.decode(question.tokens.ids[0].tolist())
+    words = poles(question.model, edges.written)
+    rows: list[NodeRow] = []
     for number, node in enumerate(nodes):
         place = places.get(node)
         rows.append(
             NodeRow(
-                str(node),
-                node.kind,
-                node.layer,
-                node.position,
-                texts[node.position],
-                *sizes[number],
-                float(edges.sent[number]),
-                None if place is None else float(plain[place]),
-                None if place is None else effects.get(place),
-                float(influence[number]),
-                float(edges.rest[number]),
-                *words[number],
-                -1,
+                node=str(node),
+                kind=node.kind,
+                layer=node.layer,
+                position=node.position,
+                token=texts[node.position],
+                value=_size(node, question.clean.input, question.clean.values),
+                ablated=_size(node, baseline.input, baseline.values),
+                sent=float(edges.sent[number]),
+                slope=None if place is None else float(plain[place]),
+                effect=None if place is None else effects.get(place),
+                influence=float(pruned.influence[number]),
+                rest=float(edges.rest[number]),
+                promotes=words[number][0],
+                suppresses=words[number][1],
+                supernode=-1,
             )
-            if bool(shown[number])
-            else None
         )
     return rows
+
+
+def _size(node: Node, written: Float[Tensor, "1 pos d_model"], values: NodeValues | None) -> float:
+    """A neuron's activation, or how large a head's value or a token's embedding is."""
+    if node.kind == "token":
+        return float(written[0, node.position].norm())
+    if values is None:
+        return 0.0
+    if node.kind == "neuron":
+        return float(values.neurons[node.layer][0, node.position, node.index])
+    return float(values.heads[node.layer][0, node.position, node.index].norm())
 
 
 def _grouped(
@@ -464,7 +452,7 @@ def _grouped(
     nodes: Sequence[Node],
     edges: Edges,
     shown: Bool[Tensor, " node"],
-    rows: Sequence[NodeRow | None],
+    rows: Sequence[NodeRow],
     target: str,
 ) -> tuple[tuple[NodeRow, ...], tuple[Supernode, ...]]:
     """Rows with their supernodes' numbers, and the supernodes."""
@@ -479,7 +467,7 @@ def _grouped(
     )
     number_of = {number: place for place, group in enumerate(groups) for number in group}
     return (
-        tuple(row._replace(supernode=number_of.get(number, -1)) for number, row in enumerate(rows) if row is not None),
+        tuple(row._replace(supernode=number_of.get(number, -1)) for number, row in enumerate(rows) if shown[number]),
         supernodes,
     )
 
