@@ -324,7 +324,10 @@ def differences(now: dict[str, str], then: dict[str, str]) -> list[str]:
 
 
 def freeze() -> None:
-    """Imports everything that the commands do, and stops the clocks that they write down."""
+    """Imports everything that the commands do, and stops the clocks that they write down.
+
+    The memory budget, which they write down too, is not that of what happens to be free.
+    """
     torch.set_num_threads(1)
     from wheatstone.cli._app import _GROUPS, _VERBS
 
@@ -342,6 +345,7 @@ def freeze() -> None:
         import_module(name)
     time.perf_counter = lambda: 0.0  # type: ignore[assignment]
     time.process_time = lambda: 0.0  # type: ignore[assignment]
+    sys.modules["wheatstone.models._memory"].free_memory = lambda _device: 12 << 30  # type: ignore[attr-defined]
     for module in list(sys.modules.values()):
         if module.__name__.startswith("wheatstone") and getattr(module, "datetime", None) is dates.datetime:
             module.datetime = Frozen  # type: ignore[attr-defined]
