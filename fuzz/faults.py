@@ -2,9 +2,9 @@
 
     .venv/bin/python fuzz/faults.py [--only CASE …] [--kills N] [--full N] [--write]
 
-`--write` writes docs/results/faults.md; with `--only`, the rows of other commands stay as they are. Without bounds every
-distinct state and every point is tried, which takes some hours; `tests/faults.py` says how. Exit code 1 where anything
-was lost. Needs Linux and a C compiler.
+`--write` writes docs/results/faults.md; with `--only`, the rows of other commands stay as they are. Without bounds
+every distinct state and every point is tried, which takes some hours; `tests/faults.py` says how. Exit code 1 where
+anything was lost. Needs Linux and a C compiler.
 """
 
 from __future__ import annotations
