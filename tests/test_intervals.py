@@ -123,6 +123,7 @@ def test_the_median_of_five_lies_between_least_and_largest() -> None:
 
 def test_words() -> None:
     assert interval_text((-0.5, 1.0)) == "−0.50 to 1.00"
+    assert interval_text((-0.004, 0.02)) == "0.00 to 0.02"
     assert interval_text(None) == interval_text((None, None)) == ""
     assert interval_note(3) == interval_note(3, "lines") == "n = 3: too few for an interval"
     assert interval_note(4, "lines") == "lines: 95% intervals"

@@ -24,7 +24,7 @@ from wheatstone.studies import run_discovery
 from wheatstone.tasks import PromptPair
 from wheatstone.verification import EXCHANGED, LINES, NOT_TESTED, SHUFFLED, SUPPORTED
 
-QUICK = CardSettings(samples=20, draws=2, shuffles=1, effects=4)
+QUICK = CardSettings(samples=20, draws=3, shuffles=1, effects=4)
 
 
 def write_run(out: Path, model: ResidualModel, pairs: list[PromptPair], test: list[PromptPair] | None = None) -> Path:
@@ -64,6 +64,11 @@ def test_every_line_has_a_verdict_and_a_reason(task_run: Path, tiny_model: Resid
     assert card.held_out.kept.low <= card.held_out.kept.value <= (card.held_out.kept.high or 0)
     assert card.held_out.facts <= card.held_out.available == 10
     assert sum(card.core.decisions.values()) == card.edges
+    # Measured on the same facts, the copies with heads exchanged keep the same in both lines.
+    copies = next(row for row in card.null.rows if row.name == "heads exchanged")
+    assert copies.draws == QUICK.draws
+    assert copies.kept is not None
+    assert card.specification.rows[0].random == pytest.approx(copies.kept.value)
     assert card.core.half_edges is not None
     document = json.loads((task_run / "card.json").read_text())
     assert document["format"] == "wheatstone.card/1"

@@ -15,6 +15,7 @@ from wheatstone.figures import FIGURES, RunData, render, render_figure
 from wheatstone.figures._answer import first_from, summarised
 from wheatstone.figures._circuit import MOST_DRAWN, chart
 from wheatstone.figures._layout import Layout
+from wheatstone.figures._words import percent
 
 WriteRun = Callable[..., Path]
 
@@ -51,7 +52,37 @@ def test_the_parts_of_a_split_mlp_stand_apart(write_run: WriteRun, tmp_path: Pat
     assert places == sorted(set(places))
     assert places[-1] < layout.width
     render_figure(run, "circuit", tmp_path / "out.svg")
-    assert "m1.n12" in (tmp_path / "out.svg").read_text()
+    words = _text(tmp_path / "out.svg")
+    assert "m1.n12" in words
+    assert "m1.n7: neuron 7 of layer 1." in words
+    assert "the MLP of layer 1" not in words  # only its parts write
+
+
+def test_a_complete_circuit_says_what_it_takes_away(write_run: WriteRun, tmp_path: Path) -> None:
+    run = write_run()
+    manifest = run / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"faithfulness": 0.9', '"faithfulness": 0.9, "goal": "complete"'))
+    render_figure(run, "circuit", tmp_path / "out.svg")
+    words = _text(tmp_path / "out.svg")
+    assert "Without 6 of 37 edges (16%), 98% of the behaviour is gone (completeness; " in words
+    assert "keep" not in words
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.917, "92%"),
+        (0.0212, "2.1%"),
+        (0.0047, "0.47%"),
+        (2 / 70_651, "0.003%"),
+        (1e-7, "<0.001%"),
+        (0.0, "0%"),
+        (-1e-9, "0%"),
+        (-0.0048, "−0.48%"),
+    ],
+)
+def test_small_shares_are_not_shown_as_nothing(share: float, text: str) -> None:
+    assert percent(share) == text
 
 
 def test_odd_tokens_are_shown_and_not_read_as_markup(write_run: WriteRun, tmp_path: Path) -> None:

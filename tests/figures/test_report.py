@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -89,6 +90,34 @@ def test_it_shows_the_numbers_of_the_files(page: _Page) -> None:
         "With one prompt there is no interval",
     ):
         assert said in words
+
+
+def _complete(run: Path) -> Path:
+    """The same run, as `--goal complete` writes it: judged by what is left without the circuit."""
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["settings"]["goal"] = "complete"
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    stored = json.loads((run / "verification.json").read_text())
+    for row in stored["prompts"]:
+        row["complement"] = {"rank": 1203, "probability": 0.0007, "top": " a"}
+    (run / "verification.json").write_text(json.dumps(stored))
+    return run
+
+
+def test_a_complete_circuit_is_judged_by_what_is_left_without_it(write_run: WriteRun) -> None:
+    words = _Page(report_html(_complete(write_run()))).words
+    said = words.partition("What was found")[2].partition("Pictures")[0]
+    assert (
+        "Ablated in the otherwise intact model, 6 of 37 edges (16%) take away 98% of the logit difference, “blue” "
+        "against “bright”. “blue” then has rank 1,203 and probability 0.0007 (whole model: rank 1, 0.44); the first "
+        "choice is “a”. Alone, these edges keep 94%: the search looked for edges that the behaviour cannot do without, "
+        "not for edges that are enough."
+    ) in re.sub(r"\s+", " ", said)
+    assert "random" not in said  # random edges kept alone say nothing about edges that were ablated
+    assert "the orange one what is left without them" in words
+    assert "far to the left of the blue curve" not in words
+    many = _Page(report_html(_complete(write_run(prompts=3)))).words
+    assert "The answer is then first on 0% of 3 prompts; in the whole model on 100%." in many
 
 
 def test_many_prompts_give_intervals(write_run: WriteRun) -> None:

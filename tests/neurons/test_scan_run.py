@@ -158,6 +158,9 @@ def test_interrupted_it_loses_at_most_a_batch(model: ResidualModel, texts: Path,
 def test_a_share_and_a_number_of_tokens(model: ResidualModel, texts: Path, tmp_path: Path) -> None:
     few = run_scan(model, settings_for(texts, tokens=40), tmp_path / "few")
     assert 40 <= few["tokens"] < 40 + 24 + 8
+    # A batch that is larger than the limit does not read past it.
+    settings = settings_for(texts, tokens=40, batch=8192)
+    assert 40 <= run_scan(model, settings, tmp_path / "large batch")["tokens"] < 40 + 8
     every = run_scan(model, settings_for(texts, share=0.5, window=4), tmp_path / "half")
     assert 20 < every["tokens"] < 95
     one = run_scan(model, settings_for(texts, layers=(1,)), tmp_path / "one")

@@ -15,7 +15,8 @@ def interval_text(ends: Sequence[float | None] | None, digits: int = 2) -> str:
     low, high = ends
     if low is None or high is None:
         return ""
-    return " to ".join(f"{end:.{digits}f}".replace("-", "−") for end in (low, high))
+    # `+ 0.0` turns what rounds to −0 into 0.
+    return " to ".join(f"{round(end, digits) + 0.0:.{digits}f}".replace("-", "−") for end in (low, high))
 
 
 def interval_note(n: int, drawn: str = "") -> str:

@@ -54,8 +54,6 @@ _FACTS = 32
 """Facts on which circuits are compared, at most; each is run under every circuit."""
 _READ_CLOSELY = 16
 """Facts on which backups are looked for, and other specifications tried."""
-_COPIES = 2
-"""Circuits with heads exchanged that each specification is compared with."""
 _SEARCHED = 32
 """Prompts that the search for a second circuit reads, at most."""
 
@@ -196,7 +194,8 @@ def lines_of(
         backups = backup_heads(experiment, _removed(keep, second), pairs[:_READ_CLOSELY], report=report)
         second_line = replace(second_line, backups=backups)
     lap("backup heads")
-    copies = nulls[EXCHANGED].masks[:_COPIES] if not nulls[EXCHANGED].missing else keep[None][:0]
+    # The same copies as in the line of nulls: a page with two means of different draws would contradict itself.
+    copies = keep[None][:0] if nulls[EXCHANGED].missing else nulls[EXCHANGED].masks
     close = pairs[:_READ_CLOSELY]
     specification = specification_line(
         experiment,

@@ -158,11 +158,11 @@ def edit(
     own = run.summary()["model_answers"]
     for sentence in [f"warning: {text}" for text in own["warnings"]] or [own["summary"]]:
         output.print(sentence, markup=False)
-    numbers = (Column(title, justify="right") for title in ("target before", "after"))
+    numbers = (Column(title, justify="right") for title in ("p(target) before", "after"))
     table = Table("prompt", "before", "after", *numbers, box=None)
     for row in run.answers:
         cells = (row.prompt, row.said_before.strip(), row.said_after.strip())
-        table.add_row(*cells, f"{row.target_before:.3f}", f"{row.target_after:.3f}")
+        table.add_row(*cells, f"{row.target_before:.2g}", f"{row.target_after:.2g}")
     output.print(table)
     for note in run.edit.notes:
         output.print(note, markup=False)

@@ -10,7 +10,7 @@ import typer
 from rich.table import Column, Table
 
 from wheatstone._bounds import COUNT, ROWS, SEED
-from wheatstone._intervals import interval_note, interval_text
+from wheatstone._intervals import MINIMUM, interval_note, interval_text
 from wheatstone.cli._answers import print_answers
 from wheatstone.cli._loading import load
 from wheatstone.cli._neuron_probe import probe
@@ -147,7 +147,8 @@ def screen(
     )
     print_answers(output, run.experiment.model_answers)
     n = len(run.experiment.clean)
-    output.print(_table(rows, f"{direction}, shares of the difference, n = {n}; {interval_note(n)}"))
+    measured = interval_note(n) if n < MINIMUM else f"n = {n}; {interval_note(n)}"
+    output.print(_table(rows, f"{direction}, shares of the difference, {measured}"))
     output.print(f"\n{len(run.screen.neurons):,} neurons screened, {len(rows)} run exactly, in {seconds:.0f} s.")
     output.missing(missing)
     output.print(f"run      {out}" + (f"\nreport   {page}" if page else ""), markup=False)
@@ -289,7 +290,7 @@ def _table(rows: tuple[ConfirmedRow, ...], title: str) -> Table:
     table.title = title
     for row in rows[:_SHOWN]:
         interval = interval_text((row.low, row.high), 3) or "–"
-        share = "" if row.share_of_mlp is None else f"{row.share_of_mlp:.0%}"
+        share = "–" if row.share_of_mlp is None else f"{row.share_of_mlp:.0%}"
         cells = (f"{value:+.3f}" for value in (row.estimate, row.exact))
         table.add_row(row.neuron, *cells, interval, f"{row.exact_last:+.3f}", f"{row.mlp:+.3f}", share)
     return table

@@ -115,8 +115,9 @@ def _summary(manifest: dict[str, Any], of: str) -> str:
     """What was read, and what was not."""
     scanned, seconds = sum(manifest[of].values()), manifest["timings"]["scan"]
     skipped = ", ".join(f"{count:,} {reason}" for reason, count in manifest["skipped"].items())
+    documents = f"{manifest['documents']:,} document{'s' * (manifest['documents'] != 1)}"
     return (
-        f"{manifest['tokens']:,} tokens of {manifest['documents']:,} documents in {manifest['windows']:,} windows, "
+        f"{manifest['tokens']:,} tokens of {documents} in {manifest['windows']:,} windows, "
         f"{scanned:,} {of}, {seconds:,.0f} s ({manifest['tokens'] / max(seconds, 1e-9):,.0f} tokens a second).\n"
         f"Left out: {skipped or 'nothing'}."
     )

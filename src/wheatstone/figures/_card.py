@@ -216,7 +216,7 @@ def _second(line: SecondLine) -> list[PageTable]:
     ]
     if line.backups:
         rows = [
-            (row.head, percent(row.intact), percent(row.ablated), _with_interval(row.growth)) for row in line.backups
+            (row.head, percent(row.intact), percent(row.ablated), _with_interval(row.growth, 4)) for row in line.backups
         ]
         caption = "Heads whose direct effect on the answer grows most when the circuit's edges are ablated."
         columns = (
@@ -242,7 +242,8 @@ def _specification(line: SpecificationLine) -> list[PageTable]:
         for row in line.rows
     ]
     columns = (("ablation", _WORDS), ("metric", _WORDS), ("faithfulness", _NUMBER), ("heads exchanged", _NUMBER))
-    return [PageTable(f"Measured on {line.measured_on}.", columns, tuple(rows))]
+    caption = f"Faithfulness of the circuit, and mean of circuits with heads exchanged, on {line.measured_on}."
+    return [PageTable(caption, columns, tuple(rows))]
 
 
 def _selectivity(line: SelectivityLine) -> list[PageTable]:
@@ -256,7 +257,9 @@ def _selectivity(line: SelectivityLine) -> list[PageTable]:
 
 def _facts(data: RunData, card: Card, document: Mapping[str, Any]) -> list[tuple[str, str]]:
     settings = {
-        name: f"{value:,}" if isinstance(value, int) else str(value) for name, value in document["settings"].items()
+        name: f"{value:,}" if isinstance(value, int) else str(value)
+        for name, value in document["settings"].items()
+        if value not in ((), [])
     }
     return [
         ("made", str(document["created"])),

@@ -33,10 +33,7 @@ def chart(run: RunData) -> alt.LayerChart:
     ).properties(width=layout.width, height=layout.height)
     measure = f"the {effect_words(run.goal, run.granularity)}" if run.exact else "an estimate (edge score)"
     subtitle = [
-        f"{size(run)} keep {percent(run.faithfulness)} of the behaviour "
-        f"(faithfulness; {comparison(run)}; {sample(run)})."
-        if run.verification
-        else f"{size(run)}; how much of the behaviour they keep was not measured.",
+        _worth(run),
         f"Read upwards. A line carries what one component writes into a later one; its width is {measure}."
         + (f" The {MOST_DRAWN:,} strongest edges are drawn." if len(run.edges) > MOST_DRAWN else ""),
         ablation_sentence(run),
@@ -53,15 +50,34 @@ def describe(run: RunData) -> str:
     return f"Circuit of {size(run)}, drawn by layer from the input to the logits. Strongest edges: {names}."
 
 
+def _worth(run: RunData) -> str:
+    """What the drawn edges keep, or take away where that was the goal."""
+    if not run.verification:
+        return f"{size(run)}; how much of the behaviour they keep was not measured."
+    if run.goal == "complete":
+        gone = percent(float(run.verification["completeness"]))
+        return f"Without {size(run)}, {gone} of the behaviour is gone (completeness; {comparison(run)}; {sample(run)})."
+    return (
+        f"{size(run)} keep {percent(run.faithfulness)} of the behaviour "
+        f"(faithfulness; {comparison(run)}; {sample(run)})."
+    )
+
+
 def _key(run: RunData) -> str:
     """How to read the names, by examples out of this circuit."""
-    kinds = {edge.sender.kind: edge.sender for edge in sorted(run.edges, key=lambda edge: edge.magnitude)}
+    kinds = {
+        "part" if edge.sender.part else edge.sender.kind: edge.sender
+        for edge in sorted(run.edges, key=lambda edge: edge.magnitude)
+    }
     words: list[str] = []
     if "head" in kinds:
         head = kinds["head"]
         words.append(f"{head.name}: attention head {head.index} of layer {head.layer}.")
     if "mlp" in kinds:
         words.append(f"{kinds['mlp'].name}: the MLP of layer {kinds['mlp'].layer}.")
+    if "part" in kinds:
+        part = kinds["part"]
+        words.append(f"{part.name}: {part.part} {part.index} of layer {part.layer}.")
     if any(edge.receiver.reads for edge in run.edges):
         shared = int(run.manifest["model"]["kv_groups"]) < int(run.manifest["model"]["heads"])
         words.append(f"q, k, v: query, key and value inputs of heads{' (heads share k and v)' if shared else ''}.")

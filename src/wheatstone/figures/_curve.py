@@ -90,7 +90,7 @@ def chart(run: RunData) -> alt.LayerChart:
         "Blue: the first edges of the ranking alone. Orange: the model with these ablated instead.",
         f"Grey: as many edges drawn at random ({draws} draws a size; band: lowest to highest).",
         f"The diamond is the {'model without the ' if complete else ''}"
-        f"{'circuit after the exact search' if goal else 'imported circuit'} ({sample(run)}).",
+        f"{'circuit that was found' if goal else 'imported circuit'} ({sample(run)}).",
     ]
     enough = "are enough for" if goal else "reach"
     title = f"{count(size, 'edge')} of {run.total_edges:,} {enough} {percent(reached)} faithfulness"

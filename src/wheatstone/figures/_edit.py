@@ -64,7 +64,9 @@ def _page(run: Run, drawn: Mapping[str, Picture], missing: Mapping[str, str]) ->
             for row in answers
         ),
     )
-    parts = [PagePart("What the model says", tables=(table,)), PagePart("How it was made", tuple(summary["notes"]))]
+    parts = [PagePart("What the model says", tables=(table,))]
+    if summary["notes"]:
+        parts.append(PagePart("How the edit was computed", tuple(summary["notes"])))
     if "trace" in drawn:
         parts.append(PagePart("Where the fact is recalled", pictures=(PagePicture("trace", drawn["trace"], _CAPTION),)))
     if summary["comparison"]:
@@ -75,7 +77,7 @@ def _page(run: Run, drawn: Mapping[str, Picture], missing: Mapping[str, str]) ->
         "method": summary["method"],
         "weights": ", ".join(f"{name} {shape}" for name, shape in summary["weights"].items()),
         "model": f"{shown_name(manifest['model'])}, weights {manifest['model']['sha256'][:12]}",
-        "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items()),
+        "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items() if seconds),
         "version": manifest["versions"]["wheatstone"],
     }
     title = f"{request['prompt']} → {request['target']}"

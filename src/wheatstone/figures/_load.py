@@ -28,7 +28,7 @@ class Component:
         name: as it is written in the run, such as `a14.h7<q>`.
         kind: `input`, `logits`, `mlp`, `head` or `group` (of heads that share keys and values).
         layer: its layer, or None for `input` and `logits`.
-        index: of the head or group.
+        index: of the head or group, or of the neuron or expert of an MLP.
         reads: `q`, `k` or `v` where it is one of a head's inputs.
     """
 
@@ -58,6 +58,12 @@ class Component:
             return cls(name, "mlp", int(match["mlp"]), int(match["part"] or 0))
         kind = "head" if match["kind"] == "h" else "group"
         return cls(name, kind, int(match["layer"]), int(match["index"]), match["input"] or "")
+
+    @property
+    def part(self) -> str:
+        """`neuron` or `expert` where it is a part of an MLP."""
+        within = self.name.partition(".")[2][:1] if self.kind == "mlp" else ""
+        return {"n": "neuron", "e": "expert"}.get(within, "")
 
     @property
     def node(self) -> str:

@@ -198,8 +198,8 @@ def _said(component: Component) -> str:
     if component.kind == "logits":
         return "logits: the scores of the next token"
     if component.kind == "mlp":
-        part = {"n": f"neuron {component.index} of the ", "e": f"expert {component.index} of the "}
-        return f"{component.name}: {part.get(component.name.partition('.')[2][:1], '')}MLP of layer {component.layer}"
+        part = f"{component.part} {component.index} of the " if component.part else ""
+        return f"{component.name}: {part}MLP of layer {component.layer}"
     of = {"q": "query of ", "k": "keys of ", "v": "values of "}.get(component.reads, "")
     which = "head" if component.kind == "head" else "head group"
     return f"{component.name}: {of}{which} {component.index}, layer {component.layer}"

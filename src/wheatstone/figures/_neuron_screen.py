@@ -57,10 +57,24 @@ def found_neurons(run: ScreenData) -> list[str]:
         answer = quoted(run.prompts[0]["answers"][0]) if len(run.prompts) == 1 else "the answer"
         said.append(
             f"Set from {decimal(low['value'], 1)} to {decimal(high['value'], 1)} in the counterfactual, it takes "
-            f"{answer} from {percent(low['answer'])} to {percent(high['answer'])}"
-            f"{' (the same prompts)' if best.get('held_out') else ''}."
+            f"{answer} from {percent(low['answer'])} to {percent(high['answer'])}{_against(run, low, high)}"
+            f"{' (the same prompts)' if best.get('held_out') else ''}. Its own value is "
+            f"{decimal(best['corrupt'], 1)} there and {decimal(best['clean'], 1)} in the prompt."
         )
     return said
+
+
+def _against(run: ScreenData, low: Row, high: Row) -> str:
+    """What the distractor does meanwhile: an effect on a difference of logits may be the distractor's alone."""
+    if low["distractor"] is None:
+        return ""
+    other = quoted(run.prompts[0]["distractors"][0]) if len(run.prompts) == 1 else "the distractor"
+    return f" and {other} from {percent(low['distractor'])} to {percent(high['distractor'])}"
+
+
+def _over(n: int) -> str:
+    """On which prompts a table is measured."""
+    return "Measured on the prompt that chose the neurons" if n == 1 else f"All {n} prompts, also those that chose them"
 
 
 def _measured_on(run: ScreenData, best: Row) -> str:
@@ -86,8 +100,8 @@ def _page(run: ScreenData, drawn: Mapping[str, Picture], missing: Mapping[str, s
     table = PageTable(
         f"The {min(_ROWS, len(run.confirmed))} strongest of {count(len(run.confirmed), 'neuron')} that were run "
         "exactly; all are in confirmed.parquet, every neuron's estimate in neurons.parquet. Shares of the difference; "
-        "the last two columns are activations at the last position. All "
-        f"{count(n, 'prompt')}, those that chose the neurons among them; {interval_note(n)}.",
+        "the last two columns are activations at the last position. "
+        f"{_over(n)}; {interval_note(n)}.",
         tuple((name, name != "neuron") for name in names),
         tuple(tuple(line.split("|")) for line in said),
     )
@@ -111,8 +125,8 @@ def _page(run: ScreenData, drawn: Mapping[str, Picture], missing: Mapping[str, s
                 "Which neurons bring it",
                 (
                     "The estimate is a slope at the unpatched run and finds the candidates; the exact effect is a real "
-                    "run with that neuron's activation patched. Shares of an MLP that recovers less than 10% are not "
-                    "given.",
+                    "run with that neuron's activation patched. A share of an MLP is given where the "
+                    "MLP recovers at least 10% and the share is between 0 and 100%.",
                 ),
                 drawn_of(pictures, "neurons"),
                 (table,),

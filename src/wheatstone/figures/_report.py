@@ -40,6 +40,11 @@ _CAPTIONS = {
     "attention": "Read the framed row: from the last token, where does the head look? A dark first column is common "
     "and usually means that the head does nothing at that token.",
 }
+_COMPLETE_CURVE = (
+    "The blue curve is what the first edges of the ranking hold alone, the orange one what is left without them. The "
+    "circuit is good where its diamond is low and far to the left: few edges take the behaviour away."
+)
+"""Read instead of the caption of `curve` where the circuit's edges were ablated, not kept."""
 _BOOT = """
 for (const figure of document.querySelectorAll("[data-spec]")) {
   const spec = JSON.parse(document.getElementById(figure.dataset.spec).textContent);
@@ -131,7 +136,7 @@ def compose(run: RunData, pictures: Mapping[str, Picture], missing: Mapping[str,
     """
     scripts = page_scripts()
     figures = [
-        {"name": name, "caption": _CAPTIONS[name], "alt": p.spec["description"], "src": p.data_uri, "spec": p.spec}
+        {"name": name, "caption": _caption(run, name), "alt": p.spec["description"], "src": p.data_uri, "spec": p.spec}
         for name, p in pictures.items()
     ]
     return template("report.html.jinja").render(
@@ -157,6 +162,11 @@ def compose(run: RunData, pictures: Mapping[str, Picture], missing: Mapping[str,
     )
 
 
+def _caption(run: RunData, name: str) -> str:
+    """How to read a picture."""
+    return _COMPLETE_CURVE if name == "curve" and run.goal == "complete" else _CAPTIONS[name]
+
+
 def title_of(run: RunData) -> str:
     """What a run is called."""
     prompts = run.manifest["prompts"]
@@ -169,18 +179,14 @@ def title_of(run: RunData) -> str:
 def _found(run: RunData) -> list[str]:
     """What was found, in sentences made of the run's numbers."""
     verified, n = run.verification, int(run.verification["n"])
-    said = [
-        *words.own_answer(run.manifest),
-        *_on_test(run),
-        f"{words.size(run)} keep {words.percent(run.faithfulness)} of the {words.comparison(run)}.",
-    ]
+    said = [*words.own_answer(run.manifest), *_on_test(run)]
+    if run.goal == "complete":
+        return [*said, *_found_complete(run)]
+    said.append(f"{words.size(run)} keep {words.percent(run.faithfulness)} of the {words.comparison(run)}.")
     swapped = next((one for one in run.held_out if one["split"] == SWAPPED), None)
     if run.goal == BOTH_WAYS and swapped is not None:
         share = words.percent(float(swapped["faithfulness"]))
         said.append(f"With prompt and counterfactual swapped it keeps {share}: the circuit is proven both ways.")
-    if run.goal == "complete":
-        gone = words.percent(float(verified["completeness"]))
-        said.insert(-1, f"Ablated in the otherwise intact model, {words.size(run)} take away {gone} of the behaviour.")
     if n == 1 and verified["prompts"]:
         said.append(_one_prompt(verified["prompts"][0]))
     else:
@@ -194,6 +200,34 @@ def _found(run: RunData) -> list[str]:
         f"The model without {'this edge' if len(run.edges) == 1 else 'these edges'} keeps {words.percent(left)}; "
         f"the same number of random edges leaves a KL divergence of {words.decimal(verified['kl']['random'])} nats "
         f"to the model (the circuit: {words.decimal(verified['kl']['circuit'])})."
+    )
+    return said
+
+
+def _found_complete(run: RunData) -> list[str]:
+    """What a circuit takes away where it is ablated in the intact model: what its search looked for."""
+    verified, n = run.verification, int(run.verification["n"])
+    gone = words.percent(float(verified["completeness"]))
+    said = [
+        f"Ablated in the otherwise intact model, {words.size(run)} take away {gone} of the {words.comparison(run)}."
+    ]
+    if n == 1 and verified["prompts"]:
+        row = verified["prompts"][0]
+        left, whole = row["complement"], row["model"]
+        said.append(
+            f"{words.quoted(row['answer'])} then has rank {left['rank']:,} and probability "
+            f"{words.probability(left['probability'])} (whole model: rank {whole['rank']:,}, "
+            f"{words.probability(whole['probability'])}); the first choice is {words.quoted(left['top'])}."
+        )
+    else:
+        hit = verified["hit_at_1"]
+        said.append(
+            f"The answer is then first on {words.percent(hit['complement'])} of {words.count(n, 'prompt')}; in the "
+            f"whole model on {words.percent(hit['model'])}."
+        )
+    said.append(
+        f"Alone, {'this edge keeps' if len(run.edges) == 1 else 'these edges keep'} {words.percent(run.faithfulness)}: "
+        "the search looked for edges that the behaviour cannot do without, not for edges that are enough."
     )
     return said
 
@@ -220,7 +254,7 @@ def _one_prompt(row: Mapping[str, Any]) -> str:
     if alone["rank"] == 1:
         return f"{answer} {'stays' if whole['rank'] == 1 else 'becomes'} the first choice {chances} {compare}."
     return (
-        f"In the circuit alone {answer} ranks {alone['rank']:,} {chances} {compare}; "
+        f"In the circuit alone {answer} has rank {alone['rank']:,} {chances} {compare}; "
         f"the first choice is {words.quoted(alone['top'])}."
     )
 

@@ -79,10 +79,10 @@ def trace_words(summary: Row) -> list[str]:
     """
     clean, blurred = summary["clean"], summary["blurred"]
     said = [
-        f"Over {count(summary['n'], 'prompt')} the model's answer has probability {decimal(clean['probability'])}"
-        f"{_interval(*clean['ci95'])}, and {decimal(blurred['probability'])}{_interval(*blurred['ci95'])} with the "
+        f"Over {count(summary['n'], 'prompt')} the model's answer has probability {probability(clean['probability'])}"
+        f"{_interval(*clean['ci95'])}, and {probability(blurred['probability'])}{_interval(*blurred['ci95'])} with the "
         "subject blurred.",
-        f"Restored, most of it is brought back by{_chosen(summary)}: "
+        f"Largest gains in probability when one place is restored{_chosen(summary)}: "
         + "; ".join(
             f"{_SITES[site]} at the token \u201c{row['role']}\u201d, layer {row['layer']}, {decimal(row['effect'])}"
             f"{_interval(row['low'], row['high'])}, n = {row['n']}"
@@ -92,9 +92,9 @@ def trace_words(summary: Row) -> list[str]:
     ]
     if summary["layer_to_edit"] is not None:
         said.append(
-            f"Of MLP windows at the subject's last token that leave layer 0 out (from layer "
-            f"{summary['first_window_above_layer_0']} on), most brings that around layer {summary['layer_to_edit']} "
-            "back: there an edit would be written."
+            f"Among MLP windows at the subject's last token without layer 0 (from layer "
+            f"{summary['first_window_above_layer_0']} on), the one around layer {summary['layer_to_edit']} brings back "
+            "the most: an edit would be written there."
         )
     return said
 

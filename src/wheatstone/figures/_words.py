@@ -51,9 +51,11 @@ def quoted(text: str, most: int = 60) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as a percentage, to two significant digits below 10%; `2.1%`, `92%`, `−3.0%`."""
+    """A share as a percentage, to two digits below 10%: `2.1%`, `92%`, `−3.0%`, `0.003%`; never `−0.00%`."""
     size = abs(share) * 100
-    digits = 0 if size >= 10 or size == 0 else 1 if size >= 1 else 2
+    digits = 0 if size >= 10 else 1 if size >= 1 else 2 if size >= 0.01 else 3
+    if size < 0.001:
+        return "<0.001%" if share > 1e-9 else "0%"
     return f"{share * 100:.{digits}f}%".replace("-", "−")
 
 

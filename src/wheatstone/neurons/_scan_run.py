@@ -15,7 +15,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -210,7 +210,7 @@ class _Scanning:
 
     def run(self) -> dict[str, Any]:
         started, spent = time.perf_counter(), self.at.seconds
-        batches = batches_of(self._again(self._windows()), self.settings.batch)
+        batches = batches_of(self._up_to_limit(self._again(self._windows())), self.settings.batch)
         while not self._enough and (batch := next(batches, None)):
             self.report("reading texts", self.at.tokens, self.settings.tokens)
             self.scan.see(batch)
@@ -229,6 +229,15 @@ class _Scanning:
     @property
     def _enough(self) -> bool:
         return self.settings.tokens is not None and self.at.tokens >= self.settings.tokens
+
+    def _up_to_limit(self, windows: Iterable[Window]) -> Generator[Window]:
+        """Windows until the settings' number of tokens is reached: a batch may be larger than what is left to read."""
+        tokens = self.at.tokens
+        for window in windows:
+            if self.settings.tokens is not None and tokens >= self.settings.tokens:
+                return
+            tokens += len(window.ids)
+            yield window
 
     def _windows(self) -> Generator[Window]:
         """Windows from the first one that is in no file yet, or that of the same document, on."""

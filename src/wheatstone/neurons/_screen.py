@@ -56,8 +56,13 @@ class Confirmed:
 
     @property
     def share_of_mlp(self) -> float | None:
-        """Of its MLP's recovery; None where that is less than 10% of the difference, when a share means little."""
-        return self.exact / self.mlp if abs(self.mlp) >= _LEAST else None
+        """Of its MLP's recovery; None where a share means little.
+
+        That is where the MLP recovers less than 10% of the difference, and where the neuron pulls against the rest of
+        its MLP or recovers more than all of it.
+        """
+        share = self.exact / self.mlp if abs(self.mlp) >= _LEAST else -1.0
+        return share if 0 <= share <= 1 else None
 
 
 _LEAST = 0.1

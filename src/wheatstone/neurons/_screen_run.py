@@ -67,7 +67,7 @@ class ConfirmedRow(NamedTuple):
         high: upper end.
         exact_last: the last position alone.
         mlp: its whole MLP.
-        share_of_mlp: exact / mlp; None where the MLP recovers less than 10%.
+        share_of_mlp: exact / mlp; None where the MLP recovers less than 10%, or the share is not from 0 to 1.
         clean: activation at the last position of the clean prompts, mean.
         corrupt: of the counterfactuals.
     """
