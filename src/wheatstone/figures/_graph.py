@@ -159,9 +159,9 @@ def graph_words(summary: Row) -> list[str]:
     first = summary["proofs"][0]
     kept = first["nodes"]
     said = [
-        f"{kept:,} heads and neurons alone keep {percent(first['faithfulness'])} of what "
-        f"sets {summary['target']['name']} apart (ablated to {first['baseline']}), and their first choice is "
-        f"{quoted(first['answer'])}; without them {percent(first['completeness'])} is lost. Exact runs."
+        f"Alone, {kept:,} heads and neurons keep {percent(first['faithfulness'])} of the target "
+        f"({summary['target']['name']}; all others ablated to {first['baseline']}), and their first choice is "
+        f"{quoted(first['answer'])}. Without them {percent(first['completeness'])} is lost. Exact runs."
     ]
     if len(summary["proofs"]) > 1:
         others = ", ".join(percent(proof["faithfulness"]) for proof in summary["proofs"][1:])
