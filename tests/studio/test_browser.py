@@ -244,7 +244,17 @@ def test_a_run_deleted_while_open_and_a_damaged_one_are_said(page: Page, address
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
-PICTURE = "document.querySelector('.map canvas').toDataURL()"
+PICTURE = """async () => {
+    const canvas = document.querySelector(".map canvas");
+    let before = "", now = canvas.toDataURL();
+    for (let frames = 0; before !== now && frames < 100; frames++) {
+        await new Promise(requestAnimationFrame);
+        await new Promise(requestAnimationFrame);
+        [before, now] = [now, canvas.toDataURL()];
+    }
+    return now;
+}"""
+"""The map, when what is painted no longer changes: on a busy machine the last frame comes late."""
 APART = """async (addresses) => {
     const [a, b] = await Promise.all(addresses.map(async (address) => {
         const picture = Object.assign(new Image(), { src: address });
