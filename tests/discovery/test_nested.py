@@ -11,7 +11,7 @@ from tolerance import rounding
 
 from wheatstone import Experiment, PromptPair, RequestError, ResidualModel
 from wheatstone.discovery import attribute, learn_ranking
-from wheatstone.discovery._nested import _measured, _Runs, _thresholds, _turns
+from wheatstone.discovery._nested import _measured, _Runs, _turns, size_thresholds
 from wheatstone.models import Tokens
 
 
@@ -58,7 +58,7 @@ def test_every_prompt_has_its_turn_with_each_of_its_counterfactuals() -> None:
 
 def test_each_prompt_keeps_as_many_edges_as_its_size() -> None:
     x = torch.randn(3, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    kept = (x > _thresholds(x, [1, 20, 60])[:, None]).sum(1)
+    kept = (x > size_thresholds(x, [1, 20, 60])[:, None]).sum(1)
     assert kept.tolist() == [1, 20, 49]  # at least one edge stays out: where else would the threshold be
 
 

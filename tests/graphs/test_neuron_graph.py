@@ -13,6 +13,7 @@ from tolerance import rounding
 
 from wheatstone._errors import ModelError, PromptError, RequestError
 from wheatstone.graphs import (
+    Baseline,
     GraphSettings,
     NeuronGraph,
     NodeAxis,
@@ -24,7 +25,7 @@ from wheatstone.graphs import (
     single_effects,
     to_circuit_tracer,
 )
-from wheatstone.models import Replace, ResidualModel, run_nodes
+from wheatstone.models import NodeValues, Replace, ResidualModel, run_nodes
 
 PROMPT, OTHER = "w3 w1 w4 w1 w5", "w3 w1 w6 w1 w5"
 
@@ -80,23 +81,25 @@ def test_a_neurons_effect_is_that_of_patching_it(model: ResidualModel, question:
 
 
 def test_plain_slopes_are_the_first_order_of_single_effects(model: ResidualModel, question: Question) -> None:
-    """On a baseline that is near, effect and slope agree to second order."""
+    """A node moved a small step towards its ablated value, and as far away from it."""
     axis = NodeAxis.of(model, question.tokens.width)
-    far = counterfactual_baseline(question, OTHER)
+    far, own, step = counterfactual_baseline(question, OTHER), question.clean.values, 1e-5
     assert far.values is not None
-    own = question.clean.values
-    near = type(far)(
-        "counterfactual",
-        far.input,
-        type(own)(
-            tuple(one + 1e-4 * (other - one) for one, other in zip(own.heads, far.values.heads, strict=True)),
-            tuple(one + 1e-4 * (other - one) for one, other in zip(own.neurons, far.values.neurons, strict=True)),
-        ),
-    )
-    slopes = node_slopes(question, axis, near, steps=1, rules=None)
+    slopes = node_slopes(question, axis, far, steps=1, rules=None)
     strongest = slopes.abs().argsort(descending=True)[:8].tolist()
-    effects = single_effects(question, axis, near, strongest)
-    torch.testing.assert_close(slopes[strongest], effects, rtol=1e-2, atol=0)  # 1e-4 of the curvature
+    there = far.values
+
+    def moved(by: float) -> list[float]:
+        heads, neurons = (
+            tuple(one + by * (other - one) for one, other in zip(kind, others, strict=True))
+            for kind, others in ((own.heads, there.heads), (own.neurons, there.neurons))
+        )
+        near = Baseline("counterfactual", far.input, NodeValues(heads, neurons))
+        return single_effects(question, axis, near, strongest).tolist()
+
+    up, down = moved(step), moved(-step)
+    for slope, more, less in zip(slopes[strongest].tolist(), up, down, strict=True):
+        assert slope == rounding(model).slope(more, less, step)
 
 
 def test_the_graph_says_what_its_nodes_hold(drawn: NeuronGraph, model: ResidualModel, question: Question) -> None:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from wheatstone.discovery._learned import learn_mask as learn_mask
     from wheatstone.discovery._method import Score as Score
     from wheatstone.discovery._method import ScoreMethod as ScoreMethod
+    from wheatstone.discovery._nested import between as between
     from wheatstone.discovery._nested import learn_ranking as learn_ranking
+    from wheatstone.discovery._nested import size_thresholds as size_thresholds
     from wheatstone.discovery._nodes import NodeScores as NodeScores
     from wheatstone.discovery._nodes import node_scores as node_scores
     from wheatstone.discovery._paths import PathEffects as PathEffects

@@ -113,13 +113,13 @@ def learn_ranking(
     for step in range(steps):
         report("learning a ranking", step, steps)
         along = min(1.0, step / (_ANNEALED * steps))
-        scale = _between(*_NOISE, along)
-        least, most = (_between(*ends, along) * edges for ends in zip(*_SIZES, strict=True))
+        scale = between(*_NOISE, along)
+        least, most = (between(*ends, along) * edges for ends in zip(*_SIZES, strict=True))
         chosen = next(turns)
-        sizes = [round(_between(least, most, draw.random())) for _ in chosen]
+        sizes = [round(between(least, most, draw.random())) for _ in chosen]
         noise = torch.rand(len(chosen), *valid.shape, generator=noise_draw, dtype=torch.float64).logit(1e-9)
         x = (theta + scale * noise).masked_fill(~valid, -torch.inf)
-        x = x - _thresholds(x[:, valid], sizes)[:, None, None]
+        x = x - size_thresholds(x[:, valid], sizes)[:, None, None]
         value, slope = _gradients(model, chosen, runs, x > 0, budget, metric)
         soft = (x / scale).sigmoid()
         theta = theta + adam.step((slope.double() * soft * (1 - soft) / scale).sum(0))
@@ -128,7 +128,7 @@ def learn_ranking(
     return LearnedMask.of(theta, valid, edges, trace)
 
 
-def _between(first: float, last: float, along: float) -> float:
+def between(first: float, last: float, along: float) -> float:
     """From one to the other, evenly in the logarithm."""
     return exp(log(first) + (log(last) - log(first)) * along)
 
@@ -147,8 +147,8 @@ def _turns(pairs: Sequence[PromptPair], batch: int, draw: Random) -> Iterator[li
         yield [draw.choice(choices) for choices in now]
 
 
-def _thresholds(x: Float[Tensor, "batch edge"], sizes: Sequence[int]) -> Float[Tensor, " batch"]:
-    """Halfway between the last edge that is kept and the first that is not."""
+def size_thresholds(x: Float[Tensor, "batch entry"], sizes: Sequence[int]) -> Float[Tensor, " batch"]:
+    """Halfway between the last entry of a set of each size and the first that is not in it."""
     edges = x.shape[1]
     kept = [min(max(size, 1), edges - 1) for size in sizes]
     highest = x.topk(max(kept) + 1).values

@@ -21,7 +21,7 @@ from wheatstone._errors import ComputationError, RunError, reason
 from wheatstone._json import load_json, sha256_of
 from wheatstone._path import StrPath
 from wheatstone.editing._ledger import Ledger, LedgerEntry
-from wheatstone.editing._stored import edit_files, load_edit
+from wheatstone.editing._stored import StoredModel, edit_files, load_edit
 
 FORMAT = "wheatstone.ledger/1"
 _LARGEST = 1 << 33
@@ -29,11 +29,7 @@ _LARGEST = 1 << 33
 _SHA256 = Field(pattern=r"^[0-9a-f]{64}$")
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: str
-    sha256: str = Field(pattern=r"^([0-9a-f]{64})?$")
+class _Model(StoredModel):
     precision: str
 
 

@@ -28,7 +28,9 @@ FORMAT = "wheatstone.edit/1"
 _HASH = Field(pattern=r"^[0-9a-f]{64}$")
 
 
-class _Model(BaseModel):
+class StoredModel(BaseModel):
+    """The model of an edit."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
@@ -44,7 +46,7 @@ class _Stored(BaseModel):
     method: str
     requests: tuple[EditRequest, ...]
     settings: dict[str, Any]
-    model: _Model
+    model: StoredModel
     before: dict[str, str]
     notes: tuple[str, ...] = ()
     tensors: str = _HASH

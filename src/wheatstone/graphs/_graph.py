@@ -17,9 +17,9 @@ from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.graphs._edges import Edges, edges_of
 from wheatstone.graphs._influence import EDGE_THRESHOLD, NODE_THRESHOLD, Pruned, check_thresholds, prune
-from wheatstone.graphs._learn import learn_nodes
+from wheatstone.graphs._learn import SETS, learn_nodes
 from wheatstone.graphs._nodes import Node, NodeAxis
-from wheatstone.graphs._proof import SetProof, prove, single_effects
+from wheatstone.graphs._proof import SetProof, ablated_target, prove, single_effects
 from wheatstone.graphs._question import (
     Baseline,
     Question,
@@ -28,6 +28,7 @@ from wheatstone.graphs._question import (
     mean_baseline,
     zero_baseline,
 )
+from wheatstone.graphs._rank import STEPS as RANKING_STEPS
 from wheatstone.graphs._rank import node_slopes
 from wheatstone.graphs._supernodes import Supernode, groups_of, named
 from wheatstone.graphs._words import poles
@@ -293,7 +294,7 @@ def graph(
         tuple(proofs),
         target,
         clean,
-        _ablated_value(question, axis, baselines[0]),
+        float(ablated_target(question, axis, baselines[0])),
         edges.rounding,
         clock.seconds,
     )
@@ -323,8 +324,7 @@ def _check_memory(question: Question, settings: GraphSettings) -> None:
         RequestError: they do not.
     """
     model, tokens = question.model, question.tokens
-    runs = 6 if settings.verify else 5
-    need = runs * channel_gradient_bytes(model, tokens, 1, LINEAR)
+    need = max(RANKING_STEPS, SETS if settings.verify else 0) * channel_gradient_bytes(model, tokens, 1, LINEAR)
     if need > (budget := memory_budget(model.device)):
         raise RequestError(
             expected=f"a prompt whose graph takes at most {budget / 1e9:.1f} GB",
@@ -380,12 +380,6 @@ def _best(tried: Sequence[tuple[int, Sequence[SetProof]]]) -> int:
     if enough:
         return min(enough)
     return min(tried, key=lambda one: sum(abs(proof.faithfulness - 1) + (not proof.keeps_top) for proof in one[1]))[0]
-
-
-def _ablated_value(question: Question, axis: NodeAxis, baseline: Baseline) -> float:
-    closed = axis.values(torch.zeros(1, axis.size, device=question.model.device))
-    logits = run_nodes(question.model, question.tokens, gates=closed, ablated=baseline.values).logits
-    return float(question.measure(logits))
 
 
 def _target_name(question: Question, answers: Sequence[str], distractors: Sequence[str]) -> str:

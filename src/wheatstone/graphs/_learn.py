@@ -20,7 +20,6 @@ The method is that of the circuits of tasks (`wheatstone.discovery.learn_ranking
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import exp, log
 from random import Random
 
 import torch
@@ -29,8 +28,9 @@ from torch import Tensor
 
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
-from wheatstone.discovery import MaskAdam
+from wheatstone.discovery import MaskAdam, between, size_thresholds
 from wheatstone.graphs._nodes import NodeAxis
+from wheatstone.graphs._proof import ablated_target
 from wheatstone.graphs._question import Baseline, Question
 from wheatstone.models import NodeValues, run_nodes
 
@@ -38,6 +38,8 @@ _NOISE = (1.0, 0.2)
 _SIZES = ((0.5, 8.0), (0.5, 2.0))
 _ANNEALED = 0.6
 _METRIC, _KL = 2.0, 0.3
+SETS = 6
+"""Run in each step."""
 _START = 2.0
 
 
@@ -49,7 +51,7 @@ def learn_nodes(
     slopes: Float[Tensor, " node"],
     target: int,
     steps: int = 80,
-    sets: int = 6,
+    sets: int = SETS,
     learning_rate: float = 0.5,
     seed: int = 0,
     report: Reporter = silent,
@@ -80,14 +82,7 @@ def learn_nodes(
     model = question.clean.logits
     expected, top = model.log_softmax(-1), int(model[0].argmax())
     whole = question.measure(model)
-    closed = axis.values(torch.zeros(1, axis.size, device=question.model.device))
-    gaps = torch.cat(
-        [
-            whole
-            - question.measure(run_nodes(question.model, question.tokens, gates=closed, ablated=baseline.values).logits)
-            for baseline in baselines
-        ]
-    ).abs()
+    gaps = torch.stack([whole[0] - ablated_target(question, axis, baseline) for baseline in baselines]).abs()
 
     def slope_of(gates: Float[Tensor, "set node"], draw: Random) -> Float[Tensor, "set node"]:
         which = torch.tensor([draw.randrange(len(baselines)) for _ in range(sets)])
@@ -95,7 +90,7 @@ def learn_nodes(
         def loss(logits: Tensor) -> Tensor:
             return distance(logits, question.measure(logits), whole, gaps[which], expected, torch.tensor([top] * sets))
 
-        chosen = _rows(ablated, which)
+        chosen = ablated and ablated.rows(which)
         run = run_nodes(question.model, tokens, gates=axis.values(gates), ablated=chosen, loss=loss)
         assert run.gradients is not None
         return axis.row(run.gradients.slopes(run.values, chosen))
@@ -164,14 +159,12 @@ def learned_ranking(
     for step in range(steps):
         report("learning which nodes hold the answer", step, steps)
         along = min(1.0, step / (_ANNEALED * steps))
-        scale = _between(*_NOISE, along)
-        low, high = (_between(*ends, along) * target for ends in zip(*_SIZES, strict=True))
-        counts = [min(nodes - 1, max(1, round(_between(low, high, draw.random())))) for _ in range(sets)]
+        scale = between(*_NOISE, along)
+        low, high = (between(*ends, along) * target for ends in zip(*_SIZES, strict=True))
+        counts = [round(between(low, high, draw.random())) for _ in range(sets)]
         noise = torch.rand(sets, nodes, generator=noise_draw, dtype=torch.float64).logit(1e-9)
         x = theta + scale * noise
-        highest = x.topk(max(counts) + 1).values
-        rows, kept = torch.arange(sets), torch.tensor(counts)
-        x = x - ((highest[rows, kept - 1] + highest[rows, kept]) / 2)[:, None]
+        x = x - size_thresholds(x, counts)[:, None]
         slope = slope_of((x > 0).to(dtype).to(device), draw).double().cpu()
         soft = (x / scale).sigmoid()
         theta = theta + adam.step((slope * soft * (1 - soft) / scale).sum(0))
@@ -205,11 +198,6 @@ def distance(
     return (_METRIC * far + _KL * divergence + short) / len(logits)
 
 
-def _between(first: float, last: float, along: float) -> float:
-    """From one to the other, evenly in the logarithm."""
-    return exp(log(first) + (log(last) - log(first)) * along)
-
-
 def _stacked(baselines: Sequence[Baseline]) -> NodeValues | None:
     """The values of all baselines, one after another along the batch; None where all of them are 0."""
     values = [baseline.values for baseline in baselines if baseline.values is not None]
@@ -220,9 +208,3 @@ def _stacked(baselines: Sequence[Baseline]) -> NodeValues | None:
         tuple(torch.cat(parts) for parts in zip(*(one.heads for one in values), strict=True)),
         tuple(torch.cat(parts) for parts in zip(*(one.neurons for one in values), strict=True)),
     )
-
-
-def _rows(values: NodeValues | None, which: Tensor) -> NodeValues | None:
-    if values is None:
-        return None
-    return NodeValues(tuple(part[which] for part in values.heads), tuple(part[which] for part in values.neurons))

@@ -1,6 +1,6 @@
 """What a set of nodes holds: exact runs of it alone, and of everything else.
 
-Nodes outside the set are ablated, the tokens are the prompt's own, and attention is computed anew.
+Nodes outside the set are ablated, the tokens are the prompt's own, and attention is computed again.
 """
 
 from __future__ import annotations
@@ -74,6 +74,12 @@ def run_sets(
             for part in sets.split(each)
         ]
     )
+
+
+def ablated_target(question: Question, axis: NodeAxis, baseline: Baseline) -> Float[Tensor, ""]:
+    """The target with all nodes ablated."""
+    nothing = torch.zeros(1, axis.size, device=question.model.device)
+    return question.measure(run_sets(question, axis, baseline, nothing))[0]
 
 
 def prove(question: Question, axis: NodeAxis, baseline: Baseline, sets: Bool[Tensor, "set node"]) -> list[SetProof]:

@@ -189,7 +189,7 @@ class TaskNodes:
         found = self._ablated
         if found is None or len(found.heads[0]) == 1 < len(self.encoded.pairs):
             return found
-        return NodeValues(tuple(part[which] for part in found.heads), tuple(part[which] for part in found.neurons))
+        return found.rows(which)
 
     def _values(self, logits: Float[Tensor, "row vocab"], which: Int[Tensor, " row"]) -> Float[Tensor, " row"]:
         """The metric of some prompts."""

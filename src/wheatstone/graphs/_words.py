@@ -18,8 +18,6 @@ from torch import Tensor
 
 from wheatstone.models import ResidualModel
 
-_LOUD = 1e3
-"""Root mean square at which directions go through the final norm: far above its epsilon."""
 _LOOKED = 30
 """Tokens among which whole words are looked for."""
 _COMMON = 3
@@ -28,16 +26,14 @@ _COMMON = 3
 
 @torch.no_grad()
 def token_pushes(model: ResidualModel, written: Float[Tensor, "node d_model"]) -> Float[Tensor, "node vocab"]:
-    """How a direction of each node's write moves every token's logit, less the mean over tokens; without a unit.
+    """How what each node writes moves every token's logit, less the mean over tokens; up to the final norm's scale.
 
     Args:
         model: the model.
         written: what nodes write.
     """
-    size = written.square().mean(-1, keepdim=True).sqrt().clamp_min(1e-30)
-    stream = torch.cat((written / size * _LOUD, torch.zeros_like(written[:1]))).to(model.device)
-    read = model.unembedded(stream)
-    logits = (read[:-1] - read[-1:]) @ model.unembedding.weight.T.to(read)
+    read = model.unembedded_directions(written.to(model.dtype).to(model.device))
+    logits = read @ model.unembedding.weight.T.to(read)
     return (logits - logits.mean(-1, keepdim=True)).float()
 
 

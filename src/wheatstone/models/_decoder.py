@@ -22,6 +22,8 @@ from wheatstone.models._rotary import RotarySwitch
 from wheatstone.models._tokens import Tokens
 from wheatstone.models._wide import wide
 
+_LOUD = 1e3
+"""Root mean square at which directions go through the final norm: far above its epsilon."""
 LayerForward = Callable[[int, Tensor, dict[str, Any]], Tensor]
 """What replaces a decoder layer: (its index, residual stream, its other arguments) -> residual stream."""
 
@@ -306,6 +308,18 @@ class Decoder:
         with replaced_forward({self.unembedding: noted}):
             self.unembed(stream)
         return given[0].flatten(0, 1)
+
+    def unembedded_directions(self, written: Float[Tensor, "n d_model"]) -> Float[Tensor, "n d_vocab"]:
+        """Directions through the final norm as if each were a residual stream, and back to their own size.
+
+        A norm divides by the size of what it is given, and may add a bias; both are taken out again.
+        """
+        centred = self.family.norm_kind == "layer"
+        moved = written - written.mean(-1, keepdim=True) if centred else written
+        size = wide(moved).square().mean(-1, keepdim=True).sqrt()
+        loud = torch.where(size > 0, written * (_LOUD / size), 0).to(written.dtype)  # a node may write nothing
+        normed, nothing = self.unembedded(loud), self.unembedded(torch.zeros_like(written[:1]))
+        return (normed - nothing) * size.to(written.dtype)
 
     @property
     def unembedding(self) -> nn.Linear:

@@ -6,7 +6,7 @@ A gate g says how much of a node's own value counts; the rest is what the node d
 
 A head's value is what it mixes from the positions it looks at, before the output projection; a neuron's is its
 activation. With all gates at 1 the model runs as ever; with gates of 0 and 1 a set of nodes runs alone, with everything
-else ablated and attention computed anew. The input (the embeddings) is always the prompt's own.
+else ablated and attention computed again. The input (the embeddings) is always the prompt's own.
 
 The gradient of a loss by a gate follows from that at the value used: it is their product with (computed − ablated). So
 one forward and one backward pass give the slopes of all gates.
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from wheatstone.models._backward import BackwardRules, backward_rules
@@ -42,7 +42,7 @@ class NodeValues:
     heads: Heads
     neurons: Neurons
 
-    def rows(self, which: slice) -> NodeValues:
+    def rows(self, which: slice | Int[Tensor, " row"]) -> NodeValues:
         """Of some prompts alone."""
         return NodeValues(tuple(part[which] for part in self.heads), tuple(part[which] for part in self.neurons))
 
@@ -51,7 +51,7 @@ class NodeValues:
 
         Args:
             values: as computed.
-            ablated: what stands in for them; 0 by default, which gives gradient times value.
+            ablated: what replaces them; 0 by default, which gives gradient times value.
         """
         heads, neurons = values.heads, values.neurons
         if ablated is not None:

@@ -34,8 +34,6 @@ from wheatstone._errors import ModelError, RequestError
 from wheatstone.models import Neuron, ResidualModel
 
 Reading = Literal["readout", "embedding"]
-_LOUD = 1e3
-"""Root mean square at which directions go through the final norm: far above its epsilon."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,22 +82,7 @@ class Congruence:
         block = self.model.blocks[layer]
         with block.present():
             written = block.neuron_weights.to(self.tokens.device)
-            return self._read(written) if self.reading == "readout" else written.contiguous()
-
-    def _read(self, written: Float[Tensor, "neuron d_model"]) -> Float[Tensor, "neuron d_vocab"]:
-        """Through the final norm as if each were a residual stream, and back to its own size.
-
-        A norm divides by the size of what it is given, and may add a bias; both are taken out again.
-        """
-        centred = self.model.family.norm_kind == "layer"
-        moved = written - written.mean(-1, keepdim=True) if centred else written
-        size = moved.square().mean(-1, keepdim=True, dtype=torch.promote_types(moved.dtype, torch.float32)).sqrt()
-        loud = torch.where(size > 0, written * (_LOUD / size), 0).to(written.dtype)  # a neuron may write nothing
-        size = size.to(written.dtype)
-        with torch.no_grad():
-            normed = self.model.unembedded(loud)
-            nothing = self.model.unembedded(torch.zeros_like(written[:1]))
-        return (normed - nothing) * size
+            return self.model.unembedded_directions(written) if self.reading == "readout" else written.contiguous()
 
     def of_neuron(self, neuron: Neuron) -> Float[Tensor, " vocab"]:
         """One neuron's congruence with every token."""
