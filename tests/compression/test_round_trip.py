@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from concurrent.futures import CancelledError, ThreadPoolExecutor
-from threading import Event
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from threading import main_thread
 
 import pytest
 import torch
@@ -69,18 +70,26 @@ def test_any_bytes_come_back(worded: ResidualModel, data: bytes, mixing: bool) -
     assert done.bytes_out == len(code)
 
 
-def test_who_leaves_midway_waits_for_no_group(worded: ResidualModel) -> None:
-    begun = Event()
-    with ThreadPoolExecutor(1) as beside:
+def test_an_interrupt_waits_for_no_group(worded: ResidualModel) -> None:
+    steps: list[int] = []
+
+    def code() -> None:
         with _coder(worded, SMALL, mixing=False, threads=1, start=Start.of(worded)) as coder:
 
-            def advance(_: int) -> None:
-                begun.set()
+            def advance(step: int) -> None:
+                steps.append(step)
+                signal.pthread_kill(main_thread().ident or 0, signal.SIGINT)
                 coder.stopped.wait(60)
 
-            running = beside.submit(coder.coded, b"w1 w2 w3 w4 " * 40, advance)
-            begun.wait(60)
-        assert isinstance(running.exception(timeout=60), CancelledError)
+            coder.coded(b"w1 w2 w3 w4 " * 40, advance)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in jobs of a shell's background
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            code()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(steps) == 1
 
 
 def test_threads_change_nothing(worded: ResidualModel) -> None:
