@@ -17,7 +17,11 @@ VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 """What a field may hold where something else is meant."""
 
-_MODEL = (("models", "check", "model"), ("discover", "--model", "model", "--task", "pairs.jsonl", "--out", "out"))
+_MODEL = (
+    ("models", "check", "model"),
+    ("discover", "--model", "model", "--task", "pairs.jsonl", "--known", "0", "--method", "eap", "--no-figures",
+     "--allow-weak", "--out", "out"),
+)  # fmt: skip
 _TASKS = (
     ("tasks", "show", "{}", "--model", "model", "--known", "0"),
     ("discover", "--model", "model", "--task", "{}", "--known", "0", "--method", "eap", "--no-figures", "--allow-weak",
