@@ -29,6 +29,11 @@ def _escape(sign: str) -> str:
     return sign.encode("unicode_escape", "surrogatepass").decode()
 
 
+def count(number: int, thing: str) -> str:
+    """`1 edge`, `70,651 edges`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def with_bytes(data: bytes) -> str:
     """Bytes as a text, those that are no whole character in hexadecimal, such as `<E5 8C>`."""
     return _NO_CHARACTER.sub(

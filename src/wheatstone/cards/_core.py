@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from wheatstone._text import count
 from wheatstone.cards._scores import edge_columns
 from wheatstone.discovery import IN, PromptScores, Recurrence
 from wheatstone.verification import NOT_SUPPORTED, NOT_TESTED, SUPPORTED, CoreLine, EdgeRow, Estimate, percents
@@ -51,14 +52,14 @@ def core_line(
     parts = [
         f"Of {total:,} edges {decisions['in']:,} are in, {decisions['undecided']:,} undecided and "
         f"{decisions['out']:,} out (in: among the {found.size:,} first of at least {percents(IN)} of {found.samples} "
-        f"samples of {found.prompts} prompts, scored by {scores.method})."
+        f"samples of {count(found.prompts, 'prompt')}, scored by {scores.method})."
     ]
     if core is not None:
         alone, whole = percents(core.value), percents(circuit.value)
         parts.append(f"Those that are in keep {alone} alone, the circuit {whole} ({measured_on}).")
     if halves is None:
         verdict = NOT_TESTED
-        parts.append(f"{found.prompts} prompts are too few to compare two halves of them.")
+        parts.append(f"Too few prompts ({found.prompts}) to compare two halves of them.")
     else:
         verdict = SUPPORTED if halves >= _LEAST else NOT_SUPPORTED
         parts.append(

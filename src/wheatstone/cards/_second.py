@@ -14,6 +14,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from wheatstone._progress import Reporter, silent
+from wheatstone._text import count
 from wheatstone.circuits import Experiment
 from wheatstone.discovery import EdgeScores
 from wheatstone.tasks import PromptPair
@@ -148,7 +149,7 @@ def second_line(found: Second, keep: Bool[Tensor, "channel node"], names: Sequen
         on: the line's numbers, measured on other facts.
     """
     about = f"{percents(found.goal)} of the behaviour"
-    spared = f" (it may use {len(names)} indispensable edge{'s' if len(names) != 1 else ''} of the first)"
+    spared = f" (it may use {count(len(names), 'indispensable edge')} of the first)"
     spared = spared if names else ""
     if found.first is None:
         why = (

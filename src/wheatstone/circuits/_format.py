@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationErr
 from wheatstone._bounds import HEADS, LAYERS
 from wheatstone._errors import CircuitError, reason
 from wheatstone._json import MOST_IN_CIRCUIT, load_json
+from wheatstone._text import count
 from wheatstone.circuits._circuit import Circuit, Edge, Evaluation, ModelInfo
 from wheatstone.models import Graph, Span, SpannedGraph, Split
 from wheatstone.tasks import PromptPair
@@ -159,7 +160,7 @@ class CircuitFile(_Strict):
         if len(spans) * len(self.edges) > _MOST_PLACES:
             raise CircuitError(
                 expected=f"edges times spans to be at most {_MOST_PLACES:,}",
-                got=f"{len(self.edges):,} edges and {len(spans):,} spans",
+                got=f"{count(len(self.edges), 'edge')} and {count(len(spans), 'span')}",
                 do="keep fewer positions apart",
             )
         if spans:

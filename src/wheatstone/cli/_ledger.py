@@ -11,6 +11,7 @@ import typer
 
 from wheatstone._bounds import COUNT, LAYER
 from wheatstone._errors import PromptError, RequestError
+from wheatstone._text import count
 from wheatstone.cli._options import DeviceOption, number
 from wheatstone.cli._output import JsonOption, Output
 
@@ -132,7 +133,7 @@ def add(
         output.print(f"replaced edit {', '.join(map(str, replaced))}")
     if known:
         output.print(f"{len(known)} known already, skipped")
-    output.print(f"{before} edits before, {len(changed)} now ({seconds:.0f} s)")
+    output.print(f"{count(before, 'edit')} before, {len(changed):,} now ({seconds:.0f} s)")
 
 
 def undo(
@@ -239,7 +240,7 @@ def export(
             kind = export_delta(opened, loaded, out, force=force)
     output.document({"ledger": str(ledger), "out": str(out), "kind": kind, **_about(opened)})
     what = {"checkpoint": "checkpoint", "lora": "LoRA adapter (peft)", "deltas": "difference of each weight"}[kind]
-    output.print(f"{what} of {len(opened)} edits   {out}", markup=False)
+    output.print(f"{what} of {count(len(opened), 'edit')}   {out}", markup=False)
 
 
 def _load(ledger: Ledger | None, model: str | None, device: str, dtype: str | None, report: Reporter) -> ResidualModel:

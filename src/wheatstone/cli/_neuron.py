@@ -11,6 +11,7 @@ from rich.table import Column, Table
 
 from wheatstone._bounds import COUNT, ROWS, SEED
 from wheatstone._intervals import MINIMUM, interval_note, interval_text
+from wheatstone._text import count
 from wheatstone.cli._answers import print_answers
 from wheatstone.cli._loading import load
 from wheatstone.cli._neuron_probe import probe
@@ -149,7 +150,7 @@ def screen(
     n = len(run.experiment.clean)
     measured = interval_note(n) if n < MINIMUM else f"n = {n}; {interval_note(n)}"
     output.print(_table(rows, f"{direction}, shares of the difference, {measured}"))
-    output.print(f"\n{len(run.screen.neurons):,} neurons screened, {len(rows)} run exactly, in {seconds:.0f} s.")
+    output.print(f"\n{count(len(run.screen.neurons), 'neuron')} screened, {len(rows)} run exactly, in {seconds:.0f} s.")
     output.missing(missing)
     output.print(f"run      {out}" + (f"\nreport   {page}" if page else ""), markup=False)
 
@@ -280,7 +281,9 @@ def pairs(
         table.add_row(pair.neuron, f"{pair.text!r}", f"{pair.sign:+d}", *cells)
     output.print(table)
     by_chance = "" if best is None else f" With shuffled neurons the best score is {best:.2f}."
-    output.print(f"\n{found.mutual:,} pairs in all, out of {found.entries:,} entries ({seconds:.0f} s).{by_chance}")
+    output.print(
+        f"\n{count(found.mutual, 'pair')} in all, out of {found.entries:,} entries ({seconds:.0f} s).{by_chance}"
+    )
 
 
 def _table(rows: tuple[ConfirmedRow, ...], title: str) -> Table:

@@ -11,7 +11,7 @@ import typer
 
 from wheatstone._bounds import ROWS
 from wheatstone._errors import RequestError, RunError
-from wheatstone._text import shown
+from wheatstone._text import count, shown
 from wheatstone.cli._options import number
 from wheatstone.cli._output import JsonOption, Output
 from wheatstone.cli._runs_archive import export, import_
@@ -171,11 +171,11 @@ def _show_unfinished(run: Path, begun: dict[str, Any], output: Output) -> None:
     from wheatstone.runs import command_of, sound
 
     with sound(run):
-        count = shards_done(run)
-        done, total = count or (None, None)
+        shards = shards_done(run)
+        done, total = shards or (None, None)
         identity, verb = begun["identity"], command_of(begun["verb"])
         facts = {
-            "unfinished": f"a {begun['verb']}" + (f", {done:,} of {total:,} done" if count else ""),
+            "unfinished": f"a {begun['verb']}" + (f", {done:,} of {total:,} done" if shards else ""),
             "model": f"{identity['model']['id']} ({identity['model']['sha256'][:12]}…)",
             **{name: str(value) for name, value in identity["settings"].items()},
             "to go on": f"the command it began with: wheatstone {verb} … --out {run}",
@@ -248,7 +248,7 @@ def _check_all(output: Output) -> None:
     entries = catalogue_entries()
     checked: list[dict[str, Any]] = []
     with output.progress() as report:
-        for count, entry in enumerate(entries, 1):
+        for done, entry in enumerate(entries, 1):
             run, damaged = Path(entry.path), list[str]()
             if entry.exists:
                 try:
@@ -257,7 +257,7 @@ def _check_all(output: Output) -> None:
                     damaged = ["manifest.json"]
                 damaged = sorted({*damaged, *damaged_files(run)})
             checked.append({"run": entry.path, "exists": entry.exists, "damaged": damaged})
-            report("check", count, len(entries))
+            report("check", done, len(entries))
     output.document({"runs": checked})
     for line in checked:
         if not line["exists"]:
@@ -266,7 +266,7 @@ def _check_all(output: Output) -> None:
             output.print(f"{line['run']}: {_damage(line['damaged'])}", markup=False)
     damaged_runs = sum(bool(line["damaged"]) for line in checked)
     there = sum(line["exists"] for line in checked)
-    output.print(f"{there:,} runs checked, {damaged_runs:,} damaged, {len(checked) - there:,} gone")
+    output.print(f"{count(there, 'run')} checked, {damaged_runs:,} damaged, {len(checked) - there:,} gone")
     if damaged_runs:
         raise typer.Exit(1)
 

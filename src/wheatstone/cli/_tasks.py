@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Column, Table
 
 from wheatstone._bounds import ROWS, SEED
+from wheatstone._text import count
 from wheatstone.cli._options import DeviceOption, KnownOption, SizeOption, TemplateOption, number, template_of
 from wheatstone.cli._output import JsonOption, Output
 
@@ -100,21 +101,21 @@ def show(
             name, loaded, seed=seed, known=None, template=template_of(template), size=size, strict=False, report=report
         )
         rows = answered(loaded, [pair for split in SPLITS for pair in task.split(split)], report=report)
-    count = len(rows)
+    n = len(rows)
     asked = {
-        "pairs": count,
-        "accuracy": sum(row.ahead for row in rows) / count,
-        "hit_at_1": sum(row.rank <= 1 for row in rows) / count,
-        "hit_at_10": sum(row.rank <= 10 for row in rows) / count,
+        "pairs": n,
+        "accuracy": sum(row.ahead for row in rows) / n,
+        "hit_at_1": sum(row.rank <= 1 for row in rows) / n,
+        "hit_at_10": sum(row.rank <= 10 for row in rows) / n,
         "known_rank": known,
-        "known": sum(row.known(known) for row in rows) if known else count,
+        "known": sum(row.known(known) for row in rows) if known else n,
     }
     shown = {split: [pair.model_dump(mode="json") for pair in task.split(split)[:examples]] for split in SPLITS}
     output.document({**task.to_dict(), "model": loaded.id, "answered": asked, "examples": shown})
     output.print(_facts(task.to_dict()))
     output.print(
-        f"\n{loaded.id} on {count} pairs: accuracy {asked['accuracy']:.2f}, Hit@1 {asked['hit_at_1']:.2f}, "
-        f"Hit@10 {asked['hit_at_10']:.2f}; {asked['known']} of {count} known"
+        f"\n{loaded.id} on {count(n, 'pair')}: accuracy {asked['accuracy']:.2f}, Hit@1 {asked['hit_at_1']:.2f}, "
+        f"Hit@10 {asked['hit_at_10']:.2f}; {asked['known']} of {n} known"
         + (f" (an answer in the top {known} and above every distractor)" if known else " (no filter)")
     )
     for split, pairs in shown.items():

@@ -37,6 +37,7 @@ from torch.nn.functional import pad
 
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
+from wheatstone._text import count
 from wheatstone.circuits import first_change
 from wheatstone.discovery._adam import MaskAdam
 from wheatstone.discovery._learned import KL_WEIGHT, LearnedMask, MaskStep, short_of_rank, started
@@ -99,7 +100,7 @@ def learn_ranking(
     if min(steps, batch) < 1 or learning_rate <= 0:
         raise RequestError(
             expected="at least one step of at least one prompt, and a learning rate above 0",
-            got=f"{steps} steps, {batch} prompts and {learning_rate}",
+            got=f"{count(steps, 'step')} of {count(batch, 'prompt')}, a rate of {learning_rate}",
             do="use 120 steps, 10 prompts and 0.5",
         )
     budget = memory_budget(model.device) if memory is None else memory

@@ -24,6 +24,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wheatstone._errors import RequestError
+from wheatstone._text import count
 
 IN, OUT = 0.9, 0.1
 """Inclusion frequencies from which an edge is in, and up to which it is out."""
@@ -98,7 +99,7 @@ def recurrence(
     if prompts < 2 or samples < 2:
         raise RequestError(
             expected="at least 2 prompts and 2 samples, for samples to differ",
-            got=f"{prompts} prompts and {samples} samples",
+            got=f"{count(prompts, 'prompt')} and {count(samples, 'sample')}",
             do="give more prompts",
         )
     draw = np.random.default_rng(seed)

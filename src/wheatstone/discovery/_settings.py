@@ -9,6 +9,7 @@ from typing import get_args
 from wheatstone._bounds import COUNT, SAMPLES, SEED
 from wheatstone._effects import BOTH_WAYS
 from wheatstone._errors import RequestError
+from wheatstone._text import count
 from wheatstone.circuits import ABLATIONS, POSITIONS, Experiment
 from wheatstone.discovery._acdc import Keep
 from wheatstone.discovery._goal import GOALS
@@ -183,7 +184,7 @@ class DiscoverySettings:
         if self.stable and len(pairs) < 2:
             raise RequestError(
                 expected="at least 2 prompts and 2 samples, for samples to differ",
-                got=f"{len(pairs)} prompts and {self.stable} samples",
+                got=f"{count(len(pairs), 'prompt')} and {count(self.stable, 'sample')}",
                 do="give more prompts",
             )
         experiment = Experiment(

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
+from wheatstone._text import count
 from wheatstone.circuits import Experiment
 from wheatstone.discovery._recurrence import jaccard
 
@@ -73,7 +74,7 @@ def stability(
     if len(pairs) < 2 or samples < 2:
         raise RequestError(
             expected="at least 2 prompts and 2 samples, for samples to differ",
-            got=f"{len(pairs)} prompts and {samples} samples",
+            got=f"{count(len(pairs), 'prompt')} and {count(samples, 'sample')}",
             do="give more prompts",
         )
     draw = np.random.default_rng(seed)

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from wheatstone._progress import Reporter, silent
+from wheatstone._text import count
 from wheatstone.editing._asked import Asked, asked, with_targets
 from wheatstone.editing._delta import Dense
 from wheatstone.editing._edit import Edit
@@ -74,7 +75,8 @@ class LocFT:
         earlier = [asked(model, request) for edit in before for request in edit.requests] if self.replay else []
         loss, epochs, steps = self._trained(model, [*requests, *earlier], name, weight, change, report)
         notes = [
-            f"layer {layer}: {len(requests)} facts and {len(earlier)} earlier ones, {epochs} epochs, {steps} steps"
+            f"layer {layer}: {count(len(requests), 'fact')} and {len(earlier)} earlier, "
+            f"{count(epochs, 'epoch')}, {count(steps, 'step')}"
         ]
         notes.append(f"−log P(target) {loss:.3f} in the last epoch")
         asked_for = [request.request for request in requests]

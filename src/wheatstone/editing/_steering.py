@@ -77,7 +77,7 @@ def steer(
     if not (toward and away and 0 <= layer < model.graph.layers):
         raise RequestError(
             expected=f"prompts with and without the attribute, and a layer from 0 to {model.graph.layers - 1}",
-            got=f"{len(toward)} and {len(away)} prompts, layer {layer}",
+            got=f"{len(toward)} with it and {len(away)} without, and layer {layer}",
             do="give some of each, and a layer that is there",
         )
     means: list[Tensor] = []

@@ -317,7 +317,7 @@ def graph_chart(summary: Row, manifest: Mapping[str, Any], nodes: Sequence[Row],
         picture,
         f"From {quoted(summary['prompt'], 48)} to {clipped(summary['target']['name'], 34)}",
         subtitle,
-        f"Graph of {len(nodes)} nodes and {len(edges)} edges. Strongest edges: {strongest}.",
+        f"Graph of {count(len(nodes), 'node')} and {count(len(edges), 'edge')}. Strongest edges: {strongest}.",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from wheatstone._text import count as count
 from wheatstone.figures._load import RunData
 
 METRICS = {
@@ -95,11 +96,6 @@ def probability(value: float) -> str:
     if 0 < value < 0.0001:
         return "<0.0001"
     return decimal(value) if value >= 0.005 or value == 0 else decimal(value, 3 if value >= 0.001 else 4)
-
-
-def count(number: int, thing: str) -> str:
-    """`1 edge`, `70,651 edges`."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def metric_name(run: RunData) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from wheatstone._errors import CircuitError
 from wheatstone._path import StrPath
+from wheatstone._text import count
 from wheatstone._version import __version__
 from wheatstone.graphs._graph import EdgeRow, NodeRow
 from wheatstone.graphs._supernodes import Supernode
@@ -114,7 +115,10 @@ def from_circuit_tracer(document: Mapping[str, Any]) -> ForeignGraph:
         )
     tokens = tuple(str(token) for token in _list(about, "prompt_tokens"))
     if not nodes or not tokens:
-        raise _refused("at least one node and the prompt's tokens", f"{len(nodes):,} nodes and {len(tokens):,} tokens")
+        raise _refused(
+            "at least one node and the prompt's tokens",
+            f"{count(len(nodes), 'node')} and {count(len(tokens), 'token')}",
+        )
     found = {_text(node, "node_id"): node for node in nodes}
     logits = {name: node for name, node in found.items() if _text(node, "feature_type") == "logit"}
     sums: defaultdict[str, float] = defaultdict(float)

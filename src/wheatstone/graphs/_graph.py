@@ -15,6 +15,7 @@ from torch import Tensor
 
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
+from wheatstone._text import count
 from wheatstone.graphs._edges import Edges, edges_of
 from wheatstone.graphs._influence import EDGE_THRESHOLD, NODE_THRESHOLD, Pruned, check_thresholds, prune
 from wheatstone.graphs._learn import SETS, learn_nodes
@@ -186,7 +187,8 @@ class NeuronGraph:
     def __repr__(self) -> str:
         first = self.proofs[0]
         return (
-            f"NeuronGraph({self.question.prompt!r} -> {self.target}: {len(self.rows)} nodes, {len(self.edges)} edges; "
+            f"NeuronGraph({self.question.prompt!r} -> {self.target}: {count(len(self.rows), 'node')}, "
+            f"{count(len(self.edges), 'edge')}; "
             f"alone they keep {first.faithfulness:.2f} under {first.baseline})"
         )
 
@@ -328,7 +330,7 @@ def _check_memory(question: Question, settings: GraphSettings) -> None:
     if need > (budget := memory_budget(model.device)):
         raise RequestError(
             expected=f"a prompt whose graph takes at most {budget / 1e9:.1f} GB",
-            got=f"{tokens.width} tokens, some {need / 1e9:.1f} GB",
+            got=f"{count(tokens.width, 'token')}, some {need / 1e9:.1f} GB",
             do="shorten the prompt, or free memory",
         )
 

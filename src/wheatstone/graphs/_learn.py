@@ -28,6 +28,7 @@ from torch import Tensor
 
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
+from wheatstone._text import count
 from wheatstone.discovery import MaskAdam, between, size_thresholds
 from wheatstone.graphs._nodes import NodeAxis
 from wheatstone.graphs._proof import ablated_target
@@ -118,7 +119,7 @@ def check_learning(nodes: int, target: int, steps: int, sets: int) -> None:
     if min(steps, sets) < 1 or not 1 <= target < nodes:
         raise RequestError(
             expected=f"at least one step of at least one set, and a target from 1 to {nodes - 1} nodes",
-            got=f"{steps} steps, {sets} sets and {target} nodes",
+            got=f"{count(steps, 'step')}, {count(sets, 'set')} and {count(target, 'node')}",
             do="choose numbers in range",
         )
 

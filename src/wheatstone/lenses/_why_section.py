@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from wheatstone._intervals import halves_of
 from wheatstone._progress import Reporter
+from wheatstone._text import count
 from wheatstone.lenses._attention_score import AttentionScore, score_of
 from wheatstone.lenses._attribution import direct_effects
 from wheatstone.lenses._section import Explanation, Material, Section
@@ -107,9 +108,9 @@ def why(material: Material, report: Reporter) -> Explanation:
     looks = [_look(prompt, score) for prompt, score in found]
     pairs = [row for prompt, score in found for row in _pairs(prompt, score)]
     method = (
-        f"The {len(heads)} heads of the circuit with the largest mean |direct effect|, on {len(prompts)} of "
-        f"{material.n} prompts, from the last token. The score before the softmax is an exact sum over pairs of "
-        "senders, the norms' scales held at those of the run. Exact: the three strongest pairs subtracted from that "
+        f"{count(len(heads), 'head')} of the circuit with the largest mean |direct effect|, on {len(prompts)} of "
+        f"{count(material.n, 'prompt')}, from the last token. The score before the softmax is an exact sum over pairs "
+        "of senders, the norms' scales held at those of the run. Exact: the three strongest pairs subtracted from that "
         "one score, and the model's own attention code run on."
     )
     summary = {

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from wheatstone._errors import RequestError
+from wheatstone._text import count
 from wheatstone.discovery import DiscoverySettings, method_named
 from wheatstone.models import (
     ResidualModel,
@@ -60,7 +61,7 @@ class Plan:
         """For people."""
         lines = [
             f"{self.nodes:,} nodes, {self.edges:,} edges",
-            f"{self.prompts:,} prompt{'s' * (self.prompts != 1)}, {self.tokens:,} tokens",
+            f"{count(self.prompts, 'prompt')}, {self.tokens:,} tokens",
             f"memory  at most {gigabytes(self.needed)} beside the model's {gigabytes(self.weights)}; "
             f"{gigabytes(self.free)} free",
         ]
@@ -78,7 +79,7 @@ class Plan:
         if not self.fits:
             raise RequestError(
                 expected=f"{gigabytes(self.needed)} of memory beside the model for "
-                f"{self.prompts} prompt{'s' * (self.prompts != 1)} ({self.tokens:,} tokens)",
+                f"{count(self.prompts, 'prompt')} ({self.tokens:,} tokens)",
                 got=f"{gigabytes(self.free)} free",
                 do="give fewer or shorter prompts or --steps, or go on at your own risk with --force-memory",
             )
