@@ -46,6 +46,7 @@ def renamed(**names: str) -> dict[str, Any]:
         renamed(prompt="clean", counterfactual="corrupted", answers="answer", distractors="distractor"),
         renamed(prompt="clean", counterfactual="patch", answers="answers", distractors="wrong_answers"),
         renamed(prompt="clean_prefix", counterfactual="corrupt_prefix", answers="answer", distractors="corrupt_answer"),
+        renamed(prompt="clean", counterfactual="corrupted", answers="correct", distractors="incorrect"),
         renamed(prompt=" Prompt", counterfactual="Counterfactual", answers="ANSWERS", distractors="Distractors"),
     ],
     ids=lambda record: "/".join(record).strip(),

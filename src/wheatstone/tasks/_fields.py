@@ -2,7 +2,7 @@
 
 | data set | names |
 |---|---|
-| EAP, EAP-IG | `clean`, `corrupted`, and `label`, `correct_idx`, `country_idx` … (token ids or years) |
+| EAP, EAP-IG | `clean`, `corrupted`, and `correct`, `incorrect`, or `label`, `correct_idx` … (token ids or years) |
 | auto-circuit, ACDC | `clean`, `corrupt`, `answers`, `wrong_answers` |
 | feature-circuits | `clean_prefix`, `patch_prefix`, `clean_answer`, `patch_answer` |
 | function vectors | `input`, `output` |
@@ -42,6 +42,9 @@ ANSWERS = (
     "obj_label",
     "attribute",
     "target_true",
+    "correct",
+    "correct_answers",
+    "correct_answer",
 )
 DISTRACTORS = (
     "distractors",
@@ -54,6 +57,9 @@ DISTRACTORS = (
     "corrupt_answer",
     "patch_answers",
     "patch_answer",
+    "incorrect",
+    "incorrect_answers",
+    "incorrect_answer",
 )
 ANSWER_IDS = ("correct_idx", "answers_idx", "country_idx", "clean_answer_idx", "target_idx")
 DISTRACTOR_IDS = (
