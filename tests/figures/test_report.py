@@ -92,6 +92,18 @@ def test_it_shows_the_numbers_of_the_files(page: _Page) -> None:
         assert said in words
 
 
+def test_settings_are_listed_once_and_those_that_are_not_set_not_at_all(write_run: WriteRun) -> None:
+    run = write_run()
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["settings"] |= {"seed": manifest["seed"], "both_ways": True, "steps": None, "allow_weak": False}
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    facts = re.findall(r"<dt>(.*?)</dt><dd[^>]*>(.*?)</dd>", report_html(run))
+    names = [name for name, _ in facts]
+    assert sorted(set(names)) == sorted(names)
+    assert ("both ways", "yes") in facts
+    assert not {"steps", "allow weak"} & set(names)
+
+
 def _complete(run: Path) -> Path:
     """The same run, as `--goal complete` writes it: judged by what is left without the circuit."""
     manifest = json.loads((run / "manifest.json").read_text())
