@@ -235,8 +235,8 @@ def mixers(model: ResidualModel, done: set[str]) -> Iterator[Row]:
 
 
 def _of_text(model: ResidualModel, text: str) -> Row:
-    alphabet, chunking = Alphabet(model.tokenizer, model.vocabulary), Chunking()
-    symbols = np.array(alphabet.symbols(english(text, SIZE)), np.int32)
+    alphabet, chunking = Alphabet(model.reader, model.vocabulary), Chunking()
+    symbols = np.array(alphabet.symbols(english(text, SIZE)).symbols, np.int32)
     group = groups_of(len(symbols), chunking)[0]
     table = np.stack([np.pad(symbols[at], (0, len(group[0]) - len(at))) for at in group])
     made = {name: mixer(alphabet.tokens, len(group)) for name, mixer in MIXERS.items()}

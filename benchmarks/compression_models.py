@@ -113,10 +113,10 @@ def questions(model: ResidualModel) -> dict[str, list[PromptPair]]:
 
 def windows_of(model: ResidualModel, kind: str, whole: str) -> list[tuple[np.ndarray, int]]:
     """Windows drawn at random from a kind's texts, and how many bytes of each are counted."""
-    alphabet, found = Alphabet(model.tokenizer, model.vocabulary), []
+    alphabet, found = Alphabet(model.reader, model.vocabulary), []
     for number in range(WINDOWS):
         first = random.Random(f"{kind}{number}").randrange(len(whole) - 2000)
-        symbols = np.array(alphabet.symbols(whole[first : first + 2000].encode())[: SEEN + SCORED], np.int64)
+        symbols = np.array(alphabet.symbols(whole[first : first + 2000].encode()).symbols[: SEEN + SCORED], np.int64)
         found.append((symbols, len(alphabet.join(symbols[SEEN:].tolist()))))
     return found
 
@@ -142,9 +142,9 @@ def induction(model: ResidualModel) -> Iterator[Row]:
     sets = {"none": [], "induction": ours}
     sets |= {f"random {number}": random.Random(number).sample(others, HEADS) for number in range(SETS)}
     prose = by_kind(bundled_texts())["prose"]
-    alphabet = Alphabet(model.tokenizer, model.vocabulary)
+    alphabet = Alphabet(model.reader, model.vocabulary)
     starts = [random.Random(number).randrange(len(prose) - 2000) for number in range(TEXTS)]
-    natural = [alphabet.symbols(prose[at : at + 2000].encode())[: 4 * LENGTH] for at in starts]
+    natural = [alphabet.symbols(prose[at : at + 2000].encode()).symbols[: 4 * LENGTH] for at in starts]
     texts = {"repeated": Tokens.of(repeated(model, 2)), "prose": Tokens.of(natural)}
     for name, some in sets.items():
         knocked = [KnockOut(at=head) for head in some]

@@ -18,7 +18,7 @@ from wheatstone.compression._alphabet import Alphabet
 from wheatstone.compression._bits import beside
 from wheatstone.compression._blocks import groups_of
 from wheatstone.compression._coder import Encoder
-from wheatstone.compression._lanes import Lanes
+from wheatstone.compression._lanes import Lanes, Start
 from wheatstone.compression._mixing import Mixer
 from wheatstone.models import ResidualModel
 from wheatstone.models._start import start_token
@@ -64,8 +64,8 @@ def ahead(model: ResidualModel, symbols: np.ndarray, chunking: Chunking) -> Iter
 def coded(model: ResidualModel, text: str, size: int, done: set[str]) -> Iterator[Row]:
     """The coder and the mixer over the first bytes of a text, cut into lanes as `compress` does."""
     data, chunking = english(text, size), Chunking()
-    alphabet = Alphabet(model.tokenizer, model.vocabulary)
-    symbols = np.array(alphabet.symbols(data), np.int32)
+    alphabet = Alphabet(model.reader, model.vocabulary)
+    symbols = np.array(alphabet.symbols(data).symbols, np.int32)
     general = beside(data)
     for number, group in enumerate(groups_of(len(symbols), chunking)):
         if f"{text}/{size}/{number}" in done:
@@ -100,7 +100,7 @@ def coded(model: ResidualModel, text: str, size: int, done: set[str]) -> Iterato
 
 def contexts(model: ResidualModel, text: str, done: set[str]) -> Iterator[Row]:
     """Bits a token of pieces spread over a text's first megabyte, by how far the model looks back."""
-    symbols = np.array(Alphabet(model.tokenizer, model.vocabulary).symbols(english(text, 1_000_000)), np.int64)
+    symbols = np.array(Alphabet(model.reader, model.vocabulary).symbols(english(text, 1_000_000)).symbols, np.int64)
     firsts = [int(share * len(symbols)) for share in (0.05, 0.2, 0.4, 0.55, 0.75, 0.9)]
     for window, overlap in ((1024, 256), (1024, 512), (2048, 512), (2048, 1024), (4096, 2048)):
         if (key := f"{text}/{window}/{overlap}") in done:
@@ -145,7 +145,7 @@ def by_kind(texts: Iterable[Document]) -> dict[str, str]:
 
 def kinds(model: ResidualModel, windows: int, done: set[str]) -> Iterator[Row]:
     """Bits of windows drawn at random from the bundled texts, by kind, with `overlap` tokens before those counted."""
-    alphabet, chunking, groups = Alphabet(model.tokenizer, model.vocabulary), Chunking(), by_kind(bundled_texts())
+    alphabet, chunking, groups = Alphabet(model.reader, model.vocabulary), Chunking(), by_kind(bundled_texts())
     for number in range(windows):
         for kind, whole in groups.items():
             key = f"{model.id}/{kind}/{number}"
@@ -153,7 +153,8 @@ def kinds(model: ResidualModel, windows: int, done: set[str]) -> Iterator[Row]:
                 continue
             # 6,000 characters hold more than a window in every kind.
             first = random.Random(f"{kind}{number}").randrange(max(1, len(whole) - 6000))
-            symbols = np.array(alphabet.symbols(whole[first : first + 6000].encode())[: chunking.window], np.int64)
+            found = alphabet.symbols(whole[first : first + 6000].encode()).symbols
+            symbols = np.array(found[: chunking.window], np.int64)
             scored = torch.from_numpy(symbols[chunking.overlap :])
             started = time.process_time()
             with torch.inference_mode():
@@ -180,7 +181,7 @@ def throughput(model: ResidualModel, lanes: int, repeats: int) -> Iterator[Row]:
     """
     torch.set_num_threads(1)
     chunking, draw = Chunking(), np.random.default_rng(0)
-    ours = Lanes(model, lanes, window=chunking.window, overlap=chunking.overlap)
+    ours = Lanes(model, lanes, window=chunking.window, overlap=chunking.overlap, start=Start.of(model))
     for _ in range(chunking.overlap):
         ours.see(torch.from_numpy(draw.integers(0, model.vocabulary, lanes)))
     with torch.inference_mode():

@@ -15,6 +15,7 @@ from typing import Any
 from wheatstone.compression import Chunking
 from wheatstone.compression._alphabet import Alphabet
 from wheatstone.compression._blocks import BlockCoder
+from wheatstone.compression._lanes import Start
 from wheatstone.models import ResidualModel
 from wheatstone.texts import bundled_texts
 
@@ -34,8 +35,11 @@ def random_files(model: ResidualModel, files: int) -> Iterator[Row]:
 def texts(model: ResidualModel, of: ResidualModel) -> Iterator[Row]:
     """Every bundled text, whole; and whether the symbols that another model's tokenizer makes of it join to it."""
     data = [text.text.encode() for text in bundled_texts()]
-    alphabet = Alphabet(of.tokenizer, of.vocabulary)
-    unjoined = sum(alphabet.join(alphabet.symbols(text)) != text for text in data)
+    alphabet = Alphabet(of.reader, of.vocabulary)
+    found = [alphabet.symbols(text) for text in data]
+    unjoined = sum(
+        alphabet.join(one.symbols, prefixed=one.prefixed) != text for one, text in zip(found, data, strict=True)
+    )
     yield {"key": f"{model.id}/{len(data)}", "unjoined": unjoined, "of": of.id, **_there_and_back(model, data)}
 
 
@@ -74,8 +78,8 @@ def _there_and_back(model: ResidualModel, files: Iterable[bytes]) -> Row:
     silent: Callable[[int], None] = lambda _: None  # noqa: E731
     count, size, wrong, symbols, started = 0, 0, 0, 0, time.process_time()
     with ThreadPoolExecutor(1) as pool:
-        alphabet = Alphabet(model.tokenizer, model.vocabulary)
-        coders = [BlockCoder(model, alphabet, MANY_LANES, mixing, pool) for mixing in (False, True)]
+        alphabet = Alphabet(model.reader, model.vocabulary)
+        coders = [BlockCoder(model, alphabet, Start.of(model), MANY_LANES, mixing, pool) for mixing in (False, True)]
         for count, data in enumerate(files, start=1):
             coder = coders[(count - 1) % 2]
             block = coder.coded(data, silent)[0]

@@ -76,9 +76,10 @@ def test_bits_of_a_folder_and_of_a_name_that_is_no_file(
     cli: Cli, refused: Refused, tiny_task: tuple[Path, Path]
 ) -> None:
     model, _ = tiny_task
-    assert f"got the folder {model}; name a file in it" in refused("bits", model, "--model", model)
-    shown = cli("bits", "w1/w2.txt", "--model", model)
-    assert shown.err == "no file w1/w2.txt is there: read as a text\n"
+    assert f"got the folder {model}; check the path" in refused("bits", model, "--model", model)
+    wrong = "got w1/w2.txt, which is not there; check the path, or add --text"
+    assert wrong in refused("bits", "w1/w2.txt", "--model", model)
+    assert cli("bits", "w1/w2.txt", "--text", "--model", model, "--json").document["bytes"] == len("w1/w2.txt")
 
 
 @pytest.mark.parametrize(

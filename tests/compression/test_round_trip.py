@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import lzma
 import signal
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from random import Random
 from threading import main_thread
 
 import pytest
@@ -24,7 +28,7 @@ from wheatstone.compression import Chunking, Compressed, compress, decompress
 from wheatstone.compression._alphabet import Alphabet
 from wheatstone.compression._blocks import BlockCoder
 from wheatstone.compression._compress import _coder  # pyright: ignore[reportPrivateUsage]
-from wheatstone.compression._container import Header, open_checked
+from wheatstone.compression._container import LZMA, STORED, Block, Header, Writer, open_checked, read_blocks
 from wheatstone.compression._lanes import Start
 from wheatstone.models import ResidualModel
 
@@ -51,7 +55,7 @@ def worded(request: pytest.FixtureRequest) -> ResidualModel:
 
 def coded(model: ResidualModel, data: bytes, **options: object) -> tuple[bytes, Compressed]:
     out = io.BytesIO()
-    done = compress(model, io.BytesIO(data), out, **{"chunking": SMALL, **options})  # pyright: ignore[reportArgumentType]
+    done = compress(model, io.BytesIO(data), out, **{"chunking": SMALL, "general": False, **options})  # pyright: ignore[reportArgumentType]
     return out.getvalue(), done
 
 
@@ -68,6 +72,59 @@ def test_any_bytes_come_back(worded: ResidualModel, data: bytes, mixing: bool) -
     assert restored(worded, code) == data
     assert done.bytes_in == len(data)
     assert done.bytes_out == len(code)
+
+
+def kinds(code: bytes) -> list[int]:
+    source = io.BytesIO(code)
+    open_checked(source)
+    return [block.kind for block in read_blocks(source, Header.read(source).chunking)]
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [(b"w1 w2 w3 w4 " * 400, LZMA), (Random(1).randbytes(3000), STORED), (b"", None)],
+    ids=["repeats", "noise", "nothing"],
+)
+def test_what_the_model_foresees_badly_is_left_to_a_general_compressor(
+    worded: ResidualModel, data: bytes, kind: int | None
+) -> None:
+    code, done = coded(worded, data, general=True, chunking=Chunking())
+    assert kinds(code) == [kind] * bool(data)
+    assert restored(worded, code) == data
+    header = len(coded(worded, b"", chunking=Chunking())[0])
+    assert len(code) - header <= min(len(data), len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))) + 20
+    assert done.ideal_bits <= 8 * len(data)
+
+
+def test_a_block_s_samples_decide_whether_the_model_is_run(
+    worded: ResidualModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BlockCoder, "coded", lambda *_: pytest.fail("the model is run on the whole block"))
+    coded(worded, b"w1 w2 w3 w4 " * 400, general=True, chunking=Chunking())
+
+
+@settings(max_examples=25)
+@given(data=st.binary(max_size=2000))
+def test_no_block_is_larger_than_xz_makes_it_or_than_it_is(data: bytes) -> None:
+    assert len(Block.plain(data).codes[0]) <= min(len(data), len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME)))
+    assert Block.plain(data).unpacked() == data
+
+
+def test_a_bomb_in_a_block_stays_as_small_as_the_block_says(worded: ResidualModel) -> None:
+    out = io.BytesIO()
+    code, _ = coded(worded, b"w1 w2", chunking=Chunking())
+    source = io.BytesIO(code)
+    open_checked(source)
+    writer = Writer(out, Header.read(source))
+    writer.put(replace(Block.plain(bytes(1 << 26)), size=100))
+    writer.close()
+    tracemalloc.start()
+    try:
+        with pytest.raises(ws.RequestError, match="its checksum differs"):
+            restored(worded, out.getvalue())
+        assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_interrupt_waits_for_no_group(worded: ResidualModel) -> None:
@@ -113,7 +170,7 @@ def test_the_window_is_no_longer_than_what_the_model_reads_in_one_way(case: str)
 
 def test_bytes_that_are_not_text_are_stored_where_coding_gains_nothing(worded: ResidualModel) -> None:
     data = bytes(range(256)) * 2
-    code, _ = coded(worded, data)
+    code, _ = coded(worded, data, general=True)
     assert len(code) < len(data) + 250  # header, checksum and six blocks
 
 

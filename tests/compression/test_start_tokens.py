@@ -108,7 +108,7 @@ def test_bytes_that_no_token_gives_back_are_counted() -> None:
 )
 def test_any_bytes_come_back(pieces: ResidualModel, data: bytes) -> None:
     code, out = io.BytesIO(), io.BytesIO()
-    done = compress(pieces, io.BytesIO(data), code, chunking=SMALL, threads=1)
+    done = compress(pieces, io.BytesIO(data), code, general=False, chunking=SMALL, threads=1)
     decompress(pieces, code, out, threads=1)
     assert out.getvalue() == data
     assert done.bytes_in == len(data)
@@ -131,10 +131,9 @@ def test_every_window_begins_with_the_start_token(pieces: ResidualModel) -> None
     tolerance = 10 * (pieces.vocabulary + 2 * 64 * 16) * torch.finfo(torch.float32).eps
     assert np.array(found.surprise) + kept == pytest.approx(expected, abs=tolerance)
     assert found.escaped == 0
-    done = compress(
-        pieces, io.BytesIO(text.encode()), io.BytesIO(), chunking=Chunking(window, overlap, 1, 4096, 4096), threads=1
-    )
-    # `compress` may store what coding does not make smaller; its symbols cost what `bits` says.
-    assert done.ideal_bits in (8.0 * len(text), pytest.approx(found.total, rel=1e-4))
+    chunking = Chunking(window, overlap, 1, 4096, 4096)
+    source = io.BytesIO(text.encode())
+    done = compress(pieces, source, io.BytesIO(), mixing=False, general=False, chunking=chunking, threads=1)
+    assert done.ideal_bits == pytest.approx(found.total, rel=1e-4)
     assert len(found.surprise) == len(ids) > window
     assert all(one > 0 for one, _ in pairwise(found.surprise))

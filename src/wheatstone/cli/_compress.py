@@ -36,8 +36,8 @@ def compress(
     out: _OUT,
     model: ModelOption = "smollm2-135m",
     mixing: Annotated[
-        bool, typer.Option("--mixing", help="Mix in what the text itself has shown so far: smaller, a little slower.")
-    ] = False,
+        bool, typer.Option("--mixing/--no-mixing", help="Mix in what the text itself has shown so far: smaller.")
+    ] = True,
     threads: _THREADS = None,
     yes: Annotated[bool, typer.Option("--yes", help="Go on where it will take more than an hour.")] = False,
     force: _FORCE = False,
@@ -46,6 +46,8 @@ def compress(
     as_json: JsonOption = False,
 ) -> None:
     """Compress any file by a language model's predictions of its next token, without loss.
+
+    Parts of a file that LZMA makes smaller than the model would, such as most binary data, are left to LZMA.
 
     Slow: with SmolLM2 some 60 tokens, 240 bytes of English, a second on each core, and less where a file is short. To
     restore it takes as long and needs the same model, on a machine that computes alike (`decompress` says so before
@@ -118,6 +120,9 @@ def bits(
             "after the first.",
         ),
     ] = None,
+    as_text: Annotated[
+        bool, typer.Option("--text", help="Read the argument as a text, also where it looks like the name of a file.")
+    ] = False,
     force: _FORCE = False,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
@@ -133,11 +138,13 @@ def bits(
         raise RequestError(expected="--ablate RUN with --counterfactual", got="none", do="name a run")
     output = Output("bits", as_json)
     path = expanded(source)
-    is_file = len(os.fsencode(source)) < 4096 and path.is_file()
-    if not is_file and _like_a_path(source):
-        if path.is_dir():
-            raise RequestError(expected="a text or a file", got=f"the folder {source}", do="name a file in it")
-        output.stderr.print(f"no file {source} is there: read as a text", markup=False, highlight=False)
+    is_file = not as_text and len(os.fsencode(source)) < 4096 and path.is_file()
+    if not is_file and not as_text and _like_a_path(source):
+        raise RequestError(
+            expected="a text or a file",
+            got=f"the folder {source}" if path.is_dir() else f"{source}, which is not there",
+            do="check the path, or add --text if it is a text",
+        )
     data = _text_in(path) if is_file else os.fsencode(source)
     name = path.name if is_file else source
     with reserved_file(out, force=force):

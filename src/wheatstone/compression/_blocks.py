@@ -14,14 +14,19 @@ from jaxtyping import Float, Int
 
 from wheatstone._errors import ComputationError, RequestError
 from wheatstone.compression._alphabet import Alphabet
+from wheatstone.compression._bits import bits
 from wheatstone.compression._coder import Decoder, Encoder
-from wheatstone.compression._container import CODED, PREFIXED, STORED, Block, Chunking
+from wheatstone.compression._container import CODED, PREFIXED, Block, Chunking
 from wheatstone.compression._lanes import Lanes, Start
 from wheatstone.compression._mixing import Mixer
 from wheatstone.models import ResidualModel
 
+_SAMPLE = 1024
+"""Bytes of a sample."""
+_SURELY = 0.8
+"""A sample lacks the text before it, so that it costs the model more than the same bytes inside a block."""
 Advance = Callable[[int], None]
-"""Told of symbols as they are done."""
+"""A callback that receives how many symbols have just been done."""
 Stretch = Int[np.ndarray, " _"]
 """Which symbols of a block are in one lane, in order."""
 Exchange = Callable[[Stretch, Float[np.ndarray, "lane vocab"]], Int[np.ndarray, " lane"]]
@@ -51,10 +56,23 @@ class BlockCoder:
     stopped: Event = field(default_factory=Event)
 
     def encode(self, data: bytes, advance: Advance) -> tuple[Block, float]:
-        """A block, and −Σ log₂ p of its symbols; the bytes as they are where coding gains nothing."""
-        block, bits = self.coded(data, advance)
-        stored = Block(STORED, len(data), zlib.crc32(data), 0, (data,))
-        return (block, bits) if len(block) < len(stored) else (stored, 8.0 * len(data))
+        """A block, and −Σ log₂ p of its symbols; without the model where that makes it no larger.
+
+        The model is not run where LZMA needs less than `_SURELY` of what some samples of the block cost the model.
+        """
+        plain = Block.plain(data)
+        cost = 8.0 * len(plain.codes[0])
+        if cost < _SURELY * self.pool.submit(self._guessed, data).result():
+            return plain, cost
+        coded, ideal = self.coded(data, advance)
+        return (coded, ideal) if len(coded) < len(plain) else (plain, cost)
+
+    def _guessed(self, data: bytes) -> float:
+        """About how many bits the model needs, by samples from the block's start, middle and end."""
+        torch.set_num_threads(1)  # in this thread: the choice does not depend on how many there are
+        starts = {0, (len(data) - _SAMPLE) // 2, len(data) - _SAMPLE}
+        samples = [data[at : at + _SAMPLE] for at in sorted(starts)] if len(data) > 3 * _SAMPLE else [data]
+        return sum(bits(self.model, sample).total for sample in samples) / sum(map(len, samples)) * len(data)
 
     def coded(self, data: bytes, advance: Advance) -> tuple[Block, float]:
         """A block coded by the model, and −Σ log₂ p of its symbols."""
@@ -74,7 +92,7 @@ class BlockCoder:
         codes = list(self.pool.map(code, groups_of(len(symbols), self.chunking)))
         kind = PREFIXED if found.prefixed else CODED
         block = Block(kind, len(data), zlib.crc32(data), len(symbols), tuple(code for code, _ in codes))
-        return block, sum(bits for _, bits in codes)
+        return block, sum(cost for _, cost in codes)
 
     def decode(self, block: Block, advance: Advance) -> bytes:
         """What a block was made of.
@@ -82,8 +100,11 @@ class BlockCoder:
         Raises:
             ComputationError: this machine computes other probabilities than the one that coded it.
         """
-        data = block.codes[0] if block.kind == STORED else self._decode(block, advance)
+        by_model = block.kind in (CODED, PREFIXED)
+        data = self._decode(block, advance) if by_model else _unpacked(block)
         if len(data) != block.size or zlib.crc32(data) != block.crc:
+            if not by_model:
+                raise _undecodable("its checksum differs")
             raise ComputationError(
                 expected="the bytes that were compressed",
                 got="others: this machine, or its release of torch, computes other probabilities",
@@ -110,11 +131,7 @@ class BlockCoder:
             list(self.pool.map(restore, block.codes, groups))
             return self.alphabet.join(symbols.tolist(), prefixed=block.kind == PREFIXED)
         except (ValueError, LookupError, AssertionError, OverflowError) as error:  # a code without a meaning
-            raise RequestError(
-                expected="a file that `wheatstone compress` made",
-                got=f"a block that cannot be decoded ({error})",
-                do="decompress where it was compressed; if that was here, compress it again",
-            ) from error
+            raise _undecodable(error) from error
 
     def _read(self, group: list[Stretch], exchange: Exchange, advance: Advance) -> None:
         """Goes through the lanes of a group side by side; encoder and decoder differ only in `exchange`."""
@@ -136,6 +153,21 @@ class BlockCoder:
             seen[: len(at)] = np.where(symbols < tokens, symbols, start)
             lanes.see(torch.from_numpy(seen).to(self.model.device))
             advance(len(at))
+
+
+def _unpacked(block: Block) -> bytes:
+    try:
+        return block.unpacked()
+    except ValueError as error:
+        raise _undecodable(error) from error
+
+
+def _undecodable(error: object) -> RequestError:
+    return RequestError(
+        expected="a file that `wheatstone compress` made",
+        got=f"a block that cannot be decoded ({error})",
+        do="decompress where it was compressed; if that was here, compress it again",
+    )
 
 
 def groups_of(symbols: int, chunking: Chunking) -> list[list[Stretch]]:

@@ -47,22 +47,25 @@ def compress(
     source: BufferedIOBase,
     out: BufferedIOBase,
     *,
-    mixing: bool = False,
+    mixing: bool = True,
     chunking: Chunking | None = None,
+    general: bool = True,
     threads: int | None = None,
     report: Reporter = silent,
 ) -> Compressed:
     """Codes a file by the model's predictions of its next token (arithmetic coding), without loss.
 
-    The file is read in blocks; memory does not grow with it. Any bytes will do: what is not text is coded byte by
-    byte, and stored as it is where coding gains nothing. The same file gives the same code however many threads work.
+    The file is read in blocks; memory does not grow with it. Any bytes will do: what the model foresees badly is left
+    to LZMA, which samples of a block decide before the model is run on all of it, or stored as it is. The same file
+    gives the same code however many threads work.
 
     Args:
         model: the model; `decompress` needs the same.
         source: what to compress.
         out: where to write.
-        mixing: mix in what the text itself has shown so far (`Mixer`); smaller, a little slower.
+        mixing: mix in what the text itself has shown so far (`Mixer`): smaller, at no measurable cost of time.
         chunking: how text is cut up; the window is no longer than the model's `causal_context`.
+        general: whether LZMA may code a block instead of the model.
         threads: groups of lanes that are worked on at once; as many as there are cores by default.
         report: progress callback, in bytes.
 
@@ -81,7 +84,8 @@ def compress(
         writer = Writer(out, header)
         ideal = 0.0
         while data := source.read(chunking.block):
-            block, bits = coder.encode(data, _share(report, "compressing", writer.restored, len(data), total))
+            advance = _share(report, "compressing", writer.restored, len(data), total)
+            block, bits = coder.encode(data, advance) if general else coder.coded(data, advance)
             writer.put(block)
             ideal += bits
             report("compressing", writer.restored, total)

@@ -1,11 +1,12 @@
 """The file: a header, blocks, and a checksum over both.
 
-    magic "WHST", version 2                                   5 bytes
+    magic "WHST", version 3                                   5 bytes
     header                                                    see `Header.pack`
     blocks: kind, bytes, CRC-32 of them, symbols, code        until kind `end`
     bytes in all, SHA-256 of everything before it             8 + 32 bytes
 
-Version 1, which is still read, has no start token in its header: see `Start.of_version_1`.
+Earlier versions are still read: version 2 has no blocks of kind `LZMA`, and version 1 no start token in its header
+either (see `Start.of_version_1`).
 
 All numbers are little-endian. Each block is read alone, so that memory does not grow with the file.
 """
@@ -13,21 +14,25 @@ All numbers are little-endian. Each block is read alone, so that memory does not
 from __future__ import annotations
 
 import hashlib
+import lzma
 import struct
+import zlib
 from collections.abc import Generator
 from dataclasses import astuple, dataclass, replace
 from io import BufferedIOBase
 
 from wheatstone._errors import RequestError
 
-MAGIC, VERSIONS = b"WHST", (1, 2)
-END, CODED, STORED, PREFIXED = 0, 1, 2, 3
+MAGIC, VERSIONS = b"WHST", (1, 2, 3)
+END, CODED, STORED, PREFIXED, LZMA = 0, 1, 2, 3, 4
 _HEADER = struct.Struct("<HHHIIB32s8sB")
 _BLOCK = struct.Struct("<BIIIB")
 _LENGTH = struct.Struct("<I")
 _START = struct.Struct("<I")
 _TOTAL = struct.Struct("<Q")
 _DIGEST = 32
+# No container of xz around it: a block has its own checksum. The dictionary is as large as a block is by default.
+_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": 1 << 20}]
 # What a file may ask of its reader, whoever wrote it.
 _MOST_BLOCK, _MOST_LANES, _MOST_SYMBOLS = 1 << 26, 1024, 2
 
@@ -114,12 +119,12 @@ class Block:
     """One block.
 
     Args:
-        kind: `CODED` by the model; `PREFIXED` likewise, after a space that is not the data's; or `STORED` as it is
-            where coding gained nothing.
+        kind: `CODED` by the model; `PREFIXED` likewise, after a space that is not the data's; `LZMA` where a general
+            compressor does better; or `STORED` as it is where neither gains anything.
         size: bytes it restores.
         crc: of these bytes.
         symbols: how many symbols were coded.
-        codes: of each group of lanes; of a stored block, its bytes.
+        codes: of each group of lanes; of the other kinds, one.
     """
 
     kind: int
@@ -132,6 +137,26 @@ class Block:
         """As bytes."""
         start = _BLOCK.pack(self.kind, self.size, self.crc, self.symbols, len(self.codes))
         return start + b"".join(_LENGTH.pack(len(code)) + code for code in self.codes)
+
+    @classmethod
+    def plain(cls, data: bytes) -> Block:
+        """Data without the model: as LZMA makes it, or as it is where that is no larger."""
+        packed = lzma.compress(data, lzma.FORMAT_RAW, filters=_FILTERS)
+        kind, code = (LZMA, packed) if len(packed) < len(data) else (STORED, data)
+        return cls(kind, len(data), zlib.crc32(data), 0, (code,))
+
+    def unpacked(self) -> bytes:
+        """The data of a block that was made without the model; never more than `size` bytes, whatever it holds.
+
+        Raises:
+            ValueError: the code has no meaning.
+        """
+        if self.kind == STORED:
+            return self.codes[0]
+        try:
+            return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_FILTERS).decompress(self.codes[0], self.size)
+        except lzma.LZMAError as error:
+            raise ValueError(str(error)) from error
 
     def __len__(self) -> int:
         return _BLOCK.size + sum(_LENGTH.size + len(code) for code in self.codes)
@@ -175,11 +200,11 @@ def read_blocks(source: BufferedIOBase, chunking: Chunking) -> Generator[Block]:
     try:
         while (kind := source.read(1)) != bytes([END]):
             kind, size, crc, symbols, count = _BLOCK.unpack(kind + source.read(_BLOCK.size - 1))
-            if kind not in (CODED, STORED, PREFIXED) or size > chunking.block or symbols > _MOST_SYMBOLS * size:
+            if kind not in (CODED, STORED, PREFIXED, LZMA) or size > chunking.block or symbols > _MOST_SYMBOLS * size:
                 raise _unsound(f"a block of kind {kind}, {size:,} bytes and {symbols:,} symbols")
             codes = tuple(source.read(*_LENGTH.unpack(source.read(_LENGTH.size))) for _ in range(count))
-            if kind == STORED and len(codes) != 1:
-                raise _unsound(f"a stored block in {len(codes)} parts")
+            if kind in (STORED, LZMA) and len(codes) != 1:
+                raise _unsound(f"a block without the model in {len(codes)} parts")
             yield Block(kind, size, crc, symbols, codes)
     except struct.error as error:
         raise _unsound(f"a block that is cut off ({error})") from error
