@@ -46,7 +46,8 @@ Work = Callable[[], object]
 
 def alternate(ours: Work, theirs: Work, repeats: int) -> tuple[float, float, float, float, float]:
     """Median seconds of both, the median ratio and its 95% interval."""
-    ours(), theirs()
+    ours()
+    theirs()
     times: list[tuple[float, float]] = []
     for _ in range(repeats):
         pair: list[float] = []
@@ -75,7 +76,7 @@ def _status(name: str) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=15, help="alternations per ratio")
     parser.add_argument("--write", action="store_true", help="write docs/results/discovery.md")
     options = parser.parse_args()

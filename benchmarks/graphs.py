@@ -147,8 +147,10 @@ def an_neurons(model: ws.ResidualModel) -> dict[str, Any]:
     axis = NodeAxis.of(model, question.tokens.width)
     baseline = counterfactual_baseline(question, AN.counterfactual)
     found: dict[str, Any] = {}
-    for name, options in (("slope", {"steps": 1, "rules": None}), ("mask", {})):
-        scores = node_slopes(question, axis, baseline, **options)
+    for name, scores in (
+        ("slope", node_slopes(question, axis, baseline, steps=1, rules=None)),
+        ("mask", node_slopes(question, axis, baseline)),
+    ):
         order = scores.abs().argsort(descending=True).tolist()
         neurons = [place for place in order[:200] if axis.node(place).kind == "neuron"][:5]
         found[name] = [[str(axis.node(place)), float(scores[place])] for place in neurons]
@@ -308,7 +310,8 @@ def _effects(effects: Sequence[dict[str, Any]]) -> list[str]:
             for fact in effects:
                 chosen = [n for n, node in enumerate(fact["nodes"]) if _is(kind, node, layers)]
                 if len(chosen) > 9:
-                    found.append(float(spearmanr(np.array(fact[name])[chosen], np.array(fact["effects"])[chosen])[0]))
+                    of = (np.array(fact[one])[chosen] for one in (name, "effects"))
+                    found.append(float(np.asarray(spearmanr(*of))[0]))
             cells.append(f"{np.median(found):.3f} [{min(found):.3f}]" if found else "\u2013")
         rows.append(f"| {' | '.join(cells)} |")
     head = "| nodes | gradient × difference | with linear rules | shared gate, five steps |\n|---|---|---|---|"

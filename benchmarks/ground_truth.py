@@ -169,7 +169,7 @@ def _listed(edges: set[str] | frozenset[str]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=10, help="draws of methods that draw")
     parser.add_argument("--write", action="store_true", help="write docs/results/ground-truth.md")
     options = parser.parse_args()

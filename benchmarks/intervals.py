@@ -298,8 +298,8 @@ Agresti and Min's interval, over shares of (−1, 0, 1) drawn evenly.
 """
     rows = []
     for n in (4, 6, 8, 12, 20, 50, 200):
-        cells = [single_coverage(faithfulness(n, skewed), 2000) for skewed in (False, True)]
-        rows.append([f"n = {n}", *(text for hit, share in cells for text in (percent(hit), percent(share)))])
+        found = [single_coverage(faithfulness(n, skewed), 2000) for skewed in (False, True)]
+        rows.append([f"n = {n}", *(text for hit, share in found for text in (percent(hit), percent(share)))])
     yield f"""## Faithfulness, a ratio of means
 
 Fieller's interval, corrected for skewness. Model − ablated: gamma, shape 6. What the circuit loses: a tenth with normal

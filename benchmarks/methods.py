@@ -92,7 +92,7 @@ def acdc_row(model: ws.ResidualModel, threshold: float, decisions: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--threshold", type=float, default=0.5, help="of acdc, logits")
     parser.add_argument("--batches", type=int, default=10, help="batches of edges to time per kind of prompt")
     parser.add_argument("--decisions", type=int, default=24, help="decisions of the loop to time")

@@ -33,7 +33,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--write", action="store_true", help="write docs/results/neurons.md and its picture")
     parser.add_argument("--pairs", type=Path, help="JSON of `wheatstone neuron pairs`: make the last part alone")
     parser.add_argument("--parts", default="", help="out of pairs, corpus and scan: make these sections alone")

@@ -36,7 +36,7 @@ EXAMPLES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--write", action="store_true", help="write docs/results/standing.md")
     options = parser.parse_args()
     model = ws.load_model("smollm2-135m")

@@ -147,7 +147,7 @@ def run_forked(
         os.close(theirs)
         done = _waited(ours, 6.0 if server else PATIENCE)
         seconds = time.monotonic() - started
-        said = json.loads((os.read(ours, 4096) if done else b"") or "[0, 0]")
+        busy, grown = json.loads((os.read(ours, 4096) if done else b"") or "[0, 0]")
         os.close(ours)
         if not done:
             os.killpg(child, signal.SIGKILL)
@@ -162,7 +162,7 @@ def run_forked(
         if code in (-signal.SIGXCPU, -signal.SIGKILL):
             code = None
         served = server and not done and "http://" in texts[1]
-        return Outcome(tuple(words), code, seconds, *said, texts[0], texts[1], served)
+        return Outcome(tuple(words), code, seconds, busy, grown, texts[0], texts[1], served)
 
 
 def _waited(pipe: int, seconds: float) -> bool:

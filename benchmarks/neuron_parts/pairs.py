@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 
 from wheatstone.figures._neuron_calibration import calibration_panel
 from wheatstone.figures._theme import finished
-from wheatstone.models import ResidualModel, Tokens
+from wheatstone.models import ResidualModel, Tokens, start_token
 from wheatstone.neurons import (
     CalibrationBin,
     Congruence,
@@ -213,11 +214,12 @@ def in_corpus(model: ResidualModel, pairs: Sequence[Pair], share: float) -> list
 def samples(model: ResidualModel) -> Tokens:
     """Texts that the model writes when it is given nothing."""
     torch.manual_seed(0)
-    start = torch.full((SAMPLES, 1), int(model.tokenizer.bos_token_id), device=model.device)
+    start = torch.full((SAMPLES, 1), start_token(model), device=model.device)
+    generate: Any = model.module.generate
     with torch.no_grad():
-        ids = model.module.generate(
+        ids = generate(
             start, attention_mask=torch.ones_like(start), do_sample=True, temperature=1.0, top_k=0, top_p=1.0,
-            max_new_tokens=LENGTH, min_new_tokens=LENGTH, pad_token_id=int(model.tokenizer.eos_token_id),
+            max_new_tokens=LENGTH, min_new_tokens=LENGTH, pad_token_id=start_token(model),
         )  # fmt: skip
     return Tokens.of(ids.tolist(), model.device)
 
