@@ -310,8 +310,8 @@ def _effects(effects: Sequence[dict[str, Any]]) -> list[str]:
             for fact in effects:
                 chosen = [n for n, node in enumerate(fact["nodes"]) if _is(kind, node, layers)]
                 if len(chosen) > 9:
-                    of = (np.array(fact[one])[chosen] for one in (name, "effects"))
-                    found.append(float(np.asarray(spearmanr(*of))[0]))
+                    scores, exact = (np.array(fact[one])[chosen] for one in (name, "effects"))
+                    found.append(float(np.asarray(spearmanr(scores, exact))[0]))
             cells.append(f"{np.median(found):.3f} [{min(found):.3f}]" if found else "\u2013")
         rows.append(f"| {' | '.join(cells)} |")
     head = "| nodes | gradient × difference | with linear rules | shared gate, five steps |\n|---|---|---|---|"
