@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from wheatstone._bounds import COUNT, NODES, ROWS, SEED, SHARE
 from wheatstone._errors import RequestError
 from wheatstone._text import shown
 from wheatstone.cli._answers import print_answers
@@ -21,12 +20,15 @@ from wheatstone.cli._options import (
     DtypeOption,
     ModelOption,
     PromptOption,
-    number,
 )
 from wheatstone.cli._output import JsonOption, Output, page_of
+from wheatstone.cli._settings import options_of
+from wheatstone.graphs import GraphSettings
 
 
+@options_of(GraphSettings)
 def graph(
+    *,
     out: Annotated[Path, typer.Option("--out", help="Folder of the run to write.")],
     model: ModelOption = "smollm2-135m",
     prompt: PromptOption = None,
@@ -40,44 +42,8 @@ def graph(
         ),
     ] = None,
     distractor: DistractorOption = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            "--target",
-            help="difference (answer less distractor, the default with a distractor); logit (the answer's, less the "
-            "mean of all); top (the tokens that have 95% of the probability, weighted with it).",
-        ),
-    ] = None,
-    ablation: Annotated[
-        str | None,
-        typer.Option(
-            "--ablation",
-            help="What nodes outside the graph do: counterfactual (the default where there is one), mean (over running "
-            "text, first tokens apart) or zero.",
-        ),
-    ] = None,
-    nodes: Annotated[
-        int, number("--nodes", NODES, "Heads and neurons that are looked at; with --verify the most of the graph.")
-    ] = 500,
-    node_threshold: Annotated[
-        float,
-        number(
-            "--node-threshold", SHARE, "Share of the influence that the kept nodes have together; without --verify."
-        ),
-    ] = 0.8,
-    edge_threshold: Annotated[float, number("--edge-threshold", SHARE, "The same of edges.")] = 0.98,
-    verify: Annotated[
-        bool,
-        typer.Option(
-            "--verify",
-            help="Learn which nodes hold the answer, and keep the fewest that do alone: the model's first choice and "
-            "90 to 110% of its target. About a minute on SmolLM2-135M.",
-        ),
-    ] = False,
-    steps: Annotated[int, number("--steps", COUNT, "Of learning, with --verify.")] = 80,
-    exact: Annotated[int, number("--exact", ROWS, "Strongest nodes that are also ablated alone.")] = 32,
+    settings: GraphSettings,
     allow_weak: AllowWeakOption = False,
-    seed: Annotated[int, number("--seed", SEED, "Seed of learning.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
@@ -98,10 +64,9 @@ def graph(
 
     with output.starting() as report, reserved(out, force=force):
         from wheatstone.figures import graph_words, render_all
-        from wheatstone.graphs import GraphSettings, peak_bytes, run_graph
+        from wheatstone.graphs import peak_bytes, run_graph
 
         others = tuple(counterfactual or ())
-        settings = GraphSettings(target, ablation, nodes, node_threshold, edge_threshold, verify, steps, exact, seed)
         settings.check(len(others))
         loaded = load(model, device, dtype, report)
         run = run_graph(
