@@ -17,6 +17,7 @@ from wheatstone._side import PICTURES
 from wheatstone.cli._answers import print_answers, print_table
 from wheatstone.cli._discovered import document, shown_parts
 from wheatstone.cli._loading import load
+from wheatstone.cli._new_run import FiguresOption, ForceOption
 from wheatstone.cli._options import (
     AllowWeakOption,
     AnswerOption,
@@ -96,7 +97,7 @@ def discover(
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
-    force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
+    force: ForceOption = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -108,7 +109,7 @@ def discover(
     force_memory: Annotated[
         bool, typer.Option("--force-memory", help="Go on where the estimate says that memory will not do.")
     ] = False,
-    figures: Annotated[bool, typer.Option(help="Draw the figures and the HTML report.")] = True,
+    figures: FiguresOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Find a small circuit that alone gives the model's answer, prove it, and write it down as a run.

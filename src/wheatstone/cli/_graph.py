@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +10,7 @@ from wheatstone._errors import RequestError
 from wheatstone._text import shown
 from wheatstone.cli._answers import print_answers
 from wheatstone.cli._loading import load
+from wheatstone.cli._new_run import ForceOption, OutOption, new_run
 from wheatstone.cli._options import (
     AllowWeakOption,
     AnswerOption,
@@ -21,7 +20,7 @@ from wheatstone.cli._options import (
     ModelOption,
     PromptOption,
 )
-from wheatstone.cli._output import JsonOption, Output, page_of
+from wheatstone.cli._output import JsonOption, Output
 from wheatstone.cli._settings import options_of
 from wheatstone.graphs import GraphSettings
 
@@ -29,7 +28,7 @@ from wheatstone.graphs import GraphSettings
 @options_of(GraphSettings)
 def graph(
     *,
-    out: Annotated[Path, typer.Option("--out", help="Folder of the run to write.")],
+    out: OutOption,
     model: ModelOption = "smollm2-135m",
     prompt: PromptOption = None,
     answer: AnswerOption = None,
@@ -46,7 +45,7 @@ def graph(
     allow_weak: AllowWeakOption = False,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
-    force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
+    force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Draw how the model gets from the prompt's tokens to the answer, in heads and neurons, and prove what they hold.
@@ -59,16 +58,13 @@ def graph(
             expected="--prompt and --answer", got="not both", do="give a prompt and the continuation to explain"
         )
     output = Output("graph", as_json)
-    started = time.perf_counter()
-    from wheatstone.runs import reserved, save_run
-
-    with output.starting() as report, reserved(out, force=force):
-        from wheatstone.figures import graph_words, render_all
+    with new_run(output, out, force=force) as new:
+        from wheatstone.figures import graph_words
         from wheatstone.graphs import peak_bytes, run_graph
 
         others = tuple(counterfactual or ())
         settings.check(len(others))
-        loaded = load(model, device, dtype, report)
+        loaded = load(model, device, dtype, new.report)
         run = run_graph(
             loaded,
             prompt,
@@ -77,15 +73,12 @@ def graph(
             counterfactuals=others,
             settings=settings,
             allow_weak=allow_weak,
-            report=report,
+            report=new.report,
         )
-        missing = save_run(out, run.save, force=force, pictures=render_all)
-    seconds = round(time.perf_counter() - started, 2)
-    page, summary = page_of(out), run.summary()
-    about = {"run": str(out), "report": page, "seconds": seconds, "peak_bytes": peak_bytes(), "missing": missing}
-    output.document({**about, **summary})
+        new.save(run.save)
+    summary = run.summary()
+    output.document({**new.about, "peak_bytes": peak_bytes(), **summary})
     print_answers(output, run.said)
     for sentence in graph_words(summary):
         output.print(shown(sentence), markup=False)
-    output.missing(missing)
-    output.print(f"run      {out} ({seconds:.0f} s)" + (f"\nreport   {page}" if page else ""), markup=False)
+    new.announce()

@@ -10,6 +10,7 @@ import typer
 from rich.table import Column, Table
 
 from wheatstone.cli._loading import load
+from wheatstone.cli._new_run import FiguresOption
 from wheatstone.cli._options import (
     AddressOption,
     AllowWeakOption,
@@ -50,7 +51,7 @@ def study(
     workers: WorkersOption = None,
     threads: ThreadsOption = None,
     address: AddressOption = None,
-    figures: Annotated[bool, typer.Option(help="Draw the figures and the HTML report.")] = True,
+    figures: FiguresOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Find one circuit a relation on training facts, choose its size on validation, report on test facts.
