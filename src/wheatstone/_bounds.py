@@ -5,7 +5,7 @@ A count that sizes memory or a loop is compared with these before the work start
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 from wheatstone._errors import RequestError
 
@@ -31,6 +31,32 @@ class Bounds(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.least:,} to {self.most:,}"
+
+
+def check_fields(settings: object) -> None:
+    """Refuses a field outside its range; the range is part of its type, `Annotated[int, Bounds(…)]`.
+
+    Args:
+        settings: a frozen dataclass.
+
+    Raises:
+        RequestError: there is such a field; None passes.
+    """
+    for name, bounds in bounds_of(type(settings)).items():
+        bounds.check(f"--{name.replace('_', '-')}", getattr(settings, name))
+
+
+def bounds_of(settings: type[Any]) -> dict[str, Bounds]:
+    """The ranges of a settings class's fields, of those that have one."""
+    hints = get_type_hints(settings, include_extras=True)
+    parts = {name: (hint, *get_args(hint)) for name, hint in hints.items()}
+    return {
+        name: bounds
+        for name, each in parts.items()
+        for part in each
+        for bounds in getattr(part, "__metadata__", ())
+        if isinstance(bounds, Bounds)
+    }
 
 
 SEED = Bounds(0, 2**32 - 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from commands import Cli, Refused
 
-from wheatstone.cli._home_paths import expanding
+from wheatstone.cli._command import expand
 
 
 @pytest.mark.parametrize(
@@ -62,15 +62,8 @@ def test_an_error_of_the_system_says_what_to_do(cli: Cli, tmp_path: Path, monkey
 def test_a_tilde_is_expanded_in_paths_and_nowhere_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
 
-    def verb(out: Path, prompt: str, files: list[Path], none: Path | None = None) -> tuple[object, ...]:
-        return out, prompt, files, none
-
-    assert expanding(verb)(out=Path("~/run"), prompt="~/5 people", files=[Path("~"), Path("a~b")]) == (
-        tmp_path / "run",
-        "~/5 people",
-        [tmp_path, Path("a~b")],
-        None,
-    )
+    given = (Path("~/run"), "~/5 people", [Path("~"), Path("a~b")], None)
+    assert [expand(value) for value in given] == [tmp_path / "run", "~/5 people", [tmp_path, Path("a~b")], None]
 
 
 @pytest.mark.usefixtures("own_home")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ from wheatstone.mechanisms import (
     IOI_CLASSES,
     AskedFact,
     BegunFact,
+    DemonstrationsSummary,
+    HopsSummary,
     InContextRow,
     IoiHead,
+    IoiSummary,
     Kept,
     Mending,
     MlpToLogits,
@@ -29,12 +33,14 @@ from wheatstone.mechanisms import (
     Strength,
     Verdict,
     WrongFact,
+    WrongSummary,
     WrongWriter,
     YearCell,
     YearForm,
+    YearsSummary,
     YearSums,
 )
-from wheatstone.runs import Run, Section, Table
+from wheatstone.runs import Run, Section, Table, summary_json
 from wheatstone.runs._tables import write_table
 
 BETWEEN = (1.0, 0.5, 1.5)
@@ -90,27 +96,27 @@ def dicts(rows: list[Any]) -> list[dict[str, Any]]:
     return [row._asdict() for row in rows]
 
 
-MADE: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
+MADE: dict[str, tuple[Any, dict[str, list[Any]]]] = {
     "ioi": (
-        {
-            "n": 9,
-            "held_n": 8,
-            "clean": 3.0,
-            "classes": {role: dicts([HEAD]) if role == "name mover" else [] for role in IOI_CLASSES},
-            "unclassed": dicts([ODD]),
-            "receivers": {},
-        },
+        IoiSummary(
+            n=9,
+            held_n=8,
+            clean=3.0,
+            classes={role: (HEAD,) if role == "name mover" else () for role in IOI_CLASSES},
+            unclassed=(ODD,),
+            receivers={},
+        ),
         {"ioi_heads": [HEAD, ODD]},
     ),
     "years": (
-        {
-            "sums": YearSums(9, 1.0, 0.97, 0.94, 0.9, 0.96, 0.2, 0.1, 0.3)._asdict(),
-            "mlp": MlpToLogits("m3", 9, *BETWEEN, 0.1)._asdict(),
-            "kept": KEPT._asdict(),
-            "metric": "prob_diff",
-            "metric_value": 0.52,
-            "n": 40,
-        },
+        YearsSummary(
+            sums=YearSums(9, 1.0, 0.97, 0.94, 0.9, 0.96, 0.2, 0.1, 0.3),
+            mlp=MlpToLogits("m3", 9, *BETWEEN, 0.1),
+            kept=KEPT,
+            metric="prob_diff",
+            metric_value=0.52,
+            n=40,
+        ),
         {
             "greater_than_years": [YearCell(start, year, 1, 0.01) for start in (5, 7) for year in range(100)],
             "mlps_to_logits": [MlpToLogits("m3", 9, *BETWEEN, 0.1)],
@@ -122,22 +128,22 @@ MADE: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
         },
     ),
     "wrong": (
-        {
-            "asked": 9,
-            "known": 4,
-            "wrong": 2,
-            "template": "Of {subject}",
-            "led": 1,
-            "overtaken_after": 3,
-            "layers": 3,
-            "verdicts": {"right": 5, "wrong": 3, "begun": 1},
-            "named": [AskedFact("Malaysia", "ringgit", " Rupiah", "wrong")._asdict()],
-            "held_out": True,
-            "right_writers": ["a1.h0"],
-            "writers": dicts(WRITERS),
-            "mendings": dicts(TRIED),
-            "begun": 1,
-        },
+        WrongSummary(
+            asked=9,
+            known=4,
+            wrong=2,
+            template="Of {subject}",
+            led=1,
+            overtaken_after=3,
+            layers=3,
+            verdicts={"right": 5, "wrong": 3, "begun": 1},
+            named=(AskedFact("Malaysia", "ringgit", " Rupiah", "wrong"),),
+            held_out=True,
+            right_writers=("a1.h0",),
+            writers=tuple(WRITERS),
+            mendings=tuple(TRIED),
+            begun=1,
+        ),
         {
             "wrong_facts": FACTS,
             "wrong_writers": WRITERS,
@@ -147,32 +153,38 @@ MADE: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
         },
     ),
     "demonstrations": (
-        {
-            "task": "icl-3/a",
-            "template": "The a of {subject} is",
-            "named": [QUESTION._asdict()],
-            "found_on": 6,
-            "edges": 100,
-            "entering": ["a1.h0", "a2.h3"],
-            "entering_count": 2,
-            "most_attended": ["a1.h0"],
-            "both": ["a1.h0"],
-            "rows": dicts(CONTEXT),
-        },
+        DemonstrationsSummary(
+            task="icl-3/a",
+            template="The a of {subject} is",
+            named=(QUESTION,),
+            found_on=6,
+            edges=100,
+            entering=(
+                "a1.h0",
+                "a2.h3",
+            ),
+            entering_count=2,
+            most_attended=("a1.h0",),
+            both=("a1.h0",),
+            rows=tuple(CONTEXT),
+        ),
         {"in_context": CONTEXT, "in_context_questions": [QUESTION]},
     ),
     "hops": (
-        {
-            "edges": 100,
-            "parts": ["facts/a", "facts/b"],
-            "unrelated": ["ioi"],
-            "kind": "two-hop",
-            "prompts": 6,
-            "faithfulness": 0.75,
-            "held_n": 12,
-            "held_faithfulness": 0.4,
-            "rows": dicts(AGAIN),
-        },
+        HopsSummary(
+            edges=100,
+            parts=(
+                "facts/a",
+                "facts/b",
+            ),
+            unrelated=("ioi",),
+            kind="two-hop",
+            prompts=6,
+            faithfulness=0.75,
+            held_n=12,
+            held_faithfulness=0.4,
+            rows=tuple(AGAIN),
+        ),
         {"reappearance": AGAIN},
     ),
     "competition": (
@@ -237,11 +249,16 @@ SAID = {
 }
 
 
-def told(folder: Path, summary: dict[str, Any], tables: Mapping[str, list[Any]]) -> StoredSection:
+def stored(folder: Path, summary: object, tables: Mapping[str, list[Any]]) -> StoredSection:
     """As it comes back from a run's files."""
     for name, rows in tables.items():
         write_table(Table.of(type(rows[0]), rows), folder / f"{name}.parquet")
-    about = {"summary": summary, "method": "", "n": 9, "tables": {name: len(rows) for name, rows in tables.items()}}
+    about = {
+        "summary": summary_json(summary),
+        "method": "",
+        "n": 9,
+        "tables": {name: len(rows) for name, rows in tables.items()},
+    }
     return StoredSection(
         RunData(Run(folder, {}), {}, {}), Section(folder, json.loads(json.dumps(about, allow_nan=False)))
     )
@@ -249,7 +266,7 @@ def told(folder: Path, summary: dict[str, Any], tables: Mapping[str, list[Any]])
 
 @pytest.mark.parametrize("name", [*MADE])
 def test_what_is_said_and_drawn(name: str, tmp_path: Path) -> None:
-    section, part = told(tmp_path, *MADE[name]), PARTS[name]
+    section, part = stored(tmp_path, *MADE[name]), PARTS[name]
     claims = part.claims(section)
     said = " ".join(claim.text for claim in claims)
     for text in SAID[name]:
@@ -267,7 +284,7 @@ def test_what_is_said_and_drawn(name: str, tmp_path: Path) -> None:
 
 def test_no_head_has_a_class(tmp_path: Path) -> None:
     summary, tables = MADE["ioi"]
-    none = told(tmp_path, summary | {"classes": {role: [] for role in IOI_CLASSES}, "unclassed": []}, tables)
+    none = stored(tmp_path, replace(summary, classes=dict.fromkeys(IOI_CLASSES, ()), unclassed=()), tables)
     assert PARTS["ioi"].exhibits(none) == []
     (claim,) = PARTS["ioi"].claims(none)
     assert "no name mover, no negative name mover" in claim.text
@@ -276,8 +293,8 @@ def test_no_head_has_a_class(tmp_path: Path) -> None:
 def test_a_reversed_relation_is_not_called_composed(tmp_path: Path) -> None:
     summary, _ = MADE["hops"]
     rows = [AGAIN[0]._replace(whole="reversed/a"), AGAIN[2]._replace(whole="reversed/a")]
-    about = summary | {"kind": "reversed", "parts": ["facts/a"], "rows": dicts(rows)}
-    section = told(tmp_path, about, {"reappearance": rows})
+    about = replace(summary, kind="reversed", parts=("facts/a",), rows=tuple(rows))
+    section = stored(tmp_path, about, {"reappearance": rows})
     said = " ".join(claim.text for claim in PARTS["hops"].claims(section))
     (exhibit,) = PARTS["hops"].exhibits(section)
     page = f"{said} {exhibit.caption} {PARTS['hops'].title} {json.dumps(Picture.of(exhibit.chart).spec)}"
@@ -290,11 +307,16 @@ def test_a_reversed_relation_is_not_called_composed(tmp_path: Path) -> None:
 def test_runs_of_earlier_versions_still_have_their_sentences(tmp_path: Path) -> None:
     """Their numbers were not held out, and nothing is said that they do not have."""
     summary, tables = MADE["hops"]
-    old = {name: value for name, value in summary.items() if name not in ("kind", "held_n", "held_faithfulness")}
-    said = " ".join(claim.text for claim in PARTS["hops"].claims(told(tmp_path, old, tables)))
+    old = {
+        name: value
+        for name, value in summary_json(summary).items()
+        if name not in ("kind", "held_n", "held_faithfulness")
+    }
+    said = " ".join(claim.text for claim in PARTS["hops"].claims(stored(tmp_path, old, tables)))
     assert "75% on the 6 prompts it was ranked on; test questions were not run" in said
     summary, tables = MADE["years"]
-    kept = {name: summary["kept"][name] for name in Kept._fields[:12]}
-    old = {name: summary[name] for name in ("sums", "mlp", "metric")} | {"kept": kept}
-    said = " ".join(claim.text for claim in PARTS["years"].claims(told(tmp_path, old, tables)))
+    new = summary_json(summary)
+    kept = {name: new["kept"][name] for name in Kept._fields[:12]}
+    old = {name: new[name] for name in ("sums", "mlp", "metric")} | {"kept": kept}
+    said = " ".join(claim.text for claim in PARTS["years"].claims(stored(tmp_path, old, tables)))
     assert "alone keep 60% (95% 40% to 80%) of what that MLP does, the same that chose them" in said

@@ -7,10 +7,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from materials import indirect_pairs
 from tiny import make_tiny
 from tolerance import rounding
 
-from wheatstone import Experiment, PromptError, PromptPair, RequestError, ResidualModel
+from wheatstone import Experiment, PromptError, RequestError, ResidualModel
 from wheatstone.discovery import path_patching
 from wheatstone.mechanisms import IOI_CLASSES, ioi_heads
 from wheatstone.mechanisms._ioi import chance_bars, channel_of
@@ -18,27 +19,7 @@ from wheatstone.mechanisms._ioi_names import three_other_names
 from wheatstone.models import Graph
 from wheatstone.tasks import load_task
 
-
-def asked(indirect: int, subject: int) -> PromptPair:
-    """w30 and w32 are words between, w31 is what follows the first subject."""
-    before, after = f"w{indirect} w30 ", f" w31 w{subject} w32"
-    prompt = f"{before}w{subject}{after}"
-    first, again = len(before), prompt.rindex(f"w{subject}")
-    return PromptPair(
-        prompt=prompt,
-        counterfactual=f"{before}w{subject} w31 w33 w32",
-        answers=(f" w{indirect}",),
-        distractors=(f" w{subject}",),
-        spans={
-            "IO": (0, len(before) - len(" w30 ")),
-            "S1": (first, prompt.index(after)),
-            "S1+1": (prompt.index("w31"), prompt.index("w31") + 3),
-            "S2": (again, prompt.index(" w32")),
-        },
-    )
-
-
-PAIRS = [asked(1, 2), asked(3, 14), asked(5, 16), asked(17, 8), asked(9, 1)]
+PAIRS = indirect_pairs()
 OTHERS = [PAIRS[0], PAIRS[1], PAIRS[2], PAIRS[4]]
 
 

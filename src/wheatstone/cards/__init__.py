@@ -7,7 +7,7 @@ from wheatstone._lazy import door
 if TYPE_CHECKING:
     from wheatstone.cards._add import add_card as add_card
     from wheatstone.cards._add import read_card as read_card
-    from wheatstone.cards._card import CardSettings as CardSettings
     from wheatstone.cards._card import make_card as make_card
+    from wheatstone.cards._settings import CardSettings as CardSettings
 
 __getattr__ = door(__name__)

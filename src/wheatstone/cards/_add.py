@@ -13,7 +13,8 @@ from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import PAGE, attempt
 from wheatstone._version import __version__
-from wheatstone.cards._card import CardSettings, make_card
+from wheatstone.cards._card import make_card
+from wheatstone.cards._settings import CardSettings
 from wheatstone.models import ResidualModel
 from wheatstone.runs import changed_run, part_reserved, read_json, sound, write_json
 from wheatstone.verification import Card

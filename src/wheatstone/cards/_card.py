@@ -4,73 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from wheatstone._bounds import COUNT, DRAWS, RESAMPLES, SAMPLES, SEED, SHARE, TIMES
 from wheatstone._errors import CircuitError
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.cards._empty import empty_card
 from wheatstone.cards._lines import CardMaterial, lines_of
+from wheatstone.cards._settings import CardSettings
 from wheatstone.circuits import Circuit, Experiment, same_weights
 from wheatstone.discovery import BY_PROMPT, SEARCHES
 from wheatstone.models import ResidualModel, load_model
 from wheatstone.runs import CIRCUITS, read_json, read_manifest, sound
-from wheatstone.tasks import PromptPair, check_task, load_task
+from wheatstone.tasks import PromptPair, load_task
 from wheatstone.verification import Card
 
 _OTHER_FACTS = 16
 """Facts of another task, at most."""
 _TOGETHER = 16
 """Prompts of the experiment that others are made like."""
-
-
-@dataclass(frozen=True)
-class CardSettings:
-    """How a card is made.
-
-    Args:
-        keep: share of the behaviour that must be kept of a held-out fact, on average; 0 to 1.
-        times: how many times as much as circuits that chance gives the circuit must keep, at least 1.
-        samples: bootstrap samples of the prompts, at least 2.
-        draws: random circuits of each kind.
-        shuffles: times that the answers are shuffled.
-        prompts: at most how many prompts are scored one by one.
-        against: other tasks, for selectivity: bundled names or files.
-        effects: at most how many edges have their exact effect measured, those of the strongest scores; 0 for none.
-        seed: of everything that is drawn.
-    """
-
-    keep: float = 0.5
-    times: float = 1.5
-    samples: int = 100
-    draws: int = 5
-    shuffles: int = 3
-    prompts: int = 100
-    effects: int = 12
-    against: tuple[str, ...] = ()
-    seed: int = 0
-
-    def check(self) -> None:
-        """Refuses a number outside its range.
-
-        Raises:
-            RequestError: there is one, or no task of a name.
-        """
-        SHARE.check("a share to keep", self.keep)
-        TIMES.check("a specificity", self.times)
-        RESAMPLES.check("a number of bootstrap samples", self.samples)
-        DRAWS.check("a number of random circuits", self.draws)
-        DRAWS.check("a number of shuffles", self.shuffles)
-        COUNT.check("a number of prompts", self.prompts)
-        SAMPLES.check("a number of edges", self.effects)
-        SEED.check("a seed", self.seed)
-        for task in self.against:
-            check_task(task)
 
 
 def make_card(

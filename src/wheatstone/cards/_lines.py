@@ -48,7 +48,7 @@ from wheatstone.verification import (
 )
 
 if TYPE_CHECKING:
-    from wheatstone.cards._card import CardSettings
+    from wheatstone.cards._settings import CardSettings
 
 _FACTS = 32
 """Facts on which circuits are compared, at most; each is run under every circuit."""

@@ -19,8 +19,7 @@ from wheatstone._errors import ComputationError, RequestError, WheatstoneError
 from wheatstone._side import why
 from wheatstone._text import shown
 from wheatstone._version import __version__
-from wheatstone.cli._home_paths import expand_in, expanding
-from wheatstone.cli._unasked import leave_unasked
+from wheatstone.cli._command import Command, Group
 
 _ABOUT = "Find the circuit inside a language model that recalls a fact or performs a task, and prove it."
 _VERBS = {
@@ -62,16 +61,21 @@ def app_of(asked: str | None = None) -> typer.Typer:
     Args:
         asked: the first word; all verbs are there where it is none of them, for the help and for hints.
     """
-    app = typer.Typer(name="wheatstone", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    app = typer.Typer(
+        name="wheatstone", cls=Group, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    )
     app.callback(help=_ABOUT)(_root)
     wanted = {asked} if asked in _VERBS.keys() | _GROUPS.keys() else {*_VERBS, *_GROUPS}
     for verb in _VERBS:
         if verb in wanted:
             function = getattr(_module(_VERBS[verb]), _FUNCTIONS.get(verb, verb.replace("-", "_")))
-            app.command(verb)(expanding(function))
+            app.command(verb, cls=Command)(function)
     for group in _GROUPS:
         if group in wanted:
-            app.add_typer(expand_in(getattr(_module(_GROUPS[group]), f"{group}_app")))
+            verbs: typer.Typer = getattr(_module(_GROUPS[group]), f"{group}_app")
+            for command in verbs.registered_commands:
+                command.cls = Command
+            app.add_typer(verbs, cls=Group)
     return app
 
 
@@ -101,7 +105,6 @@ def main() -> None:
     # process wants a core; torch's OpenMP reads this when it is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     signal.signal(signal.SIGTERM, _terminated)
-    leave_unasked()
     try:
         _check_words()
         code = app_of(next(iter(sys.argv[1:]), None))(standalone_mode=False)

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from wheatstone._bounds import COUNT, DRAWS, RESAMPLES, SAMPLES, SEED, SHARE, TIMES
+from wheatstone._bounds import COUNT
+from wheatstone.cards import CardSettings
 from wheatstone.cli._options import DeviceOption, DtypeOption, number
 from wheatstone.cli._output import JsonOption, Output
+from wheatstone.cli._settings import options_of
 
 
+@options_of(CardSettings, apart=("prompts", "against"))
 def card(
+    *,
     run: Annotated[Path, typer.Argument(help="Folder of a run of `discover` or `import`.", metavar="RUN")],
-    keep: Annotated[
-        float,
-        number("--keep", SHARE, "Share of the behaviour that the circuit must keep of a held-out fact, on average."),
-    ] = 0.5,
-    times: Annotated[
-        float, number("--times", TIMES, "How many times as much as circuits that chance gives it must keep.")
-    ] = 1.5,
-    samples: Annotated[int, number("--samples", RESAMPLES, "Bootstrap samples of the prompts.")] = 100,
-    draws: Annotated[int, number("--draws", DRAWS, "Random circuits of each kind.")] = 5,
-    shuffles: Annotated[int, number("--shuffles", DRAWS, "Times that the answers are shuffled and scored.")] = 3,
+    settings: CardSettings,
     most: Annotated[int, number("--most", COUNT, "Score at most N prompts one by one.", metavar="N")] = 100,
-    effects: Annotated[
-        int, number("--effects", SAMPLES, "Measure the exact effect of N edges, strongest first.", metavar="N")
-    ] = 12,
     against: Annotated[
         list[str] | None,
         typer.Option(
@@ -38,7 +31,6 @@ def card(
     model: Annotated[
         str | None, typer.Option("--model", help="Where the run's model is now; by default where it was.")
     ] = None,
-    seed: Annotated[int, number("--seed", SEED, "Seed of everything that is drawn.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     as_json: JsonOption = False,
@@ -56,10 +48,10 @@ def card(
     Run.open_checked(run, *CIRCUITS)
     output = Output("card", as_json)
     with output.starting() as report:
-        from wheatstone.cards import CardSettings, add_card
+        from wheatstone.cards import add_card
         from wheatstone.figures import card_page
 
-        settings = CardSettings(keep, times, samples, draws, shuffles, most, effects, tuple(against or ()), seed)
+        settings = replace(settings, prompts=most, against=tuple(against or ()))
         settings.check()
         report("starting", 1, 1)
         made, missing = add_card(run, settings, card_page, model=model, device=device, dtype=dtype, report=report)

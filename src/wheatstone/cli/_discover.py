@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wheatstone._bounds import COUNT, EFFECT, LAYER, SAMPLES, SHARE
+from wheatstone._bounds import LAYER
 from wheatstone._errors import ComputationError, RequestError
 from wheatstone._side import PICTURES
 from wheatstone.cli._answers import print_answers, print_table
 from wheatstone.cli._discovered import document, shown_parts
 from wheatstone.cli._loading import load
+from wheatstone.cli._new_run import FiguresOption, ForceOption
 from wheatstone.cli._options import (
     AllowWeakOption,
     AnswerOption,
@@ -37,16 +38,19 @@ from wheatstone.cli._options import (
 )
 from wheatstone.cli._output import JsonOption, Output, page_of
 from wheatstone.cli._prompts import named_task, pairs_of
+from wheatstone.cli._settings import options_of
+from wheatstone.discovery import LEARNED, DiscoverySettings
 
 if TYPE_CHECKING:
     from wheatstone._progress import Reporter
-    from wheatstone.discovery import DiscoverySettings
     from wheatstone.models import ResidualModel
     from wheatstone.studies import DiscoveryRun, Plan
     from wheatstone.tasks import PromptPair
 
 
+@options_of(DiscoverySettings, apart=("method", "metric", "task", "seed", "allow_weak"))
 def discover(
+    *,
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the run to write.")] = None,
     model: ModelOption = "smollm2-135m",
     prompt: PromptOption = None,
@@ -59,12 +63,7 @@ def discover(
     known: KnownOption = 10,
     size: SizeOption = 50,
     skip_bad: SkipBadOption = False,
-    faithfulness: Annotated[
-        float,
-        number(
-            "--faithfulness", SHARE, "Share of the metric's change the circuit alone must keep, above 0, at most 1."
-        ),
-    ] = 0.9,
+    settings: DiscoverySettings,
     method: Annotated[
         str | None,
         typer.Option(
@@ -76,67 +75,6 @@ def discover(
             "a pair.",
         ),
     ] = None,
-    share: Annotated[float, number("--share", SHARE, "Of learned: most edges of a circuit, as a share of all.")] = 0.03,
-    counterfactuals: Annotated[
-        int,
-        number(
-            "--counterfactuals",
-            COUNT,
-            "Of a task: most counterfactuals of a prompt, to learn and to be judged by.",
-        ),
-    ] = 4,
-    ranking: Annotated[
-        str, typer.Option("--ranking", help="Scoring method that verified starts from and acdc is shown beside.")
-    ] = "eap-ig",
-    steps: Annotated[
-        int | None,
-        number("--steps", COUNT, "Steps of the scoring method; its own by default (eap-ig, ceap: 5; gim, relp: 1)."),
-    ] = None,
-    goal: Annotated[
-        str,
-        typer.Option(
-            "--goal",
-            help="sufficient: the circuit alone keeps the metric. complete: without it the metric is gone.",
-        ),
-    ] = "sufficient",
-    both_ways: Annotated[
-        bool,
-        typer.Option(
-            "--both-ways",
-            help="Prove the circuit on the prompts and, separately, on each prompt swapped with its counterfactual; "
-            "needs distractors.",
-        ),
-    ] = False,
-    granularity: Annotated[
-        str,
-        typer.Option(
-            "--granularity",
-            help="What is removed at once: channels (single edges); heads (the edges into a head's q, k and v, with "
-            "grouped-query attention into a whole KV group's); groups (a KV group's heads write as one too).",
-        ),
-    ] = "channels",
-    positions: Annotated[
-        str | None,
-        typer.Option(
-            "--positions",
-            help="Tell edges apart by where they carry something: spans (subject, relation, last …) or each (token).",
-        ),
-    ] = None,
-    threshold: Annotated[
-        float | None,
-        number("--threshold", EFFECT, "Of acdc, in the metric's units: an edge that changes it by less goes."),
-    ] = None,
-    sign: Annotated[
-        str,
-        typer.Option("--sign", help="Of acdc: abs keeps every edge that matters; signed drops what hinders."),
-    ] = "abs",
-    stable: Annotated[
-        int,
-        number("--stable", SAMPLES, "Number of bootstrap samples of the prompts to search in; what recurs is kept."),
-    ] = 0,
-    ablation: Annotated[
-        str, typer.Option("--ablation", help="What edges outside the circuit carry: counterfactual, mean or zero.")
-    ] = "counterfactual",
     metric: Annotated[
         str | None,
         typer.Option(
@@ -159,7 +97,7 @@ def discover(
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
-    force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
+    force: ForceOption = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -171,7 +109,7 @@ def discover(
     force_memory: Annotated[
         bool, typer.Option("--force-memory", help="Go on where the estimate says that memory will not do.")
     ] = False,
-    figures: Annotated[bool, typer.Option(help="Draw the figures and the HTML report.")] = True,
+    figures: FiguresOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Find a small circuit that alone gives the model's answer, prove it, and write it down as a run.
@@ -201,28 +139,15 @@ def discover(
     output = Output("discover", as_json)
     place = nullcontext() if dry_run or out is None else reserved(out, force=force)
     with output.starting() as report, place:
-        from wheatstone.discovery import LEARNED, DiscoverySettings
         from wheatstone.figures import render_all
         from wheatstone.models import MlpParts
         from wheatstone.studies import plan_discovery, settings_for, write_discovery
         from wheatstone.tasks import other_wordings
 
-        settings = DiscoverySettings(
-            faithfulness=faithfulness,
-            method=method or "verified",
-            ranking=ranking,
-            steps=steps,
-            goal=goal,
-            both_ways=both_ways,
-            granularity=granularity,
-            positions=positions,
-            threshold=threshold,
-            sign=sign,
-            stable=stable,
-            ablation=ablation,
-            metric=metric or "logit_diff",
-            share=share,
-            counterfactuals=counterfactuals,
+        settings = replace(
+            settings,
+            method=method or settings.method,
+            metric=metric or settings.metric,
             seed=seed,
             allow_weak=allow_weak,
         )

@@ -13,6 +13,7 @@ from rich.table import Column, Table
 from wheatstone._bounds import EDGES, LAYER, SHARE
 from wheatstone._errors import PromptError, RequestError
 from wheatstone.cli import _ledger
+from wheatstone.cli._new_run import ForceOption
 from wheatstone.cli._options import AllowWeakOption, DeviceOption, DtypeOption, ModelOption, number
 from wheatstone.cli._output import JsonOption, Output, page_of
 
@@ -84,7 +85,7 @@ def edit(
     listed: Annotated[bool, typer.Option("--list", help="List the methods and end.")] = False,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
-    force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
+    force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make an edit of one fact, show what the model says before and after, and undo it.

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from wheatstone._bounds import COUNT, NODES, ROWS, SEED, SHARE
 from wheatstone._errors import RequestError
 from wheatstone._text import shown
 from wheatstone.cli._answers import print_answers
 from wheatstone.cli._loading import load
+from wheatstone.cli._new_run import ForceOption, OutOption, new_run
 from wheatstone.cli._options import (
     AllowWeakOption,
     AnswerOption,
@@ -21,13 +19,16 @@ from wheatstone.cli._options import (
     DtypeOption,
     ModelOption,
     PromptOption,
-    number,
 )
-from wheatstone.cli._output import JsonOption, Output, page_of
+from wheatstone.cli._output import JsonOption, Output
+from wheatstone.cli._settings import options_of
+from wheatstone.graphs import GraphSettings
 
 
+@options_of(GraphSettings)
 def graph(
-    out: Annotated[Path, typer.Option("--out", help="Folder of the run to write.")],
+    *,
+    out: OutOption,
     model: ModelOption = "smollm2-135m",
     prompt: PromptOption = None,
     answer: AnswerOption = None,
@@ -40,47 +41,11 @@ def graph(
         ),
     ] = None,
     distractor: DistractorOption = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            "--target",
-            help="difference (answer less distractor, the default with a distractor); logit (the answer's, less the "
-            "mean of all); top (the tokens that have 95% of the probability, weighted with it).",
-        ),
-    ] = None,
-    ablation: Annotated[
-        str | None,
-        typer.Option(
-            "--ablation",
-            help="What nodes outside the graph do: counterfactual (the default where there is one), mean (over running "
-            "text, first tokens apart) or zero.",
-        ),
-    ] = None,
-    nodes: Annotated[
-        int, number("--nodes", NODES, "Heads and neurons that are looked at; with --verify the most of the graph.")
-    ] = 500,
-    node_threshold: Annotated[
-        float,
-        number(
-            "--node-threshold", SHARE, "Share of the influence that the kept nodes have together; without --verify."
-        ),
-    ] = 0.8,
-    edge_threshold: Annotated[float, number("--edge-threshold", SHARE, "The same of edges.")] = 0.98,
-    verify: Annotated[
-        bool,
-        typer.Option(
-            "--verify",
-            help="Learn which nodes hold the answer, and keep the fewest that do alone: the model's first choice and "
-            "90 to 110% of its target. About a minute on SmolLM2-135M.",
-        ),
-    ] = False,
-    steps: Annotated[int, number("--steps", COUNT, "Of learning, with --verify.")] = 80,
-    exact: Annotated[int, number("--exact", ROWS, "Strongest nodes that are also ablated alone.")] = 32,
+    settings: GraphSettings,
     allow_weak: AllowWeakOption = False,
-    seed: Annotated[int, number("--seed", SEED, "Seed of learning.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
-    force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
+    force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Draw how the model gets from the prompt's tokens to the answer, in heads and neurons, and prove what they hold.
@@ -93,17 +58,13 @@ def graph(
             expected="--prompt and --answer", got="not both", do="give a prompt and the continuation to explain"
         )
     output = Output("graph", as_json)
-    started = time.perf_counter()
-    from wheatstone.runs import reserved, save_run
-
-    with output.starting() as report, reserved(out, force=force):
-        from wheatstone.figures import graph_words, render_all
-        from wheatstone.graphs import GraphSettings, peak_bytes, run_graph
+    with new_run(output, out, force=force) as new:
+        from wheatstone.figures import graph_words
+        from wheatstone.graphs import peak_bytes, run_graph
 
         others = tuple(counterfactual or ())
-        settings = GraphSettings(target, ablation, nodes, node_threshold, edge_threshold, verify, steps, exact, seed)
         settings.check(len(others))
-        loaded = load(model, device, dtype, report)
+        loaded = load(model, device, dtype, new.report)
         run = run_graph(
             loaded,
             prompt,
@@ -112,15 +73,12 @@ def graph(
             counterfactuals=others,
             settings=settings,
             allow_weak=allow_weak,
-            report=report,
+            report=new.report,
         )
-        missing = save_run(out, run.save, force=force, pictures=render_all)
-    seconds = round(time.perf_counter() - started, 2)
-    page, summary = page_of(out), run.summary()
-    about = {"run": str(out), "report": page, "seconds": seconds, "peak_bytes": peak_bytes(), "missing": missing}
-    output.document({**about, **summary})
+        new.save(run.save)
+    summary = run.summary()
+    output.document({**new.about, "peak_bytes": peak_bytes(), **summary})
     print_answers(output, run.said)
     for sentence in graph_words(summary):
         output.print(shown(sentence), markup=False)
-    output.missing(missing)
-    output.print(f"run      {out} ({seconds:.0f} s)" + (f"\nreport   {page}" if page else ""), markup=False)
+    new.announce()

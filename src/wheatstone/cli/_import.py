@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ import typer
 
 from wheatstone._errors import RequestError
 from wheatstone.cli._loading import load
+from wheatstone.cli._new_run import FiguresOption, ForceOption, OutOption, new_run
 from wheatstone.cli._options import (
     AnswerOption,
     CounterfactualOption,
@@ -27,7 +27,7 @@ from wheatstone.cli._options import (
     TemplateOption,
     check_names,
 )
-from wheatstone.cli._output import JsonOption, Output, page_of
+from wheatstone.cli._output import JsonOption, Output
 from wheatstone.cli._prompts import named_task, pairs_of
 from wheatstone.cli._tables import edge_table, verification_table
 
@@ -41,7 +41,7 @@ def import_(
             metavar="FILE",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the run to write.")],
+    out: OutOption,
     model: Annotated[
         str | None,
         typer.Option("--model", help="The model the circuit was found in; by default the one the file names."),
@@ -73,8 +73,8 @@ def import_(
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
-    force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
-    figures: Annotated[bool, typer.Option(help="Draw the figures and, with prompts, the HTML report.")] = True,
+    force: ForceOption = False,
+    figures: FiguresOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Read a circuit that EAP-IG or Wheatstone wrote, check that it fits the model, and write it down as a run.
@@ -84,9 +84,8 @@ def import_(
     edge into its group of heads, which share one key and value in the model. An attribution graph becomes a run as
     `graph` writes them; nothing of it is run.
     """
-    started = time.perf_counter()
     from wheatstone.circuits import open_foreign
-    from wheatstone.runs import check_free, reserved, save_run
+    from wheatstone.runs import check_free
 
     check_free(out, force=force)
     given = bool(prompt or counterfactual or answer or distractor or prompts)
@@ -108,13 +107,12 @@ def import_(
             do="add --model",
         )
     output = Output("import", as_json)
-    with output.starting() as report, reserved(out, force=force):
-        from wheatstone.figures import render_all
+    with new_run(output, out, force=force) as new:
         from wheatstone.studies import run_import
 
-        loaded = load(name, device, dtype, report)
+        loaded = load(name, device, dtype, new.report)
         asked = named_task(
-            task, loaded, seed=seed, known=known, size=size, template=template, skip_bad=skip_bad, report=report
+            task, loaded, seed=seed, known=known, size=size, template=template, skip_bad=skip_bad, report=new.report
         )
         measured = metric or (asked.metric if asked else "logit_diff")
         run = run_import(
@@ -125,14 +123,13 @@ def import_(
             test=asked.test if asked else (),
             task=asked.name if asked else "",
             seed=seed,
-            report=report,
+            report=new.report,
         )
-        pictures = (lambda folder: render_all(folder, report)) if figures else None
-        missing = save_run(out, run.save, task=asked and asked.to_json(), force=force, pictures=pictures)
+        new.save(run.save, task=asked and asked.to_json(), figures=figures)
     proofs = [proof for proof in (run.verification, *run.held_out) if proof]
     output.document(
         {
-            "run": str(out),
+            **new.about,
             "from": form.name,
             "model": loaded.id,
             "edges": len(run.circuit),
@@ -140,9 +137,6 @@ def import_(
             "evaluation": vars(run.circuit.evaluation) if run.circuit.evaluation else None,
             "verification": run.verification.to_dict() if run.verification else None,
             "held_out": [proof.to_dict() for proof in run.held_out],
-            "report": page_of(out),
-            "seconds": round(time.perf_counter() - started, 2),
-            "missing": missing,
         }
     )
     output.print(f"{len(run.circuit):,} of {loaded.graph.edges:,} edges of {loaded.id}, from {form.name}", markup=False)
@@ -151,23 +145,18 @@ def import_(
         output.print(verification_table(proof))
     if not proofs:
         output.print(f"not run on any prompt; verify it with: wheatstone verify {out} --prompts FILE", markup=False)
-    output.missing(missing)
-    output.print(f"run      {out}", markup=False)
+    new.announce()
 
 
 def _import_graph(document: Mapping[str, Any], out: Path, force: bool, figures: bool, as_json: bool) -> None:
     """An attribution graph as a run of `graph`."""
-    from wheatstone.figures import render_all
     from wheatstone.graphs import from_circuit_tracer
-    from wheatstone.runs import reserved, save_run
 
     output = Output("import", as_json)
-    with output.progress() as report, reserved(out, force=force):
+    with new_run(output, out, force=force) as new:
         found = from_circuit_tracer(document)
-        pictures = (lambda folder: render_all(folder, report)) if figures else None
-        missing = save_run(out, found.save, force=force, pictures=pictures)
-    page, summary = page_of(out), found.summary()
-    output.document({"run": str(out), "report": page, "missing": missing, **summary})
+        new.save(found.save, figures=figures)
+    summary = found.summary()
+    output.document({**new.about, **summary})
     output.print(f"{summary['nodes']:,} nodes and {summary['edges']:,} edges of {found.model}; nothing was run.")
-    output.missing(missing)
-    output.print(f"run      {out}" + (f"\nreport   {page}" if page else ""), markup=False)
+    new.announce()

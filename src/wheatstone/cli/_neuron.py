@@ -16,6 +16,7 @@ from wheatstone.cli._answers import print_answers
 from wheatstone.cli._loading import load
 from wheatstone.cli._neuron_probe import probe
 from wheatstone.cli._new_file import new_file, reserved_file
+from wheatstone.cli._new_run import FiguresOption, ForceOption, OutOption, new_run
 from wheatstone.cli._options import (
     AllowWeakOption,
     AnswerOption,
@@ -34,7 +35,7 @@ from wheatstone.cli._options import (
     check_names,
     number,
 )
-from wheatstone.cli._output import JsonOption, Output, page_of
+from wheatstone.cli._output import JsonOption, Output
 from wheatstone.cli._prompts import named_task, pairs_of
 from wheatstone.cli._scan import scan_command
 
@@ -58,7 +59,7 @@ neuron_app.command("scan")(
 
 @neuron_app.command()
 def screen(
-    out: Annotated[Path, typer.Option("--out", help="Folder of the run to write.")],
+    out: OutOption,
     model: ModelOption = "smollm2-135m",
     prompt: PromptOption = None,
     counterfactual: CounterfactualOption = None,
@@ -89,26 +90,22 @@ def screen(
     seed: Annotated[int, number("--seed", SEED, "Of a task's pairs.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
-    force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
-    figures: Annotated[bool, typer.Option(help="Draw the figures and the HTML report.")] = True,
+    force: ForceOption = False,
+    figures: FiguresOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Patch layers by position, screen every neuron by gradient, confirm the strongest exactly; writes a run.
 
     Of a task, its training pairs are used.
     """
-    started = time.perf_counter()
     pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts)
-    from wheatstone.runs import reserved, save_run
-
     output = Output("neuron screen", as_json)
-    with output.starting() as report, reserved(out, force=force):
-        from wheatstone.figures import render_all
+    with new_run(output, out, force=force) as new:
         from wheatstone.neurons import NeuronSettings, check_direction, run_neurons
 
         check_direction(direction)
         check_names(metric=metric)
-        loaded = load(model, device, dtype, report)
+        loaded = load(model, device, dtype, new.report)
         found = named_task(
             task,
             loaded,
@@ -117,7 +114,7 @@ def screen(
             size=size,
             template=template,
             skip_bad=skip_bad,
-            report=report,
+            report=new.report,
         )
         settings = NeuronSettings(
             direction=direction,
@@ -127,32 +124,28 @@ def screen(
             seed=seed,
             allow_weak=allow_weak,
         )
-        run = run_neurons(loaded, found.train if found else pairs, settings, report=report)
-        pictures = (lambda folder: render_all(folder, report)) if figures else None
-        missing = save_run(out, run.save, task=found and found.to_json(), force=force, pictures=pictures)
-    seconds = round(time.perf_counter() - started, 2)
-    rows, page = run.confirmed, page_of(out)
+        run = run_neurons(loaded, found.train if found else pairs, settings, report=new.report)
+        new.save(run.save, task=found and found.to_json(), figures=figures)
+    rows = run.confirmed
     output.document(
         {
-            "run": str(out),
-            "report": page,
-            "seconds": seconds,
+            **new.about,
             "direction": direction,
             **run.summary(),
             "model_answers": run.experiment.model_answers.to_dict(),
             "confirmed": [row._asdict() for row in rows],
             "recovery": [row._asdict() for row in run.recovery],
             "notes": list(run.experiment.encoded.notes),
-            "missing": missing,
         }
     )
     print_answers(output, run.experiment.model_answers)
     n = len(run.experiment.clean)
     measured = interval_note(n) if n < MINIMUM else f"n = {n}; {interval_note(n)}"
     output.print(_table(rows, f"{direction}, shares of the difference, {measured}"))
-    output.print(f"\n{count(len(run.screen.neurons), 'neuron')} screened, {len(rows)} run exactly, in {seconds:.0f} s.")
-    output.missing(missing)
-    output.print(f"run      {out}" + (f"\nreport   {page}" if page else ""), markup=False)
+    output.print(
+        f"\n{count(len(run.screen.neurons), 'neuron')} screened, {len(rows)} run exactly, in {new.seconds:.0f} s."
+    )
+    new.announce()
 
 
 @neuron_app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +12,9 @@ from wheatstone._bounds import SEED, SPANS
 from wheatstone._errors import RequestError
 from wheatstone._intervals import interval_text
 from wheatstone.cli._loading import load
+from wheatstone.cli._new_run import FiguresOption, ForceOption, new_run
 from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption, layers_of, number
-from wheatstone.cli._output import JsonOption, Output, page_of
+from wheatstone.cli._output import JsonOption, Output
 
 if TYPE_CHECKING:
     from wheatstone.neurons import LabelledText
@@ -52,8 +52,8 @@ def probe(
     seed: Annotated[int, number("--seed", SEED, "Of the draw of excerpts, and the split by documents.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
-    force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
-    figures: Annotated[bool, typer.Option(help="Draw the figures and the HTML report.")] = True,
+    force: ForceOption = False,
+    figures: FiguresOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Fit sparse probes of a concept on 1 to 128 neurons of every layer, judged on held-out documents; writes a run.
@@ -70,30 +70,22 @@ def probe(
             got="no --concept" if not concept else "no --out",
             do="give --concept NAME --out FOLDER, or --list for the bundled concepts",
         )
-    started = time.perf_counter()
     chosen = None if layers is None else layers_of(layers)
     from wheatstone.checkpoints import check_layers
 
     check_layers(model, chosen or ())
-    from wheatstone.runs import reserved, save_run
-
-    with output.starting() as report, reserved(out, force=force):
-        from wheatstone.figures import render_all
+    with new_run(output, out, force=force) as new:
         from wheatstone.neurons import ProbeSettings, run_probes
         from wheatstone.texts import Skipped
 
         skipped = Skipped()
         texts = _texts(concept, outside, most, seed, skipped)
-        loaded = load(model, device, dtype, report)
+        loaded = load(model, device, dtype, new.report)
         settings = ProbeSettings(source=", ".join(concept), reading=reading, layers=chosen or (), most=most, seed=seed)
-        run = run_probes(loaded, texts, settings, skipped=skipped, report=report)
-        pictures = (lambda folder: render_all(folder, report)) if figures else None
-        missing = save_run(out, run.save, force=force, pictures=pictures)
-    seconds = round(time.perf_counter() - started, 2)
-    page, summary = page_of(out), run.summary()
-    about = {"run": str(out), "report": page, "seconds": seconds, "model": loaded.id, "missing": missing}
-    output.document({**about, **summary})
-    output.missing(missing)
+        run = run_probes(loaded, texts, settings, skipped=skipped, report=new.report)
+        new.save(run.save, figures=figures)
+    summary = run.summary()
+    output.document({**new.about, "model": loaded.id, **summary})
     numbers = (Column(name, justify="right") for name in ("F1", "95%", "all yes"))
     table = Table("concept", "probe", *numbers, box=None)
     for one in summary["concepts"]:
@@ -106,7 +98,7 @@ def probe(
     left = {**run.skipped, **{f"concept {name} ({why})": 1 for name, why in run.refused.items()}}
     if left:
         output.print(f"left out: {', '.join(f'{number} {why}' for why, number in left.items())}", markup=False)
-    output.print(f"run      {out}" + (f"\nreport   {page}" if page else ""), markup=False)
+    new.announce()
 
 
 def _list(output: Output) -> None:

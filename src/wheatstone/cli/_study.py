@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Column, Table
 
-from wheatstone._bounds import COUNT, DRAWS, FACTS, SHARE
 from wheatstone.cli._loading import load
+from wheatstone.cli._new_run import FiguresOption
 from wheatstone.cli._options import (
     AddressOption,
     AllowWeakOption,
@@ -20,14 +21,17 @@ from wheatstone.cli._options import (
     SeedOption,
     ThreadsOption,
     WorkersOption,
-    number,
 )
 from wheatstone.cli._output import JsonOption, Output, page_of
+from wheatstone.cli._settings import options_of
+from wheatstone.studies import StudySettings
 
 _CONDITIONS = ("model", "circuit", "complement", "random", "empty")
 
 
+@options_of(StudySettings, apart=("relations", "seed", "allow_weak"))
 def study(
+    *,
     out: Annotated[Path, typer.Option("--out", help="Folder of the study; an unfinished one goes on.")],
     relations: Annotated[
         list[str] | None,
@@ -38,38 +42,7 @@ def study(
         ),
     ] = None,
     model: ModelOption = "smollm2-135m",
-    train: Annotated[int, number("--train", FACTS, "Most facts to discover on.")] = 40,
-    validation: Annotated[int, number("--validation", FACTS, "Most facts to choose the size on.")] = 20,
-    test: Annotated[int, number("--test", FACTS, "Most facts to test on.")] = 40,
-    method: Annotated[
-        str,
-        typer.Option(
-            "--method",
-            help="learned (a ranking learned on many counterfactuals, for all circuit sizes, from EAP-IG's); "
-            "re-ranked (search by exact runs, ended before single edges); verified (with the proof that no edge can "
-            "go; many times slower); or a scoring method's ranking as it is.",
-        ),
-    ] = "learned",
-    steps: Annotated[int, number("--steps", COUNT, "Steps of learning, by --method learned.")] = 120,
-    batch: Annotated[int, number("--batch", COUNT, "Facts of each of these steps.")] = 10,
-    counterfactuals: Annotated[
-        int, number("--counterfactuals", COUNT, "Most counterfactuals of a fact, to learn with and to be judged by.")
-    ] = 4,
-    faithfulness: Annotated[
-        float,
-        number("--faithfulness", SHARE, "Share of the metric's change to keep on training facts; not by learned."),
-    ] = 0.9,
-    share: Annotated[float, number("--share", SHARE, "Most edges of a circuit, as a share of all.")] = 0.01,
-    kept: Annotated[
-        float,
-        number(
-            "--kept",
-            SHARE,
-            "A circuit is made smaller than --share only where at least this share of Hit@10 on validation is kept, at "
-            "the lower end of the 95% interval.",
-        ),
-    ] = 0.95,
-    draws: Annotated[int, number("--draws", DRAWS, "Size-matched random circuits.")] = 5,
+    settings: StudySettings,
     allow_weak: AllowWeakOption = False,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
@@ -78,7 +51,7 @@ def study(
     workers: WorkersOption = None,
     threads: ThreadsOption = None,
     address: AddressOption = None,
-    figures: Annotated[bool, typer.Option(help="Draw the figures and the HTML report.")] = True,
+    figures: FiguresOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Find one circuit a relation on training facts, choose its size on validation, report on test facts.
@@ -91,26 +64,12 @@ def study(
         from wheatstone.executors import alone_in, executor_named
         from wheatstone.figures import render_all
         from wheatstone.runs import Run, listed
-        from wheatstone.studies import StudySettings, open_study, run_study
+        from wheatstone.studies import open_study, run_study
         from wheatstone.tasks import bundled_relations
 
         asked = [name for given in relations or ["all"] for name in given.split(",") if name]
-        settings = StudySettings(
-            relations=tuple(bundled_relations()) if asked == ["all"] else tuple(asked),
-            train=train,
-            validation=validation,
-            test=test,
-            method=method,
-            steps=steps,
-            batch=batch,
-            counterfactuals=counterfactuals,
-            faithfulness=faithfulness,
-            share=share,
-            kept=kept,
-            draws=draws,
-            seed=seed,
-            allow_weak=allow_weak,
-        )
+        names = tuple(bundled_relations()) if asked == ["all"] else tuple(asked)
+        settings = replace(settings, relations=names, seed=seed, allow_weak=allow_weak)
         settings.check()
         who = executor_named(executor, workers=workers, threads=threads, address=address)
         open_study(out)

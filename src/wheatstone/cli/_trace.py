@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +10,7 @@ from wheatstone._bounds import COUNT, LAYERS, NOISE, SEED
 from wheatstone._errors import RequestError
 from wheatstone.cli._answers import print_answers
 from wheatstone.cli._loading import load
+from wheatstone.cli._new_run import ForceOption, OutOption, new_run
 from wheatstone.cli._options import (
     AllowWeakOption,
     DeviceOption,
@@ -24,12 +23,12 @@ from wheatstone.cli._options import (
     TemplateOption,
     number,
 )
-from wheatstone.cli._output import JsonOption, Output, page_of
+from wheatstone.cli._output import JsonOption, Output
 from wheatstone.cli._prompts import named_task
 
 
 def trace(
-    out: Annotated[Path, typer.Option("--out", help="Folder of the run to write.")],
+    out: OutOption,
     task: TaskOption = None,
     model: ModelOption = "smollm2-135m",
     template: TemplateOption = None,
@@ -55,7 +54,7 @@ def trace(
     seed: Annotated[int, number("--seed", SEED, "Of the choice of facts and the noise.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
-    force: Annotated[bool, typer.Option("--force", help="Replace a run that is already in --out.")] = False,
+    force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Blur the subject, put back what the model had at one place, and see how far its answer returns.
@@ -68,32 +67,26 @@ def trace(
             expected="a task to trace", got="no --task", do="give one such as --task facts/country_capital"
         )
     output = Output("trace", as_json)
-    started = time.perf_counter()
-    from wheatstone.runs import reserved, save_run
-
-    with output.starting() as report, reserved(out, force=force):
+    with new_run(output, out, force=force) as new:
         from wheatstone.editing import SITES, TracingSettings, chosen_sites, run_trace
-        from wheatstone.figures import render_all, trace_words
+        from wheatstone.figures import trace_words
         from wheatstone.tasks import check_task
 
         settings = TracingSettings(noise=noise, draws=draws, window=window, seed=seed)
         check_task(task)
         chosen_sites(site or SITES)
         settings.check(None)
-        loaded = load(model, device, dtype, report)
+        loaded = load(model, device, dtype, new.report)
         settings.check(loaded.graph.layers)
         found = named_task(
-            task, loaded, seed=seed, known=known, size=size, template=template, skip_bad=skip_bad, report=report
+            task, loaded, seed=seed, known=known, size=size, template=template, skip_bad=skip_bad, report=new.report
         )
         assert found is not None
-        run = run_trace(loaded, found, settings, sites=site or SITES, allow_weak=allow_weak, report=report)
-        missing = save_run(out, run.save, force=force, pictures=render_all)
-    seconds = round(time.perf_counter() - started, 2)
-    page, summary = page_of(out), run.summary()
-    about = {"run": str(out), "report": page, "seconds": seconds, "model": loaded.id, "missing": missing}
-    output.document({**about, **summary})
+        run = run_trace(loaded, found, settings, sites=site or SITES, allow_weak=allow_weak, report=new.report)
+        new.save(run.save)
+    summary = run.summary()
+    output.document({**new.about, "model": loaded.id, **summary})
     print_answers(output, run.answers)
     for sentence in trace_words(summary):
         output.print(sentence, markup=False)
-    output.missing(missing)
-    output.print(f"run      {out}" + (f"\nreport   {page}" if page else ""), markup=False)
+    new.announce()

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
-from wheatstone._bounds import COUNT, SAMPLES, SEED
+from wheatstone._bounds import COUNT, EFFECT, SAMPLES, SEED, SHARE
 from wheatstone._effects import BOTH_WAYS
 from wheatstone._errors import RequestError
 from wheatstone._text import count
-from wheatstone.circuits import ABLATIONS, POSITIONS, Experiment
-from wheatstone.discovery._acdc import Keep
-from wheatstone.discovery._goal import GOALS
-from wheatstone.discovery._scores import check_positions, method_named
-from wheatstone.discovery._units import GRANULARITIES
-from wheatstone.models import ResidualModel
-from wheatstone.tasks import METRICS, PromptPair
+
+if TYPE_CHECKING:
+    from wheatstone.circuits import Experiment
+    from wheatstone.models import ResidualModel
+    from wheatstone.tasks import PromptPair
 
 LEARNED = "learned"
 """The method for a task: learned on its training prompts, its size chosen on its validation prompts."""
@@ -26,52 +24,54 @@ SEARCHES = ("verified", "re-ranked", "acdc", LEARNED)
 
 @dataclass(frozen=True)
 class DiscoverySettings:
-    """What to look for and how.
+    """What to look for and how. The options of `wheatstone discover` are made from these fields, so nothing here loads
+    torch before it is checked.
 
     Args:
-        faithfulness: share of the goal to reach, in (0, 1]; it may be exceeded by as much as it may be missed.
+        faithfulness: share of the metric's change that the circuit must keep, above 0, at most 1; it may be exceeded by
+            as much as it may be missed.
         method: `verified` searches with exact runs; `re-ranked` stops before it goes through single edges: a part of
             the cost, and no proof that each is necessary; `acdc` is the published algorithm; the name of a scoring
             method takes the smallest circuit of its ranking that reaches the goal, and prunes nothing.
-        ranking: the scoring method that `verified` starts from and that curves and tables show beside it.
-        steps: of the scoring method; its own by default.
-        goal: `sufficient`, the circuit alone keeps the metric; or `complete`, the metric is gone without it.
-        both_ways: whether the goal must be reached on the prompts, and by itself on the same prompts swapped with their
-            counterfactuals.
-        granularity: what is kept or removed at once: `channels` (single edges), `heads` (the edges into q, k and v of a
-            head; with grouped-query attention of a whole KV group) or `groups` (a KV group's heads also write as one).
-        positions: tell edges apart by where in the prompt they carry something: `spans` or `each`; None does not.
-        threshold: of `acdc`, in the metric's units; an edge whose removal changes the metric by less goes.
-        sign: of `acdc`: `abs` keeps every edge that matters; `signed`, as in the paper's code, lets an edge go unless
-            its removal makes the metric worse.
-        stable: bootstrap samples of the prompts to search in, for edges that recur; 0 searches the prompts once.
-        ablation: what edges outside the circuit carry, `counterfactual`, `mean` or `zero`.
+        ranking: scoring method that verified starts from, and that curves and tables show next to acdc.
+        steps: steps of the scoring method; its own by default (eap-ig, ceap: 5; gim, relp: 1).
+        goal: sufficient: the circuit alone keeps the metric. complete: without it the metric is gone.
+        both_ways: prove the circuit on the prompts and, separately, on each prompt swapped with its counterfactual;
+            needs distractors.
+        granularity: what is removed at once: channels (single edges); heads (the edges into a head's q, k and v, with
+            grouped-query attention into a whole KV group's); groups (a KV group's heads write as one too).
+        positions: distinguish edges by where they carry something: spans (subject, relation, last …) or each (token).
+        threshold: of acdc, in the metric's units: an edge whose removal changes it by less goes.
+        sign: of acdc: abs keeps every edge that matters; signed, as in the paper's code, drops an edge unless its
+            removal makes the metric worse.
+        stable: number of bootstrap samples of the prompts to search in; edges that recur are kept. 0 searches once.
+        ablation: what edges outside the circuit carry: counterfactual, mean or zero.
         metric: `logit_diff` (logits), `prob_diff` (probability) or `kl` (nats).
-        share: of `learned`: the most edges of a circuit, as a share of all.
-        counterfactuals: of `learned` and of a task's held-out prompts: most counterfactuals of each prompt.
+        share: of learned: most edges of a circuit, as a share of all.
+        counterfactuals: of a task: most counterfactuals of a prompt, to learn with and to be evaluated on.
         task: name to write into the circuit.
         seed: of everything that is drawn: random circuits, bootstrap samples, seeded methods.
         allow_weak: whether to go on where the model itself does not give the answers, or ablation changes little; None
             records the former and refuses the latter. See `Experiment`.
     """
 
-    faithfulness: float = 0.9
+    faithfulness: Annotated[float, SHARE] = 0.9
     method: str = "verified"
     ranking: str = "eap-ig"
-    steps: int | None = None
+    steps: Annotated[int, COUNT] | None = None
     goal: str = "sufficient"
     both_ways: bool = False
     granularity: str = "channels"
     positions: str | None = None
-    threshold: float | None = None
+    threshold: Annotated[float, EFFECT] | None = None
     sign: str = "abs"
-    stable: int = 0
+    stable: Annotated[int, SAMPLES] = 0
     ablation: str = "counterfactual"
     metric: str = "logit_diff"
-    share: float = 0.03
-    counterfactuals: int = 4
+    share: Annotated[float, SHARE] = 0.03
+    counterfactuals: Annotated[int, COUNT] = 4
     task: str = ""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     allow_weak: bool | None = None
 
     @property
@@ -151,6 +151,13 @@ class DiscoverySettings:
             )
 
     def _check_names(self) -> None:
+        from wheatstone.circuits import ABLATIONS, POSITIONS
+        from wheatstone.discovery._acdc import Keep
+        from wheatstone.discovery._goal import GOALS
+        from wheatstone.discovery._scores import method_named
+        from wheatstone.discovery._units import GRANULARITIES
+        from wheatstone.tasks import METRICS
+
         if self.method not in SEARCHES:
             method_named(self.method)
         method_named(self.ranking)
@@ -180,6 +187,9 @@ class DiscoverySettings:
             PromptError: the prompts cannot be compared, or leave nothing to explain.
             RequestError: as `check`, or the prompts lack what an option needs.
         """
+        from wheatstone.circuits import Experiment
+        from wheatstone.discovery._scores import check_positions
+
         self.check()
         if self.stable and len(pairs) < 2:
             raise RequestError(

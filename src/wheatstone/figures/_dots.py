@@ -64,8 +64,17 @@ def dots(
     return panel.properties(title=alt.TitleParams(text=heading, fontSize=13, fontWeight="normal", offset=8))
 
 
-def dot(label: str, row: Mapping[str, Any], field: str, kind: str = "") -> Row:
+Numbers = Mapping[str, Any] | tuple[Any, ...]
+"""A row of a table, or a named tuple of a summary."""
+
+
+def _named(row: Any) -> Mapping[str, Any]:
+    return row if isinstance(row, Mapping) else row._asdict()
+
+
+def dot(label: str, row: Numbers, field: str, kind: str = "") -> Row:
     """A stored number with its interval, as `dots` takes it."""
+    row = _named(row)
     return {
         "label": label,
         "kind": kind,
@@ -75,7 +84,8 @@ def dot(label: str, row: Mapping[str, Any], field: str, kind: str = "") -> Row:
     }
 
 
-def span(row: Mapping[str, Any], field: str, write: Any) -> str:
+def span(row: Numbers, field: str, write: Any) -> str:
     """` (95% 0.10 to 0.20)` after a number, or nothing where there is no interval."""
+    row = _named(row)
     low, high = row[f"{field}_low"], row[f"{field}_high"]
     return "" if low is None else f" (95% {write(low)} to {write(high)})"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from wheatstone._errors import RunError
 from wheatstone.figures._load import RunData
-from wheatstone.runs import Row, Section
+from wheatstone.runs import Row, Section, Summary, summary_of
 
 
 class Claim(NamedTuple):
@@ -64,6 +64,10 @@ class StoredSection:
     def summary(self) -> Mapping[str, Any]:
         """The numbers that words are built of."""
         return self.about["summary"]
+
+    def read(self, kind: type[Summary]) -> Summary:
+        """Those numbers as the value that the section computed; see `wheatstone.runs.summary_of`."""
+        return summary_of(kind, self.summary)
 
     @property
     def n(self) -> int:

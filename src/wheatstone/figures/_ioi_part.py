@@ -13,6 +13,7 @@ from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._roles_part import DOES
 from wheatstone.figures._theme import BLUE, ORANGE, finished
 from wheatstone.figures._words import count, decimal, percent
+from wheatstone.mechanisms import IoiHead, IoiSummary
 from wheatstone.runs import Row
 
 _SHOWN = 5
@@ -21,14 +22,14 @@ _SHOWN = 5
 
 def claims(stored: StoredSection) -> list[Claim]:
     """A sentence for each class, in the order of the chain from the answer back."""
-    found = stored.summary
+    found = stored.read(IoiSummary)
     said: list[Claim] = []
-    for role, rows in found["classes"].items():
+    for role, rows in found.classes.items():
         if rows:
             heads = ", ".join(_effect(row) for row in rows[:3])
             more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
             title = role[0].upper() + role[1:]
-            brief = f"{title} heads {DOES[role]}: {', '.join(row['head'] for row in rows[:3])}{more}."
+            brief = f"{title} heads {DOES[role]}: {', '.join(row.head for row in rows[:3])}{more}."
             said.append(
                 Claim(
                     f"{title} heads {DOES[role]}: {heads}{more}. {_on(found)}",
@@ -37,32 +38,31 @@ def claims(stored: StoredSection) -> list[Claim]:
                     brief,
                 )
             )
-    if none := [role for role, rows in found["classes"].items() if not rows]:
+    if none := [role for role, rows in found.classes.items() if not rows]:
         said.append(Claim(f"This model shows no {', no '.join(none)} heads on these prompts.", "ioi_heads"))
-    if found["unclassed"]:
+    if found.unclassed:
         heads = ", ".join(
-            f"{row['head']} ({decimal(_held(row)['effect'])}, looks most at {row['site']} with "
-            f"{percent(row['attention'])})"
-            for row in found["unclassed"][:4]
+            f"{row.head} ({decimal(_held(row).effect)}, looks most at {row.site} with {percent(row.attention)})"
+            for row in found.unclassed[:4]
         )
         said.append(Claim(f"Heads that write to the answer but fit no class of the paper: {heads}.", "ioi_heads"))
     return said
 
 
-def _held(row: Any) -> Row:
+def _held(row: IoiHead) -> IoiHead:
     """The row with its effect on the prompts that did not choose it, where it has one."""
-    if row.get("held_effect") is None:
+    if row.held_effect is None:
         return row
-    return row | {f"effect{end}": row[f"held_effect{end}"] for end in ("", "_low", "_high")}
+    return row._replace(effect=row.held_effect, effect_low=row.held_effect_low, effect_high=row.held_effect_high)
 
 
-def _effect(row: Any) -> str:
+def _effect(row: IoiHead) -> str:
     held = _held(row)
-    return f"{row['head']} ({decimal(held['effect'])}{interval(held['effect_low'], held['effect_high'])})"
+    return f"{row.head} ({decimal(held.effect)}{interval(held.effect_low, held.effect_high)})"
 
 
-def _on(found: Any) -> str:
-    held, n = found.get("held_n", 0), count(found["n"], "prompt")
+def _on(found: IoiSummary) -> str:
+    held, n = found.held_n, count(found.n, "prompt")
     if held:
         return f"Logits on {count(held, 'prompt')} other than those that chose them."
     return f"Logits on the {n} that chose them."
@@ -70,7 +70,7 @@ def _on(found: Any) -> str:
 
 def exhibits(stored: StoredSection) -> list[Exhibit]:
     """The table of classes, drawn."""
-    if not any(stored.summary["classes"].values()):
+    if not any(stored.read(IoiSummary).classes.values()):
         return []
     return [
         Exhibit(
@@ -85,12 +85,13 @@ def exhibits(stored: StoredSection) -> list[Exhibit]:
 
 
 def _chart(stored: StoredSection) -> Any:
+    found = stored.read(IoiSummary)
     effects: list[Row] = []
     looks: list[Row] = []
-    for role, rows in stored.summary["classes"].items():
+    for role, rows in found.classes.items():
         for row in rows[:_SHOWN]:
-            label = f"{role} · {row['head']} · {row['query']} → {row['site']}"
-            kind = "helps" if row["effect"] > 0 else "hinders"
+            label = f"{role} · {row.head} · {row.query} → {row.site}"
+            kind = "helps" if row.effect > 0 else "hinders"
             effects.append(dot(label, _held(row), "effect", kind))
             looks.append(dot(label, row, "attention", kind))
     colours = {"helps": BLUE, "hinders": ORANGE}
@@ -100,8 +101,8 @@ def _chart(stored: StoredSection) -> Any:
         spacing=22,
     ).resolve_scale(color="shared")
     subtitle = [
-        f"{_on(stored.summary)} Classes chosen on {count(stored.summary['n'], 'prompt')}, mean logit difference "
-        f"{decimal(stored.summary['clean'])}; {interval_note(stored.summary['n'], 'lines')}.",
+        f"{_on(found)} Classes chosen on {count(found.n, 'prompt')}, mean logit difference "
+        f"{decimal(found.clean)}; {interval_note(found.n, 'lines')}.",
         f"At most the {_SHOWN} strongest heads of a class; the table has all.",
     ]
     said = " ".join(claim.text for claim in claims(stored))

@@ -11,6 +11,7 @@ from wheatstone.figures._dots import dot, dots, span
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._theme import BLUE, finished, of_rows
 from wheatstone.figures._words import METRICS, count, decimal, meaningful, percent, signed
+from wheatstone.mechanisms import Kept, YearsSummary
 from wheatstone.runs import Row
 
 _MLPS = 6
@@ -19,36 +20,37 @@ _GREY = "#8a96a3"
 
 def claims(stored: StoredSection) -> list[Claim]:
     """How surely later years are predicted, how sharply, what carries it, and whether the circuit carries over."""
-    sums, mlp = stored.summary["sums"], stored.summary["mlp"]
+    found = stored.read(YearsSummary)
+    sums, mlp = found.sums, found.mlp
     text = (
-        f"After a span that begins in the year YY, {percent(sums['later'])} of the probability is on later years, both "
-        f"digits read ({count(sums['n'], 'prompt')}); that of later years less that of the others is "
-        f"{decimal(sums['difference'])}{span(sums, 'difference', decimal)}."
+        f"After a span that begins in the year YY, {percent(sums.later)} of the probability is on later years, both "
+        f"digits read ({count(sums.n, 'prompt')}); that of later years less that of the others is "
+        f"{decimal(sums.difference)}{span(sums, 'difference', decimal)}."
     )
-    if "metric_value" in stored.summary:
-        name = METRICS.get(stored.summary["metric"], stored.summary["metric"])
+    if found.metric_value is not None:
+        name = METRICS.get(found.metric, found.metric)
         text += (
             f" The run's metric is another number: the {name} of the first token alone, "
-            f"{decimal(stored.summary['metric_value'])} on {count(stored.summary['n'], 'prompt')}."
+            f"{decimal(found.metric_value)} on {count(found.n, 'prompt')}."
         )
     brief = (
-        f"After a span that begins in a year, {percent(sums['later'])} of the probability is on later years "
-        f"({count(sums['n'], 'prompt')})."
+        f"After a span that begins in a year, {percent(sums.later)} of the probability is on later years "
+        f"({count(sums.n, 'prompt')})."
     )
     said = [
         Claim(text, "greater_than_years", True, brief),
         Claim(
-            f"The cutoff is sharp by {decimal(sums['sharpness'])}{span(sums, 'sharpness', decimal)}: the year after "
-            f"the start is that much likelier than the year before it ({count(sums['n'], 'prompt')}).",
+            f"The cutoff is sharp by {decimal(sums.sharpness)}{span(sums, 'sharpness', decimal)}: the year after "
+            f"the start is that much likelier than the year before it ({count(sums.n, 'prompt')}).",
             "greater_than_years",
         ),
         Claim(
-            f"Of the MLPs, {mlp['mlp']} does most straight to the logits: {signed(mlp['effect'], 3)}"
-            f"{span(mlp, 'effect', decimal)} of the metric{_share(mlp['share'])} ({count(mlp['n'], 'prompt')}).",
+            f"Of the MLPs, {mlp.mlp} does most straight to the logits: {signed(mlp.effect, 3)}"
+            f"{span(mlp, 'effect', decimal)} of the metric{_share(mlp.share)} ({count(mlp.n, 'prompt')}).",
             "mlps_to_logits",
             True,
         ),
-        Claim(_kept(stored.summary["kept"]), "neurons_of_mlp"),
+        Claim(_kept(found.kept), "neurons_of_mlp"),
     ]
     forms = [row for row in stored.tables["greater_than_forms"] if row["faithfulness"] is not None]
     if forms:
@@ -66,21 +68,20 @@ def _share(share: float) -> str:
     return f", {percent(share)} of its difference between prompt and counterfactual" if meaningful(share) else ""
 
 
-def _kept(kept: Any) -> str:
+def _kept(kept: Kept) -> str:
     """What the strongest neurons keep of their MLP, on the prompts that did not choose them."""
-    held = kept.get("held_out", False)
-    on = f" on {count(kept['n'], 'prompt')}" if "n" in kept else ""
-    chosen = f" ({percent(kept['chosen_kept'])} on the {kept['chosen_on']} that chose them)" if held else ""
-    same = "" if held else ", the same that chose them"
+    on = f" on {count(kept.n, 'prompt')}" if kept.n else ""
+    chosen = f" ({percent(kept.chosen_kept)} on the {kept.chosen_on} that chose them)" if kept.held_out else ""
+    same = "" if kept.held_out else ", the same that chose them"
     text = (
-        f"Its {kept['neurons']} strongest neurons out of {kept['of']:,} alone keep {percent(kept['kept'])}"
+        f"Its {kept.neurons} strongest neurons out of {kept.of:,} alone keep {percent(kept.kept)}"
         f"{span(kept, 'kept', percent)} of what that MLP does{on}{same}{chosen}; as many random ones keep "
-        f"{percent(kept['random'])}."
+        f"{percent(kept.random)}."
     )
-    if kept["task_lost_with_mlp"] >= 0.5:
+    if kept.task_lost_with_mlp >= 0.5:
         return text
     return (
-        f"{text} Patching the MLP takes {percent(kept['task_lost_with_mlp'])} of the task's difference, so that no one "
+        f"{text} Patching the MLP takes {percent(kept.task_lost_with_mlp)} of the task's difference, so that no one "
         "MLP carries it all."
     )
 
@@ -108,7 +109,7 @@ def exhibits(stored: StoredSection) -> list[Exhibit]:
 
 def _matrix(stored: StoredSection) -> Any:
     cells = stored.tables["greater_than_years"]
-    sums = stored.summary["sums"]
+    sums = stored.read(YearsSummary).sums
     heat = (
         of_rows(cells)
         .mark_rect()
@@ -124,7 +125,7 @@ def _matrix(stored: StoredSection) -> Any:
         )
         .properties(width=560, height=300)
     )
-    subtitle = [f"{count(sums['n'], 'prompt')}; prompts that begin in one year are averaged. Last two digits of years."]
+    subtitle = [f"{count(sums.n, 'prompt')}; prompts that begin in one year are averaged. Last two digits of years."]
     return finished(heat, "Which years the model predicts", subtitle, " ".join(c.text for c in claims(stored)[:2]))
 
 
@@ -137,9 +138,8 @@ def _parts(stored: StoredSection) -> Any:
             forms.append(dot(row["form"], row, "faithfulness", "circuit"))
             forms.append({"label": row["form"], "kind": "copies", "value": row["copies"], "low": None, "high": None})
     colours = {"effect": BLUE, "circuit": BLUE, "copies": _GREY}
-    metric = str(stored.summary["metric"])
-    unit = METRICS.get(metric, metric)
-    mlp = stored.summary["mlp"]["mlp"]
+    found = stored.read(YearsSummary)
+    unit, mlp = METRICS.get(found.metric, found.metric), found.mlp.mlp
     panels = [
         dots(mlps, unit, colours=colours, width=170, heading="MLPs, straight to the logits"),
         dots(neurons, unit, colours=colours, width=170, heading=f"neurons of {mlp}, all paths", format=",.3~f"),

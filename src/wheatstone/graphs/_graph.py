@@ -17,28 +17,24 @@ from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone._text import count
 from wheatstone.graphs._edges import Edges, edges_of
-from wheatstone.graphs._influence import EDGE_THRESHOLD, NODE_THRESHOLD, Pruned, check_thresholds, prune
+from wheatstone.graphs._influence import Pruned, prune
 from wheatstone.graphs._learn import SETS, learn_nodes
 from wheatstone.graphs._nodes import Node, NodeAxis
 from wheatstone.graphs._proof import SetProof, ablated_target, prove, single_effects
 from wheatstone.graphs._question import (
     Baseline,
     Question,
-    check_target,
     counterfactual_baseline,
     mean_baseline,
     zero_baseline,
 )
 from wheatstone.graphs._rank import STEPS as RANKING_STEPS
 from wheatstone.graphs._rank import node_slopes
+from wheatstone.graphs._settings import GraphSettings
 from wheatstone.graphs._supernodes import Supernode, groups_of, named
 from wheatstone.graphs._words import poles
 from wheatstone.models import LINEAR, NodeValues, ResidualModel, channel_gradient_bytes, memory_budget, run_nodes, wide
 
-ABLATIONS = ("counterfactual", "mean", "zero")
-NODES, STEPS = 500, 80
-_EXACT = 32
-"""Nodes that are ablated alone, each in a run of its own: those with the largest slopes."""
 _SIZES = (25, 35, 50, 70, 100, 140, 200, 280, 400, 560, 800, 1100, 1600, 2200, 3200)
 """Sets that are tried of a learned ranking, as far as the largest that is asked for."""
 
@@ -96,57 +92,6 @@ class EdgeRow(NamedTuple):
     receiver: str
     weight: float
     share: float
-
-
-@dataclass(frozen=True)
-class GraphSettings:
-    """How a graph is made.
-
-    Args:
-        target: `difference`, `logit` or `top`; by default the difference where there is a distractor.
-        ablation: `counterfactual`, `mean` or `zero`; by default the counterfactual where there is one, otherwise mean.
-        nodes: heads and neurons that are looked at; the most that a verified graph may have.
-        node_threshold: share of all influence that the kept nodes have together; not of a verified graph.
-        edge_threshold: the same of edges.
-        verify: learn which nodes hold the answer, and take the smallest set that does.
-        steps: of learning.
-        exact: strongest nodes that are ablated alone.
-        seed: of learning.
-    """
-
-    target: str | None = None
-    ablation: str | None = None
-    nodes: int = NODES
-    node_threshold: float = NODE_THRESHOLD
-    edge_threshold: float = EDGE_THRESHOLD
-    verify: bool = False
-    steps: int = STEPS
-    exact: int = _EXACT
-    seed: int = 0
-
-    def check(self, counterfactuals: int) -> None:
-        """Refuses settings that do not go together, before a model is loaded.
-
-        Args:
-            counterfactuals: how many there are.
-
-        Raises:
-            RequestError: one is out of range, or the counterfactual is missing.
-        """
-        check_thresholds(self.node_threshold, self.edge_threshold)
-        check_target(self.target)
-        if self.ablation is not None and self.ablation not in ABLATIONS:
-            raise RequestError(
-                expected=f"an ablation out of {', '.join(ABLATIONS)}", got=repr(self.ablation), do="choose one of these"
-            )
-        if self.ablation == "counterfactual" and not counterfactuals:
-            raise RequestError(
-                expected="a counterfactual prompt to ablate to", got="none", do="give --counterfactual, or choose mean"
-            )
-        if min(self.nodes, self.steps) < 1 or self.exact < 0:
-            raise RequestError(
-                expected="at least one node and one step", got=f"{self.nodes} and {self.steps}", do="raise them"
-            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
-from wheatstone.graphs._graph import EdgeRow, GraphSettings, NeuronGraph, NodeRow, graph
+from wheatstone.graphs._graph import EdgeRow, NeuronGraph, NodeRow, graph
 from wheatstone.graphs._interchange import to_circuit_tracer
+from wheatstone.graphs._settings import GraphSettings
 from wheatstone.models import ResidualModel, continued, manifest_without_prompts
 from wheatstone.runs import Table, write_json, write_table
 from wheatstone.tasks import ModelAnswers, model_answer

@@ -140,12 +140,13 @@ class Explanation:
 
     Args:
         tables: by name; a name is used by one section only.
-        summary: the numbers that words are built of, for JSON.
+        summary: the numbers that words are built of: a frozen dataclass of the section's, which its part of the page
+            reads again (`wheatstone.runs.summary_of`).
         method: how they were measured, a sentence or two: what is counted, n, which interval.
     """
 
     tables: Mapping[str, Table]
-    summary: Mapping[str, Any]
+    summary: Any
     method: str
 
 

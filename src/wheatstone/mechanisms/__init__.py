@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from wheatstone.mechanisms._competition_section import COMPETITION as COMPETITION
     from wheatstone.mechanisms._competition_section import RungStrength as RungStrength
     from wheatstone.mechanisms._demonstrations_section import DEMONSTRATIONS as DEMONSTRATIONS
+    from wheatstone.mechanisms._demonstrations_section import DemonstrationsSummary as DemonstrationsSummary
     from wheatstone.mechanisms._greater_than import YEAR_FORMS as YEAR_FORMS
     from wheatstone.mechanisms._greater_than import YearCell as YearCell
     from wheatstone.mechanisms._greater_than import YearForm as YearForm
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from wheatstone.mechanisms._head_roles import RelationWriter as RelationWriter
     from wheatstone.mechanisms._head_roles import head_roles as head_roles
     from wheatstone.mechanisms._hops_section import HOPS as HOPS
+    from wheatstone.mechanisms._hops_section import HopsSummary as HopsSummary
     from wheatstone.mechanisms._in_context import InContext as InContext
     from wheatstone.mechanisms._in_context import InContextRow as InContextRow
     from wheatstone.mechanisms._in_context import QuestionRow as QuestionRow
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from wheatstone.mechanisms._ioi import IoiHeads as IoiHeads
     from wheatstone.mechanisms._ioi import ioi_heads as ioi_heads
     from wheatstone.mechanisms._ioi_section import IOI as IOI
+    from wheatstone.mechanisms._ioi_section import IoiSummary as IoiSummary
     from wheatstone.mechanisms._ladder import Rung as Rung
     from wheatstone.mechanisms._ladder import copying_ladder as copying_ladder
     from wheatstone.mechanisms._mending import Mending as Mending
@@ -76,6 +79,8 @@ if TYPE_CHECKING:
     from wheatstone.mechanisms._written import continued as continued
     from wheatstone.mechanisms._written import says as says
     from wheatstone.mechanisms._wrong_section import WRONG as WRONG
+    from wheatstone.mechanisms._wrong_section import WrongSummary as WrongSummary
     from wheatstone.mechanisms._years_section import YEARS as YEARS
+    from wheatstone.mechanisms._years_section import YearsSummary as YearsSummary
 
 __getattr__ = door(__name__)

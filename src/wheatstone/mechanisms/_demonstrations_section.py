@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from wheatstone._progress import Reporter
 from wheatstone.lenses import Explanation, Material, Section
 from wheatstone.mechanisms._in_context import InContextRow, QuestionRow, in_context
@@ -17,6 +19,35 @@ _TRAIN, _TEST = 6, 30
 _EDGES = 1000
 _NAMED = 10
 """Heads that are named, and ablated at most."""
+
+
+@dataclass(frozen=True)
+class DemonstrationsSummary:
+    """What is said of demonstrations.
+
+    Args:
+        task: whose questions have demonstrations.
+        found_on: training questions that circuits were found on.
+        edges: of each circuit.
+        entering: heads that write only with demonstrations, strongest first.
+        entering_count: how many there are.
+        most_attended: heads that attend most to the demonstrations.
+        both: heads that are in both lists.
+        rows: accuracy under each condition.
+        template: the words in which questions are asked; empty in runs of earlier versions.
+        named: questions about subjects that were asked for by name.
+    """
+
+    task: str
+    found_on: int
+    edges: int
+    entering: tuple[str, ...]
+    entering_count: int
+    most_attended: tuple[str, ...]
+    both: tuple[str, ...]
+    rows: tuple[InContextRow, ...]
+    template: str = ""
+    named: tuple[QuestionRow, ...] = ()
 
 
 def demonstrations(material: Material, report: Reporter) -> Explanation:
@@ -38,18 +69,18 @@ def demonstrations(material: Material, report: Reporter) -> Explanation:
     test = _asked(material, every, train, f"facts/{relation}")
     edges = min(_EDGES, model.graph.edges)
     found = in_context(model, train, test, heads=_NAMED, edges=edges, seed=material.seed, report=report)
-    summary = {
-        "task": name if given.room == "icl" else f"icl-{_SHOTS}/{relation}",
-        "template": template,
-        "found_on": len(train),
-        "edges": len(found.with_demonstrations),
-        "entering": list(found.entering[:_NAMED]),
-        "entering_count": len(found.entering),
-        "most_attended": list(found.most_attended[:_NAMED]),
-        "both": sorted(set(found.entering[:_NAMED]) & set(found.most_attended[:_NAMED])),
-        "rows": [row._asdict() for row in found.rows],
-        "named": [row._asdict() for row in found.questions if is_named(material, row.subject)],
-    }
+    summary = DemonstrationsSummary(
+        task=name if given.room == "icl" else f"icl-{_SHOTS}/{relation}",
+        template=template,
+        found_on=len(train),
+        edges=len(found.with_demonstrations),
+        entering=tuple(found.entering[:_NAMED]),
+        entering_count=len(found.entering),
+        most_attended=tuple(found.most_attended[:_NAMED]),
+        both=tuple(sorted(set(found.entering[:_NAMED]) & set(found.most_attended[:_NAMED]))),
+        rows=tuple(found.rows),
+        named=tuple(row for row in found.questions if is_named(material, row.subject)),
+    )
     method = (
         f"{name} asked as {template!r}, which states the task without demonstrations too: circuits of "
         f"{len(found.with_demonstrations):,} edges (EAP-IG ranking) on {len(train)} training questions that the model "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from wheatstone._progress import Reporter
 from wheatstone.lenses import Explanation, Material, Section
 from wheatstone.mechanisms._hop_questions import HopQuestion, hop_questions
@@ -14,6 +16,35 @@ from wheatstone.tasks import relations_in
 _UNRELATED = ("ioi", "greater-than")
 """What any two circuits share is seen on these."""
 _EDGES, _POOL = 1000, 5000
+
+
+@dataclass(frozen=True)
+class HopsSummary:
+    """What is said of a two-hop or reversed question.
+
+    Args:
+        edges: of each circuit.
+        parts: tasks of the single hops, or of the relation that is reversed.
+        unrelated: tasks that the question has nothing to do with.
+        prompts: that the question's circuit was ranked on.
+        faithfulness: of that circuit on them.
+        rows: what of each task's circuit reappears.
+        kind: `two-hop` or `reversed`; empty in runs of earlier versions.
+        held_n: test questions that were run.
+        held_faithfulness: of the question's circuit on them.
+        named: questions about facts that were asked for by name.
+    """
+
+    edges: int
+    parts: tuple[str, ...]
+    unrelated: tuple[str, ...]
+    prompts: int
+    faithfulness: float | None
+    rows: tuple[Reappearance, ...]
+    kind: str = ""
+    held_n: int = 0
+    held_faithfulness: float | None = None
+    named: tuple[HopQuestion, ...] = ()
 
 
 def hops(material: Material, report: Reporter) -> Explanation:
@@ -34,18 +65,18 @@ def hops(material: Material, report: Reporter) -> Explanation:
     named = hop_questions(model, task, parts, circuits, material.subjects, seed=seed)
     kept = whole.evaluation
     held_n, held = held_out_faithfulness(model, task, whole, seed=seed)
-    summary = {
-        "kind": given.room,
-        "edges": edges,
-        "parts": list(parts),
-        "unrelated": list(_UNRELATED),
-        "prompts": len(whole.examples),
-        "faithfulness": None if kept is None else kept.faithfulness,
-        "held_n": held_n,
-        "held_faithfulness": held,
-        "rows": [row._asdict() for row in rows],
-        "named": [row._asdict() for row in named],
-    }
+    summary = HopsSummary(
+        kind=given.room,
+        edges=edges,
+        parts=parts,
+        unrelated=_UNRELATED,
+        prompts=len(whole.examples),
+        faithfulness=None if kept is None else kept.faithfulness,
+        held_n=held_n,
+        held_faithfulness=held,
+        rows=tuple(rows),
+        named=tuple(named),
+    )
     method = (
         f"Circuits of one size: the first {edges:,} edges of each task's EAP-IG ranking on {len(whole.examples)} "
         "training questions or fewer that the model knows, not the run's own pruned circuit. By chance: as many edges "

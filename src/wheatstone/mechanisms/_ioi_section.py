@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from wheatstone._progress import Reporter
@@ -27,17 +29,38 @@ def classes_in(material: Material, report: Reporter) -> IoiHeads:
     return _CLASSES[material]
 
 
+@dataclass(frozen=True)
+class IoiSummary:
+    """What is said of the heads that find the indirect object.
+
+    Args:
+        n: prompts that classes were chosen on.
+        clean: logit difference on them, mean.
+        classes: heads by class, from the answer back.
+        unclassed: heads that write to the answer and have no class.
+        receivers: heads whose inputs each step patches.
+        held_n: other prompts that effects were measured on; 0 in runs of earlier versions.
+    """
+
+    n: int
+    clean: float
+    classes: Mapping[str, tuple[IoiHead, ...]]
+    unclassed: tuple[IoiHead, ...]
+    receivers: Mapping[str, tuple[str, ...]]
+    held_n: int = 0
+
+
 def ioi(material: Material, report: Reporter) -> Explanation:
     """Finds the classes on some of the run's prompts and measures them on others; see `ioi_heads`."""
     found = classes_in(material, report)
-    summary = {
-        "n": found.n,
-        "held_n": found.held_n,
-        "clean": found.clean,
-        "classes": {role: [row._asdict() for row in found.rows if row.role == role] for role in IOI_CLASSES},
-        "unclassed": [row._asdict() for row in found.rows if row.stands_out and not row.role and row.step == "logits"],
-        "receivers": dict(found.receivers),
-    }
+    summary = IoiSummary(
+        n=found.n,
+        held_n=found.held_n,
+        clean=found.clean,
+        classes={role: tuple(row for row in found.rows if row.role == role) for role in IOI_CLASSES},
+        unclassed=tuple(row for row in found.rows if row.stands_out and not row.role and row.step == "logits"),
+        receivers=dict(found.receivers),
+    )
     held = f"Effects are then measured on {found.held_n} other prompts." if found.held_n else "There are no others."
     method = (
         f"Path patching on {found.n} prompts, on which the classes are chosen; the counterfactual has three other "

@@ -39,7 +39,7 @@ class Mending(NamedTuple):
     change_in_difference_high: float | None
     known_kept: float
     draws: int
-    known: int
+    known: int | None = None  # not in runs of earlier versions
 
 
 class Trial:

@@ -112,10 +112,10 @@ class Kept(NamedTuple):
     draws: int
     task_lost_with_mlp: float
     task_lost_with_others: float
-    n: int
-    chosen_on: int
-    held_out: bool
-    chosen_kept: float
+    n: int = 0  # from here on, not in runs of earlier versions
+    chosen_on: int = 0
+    held_out: bool = False
+    chosen_kept: float = 0.0
 
 
 def strongest_neurons(

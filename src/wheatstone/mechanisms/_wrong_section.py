@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from wheatstone._progress import Reporter
 from wheatstone.lenses import Explanation, Material, Section, several_prompts, spans
@@ -20,6 +21,43 @@ _DRAWS = 2
 """Sets of random heads."""
 
 
+@dataclass(frozen=True)
+class WrongSummary:
+    """What is said of wrong facts.
+
+    Args:
+        known: right facts that are looked at.
+        wrong: wrong facts that are looked at.
+        template: the words in which facts are asked.
+        led: wrong facts on which the right answer is ahead after some layer.
+        overtaken_after: layers after which the wrong one is then ahead for good, median.
+        layers: of the model.
+        right_writers: heads that write most of the right answers.
+        writers: heads that write most towards the wrong answers.
+        mendings: changes of the model that were tried.
+        begun: facts that begin with the answer's first token and end otherwise.
+        held_out: whether heads were chosen on other facts.
+        asked: facts that were asked.
+        verdicts: how many came out `right`, `wrong` and `begun`; None in runs of earlier versions.
+        named: facts that were asked for by name.
+    """
+
+    known: int
+    wrong: int
+    template: str
+    led: int
+    overtaken_after: int | None
+    layers: int
+    right_writers: tuple[str, ...]
+    writers: tuple[WrongWriter, ...]
+    mendings: tuple[Mending, ...]
+    begun: int
+    held_out: bool = False
+    asked: int = 0
+    verdicts: Mapping[str, int] | None = None
+    named: tuple[AskedFact, ...] = ()
+
+
 def wrong(material: Material, report: Reporter) -> Explanation:
     """Asks for every fact of the run's relation in the run's own words, and looks at those that come out wrong.
 
@@ -33,22 +71,22 @@ def wrong(material: Material, report: Reporter) -> Explanation:
     found = hallucination(model, every, most=most, draws=_DRAWS, seed=material.seed, report=report)
     led = sorted(fact.overtakes for fact in found.facts if fact.right_led > 0)
     verdicts = Counter(fact.verdict for fact in found.asked)
-    summary: dict[str, Any] = {
-        "asked": len(every),
-        "verdicts": {name: verdicts[name] for name in ("right", "wrong", "begun")},
-        "named": [fact._asdict() for fact in found.asked if is_named(material, fact.subject)],
-        "known": found.known,
-        "wrong": len(found.facts),
-        "template": template,
-        "led": len(led),
-        "overtaken_after": led[len(led) // 2] if led else None,
-        "layers": model.graph.layers,
-        "right_writers": list(found.right_writers),
-        "writers": [row._asdict() for row in found.writers[:3]],
-        "mendings": [row._asdict() for row in found.mendings],
-        "held_out": found.held_out,
-        "begun": len(found.begun),
-    }
+    summary = WrongSummary(
+        asked=len(every),
+        verdicts={name: verdicts[name] for name in ("right", "wrong", "begun")},
+        named=tuple(fact for fact in found.asked if is_named(material, fact.subject)),
+        known=found.known,
+        wrong=len(found.facts),
+        template=template,
+        led=len(led),
+        overtaken_after=led[len(led) // 2] if led else None,
+        layers=model.graph.layers,
+        right_writers=tuple(found.right_writers),
+        writers=tuple(found.writers[:3]),
+        mendings=tuple(found.mendings),
+        held_out=found.held_out,
+        begun=len(found.begun),
+    )
     halves = (
         "one half of them and tried on the other" if found.held_out else "them and tried on the same, as they are few"
     )

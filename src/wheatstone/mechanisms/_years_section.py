@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 from wheatstone._progress import Reporter
 from wheatstone.lenses import Explanation, Material, Section, everywhere, of_task, several_prompts, spans, whole_mlps
@@ -10,12 +10,13 @@ from wheatstone.mechanisms._greater_than import (
     YEAR_FORMS,
     YearCell,
     YearForm,
+    YearSums,
     year_cells,
     year_forms,
     year_probabilities,
     year_sums,
 )
-from wheatstone.mechanisms._mlp_neurons import MlpToLogits, NeuronOfMlp, mlps_to_logits, strongest_neurons
+from wheatstone.mechanisms._mlp_neurons import Kept, MlpToLogits, NeuronOfMlp, mlps_to_logits, strongest_neurons
 from wheatstone.runs import Table
 
 _STARTS = 40
@@ -24,6 +25,27 @@ _PATCHED = 12
 """Prompts on which MLP and neurons are chosen, on which they are measured, and of each form."""
 _COPIES = 2
 """Copies with exchanged heads that the circuit is compared with."""
+
+
+@dataclass(frozen=True)
+class YearsSummary:
+    """What is said of predicted years.
+
+    Args:
+        sums: over the matrix of years.
+        mlp: the MLP that does most straight to the logits.
+        kept: what its strongest neurons keep of it.
+        metric: of the run.
+        metric_value: on the run's prompts, mean; None in runs of earlier versions.
+        n: prompts of the run.
+    """
+
+    sums: YearSums
+    mlp: MlpToLogits
+    kept: Kept
+    metric: str
+    metric_value: float | None = None
+    n: int = 0
 
 
 def years(material: Material, report: Reporter) -> Explanation:
@@ -55,14 +77,14 @@ def years(material: Material, report: Reporter) -> Explanation:
         "neurons_of_mlp": Table.of(NeuronOfMlp, neurons),
         "greater_than_forms": Table.of(YearForm, forms),
     }
-    summary: dict[str, Any] = {
-        "sums": year_sums(found, starts)._asdict(),
-        "mlp": next(row._asdict() for row in mlps if row.mlp == best),
-        "kept": kept._asdict(),
-        "metric": experiment.metric.name,
-        "metric_value": float(experiment.clean.double().mean()),
-        "n": material.n,
-    }
+    summary = YearsSummary(
+        sums=year_sums(found, starts),
+        mlp=next(row for row in mlps if row.mlp == best),
+        kept=kept,
+        metric=experiment.metric.name,
+        metric_value=float(experiment.clean.double().mean()),
+        n=material.n,
+    )
     method = (
         f"Matrix: probability of the two digits 00 to 99, teacher-forced, after the first {len(asked)} prompts. MLPs: "
         f"path patching straight to the logits, {few.metric.name} of the first token. Neurons of the strongest MLP: "

@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from wheatstone.runs._save import save_run as save_run
     from wheatstone.runs._section import Section as Section
     from wheatstone.runs._sound import sound as sound
+    from wheatstone.runs._summary import Summary as Summary
+    from wheatstone.runs._summary import summary_json as summary_json
+    from wheatstone.runs._summary import summary_of as summary_of
     from wheatstone.runs._tables import Table as Table
     from wheatstone.runs._tables import write_table as write_table
 

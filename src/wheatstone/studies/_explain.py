@@ -26,7 +26,7 @@ from wheatstone.lenses import Explanation, Material, Section
 from wheatstone.mechanisms import about_relation, check_subjects, relations_of_run, task_of_run
 from wheatstone.models import ResidualModel, load_model
 from wheatstone.records import SPLITS
-from wheatstone.runs import CIRCUITS, Run, sound, write_json, write_table
+from wheatstone.runs import CIRCUITS, Run, sound, summary_json, write_json, write_table
 from wheatstone.studies._sections import sections_named
 from wheatstone.tasks import PromptPair, load_facts
 
@@ -222,7 +222,7 @@ def _explain(section: Section, material: Material, folder: Path, *, named: bool,
             missing = f"{error.expected}; got {error.got}" if isinstance(error, RequestError) else why(error)
         else:
             rows = {name: len(table.rows) for name, table in found.tables.items()}
-            about |= {"summary": found.summary, "method": found.method, "tables": rows}
+            about |= {"summary": summary_json(found.summary), "method": found.method, "tables": rows}
     if missing is not None:
         about["missing"] = missing
     write_json(folder / f"{section.name}.json", about | {"seconds": round(time.perf_counter() - started, 2)})
@@ -231,7 +231,7 @@ def _explain(section: Section, material: Material, folder: Path, *, named: bool,
 def _check_finite(found: Explanation, model: ResidualModel) -> None:
     """Refuses numbers that are not finite, which no file of a run may hold."""
     try:
-        json.dumps(found.summary, allow_nan=False)
+        json.dumps(summary_json(found.summary), allow_nan=False)
     except ValueError as error:
         raise ComputationError(
             expected="finite numbers", got=f"NaN or infinity in {model.precision}", do="load the model in float32"

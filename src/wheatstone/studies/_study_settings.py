@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from wheatstone._bounds import COUNT, DRAWS, FACTS, SEED, SHARE, check_fields
 from wheatstone._errors import RequestError
 from wheatstone._path import StrPath, keep_as_text
 from wheatstone._version import __version__
 from wheatstone.discovery import DiscoverySettings
-from wheatstone.models import ResidualModel
-from wheatstone.tasks import bundled_relations
+
+if TYPE_CHECKING:
+    from wheatstone.models import ResidualModel
 
 FEWEST = 4
 """Known facts that each split needs; a relation with fewer is skipped, and listed with its numbers."""
@@ -33,34 +35,35 @@ class StudySettings:
         train: most facts to discover on.
         validation: most facts to choose the size on.
         test: most facts to test on.
-        method: `learned`: a ranking that is learned for all circuit sizes and starts from EAP-IG's; or a method of
-            discovery, see `DiscoverySettings`.
-        steps: that the ranking is learned in.
+        method: learned (a ranking learned on many counterfactuals, for all circuit sizes, from EAP-IG's); re-ranked
+            (search by exact runs, ended before single edges); verified (with the proof that no edge can go; many times
+            slower); or a scoring method's ranking as it is.
+        steps: steps of learning, by the method learned.
         batch: facts of each of these steps.
-        counterfactuals: most of each fact: to learn with, to choose the size by and to test on.
-        faithfulness: that discovery aims at on the training facts; `learned` does not read it.
-        share: of all edges, that a circuit may keep at most.
-        kept: a circuit is made smaller than `share` only where Hit@10 on validation falls by at most 1 − `kept`, at the
-            lower end of the 95% interval.
+        counterfactuals: most counterfactuals of a fact, to learn with and to be evaluated on.
+        faithfulness: share of the metric's change to keep on training facts; not read by the method learned.
+        share: most edges of a circuit, as a share of all.
+        kept: a circuit is made smaller than share only where at least this share of Hit@10 on validation is kept, at
+            the lower end of the 95% interval.
         draws: size-matched random circuits on the test facts.
         seed: of splits, counterfactuals, random circuits.
         allow_weak: also study a relation whose counterfactuals keep more than half of the metric. The known-fact filter
             leaves out answers that the model does not give.
     """
 
-    relations: tuple[StrPath, ...]
-    train: int = 40
-    validation: int = 20
-    test: int = 40
+    relations: tuple[StrPath, ...] = ()
+    train: Annotated[int, FACTS] = 40
+    validation: Annotated[int, FACTS] = 20
+    test: Annotated[int, FACTS] = 40
     method: str = LEARNED
-    steps: int = 120
-    batch: int = 10
-    counterfactuals: int = 4
-    faithfulness: float = 0.9
-    share: float = 0.01
-    kept: float = 0.95
-    draws: int = 5
-    seed: int = 0
+    steps: Annotated[int, COUNT] = 120
+    batch: Annotated[int, COUNT] = 10
+    counterfactuals: Annotated[int, COUNT] = 4
+    faithfulness: Annotated[float, SHARE] = 0.9
+    share: Annotated[float, SHARE] = 0.01
+    kept: Annotated[float, SHARE] = 0.95
+    draws: Annotated[int, DRAWS] = 5
+    seed: Annotated[int, SEED] = 0
     allow_weak: bool = False
 
     def __post_init__(self) -> None:
@@ -86,17 +89,10 @@ class StudySettings:
                 got=f"--train {self.train}, --validation {self.validation}, --test {self.test}",
                 do="allow more",
             )
-        if not (0 < self.share <= 1 and 0 < self.kept <= 1):
+        check_fields(self)
+        if not (self.share and self.kept):
             raise RequestError(
-                expected="shares above 0 and at most 1",
-                got=f"{self.share} and {self.kept}",
-                do="0.01 is one in a hundred",
-            )
-        if min(self.steps, self.batch, self.counterfactuals) < 1:
-            raise RequestError(
-                expected="at least one step, of at least one fact with one counterfactual",
-                got=f"--steps {self.steps}, --batch {self.batch}, --counterfactuals {self.counterfactuals}",
-                do="use --steps 120 --batch 10 --counterfactuals 4",
+                expected="shares above 0", got=f"{self.share} and {self.kept}", do="0.01 is one in a hundred"
             )
         self.discovery().check()
 
@@ -122,6 +118,8 @@ def task_of(relation: StrPath) -> str:
     Raises:
         RequestError: it is neither bundled nor a JSON file.
     """
+    from wheatstone.tasks import bundled_relations
+
     bundled, relation = bundled_relations(), os.fspath(relation)
     if relation in bundled:
         return f"facts/{relation}"
