@@ -19,7 +19,7 @@ from transformers import AttentionInterface
 
 from wheatstone._errors import ModelError
 from wheatstone.models import GIM, LINEAR, RELP, BackwardRules, ChannelGradients, ResidualModel, Tokens
-from wheatstone.models._attention import eager
+from wheatstone.models._patterns import eager
 from wheatstone.models._backward import backward_rules
 from wheatstone.models._block import replaced_forward
 
