@@ -26,9 +26,8 @@ def attention_patterns(
         raise RequestError(
             expected=f"layers from 0 to {len(every) - 1}", got=str(unknown[0]), do="choose layers that the model has"
         )
-    kept = record(
-        model, tokens, cache=False, all_positions=False, interventions=interventions, keep=[("pattern", i) for i in wanted]
-    ).kept
+    keep = [("pattern", layer) for layer in wanted]
+    kept = record(model, tokens, cache=False, all_positions=False, interventions=interventions, keep=keep).kept
     inside = chosen(None, tokens)[:, None, :, None]
     return torch.stack([kept["pattern", layer].to(inside.device) * inside for layer in wanted])
 

@@ -165,10 +165,6 @@ class Decoder:
         """What several tokens say inside a text."""
         return self.reader.written(ids)
 
-    def tokens(self, texts: Sequence[str]) -> Tokens:
-        """Tokenises and pads prompts."""
-        return Tokens.of([self.encode(text) for text in texts], self.device)
-
     def run(
         self, tokens: Tokens, layer: LayerForward, *, all_positions: bool = False, past: Cache | None = None
     ) -> Float[Tensor, "batch vocab"] | Float[Tensor, "batch pos vocab"]:

@@ -22,15 +22,17 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wheatstone._errors import RequestError
+from wheatstone._view import Brief
 from wheatstone.models._tokens import Tokens
 
-Positions = int | str | tuple[int, ...] | tuple[tuple[int, ...], ...] | None
+Numbered = tuple[int, ...] | tuple[tuple[int, ...], ...] | None
+Positions = int | str | Numbered
 """The same position or positions in every prompt, or a tuple per prompt; None for all. Negative ones count from a
 prompt's end. A text names the tokens that it shares a character with; every prompt has it once."""
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class AtPlace(ABC):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class AtPlace(Brief, ABC):
     """An intervention on what is at one place.
 
     Args:
@@ -51,7 +53,7 @@ class AtPlace(ABC):
 
 
 @final
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Replace(AtPlace):
     """Writes something else, such as what the node wrote on another prompt (activation patching).
 
@@ -72,7 +74,7 @@ class Replace(AtPlace):
 
 
 @final
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Add(AtPlace):
     """Adds something to what is written (steering).
 
@@ -93,7 +95,7 @@ class Add(AtPlace):
 
 
 @final
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Apply(AtPlace):
     """Puts what a function gives in place of what is there: a projection, a clamp, any change.
 
@@ -105,10 +107,13 @@ class Apply(AtPlace):
 
     def apply(self, written: Tensor) -> Tensor:
         given = self.function(written.clone())
-        if not isinstance(given, Tensor) or given.shape != written.shape:
+        shape = list(given.shape) if isinstance(given, Tensor) else None
+        if shape != list(written.shape):
             raise RequestError(
-                expected=f"a function that returns a tensor of shape {list(written.shape)}, as it is given at {self.at}",
-                got=f"one of shape {list(given.shape)}" if isinstance(given, Tensor) else type(given).__name__,
+                expected=f"a function at {self.at} that returns a tensor of the shape it is given",
+                got=f"{list(given.shape)} for {list(written.shape)}"
+                if isinstance(given, Tensor)
+                else type(given).__name__,
                 do="return the changed tensor",
             )
         return given.to(written)
@@ -158,8 +163,8 @@ class KnockOutAttention:
 
 
 @final
-@dataclass(frozen=True, eq=False, kw_only=True)
-class AddScore:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class AddScore(Brief):
     """Adds something to what a head's attention scores are before the softmax, after any softcap.
 
     Args:
@@ -197,7 +202,7 @@ def _like(written: Tensor, value: Tensor, at: str) -> Tensor:
         ) from error
 
 
-def chosen(positions: tuple[int, ...] | tuple[tuple[int, ...], ...] | None, tokens: Tokens) -> Bool[Tensor, "batch pos"]:
+def chosen(positions: Numbered, tokens: Tokens) -> Bool[Tensor, "batch pos"]:
     """Where positions, given as numbers, lie in a batch; never after a prompt's end.
 
     Raises:

@@ -6,13 +6,11 @@ from itertools import accumulate
 
 from wheatstone._errors import RequestError
 from wheatstone.models._decoder import Decoder
-from wheatstone.models._interventions import Positions
+from wheatstone.models._interventions import Numbered, Positions
 from wheatstone.models._tokens import Tokens
 
 
-def numbered(
-    model: Decoder, tokens: Tokens, positions: Positions
-) -> tuple[int, ...] | tuple[tuple[int, ...], ...] | None:
+def numbered(model: Decoder, tokens: Tokens, positions: Positions) -> Numbered:
     """Positions as numbers.
 
     Args:

@@ -3,7 +3,7 @@
 | place | TransformerLens' hook | holds |
 |---|---|---|
 | `input` | `hook_embed` | the embeddings, positions included: [batch, pos, d_model] |
-| `r3.pre`, `r3.mid`, `r3.post` | `blocks.3.hook_resid_pre` … | the residual stream before, between and after the sublayers |
+| `r3.pre`, `r3.mid`, `r3.post` | `blocks.3.hook_resid_pre` … | the stream before, between and after the sublayers |
 | `a3`, `m3` | `blocks.3.hook_attn_out`, `hook_mlp_out` | what attention or the MLP writes: [batch, pos, d_model] |
 | `a3.h` | `blocks.3.attn.hook_result` | what each head writes: [batch, pos, head, d_model] |
 | `a3.q`, `a3.k`, `a3.v` | `blocks.3.attn.hook_q` … | what the projections give: [batch, pos, head or group, d_head] |
@@ -115,6 +115,15 @@ def units(model: Decoder, kind: str, layer: int) -> int | None:
     return None
 
 
+def width_of(model: Decoder, place: Place) -> int | None:
+    """The size of the vectors at a place; None where there are numbers: attention weights and single neurons."""
+    if place.kind == "pattern" or (place.kind == "n" and place.unit is not None):
+        return None
+    if place.kind == "n":
+        return model.blocks[place.layer].neurons
+    return model.blocks[place.layer].d_head if place.kind in ("q", "k", "v", "z") else model.d_model
+
+
 def place_of(model: Decoder, name: str) -> Place:
     """The model's place of that name or TransformerLens hook.
 
@@ -134,7 +143,10 @@ def place_of(model: Decoder, name: str) -> Place:
             return place
         if place.kind == "n":
             expected = f"a neuron of m{place.layer}, from n0 to n{model.blocks[place.layer].neurons - 1}"
-    near = get_close_matches(name[:100], _suggested(model, name), n=1, cutoff=0.5)
+    names = _suggested(model, name)
+    if place is not None and place.unit is not None:
+        names = [each for each in names if (other := parsed(each)) and other.unit is not None]
+    near = get_close_matches(name[:100], names, n=1, cutoff=0.5)
     raise RequestError(
         expected=expected,
         got=repr(name)[:100],
@@ -152,7 +164,7 @@ def every_place(model: Decoder, *, attention: bool) -> list[tuple[str, int]]:
     found = [("input", 0)]
     for block in model.blocks:
         own = ["pre", "q", "k", "v", *(["pattern"] if attention else []), "z", "h", "a", "mid"]
-        own += [*(["n"] if block.dense else []), *(["e"] if units(model, "e", block.index) else []), "m", "post"]
+        own += [*(["n"] if block.dense else []), *([] if block.parts is None else ["e"]), "m", "post"]
         found += [(kind, block.index) for kind in own]
     return found
 

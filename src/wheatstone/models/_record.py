@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import Cache
 
+from wheatstone._view import Brief
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._edits import Edits
 from wheatstone.models._interventions import Intervention
@@ -19,8 +20,8 @@ from wheatstone.models._patterns import eager
 from wheatstone.models._tokens import Tokens
 
 
-@dataclass(frozen=True, eq=False)
-class Recording:
+@dataclass(frozen=True, eq=False, repr=False)
+class Recording(Brief):
     """What a forward pass left behind.
 
     Args:
