@@ -22,8 +22,16 @@ if TYPE_CHECKING:
     from wheatstone.discovery import score_edges as score_edges
     from wheatstone.graphs import graph as graph
     from wheatstone.lenses import attention_scores as attention_scores
+    from wheatstone.models import Add as Add
+    from wheatstone.models import Apply as Apply
+    from wheatstone.models import Generation as Generation
     from wheatstone.models import Graph as Graph
+    from wheatstone.models import KnockOut as KnockOut
+    from wheatstone.models import KnockOutAttention as KnockOutAttention
+    from wheatstone.models import ModelRun as ModelRun
+    from wheatstone.models import Replace as Replace
     from wheatstone.models import ResidualModel as ResidualModel
+    from wheatstone.models import Scale as Scale
     from wheatstone.models import load_model as load_model
     from wheatstone.models import wrap_model as wrap_model
     from wheatstone.studio import show as show

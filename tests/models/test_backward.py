@@ -19,9 +19,9 @@ from transformers import AttentionInterface
 
 from wheatstone._errors import ModelError
 from wheatstone.models import GIM, LINEAR, RELP, BackwardRules, ChannelGradients, ResidualModel, Tokens
-from wheatstone.models._attention import eager
 from wheatstone.models._backward import backward_rules
 from wheatstone.models._block import replaced_forward
+from wheatstone.models._patterns import eager
 
 CASES = list(FAMILY_CONFIGS)
 PROMPTS = [[7, 3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5], [8, 9, 7, 9], [2, 7, 1, 8, 2, 8, 1, 8]]

@@ -199,7 +199,7 @@ def test_cut_attention_edges_count_in_the_run_itself(tiny64: ResidualModel) -> N
         (KnockOut(at="a3.h0"), "got 'a3.h0'"),
         (KnockOut(at="m3.n0"), "got 'm3.n0'"),
         (KnockOut(at="logits"), "got 'logits'"),
-        (KnockOut(at="m1.n24"), "from n0 to n23; got m1.n24"),
+        (KnockOut(at="m1.n24"), "from n0 to n23; got 'm1.n24'"),
         (KnockOut(at="m1", positions=(3,)), "position in prompt 1, which has 3 tokens; got 3"),
         (KnockOut(at="m1", positions=((0,),)), "positions for 2 prompts; got positions for 1"),
         (KnockOutAttention(layer=3), "layer from 0 to 2 .* got layer 3"),

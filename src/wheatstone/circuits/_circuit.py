@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from jaxtyping import Bool
@@ -13,10 +13,14 @@ from torch import Tensor
 
 from wheatstone._errors import CircuitError
 from wheatstone._path import StrPath
+from wheatstone._view import Tabular
 from wheatstone._viewer import show
 from wheatstone.models import Graph, ResidualModel, Span, SpannedGraph
 from wheatstone.runs import CIRCUITS, Run
 from wheatstone.tasks import PromptPair
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Edge(NamedTuple):
@@ -65,8 +69,8 @@ class Evaluation:
     total_edges: int
 
 
-@dataclass(frozen=True)
-class Circuit:
+@dataclass(frozen=True, repr=False)
+class Circuit(Tabular):
     """Kept edges of one model's graph; every other edge carries the ablation.
 
     Args:
@@ -182,6 +186,22 @@ class Circuit:
             A `wheatstone.studio.CircuitView`; leave it as the last line of a cell.
         """
         return show(self)
+
+    def to_arrow(self) -> pa.Table:
+        """The kept edges as an Arrow table: sender, receiver, and score and effect where they are known."""
+        import pyarrow as pa
+
+        columns: dict[str, Any] = {
+            "sender": [edge.sender for edge in self.edges],
+            "receiver": [edge.receiver for edge in self.edges],
+        }
+        known = {"score": self.scores, "effect": self.effects, "unit": self.units}
+        return pa.table(columns | {name: list(values) for name, values in known.items() if values is not None})
+
+    def _title(self) -> str:
+        about = "" if self.evaluation is None else f", faithfulness {self.evaluation.faithfulness:.3f}"
+        total = int(self.model.graph.valid.sum())
+        return f"Circuit of {self.model.id}: {len(self.edges):,} of {total:,} edges{about} (n = {len(self.examples)})"
 
     def to_json(self) -> str:
         """The circuit as `circuit.json` has it; the same circuit always gives the same text."""

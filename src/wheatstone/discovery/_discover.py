@@ -12,6 +12,7 @@ from torch import Tensor
 from wheatstone._effects import BOTH_WAYS, unit_name
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import CURVE, attempt
+from wheatstone._view import Brief
 from wheatstone.circuits import Circuit, Evaluation, Experiment, ModelInfo
 from wheatstone.discovery._acdc import acdc
 from wheatstone.discovery._curve import CurvePoint, default_sizes, size_curve
@@ -29,8 +30,8 @@ _BETWEEN = 8
 """Sizes of the search at which the ranking alone is measured too, about."""
 
 
-@dataclass(frozen=True, eq=False)
-class Discovery:
+@dataclass(frozen=True, eq=False, repr=False)
+class Discovery(Brief):
     """A circuit and how it was found.
 
     Args:

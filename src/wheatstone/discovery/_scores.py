@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Tabular
 from wheatstone.circuits import Experiment
 from wheatstone.discovery._activations import EAP_IG_ACTIVATIONS
 from wheatstone.discovery._ceap import CEAP
@@ -23,6 +25,9 @@ from wheatstone.discovery._nodes import NODE_ATTRIBUTION, NODE_PATCHING
 from wheatstone.discovery._ruled import GIM, RELP
 from wheatstone.models import Graph, ResidualModel, wide
 from wheatstone.tasks import PromptPair
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 METHODS: dict[str, ScoreMethod] = {
     method.name: method
@@ -41,8 +46,8 @@ _NO_SCORES = {
 """What to do where a method is asked for scores that it does not give."""
 
 
-@dataclass(frozen=True, eq=False)
-class EdgeScores:
+@dataclass(frozen=True, eq=False, repr=False)
+class EdgeScores(Tabular):
     """A score for every edge of a graph.
 
     Args:
@@ -61,6 +66,21 @@ class EdgeScores:
         """Flat indices of all edges, largest |score| first; ties in order of computation."""
         order = self.values.abs().masked_fill(~torch.from_numpy(self.graph.valid), -1).flatten()
         return order.argsort(descending=True, stable=True)[: self.graph.edges]
+
+    def to_arrow(self) -> pa.Table:
+        """All edges as an Arrow table, highest-ranked first: sender, receiver, score."""
+        import numpy as np
+        import pyarrow as pa
+
+        order = self.ranking()
+        channels, nodes = np.divmod(order.numpy(), self.values.shape[1])
+        senders = pa.DictionaryArray.from_arrays(pa.array(nodes), pa.array(self.graph.nodes))
+        receivers = pa.DictionaryArray.from_arrays(pa.array(channels), pa.array(self.graph.channels))
+        scores = pa.array(self.values.flatten()[order].numpy())
+        return pa.table({"sender": senders, "receiver": receivers, "score": scores})
+
+    def _title(self) -> str:
+        return f"EdgeScores by {self.method}: {self.graph.edges:,} edges, strongest first"
 
     def top(self, sizes: Sequence[int]) -> Bool[Tensor, "circuit channel node"]:
         """Masks of the highest-ranked edges, one per size."""

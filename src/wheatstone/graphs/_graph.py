@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,6 +16,7 @@ from torch import Tensor
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone._text import count
+from wheatstone._view import Tabular
 from wheatstone.graphs._edges import Edges, edges_of
 from wheatstone.graphs._influence import Pruned, prune
 from wheatstone.graphs._learn import SETS, learn_nodes
@@ -34,6 +35,10 @@ from wheatstone.graphs._settings import GraphSettings
 from wheatstone.graphs._supernodes import Supernode, groups_of, named
 from wheatstone.graphs._words import poles
 from wheatstone.models import LINEAR, NodeValues, ResidualModel, channel_gradient_bytes, memory_budget, run_nodes, wide
+from wheatstone.runs import Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _SIZES = (25, 35, 50, 70, 100, 140, 200, 280, 400, 560, 800, 1100, 1600, 2200, 3200)
 """Sets that are tried of a learned ranking, as far as the largest that is asked for."""
@@ -94,8 +99,8 @@ class EdgeRow(NamedTuple):
     share: float
 
 
-@dataclass(frozen=True, eq=False)
-class NeuronGraph:
+@dataclass(frozen=True, eq=False, repr=False)
+class NeuronGraph(Tabular):
     """How a model gets from a prompt's tokens to its answer, in heads and neurons.
 
     Args:
@@ -129,7 +134,11 @@ class NeuronGraph:
         """Whether the kept nodes alone hold the answer under every baseline that they were proven with."""
         return all(proof.enough for proof in self.proofs)
 
-    def __repr__(self) -> str:
+    def to_arrow(self) -> pa.Table:
+        """The kept nodes as an Arrow table."""
+        return Table.of(NodeRow, self.rows).to_arrow()
+
+    def _title(self) -> str:
         first = self.proofs[0]
         return (
             f"NeuronGraph({self.question.prompt!r} -> {self.target}: {count(len(self.rows), 'node')}, "

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wheatstone.models._continuation import continued as continued
     from wheatstone.models._continuation import remedy_for_shared as remedy_for_shared
     from wheatstone.models._continuation import scored_note as scored_note
+    from wheatstone.models._generate import Generation as Generation
     from wheatstone.models._gradient_memory import channel_gradient_bytes as channel_gradient_bytes
     from wheatstone.models._gradient_memory import circuit_gradient_bytes as circuit_gradient_bytes
     from wheatstone.models._gradients import ChannelGradients as ChannelGradients
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from wheatstone.models._head_split import HeadSplit as HeadSplit
     from wheatstone.models._interventions import Add as Add
     from wheatstone.models._interventions import AddScore as AddScore
+    from wheatstone.models._interventions import Apply as Apply
     from wheatstone.models._interventions import Intervention as Intervention
     from wheatstone.models._interventions import KnockOut as KnockOut
     from wheatstone.models._interventions import KnockOutAttention as KnockOutAttention
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from wheatstone.models._memory import circuit_bytes as circuit_bytes
     from wheatstone.models._memory import free_memory as free_memory
     from wheatstone.models._memory import memory_budget as memory_budget
+    from wheatstone.models._model_run import ModelRun as ModelRun
     from wheatstone.models._neuron import Neuron as Neuron
     from wheatstone.models._neuron_runs import NeuronRecording as NeuronRecording
     from wheatstone.models._node_runs import NodeRun as NodeRun
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from wheatstone.models._node_runs import run_nodes as run_nodes
     from wheatstone.models._parity import Parity as Parity
     from wheatstone.models._parity import check_parity as check_parity
+    from wheatstone.models._places import Place as Place
     from wheatstone.models._record import Recording as Recording
     from wheatstone.models._residual import ResidualModel as ResidualModel
     from wheatstone.models._rewired import CircuitRun as CircuitRun
@@ -61,6 +65,8 @@ if TYPE_CHECKING:
     from wheatstone.models._start import start_token as start_token
     from wheatstone.models._streams import Streams as Streams
     from wheatstone.models._tokens import Tokens as Tokens
+    from wheatstone.models._top_tokens import TopToken as TopToken
+    from wheatstone.models._top_tokens import TopTokens as TopTokens
     from wheatstone.models._wide import wide as wide
     from wheatstone.models._wrap import wrap_model as wrap_model
 

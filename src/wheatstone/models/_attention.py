@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from wheatstone._errors import RequestError
-from wheatstone.models._block import replaced_forward
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._interventions import Intervention, chosen
 from wheatstone.models._record import record
@@ -28,33 +26,10 @@ def attention_patterns(
         raise RequestError(
             expected=f"layers from 0 to {len(every) - 1}", got=str(unknown[0]), do="choose layers that the model has"
         )
-    seen: dict[int, Tensor] = {}
-
-    def watched(layer: int, module: nn.Module) -> Any:
-        def forward(*args: Any, **kwargs: Any) -> Any:
-            output = type(module).forward(module, *args, **kwargs)
-            seen[layer] = output[1]
-            return output
-
-        return forward
-
-    watch = {model.blocks[layer].attention: watched(layer, model.blocks[layer].attention) for layer in set(wanted)}
-    with eager(model), replaced_forward(watch):
-        record(model, tokens, cache=False, all_positions=False, interventions=interventions)
+    keep = [("pattern", layer) for layer in wanted]
+    kept = record(model, tokens, cache=False, all_positions=False, interventions=interventions, keep=keep).kept
     inside = chosen(None, tokens)[:, None, :, None]
-    return torch.stack([seen[layer].to(inside.device) * inside for layer in wanted])
-
-
-@contextmanager
-def eager(model: Decoder) -> Generator[None, None, None]:
-    """Lets transformers compute attention in the one way that gives its weights."""
-    config = model.module.config
-    before = config._attn_implementation
-    config._attn_implementation = "eager"
-    try:
-        yield
-    finally:
-        config._attn_implementation = before
+    return torch.stack([kept["pattern", layer].to(inside.device) * inside for layer in wanted])
 
 
 @torch.no_grad()

@@ -91,7 +91,7 @@ class Block:
                 do="choose a checkpoint without one: its share of the norm belongs to no head",
             )
         self.d_model = out_in.shape[0]
-        self._d_head = out_in.shape[1] // heads
+        self.d_head = out_in.shape[1] // heads
 
     def present(self) -> AbstractContextManager[None]:
         """While this lasts, the layer's weights can be read."""
@@ -100,7 +100,7 @@ class Block:
     @property
     def output_weight(self) -> HeadWeights:
         """Each head's slice of the output projection."""
-        return weight_of(self._output)[0].T.unflatten(0, (self.heads, self._d_head))
+        return weight_of(self._output)[0].T.unflatten(0, (self.heads, self.d_head))
 
     @property
     def head_weights(self) -> HeadWeights:
@@ -231,11 +231,11 @@ class Block:
     def _by_head(self, parts: Sequence[Tensor], dim: int = 0) -> tuple[Tensor, ...]:
         """Queries, keys and values as [head or group, d_head] along `dim`, out of the family's projections."""
         if len(parts) == 1 and self.family.interleaved:
-            return parts[0].unflatten(dim, (self.heads, 3, self._d_head)).unbind(dim + 1 if dim >= 0 else dim - 1)
+            return parts[0].unflatten(dim, (self.heads, 3, self.d_head)).unbind(dim + 1 if dim >= 0 else dim - 1)
         if len(parts) == 1:
-            rows = [heads * self._d_head for heads in (self.heads, self.kv_groups, self.kv_groups)]
+            rows = [heads * self.d_head for heads in (self.heads, self.kv_groups, self.kv_groups)]
             parts = parts[0].split(rows, dim=dim)
-        return tuple(part.unflatten(dim, (-1, self._d_head)) for part in parts)
+        return tuple(part.unflatten(dim, (-1, self.d_head)) for part in parts)
 
     def qkv(self, normed: Float[Tensor, "batch pos d_model"]) -> QKV:
         """Projects one input shared by all heads, through the checkpoint's own modules."""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
 from wheatstone._errors import ModelError, RequestError
 from wheatstone.checkpoints import TextReader, TransformersReading
@@ -165,12 +165,8 @@ class Decoder:
         """What several tokens say inside a text."""
         return self.reader.written(ids)
 
-    def tokens(self, texts: Sequence[str]) -> Tokens:
-        """Tokenises and pads prompts."""
-        return Tokens.of([self.encode(text) for text in texts], self.device)
-
     def run(
-        self, tokens: Tokens, layer: LayerForward, *, all_positions: bool = False
+        self, tokens: Tokens, layer: LayerForward, *, all_positions: bool = False, past: Cache | None = None
     ) -> Float[Tensor, "batch vocab"] | Float[Tensor, "batch pos vocab"]:
         """Runs the model with every decoder layer replaced by `layer`.
 
@@ -180,6 +176,7 @@ class Decoder:
             tokens: the prompts.
             layer: what to compute instead of each decoder layer.
             all_positions: unembed every position; by default only each prompt's last.
+            past: keys and values of earlier positions, which are not run again; this run's are added to it.
 
         Returns:
             Logits, [batch, vocab] or [batch, pos, vocab], in float32 or better: what is measured on them must not be
@@ -188,11 +185,12 @@ class Decoder:
         Raises:
             ModelError: the logits are not finite.
         """
-        wanted, which = (tokens.lengths - 1).unique(return_inverse=True)
+        start = 0 if past is None else past.get_seq_length()
+        wanted, which = (tokens.lengths - 1 - start).unique(return_inverse=True)
         unembedded: Tensor | int = 0 if all_positions else wanted
         if self.spread and not all_positions:
             # The positions are on another device than what they would index: unembed all from the first of them on.
-            unembedded, which = tokens.width - int(wanted[0]), tokens.lengths - 1 - wanted[0]
+            unembedded, which = tokens.width - start - int(wanted[0]), tokens.lengths - 1 - start - wanted[0]
 
         def arrived(index: int, x: Tensor, call: dict[str, Any]) -> Tensor:
             block = self.blocks[index]
@@ -204,7 +202,8 @@ class Decoder:
                 return layer(index, x, call)
 
         with self._swapped(arrived), self.rotary.alone(tokens.lengths):
-            logits = wide(self.module(tokens.ids, use_cache=False, logits_to_keep=unembedded).logits)
+            ids, cache = tokens.ids[:, start:], {"use_cache": past is not None, "past_key_values": past}
+            logits = wide(self.module(ids, logits_to_keep=unembedded, **cache).logits)
         if not logits.detach().sum(dtype=torch.float32).isfinite():
             raise ModelError(
                 expected=f"finite logits of {self.id}",

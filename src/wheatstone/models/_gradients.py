@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wheatstone._view import Brief
 from wheatstone.models._backward import BackwardRules, backward_rules
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._norm import Norm
@@ -39,8 +40,8 @@ class _Trace:
     mlp_normed: Tensor
 
 
-@dataclass(frozen=True, eq=False)
-class ChannelGradients:
+@dataclass(frozen=True, eq=False, repr=False)
+class ChannelGradients(Brief):
     """Gradients at the channels, summed over integration steps; assembled layer by layer when asked for.
 
     Args:

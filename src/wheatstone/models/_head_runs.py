@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from wheatstone.models._attention import eager
 from wheatstone.models._block import replaced_forward
 from wheatstone.models._decoder import Decoder
+from wheatstone.models._patterns import eager
 from wheatstone.models._tokens import Tokens
 
 

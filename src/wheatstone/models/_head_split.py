@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from wheatstone._view import Brief
 from wheatstone.models._attention_core import core_map, core_of
 from wheatstone.models._block import QKV
 from wheatstone.models._decoder import Decoder
@@ -32,8 +33,8 @@ bias of a norm on queries or keys, and what clipping takes away.
 """
 
 
-@dataclass(frozen=True, eq=False)
-class HeadSplit:
+@dataclass(frozen=True, eq=False, repr=False)
+class HeadSplit(Brief):
     """A head's query, and its keys and values up to there, each as a sum over senders. In float64, on the CPU.
 
     Args:

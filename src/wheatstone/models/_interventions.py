@@ -1,9 +1,10 @@
-"""Interventions as data: what a run should do to the model, said as values before it runs.
+"""Interventions as data: what a run should do to the model, written as values before it runs.
 
-An intervention names a place and the positions it holds at. Places are nodes (`input`, `a3.h2`, `m7`: what the node
-writes to the residual stream) and neurons (`m31.n892`: the 892nd input of the MLP's last projection). Attention
-edges are knocked out in the mask before the softmax, so that a query's remaining weights still sum to 1. The
-checkpoint itself is never changed; interventions at one place act in the order given.
+An intervention names a place and the positions where it acts. Places are nodes (`input`, `a3.h2`, `m7`: what the node
+writes to the residual stream), neurons (`m31.n892`: the 892nd input of the MLP's last projection), and all others of
+`wheatstone.models.Place`, such as `r3.post`, `a3.h2.q` and `a3.pattern`. Attention edges are knocked out in the mask
+before the softmax, so that a query's remaining weights still sum to 1. The checkpoint itself is never changed;
+interventions at one place act in the order given.
 
 Sources: activation patching, Vig et al. 2020 (arXiv 2004.12265); attention knock-out, Geva et al. 2023
 (arXiv 2304.14767), section 5.
@@ -12,27 +13,31 @@ Sources: activation patching, Vig et al. 2020 (arXiv 2004.12265); attention knoc
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wheatstone._errors import RequestError
+from wheatstone._view import Brief
 from wheatstone.models._tokens import Tokens
 
-Positions = tuple[int, ...] | tuple[tuple[int, ...], ...] | None
-"""The same positions in every prompt, or a tuple per prompt; None for all. Negative ones count from a prompt's end."""
+Numbered = tuple[int, ...] | tuple[tuple[int, ...], ...] | None
+Positions = int | str | Numbered
+"""The same position or positions in every prompt, or a tuple per prompt; None for all. Negative ones count from a
+prompt's end. A text names the tokens that it shares a character with; every prompt has it once."""
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class AtPlace(ABC):
-    """An intervention on what one node or neuron puts out.
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class AtPlace(Brief, ABC):
+    """An intervention on what is at one place.
 
     Args:
-        at: the node or neuron.
-        positions: where in the prompts.
+        at: the place, by its name or TransformerLens' hook.
+        positions: where in the prompts; of attention weights, the queries.
     """
 
     at: str
@@ -40,37 +45,78 @@ class AtPlace(ABC):
 
     @abstractmethod
     def apply(self, written: Tensor) -> Tensor:
-        """The output in place of `written`: [batch, pos, d_model] of a node, [batch, pos] of a neuron."""
+        """What is there instead of `written`, of the same shape; see `wheatstone.models.Place`.
+
+        Raises:
+            RequestError: it would have another shape.
+        """
 
 
 @final
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Replace(AtPlace):
     """Writes something else, such as what the node wrote on another prompt (activation patching).
 
     Args:
         value: broadcast over [batch, pos, d_model] for a node, [batch, pos] for a neuron.
+
+    Raises:
+        RequestError: the value is not finite.
     """
 
     value: Tensor
 
+    def __post_init__(self) -> None:
+        _check_finite(self.value, self.at)
+
     def apply(self, written: Tensor) -> Tensor:
-        return self.value.to(written).expand_as(written)
+        return _like(written, self.value, self.at)
 
 
 @final
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Add(AtPlace):
     """Adds something to what is written (steering).
 
     Args:
         value: broadcast over [batch, pos, d_model] for a node, [batch, pos] for a neuron.
+
+    Raises:
+        RequestError: the value is not finite.
     """
 
     value: Tensor
 
+    def __post_init__(self) -> None:
+        _check_finite(self.value, self.at)
+
     def apply(self, written: Tensor) -> Tensor:
-        return written + self.value.to(written).expand_as(written)
+        return written + _like(written, self.value, self.at)
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Apply(AtPlace):
+    """Puts what a function gives in place of what is there: a projection, a clamp, any change.
+
+    Args:
+        function: from a copy of what is at the place to a tensor of its shape.
+    """
+
+    function: Callable[[Tensor], Any]
+
+    def apply(self, written: Tensor) -> Tensor:
+        given = self.function(written.clone())
+        shape = list(given.shape) if isinstance(given, Tensor) else None
+        if shape != list(written.shape):
+            raise RequestError(
+                expected=f"a function at {self.at} that returns a tensor of the shape it is given",
+                got=f"{list(given.shape)} for {list(written.shape)}"
+                if isinstance(given, Tensor)
+                else type(given).__name__,
+                do="return the changed tensor",
+            )
+        return given.to(written)
 
 
 @final
@@ -117,8 +163,8 @@ class KnockOutAttention:
 
 
 @final
-@dataclass(frozen=True, eq=False, kw_only=True)
-class AddScore:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class AddScore(Brief):
     """Adds something to what a head's attention scores are before the softmax, after any softcap.
 
     Args:
@@ -137,8 +183,27 @@ class AddScore:
 Intervention = AtPlace | KnockOutAttention | AddScore
 
 
-def chosen(positions: Positions, tokens: Tokens) -> Bool[Tensor, "batch pos"]:
-    """Where positions lie in a batch; never after a prompt's end.
+def _check_finite(value: Tensor, at: str) -> None:
+    if not value.isfinite().all():
+        raise RequestError(
+            expected=f"a finite value at {at}", got="NaN or infinity in it", do="look at where the value comes from"
+        )
+
+
+def _like(written: Tensor, value: Tensor, at: str) -> Tensor:
+    """A value in the shape and precision of what is at a place."""
+    try:
+        return value.to(written).expand_as(written)
+    except RuntimeError as error:
+        raise RequestError(
+            expected=f"a value that broadcasts to {list(written.shape)}, the shape of what is at {at}",
+            got=f"one of shape {list(value.shape)}",
+            do="give a number, a vector of the last axis, or a tensor of that shape",
+        ) from error
+
+
+def chosen(positions: Numbered, tokens: Tokens) -> Bool[Tensor, "batch pos"]:
+    """Where positions, given as numbers, lie in a batch; never after a prompt's end.
 
     Raises:
         RequestError: a prompt has no such position, or there are positions for another number of prompts.

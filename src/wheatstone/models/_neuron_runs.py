@@ -14,14 +14,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wheatstone._errors import ModelError
+from wheatstone._view import Brief
 from wheatstone.models._block import replaced_forward
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._gradients import Values
 from wheatstone.models._tokens import Tokens
 
 
-@dataclass(frozen=True, eq=False)
-class NeuronRecording:
+@dataclass(frozen=True, eq=False, repr=False)
+class NeuronRecording(Brief):
     """What the neurons of a run did.
 
     Args:

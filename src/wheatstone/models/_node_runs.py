@@ -22,6 +22,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from wheatstone._view import Brief
 from wheatstone.models._backward import BackwardRules, backward_rules
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._tokens import Tokens
@@ -30,8 +31,8 @@ Heads = tuple[Float[Tensor, "batch pos head *d_head"], ...]
 Neurons = tuple[Float[Tensor, "batch pos _neuron"], ...]
 
 
-@dataclass(frozen=True, eq=False)
-class NodeValues:
+@dataclass(frozen=True, eq=False, repr=False)
+class NodeValues(Brief):
     """Something about every head and neuron, layer by layer.
 
     Args:
@@ -63,8 +64,8 @@ class NodeValues:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class NodeRun:
+@dataclass(frozen=True, eq=False, repr=False)
+class NodeRun(Brief):
     """What a run with gates left behind.
 
     Args:

@@ -17,7 +17,6 @@ from torch import Tensor
 from wheatstone._errors import RequestError
 from wheatstone.models._attention import attention_patterns, attention_values
 from wheatstone.models._backward import BackwardRules
-from wheatstone.models._decoder import Decoder
 from wheatstone.models._gradient_memory import (
     channel_gradient_bytes,
     circuit_gradient_bytes,
@@ -27,6 +26,7 @@ from wheatstone.models._gradient_memory import (
 from wheatstone.models._gradients import ChannelGradients, Rewrite, Values, channel_gradients
 from wheatstone.models._graph import Graph, MlpParts, Split
 from wheatstone.models._head_split import HeadSplit, split_head
+from wheatstone.models._interactive import Interactive
 from wheatstone.models._interventions import Intervention, position_of
 from wheatstone.models._last_cuts import last_cut_logits
 from wheatstone.models._masked import PieceLoss, mask_gradients
@@ -40,6 +40,7 @@ from wheatstone.models._rewired import CircuitRun, CircuitState, Rewired
 from wheatstone.models._single_edge import SingleEdges
 from wheatstone.models._spans import Span
 from wheatstone.models._streams import Streams, record_streams
+from wheatstone.models._texts import Texts
 from wheatstone.models._tokens import Tokens
 
 _PATCHED = 6
@@ -47,7 +48,7 @@ _PATCHED = 6
 
 
 @final
-class ResidualModel(Decoder):
+class ResidualModel(Interactive):
     """A checkpoint as a residual-stream graph: nodes that write, channels that read.
 
     Made by `wheatstone.load_model`. Its runs are all batched and leave the checkpoint as it was.
@@ -85,7 +86,7 @@ class ResidualModel(Decoder):
         """This model with the MLPs split that are split in a graph, such as that of a circuit found earlier."""
         return self if graph.split == self.graph.split else self.split({part.layer: part.into for part in graph.split})
 
-    def forward(self, tokens: Tokens, *, cache: bool = False, all_positions: bool = False) -> Recording:
+    def forward(self, tokens: Texts, *, cache: bool = False, all_positions: bool = False) -> Recording:
         """The plain forward pass.
 
         Args:
@@ -93,11 +94,11 @@ class ResidualModel(Decoder):
             cache: also return what each node writes; their sum (with the attention biases) is the residual stream.
             all_positions: logits at every position; by default only at each prompt's last.
         """
-        return record(self, tokens, cache=cache, all_positions=all_positions)
+        return record(self, self.tokens(tokens), cache=cache, all_positions=all_positions)
 
     def forward_with(
         self,
-        tokens: Tokens,
+        tokens: Texts,
         interventions: Sequence[Intervention],
         *,
         cache: bool = False,
@@ -114,15 +115,15 @@ class ResidualModel(Decoder):
         Raises:
             RequestError: a place or position that is not there, or a query that would have no key left.
         """
-        return record(self, tokens, cache=cache, all_positions=all_positions, interventions=interventions)
+        return record(self, self.tokens(tokens), cache=cache, all_positions=all_positions, interventions=interventions)
 
-    def streams(self, tokens: Tokens) -> Streams:
+    def streams(self, tokens: Texts) -> Streams:
         """The plain forward pass, with the residual stream at every place: where patched runs leave from.
 
         Args:
             tokens: the prompts.
         """
-        return record_streams(self, tokens)
+        return record_streams(self, self.tokens(tokens))
 
     def patched_logits(
         self,
@@ -164,7 +165,7 @@ class ResidualModel(Decoder):
         return neuron_of(self, name)
 
     def neurons(
-        self, tokens: Tokens, *, layers: Collection[int] | None = None, all_positions: bool = False
+        self, tokens: Texts, *, layers: Collection[int] | None = None, all_positions: bool = False
     ) -> NeuronRecording:
         """The plain forward pass with the activations of neurons.
 
@@ -177,7 +178,7 @@ class ResidualModel(Decoder):
             ModelError: an MLP of these layers has no neurons.
         """
         layers = range(self.graph.layers) if layers is None else layers
-        return record_neurons(self, tokens, layers, all_positions=all_positions)
+        return record_neurons(self, self.tokens(tokens), layers, all_positions=all_positions)
 
     def stream_neurons(
         self,
@@ -267,7 +268,7 @@ class ResidualModel(Decoder):
         return max(1, fit // tokens.batch), min(fit, tokens.batch)
 
     def attention(
-        self, tokens: Tokens, layers: Sequence[int] | None = None, *, interventions: Sequence[Intervention] = ()
+        self, tokens: Texts, layers: Sequence[int] | None = None, *, interventions: Sequence[Intervention] = ()
     ) -> Float[Tensor, "layer batch head query key"]:
         """Attention weights, by transformers' eager implementation.
 
@@ -284,9 +285,9 @@ class ResidualModel(Decoder):
 
         When this misleads: a weight says where a head looks, not what it takes from there or whether that matters.
         """
-        return attention_patterns(self, tokens, layers, interventions)
+        return attention_patterns(self, self.tokens(tokens), layers, interventions)
 
-    def head_split(self, tokens: Tokens, head: str, query: int = -1) -> HeadSplit:
+    def head_split(self, tokens: Texts, head: str, query: int = -1) -> HeadSplit:
         """A head's query, keys and values at one query position, each as a sum over who writes what they read.
 
         Args:
@@ -305,6 +306,7 @@ class ResidualModel(Decoder):
         When this misleads: the scales of all norms are held at what they are in this run. A sender that were not there
         would change them too.
         """
+        tokens = self.tokens(tokens)
         layer, number = self.head(head)
         return split_head(self, tokens.rows(slice(0, 1)), layer, number, position_of(query, int(tokens.lengths[0])))
 

@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from wheatstone._view import Brief
 from wheatstone.models._block import QKV, Block
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._spans import Span, span_positions
@@ -32,8 +33,8 @@ _FEW = 0.5
 """Share of the earlier nodes, below which those that a sublayer reads are copied before they are added up."""
 
 
-@dataclass(frozen=True, eq=False)
-class CircuitState:
+@dataclass(frozen=True, eq=False, repr=False)
+class CircuitState(Brief):
     """What one circuit's run computed, for runs of its sub-circuits to start from.
 
     Args:
@@ -47,8 +48,8 @@ class CircuitState:
     deltas: Float[Tensor, "computed batch pos d_model"]
 
 
-@dataclass(frozen=True, eq=False)
-class CircuitRun:
+@dataclass(frozen=True, eq=False, repr=False)
+class CircuitRun(Brief):
     """What a rewired run gives back.
 
     Args:

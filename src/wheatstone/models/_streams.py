@@ -9,12 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wheatstone._view import Brief
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._tokens import Tokens
 
 
-@dataclass(frozen=True, eq=False)
-class Streams:
+@dataclass(frozen=True, eq=False, repr=False)
+class Streams(Brief):
     """What a plain run wrote, and what it had added up to.
 
     Args:

@@ -9,9 +9,12 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from wheatstone._errors import RequestError
+from wheatstone._view import Brief
 
-@dataclass(frozen=True, eq=False)
-class Tokens:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Tokens(Brief):
     """Prompts padded on the right to one length.
 
     Padding on the right needs no attention mask: a causal model never looks ahead, so one prompt alone and
@@ -26,10 +29,21 @@ class Tokens:
     lengths: Int[Tensor, " batch"]
 
     @classmethod
-    def of(cls, prompts: Sequence[Sequence[int]], device: torch.device | str = "cpu") -> Tokens:
-        """Pads prompts, given as lists of token ids, to the longest."""
+    def of(cls, prompts: Sequence[Sequence[int] | str], device: torch.device | str = "cpu") -> Tokens:
+        """Pads prompts, given as lists of token ids, to the longest.
+
+        Raises:
+            RequestError: a text is among them, or there is none.
+        """
+        text = next((prompt for prompt in prompts if isinstance(prompt, str)), None)
+        if text is not None or not prompts:
+            raise RequestError(
+                expected="lists of token ids",
+                got="none" if text is None else f"the text {text[:60]!r}",
+                do="let the model read texts: model.tokens(texts)",
+            )
         width = max(len(prompt) for prompt in prompts)
-        padded = [list(prompt) + [0] * (width - len(prompt)) for prompt in prompts]
+        padded = [[*prompt] + [0] * (width - len(prompt)) for prompt in prompts]
         lengths = [len(prompt) for prompt in prompts]
         return cls(torch.tensor(padded, device=device), torch.tensor(lengths, device=device))
 

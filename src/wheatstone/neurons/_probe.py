@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Tabular
 from wheatstone.neurons._probe_fit import (
     Probe,
     differences,
@@ -24,6 +25,10 @@ from wheatstone.neurons._probe_parts import ConceptRows
 from wheatstone.neurons._probe_rows import Activations
 from wheatstone.neurons._probe_scores import ProbeScore, always_yes, score_decisions
 from wheatstone.neurons._probe_single import NeuronTests, exchanged, explained, neuron_tests
+from wheatstone.runs import Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _CANDIDATES = 32
 """Neurons of a layer, those whose means differ most, that are tried as single detectors."""
@@ -87,8 +92,8 @@ class LayerDirections:
     shuffled_raw: Float[np.ndarray, "shuffle neuron"]
 
 
-@dataclass(frozen=True, eq=False)
-class ConceptProbes:
+@dataclass(frozen=True, eq=False, repr=False)
+class ConceptProbes(Tabular):
     """Everything about one concept.
 
     Args:
@@ -107,6 +112,13 @@ class ConceptProbes:
     directions: Mapping[int, LayerDirections]
     by_chance: int
     explained: float
+
+    def to_arrow(self) -> pa.Table:
+        """The probes as an Arrow table."""
+        return Table.of(ProbeRow, self.probes).to_arrow()
+
+    def _title(self) -> str:
+        return f"ConceptProbes of {self.single.concept!r}: {len(self.probes)} probes"
 
     @cached_property
     def always_yes(self) -> float:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,8 +27,12 @@ from torch import Tensor
 from wheatstone._errors import RequestError
 from wheatstone._intervals import rank_correlation
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Tabular
 from wheatstone.models import Neuron, NeuronRecording
 from wheatstone.neurons._patches import Patching
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +74,8 @@ _LEAST = 0.1
 """Least recovery of an MLP for which shares are given."""
 
 
-@dataclass(frozen=True, eq=False)
-class NeuronScreen:
+@dataclass(frozen=True, eq=False, repr=False)
+class NeuronScreen(Tabular):
     """All neurons, and the confirmed ones.
 
     Args:
@@ -88,6 +93,17 @@ class NeuronScreen:
     by_position: Float[Tensor, "neuron pos"]
     confirmed: tuple[Confirmed, ...]
     mlps: tuple[float, ...]
+
+    def to_arrow(self) -> pa.Table:
+        """The confirmed neurons as an Arrow table, strongest first."""
+        import pyarrow as pa
+
+        names = ("estimate", "exact", "exact_last", "mlp", "share_of_mlp", "clean", "corrupt")
+        columns: dict[str, Any] = {"neuron": [str(row.neuron) for row in self.confirmed]}
+        return pa.table(columns | {name: [getattr(row, name) for row in self.confirmed] for name in names})
+
+    def _title(self) -> str:
+        return f"NeuronScreen of {len(self.neurons):,} neurons: {len(self.confirmed)} patched exactly"
 
     @cached_property
     def neurons(self) -> tuple[Neuron, ...]:

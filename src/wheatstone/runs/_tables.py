@@ -31,6 +31,17 @@ class Table:
         """Any iterable of rows."""
         return cls(kind, tuple(rows))
 
+    def to_arrow(self, **renamed: str) -> pa.Table:
+        """The rows as an Arrow table.
+
+        Args:
+            renamed: columns by fields whose name differs.
+        """
+        hints = get_type_hints(self.kind)
+        schema = pa.schema([(renamed.get(name, name), _arrow(of)) for name, of in hints.items()])
+        columns = list(zip(*self.rows, strict=True)) or [()] * len(schema)
+        return pa.table(columns, schema=schema)
+
 
 def write_table(table: Table, path: StrPath, **renamed: str) -> None:
     """Writes one table.
@@ -40,10 +51,7 @@ def write_table(table: Table, path: StrPath, **renamed: str) -> None:
         path: of the Parquet file.
         renamed: columns by fields whose name differs.
     """
-    hints = get_type_hints(table.kind)
-    schema = pa.schema([(renamed.get(name, name), _arrow(of)) for name, of in hints.items()])
-    columns = list(zip(*table.rows, strict=True)) or [()] * len(schema)
-    pq.write_table(pa.table(columns, schema=schema), path)
+    pq.write_table(table.to_arrow(**renamed), path)
 
 
 def _arrow(of: Any) -> pa.DataType:

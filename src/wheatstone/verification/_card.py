@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from wheatstone._view import Tabular
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Verdict = Literal["supported", "not supported", "not tested"]
 SUPPORTED: Verdict = "supported"
@@ -297,8 +302,8 @@ class SelectivityLine(Line):
     rows: tuple[SelectivityRow, ...] = ()
 
 
-@dataclass(frozen=True)
-class Card:
+@dataclass(frozen=True, repr=False)
+class Card(Tabular):
     """How far a circuit can be trusted.
 
     Args:
@@ -331,6 +336,18 @@ class Card:
     def lines(self) -> tuple[tuple[str, Line], ...]:
         """The lines by name, in order."""
         return tuple((name, getattr(self, name)) for name in LINES)
+
+    def to_arrow(self) -> pa.Table:
+        """The lines as an Arrow table: line, verdict, claim, why."""
+        import pyarrow as pa
+
+        rows = [
+            {"line": name, "verdict": line.verdict, "claim": line.claim, "why": line.why} for name, line in self.lines
+        ]
+        return pa.Table.from_pylist(rows)
+
+    def _title(self) -> str:
+        return f"Card of a circuit of {self.edges:,} of {self.total_edges:,} edges"
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,9 +13,13 @@ from torch import Tensor
 
 from wheatstone._intervals import SHARE, mean_interval, ratio_interval
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Tabular
 from wheatstone.circuits import Circuit, Experiment, random_circuits
 from wheatstone.models import ResidualModel, SpannedGraph
 from wheatstone.tasks import METRICS, ModelAnswers, PromptPair, answer_ranks, gather, mean_by_prompt
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 CONDITIONS = ("model", "circuit", "complement", "random", "empty")
 _BOUNDS = {"hit_at_1": SHARE, "hit_at_10": SHARE}
@@ -49,8 +53,8 @@ class PromptResult:
     empty: Reading
 
 
-@dataclass(frozen=True)
-class Verification:
+@dataclass(frozen=True, repr=False)
+class Verification(Tabular):
     """How a circuit holds on a set of prompts. Dictionaries are by condition, see `CONDITIONS`.
 
     Args:
@@ -94,6 +98,22 @@ class Verification:
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
+
+    def to_arrow(self) -> pa.Table:
+        """Each condition's numbers as an Arrow table."""
+        import pyarrow as pa
+
+        columns: dict[str, Any] = {"condition": CONDITIONS}
+        measured = {"metric": self.metric_value, "kl": self.kl, "hit_at_1": self.hit_at_1, "hit_at_10": self.hit_at_10}
+        return pa.table(
+            columns | {name: [values.get(each) for each in CONDITIONS] for name, values in measured.items()}
+        )
+
+    def _title(self) -> str:
+        return (
+            f"Verification on {self.split} (n = {self.n}): faithfulness {self.faithfulness:.3f}, "
+            f"completeness {self.completeness:.3f}, {self.metric}"
+        )
 
 
 def verify(

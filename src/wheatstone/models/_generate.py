@@ -1,0 +1,89 @@
+"""Greedy generation under interventions, with the keys and values of earlier positions kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from transformers import DynamicCache
+
+from wheatstone._errors import RequestError
+from wheatstone._view import Tabular
+from wheatstone.models._decoder import Decoder
+from wheatstone.models._interventions import Intervention
+from wheatstone.models._record import record
+from wheatstone.models._tokens import Tokens
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, repr=False)
+class Generation(Tabular):
+    """What a model wrote after some prompts.
+
+    Args:
+        prompts: as the model reads them, special tokens included.
+        texts: what follows each.
+        ids: the same as token ids.
+    """
+
+    prompts: tuple[str, ...]
+    texts: tuple[str, ...]
+    ids: tuple[tuple[int, ...], ...]
+
+    def to_arrow(self) -> pa.Table:
+        import pyarrow as pa
+
+        return pa.table({"prompt": self.prompts, "text": self.texts, "ids": self.ids})
+
+    def _title(self) -> str:
+        return f"continuations of {len(self.texts)} prompt{'s' * (len(self.texts) != 1)}"
+
+    def __str__(self) -> str:
+        return "\n\n".join(prompt + text for prompt, text in zip(self.prompts, self.texts, strict=True))
+
+
+def generated(
+    model: Decoder, prompts: Tokens, new: int, interventions: Sequence[Intervention], *, cache: bool
+) -> Generation:
+    """See `ResidualModel.generate`."""
+    longest = int(prompts.lengths.max())
+    if not 1 <= new <= model.context - longest:
+        raise RequestError(
+            expected=f"a number of new tokens from 1 to {model.context - longest}: {model.id} reads at most "
+            f"{model.context} and the longest prompt has {longest}",
+            got=str(new),
+            do="choose one of these",
+        )
+    rows = zip(prompts.ids.tolist(), prompts.lengths.tolist(), strict=True)
+    before = [row[:length] for row, length in rows]
+    after = [_continued(model, row, new, interventions, cache=cache) for row in before]
+    return Generation(tuple(map(model.written, before)), tuple(map(model.written, after)), tuple(map(tuple, after)))
+
+
+def _continued(
+    model: Decoder, ids: list[int], new: int, interventions: Sequence[Intervention], *, cache: bool
+) -> list[int]:
+    """The greedy continuation of one prompt, up to the token that ends a text."""
+    # Above the switch of its rotary tables, a longer text turns its earlier keys too: nothing can be kept.
+    switched = model.rotary.last is not None and len(ids) + new > model.rotary.last
+    # Without a config, sliding layers keep all keys as the others do: masks then have one column for each position.
+    past = DynamicCache() if cache and not switched else None
+    prompt, ends = Tokens.of([ids], model.device), _ends(model)
+    found: list[int] = []
+    while len(found) < new and not (found and found[-1] in ends):
+        tokens = Tokens.of([ids + found], model.device)
+        run = record(
+            model, tokens, cache=False, all_positions=False, interventions=interventions, prompt=prompt, past=past
+        )
+        found.append(int(run.logits[0].argmax()))
+    return found
+
+
+def _ends(model: Decoder) -> set[int]:
+    """Tokens that end a text."""
+    config = getattr(model.module, "generation_config", None)
+    ends = getattr(config, "eos_token_id", None)
+    return set() if ends is None else {ends} if isinstance(ends, int) else set(ends)
