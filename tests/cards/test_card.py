@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +21,8 @@ from wheatstone import Experiment, ResidualModel, RunError
 from wheatstone.cards import CardSettings, add_card, make_card, read_card
 from wheatstone.circuits import Circuit, ModelInfo
 from wheatstone.discovery import DiscoverySettings, scores_by_prompt
-from wheatstone.figures import card_page
+from wheatstone.figures import card_page, report_html
+from wheatstone.figures._load import RunData
 from wheatstone.runs import add_file, damaged_files, new_run
 from wheatstone.studies import run_discovery
 from wheatstone.tasks import PromptPair
@@ -90,6 +93,17 @@ def test_every_line_has_a_verdict_and_a_reason(
     for _, line in card.lines:
         assert line.claim in page
     assert damaged_files(task_run) == []
+    # The map of the card and the lists of reports from now on say of every edge what the table says.
+    table = pq.read_table(task_run / "card" / "edges.parquet").to_pylist()
+    decided = {(row["sender"], row["receiver"]): row["decision"] for row in table}
+    data = RunData.load(task_run)
+    assert [edge.decision for edge in data.edges] == [
+        decided[edge.sender.name, edge.receiver.name] for edge in data.edges
+    ]
+    assert Counter(edge.decision for edge in data.edges) == Counter(card.core.decisions)
+    assert "when prompts are drawn again" in page
+    listed = re.findall(r"<td>(in|out|undecided)</td></tr>", report_html(task_run))
+    assert Counter(listed) == Counter(card.core.decisions)
 
 
 def test_scores_of_every_prompt_are_kept_and_read_again(
