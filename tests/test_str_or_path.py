@@ -190,6 +190,10 @@ def test_there_is_one_alias() -> None:
     assert other == {}
 
 
+def _card_page(run: StrPath) -> int:
+    return len(card_page(run, _in(run, "card"), empty_card(Circuit.load(_in(run, "circuit.json")), 0), ABOUT_CARD))
+
+
 def _edit(folder: StrPath) -> Any:
     edit = Edit(
         method="lora",
@@ -275,9 +279,7 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "check_free": lambda run, _: check_free(run, force=False),
     "check_sources": lambda run, _: check_sources([_in(run, "files.json")]),
     "check_task": lambda run, _: check_task(_in(run, "circuit.json")),
-    "card_page": lambda run, _: len(
-        card_page(run, _in(run, "card"), empty_card(Circuit.load(_in(run, "circuit.json")), 0), ABOUT_CARD)
-    ),
+    "card_page": lambda run, _: _card_page(run),
     "claims_of": lambda run, _: [name for name, _ in claims_of(run, _in(run, "explain"))],
     "clear_partial": lambda run, _: clear_partial(run),
     "content_of": lambda run, _: content_of(_in(run, "files.json")).form,
