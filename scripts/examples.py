@@ -1,8 +1,8 @@
 """Makes the example runs that the studio shows before anyone has made one: `python scripts/examples.py [NAME …]`.
 
 Each is a real discovery on SmolLM2-135M, verified, explained and judged by the commands that anyone would use, or a
-verified graph of one prompt; the commands are below. What can be drawn again from the rest is left out, and scores are rounded,
-so that an example is small.
+verified graph of one prompt; the commands are below. What can be drawn again from the rest is left out, and scores are
+rounded, so that an example is small.
 """
 
 from __future__ import annotations

@@ -12,11 +12,11 @@ from wheatstone.checkpoints import shown_name
 from wheatstone.figures._page import PagePart, PageTable, captioned, drawn_of, page_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._theme import BLUE, INK, PAPER, finished, of_rows
-from wheatstone.figures._view import Charts, View
-from wheatstone.figures._words import count
+from wheatstone.figures._view import Charts, View, itself
 from wheatstone.runs import Row, Run
 from wheatstone.verification import Estimate, words_of
 
+_TITLE = "What tasks lose without each other's circuits"
 _CAPTION = (
     "Rows: circuits that are ablated in the whole model. Columns: tasks. Each cell: share of the task's behaviour that "
     "is lost, in percent, (model − model without the circuit) / (model − empty). The diagonal is framed. What lies "
@@ -25,13 +25,19 @@ _CAPTION = (
 
 
 @dataclass(frozen=True, eq=False)
-class _Data:
-    run: Run
+class Matrix:
+    """What is drawn.
+
+    Args:
+        found: `selectivity.json`.
+        cells: rows of `matrix.parquet`.
+    """
+
     found: Mapping[str, Any]
     cells: list[Row]
 
 
-def matrix(data: _Data) -> alt.LayerChart:
+def matrix(data: Matrix) -> alt.LayerChart:
     """Every circuit against every task.
 
     When this misleads: a task that depends on few edges loses much without any circuit: compare within a column.
@@ -71,14 +77,10 @@ def matrix(data: _Data) -> alt.LayerChart:
     own = of_rows([row for row in rows if row["own"]]).mark_rect(filled=False, stroke=INK, strokeWidth=2).encode(x, y)
     picture = alt.layer(heat, numbers, own).properties(width=side * len(tasks), height=side * len(names))
     subtitle = ["Share of a task's behaviour that is lost when a circuit is ablated in the whole model, in percent."]
-    return finished(picture, _title(data.found), subtitle, f"{_title(data.found)}. {' '.join(_lead(data.found))}")
+    return finished(picture, _TITLE, subtitle, f"{_TITLE}. {' '.join(lead(data.found))}")
 
 
-def _title(found: Mapping[str, Any]) -> str:
-    return f"What {count(len(found['circuits']), 'task')} lose without each other's circuits"
-
-
-def _lead(found: Mapping[str, Any]) -> list[str]:
+def lead(found: Mapping[str, Any]) -> list[str]:
     """The diagonal against the rest, in words."""
     if found["difference"] is None:
         return ["No circuit could be measured on its own task and on another."]
@@ -90,8 +92,8 @@ def _lead(found: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _page(data: _Data, drawn: Mapping[str, Picture], missing: Mapping[str, str]) -> str:
-    found, manifest = data.found, data.run.manifest
+def _page(run: Run, drawn: Mapping[str, Picture], missing: Mapping[str, str]) -> str:
+    found, manifest = run.result, run.manifest
     rows = tuple(
         (
             row["circuit"],
@@ -118,22 +120,18 @@ def _page(data: _Data, drawn: Mapping[str, Picture], missing: Mapping[str, str])
     facts = {
         "made": manifest["created"],
         "model": shown_name(manifest["model"]),
-        **{name: str(value) for name, value in data.run.settings.items() if value not in (None, "", [])},
+        **{name: str(value) for name, value in run.settings.items() if value not in (None, "", [])},
         "version": manifest["versions"]["wheatstone"],
     }
-    return page_of("selectivity", _title(found), _lead(found), parts, list(facts.items()))
+    return page_of("selectivity", _TITLE, lead(found), parts, list(facts.items()))
 
 
 def _share(found: Mapping[str, Any] | None) -> str:
     return "–" if found is None else words_of(Estimate(**found))
 
 
-def _read(run: Run) -> _Data:
-    return _Data(run, run.result, run.rows("matrix"))
+def _charts(run: Run) -> Charts:
+    return {"matrix": lambda: matrix(Matrix(run.result, run.rows("matrix")))}
 
 
-def _charts(data: _Data) -> Charts:
-    return {"matrix": lambda: matrix(data)}
-
-
-VIEW = View(_read, _charts, _page)
+VIEW = View(itself, _charts, _page)
