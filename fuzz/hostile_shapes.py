@@ -65,6 +65,9 @@ READ: dict[str, tuple[tuple[str, ...], ...]] = {
     "scan/manifest.json": (("neuron", "show", "m1.n3", "--model", "model", "--scan", "scan", "--out", "n.html"),),
     "scan/neurons.safetensors": (("neuron", "show", "m1.n3", "--model", "model", "--scan", "scan", "--out", "n.html"),),
     "probes/manifest.json": (("neuron", "show", "m1.n3", "--model", "model", "--probes", "probes", "--out", "n.html"),),
+    "selectivity/selectivity.json": (
+        ("runs", "show", "selectivity"), ("export", "selectivity", "--format", "html", "--out", "out.html")),
+    "study/study.json": (("selectivity", "study", "run", "--out", "out", "--no-figures"),),
     "sweep/sweep.json": (("runs", "show", "sweep"),),
     "sweep/sweep-settings.json": (
         ("sweep", "--task", "pairs.jsonl", "--model", "@model", "--known", "0", "--allow-weak", "--out", "sweep"),),

@@ -93,6 +93,7 @@ def bases(answers: tuple[str, ...]) -> dict[tuple[str, ...], list[tuple[str, ...
         ("path-patching",): [(*model, *pair), (*model, *task), model],
         ("study",): [(*model, *out, "--relations", "relation.json", *study)],
         ("sweep",): [(*model, *out, *task)],
+        ("selectivity",): [("run", "task-run", *out, "--facts", "1", "--no-figures")],
         ("trace",): [(*model, *out, "--task", "relation.json", "--known", "0", "--allow-weak")],
         ("edit",): [
             (*model, "--prompt", "w4 w2 w3", "--subject", "w4", "--target", " w7", "--allow-weak", *out),

@@ -11,7 +11,20 @@ from pathlib import Path
 _TESTS = Path(__file__).parents[1] / "tests"
 PAIR = ("--prompt", "w4 w2 w3", "--counterfactual", "w14 w2 w3")
 """Options of a prompt pair of the tiny model's words; the answers are in `answers.json`."""
-RUNS = ("run", "task-run", "neurons", "scan", "probes", "trace", "sweep", "study", "edit", "imported", "graph")
+RUNS = (
+    "run",
+    "task-run",
+    "neurons",
+    "scan",
+    "probes",
+    "trace",
+    "sweep",
+    "study",
+    "edit",
+    "imported",
+    "graph",
+    "selectivity",
+)
 """Folders of runs."""
 
 
@@ -86,6 +99,7 @@ def commands(folder: Path) -> dict[str, tuple[str, ...]]:
         "run.zip": ("runs", "export", "run", "--out", "run.zip"),
         "circuit.eap.json": ("export", "run", "--format", "eap-json", "--out", "circuit.eap.json"),
         "imported": ("import", "circuit.eap.json", *model, "--no-figures", "--out", "imported"),
+        "selectivity": ("selectivity", "run", "task-run", "--out", "selectivity"),
         "text.whst": ("compress", "texts/a.txt", *model, "--out", "text.whst"),
     }  # fmt: skip
 

@@ -1,8 +1,8 @@
 """Makes the example runs that the studio shows before anyone has made one: `python scripts/examples.py [NAME …]`.
 
-Each is a real discovery on SmolLM2-135M, verified and explained by the commands that anyone would use, or a verified
-graph of one prompt; the commands are below. What can be drawn again from the rest is left out, and scores are rounded,
-so that an example is small.
+Each is a real discovery on SmolLM2-135M, verified, explained and judged by the commands that anyone would use, or a
+verified graph of one prompt; the commands are below. What can be drawn again from the rest is left out, and scores are
+rounded, so that an example is small.
 """
 
 from __future__ import annotations
@@ -87,12 +87,25 @@ def make(name: str) -> None:
             subprocess.run([*COMMAND, "discover", *DISCOVER[name], "--no-figures", "--out", str(run)], check=True)
             only = [word for section in SECTIONS for word in ("--only", section)]
             subprocess.run([*COMMAND, "explain", str(run), *only, "--most", str(PROMPTS)], check=True)
+            subprocess.run([*COMMAND, "card", str(run)], check=True)
+            trim_card(run)
         trim(run, TITLES[name])
         shutil.rmtree(EXAMPLES / name, ignore_errors=True)
         shutil.copytree(run, EXAMPLES / name)
         subprocess.run([*COMMAND, "runs", "delete", str(run)], check=True)
     size = sum(path.stat().st_size for path in (EXAMPLES / name).rglob("*") if path.is_file())
     print(f"{name}: {size / 1000:.0f} kB")
+
+
+def trim_card(run: Path) -> None:
+    """Leaves out the scores of single prompts, which the card can make again, and edges that no sample keeps."""
+    (run / "card" / "prompt_scores.parquet").unlink()
+    edges = run / "card" / "edges.parquet"
+    if edges.is_file():
+        table = pq.read_table(edges)
+        pq.write_table(table.filter(pc.field("circuit") | (pc.field("inclusion") > 0)), edges)
+    else:  # a single prompt gives no samples
+        edges.parent.rmdir()
 
 
 def trim(run: Path, title: str) -> None:

@@ -61,6 +61,7 @@ class Case:
 
 _DISCOVER = "discover --model IN/model --task IN/pairs.jsonl --known 0 --method eap --out run"
 _QUICK = f"{_DISCOVER} --no-figures"
+_OTHER = "discover --model IN/model --prompts IN/prompts.jsonl --method eap --allow-weak --no-figures --out other"
 _OWN = "discover --model IN/model --prompts IN/prompts.jsonl --method eap --allow-weak --out run"
 _SCAN = "neuron scan IN/texts --model IN/model --window 8 --top 4 --batch 64 --layers 0-1 --out scan"
 _HEADS = "head scan IN/texts --model IN/model --window 8 --top 4 --batch 64 --out heads"
@@ -96,6 +97,9 @@ CASES = (
     Case("graph --force", f"{_GRAPH} --force", (_GRAPH,), place="run"),
     Case("study", _STUDY, place="study", unfinished=True),
     Case("sweep", _SWEEP, place="sweep", unfinished=True),
+    Case(
+        "selectivity", "selectivity run other --facts 2 --out matrix", (_QUICK, _OTHER), place="matrix", unfinished=True
+    ),
     Case("trace --force", f"{_TRACE} --force", (_TRACE,), place="run"),
     Case("edit --force", f"{_EDIT} --force", (_EDIT,), place="run"),
     Case("edit add", _ADD, results=_LEDGER, again=(2,)),

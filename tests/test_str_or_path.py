@@ -22,7 +22,7 @@ import wheatstone
 from wheatstone import WheatstoneError
 from wheatstone._path import StrPath
 from wheatstone._progress import silent
-from wheatstone.cards import read_card
+from wheatstone.cards import open_selectivity, read_card
 from wheatstone.cards._empty import empty_card
 from wheatstone.checkpoints import resolve_model
 from wheatstone.circuits import Circuit, open_foreign
@@ -142,6 +142,7 @@ GIVEN_BY_US = {
     "save_run(write)",
     "save_run(pictures)",
     "add_pictures(pictures)",
+    "run_selectivity(pictures)",
     "run_study(pictures)",
     "Subject(write)",
 }
@@ -187,6 +188,10 @@ def test_there_is_one_alias() -> None:
     assert len(PATHS) > 50
     other = {name: parts for name, parts in PATHS.items() if any("StrPath" not in word for word in parts.values())}
     assert other == {}
+
+
+def _card_page(run: StrPath) -> int:
+    return len(card_page(run, _in(run, "card"), empty_card(Circuit.load(_in(run, "circuit.json")), 0), ABOUT_CARD))
 
 
 def _edit(folder: StrPath) -> Any:
@@ -274,7 +279,7 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "check_free": lambda run, _: check_free(run, force=False),
     "check_sources": lambda run, _: check_sources([_in(run, "files.json")]),
     "check_task": lambda run, _: check_task(_in(run, "circuit.json")),
-    "card_page": lambda run, _: len(card_page(run, empty_card(Circuit.load(_in(run, "circuit.json")), 0), ABOUT_CARD)),
+    "card_page": lambda run, _: _card_page(run),
     "claims_of": lambda run, _: [name for name, _ in claims_of(run, _in(run, "explain"))],
     "clear_partial": lambda run, _: clear_partial(run),
     "content_of": lambda run, _: content_of(_in(run, "files.json")).form,
@@ -305,6 +310,7 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "open_ledger": lambda run, _: open_ledger(run),
     "open_model": lambda run, _: wheatstone.models.open_model(run, revision=None, device="cpu", dtype="float32"),
     "open_scan": lambda run, _: open_scan(run),
+    "open_selectivity": lambda run, _: open_selectivity(run),
     "open_sound": lambda run, _: open_sound(run),
     "open_study": lambda run, _: open_study(run),
     "open_sweep": lambda run, _: open_sweep(run),
@@ -345,7 +351,12 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "write_json": lambda run, _: write_json(_new(run, "more.json"), {}),
 }
 """A call of each, on a finished run. What a run of `discover` lacks is refused, in the same words for both."""
-SETTINGS = {"ScanSettings": "texts", "StudySettings": "relations", "SweepSettings": "tasks"}
+SETTINGS = {
+    "ScanSettings": "texts",
+    "StudySettings": "relations",
+    "SweepSettings": "tasks",
+    "SelectivitySettings": "runs",
+}
 """Settings with a tuple of names and paths."""
 LONG = {
     *(
@@ -360,7 +371,16 @@ LONG = {
     "TraceRun.save",
     *("add_card", "make_card"),
     *("ExplainSettings", "Material", "add_explanation", "add_verification", "explain_run", "neuron_facts"),
-    *("run_scan", "run_shards", "open_resumable", "some_done", "run_study", "run_sweep", "write_discovery"),
+    *(
+        "run_scan",
+        "run_shards",
+        "open_resumable",
+        "some_done",
+        "run_selectivity",
+        "run_study",
+        "run_sweep",
+        "write_discovery",
+    ),
     *SETTINGS,
 }
 """What takes minutes, or a run of every verb: these are read instead of called, but for a discovery's save."""

@@ -23,6 +23,7 @@ VERBS = {
     "discover --model": ("discover", *PAIR, "--model", "{path}", "--out", "{out}"),
     "path-patching": ("path-patching", "--prompts", "{path}", "--sender", "m0", "--receiver", "m1"),
     "study": ("study", "--relations", "{path}", "--out", "{out}"),
+    "selectivity": ("selectivity", "{path}", "--out", "{out}"),
     "sweep": ("sweep", "--task", "{path}", "--out", "{out}"),
     "compress": ("compress", "{path}", "--out", "{out}"),
     "decompress": ("decompress", "{path}", "--out", "{out}"),

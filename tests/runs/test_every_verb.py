@@ -36,10 +36,11 @@ NOW = {
     "graph": "graph",
     "study": "study",
     "sweep": "sweep",
+    "selectivity": "selectivity",
 }
 """By verb, the folder of its run in the workspace. A new verb needs a line here and in `workspace.commands`."""
 OPTIONS = {"edit": ("--trace", "--compare", "--counterfactual", "w14")}
-NEW = {"head scan", "graph"}
+NEW = {"head scan", "graph", "selectivity"}
 """Verbs that the earlier version did not have."""
 MADE = [(verb, when) for verb in CONTENTS for when in ("now", "formerly") if when == "now" or verb not in NEW]
 

@@ -26,7 +26,7 @@ FOLDER, DOCUMENT, CARD_PAGE = "card", "card.json", "card.html"
 def add_card(
     run: StrPath,
     settings: CardSettings,
-    page: Callable[[Path, Card, dict[str, Any]], str],
+    page: Callable[[Path, Path, Card, dict[str, Any]], str],
     *,
     model: str | ResidualModel | None = None,
     device: str = "cpu",
@@ -38,7 +38,7 @@ def add_card(
     Args:
         run: folder of the run.
         settings: how it is made.
-        page: makes `card.html` of the run, the card and its document.
+        page: makes `card.html` of the run, the folder of the card's tables, the card and its document.
         model: the run's model, or where it is now; by default where it was.
         device: where to run.
         dtype: precision.
@@ -66,7 +66,7 @@ def add_card(
                 }
                 document = made | card.to_dict()
                 write_json(change.file(DOCUMENT), document)
-                html = attempt(missing, PAGE, lambda: page(run, card, document), None)
+                html = attempt(missing, PAGE, lambda: page(run, folder, card, document), None)
                 if html is not None:
                     change.file(CARD_PAGE).write_text(html, encoding="utf-8")
         except OSError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,12 @@ from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.cards._empty import empty_card
 from wheatstone.cards._lines import CardMaterial, lines_of
+from wheatstone.cards._prompts import prompts_of
 from wheatstone.cards._settings import CardSettings
 from wheatstone.circuits import Circuit, Experiment, same_weights
 from wheatstone.discovery import BY_PROMPT, SEARCHES
 from wheatstone.models import ResidualModel, load_model
-from wheatstone.runs import CIRCUITS, read_json, read_manifest, sound
+from wheatstone.runs import CIRCUITS, read_manifest, sound
 from wheatstone.tasks import PromptPair, load_task
 from wheatstone.verification import Card
 
@@ -68,7 +68,7 @@ def make_card(
             expected="a circuit with edges", got=f"{run}, whose circuit has none", do="discover it with another goal"
         )
     with sound(run):
-        own, test = _prompts(run, circuit)
+        own, test = prompts_of(run, circuit)
         method, steps = _scoring(manifest["settings"])
     if not own:
         return empty_card(circuit, settings.seed)
@@ -96,17 +96,6 @@ def make_card(
     for name, table in tables.items():
         pq.write_table(table, folder / name)
     return card
-
-
-def _prompts(run: Path, circuit: Circuit) -> tuple[tuple[PromptPair, ...], tuple[PromptPair, ...]]:
-    """The prompts that the circuit was found on or chosen by, and those that it has not seen."""
-    if not (run / "task.json").is_file():
-        return circuit.examples, ()
-    pairs: dict[str, Sequence[Any]] = read_json(run, "task.json")["pairs"]
-    by_split = {name: tuple(map(PromptPair.model_validate, pairs.get(name, ()))) for name in pairs}
-    seen = dict.fromkeys((*circuit.examples, *by_split.get("train", ()), *by_split.get("validation", ())))
-    known = {pair.prompt for pair in seen}
-    return tuple(seen), tuple(pair for pair in by_split.get("test", ()) if pair.prompt not in known)
 
 
 def _facts_of(task: str, model: ResidualModel, seed: int, report: Reporter) -> tuple[PromptPair, ...]:

@@ -96,7 +96,7 @@ class CardMaterial:
         pairs = (self.test if enough else self.own)[:_FACTS]
         n = len({pair.prompt for pair in pairs})
         if enough:
-            return pairs, f"{n} held-out facts"
+            return pairs, f"{n} held-out facts, one counterfactual each"
         return pairs, "the prompt it was found on" if n == 1 else f"{n} of the prompts it was found on"
 
 

@@ -26,6 +26,7 @@ _VERBS = {
     "discover": "_discover",
     "verify": "_verify",
     "card": "_card",
+    "selectivity": "_selectivity",
     "explain": "_explain",
     "graph": "_graph",
     "path-patching": "_path_patching",

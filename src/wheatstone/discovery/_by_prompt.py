@@ -1,6 +1,6 @@
 """Edge scores prompt by prompt, so that what recurs over prompts can be counted without the model.
 
-EAP and EAP-IG average over prompts a product that each prompt has for itself:
+EAP and EAP-IG average over prompts a product that each prompt has for itself, exact scores a difference:
 
     score(w → r) = mean over prompts b of score_b(w → r)
 
@@ -21,11 +21,12 @@ from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
 from wheatstone.discovery._eap import EAP, EAP_IG
+from wheatstone.discovery._exact import EXACT, effects_by_prompt
 from wheatstone.discovery._scores import EdgeScores
 from wheatstone.models import ChannelGradients, Graph, span_positions, wide
 from wheatstone.tasks import PromptPair
 
-BY_PROMPT = (EAP_IG.name, EAP.name)
+BY_PROMPT = (EAP_IG.name, EAP.name, EXACT.name)
 """Methods whose scores can be taken prompt by prompt at the cost of one scoring."""
 
 
@@ -84,12 +85,13 @@ def scores_by_prompt(
         raise RequestError(
             expected=f"a method out of {', '.join(BY_PROMPT)}", got=repr(method), do="score the prompts one by one"
         )
-    steps = 1 if method == EAP.name else steps or EAP_IG.steps or 1
+    steps = steps or EAP_IG.steps or 1 if method == EAP_IG.name else 1
     valid = torch.from_numpy(experiment.graph.valid)
     pairs, rows = experiment.encoded.pairs if pairs is None else pairs, list[Tensor]()
     for part in experiment.over(pairs, most=_TOGETHER):
         report("scoring prompts", sum(map(len, rows)), len(pairs))
-        rows.append(wide(_of_each(part, steps).cpu())[:, valid])
+        values = effects_by_prompt(part) if method == EXACT.name else _of_each(part, steps)
+        rows.append(wide(values.cpu())[:, valid])
     report("scoring prompts", len(pairs), len(pairs))
     return PromptScores(experiment.graph, torch.cat(rows), method, steps)
 

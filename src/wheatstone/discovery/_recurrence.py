@@ -1,8 +1,8 @@
 """Recurrence: which edges a ranking keeps again and again when the prompts are drawn again.
 
 From a matrix of scores (prompt × edge) alone. Each bootstrap sample draws the prompts with replacement, averages their
-scores and keeps the `size` edges of the largest |mean|. The share of samples that keep an edge is its *inclusion
-frequency*: an edge is in from `IN` upwards, out up to `OUT`, and undecided between.
+scores and keeps the `size` edges of the largest |mean|, fewer where the other means are 0. The share of samples that
+keep an edge is its *inclusion frequency*: an edge is in from `IN` upwards, out up to `OUT`, and undecided between.
 
 With inclusion at least π in samples that each keep q of p edges, at most q² / ((2π − 1) p) edges that are no better
 than chance are expected among those that are in (for subsamples of half the prompts, and edges that chance treats
@@ -39,7 +39,7 @@ class Recurrence:
     """What recurred.
 
     Args:
-        size: edges that each sample keeps.
+        size: most edges that each sample keeps.
         samples: bootstrap samples.
         prompts: in each sample.
         inclusion: share of samples that keep each edge.
@@ -109,7 +109,7 @@ def recurrence(
     sizes = common.diagonal()
     pairs = torch.triu_indices(samples, samples, 1)
     shared = common[pairs[0], pairs[1]]
-    overlaps = shared / (sizes[pairs[0]] + sizes[pairs[1]] - shared)
+    overlaps = shared / (sizes[pairs[0]] + sizes[pairs[1]] - shared).clamp_min(1)
     halves: list[tuple[float, float]] = []
     for _ in range(_SPLITS if prompts >= 2 * _LEAST else 0):
         order = torch.from_numpy(draw.permutation(prompts))
@@ -139,11 +139,11 @@ def jaccard(a: Bool[Tensor, "*any"], b: Bool[Tensor, "*any"]) -> float:
 def _kept(
     scores: Float[Tensor, "prompt edge"], size: int, samples: int, draw: np.random.Generator
 ) -> Bool[Tensor, "sample edge"]:
-    """The first edges of each bootstrap sample."""
+    """The first edges of each bootstrap sample; one whose score is 0 is never among them, for nothing ranks it."""
     prompts, edges = scores.shape
     times = torch.from_numpy(draw.multinomial(prompts, np.full(prompts, 1 / prompts), size=samples))
-    first = (times.to(scores.dtype) @ scores).abs().topk(min(size, edges)).indices
-    return torch.zeros(samples, edges, dtype=torch.bool).scatter_(1, first, value=True)
+    first = (times.to(scores.dtype) @ scores).abs().topk(min(size, edges))
+    return torch.zeros(samples, edges, dtype=torch.bool).scatter_(1, first.indices, first.values > 0)
 
 
 def _senders(edges: Bool[Tensor, " edge"], senders: Int[Tensor, " edge"]) -> Bool[Tensor, " node"]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from wheatstone._intervals import interval_text
 from wheatstone._path import StrPath
 from wheatstone.checkpoints import shown_name
+from wheatstone.figures._circuit import chart as circuit_chart
 from wheatstone.figures._load import RunData
-from wheatstone.figures._page import PagePart, PageTable, page_of
-from wheatstone.figures._report import title_of
+from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
+from wheatstone.figures._report import Picture, title_of
 from wheatstone.figures._words import count, decimal, percent, warnings_of
 from wheatstone.runs import sound
 from wheatstone.verification import (
@@ -39,11 +41,12 @@ _TITLES = {
 _NUMBER, _WORDS = True, False
 
 
-def card_page(run: StrPath, card: Card, document: Mapping[str, Any]) -> str:
+def card_page(run: StrPath, folder: StrPath, card: Card, document: Mapping[str, Any]) -> str:
     """Composes the page of a card.
 
     Args:
         run: the run.
+        folder: of the card's tables.
         card: its card.
         document: `card.json`, for the settings and the date.
 
@@ -53,14 +56,14 @@ def card_page(run: StrPath, card: Card, document: Mapping[str, Any]) -> str:
     Raises:
         RunError: the run cannot be read.
     """
-    run = Path(run)
+    run, folder = Path(run), Path(folder)
     with sound(run):
-        data = RunData.load(run)
+        data = replace(RunData.load(run), card=folder)
         return page_of(
             "circuit card",
             title_of(data),
             _lead(card),
-            [_verdicts(card), *(_part(name, line) for name, line in card.lines)],
+            [_verdicts(card), *(_part(name, line, data) for name, line in card.lines)],
             _facts(data, card, document),
             warnings_of(data.manifest),
         )
@@ -88,7 +91,7 @@ def _verdicts(card: Card) -> PagePart:
     return PagePart("What can be said of it", (), (), (PageTable(caption, columns, rows),))
 
 
-def _part(name: str, line: Any) -> PagePart:
+def _part(name: str, line: Any, data: RunData) -> PagePart:
     tables = {
         "held_out": _held_out,
         "core": _core,
@@ -98,7 +101,19 @@ def _part(name: str, line: Any) -> PagePart:
         "selectivity": _selectivity,
     }
     text = (f"{line.verdict.capitalize()}. {line.why}",)
-    return PagePart(_TITLES[name], text, (), tuple(tables[name](line)))
+    pictures = _map(data) if name == "core" else ()
+    return PagePart(_TITLES[name], text, pictures, tuple(tables[name](line)))
+
+
+def _map(data: RunData) -> tuple[PagePicture, ...]:
+    """The circuit by which of its edges recur; none where that was not counted."""
+    if not data.decisions:
+        return ()
+    caption = (
+        "The circuit by layer, read upwards. Colour: how often an edge is among the strongest when the prompts are "
+        "drawn again. Dashed edges suppress the answer."
+    )
+    return (PagePicture("circuit", Picture.of(circuit_chart(data, by_decision=True)), caption),)
 
 
 def _held_out(line: HeldOutLine) -> list[PageTable]:

@@ -15,8 +15,12 @@ MOST_DRAWN = 1000
 """Edges of the picture. More cannot be told apart, and tens of thousands end the renderer for want of memory."""
 
 
-def chart(run: RunData) -> alt.LayerChart:
+def chart(run: RunData, *, by_decision: bool = False) -> alt.LayerChart:
     """Draws a run's circuit.
+
+    Args:
+        run: the run.
+        by_decision: colour edges by whether the run's card finds them in, out or undecided, instead of by sign.
 
     When this misleads: an edge's effect is measured with all other edges of the circuit in place. Two edges that
     stand in for each other both look weak; two that need each other both look strong, so effects do not add up.
@@ -26,7 +30,7 @@ def chart(run: RunData) -> alt.LayerChart:
     layout = Layout(drawn.edges, int(model["heads"]), int(model["kv_groups"]))
     picture = alt.layer(
         marks.bands(layout),
-        marks.curves(drawn, layout),
+        marks.curves(drawn, layout, by_decision=by_decision),
         marks.shared_inputs(layout),
         *marks.inputs(layout),
         *marks.components(drawn, layout),

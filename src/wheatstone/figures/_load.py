@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from wheatstone._effects import lost, support_of, unit_of
 from wheatstone._errors import RequestError, RunError
+from wheatstone._parquet import read_parquet
 from wheatstone._path import StrPath
 from wheatstone.runs import Row as Row
 from wheatstone.runs import Run
@@ -82,6 +83,7 @@ class DrawnEdge:
         effect: exact drop in the goal when this edge, or the unit it was removed with, is removed, or None.
         unit: the edges it was removed with; empty where it was removed alone.
         metric: that the score is in units of.
+        decision: `in`, `out` or `undecided`, by how often it recurs when prompts are drawn again; empty without a card.
     """
 
     sender: Component
@@ -90,6 +92,7 @@ class DrawnEdge:
     effect: float | None
     unit: str = ""
     metric: str = ""
+    decision: str = ""
 
     @property
     def weight(self) -> float:
@@ -110,11 +113,13 @@ class RunData:
         run: the run; of a circuit by itself, one without a folder.
         circuit: `circuit.json`.
         verification: `verification.json`; empty where an imported circuit was never run.
+        card: folder of the tables of the run's card; by default where the run keeps them.
     """
 
     run: Run
     circuit: Mapping[str, Any]
     verification: Mapping[str, Any]
+    card: Path | None = None
 
     @classmethod
     def load(cls, path: StrPath) -> RunData:
@@ -174,9 +179,19 @@ class RunData:
                 edge.get("effect"),
                 unit_of(edge, self.granularity, share) or "",
                 metric,
+                self.decisions.get((edge["from"], edge["to"]), ""),
             )
             for edge in self.circuit["edges"]
         )
+
+    @cached_property
+    def decisions(self) -> dict[tuple[str, str], str]:
+        """Of each edge of the graph, by the run's card; empty without a card, or for edges at parts of prompts."""
+        path = (self.card or self.path / "card") / "edges.parquet"
+        if not path.is_file() or self.path == Path() or self.circuit.get("spans"):
+            return {}
+        columns = read_parquet(path, columns=["sender", "receiver", "decision"]).to_pydict().values()
+        return {(sender, receiver): decision for sender, receiver, decision in zip(*columns, strict=True)}
 
     def strongest(self, most: int) -> RunData:
         """The same with at most `most` edges, the strongest, in their order."""
@@ -184,7 +199,7 @@ class RunData:
             return self
         ordered = sorted(range(len(self.edges)), key=lambda place: -self.edges[place].magnitude)
         edges = [self.circuit["edges"][place] for place in sorted(ordered[:most])]
-        return RunData(self.run, {**self.circuit, "edges": edges}, self.verification)
+        return replace(self, circuit={**self.circuit, "edges": edges})
 
     @property
     def goal(self) -> str:

@@ -16,6 +16,7 @@ from wheatstone.runs import Row
 
 _SUPPORTS, _SUPPRESSES = "supports the answer", "suppresses it"
 _SIGNS = [_SUPPORTS, _SUPPRESSES]
+_DECISIONS, _DECIDED = ["in", "undecided", "out"], [BLUE, ORANGE, "#98a4b3"]
 _APART = "isValid(picked.name) && indexof(picked.name, datum.starts) < 0 && indexof(picked.name, datum.ends) < 0"
 """Vega expression: a component is pointed at and this edge does not touch it."""
 
@@ -38,8 +39,8 @@ def bands(layout: Layout) -> alt.LayerChart | alt.FacetChart:
     return stripe + label.encode(_x(layout), _y(layout, "middle"), text="layer:N")
 
 
-def curves(run: RunData, layout: Layout) -> alt.Chart:
-    """The edges, the strongest on top: width by weight, colour and dash by sign."""
+def curves(run: RunData, layout: Layout, *, by_decision: bool = False) -> alt.Chart:
+    """The edges, the strongest on top: width by weight, dash by sign, and colour by sign or by their decision."""
     strongest = max((edge.magnitude for edge in run.edges), default=0.0) or 1.0
     rows: list[Row] = []
     for number, edge in enumerate(sorted(run.edges, key=lambda edge: edge.magnitude)):
@@ -59,6 +60,10 @@ def curves(run: RunData, layout: Layout) -> alt.Chart:
     sign = alt.Legend(
         title="the edge", symbolType="stroke", symbolSize=700, symbolStrokeWidth=4, symbolOpacity=1, orient="bottom"
     )
+    colour = alt.Color("sign:N", scale=alt.Scale(domain=_SIGNS, range=[BLUE, ORANGE]), legend=sign)
+    if by_decision:
+        recurs = alt.Legend(title="when prompts are drawn again", symbolType="stroke", symbolSize=700, orient="bottom")
+        colour = alt.Color("decision:N", scale=alt.Scale(domain=_DECISIONS, range=_DECIDED), legend=recurs)
     fade = alt.StrokeOpacity("share:Q", scale=alt.Scale(domain=[0, 0.25], range=[0.25, 0.85], clamp=True), legend=None)
     return (
         of_rows(rows)
@@ -69,7 +74,7 @@ def curves(run: RunData, layout: Layout) -> alt.Chart:
             order="step:O",
             detail="edge:N",
             strokeWidth=alt.StrokeWidth("size:Q", scale=alt.Scale(domain=[0, strongest], range=[0.7, 9]), legend=width),
-            color=alt.Color("sign:N", scale=alt.Scale(domain=_SIGNS, range=[BLUE, ORANGE]), legend=sign),
+            color=colour,
             strokeDash=alt.StrokeDash("sign:N", scale=alt.Scale(domain=_SIGNS, range=[[1, 0], [8, 6]]), legend=sign),
             strokeOpacity=alt.when(_APART).then(alt.value(0.04)).otherwise(fade),
             tooltip=[
@@ -78,6 +83,7 @@ def curves(run: RunData, layout: Layout) -> alt.Chart:
                 alt.Tooltip("effect:N", title=f"{effect_words(run.goal, run.granularity)} (exact)"),
                 alt.Tooltip("score:N", title=estimate),
                 *([alt.Tooltip("unit:N", title="removed together as")] if any(edge.unit for edge in run.edges) else []),
+                *([alt.Tooltip("decision:N", title="when prompts are drawn again")] if run.decisions else []),
             ],
         )
     )
@@ -155,6 +161,7 @@ def _edge_row(edge: DrawnEdge, number: int, share: float) -> Row:
         "effect": "not measured" if edge.effect is None else percent(edge.effect),
         "score": "none" if edge.score is None else decimal(edge.score, 3),
         "unit": edge.unit,
+        "decision": edge.decision,
         "sign": _SUPPORTS if edge.weight >= 0 else _SUPPRESSES,
         "size": edge.magnitude,
         "share": share,

@@ -8,7 +8,17 @@ from typing import Any
 from wheatstone._errors import RequestError
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
-from wheatstone.figures import _circuit_view, _edit, _graph, _neuron_screen, _probes_page, _study, _tables_page, _trace
+from wheatstone.figures import (
+    _circuit_view,
+    _edit,
+    _graph,
+    _neuron_screen,
+    _probes_page,
+    _selectivity,
+    _study,
+    _tables_page,
+    _trace,
+)
 from wheatstone.figures._circuit_view import FIGURES as FIGURES
 from wheatstone.figures._load import RunData
 from wheatstone.figures._render import render
@@ -25,6 +35,7 @@ VIEWS: dict[str, View[Any]] = {
     "neuron probe": _probes_page.VIEW,
     "graph": _graph.VIEW,
     "study": _study.VIEW,
+    "selectivity": _selectivity.VIEW,
 }
 """By the verb in the manifest. Runs of other verbs have a page of their tables."""
 

@@ -142,6 +142,12 @@ CONTENTS: dict[str, Contents] = {
         },
         figures=("graph",),
     ),
+    "selectivity": Contents(
+        "selectivity",
+        document="selectivity",
+        tables={"matrix": _columns("circuit task", "facts", "lost low high")},
+        figures=("matrix",),
+    ),
     "study": Contents("study", document="study", figures=("curves", "hits", "overlap")),
     "sweep": Contents(
         "sweep",

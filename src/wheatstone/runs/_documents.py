@@ -60,6 +60,7 @@ _VERIFICATION = {
     "warnings?": [str],
     "pairs?": (None, _COUNT),
 }
+_ESTIMATE = {"value": _NUMBER, "low": (None, _NUMBER), "high": (None, _NUMBER), "n": _COUNT}
 _EVALUATION = {"edges?": _COUNT, "total_edges?": _COUNT, "faithfulness?": _NUMBER}
 _SETTINGS = {"model?": {"id": str, "sha256": str}, "settings": dict}
 SHAPES: dict[str, Any] = {
@@ -112,12 +113,18 @@ SHAPES: dict[str, Any] = {
         "linear_residual": (None, _NUMBER),
     },
     "sweep.json": {"pairs": _COUNT, "failed": dict, "heads": [{"node": str, "share": _NUMBER}]},
+    "selectivity.json": {
+        "circuits": [{"circuit": str, "own": (None, _ESTIMATE), "others": (None, _ESTIMATE), "place": (None, _COUNT)}],
+        "failed": dict,
+        **dict.fromkeys(("own", "others", "difference"), (None, _ESTIMATE)),
+    },
     "pairs.json": Each(dict),
     "shards.json": {"folder": str, "shards": Each(str)},
     "shard.json": {"key": str, "seconds": _NUMBER, "processor_seconds": _NUMBER},
     "study-settings.json": _SETTINGS,
     "scan-settings.json": _SETTINGS,
     "sweep-settings.json": _SETTINGS,
+    "selectivity-settings.json": _SETTINGS,
 }
 """By name of the file; any other document is a record."""
 

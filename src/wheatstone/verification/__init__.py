@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from wheatstone.verification._card import SpecificationRow as SpecificationRow
     from wheatstone.verification._card import Verdict as Verdict
     from wheatstone.verification._card import percents as percents
+    from wheatstone.verification._card import words_of as words_of
     from wheatstone.verification._card_held_out import held_out_line as held_out_line
     from wheatstone.verification._card_null import EVEN as EVEN
     from wheatstone.verification._card_null import EXCHANGED as EXCHANGED
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from wheatstone.verification._card_specification import specification_line as specification_line
     from wheatstone.verification._carried import Carried as Carried
     from wheatstone.verification._carried import carried as carried
+    from wheatstone.verification._carried import ratio_estimate as ratio_estimate
     from wheatstone.verification._exact_effects import exact_effects as exact_effects
     from wheatstone.verification._verify import CONDITIONS as CONDITIONS
     from wheatstone.verification._verify import PromptResult as PromptResult

@@ -47,6 +47,13 @@ class Estimate:
     n: int = 1
 
 
+def words_of(share: Estimate) -> str:
+    """A share with its interval: `81% (70% to 92%)`."""
+    if share.low is None or share.high is None:
+        return percents(share.value)
+    return f"{percents(share.value)} ({percents(share.low)} to {percents(share.high)})"
+
+
 @dataclass(frozen=True)
 class Line:
     """One line of a card.

@@ -72,7 +72,12 @@ def held_out_line(
     low, high = map(float, ends[-1])
     mean = float(values.mean())
     ends_text = f"{percents(low)} to {percents(high)}"
-    found = f"It keeps {percents(mean)} of a fact on average over {len(values)} facts ({ends_text})."
+    share = whole.share()
+    each = f", each with up to {counterfactuals} counterfactuals" if counterfactuals > 1 else ""
+    found = (
+        f"It keeps {percents(mean)} of a fact on average over {len(values)} facts{each} ({ends_text}). Averaged before "
+        f"dividing, as in the other lines, it keeps {percents(share.value)}."
+    )
     if low >= least:
         verdict, why = SUPPORTED, found
     elif high < least:
@@ -90,7 +95,7 @@ def held_out_line(
         facts=seen,
         available=len(prompts),
         left_out=seen - len(values),
-        faithfulness=whole.share(),
+        faithfulness=share,
     )
 
 

@@ -20,6 +20,7 @@ from wheatstone.verification._card import (
     SelectivityLine,
     SelectivityRow,
     percents,
+    words_of,
 )
 from wheatstone.verification._carried import carried
 
@@ -63,9 +64,9 @@ def selectivity_line(
         said = "Too few facts, or tasks that cannot be run like the circuit's own, give no interval to compare."
         return SelectivityLine(SELECTIVITY_CLAIM, NOT_TESTED, said, mine, tuple(rows))
     as_much = [name for name, lost in measured if lost.high is not None and lost.high >= mine.low]
-    least = f"Its own task loses {_words(mine)}"
+    least = f"Its own task loses {words_of(mine)}"
     if as_much:
-        each = ", ".join(f"{name} {_words(lost)}" for name, lost in measured if name in as_much)
+        each = ", ".join(f"{name} {words_of(lost)}" for name, lost in measured if name in as_much)
         return SelectivityLine(SELECTIVITY_CLAIM, NOT_SUPPORTED, f"{least}, and so may {each}.", mine, tuple(rows))
     most = max(lost.value for _, lost in measured)
     said = f"{least}; {len(measured)} other task{'s lose' if len(measured) > 1 else ' loses'} at most {percents(most)}."
@@ -75,9 +76,3 @@ def selectivity_line(
 def _lost(experiment: Experiment, removed: Bool[Tensor, "channel node"], pairs: Sequence[PromptPair]) -> Estimate:
     """Share of a behaviour that the whole model loses without some edges."""
     return carried(experiment, removed[None], pairs, complete=True).share()
-
-
-def _words(lost: Estimate) -> str:
-    if lost.low is None or lost.high is None:
-        return percents(lost.value)
-    return f"{percents(lost.value)} ({percents(lost.low)} to {percents(lost.high)})"
