@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from wheatstone._bounds import NODES
 from wheatstone._effects import direction_of, effect_words
 from wheatstone._errors import RunError
 from wheatstone.checkpoints import title_of_model
@@ -37,6 +38,7 @@ def run_document(run: Run, id: str) -> schema.Run:
             do="open its report, tables and figures instead",
         )
     manifest, circuit = run.manifest, run.result
+    _check_size(run)
     tables = _tables(run)
     with sound(run.path):
         return schema.Run.model_validate(
@@ -65,6 +67,22 @@ def run_document(run: Run, id: str) -> schema.Run:
                 "test_pairs": len(run.document("task")["pairs"]["test"]) if run.has("task") else 0,
                 "figures": list(run.contents.figures),
             }
+        )
+
+
+def _check_size(run: Run) -> None:
+    """Refuses a model with more nodes than a browser can lay out.
+
+    Raises:
+        RunError: it has more.
+    """
+    model = run.manifest["model"]
+    nodes = model.get("layers", 0) * (model.get("heads", 0) + 1)
+    if nodes > NODES.most:
+        raise RunError(
+            expected=f"a model of at most {NODES.most:,} heads and MLPs",
+            got=f"{run.path}, whose manifest claims {nodes:,}",
+            do="check it with `wheatstone runs check`, or make it again",
         )
 
 
