@@ -1050,6 +1050,8 @@ export interface components {
             prompts: components["schemas"]["Prompt"][];
             /** Spans */
             spans: components["schemas"]["Span"][];
+            /** Metric */
+            metric: string;
             /** Unit */
             unit: string;
             /**
@@ -1224,6 +1226,8 @@ export interface components {
             settings: {
                 [key: string]: components["schemas"]["JsonValue"];
             };
+            /** Metric */
+            metric: string;
             /**
              * Unit
              * @description of the metric

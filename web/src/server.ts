@@ -24,8 +24,8 @@ export class ApiError extends Error {
   }
 }
 
-export async function request(path: string, init?: RequestInit): Promise<Response> {
-  const response = await fetch(`api/v1/${path}`, init).catch(() => {
+async function answered(address: string, init?: RequestInit): Promise<Response> {
+  const response = await fetch(address, init).catch(() => {
     throw new ApiError("The studio's server does not answer.", "Start `wheatstone studio` again, then reload this page.");
   });
   if (!response.ok) {
@@ -35,6 +35,10 @@ export async function request(path: string, init?: RequestInit): Promise<Respons
   }
   return response;
 }
+
+export const request = (path: string, init?: RequestInit): Promise<Response> => answered(`api/v1/${path}`, init);
+/** A file of the app itself. */
+export const fetchAsset = async (name: string): Promise<string> => (await answered(`./${name}`)).text();
 
 const json = async <T,>(path: string): Promise<T> => (await request(path)).json() as Promise<T>;
 const columns = async (path: string) => tableFromIPC(await (await request(path)).arrayBuffer());

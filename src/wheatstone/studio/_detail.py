@@ -50,6 +50,7 @@ def run_document(run: Run, id: str) -> schema.Run:
                 "created": manifest["created"],
                 "model": {**manifest["model"], "title": title_of_model(manifest["model"])},
                 "settings": manifest["settings"],
+                "metric": circuit["metric"],
                 "unit": manifest["settings"].get("unit", ""),
                 "score_sign": direction_of(circuit["metric"]),
                 "effect_words": measured_words(circuit, manifest["settings"]),

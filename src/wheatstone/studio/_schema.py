@@ -158,6 +158,7 @@ class Run(_Frozen):
     created: str
     model: Model
     settings: dict[str, JsonValue]
+    metric: str
     unit: str = Field(description="of the metric")
     score_sign: int = Field(description="1 where a positive score supports the behaviour; -1 where a negative one does")
     effect_words: str = Field(description="what an exact effect is")
@@ -316,6 +317,7 @@ class Portable(_Frozen):
     model: Model
     prompts: list[Prompt]
     spans: list[Span]
+    metric: str
     unit: str
     score_sign: int = Field(description="1 where a positive score supports the behaviour; -1 where a negative one does")
     effect_words: str = Field(description="what an exact effect is")
