@@ -202,7 +202,7 @@ from starlette.testclient import TestClient
 from wheatstone.studio import Library, create_app
 client = TestClient(create_app(Library((Path({str(runs_folder)!r}),))), base_url="http://127.0.0.1")
 for run in client.get("/api/v1/runs").json()["runs"]:
-    for part in ("", "/edges", "/verifications"):
+    for part in ("", "/edges", "/verifications", "/story"):
         assert client.get(f"/api/v1/runs/{{run['id']}}{{part}}").status_code == 200
 draft = {{"model": "smollm2-135m", "prompt": "The official language of France is", "answer": " French"}}
 assert client.post("/api/v1/tokens", json=draft).status_code == 200

@@ -7,7 +7,7 @@ import { Work } from "./Discover";
 import { compare, comparison } from "./compare";
 import { exportJson, exportNeuronpedia, exportPage, exportPng, exportSvg, type Shown } from "./exporting";
 import { Boundary } from "./Fetching";
-import { type Edge, type EdgeList, edgeList, measureOf, shownEdges } from "./graph";
+import { type Edge, type EdgeList, edgeList, measureOf, shownEdges, touches } from "./graph";
 import { Help } from "./Help";
 import { Intervene } from "./Intervene";
 import { jobsInWords, Said, useAsking } from "./Jobs";
@@ -24,6 +24,7 @@ import type { Scene } from "./scene";
 import { PromptChoice, Selection, togglePin, useTable } from "./Selection";
 import { type ApiError, fetchEdges, fetchRun, fetchRuns, fetchVerifications, type Run, type RunList, type Verification } from "./server";
 import { Size } from "./Size";
+import { Story } from "./Story";
 import { gathered } from "./supernodes";
 import { Invitation, Tour } from "./Tour";
 import { type Fetched, forget, useFetched, valueOf } from "./use";
@@ -134,6 +135,7 @@ export function App() {
 }
 
 function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Loaded; other: Loaded | undefined; view: View; theme: string }) {
+  const [pointed, point] = useState<string[]>([]);
   const scene = useRef<() => Scene>(null);
   const onScene = useCallback((drawn: () => Scene) => void (scene.current = drawn), []);
   const mine = useMemo(() => shownEdges(list, view.mode, view.n), [list, view.mode, view.n]);
@@ -161,6 +163,11 @@ function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Load
     document.title = `${run.title} · Wheatstone studio`;
   }, [run]);
   const shown = (): Shown => ({ run, other: other?.run, edges, own: mine, by, total: list.total, view, labels: notes.labels, scene: scene.current!(), probability: verifications?.[0]?.prompts[0]?.model.probability ?? NaN });
+  // What a sentence names is lit as what is pinned is; a sentence on nothing that is drawn changes nothing.
+  const seen = useMemo(() => {
+    const lit = pointed.filter((node) => drawn.some((edge) => touches(edge, node, "both")));
+    return lit.length ? { ...view, pins: [...view.pins, ...lit] } : view;
+  }, [view, pointed, drawn]);
   const exported = useAsking();
   const save = (file: (shown: Shown) => unknown) => void exported.ask(async () => file(shown()));
   return (
@@ -169,7 +176,7 @@ function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Load
         <h2 title={run.prompts[0]?.prompt}>{run.title}</h2>
         <div className="stage-head">
           <div className="choice" role="group" aria-label="Across">
-            <button aria-pressed={view.map !== "tokens" || !run.spans.length} onClick={() => show({ map: "layers" })}>
+            <button aria-pressed={view.map === "layers" || !run.spans.length} onClick={() => show({ map: "layers" })}>
               Heads and MLPs
             </button>
             <button aria-pressed={view.map === "tokens" && run.spans.length > 0} disabled={!run.spans.length} title={run.spans.length ? "" : "This run does not tell positions apart: discover with --positions each or spans"} onClick={() => show({ map: "tokens" })}>
@@ -194,7 +201,7 @@ function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Load
         {compared && other && <Compared runs={[run, other.run]} edges={edges} compared={compared} />}
         <Trouble notes={notes} />
         <Said error={exported.error} />
-        <CircuitMap run={run} edges={drawn} total={list.total} used={used} view={view} by={by} labels={notes.labels} light={theme} onScene={onScene} />
+        <CircuitMap run={run} edges={drawn} total={list.total} used={used} view={seen} by={by} labels={notes.labels} light={theme} onScene={onScene} />
         <Size run={run} list={list} edges={mine} curve={curve} verifications={latest} view={view} />
       </div>
       <aside aria-label="About the circuit">
@@ -211,7 +218,9 @@ function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Load
               <>
                 <div className="upper">
                   {view.sel && <PromptChoice run={run} view={view} />}
-                  <Selection run={run} other={other?.run} edges={drawn} by={by} view={view} />
+                  <Selection run={run} other={other?.run} edges={drawn} by={by} view={view}>
+                    <Story run={run} verifications={latest} point={point} />
+                  </Selection>
                   <Naming run={run} notes={notes} view={view} />
                 </div>
                 <Connections run={run} edges={later} by={by} labels={notes.labels} view={view} />

@@ -1,4 +1,5 @@
 // The locked edge or node: what it is, how much it matters, where its head looks, which words it pushes.
+import type { ReactNode } from "react";
 import { Fetching } from "./Fetching";
 import { type Edge, type Measure, touches, weightOf, weightWords } from "./graph";
 import { inWords, parse, plain, titled } from "./names";
@@ -16,14 +17,17 @@ interface Props {
   edges: Edge[];
   by: Measure;
   view: View;
+  /** What is shown where nothing is locked. */
+  children: ReactNode;
 }
 
-export function Selection({ run, other, edges, by, view }: Props) {
+export function Selection({ run, other, edges, by, view, children }: Props) {
   const edge = edges.find((known) => known.key === view.sel);
   if (!view.sel)
     return (
       <section className="selection empty" aria-label="Selection">
-        <p>Point at the map or the list to look, click to lock. A locked part is explained here.</p>
+        {children}
+        <p className="note">Point at the map or the list to look, click to lock. A locked part is explained here.</p>
         <Pins view={view} />
       </section>
     );

@@ -124,6 +124,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/{id}/story": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Run Story
+         * @description What the run's explanation found, in sentences; empty where it was not explained.
+         */
+        get: operations["run_story_api_v1_runs__id__story_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs/{id}/edges": {
         parameters: {
             query?: never;
@@ -1381,6 +1401,21 @@ export interface components {
             probability: number;
         };
         /**
+         * Sentence
+         * @description What a section of the explanation found, in a sentence.
+         */
+        Sentence: {
+            /** Section */
+            section: string;
+            /** Text */
+            text: string;
+            /**
+             * Lead
+             * @description whether it is one of the few that say how the model gets to the answer
+             */
+            lead: boolean;
+        };
+        /**
          * Span
          * @description A part of the prompts that edges are distinguished by.
          */
@@ -1730,6 +1765,46 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["VerificationResult"][];
+                };
+            };
+            /** @description not there, or not readable */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the request is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    run_story_api_v1_runs__id__story_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sentence"][];
                 };
             };
             /** @description not there, or not readable */

@@ -10,6 +10,7 @@ export type Run = Schemas["Run"];
 export type Verification = Schemas["VerificationResult"];
 export type ByCondition = Schemas["ByCondition"];
 export type Labels = Schemas["Labels"];
+export type Sentence = Schemas["Sentence"];
 export type Portable = Schemas["Portable"];
 export type Row = Record<string, unknown>;
 
@@ -56,6 +57,7 @@ export async function saveLabels(id: string, labels: Labels, etag: string): Prom
   const headers = { "content-type": "application/json", "if-match": etag };
   return (await request(`${run(id)}/labels`, { method: "PUT", headers, body: JSON.stringify(labels) })).headers.get("etag") ?? "";
 }
+export const fetchStory = (id: string) => json<Sentence[]>(`${run(id)}/story`);
 export const fetchVerifications = (id: string) => json<Verification[]>(`${run(id)}/verifications`);
 export async function fetchEdges(id: string) {
   const table = await columns(`${run(id)}/edges`);

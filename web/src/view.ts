@@ -28,7 +28,7 @@ const DEFAULTS: View = {
   vs: "",
   mode: "circuit",
   n: 100,
-  map: "layers",
+  map: "tokens",
   sel: "",
   pins: [],
   dir: "both",

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from wheatstone import figures
 from wheatstone._bounds import NODES
 from wheatstone._effects import direction_of, effect_words
 from wheatstone._errors import RunError
@@ -123,6 +124,20 @@ def verifications(run: Run) -> list[schema.VerificationResult]:
     found = run.verifications
     with sound(run.path):
         return _VERIFICATIONS.validate_python(found)
+
+
+def story(run: Run) -> list[schema.Sentence]:
+    """What the run's explanation says, those sentences first that say how the model gets to the answer; empty where it
+    was not explained.
+
+    Raises:
+        RunError: a section is damaged.
+    """
+    if not run.sections():
+        return []
+    claims = figures.claims_of(run.path)
+    found = [schema.Sentence(section=name, text=claim.text, lead=claim.lead) for name, claim in claims]
+    return sorted(found, key=lambda sentence: not sentence.lead)
 
 
 def _tables(run: Run) -> list[schema.TableInfo]:

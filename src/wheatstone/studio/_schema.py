@@ -337,6 +337,14 @@ class Portable(_Frozen):
     labels: Labels = Labels()
 
 
+class Sentence(_Frozen):
+    """What a section of the explanation found, in a sentence."""
+
+    section: str
+    text: str
+    lead: bool = Field(description="whether it is one of the few that say how the model gets to the answer")
+
+
 class About(_Frozen):
     """The server."""
 
