@@ -123,6 +123,12 @@ def test_without_its_head_the_language_is_less_french(page: Page, address: str, 
     expect(changed.first).to_contain_text("a23.h4 × 2", timeout=LONG)
     page.get_by_text("Earlier changes (1)").click()
     expect(changed.nth(1)).to_contain_text("without a23.h4")
+    ready(page, address, "?run=example-a-fact&pins=m0|a23.h4")
+    page.get_by_role("button", name="Measure these 2 nodes together").click()
+    measured = page.get_by_test_id("measured")
+    expect(measured).to_contain_text("m0, a23.h4: alone, with 3 edges of the circuit, faithfulness 0.295", timeout=LONG)
+    expect(measured).to_contain_text("without them 0.999 of the metric is lost")
+    picture(page, "studio-measure", tmp_path)
 
 
 def test_the_test_split_is_asked_for_where_the_proof_is(

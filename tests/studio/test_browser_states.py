@@ -83,6 +83,25 @@ def test_many_edges_are_drawn_as_a_backbone_and_those_of_what_is_locked(page: Pa
     assert of_m3 - backbone
 
 
+def test_the_first_screen_says_what_the_circuit_does(page: Page, address: str) -> None:
+    """The sentences of the explanation, lit on the map, below what was measured."""
+    ready(page, address, "?run=example-a-fact")
+    readings = json.loads((EXAMPLES / "a-fact/verification.json").read_text(encoding="utf-8"))["prompts"][0]
+    shown = page.locator(".story dl.big dd")
+    percents = [f"{100 * readings[name]['probability']:.0f}%" for name in ("model", "circuit")]
+    expect(shown).to_have_text([*percents, "< 0.1%"])
+    sentence = page.get_by_role("button", name=re.compile("^In logits, the heads that write the answer"))
+    painted = "document.querySelector('.map canvas').toDataURL()"
+    page.mouse.move(0, 0)
+    before = page.evaluate(painted)
+    sentence.hover()
+    page.wait_for_function(f"before => {painted} !== before", arg=before)
+    page.mouse.move(0, 0)
+    page.wait_for_function(f"before => {painted} === before", arg=before)
+    sentence.click()
+    expect(page.locator(".selection h2")).to_have_text("a23.h4")
+
+
 def test_a_node_says_what_it_reads_and_who_reads_it(page: Page, address: str) -> None:
     ready(page, address, "?run=example-a-fact&sel=m0")
     expect(page.locator(".selection")).to_contain_text("is read bya23.g1<v> +0.82m7 +0.13")
@@ -174,10 +193,11 @@ def test_six_hundred_runs_are_listed_and_filtered(
         listed.get_by_label("Filter runs").fill("fact-59 discover")
         expect(listed.get_by_role("status")).to_contain_text("11 of")
         filtered = time.perf_counter()
+        seconds = (
+            f"answered in {answered:.2f} s, listed in {opened - started:.2f} s, filtered in {filtered - opened:.2f} s"
+        )
         with capsys.disabled():
-            print(
-                f"\n{RUNS} runs: answered in {answered:.2f} s, listed in {opened - started:.2f} s, filtered in {filtered - opened:.2f} s"
-            )
+            print(f"\n{RUNS} runs: {seconds}")
         listed.get_by_role("button", name="made by").click()
         listed.get_by_label("Filter runs").fill("graph")
         expect(listed.get_by_role("link").first).to_be_visible()

@@ -16,6 +16,7 @@ import { Layers } from "./Layers";
 import { useLabels } from "./labels";
 import { CircuitMap } from "./Map";
 import { Warnings } from "./ModelAnswers";
+import { Measure } from "./Measure";
 import { Naming, Trouble } from "./Naming";
 import { Proof } from "./Proof";
 import { RunFacts } from "./RunFacts";
@@ -221,6 +222,7 @@ function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Load
                   <Selection run={run} other={other?.run} edges={drawn} by={by} view={view}>
                     <Story run={run} verifications={latest} point={point} />
                   </Selection>
+                  <Measure run={run} labels={notes.labels} view={view} />
                   <Naming run={run} notes={notes} view={view} />
                 </div>
                 <Connections run={run} edges={later} by={by} labels={notes.labels} view={view} />

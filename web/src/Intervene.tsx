@@ -3,7 +3,8 @@ import { useState } from "react";
 import type { components } from "./api";
 import { aboutJob, JobState, Said, timeOf, useAsking } from "./Jobs";
 import { isActive, type Job, submit, useJobs } from "./jobs";
-import { inWords, parse, together } from "./names";
+import { selected } from "./Measure";
+import { inWords } from "./names";
 import { PromptChoice } from "./Selection";
 import { ApiError, type Labels, type Run } from "./server";
 import { spanWords } from "./spans";
@@ -18,15 +19,8 @@ const HOWS: [How, string][] = [
   ["patch", "patch from the counterfactual"],
 ];
 
-/** Nodes among what is pinned and locked, a supernode's members for it; an edge is none. */
-function nodesOf(view: View, supernodes: Labels["supernodes"]): string[] {
-  const members = (name: string) => supernodes.find((known) => together(known.name) === parse(name).node)?.members ?? [name];
-  const names = [...view.pins, view.sel].filter((name) => name && !name.includes(">")).flatMap(members);
-  return [...new Set(names)].filter((name) => ["head", "mlp", "input"].includes(parse(name).kind));
-}
-
 export function Intervene({ run, labels, view }: { run: Run; labels: Labels; view: View }) {
-  const nodes = nodesOf(view, labels.supernodes);
+  const nodes = selected(view, labels.supernodes);
   const [chosen, choose] = useState<Record<string, { how: How; factor: string }>>({});
   const { jobs } = useJobs();
   const { busy, error, ask } = useAsking();

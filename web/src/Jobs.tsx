@@ -43,6 +43,8 @@ export function aboutJob(request: JobRequest): string {
   switch (request.verb) {
     case "intervene":
       return request.changes.map(({ node, how, factor }) => (how === "ablate" ? `without ${node}` : how === "scale" ? `${node} × ${factor}` : `${node} patched`)).join(", ");
+    case "measure":
+      return `${request.nodes.join(", ")}, ${request.on === "test" ? "on the test split" : "on its own prompts"}`;
     case "verify":
       return request.on === "given" && request.pair ? `on ${quoted(request.pair.prompt, request.pair.answer)}` : request.on === "test" ? "on the test split" : "on its own prompts";
     case "explain":
@@ -61,6 +63,8 @@ function resultOf({ request, last }: Job): [string, Partial<View>] | null {
   switch (request.verb) {
     case "intervene":
       return [request.run, { tab: "change" }];
+    case "measure":
+      return [request.run, { tab: "circuit", pins: request.nodes }];
     case "verify":
       return [request.run, { tab: "proof", on: request.on === "given" && request.pair ? quoted(request.pair.prompt, request.pair.answer) : request.on === "test" ? "test split" : "" }];
     case "explain":
@@ -158,7 +162,7 @@ function JobRow({ job, ask, open }: { job: Job; ask: (what: () => Promise<unknow
   );
 }
 
-const saidOf = (problem: NonNullable<Job["last"]["problem"]>): ApiError => {
+export const saidOf = (problem: NonNullable<Job["last"]["problem"]>): ApiError => {
   const said = problem.got ? `Expected ${problem.expected}; got ${problem.got}` : problem.detail;
   return new ApiError(`${said[0]?.toUpperCase() ?? ""}${said.slice(1)}.`, problem.do);
 };

@@ -803,7 +803,7 @@ export interface components {
             /** Created */
             created: string;
             /** Request */
-            request: components["schemas"]["Discover"] | components["schemas"]["Ask"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Intervene"];
+            request: components["schemas"]["Discover"] | components["schemas"]["Ask"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Intervene"] | components["schemas"]["Measure"];
             /**
              * Ahead
              * @description jobs that come before it
@@ -855,6 +855,7 @@ export interface components {
              */
             run?: string | null;
             changed?: components["schemas"]["Changed"] | null;
+            measured?: components["schemas"]["Measured"] | null;
             /** @description what the model itself says */
             answers?: components["schemas"]["ModelAnswers"] | null;
         };
@@ -908,6 +909,85 @@ export interface components {
              * @default []
              */
             views: components["schemas"]["NamedView"][];
+        };
+        /**
+         * Measure
+         * @description Some nodes of a run's circuit together, alone and left out. Adds nothing to the run.
+         */
+        Measure: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            verb: "measure";
+            /**
+             * Run
+             * @description of the list of runs
+             */
+            run: string;
+            /** Nodes */
+            nodes: string[];
+            /**
+             * On
+             * @description the run's own prompts, or its task's test split
+             * @default own
+             * @enum {string}
+             */
+            on: "own" | "test";
+        };
+        /**
+         * Measured
+         * @description What was measured of some nodes together.
+         */
+        Measured: {
+            /** Nodes */
+            nodes: string[];
+            /**
+             * Edges
+             * @description of the circuit that join them, the input and the logits
+             */
+            edges: number;
+            /**
+             * N
+             * @description prompts
+             */
+            n: number;
+            /** Split */
+            split: string;
+            /**
+             * Alone
+             * @description faithfulness of these edges alone
+             */
+            alone: number;
+            /** Alone Interval */
+            alone_interval: [
+                number,
+                number
+            ] | null;
+            /**
+             * Lost
+             * @description share of the metric that is lost when the nodes are ablated in the model
+             */
+            lost: number;
+            /** Lost Interval */
+            lost_interval: [
+                number,
+                number
+            ] | null;
+            /**
+             * Probability
+             * @description of the answer, mean
+             */
+            probability: {
+                [key: string]: number;
+            };
+            /**
+             * Top
+             * @description next token of the first prompt
+             */
+            top: {
+                [key: string]: string;
+            };
         };
         /**
          * Missing
@@ -2122,7 +2202,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Discover"] | components["schemas"]["Ask"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Intervene"];
+                "application/json": components["schemas"]["Discover"] | components["schemas"]["Ask"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Intervene"] | components["schemas"]["Measure"];
             };
         };
         responses: {
