@@ -17,7 +17,7 @@ interface Props {
   edges: Edge[];
   by: Measure;
   view: View;
-  /** What is shown where nothing is locked. */
+  /** What is shown where nothing is locked or pinned. */
   children: ReactNode;
 }
 
@@ -26,7 +26,7 @@ export function Selection({ run, other, edges, by, view, children }: Props) {
   if (!view.sel)
     return (
       <section className="selection empty" aria-label="Selection">
-        {children}
+        {!view.pins.length && children}
         <p className="note">Point at the map or the list to look, click to lock. A locked part is explained here.</p>
         <Pins view={view} />
       </section>
