@@ -150,6 +150,7 @@ _JOBS: tuple[dict[str, Any], ...] = (
     {"verb": "ask", "model": "x", "pair": {"prompt": "a", "counterfactual": "b", "answer": " c", "distractor": " d"}},
     {"verb": "verify", "run": "x", "on": "own"},
     {"verb": "explain", "run": "x", "only": ["lens"]},
+    {"verb": "measure", "run": "x", "nodes": ["a0.h0"], "on": "own"},
     {"verb": "intervene", "run": "x", "prompt": 0, "changes": [{"node": "a0.h0", "how": "scale", "factor": 1}]},
 )
 Request = dict[str, Any]

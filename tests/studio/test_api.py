@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -133,13 +134,63 @@ def test_a_damaged_run_is_a_problem_and_the_list_stays(
     assert client.get("/api/v1/runs").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("file", "parts"),
+    [
+        ("circuit.json", ["", "/edges", "/circuit.json", "/portable"]),
+        ("edges.parquet", ["/edges", "/portable"]),
+        ("verification.json", ["/verifications", "/portable"]),
+        ("labels.json", ["/labels"]),
+        ("explain/lens.json", [""]),
+        ("explain/vocabulary.parquet", ["/tables/vocabulary"]),
+        ("explain", ["", "/tables/vocabulary"]),
+        ("manifest.json", ["", "/edges", "/contents"]),
+    ],
+)
 def test_a_link_out_of_the_run_is_not_followed(
-    client: TestClient, mine: str, runs_folder: Path, tmp_path: Path
+    client: TestClient, mine: str, runs_folder: Path, tmp_path: Path, file: str, parts: list[str]
 ) -> None:
-    (tmp_path / "secret.json").write_text("{}")
-    (runs_folder / "mine" / "circuit.json").unlink()
-    (runs_folder / "mine" / "circuit.json").symlink_to(tmp_path / "secret.json")
-    _problem(client, f"{mine}/circuit.json", 404)
+    """What it leads to is as good as what was there, so that only the link can be the reason."""
+    inside, outside = runs_folder / "mine" / file, tmp_path / "outside"
+    if inside.exists():
+        inside.rename(outside)
+    else:
+        outside.write_text('{"format": "wheatstone.labels/1", "labels": [{"node": "m0", "text": "secret"}]}')
+    inside.symlink_to(outside)
+    for part in parts:
+        assert "a link out of it" in _problem(client, mine + part, 404)["got"], part
+
+
+@pytest.mark.parametrize(("layers", "heads"), [(10**9, 9), (10_000, 10_000)])
+def test_a_model_larger_than_any_is_refused(
+    client: TestClient, mine: str, runs_folder: Path, layers: int, heads: int
+) -> None:
+    path = runs_folder / "mine" / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest["model"] |= {"layers": layers, "heads": heads}
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    for part in ("", "/portable"):
+        _problem(client, mine + part, 404)
+    assert client.get("/api/v1/runs").status_code == 200
+
+
+def test_equal_scores_keep_the_prefix_and_the_circuit(client: TestClient, mine: str, runs_folder: Path) -> None:
+    """The strongest edges are found without sorting all of them: ties, zeros and NaN as with a sort."""
+    path = runs_folder / "mine" / "edges.parquet"
+    table = pq.read_table(path)
+    scores = np.random.default_rng(0).integers(-3, 4, table.num_rows).astype(np.float32)
+    scores[::1000] = np.nan
+    pq.write_table(table.set_column(table.schema.get_field_index("score"), "score", pa.array(scores)), path)
+    strength = np.nan_to_num(np.abs(scores))
+    order = np.argsort(-strength, kind="stable")
+    names = [f"{row['sender']}>{row['receiver']}" for row in table.select(["sender", "receiver"]).to_pylist()]
+    rows = _table(client, f"{mine}/edges?limit=50").to_pylist()
+    assert [f"{row['sender']}>{row['receiver']}" for row in rows[:50]] == [names[at] for at in order[:50]]
+    assert [row["rank"] for row in rows[:50]] == list(range(1, 51))
+    assert sum(row["circuit"] for row in rows) == 14
+    for row in rows[50:]:
+        at = names.index(f"{row['sender']}>{row['receiver']}")
+        assert row["rank"] == max(50, int((strength > strength[at]).sum())) + 1
 
 
 def test_the_server_needs_no_torch_and_little_memory(runs_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,7 +202,7 @@ from starlette.testclient import TestClient
 from wheatstone.studio import Library, create_app
 client = TestClient(create_app(Library((Path({str(runs_folder)!r}),))), base_url="http://127.0.0.1")
 for run in client.get("/api/v1/runs").json()["runs"]:
-    for part in ("", "/edges", "/verifications"):
+    for part in ("", "/edges", "/verifications", "/story"):
         assert client.get(f"/api/v1/runs/{{run['id']}}{{part}}").status_code == 200
 draft = {{"model": "smollm2-135m", "prompt": "The official language of France is", "answer": " French"}}
 assert client.post("/api/v1/tokens", json=draft).status_code == 200

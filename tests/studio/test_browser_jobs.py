@@ -118,6 +118,17 @@ def test_without_its_head_the_language_is_less_french(page: Page, address: str, 
     picture(page, "studio-change", tmp_path)
     page.reload()  # what was found is kept with the jobs
     expect(changed).to_contain_text("without a23.h4")
+    page.get_by_label("What to do to a23.h4").select_option("scale")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(changed.first).to_contain_text("a23.h4 × 2", timeout=LONG)
+    page.get_by_text("Earlier changes (1)").click()
+    expect(changed.nth(1)).to_contain_text("without a23.h4")
+    ready(page, address, "?run=example-a-fact&pins=m0|a23.h4")
+    page.get_by_role("button", name="Measure these 2 nodes together").click()
+    measured = page.get_by_test_id("measured")
+    expect(measured).to_contain_text("m0, a23.h4: alone, with 3 edges of the circuit, faithfulness 0.295", timeout=LONG)
+    expect(measured).to_contain_text("without them 0.999 of the metric is lost")
+    picture(page, "studio-measure", tmp_path)
 
 
 def test_the_test_split_is_asked_for_where_the_proof_is(
@@ -140,6 +151,12 @@ def test_the_test_split_is_asked_for_where_the_proof_is(
         page.get_by_role("button", name="Verify on the test split (3 pairs)").click()
         page.get_by_role("button", name="test split", exact=True).click(timeout=LONG)
         expect(proof).to_contain_text("n = 3: too few for an interval")
+        page.get_by_role("tab", name="Circuit").click()
+        page.keyboard.press("n")
+        job = page.get_by_test_id("job").first
+        expect(job).to_contain_text("on the test split")
+        job.get_by_role("button", name=re.compile("^Open")).click()
+        expect(page.get_by_role("button", name="test split", exact=True)).to_have_attribute("aria-pressed", "true")
     finally:
         shutil.rmtree(runs / "tiny")
 

@@ -118,7 +118,7 @@ def test_supernodes_are_drawn_in_a_comparison(page: Page, address: str, mine: Pa
     expect(page.locator(".compared")).to_contain_text(f"{len(edges[0] & edges[1]) / len(edges[0] | edges[1]):.2f}")
     row = rows(page).filter(has_text="“late” → logits")
     expect(row).to_have_count(1)
-    side = {(True, True): "both", (True, False): "blue", (False, True): "orange"}[sides[0], sides[1]]
+    side = {(True, True): "both", (True, False): "side-a", (False, True): "side-b"}[sides[0], sides[1]]
     ink = page.evaluate(f"getComputedStyle(document.documentElement).getPropertyValue('--{side}').trim()")
     drawing = ElementTree.fromstring(saved(page, "SVG"))
     lines = drawing.iter("{http://www.w3.org/2000/svg}path")

@@ -108,3 +108,21 @@ def test_the_token_leads_to_no_other_host(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["/api/v1/runs/..%2f..%2fetc", "/api/v1/runs/%2e%2e", "/../../etc/passwd", "/%00"])
 def test_no_path_leads_out(client: TestClient, path: str) -> None:
     assert client.get(path).status_code in (404, 422)
+
+
+def test_the_view_in_the_address_survives_the_token(tmp_path: Path) -> None:
+    stranger = TestClient(create_app(built=tmp_path, hosts=(), token="correct"), base_url="http://192.168.0.5:8765")
+    first = stranger.get("/?run=x&token=correct&pins=m0%7Ca23.h4", follow_redirects=False)
+    assert first.headers["location"] == "/?run=x&pins=m0%7Ca23.h4"
+
+
+def test_a_browser_without_the_token_is_shown_where_to_give_it(tmp_path: Path) -> None:
+    stranger = TestClient(create_app(built=tmp_path, hosts=(), token="correct"), base_url="http://192.168.0.5:8765")
+    html = {"accept": "text/html,*/*"}
+    page = stranger.get('/?run=x&q="><script>', headers=html)
+    assert (page.status_code, page.headers["x-content-type-options"]) == (401, "nosniff")
+    assert '<input type="hidden" name="run" value="x">' in page.text
+    assert "<script" not in page.text
+    assert "not the token" in stranger.get("/?token=wrong", headers=html).text
+    assert "wrong" not in stranger.get("/?token=wrong", headers=html).text
+    assert stranger.get(LIST, headers=html).headers["content-type"] == "application/problem+json"

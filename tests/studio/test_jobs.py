@@ -20,12 +20,23 @@ from browser import served
 from starlette.testclient import TestClient
 
 from wheatstone._errors import RequestError
+from wheatstone.circuits import Circuit
 from wheatstone.runs import add_file, damaged_files
 from wheatstone.studio import Library, create_app
 from wheatstone.studio._jobs import Jobs
 from wheatstone.studio._jobs_foreman import Bounds
 from wheatstone.studio._jobs_journal import Asked, Journal, read_journals
-from wheatstone.studio._jobs_schema import Ask, Change, Discover, Explain, Intervene, JobEvent, Pair, Verify
+from wheatstone.studio._jobs_schema import (
+    Ask,
+    Change,
+    Discover,
+    Explain,
+    Intervene,
+    JobEvent,
+    Measure,
+    Pair,
+    Verify,
+)
 from wheatstone.studio._library import EXAMPLES, identity
 
 ADDRESS = "http://127.0.0.1:8765"
@@ -135,6 +146,22 @@ def test_the_test_split_of_a_task_is_verified(
     assert ended(jobs, jobs.submit(Verify(run=made, on="test")).id).state == "done"
     found = client.get(f"/api/v1/runs/{made}/verifications").json()
     assert [known["n"] for known in found if known["split"] == "test"] == [len(pairs)]
+
+
+def test_nodes_are_measured_together(jobs: Jobs, made: str) -> None:
+    """All nodes of the circuit are the circuit alone; a node that is not there is refused."""
+    circuit = Circuit.load(jobs._library.find(made))
+    nodes = [name for name in circuit.nodes if name != "input"]
+    end = ended(jobs, jobs.submit(Measure(run=made, nodes=nodes)).id)
+    assert (end.state, end.run) == ("done", None)
+    assert end.measured
+    assert circuit.evaluation
+    assert 0 < end.measured.edges <= len(circuit)  # an edge to a node that writes along none does nothing
+    assert end.measured.alone == pytest.approx(circuit.evaluation.faithfulness, abs=1e-6)  # six decimals are written
+    assert set(end.measured.probability) == set(end.measured.top) == {"model", "alone", "without"}
+    wrong = ended(jobs, jobs.submit(Measure(run=made, nodes=["a99.h0"])).id)
+    assert wrong.problem
+    assert wrong.problem.got == "'a99.h0'"
 
 
 def test_fifty_clients_miss_no_event(

@@ -4,27 +4,32 @@ import { flushSync } from "react-dom";
 import { Compared } from "./Compared";
 import { Connections } from "./Connections";
 import { Work } from "./Discover";
-import { exportJson, exportNeuronpedia, exportPage, exportPng, exportSvg } from "./exporting";
-import { type Edge, type EdgeList, compare, curveOf, edgeList, edgesOf, shownEdges } from "./graph";
+import { compare, comparison } from "./compare";
+import { exportJson, exportNeuronpedia, exportPage, exportPng, exportSvg, type Shown } from "./exporting";
+import { Boundary } from "./Fetching";
+import { type Edge, type EdgeList, edgeList, measureOf, shownEdges, touches } from "./graph";
 import { Help } from "./Help";
 import { Intervene } from "./Intervene";
-import { jobsInWords } from "./Jobs";
+import { jobsInWords, Said, useAsking } from "./Jobs";
 import { useJobs } from "./jobs";
 import { Layers } from "./Layers";
 import { useLabels } from "./labels";
 import { CircuitMap } from "./Map";
 import { Warnings } from "./ModelAnswers";
-import { Naming } from "./Naming";
+import { Measure } from "./Measure";
+import { Naming, Trouble } from "./Naming";
 import { Proof } from "./Proof";
 import { RunFacts } from "./RunFacts";
+import { Runs, titlesOf } from "./Runs";
 import type { Scene } from "./scene";
 import { PromptChoice, Selection, togglePin, useTable } from "./Selection";
-import { type ApiError, fetchEdges, fetchRun, fetchRuns, fetchVerifications, reportAddress, type Run, type RunList, type Verification } from "./server";
+import { type ApiError, fetchEdges, fetchRun, fetchRuns, fetchVerifications, type Run, type RunList, type Verification } from "./server";
 import { Size } from "./Size";
+import { Story } from "./Story";
 import { gathered } from "./supernodes";
 import { Invitation, Tour } from "./Tour";
-import { forget, useFetched, valueOf } from "./use";
-import { show, useView, type View } from "./view";
+import { type Fetched, forget, useFetched, valueOf } from "./use";
+import { FRESH, show, useView, type View } from "./view";
 import { Views } from "./Views";
 
 type Loaded = { run: Run; list: EdgeList };
@@ -47,6 +52,7 @@ export function App() {
   const [again, setAgain] = useState(0);
   const [help, setHelp] = useState(false);
   const [working, setWorking] = useState(false);
+  const [listing, setListing] = useState(false);
   const { jobs, ended } = useJobs();
   const [tour, setTour] = useState(false);
   const [theme, setTheme] = useTheme();
@@ -72,9 +78,11 @@ export function App() {
         <h1>
           <img src="./icon.svg" alt="" width="20" height="20" /> Wheatstone
         </h1>
-        <RunChoice label="Run" value={id} runs={runs} none="" choose={(run) => show({ run, sel: "", pins: [], prompt: 0 })} />
+        <RunChoice label="Run" value={id} runs={runs} none="" choose={(run) => show({ run, ...FRESH })} />
         <RunChoice label="Compare with" value={view.vs} runs={runs} none="nothing" choose={(vs) => show({ vs })} />
-        <OtherRuns runs={runs} />
+        <button onClick={() => setListing(true)} title="All runs, of every command">
+          All runs
+        </button>
         <span className="spring" />
         <button className="main" onClick={() => setWorking(true)} title="New circuit, and the jobs ( n )">
           New
@@ -93,25 +101,31 @@ export function App() {
         </button>
       </header>
       <Invitation start={() => setTour(true)} />
-      {error && <Trouble error={error} reload={reload} />}
-      {other.state === "failed" && <Trouble error={other.error} reload={reload} />}
+      {error && <Failed error={error} reload={reload} />}
+      {other.state === "failed" && <Failed error={other.error} reload={reload} />}
       {runs?.problems.map((problem) => (
         <p key={problem} className="trouble" role="alert">
           {problem}
         </p>
       ))}
       {loaded.state === "here" ? (
-        <Workplace loaded={loaded.value} other={view.vs ? valueOf(other) : undefined} view={view} theme={theme} />
+        <Boundary key={id} what="This view" leave={() => show({ ...FRESH, vs: "", mode: "circuit" })}>
+          <Workplace loaded={loaded.value} other={valueOf(other)} view={view} theme={theme} />
+        </Boundary>
       ) : (
-        <main className="waiting">{loaded.state === "waiting" && !error && <p role="status">Reading the run …</p>}</main>
+        <main className="waiting">
+          {[listed.state, loaded.state].includes("waiting") && !error && <p role="status">Reading the run …</p>}
+          {listed.state === "here" && !id && <p>No run is listed yet. Make one with “New”, or with `wheatstone discover`.</p>}
+        </main>
       )}
       {help && <Help close={() => setHelp(false)} tour={() => setTour(true)} />}
+      {listing && <Runs runs={runs} open={(run) => show({ run, ...FRESH })} close={() => setListing(false)} />}
       {working && (
         <Work
           run={loaded.state === "here" ? loaded.value.run : undefined}
-          open={(run) => {
+          open={(run, at) => {
             reload();
-            show({ run, sel: "", pins: [], prompt: 0 });
+            show({ run, ...FRESH, ...at });
           }}
           close={() => setWorking(false)}
         />
@@ -122,42 +136,48 @@ export function App() {
 }
 
 function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Loaded; other: Loaded | undefined; view: View; theme: string }) {
+  const [pointed, point] = useState<string[]>([]);
   const scene = useRef<() => Scene>(null);
   const onScene = useCallback((drawn: () => Scene) => void (scene.current = drawn), []);
   const mine = useMemo(() => shownEdges(list, view.mode, view.n), [list, view.mode, view.n]);
-  const theirs = useMemo(() => (other ? shownEdges(other.list, view.mode, view.n) : null), [other, view.mode, view.n]);
-  const found = useMemo(() => theirs && compare(mine, theirs), [mine, theirs]);
-  const edges = useMemo<Edge[]>(() => (found ? edgesOf(found, view.mode) : mine), [found, mine]);
+  const compared = useMemo(() => other && comparison({ run, list }, other, view.mode, view.n), [run, list, other, view.mode, view.n]);
+  const by = compared?.by ?? measureOf(mine, view.mode);
+  const edges = useMemo(() => (compared ? compare(compared.a, compared.b, by) : mine), [compared, mine, by]);
   const used = useMemo(() => new Set(list.edges.filter((edge) => edge.circuit).map((edge) => edge.from.span)), [list]);
   const notes = useLabels(run);
   const { supernodes } = notes.labels;
-  // A supernode's merged edge is in a run where any of its edges is, and has that run's numbers.
-  const merged = useMemo(
-    () => (theirs && supernodes.length ? compare(gathered(mine, supernodes, view.mode, edges), gathered(theirs, supernodes, view.mode, edges)) : found),
-    [theirs, found, edges, supernodes],
-  );
-  const sides = useMemo(() => merged && new Map([...merged.values()].map(({ edge, side }) => [edge.key, side])), [merged]);
-  const drawn = useMemo(() => (merged ? edgesOf(merged, view.mode) : gathered(edges, supernodes, view.mode)), [merged, edges, supernodes, view.mode]);
+  const drawn = useMemo(() => {
+    const together = (side: Edge[]) => gathered(side, supernodes, by, edges);
+    // A supernode's merged edge is in a run where any of its edges is, and has that run's numbers.
+    return compared && supernodes.length ? compare(together(compared.a), together(compared.b), by) : together(edges);
+  }, [compared, edges, supernodes, by]);
   const later = useDeferredValue(drawn); // the list may follow a drag, the map must not wait for it
-  const curveRows = valueOf(useTable(run, "curve"));
-  const curve = useMemo(() => curveOf(curveRows ?? []), [curveRows]);
+  const curve = useTable(run, "curve");
   const { jobs } = useJobs();
   const added = jobs.filter((job) => job.request.verb === "verify" && job.request.run === run.id && job.last.state === "done").length;
   const verified = useFetched(`${run.id}/${run.created}/verifications ${added}`, () => fetchVerifications(run.id));
   const known = useRef<{ run: string; all: Verification[] }>(undefined); // shown until the new ones are here
   if (verified.state === "here") known.current = { run: run.id, all: verified.value };
-  const verifications = known.current?.run === run.id ? known.current.all : undefined;
+  const latest: Fetched<Verification[]> = known.current?.run === run.id ? { state: "here", value: known.current.all } : verified;
+  const verifications = valueOf(latest);
   useEffect(() => {
     document.title = `${run.title} · Wheatstone studio`;
   }, [run]);
-  const shown = () => ({ run, edges, total: list.total, view, labels: notes.labels, scene: scene.current!(), probability: verifications?.[0]?.prompts[0]?.model.probability ?? NaN });
+  const shown = (): Shown => ({ run, other: other?.run, edges, own: mine, by, total: list.total, view, labels: notes.labels, scene: scene.current!(), probability: verifications?.[0]?.prompts[0]?.model.probability ?? NaN });
+  // What a sentence names is lit as what is pinned is; a sentence on nothing that is drawn changes nothing.
+  const seen = useMemo(() => {
+    const lit = pointed.filter((node) => drawn.some((edge) => touches(edge, node, "both")));
+    return lit.length ? { ...view, pins: [...view.pins, ...lit] } : view;
+  }, [view, pointed, drawn]);
+  const exported = useAsking();
+  const save = (file: (shown: Shown) => unknown) => void exported.ask(async () => file(shown()));
   return (
     <main className="workplace">
       <div className="stage">
+        <h2 title={run.prompts[0]?.prompt}>{run.title}</h2>
         <div className="stage-head">
-          <h2 title={run.prompts[0]?.prompt}>{run.title}</h2>
           <div className="choice" role="group" aria-label="Across">
-            <button aria-pressed={view.map !== "tokens" || !run.spans.length} onClick={() => show({ map: "layers" })}>
+            <button aria-pressed={view.map === "layers" || !run.spans.length} onClick={() => show({ map: "layers" })}>
               Heads and MLPs
             </button>
             <button aria-pressed={view.map === "tokens" && run.spans.length > 0} disabled={!run.spans.length} title={run.spans.length ? "" : "This run does not tell positions apart: discover with --positions each or spans"} onClick={() => show({ map: "tokens" })}>
@@ -167,21 +187,23 @@ function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Load
           <span className="spring" />
           <Views notes={notes} view={view} />
           <div className="choice" role="group" aria-label="Export this view">
-            <button onClick={() => exportSvg(shown())}>SVG</button>
-            <button onClick={() => void exportPng(shown())}>PNG</button>
-            <button onClick={() => exportJson(shown())}>JSON</button>
-            <button disabled={!run.prompts.length || (!verifications && verified.state === "waiting")} onClick={() => exportNeuronpedia(shown())} title="A graph in Neuronpedia's and circuit-tracer's schema">
+            <button onClick={() => save(exportSvg)}>SVG</button>
+            <button onClick={() => save(exportPng)}>PNG</button>
+            <button onClick={() => save(exportJson)}>JSON</button>
+            <button disabled={!run.prompts.length || (!verifications && verified.state === "waiting")} onClick={() => save(exportNeuronpedia)} title={`A graph in Neuronpedia's and circuit-tracer's schema${other ? ", which knows one circuit only: that of A" : ""}`}>
               Neuronpedia
             </button>
-            <button onClick={() => void exportPage(shown())} title="One page with the map, the list and the numbers, that works offline">
+            <button disabled={exported.busy} onClick={() => save(exportPage)} title="One page with the map, the list and the numbers, that works offline">
               Page
             </button>
           </div>
         </div>
         <Warnings answers={run.model_answers} />
-        {found && other && <Compared titles={[run.title, other.run.title]} found={found} alike={run.model.layers === other.run.model.layers && run.model.heads === other.run.model.heads} />}
-        <CircuitMap run={run} edges={drawn} total={list.total} used={used} view={view} sides={sides} labels={notes.labels} light={theme} onScene={onScene} />
-        <Size run={run} list={list} edges={mine} curve={curve} own={verifications?.[0]} view={view} />
+        {compared && other && <Compared runs={[run, other.run]} edges={edges} compared={compared} />}
+        <Trouble notes={notes} />
+        <Said error={exported.error} />
+        <CircuitMap run={run} edges={drawn} total={list.total} used={used} view={seen} by={by} labels={notes.labels} light={theme} onScene={onScene} />
+        <Size run={run} list={list} edges={mine} curve={curve} verifications={latest} view={view} />
       </div>
       <aside aria-label="About the circuit">
         <nav className="tabs" role="tablist" aria-label="Views">
@@ -192,20 +214,25 @@ function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Load
           ))}
         </nav>
         <div id="panel" role="tabpanel" aria-labelledby={`tab-${view.tab}`} className={`panel of-${view.tab}`}>
-          {view.tab === "circuit" && (
-            <>
-              <div className="upper">
-                {view.sel && <PromptChoice run={run} view={view} />}
-                <Selection run={run} edges={drawn} view={view} />
-                <Naming run={run} notes={notes} view={view} />
-              </div>
-              <Connections run={run} edges={later} labels={notes.labels} view={view} />
-            </>
-          )}
-          {view.tab === "layers" && <Layers run={run} view={view} />}
-          {view.tab === "proof" && <Proof run={run} verifications={verifications} error={verified.state === "failed" ? verified.error : null} />}
-          {view.tab === "run" && <RunFacts run={run} />}
-          {view.tab === "change" && <Intervene run={run} view={view} />}
+          <Boundary key={view.tab} what="This part" leave={() => show(FRESH)}>
+            {view.tab === "circuit" && (
+              <>
+                <div className="upper">
+                  {view.sel && <PromptChoice run={run} view={view} />}
+                  <Selection run={run} other={other?.run} edges={drawn} by={by} view={view}>
+                    <Story run={run} verifications={latest} point={point} />
+                  </Selection>
+                  <Measure run={run} labels={notes.labels} view={view} />
+                  <Naming run={run} notes={notes} view={view} />
+                </div>
+                <Connections run={run} edges={later} by={by} labels={notes.labels} view={view} />
+              </>
+            )}
+            {view.tab === "layers" && <Layers run={run} view={view} />}
+            {view.tab === "proof" && <Proof run={run} verifications={latest} view={view} />}
+            {view.tab === "run" && <RunFacts run={run} />}
+            {view.tab === "change" && <Intervene run={run} labels={notes.labels} view={view} />}
+          </Boundary>
         </div>
       </aside>
     </main>
@@ -225,6 +252,7 @@ function RunChoice({ label, value, runs, none, choose }: RunChoiceProps) {
     ["Your runs", false],
     ["Examples", true],
   ];
+  const titles = useMemo(() => titlesOf(runs?.runs ?? []), [runs]);
   return (
     <label className="run-choice">
       <span>{label}</span>
@@ -237,7 +265,7 @@ function RunChoice({ label, value, runs, none, choose }: RunChoiceProps) {
             <optgroup key={name} label={name}>
               {members.map((run) => (
                 <option key={run.id} value={run.id} disabled={!!run.trouble}>
-                  {run.title}
+                  {titles.get(run.id)}
                   {run.trouble ? ` (${run.trouble.slice(0, 40)})` : run.edges ? ` · ${run.edges} edges` : ""}
                 </option>
               ))}
@@ -249,26 +277,7 @@ function RunChoice({ label, value, runs, none, choose }: RunChoiceProps) {
   );
 }
 
-/** Runs without a circuit, such as a study or a scan; their report opens beside the app. */
-function OtherRuns({ runs }: { runs: RunList | undefined }) {
-  const others = runs?.others ?? [];
-  if (others.length === 0) return null;
-  return (
-    <label className="run-choice">
-      <span>Report of</span>
-      <select value="" onChange={(event) => window.open(reportAddress(event.target.value), "_blank", "noopener")}>
-        <option value="">a run without a circuit</option>
-        {others.map((run) => (
-          <option key={run.id} value={run.id} disabled={!!run.trouble}>
-            {run.command}: {run.title}
-          </option>
-        ))}
-      </select>
-    </label>
-  );
-}
-
-function Trouble({ error, reload }: { error: ApiError; reload: () => void }) {
+function Failed({ error, reload }: { error: ApiError; reload: () => void }) {
   return (
     <div className="trouble" role="alert">
       <p>

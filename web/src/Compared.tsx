@@ -1,30 +1,34 @@
-// Two runs on one map: what only one has, what both have.
-import type { Found } from "./graph";
+// What two circuits have in common, by which measure they are compared, and which lines of the map are whose.
+import { type Comparison, sideOf } from "./compare";
+import { type Edge, weightWords } from "./graph";
+import type { Run } from "./server";
 import { count } from "./words";
 
 interface Props {
-  titles: [string, string];
-  found: Found;
-  alike: boolean;
+  runs: [Run, Run];
+  edges: Edge[];
+  compared: Comparison;
 }
 
-export function Compared({ titles, found, alike }: Props) {
+export function Compared({ runs: [ours, theirs], edges, compared }: Props) {
   const sizes = { a: 0, b: 0, both: 0 };
-  for (const { side } of found.values()) sizes[side]++;
+  for (const edge of edges) sizes[sideOf(edge)!]++;
+  const alike = ours.model.layers === theirs.model.layers && ours.model.heads === theirs.model.heads;
   return (
     <div className="compared" role="status">
       <span className="key only-a">
-        only “{titles[0]}” <b>{count(sizes.a)}</b>
+        only A, “{ours.title}” <b>{count(sizes.a)}</b>
       </span>
       <span className="key both">
         both <b>{count(sizes.both)}</b>
       </span>
       <span className="key only-b">
-        only “{titles[1]}” <b>{count(sizes.b)}</b>
+        only B, “{theirs.title}” <b>{count(sizes.b)}</b>
       </span>
       <span>
-        overlap |A ∩ B| / |A ∪ B| = <b>{(sizes.both / Math.max(1, found.size)).toFixed(2)}</b>
+        overlap |A ∩ B| / |A ∪ B| = <b>{(sizes.both / Math.max(1, edges.length)).toFixed(2)}</b>
       </span>
+      <span className={compared.why ? "warning" : ""}>{compared.why || `Sizes: ${weightWords(ours, compared.by)}.`}</span>
       {!alike && <span className="warning">The two models are not alike: only names are compared.</span>}
     </div>
   );

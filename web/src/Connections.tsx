@@ -1,9 +1,8 @@
 // The connections in words: sorted, searched, grouped. Also the way to the map without seeing it.
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useMemo, useRef } from "react";
-import { type Edge, touches, weightOf, weightWords } from "./graph";
+import { type Edge, type Measure, touches, weightOf, weightWords } from "./graph";
 import { labelOf } from "./edits";
-import { spanWords } from "./layout";
 import { plain } from "./names";
 import type { Labels, Run } from "./server";
 import { held } from "./supernodes";
@@ -14,6 +13,7 @@ interface Props {
   run: Run;
   /** The strongest first. */
   edges: Edge[];
+  by: Measure;
   labels: Labels;
   view: View;
 }
@@ -23,10 +23,10 @@ type Item = { group: string; size: number } | Edge;
 const LAYER = (edge: Edge) => (edge.to.kind === "super" ? "into a supernode" : edge.to.layer === Infinity ? "into the logits" : `into layer ${edge.to.layer}`);
 const ROLE: Record<string, string> = { input: "from the input", head: "from attention heads", mlp: "from MLPs", super: "from supernodes" };
 
-export function Connections({ run, edges, labels, view }: Props) {
+export function Connections({ run, edges, by, labels, view }: Props) {
   const called = (edge: Edge) => [edge.from.node, edge.to.node].map((node) => labelOf(labels, node)).filter(Boolean).join(" → ");
   const holder = useRef<HTMLDivElement>(null);
-  const items = useMemo(() => listed(run, edges, view), [run, edges, view.q, view.sort, view.group, view.sel, view.dir, view.mode]);
+  const items = useMemo(() => listed(edges, view, called), [edges, view.q, view.sort, view.group, view.sel, view.dir, labels]);
   const rows = held(items.filter((item): item is Edge => "key" in item));
   const virtual = useVirtualizer({ count: items.length, getScrollElement: () => holder.current, estimateSize: () => 28, overscan: 12 });
   const node = view.sel && !view.sel.includes(">") ? view.sel : "";
@@ -36,7 +36,7 @@ export function Connections({ run, edges, labels, view }: Props) {
         <input
           id="search"
           type="search"
-          placeholder="Search, such as a23 or m0   ( / )"
+          placeholder="Search a node or label, such as a23   ( / )"
           aria-label="Search connections"
           value={view.q}
           onChange={(event) => show({ q: event.target.value }, "replace")}
@@ -64,8 +64,16 @@ export function Connections({ run, edges, labels, view }: Props) {
       </div>
       <p className="note" role="status">
         {count(rows)} of {count(held(edges))} connections{node ? ` of ${plain(node)}` : ""}
-        <span className="right">{weightWords(run, view.mode === "circuit" && edges[0]?.effect !== null)}</span>
+        <span className="right">
+          {weightWords(run, by)}
+          {edges.some((edge) => edge.parts) && by !== "name" && "; Σ: a sum, not measured as one"}
+        </span>
       </p>
+      {edges[0]?.in && by !== "name" && (
+        <p className="columns">
+          <span>A</span> <span>B</span> <span>A − B</span>
+        </p>
+      )}
       <div className="rows" ref={holder} tabIndex={-1}>
         <ul style={{ height: virtual.getTotalSize() }}>
           {virtual.getVirtualItems().map((row) => {
@@ -77,7 +85,6 @@ export function Connections({ run, edges, labels, view }: Props) {
                   {item.group} <small>{count(item.size)}</small>
                 </li>
               );
-            const weight = weightOf(item, view.mode);
             return (
               <li key={row.key} style={style}>
                 <button aria-pressed={view.sel === item.key} className={view.pins.includes(item.key) ? "pinned" : ""} onClick={() => show({ sel: view.sel === item.key ? "" : item.key })}>
@@ -85,33 +92,51 @@ export function Connections({ run, edges, labels, view }: Props) {
                     {plain(item.from.node)} → {plain(item.receiver)}
                     {item.parts && <small> {plural(item.parts.length, "edge")}</small>}
                     {called(item) && <small> {called(item)}</small>}
-                    {item.from.span && <small> at {spanWords(run, item.from.span)}</small>}
+                    {item.place && <small> at {item.place}</small>}
                   </span>
-                  <span className={weight < 0 ? "number negative" : "number"}>{signed(weight)}</span>
+                  <Numbers edge={item} by={by} />
                 </button>
               </li>
             );
           })}
         </ul>
-        {rows === 0 && <p className="empty">{view.q ? `No connection's name has “${view.q}” in it.` : "No connection here; show more edges."}</p>}
+        {rows === 0 && <p className="empty">{view.q ? `No connection's name or label has “${view.q}” in it.` : "No connection here; show more edges."}</p>}
       </div>
     </section>
   );
 }
 
-function listed(run: Run, edges: Edge[], view: View): Item[] {
+/** An edge's size; of a compared edge, in both circuits and by how much they differ. */
+function Numbers({ edge, by }: { edge: Edge; by: Measure }) {
+  if (by === "name") return null;
+  const sides = edge.in ? [edge.in.a, edge.in.b] : [edge];
+  const sizes = sides.map((side) => side && weightOf(side, by));
+  const [a, b] = sizes;
+  if (edge.in) sizes.push(a !== undefined && b !== undefined ? a - b : undefined);
+  return (
+    <span className="numbers">
+      {sizes.map((size, i) => (
+        <span key={i} className={size !== undefined && size < 0 ? "number negative" : "number"}>
+          {size === undefined ? "–" : `${edge.parts && i < 2 ? "Σ " : ""}${signed(size)}`}
+        </span>
+      ))}
+    </span>
+  );
+}
+
+function listed(edges: Edge[], view: View, called: (edge: Edge) => string): Item[] {
   const wanted = view.q.trim().toLowerCase();
   const node = view.sel && !view.sel.includes(">") ? view.sel : "";
   const found = edges.filter(
     (edge) =>
       (!node || touches(edge, node, view.dir)) &&
-      (!wanted || `${edge.sender} → ${edge.receiver} ${edge.from.span && spanWords(run, edge.from.span)}`.toLowerCase().includes(wanted)),
+      (!wanted || `${edge.sender} → ${edge.receiver} ${edge.place} ${called(edge)}`.toLowerCase().includes(wanted)),
   );
   const layer = (edge: Edge) => (edge.to.layer === Infinity ? 1e6 : edge.to.layer || 0);
   if (view.sort === "layer") found.sort((a, b) => layer(a) - layer(b) || (a.from.layer || 0) - (b.from.layer || 0));
   if (view.sort === "name") found.sort((a, b) => a.key.localeCompare(b.key, "en", { numeric: true }));
   if (view.group === "none") return found;
-  const name = { layer: LAYER, role: (edge: Edge) => ROLE[edge.from.kind] ?? "", token: (edge: Edge) => (edge.from.span ? `at ${spanWords(run, edge.from.span)}` : "anywhere") }[view.group];
+  const name = { layer: LAYER, role: (edge: Edge) => ROLE[edge.from.kind] ?? "", token: (edge: Edge) => (edge.place ? `at ${edge.place}` : "anywhere") }[view.group];
   const groups = new Map<string, Edge[]>();
   if (view.group === "layer") [...found].sort((a, b) => layer(a) - layer(b)).forEach((edge) => groups.set(name(edge), []));
   for (const edge of found) groups.set(name(edge), [...(groups.get(name(edge)) ?? []), edge]);

@@ -1,6 +1,6 @@
 // A new circuit: the prompt pair with its tokens as it is typed, what is wrong with it, and the options.
 import { useEffect, useId, useRef, useState } from "react";
-import { JobList, JobState, Said, useAsking } from "./Jobs";
+import { JobList, JobState, type Opens, Said, useAsking } from "./Jobs";
 import { type Draft, draftTokens, type DraftTokens, isActive, submit, useJobs } from "./jobs";
 import { ModelAnswers } from "./ModelAnswers";
 import type { Run } from "./server";
@@ -27,15 +27,15 @@ const FIELDS: [keyof typeof EXAMPLE, string, string][] = [
 /** What is being typed is kept while the page is open. */
 let typed: Draft = EMPTY;
 
-export function Work({ run, open, close }: { run: Run | undefined; open: (run: string) => void; close: () => void }) {
+export function Work({ run, open, close }: { run: Run | undefined; open: Opens; close: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => dialog.current?.showModal(), []);
   return (
     <dialog ref={dialog} className="work" onClose={close} aria-label="New circuit and jobs">
       <Form run={run} />
       <JobList
-        open={(id) => {
-          open(id);
+        open={(id, at) => {
+          open(id, at);
           dialog.current?.close();
         }}
       />

@@ -1,12 +1,13 @@
 // Changing nodes as the model runs, and what it says then: silence, scale or patch what is pinned, on a prompt of the run.
 import { useState } from "react";
 import type { components } from "./api";
-import { JobState, Said, useAsking } from "./Jobs";
+import { aboutJob, JobState, Said, timeOf, useAsking } from "./Jobs";
 import { isActive, type Job, submit, useJobs } from "./jobs";
-import { spanWords } from "./layout";
-import { inWords, parse } from "./names";
+import { selected } from "./Measure";
+import { inWords } from "./names";
 import { PromptChoice } from "./Selection";
-import { ApiError, type Run } from "./server";
+import { ApiError, type Labels, type Run } from "./server";
+import { spanWords } from "./spans";
 import type { View } from "./view";
 import { decimal, percent, signed, token } from "./words";
 
@@ -18,15 +19,12 @@ const HOWS: [How, string][] = [
   ["patch", "patch from the counterfactual"],
 ];
 
-/** Nodes among what is pinned and locked; an edge is none. */
-const nodesOf = (view: View): string[] => [...new Set([...view.pins, view.sel])].filter((name) => name && !name.includes(">") && ["head", "mlp", "input"].includes(parse(name).kind));
-
-export function Intervene({ run, view }: { run: Run; view: View }) {
-  const nodes = nodesOf(view);
+export function Intervene({ run, labels, view }: { run: Run; labels: Labels; view: View }) {
+  const nodes = selected(view, labels.supernodes);
   const [chosen, choose] = useState<Record<string, { how: How; factor: string }>>({});
   const { jobs } = useJobs();
   const { busy, error, ask } = useAsking();
-  const mine = jobs.find((job) => job.request.verb === "intervene" && job.request.run === run.id);
+  const [mine, ...earlier] = jobs.filter((job) => job.request.verb === "intervene" && job.request.run === run.id);
   const prompt = Math.min(view.prompt, run.prompts.length - 1);
   const of = (node: string) => chosen[node] ?? { how: "ablate" as How, factor: "2" };
   const go = () => {
@@ -66,6 +64,14 @@ export function Intervene({ run, view }: { run: Run; view: View }) {
       </div>
       <Said error={error} />
       {mine && <Outcome job={mine} />}
+      {earlier.length > 0 && (
+        <details>
+          <summary>Earlier changes ({earlier.length})</summary>
+          {earlier.map((job) => (
+            <Outcome key={job.id} job={job} />
+          ))}
+        </details>
+      )}
     </div>
   );
 }
@@ -77,8 +83,9 @@ function Outcome({ job }: { job: Job }) {
   return (
     <section aria-label="What changed" data-testid="changed">
       <h2>
-        “{changed.prompt}” {job.request.verb === "intervene" && job.request.changes.map(inShort).join(", ")}
+        “{changed.prompt}” {aboutJob(job.request)}
       </h2>
+      <p className="note">{timeOf(job)}</p>
       <div className="scroll" tabIndex={0} role="region" aria-label="Next tokens">
         <table>
           <thead>
@@ -113,5 +120,3 @@ function Outcome({ job }: { job: Job }) {
     </section>
   );
 }
-
-const inShort = ({ node, how, factor }: Schemas["Change"]): string => (how === "ablate" ? `without ${node}` : how === "scale" ? `${node} × ${factor}` : `${node} patched`);

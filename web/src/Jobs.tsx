@@ -2,7 +2,11 @@
 import { useState } from "react";
 import { cancel, drop, isActive, type Job, type JobRequest, resume, submit, useJobs } from "./jobs";
 import { ApiError } from "./server";
-import { plural } from "./words";
+import type { View } from "./view";
+import { plural, quoted } from "./words";
+
+/** Where a job's result is shown: a run, and what of it. */
+export type Opens = (run: string, at: Partial<View>) => void;
 
 /** What went wrong with the last thing that was asked of the server, and how to ask. */
 export function useAsking(): { busy: boolean; error: ApiError | null; ask: (what: () => Promise<unknown>) => Promise<boolean> } {
@@ -24,13 +28,50 @@ export function useAsking(): { busy: boolean; error: ApiError | null; ask: (what
   return { busy, error, ask };
 }
 
-export function Said({ error }: { error: ApiError | null }) {
+export function Said({ error, before = "" }: { error: ApiError | null; before?: string }) {
   if (!error) return null;
   return (
     <p className="said" role="alert">
-      {error.said} {error.advice && <b>{error.advice[0]!.toUpperCase() + error.advice.slice(1)}.</b>}
+      {before}
+      {error.said} {error.advice && <b>{error.advice[0]!.toUpperCase() + error.advice.slice(1).replace(/\.$/, "")}.</b>}
     </p>
   );
+}
+
+/** What a job does to what, beyond its title. */
+export function aboutJob(request: JobRequest): string {
+  switch (request.verb) {
+    case "intervene":
+      return request.changes.map(({ node, how, factor }) => (how === "ablate" ? `without ${node}` : how === "scale" ? `${node} × ${factor}` : `${node} patched`)).join(", ");
+    case "measure":
+      return `${request.nodes.join(", ")}, ${request.on === "test" ? "on the test split" : "on its own prompts"}`;
+    case "verify":
+      return request.on === "given" && request.pair ? `on ${quoted(request.pair.prompt, request.pair.answer)}` : request.on === "test" ? "on the test split" : "on its own prompts";
+    case "explain":
+      return request.only?.join(", ") ?? "";
+    default:
+      return `against “${request.pair.counterfactual}”; ${request.model}`;
+  }
+}
+
+/** When a job was requested, as this machine's clock says it. */
+export const timeOf = (job: Job): string => new Date(job.created).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+
+/** Where a job's result is; null where it is in the list of jobs alone. */
+function resultOf({ request, last }: Job): [string, Partial<View>] | null {
+  if (last.state !== "done") return null;
+  switch (request.verb) {
+    case "intervene":
+      return [request.run, { tab: "change" }];
+    case "measure":
+      return [request.run, { tab: "circuit", pins: request.nodes }];
+    case "verify":
+      return [request.run, { tab: "proof", on: request.on === "given" && request.pair ? quoted(request.pair.prompt, request.pair.answer) : request.on === "test" ? "test split" : "" }];
+    case "explain":
+      return [request.run, { tab: request.only?.length && !request.only.includes("lens") ? "circuit" : "layers" }];
+    default:
+      return last.run ? [last.run, { tab: "circuit" }] : null;
+  }
 }
 
 /** A button that asks for a job, and the state of the last such job. */
@@ -59,7 +100,7 @@ export function jobsInWords(jobs: Job[]): string {
   return `${now ? now.last.stage : "waiting"}${active.length > 1 ? ` · ${active.length - 1} more` : ""}`;
 }
 
-export function JobList({ open }: { open: (run: string) => void }) {
+export function JobList({ open }: { open: Opens }) {
   const { jobs, folder, trouble } = useJobs();
   const { error, ask } = useAsking();
   return (
@@ -81,13 +122,16 @@ export function JobList({ open }: { open: (run: string) => void }) {
   );
 }
 
-function JobRow({ job, ask, open }: { job: Job; ask: (what: () => Promise<unknown>) => unknown; open: (run: string) => void }) {
+function JobRow({ job, ask, open }: { job: Job; ask: (what: () => Promise<unknown>) => unknown; open: Opens }) {
   const { last } = job;
-  const run = last.run;
+  const result = resultOf(job);
   return (
     <li className={`job ${last.state}`} data-testid="job">
       <p className="job-title" title={job.title}>
         {job.title}
+      </p>
+      <p className="note" title={aboutJob(job.request)}>
+        {timeOf(job)} {aboutJob(job.request)}
       </p>
       <div className="job-state">
         <JobState job={job} />
@@ -97,8 +141,8 @@ function JobRow({ job, ask, open }: { job: Job; ask: (what: () => Promise<unknow
             Cancel
           </button>
         )}
-        {last.state === "done" && run && (
-          <button className="main" aria-label={`Open ${job.title}`} onClick={() => open(run)}>
+        {result && (
+          <button className="main" aria-label={`Open ${job.title}`} onClick={() => open(...result)}>
             Open
           </button>
         )}
@@ -118,7 +162,7 @@ function JobRow({ job, ask, open }: { job: Job; ask: (what: () => Promise<unknow
   );
 }
 
-const saidOf = (problem: NonNullable<Job["last"]["problem"]>): ApiError => {
+export const saidOf = (problem: NonNullable<Job["last"]["problem"]>): ApiError => {
   const said = problem.got ? `Expected ${problem.expected}; got ${problem.got}` : problem.detail;
   return new ApiError(`${said[0]?.toUpperCase() ?? ""}${said.slice(1)}.`, problem.do);
 };

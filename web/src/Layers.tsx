@@ -1,10 +1,10 @@
 // The answer layer by layer: its rank at the last token, and what every place would say so far.
 import { useMemo } from "react";
+import { Fetching } from "./Fetching";
 import { parse } from "./names";
 import { usePages } from "./Pages";
 import { Command, PromptChoice, useTable } from "./Selection";
 import type { Row, Run } from "./server";
-import { valueOf } from "./use";
 import { show, type View } from "./view";
 import { count, percent, plural, token } from "./words";
 
@@ -44,8 +44,14 @@ function linesOf(rows: Row[], prompt: number): Line[] {
 }
 
 function RankCurve({ run, view }: { run: Run; view: View }) {
-  const rows = valueOf(useTable(run, "lens"));
-  const lines = useMemo(() => linesOf(rows ?? [], view.prompt), [rows, view.prompt]);
+  return (
+    <Fetching of={useTable(run, "lens")} what="the answer's rank by layer" absent={<p className="note">This run does not hold the answer's rank by layer.</p>}>
+      {(rows) => <Ranks run={run} view={view} lines={linesOf(rows, view.prompt)} />}
+    </Fetching>
+  );
+}
+
+function Ranks({ run, view, lines }: { run: Run; view: View; lines: Line[] }) {
   const worst = Math.max(10, ...lines.flatMap((line) => line.points.map((point) => point.rank)));
   const layers = run.model.layers;
   const every = 5 * Math.ceil(layers / 50);
@@ -93,27 +99,33 @@ function RankCurve({ run, view }: { run: Run; view: View }) {
 }
 
 function LensGrid({ run, view }: { run: Run; view: View }) {
-  const rows = valueOf(useTable(run, "lens_by_position"));
+  const missing = run.missing.find((lacking) => lacking.command.endsWith("lens"));
+  const absent = (
+    <p className="note">
+      This run does not hold {missing?.what ?? "what every place would say"}. {missing?.command && <Command text={missing.command} />}
+    </p>
+  );
+  return (
+    <Fetching of={useTable(run, "lens_by_position")} what="what every place would say" absent={absent}>
+      {(rows) => (missing ? absent : <Places run={run} view={view} rows={rows} />)}
+    </Fetching>
+  );
+}
+
+function Places({ run, view, rows }: { run: Run; view: View; rows: Row[] }) {
   const tokens = run.prompts[view.prompt]?.tokens ?? [];
   const grid = useMemo(() => {
     const found = new Map<string, Row[]>();
-    for (const row of rows ?? []) {
+    for (const row of rows) {
       const after = String(row.after);
       if (row.prompt !== view.prompt || row.lens !== "plain" || after.startsWith("a")) continue;
       found.set(after, [...(found.get(after) ?? []), row]);
     }
     return [...found].reverse();
   }, [rows, view.prompt]);
-  const read = useMemo(() => new Set((rows ?? []).map((row) => row.prompt)).size, [rows]);
+  const read = useMemo(() => new Set(rows.map((row) => row.prompt)).size, [rows]);
   const { from, to, turn } = usePages(tokens.length);
-  const missing = run.missing.find((lacking) => lacking.command.endsWith("lens"));
-  if (missing)
-    return (
-      <p className="note">
-        This run does not hold {missing.what}. {missing.command && <Command text={missing.command} />}
-      </p>
-    );
-  if (!grid.length) return rows ? <p className="note">What every place would say was read for the first {plural(read, "prompt")} of {run.prompts.length}; choose one of these.</p> : null;
+  if (!grid.length) return <p className="note">What every place would say was read for the first {plural(read, "prompt")} of {run.prompts.length}; choose one of these.</p>;
   return (
     <figure className="lens">
       <figcaption>

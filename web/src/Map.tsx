@@ -2,17 +2,16 @@
 import { select } from "d3-selection";
 import { zoom, zoomIdentity, type ZoomBehavior, type ZoomTransform } from "d3-zoom";
 import { useEffect, useMemo, useRef, useState } from "react";
-import type { Edge, Side } from "./graph";
+import type { Edge, Measure } from "./graph";
 import { hoverWords, placeOf, targetsOf } from "./hit";
 import { labelOf } from "./edits";
-import { painter, stamp } from "./kept";
 import { layoutOf } from "./layout";
-import { paint, palette, prepared } from "./paint";
-import { DRAWN, groundOf, over, type Scene, scenes } from "./scene";
+import { paint, paintFixed, palette, prepared, stamp } from "./paint";
+import { drawnOf, groundOf, over, type Scene, sceneOf } from "./scene";
 import type { Labels, Run } from "./server";
 import { held, placed } from "./supernodes";
 import { show, type View } from "./view";
-import { plural } from "./words";
+import { count, plural } from "./words";
 
 interface Props {
   run: Run;
@@ -21,17 +20,16 @@ interface Props {
   /** Parts of the prompt that the circuit keeps edges at. */
   used: Set<string>;
   view: View;
-  sides: Map<string, Side> | null;
+  by: Measure;
   labels: Labels;
   light: string;
   onScene: (drawn: () => Scene) => void;
 }
 
-export function CircuitMap({ run, edges, total, used, view, sides, labels, light, onScene }: Props) {
+export function CircuitMap({ run, edges, total, used, view, by, labels, light, onScene }: Props) {
   const holder = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const zooming = useRef<ZoomBehavior<HTMLCanvasElement, unknown>>(null);
-  const [paintOver] = useState(painter);
   const [size, setSize] = useState({ width: 0, height: 0 });
   const [transform, setTransform] = useState<ZoomTransform>(zoomIdentity);
   const [hover, setHover] = useState("");
@@ -48,19 +46,13 @@ export function CircuitMap({ run, edges, total, used, view, sides, labels, light
 
   const model = useMemo(() => layoutOf(run, Math.max(size.width, 200), Math.max(size.height, 200), byToken ? used : null), [run, size, byToken, used]);
   const layout = useMemo(() => placed(model, labels.supernodes), [model, labels]);
-  const before = useRef<Edge[]>([]);
-  const drawn = useMemo(() => {
-    const now = edges.slice(0, DRAWN);
-    // Beyond what is drawn the slider changes nothing here.
-    if (now.length !== before.current.length || now.some((edge, i) => edge !== before.current[i])) before.current = now;
-    return before.current;
-  }, [edges]);
+  const zoomed = Math.round(2 * transform.k) / 2; // names are placed again after a step, not at every turn of the wheel
+  const drawn = useMemo(() => drawnOf(edges, [view.sel, ...view.pins].filter(Boolean), zoomed), [edges, view.sel, view.pins, zoomed]);
   const ground = useMemo(() => groundOf(run, model), [run, model]);
-  const sceneFor = useMemo(
-    () => scenes(layout, { mode: view.mode, sel: view.sel, hover, pins: view.pins, dir: view.dir, sides, called: (node) => labelOf(labels, node) }),
-    [layout, view.mode, view.sel, view.pins, view.dir, hover, sides, labels],
+  const scene = useMemo(
+    () => sceneOf(layout, drawn, { by, sel: view.sel, hover, pins: view.pins, dir: view.dir, zoom: zoomed, called: (node) => labelOf(labels, node) }),
+    [layout, drawn, by, view.sel, view.pins, view.dir, hover, zoomed, labels],
   );
-  const scene = useMemo(() => sceneFor(drawn), [sceneFor, drawn]);
   useEffect(() => onScene(() => over(ground, scene)), [ground, scene, onScene]);
 
   // What the pointer can hit: nodes, and points along edges while these can be told apart. Made when it first moves.
@@ -71,14 +63,15 @@ export function CircuitMap({ run, edges, total, used, view, sides, labels, light
     const canvas = document.createElement("canvas");
     if (!size.width) return canvas;
     const context = prepared(canvas, size, transform);
-    paint(context, ground, palette());
+    paint(context, { ...ground, labels: [] }, palette());
     return canvas;
   }, [ground, size, transform, light]);
   useEffect(() => {
     if (!size.width) return;
     const context = prepared(canvas.current!, size, transform);
     stamp(context, under);
-    paintOver(context, scene, { size, transform, colours: palette() });
+    paint(context, scene, palette());
+    paintFixed(context, ground.labels, palette(), transform);
   }, [scene, under, size, transform]);
 
   useEffect(() => {
@@ -101,12 +94,20 @@ export function CircuitMap({ run, edges, total, used, view, sides, labels, light
     const [x, y] = transform.invert([event.clientX - box.left, event.clientY - box.top]);
     return targets(x, y, 12 / transform.k);
   };
-  const step = (by: number) => {
-    const keys = [...new Set(edges.flatMap((edge) => [edge.sender, ...edge.into]))];
-    const next = keys[(keys.indexOf(view.sel) + by + keys.length) % keys.length];
-    if (next) show({ sel: next });
+  /** Goes to the nearest node in a direction; at first to the end of the strongest edge. */
+  const step = (right: number, down: number) => {
+    const nodes = scene.marks.filter((mark) => mark.shape !== "port");
+    const here = nodes.find((mark) => mark.key === view.sel);
+    const aside = (mark: { x: number; y: number }): number => {
+      const [x, y] = [mark.x - here!.x, mark.y - here!.y];
+      const [along, across] = [x * right + y * down, Math.abs(x * down) + Math.abs(y * right)];
+      return along > 1 ? along + 3 * across : Infinity;
+    };
+    const next = here ? nodes.reduce((best, mark) => (aside(mark) < aside(best) ? mark : best), here) : nodes[0];
+    if (next && next !== here) show({ sel: next.key });
   };
   const hidden = { nodes: hiddenNodes(run, drawn), edges: total - held(drawn) };
+  const part = drawn.length < edges.length ? `the ${count(held(drawn))} strongest of ${plural(held(edges), "edge")} drawn; zoom in or lock a node for more; ` : "";
   const summary = `${plural(held(drawn), "edge")} shown; ${plural(hidden.nodes, "node")}, ${plural(hidden.edges, "edge")} hidden`;
 
   return (
@@ -116,7 +117,7 @@ export function CircuitMap({ run, edges, total, used, view, sides, labels, light
           ref={canvas}
           tabIndex={0}
           role="img"
-          aria-label={`${byToken ? "Layers by tokens" : "Layers by heads and MLPs"}: ${summary}. Arrow keys go from node to node; the list of connections says the same in words.`}
+          aria-label={`${byToken ? "Layers by tokens" : "Layers by heads and MLPs"}: ${summary}. Arrow keys go to the nearest node in their direction; the list of connections says the same in words.`}
           style={{ width: size.width, height: size.height, cursor: hover ? "pointer" : "grab" }}
           onPointerMove={(event) => event.buttons === 0 && setHover(hit(event))}
           onPointerLeave={() => setHover("")}
@@ -125,14 +126,14 @@ export function CircuitMap({ run, edges, total, used, view, sides, labels, light
             if (key !== view.sel) show({ sel: key });
           }}
           onKeyDown={(event) => {
-            const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-            if (by) {
+            const way = ({ ArrowRight: [1, 0], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowUp: [0, -1] } as Record<string, [number, number]>)[event.key];
+            if (way) {
               event.preventDefault();
-              step(by);
+              step(...way);
             }
           }}
         />
-        {hover && <Hover name={hover} edges={edges} run={run} at={transform.apply(placeOf(hover, scene))} />}
+        {hover && <Hover words={hoverWords(hover, edges, run, by)} at={transform.apply(placeOf(hover, scene))} />}
         {transform.k !== 1 && (
           <button className="map-reset" onClick={() => select(canvas.current!).call(zooming.current!.transform, zoomIdentity)}>
             Whole map
@@ -140,6 +141,7 @@ export function CircuitMap({ run, edges, total, used, view, sides, labels, light
         )}
       </div>
       <p className="hidden-count" role="status">
+        {part}
         {plural(hidden.nodes, "node")}, {plural(hidden.edges, "edge")} hidden
       </p>
     </section>
@@ -154,8 +156,7 @@ function hiddenNodes(run: Run, edges: Edge[]): number {
   return Math.max(0, every - shown.size);
 }
 
-function Hover({ name, edges, run, at: [x, y] }: { name: string; edges: Edge[]; run: Run; at: [number, number] }) {
-  const [heading, ...lines] = hoverWords(name, edges, run);
+function Hover({ words: [heading, ...lines], at: [x, y] }: { words: string[]; at: [number, number] }) {
   return (
     <div className="hover" style={{ left: Math.max(8, x - 120), top: y > 150 ? y - 14 : y + 18, transform: y > 150 ? "translateY(-100%)" : "" }}>
       <strong>{heading}</strong>

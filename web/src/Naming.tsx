@@ -21,10 +21,9 @@ export function Naming({ run, notes, view }: Props) {
   const chosen = notes.labels.supernodes.find((known) => together(known.name) === node);
   const pinned = [...new Set(view.pins.filter((pin) => !pin.includes(">")).map((pin) => parse(pin).node))].filter((pin) => !["super", "logits"].includes(parse(pin).kind));
   const free = pinned.filter((pin) => !notes.labels.supernodes.some((known) => known.members.includes(pin)));
-  if (!node && free.length < 2 && !notes.trouble) return null;
+  if (!node && free.length < 2) return null;
   return (
     <section className="naming" aria-label="Names by hand">
-      {notes.trouble && <Trouble notes={notes} />}
       {node && !chosen && !["super", "logits"].includes(parse(node).kind) && (
         <Field key={node} label={`Label of ${node}`} value={labelOf(notes.labels, node)} most={80} save={(text) => notes.change(withLabel(node, text))} action="Save label" />
       )}
@@ -83,7 +82,8 @@ export function Naming({ run, notes, view }: Props) {
 }
 
 /** A change that met another's: theirs are shown, and ours is not lost. */
-function Trouble({ notes }: { notes: Notes }) {
+export function Trouble({ notes }: { notes: Notes }) {
+  if (!notes.trouble) return null;
   return (
     <div className="conflict" role="alert">
       <p>{notes.waiting ? "These labels were changed in another tab or program. Theirs are shown now; your change is not saved yet." : notes.trouble}</p>

@@ -1,8 +1,10 @@
 // How the circuit holds: beside the model, what is left without it, random circuits and nothing; with n and intervals.
-import { useState } from "react";
-import { AskFor, Said } from "./Jobs";
-import type { ApiError, ByCondition, Run, Verification } from "./server";
-import { decimal, interval, intervalNote, percent, plural, token } from "./words";
+import { Fetching } from "./Fetching";
+import { AskFor } from "./Jobs";
+import type { ByCondition, Run, Verification } from "./server";
+import type { Fetched } from "./use";
+import { show, type View } from "./view";
+import { decimal, interval, intervalNote, percent, plural, quoted, token } from "./words";
 
 const CONDITIONS = ["model", "circuit", "complement", "random", "empty"] as const;
 const WORDS: Record<(typeof CONDITIONS)[number], string> = {
@@ -13,19 +15,35 @@ const WORDS: Record<(typeof CONDITIONS)[number], string> = {
   empty: "nothing kept",
 };
 /** Long names of prompts, short. */
-const SPLITS: Record<string, string> = { "the prompts it was found on": "its own prompts", "prompt and counterfactual swapped": "swapped", test: "test split" };
+const SPLITS: Record<string, string> = { "the prompts it was found on": "its own prompts", "prompt and counterfactual swapped": "swapped prompts", test: "test split" };
+
+/** A name for each of a run's verifications: what it was measured on, a single pair by its prompt. No two are equal. */
+export function namesOf(verifications: Verification[]): string[] {
+  const names = verifications.map(({ split, prompts }) => (split === "given prompts" && prompts.length === 1 ? quoted(prompts[0]!.prompt, prompts[0]!.answer) : (SPLITS[split] ?? split)));
+  return names.map((name, i) => {
+    const before = names.slice(0, i).filter((known) => known === name).length;
+    return before ? `${name} (${before + 1})` : name;
+  });
+}
 
 interface Props {
   run: Run;
-  verifications: Verification[] | undefined;
-  error: ApiError | null;
+  verifications: Fetched<Verification[]>;
+  view: View;
 }
 
-export function Proof({ run, verifications, error }: Props) {
-  const [chosen, choose] = useState(0);
-  if (error) return <Said error={error} />;
-  if (!verifications) return <p className="note">Reading the verification …</p>;
-  const result = verifications[Math.min(chosen, verifications.length - 1)];
+export function Proof({ run, verifications, view }: Props) {
+  return (
+    <Fetching of={verifications} what="the verification">
+      {(all) => <Verified run={run} verifications={all} on={view.on} />}
+    </Fetching>
+  );
+}
+
+function Verified({ run, verifications, on }: { run: Run; verifications: Verification[]; on: string }) {
+  const names = namesOf(verifications);
+  const chosen = Math.max(0, names.lastIndexOf(on));
+  const result = verifications[chosen];
   if (!result) return <p className="note">This run was not verified. Run <code>wheatstone verify {run.path}</code>.</p>;
   const measures: [keyof Verification & keyof Verification["ci95"], string, number][] = [
     ["metric_value", `${result.metric}${run.unit ? ` (${run.unit})` : ""}`, 2],
@@ -37,8 +55,8 @@ export function Proof({ run, verifications, error }: Props) {
     <div className="proof">
       <div className="choice" role="group" aria-label="Prompts it was verified on">
         {verifications.map((known, i) => (
-          <button key={i} title={known.split} aria-pressed={i === chosen} onClick={() => choose(i)}>
-            {SPLITS[known.split] ?? known.split}
+          <button key={i} title={names[i] === known.split ? known.split : `${names[i]}: ${known.split}`} aria-pressed={i === chosen} onClick={() => show({ on: i ? names[i]! : "" })}>
+            {names[i]}
           </button>
         ))}
       </div>

@@ -1,26 +1,42 @@
 // The locked edge or node: what it is, how much it matters, where its head looks, which words it pushes.
-import { useMemo } from "react";
-import type { Edge } from "./graph";
-import { spanWords } from "./layout";
-import { inWords, parse, titled } from "./names";
+import type { ReactNode } from "react";
+import { Fetching } from "./Fetching";
+import { type Edge, type Measure, touches, weightOf, weightWords } from "./graph";
+import { inWords, parse, plain, titled } from "./names";
 import { usePages } from "./Pages";
 import { fetchRows, type Row, type Run } from "./server";
+import { spanWords } from "./spans";
 import { useFetched, valueOf } from "./use";
 import { show, type View } from "./view";
 import { count, decimal, interval, plural, signed, token } from "./words";
 
 interface Props {
   run: Run;
+  /** What it is compared with. */
+  other: Run | undefined;
   edges: Edge[];
+  by: Measure;
   view: View;
+  /** What is shown where nothing is locked or pinned. */
+  children: ReactNode;
 }
 
-export function Selection({ run, edges, view }: Props) {
+export function Selection({ run, other, edges, by, view, children }: Props) {
   const edge = edges.find((known) => known.key === view.sel);
   if (!view.sel)
     return (
       <section className="selection empty" aria-label="Selection">
-        <p>Point at the map or the list to look, click to lock. A locked part is explained here.</p>
+        {!view.pins.length && children}
+        <p className="note">Point at the map or the list to look, click to lock. A locked part is explained here.</p>
+        <Pins view={view} />
+      </section>
+    );
+  if (!edge && !view.sel.includes(">") && !belongs(run, view.sel))
+    return (
+      <section className="selection" aria-label="Selection">
+        <p>
+          This run's model has no {plain(view.sel)}. <button onClick={() => show({ sel: "" })}>Clear</button>
+        </p>
         <Pins view={view} />
       </section>
     );
@@ -38,7 +54,7 @@ export function Selection({ run, edges, view }: Props) {
           Clear
         </button>
       </header>
-      {edge ? <EdgeFacts edge={edge} run={run} /> : view.sel.includes(">") ? <p className="note">This edge is not in the view; show more edges.</p> : <NodeFacts run={run} sel={view.sel} />}
+      {edge ? <EdgeFacts edge={edge} run={run} other={other} by={by} /> : view.sel.includes(">") ? <p className="note">This edge is not in the view; show more edges.</p> : <NodeFacts run={run} edges={edges} by={by} sel={view.sel} />}
       {heads.map((head) => (
         <Attention key={head} run={run} head={head} prompt={view.prompt} />
       ))}
@@ -46,6 +62,12 @@ export function Selection({ run, edges, view }: Props) {
       <Pins view={view} />
     </section>
   );
+}
+
+/** Whether a model has a node of this name; a link may be from a run of another. */
+function belongs({ model }: Run, node: string): boolean {
+  const { kind, layer, index } = parse(node);
+  return !(Number.isFinite(layer) && layer >= model.layers) && !(kind === "head" && index >= model.heads) && !(kind === "group" && index >= model.kv_groups);
 }
 
 /** Pins the locked part, or lets it go. */
@@ -77,13 +99,26 @@ const headsOf = (edge: Edge): string[] => {
   return [...new Set([...(edge.from.kind === "head" ? [edge.from.node] : []), ...reading])].slice(0, 4);
 };
 
-function EdgeFacts({ edge, run }: { edge: Edge; run: Run }) {
-  const words = (span: string) => spanWords(run, span);
+function EdgeFacts({ edge, run, other, by }: { edge: Edge; run: Run; other: Run | undefined; by: Measure }) {
+  if (edge.in && other)
+    return (["a", "b"] as const).map((side) => {
+      const of = side === "a" ? run : other;
+      const inside = edge.in![side];
+      return (
+        <section key={side}>
+          <h3>
+            In {side.toUpperCase()}, “{of.title}”
+          </h3>
+          {inside ? <EdgeFacts edge={inside} run={of} other={undefined} by={by} /> : <p className="note">Not among the edges that are shown.</p>}
+        </section>
+      );
+    });
+  const words = () => edge.place;
   if (edge.parts)
     return (
       <>
         <p>
-          {plural(edge.parts.length, "edge")} drawn as one; as wide as the sum of {edge.effect === null ? "their scores" : "their exact effects, which need not add up"}.
+          {plural(edge.parts.length, "edge")} drawn as one; as wide as the sum of {by === "effect" ? "their exact effects, which need not add up" : "their scores"}. What removing all of them together costs was not measured.
         </p>
         <dl>
           {edge.parts.map((part) => (
@@ -120,22 +155,49 @@ function EdgeFacts({ edge, run }: { edge: Edge; run: Run }) {
   );
 }
 
-function NodeFacts({ run, sel }: { run: Run; sel: string }) {
-  const rows = valueOf(useTable(run, "attribution_nodes"));
-  const row = rows?.find((known) => known.node === parse(sel).node);
-  const bounds = row && typeof row.direct_low === "number" ? interval([row.direct_low, row.direct_high as number]) : "";
+/** Edges that are named of a node. */
+const NAMED = 3;
+
+function NodeFacts({ run, edges, by, sel }: { run: Run; edges: Edge[]; by: Measure; sel: string }) {
+  const table = useTable(run, "attribution_nodes");
   const n = run.tables.find((table) => table.name === "attribution_nodes")?.n;
+  const ends = (dir: string) => edges.filter((edge) => touches(edge, sel, dir));
   return (
     <>
       <p>This is {inWords(sel, (span) => spanWords(run, span))}.</p>
-      {row && (
-        <dl>
-          <dt>writes itself</dt>
-          <dd>
-            <b>{signed(row.direct as number, 2)}</b> logits towards the answer{bounds ? ` (${bounds})` : ""}, n = {n}
-          </dd>
-        </dl>
-      )}
+      <dl>
+        {[
+          { dir: "in", words: "reads", far: (edge: Edge) => edge.sender },
+          { dir: "out", words: "is read by", far: (edge: Edge) => edge.receiver },
+        ].map(({ dir, words, far }) => (
+          <div key={dir}>
+            <dt>{words}</dt>
+            <dd>
+              {ends(dir)
+                .slice(0, NAMED)
+                .map((edge) => (
+                  <button key={edge.key} className="quiet link" onClick={() => show({ sel: edge.key })} title={weightWords(run, by)}>
+                    {plain(far(edge))} {by === "name" ? "" : `${edge.parts ? "Σ " : ""}${signed(weightOf(edge, by), 2)}`}
+                  </button>
+                ))}
+              {ends(dir).length > NAMED ? ` and ${count(ends(dir).length - NAMED)} more` : ends(dir).length ? "" : "nothing in this view"}
+            </dd>
+          </div>
+        ))}
+      </dl>
+      <Fetching of={table} what="what each node writes">
+        {(rows) => {
+          const row = rows.find((known) => known.node === parse(sel).node);
+          const bounds = row && typeof row.direct_low === "number" ? interval([row.direct_low, row.direct_high as number]) : "";
+          return (
+            row && (
+              <p>
+                It writes <b>{signed(row.direct as number, 2)}</b> logits towards the answer itself{bounds ? ` (${bounds})` : ""}, n = {n}.
+              </p>
+            )
+          );
+        }}
+      </Fetching>
     </>
   );
 }
@@ -148,18 +210,29 @@ export function useTable(run: Run, name: string) {
 const between = ({ from, to }: { from: number; to: number }): number[] => Array.from({ length: to - from }, (_, i) => from + i);
 
 function Attention({ run, head, prompt }: { run: Run; head: string; prompt: number }) {
-  const rows = valueOf(useTable(run, "attention"));
-  const taken = valueOf(useTable(run, "attention_tokens"));
-  const mine = useMemo(() => rows?.filter((row) => row.head === head && row.prompt === prompt) ?? [], [rows, head, prompt]);
-  const takes = taken?.filter((row) => row.head === head && row.prompt === prompt) ?? [];
+  const looks = useTable(run, "attention");
+  const takes = useTable(run, "attention_tokens");
+  const absent = (
+    <p className="note">
+      Attention of {head} is not in this run: a run keeps that of its strongest heads, <code>wheatstone explain</code> that of the strongest writers.
+    </p>
+  );
+  if (looks.state === "absent" && takes.state === "absent") return absent;
+  const of = (rows: Row[] | undefined) => rows?.filter((row) => row.head === head && row.prompt === prompt) ?? [];
+  const read = [looks, takes].find(({ state }) => state === "failed" || state === "waiting") ?? looks;
+  return (
+    <Fetching of={read.state === "absent" ? takes : read} what={`the attention of ${head}`}>
+      {() => {
+        const [mine, taken] = [of(valueOf(looks)), of(valueOf(takes))];
+        return mine.length || taken.length ? <Pattern run={run} head={head} prompt={prompt} mine={mine} takes={taken} /> : absent;
+      }}
+    </Fetching>
+  );
+}
+
+function Pattern({ run, head, prompt, mine, takes }: { run: Run; head: string; prompt: number; mine: Row[]; takes: Row[] }) {
   const tokens = run.prompts[prompt]?.tokens ?? [];
   const [queries, keys] = [usePages(tokens.length, "Rows"), usePages(tokens.length, "Columns")];
-  if (!mine.length && !takes.length)
-    return (
-      <p className="note">
-        Attention of {head} is not in this run: a run keeps that of its strongest heads, <code>wheatstone explain</code> that of the strongest writers.
-      </p>
-    );
   const weight = new Map(mine.map((row) => [`${row.query},${row.key}`, row.weight as number]));
   const columns = between(keys);
   return (
@@ -212,15 +285,24 @@ function Attention({ run, head, prompt }: { run: Run; head: string; prompt: numb
 }
 
 function Words({ run, node, prompt }: { run: Run; node: string; prompt: number }) {
-  const rows = valueOf(useTable(run, "vocabulary"));
-  const mine = rows?.filter((row) => row.node === node && row.prompt === prompt) ?? [];
-  if (!mine.length)
-    return (
-      <p className="note">
-        Which words {node} promotes is not in this run{run.tables.some((table) => table.name === "vocabulary") ? ": it is read for the ten strongest writers" : ""}.
-        {!run.tables.some((table) => table.name === "vocabulary") && !run.example && <Command text={`wheatstone explain ${run.path} --only vocabulary`} />}
-      </p>
-    );
+  const table = useTable(run, "vocabulary");
+  const absent = (
+    <p className="note">
+      Which words {node} promotes is not in this run{table.state === "here" ? ": it is read for the ten strongest writers" : ""}.
+      {table.state === "absent" && !run.example && <Command text={`wheatstone explain ${run.path} --only vocabulary`} />}
+    </p>
+  );
+  return (
+    <Fetching of={table} what={`the words that ${node} promotes`} absent={absent}>
+      {(rows) => {
+        const mine = rows.filter((row) => row.node === node && row.prompt === prompt);
+        return mine.length ? <Promoted mine={mine} /> : absent;
+      }}
+    </Fetching>
+  );
+}
+
+function Promoted({ mine }: { mine: Row[] }) {
   return (
     <div className="words">
       {(["promotes", "suppresses"] as const).map((side) => (

@@ -1,7 +1,10 @@
 // The size of what is shown: how many edges, what share of all scores, and how faithful that many were measured to be.
 import { useMemo } from "react";
-import { type CurvePoint, type Edge, type EdgeList, measuredWords, ranked, shareOf } from "./graph";
-import type { Run, Verification } from "./server";
+import { Fetching } from "./Fetching";
+import { type CurvePoint, curveOf, type Edge, type EdgeList, measuredWords, ranked, shareOf } from "./graph";
+import { namesOf } from "./Proof";
+import type { Row, Run, Verification } from "./server";
+import { type Fetched, valueOf } from "./use";
 import { show, type View } from "./view";
 import { count, decimal, interval, noInterval, percent, plural } from "./words";
 
@@ -9,15 +12,16 @@ interface Props {
   run: Run;
   list: EdgeList;
   edges: Edge[];
-  curve: CurvePoint[];
-  own: Verification | undefined;
+  curve: Fetched<Row[]>;
+  verifications: Fetched<Verification[]>;
   view: View;
 }
 
 const STEPS = 1000;
 const [WIDTH, HEIGHT, SIDE] = [1000, 76, 8];
 
-export function Size({ run, list, edges, curve, own, view }: Props) {
+export function Size({ run, list, edges, curve: measured, verifications, view }: Props) {
+  const curve = useMemo(() => curveOf(valueOf(measured) ?? []), [measured]);
   const most = ranked(list);
   const ranking = view.mode === "ranking";
   const n = Math.min(view.n, most);
@@ -44,13 +48,22 @@ export function Size({ run, list, edges, curve, own, view }: Props) {
       </div>
       <div className="size-numbers">
         <p className="faithfulness" role="status" data-testid="faithfulness">
-          {ranking ? <RankingFaithfulness curve={curve} n={n} /> : <CircuitFaithfulness run={run} own={own} />}
+          {ranking ? (
+            <Fetching of={measured} what="the measured sizes" absent="faithfulness was measured at no size of the ranking">
+              {() => <RankingFaithfulness curve={curve} n={n} />}
+            </Fetching>
+          ) : (
+            <Fetching of={verifications} what="the verification">
+              {(all) => <CircuitFaithfulness run={run} verifications={all} />}
+            </Fetching>
+          )}
         </p>
         <span className="spring" />
         <span className="key ranking">ranking</span>
         <span className="key random">random</span>
         <span className="key star">found circuit</span>
       </div>
+      {!ranking && <Better run={run} curve={curve} />}
       <Curve curve={curve} most={most} now={ranking ? n : edges.length} circuit={run.evaluation} x={(size) => SIDE + ((WIDTH - 2 * SIDE) * toStep(size)) / STEPS} />
       <input
         type="range"
@@ -65,15 +78,39 @@ export function Size({ run, list, edges, curve, own, view }: Props) {
   );
 }
 
-function CircuitFaithfulness({ run, own }: { run: Run; own: Verification | undefined }) {
+/** On prompts that the search has not seen, where it was measured there; then on its own. */
+function CircuitFaithfulness({ run, verifications }: { run: Run; verifications: Verification[] }) {
+  const names = namesOf(verifications);
+  const test = verifications.findIndex(({ split }) => split === "test");
+  const [own, other] = [verifications[0], verifications[test < 0 ? 1 : test]];
   const value = own?.faithfulness ?? run.evaluation?.faithfulness;
-  if (value === undefined) return <>faithfulness was not measured</>;
-  const n = own?.n ?? run.prompts.length;
-  const bounds = interval(own?.ci95.faithfulness);
+  const words = ({ n, ci95 }: Verification) => (interval(ci95.faithfulness) ? `n = ${n}, 95% interval ${interval(ci95.faithfulness)}` : noInterval(n));
   return (
     <>
-      faithfulness <b>{decimal(value)}</b> measured, {bounds ? `n = ${n}, 95% interval ${bounds}` : noInterval(n)}
+      faithfulness{" "}
+      {other && (
+        <>
+          <b>{decimal(other.faithfulness)}</b> on {names[verifications.indexOf(other)]} ({words(other)});{" "}
+        </>
+      )}
+      {value === undefined ? "not measured" : other ? decimal(value) : <b>{decimal(value)}</b>}
+      {value !== undefined && (own || run.evaluation) && ` on its own prompts (${own ? words(own) : noInterval(run.prompts.length)})`}
+      {!other && "; not measured on others"}
     </>
+  );
+}
+
+/** Says where fewer edges of the ranking alone do better than the circuit that was found. */
+function Better({ run, curve }: { run: Run; curve: CurvePoint[] }) {
+  const circuit = run.evaluation;
+  if (!circuit) return null;
+  const better = curve.filter((point) => point.kind === "ranking" && point.size <= circuit.edges && point.faithfulness > circuit.faithfulness);
+  const best = better.sort((a, b) => b.faithfulness - a.faithfulness)[0];
+  if (!best) return null;
+  return (
+    <p className="warning" role="note">
+      The ranking does better: its {plural(best.size, "strongest edge")} alone reach {decimal(best.faithfulness)} on the same prompts, the {plural(circuit.edges, "edge")} of this circuit {decimal(circuit.faithfulness)}.
+    </p>
   );
 }
 
@@ -112,6 +149,11 @@ function Curve({ curve, most, now, circuit, x }: CurveProps) {
         {circuit && circuit.edges <= most && (
           <i className="star" style={{ left: `${x(circuit.edges) / 10}%`, top: `${(100 * y(circuit.faithfulness)) / HEIGHT}%` }} title="the found circuit" />
         )}
+        {[0, 0.5, 1].map((level) => (
+          <b key={level} style={{ top: `${(100 * y(level)) / HEIGHT}%` }}>
+            {level}
+          </b>
+        ))}
         {[1, 10, 100, 1000, 10000].filter((size) => size <= most).map((size) => (
           <span key={size} style={{ left: `${x(size) / 10}%` }}>
             {count(size)}

@@ -124,6 +124,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/{id}/story": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Run Story
+         * @description What the run's explanation found, in sentences; empty where it was not explained.
+         */
+        get: operations["run_story_api_v1_runs__id__story_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs/{id}/edges": {
         parameters: {
             query?: never;
@@ -783,7 +803,7 @@ export interface components {
             /** Created */
             created: string;
             /** Request */
-            request: components["schemas"]["Discover"] | components["schemas"]["Ask"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Intervene"];
+            request: components["schemas"]["Discover"] | components["schemas"]["Ask"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Intervene"] | components["schemas"]["Measure"];
             /**
              * Ahead
              * @description jobs that come before it
@@ -835,6 +855,7 @@ export interface components {
              */
             run?: string | null;
             changed?: components["schemas"]["Changed"] | null;
+            measured?: components["schemas"]["Measured"] | null;
             /** @description what the model itself says */
             answers?: components["schemas"]["ModelAnswers"] | null;
         };
@@ -888,6 +909,85 @@ export interface components {
              * @default []
              */
             views: components["schemas"]["NamedView"][];
+        };
+        /**
+         * Measure
+         * @description Some nodes of a run's circuit together, alone and left out. Adds nothing to the run.
+         */
+        Measure: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            verb: "measure";
+            /**
+             * Run
+             * @description of the list of runs
+             */
+            run: string;
+            /** Nodes */
+            nodes: string[];
+            /**
+             * On
+             * @description the run's own prompts, or its task's test split
+             * @default own
+             * @enum {string}
+             */
+            on: "own" | "test";
+        };
+        /**
+         * Measured
+         * @description What was measured of some nodes together.
+         */
+        Measured: {
+            /** Nodes */
+            nodes: string[];
+            /**
+             * Edges
+             * @description of the circuit that join them, the input and the logits
+             */
+            edges: number;
+            /**
+             * N
+             * @description prompts
+             */
+            n: number;
+            /** Split */
+            split: string;
+            /**
+             * Alone
+             * @description faithfulness of these edges alone
+             */
+            alone: number;
+            /** Alone Interval */
+            alone_interval: [
+                number,
+                number
+            ] | null;
+            /**
+             * Lost
+             * @description share of the metric that is lost when the nodes are ablated in the model
+             */
+            lost: number;
+            /** Lost Interval */
+            lost_interval: [
+                number,
+                number
+            ] | null;
+            /**
+             * Probability
+             * @description of the answer, mean
+             */
+            probability: {
+                [key: string]: number;
+            };
+            /**
+             * Top
+             * @description next token of the first prompt
+             */
+            top: {
+                [key: string]: string;
+            };
         };
         /**
          * Missing
@@ -1050,6 +1150,8 @@ export interface components {
             prompts: components["schemas"]["Prompt"][];
             /** Spans */
             spans: components["schemas"]["Span"][];
+            /** Metric */
+            metric: string;
             /** Unit */
             unit: string;
             /**
@@ -1224,6 +1326,8 @@ export interface components {
             settings: {
                 [key: string]: components["schemas"]["JsonValue"];
             };
+            /** Metric */
+            metric: string;
             /**
              * Unit
              * @description of the metric
@@ -1375,6 +1479,21 @@ export interface components {
             rank: number;
             /** Probability */
             probability: number;
+        };
+        /**
+         * Sentence
+         * @description What a section of the explanation found, in a sentence.
+         */
+        Sentence: {
+            /** Section */
+            section: string;
+            /** Text */
+            text: string;
+            /**
+             * Lead
+             * @description whether it is one of the few that say how the model gets to the answer
+             */
+            lead: boolean;
         };
         /**
          * Span
@@ -1748,6 +1867,46 @@ export interface operations {
             };
         };
     };
+    run_story_api_v1_runs__id__story_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sentence"][];
+                };
+            };
+            /** @description not there, or not readable */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the request is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     edges_api_v1_runs__id__edges_get: {
         parameters: {
             query?: {
@@ -2043,7 +2202,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Discover"] | components["schemas"]["Ask"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Intervene"];
+                "application/json": components["schemas"]["Discover"] | components["schemas"]["Ask"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Intervene"] | components["schemas"]["Measure"];
             };
         };
         responses: {

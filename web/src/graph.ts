@@ -1,6 +1,7 @@
 // The edges of a run, and which of them a view shows.
 import { type Name, parse } from "./names";
-import type { Row, Run } from "./server";
+import type { Row } from "./server";
+import { type Drawn, spanWords } from "./spans";
 import { count, decimal } from "./words";
 
 export interface Edge {
@@ -21,8 +22,12 @@ export interface Edge {
   into: string[];
   /** In the ranking by |score|, 1 the strongest. */
   rank: number;
+  /** Where in the prompt, in words; "" where positions are not distinguished. */
+  place: string;
   /** The edges that were merged into this one, of a supernode. */
   parts?: Edge[];
+  /** The edge in each of two compared circuits. */
+  in?: { a?: Edge; b?: Edge };
 }
 
 export interface EdgeList {
@@ -51,7 +56,7 @@ export interface Columns {
   rank: Column<number>;
 }
 
-export function edgeList(columns: Columns, rows: number, about: { total: number; weight: number }, run: Pick<Run, "model" | "score_sign">): EdgeList {
+export function edgeList(columns: Columns, rows: number, about: { total: number; weight: number }, run: Drawn & { score_sign: number }): EdgeList {
   const { sender, receiver, score, effect, removed_with, circuit, rank } = columns;
   const { model, score_sign } = run;
   const edges: Edge[] = [];
@@ -72,6 +77,7 @@ export function edgeList(columns: Columns, rows: number, about: { total: number;
       circuit: circuit.at(i)!,
       into: readers(parse(to), model.heads / model.kv_groups),
       rank: rank.at(i)!,
+      place: parse(from).span && spanWords(run, parse(from).span),
     });
     sum += Math.abs(edges[i]!.score);
     cumulative[i] = sum;
@@ -82,22 +88,31 @@ export function edgeList(columns: Columns, rows: number, about: { total: number;
 /** Edges of the ranking that can be shown: those that were sent, less the circuit's that follow them. */
 export const ranked = (list: EdgeList): number => list.edges.findLastIndex((edge, i) => edge.rank === i + 1) + 1;
 
-/** What an edge is drawn and sorted by, positive where it supports: its exact effect in the circuit, its score in the ranking. */
-export const weightOf = (edge: Edge, mode: string): number => (mode === "circuit" ? (edge.effect ?? edge.support) : edge.support);
+/** What the edges of a view are drawn and sorted by, all by the same: exact effects, scores, or nothing but their names. */
+export type Measure = "effect" | "score" | "name";
+
+/** Exact effects where every edge of a found circuit has one. */
+export const measureOf = (edges: Edge[], mode: string): Measure => (mode === "circuit" && edges.length > 0 && edges.every((edge) => edge.effect !== null) ? "effect" : "score");
+
+/** An edge's size by that measure, positive where it supports; of a compared edge, the larger of its two. */
+export function weightOf(edge: Edge, by: Measure): number {
+  if (by === "name") return 1;
+  if (!edge.in) return by === "effect" ? (edge.effect ?? 0) : edge.support;
+  const [a, b] = [edge.in.a, edge.in.b].map((inside) => (inside ? weightOf(inside, by) : 0)) as [number, number];
+  return Math.abs(b) > Math.abs(a) ? b : a;
+}
 
 /** What `weightOf` is, in words. */
-export const weightWords = (run: Pick<Run, "score_sign" | "effect_words">, exact: boolean): string =>
-  exact ? run.effect_words : run.score_sign < 0 ? "score (estimate, positive supports)" : "score (estimate)";
+export const weightWords = (run: { score_sign: number; effect_words: string }, by: Measure): string =>
+  by === "effect" ? run.effect_words : by === "name" ? "names only" : run.score_sign < 0 ? "score (estimate, positive supports)" : "score (estimate)";
 
 export function shownEdges(list: EdgeList, mode: string, n: number): Edge[] {
   if (mode === "ranking") return list.edges.slice(0, Math.min(n, ranked(list)));
-  return strongest(
-    list.edges.filter((edge) => edge.circuit),
-    mode,
-  );
+  const edges = list.edges.filter((edge) => edge.circuit);
+  return strongest(edges, measureOf(edges, mode));
 }
 
-export const strongest = (edges: Edge[], mode: string): Edge[] => edges.sort((a, b) => Math.abs(weightOf(b, mode)) - Math.abs(weightOf(a, mode)));
+export const strongest = (edges: Edge[], by: Measure): Edge[] => edges.sort((a, b) => Math.abs(weightOf(b, by)) - Math.abs(weightOf(a, by)));
 
 /** Share of all scores, by size, that some edges hold. */
 export const shareOf = (list: EdgeList, edges: Edge[]): number =>
@@ -117,26 +132,6 @@ export function touches(edge: Edge, sel: string, dir: string): boolean {
   const out = edge.from.node === node && here;
   const into = edge.into.includes(node) && (here || moves(edge));
   return (dir !== "in" && out) || (dir !== "out" && into);
-}
-
-export type Side = "a" | "b" | "both";
-
-export type Found = Map<string, { edge: Edge; side: Side }>;
-
-/** The edges of two circuits together. */
-export const edgesOf = (found: Found, mode: string): Edge[] => strongest([...found.values()].map(({ edge }) => edge), mode);
-
-/** Which of two circuits each edge is in. Positions are compared only where both runs tell them apart. */
-export function compare(a: Edge[], b: Edge[]): Found {
-  const spanned = a.some((edge) => edge.from.span) && b.some((edge) => edge.from.span);
-  const key = (edge: Edge) => (spanned ? edge.key : edge.key.replace(/@[^>]*/, ""));
-  const found: Found = new Map();
-  for (const edge of a) found.set(key(edge), { edge, side: "a" });
-  for (const edge of b) {
-    const ours = found.get(key(edge));
-    found.set(key(edge), ours ? { edge: ours.edge, side: ours.side === "b" ? "b" : "both" } : { edge, side: "b" });
-  }
-  return found;
 }
 
 export interface CurvePoint {

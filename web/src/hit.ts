@@ -1,9 +1,10 @@
 // What the pointer can hit: nodes, and points along edges while these can be told apart.
 import { type Quadtree, quadtree } from "d3-quadtree";
-import type { Edge } from "./graph";
-import { type Drawn, ends, type Layout, type Point, spanWords } from "./layout";
+import { type Edge, type Measure, weightOf, weightWords } from "./graph";
+import { ends, type Layout, type Point } from "./layout";
 import { inWords, plain } from "./names";
 import type { Scene } from "./scene";
+import { type Drawn, spanWords } from "./spans";
 import { count, plural, signed } from "./words";
 
 interface Spot extends Point {
@@ -49,12 +50,21 @@ export function placeOf(key: string, scene: Scene): [number, number] {
 }
 
 /** What was hit: its name, then what is known of it. */
-export function hoverWords(key: string, edges: Edge[], run: Drawn): string[] {
+export function hoverWords(key: string, edges: Edge[], run: Drawn & { score_sign: number }, by: Measure): string[] {
   const edge = edges.find((known) => known.key === key);
-  if (edge?.parts) return [`${plain(edge.sender)} → ${plain(edge.receiver)}`, `${plural(edge.parts.length, "edge")} together: ${signed(edge.score)}, the sum of their scores`];
-  if (edge) return [`${edge.sender} → ${edge.receiver}`, edge.effect === null ? `score ${signed(edge.score)}, rank ${count(edge.rank)}` : `${signed(edge.effect)} ${run.effect_words}`];
+  if (edge) {
+    const lines = edge.in ? (["a", "b"] as const).map((side) => `${side.toUpperCase()}: ${edge.in![side] ? sizeWords(edge.in![side], run, by) : "not in it"}`) : [sizeWords(edge, run, by)];
+    return [`${plain(edge.sender)} → ${plain(edge.receiver)}`, ...lines];
+  }
   const [node = "", span = ""] = key.split("@");
   const out = edges.filter((known) => known.from.node === node && (!span || known.from.span === span));
   const into = edges.filter((known) => known.into.includes(node));
   return [plain(node), inWords(key, (span) => spanWords(run, span)), `${count(into.length)} in, ${count(out.length)} out`];
+}
+
+/** How much an edge matters, by the measure of its view. Edges drawn as one were not measured as one. */
+function sizeWords(edge: Edge, run: Drawn & { score_sign: number }, by: Measure): string {
+  if (by === "name") return "in it";
+  if (edge.parts) return `${plural(edge.parts.length, "edge")} drawn as one; the sum of their ${by === "effect" ? "exact effects" : "scores"} is ${signed(weightOf(edge, by))}, not measured together`;
+  return by === "effect" ? `${signed(weightOf(edge, by))} ${run.effect_words}` : `${weightWords(run, by)} ${signed(weightOf(edge, by))}, rank ${count(edge.rank)}`;
 }

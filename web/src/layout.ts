@@ -2,10 +2,7 @@
 import type { Edge } from "./graph";
 import { moves } from "./graph";
 import { type Name, parse } from "./names";
-import type { Run } from "./server";
-
-/** What the drawing needs to know of a run. */
-export type Drawn = Pick<Run, "model" | "spans" | "prompts" | "effect_words">;
+import { type Drawn, spanWords } from "./spans";
 
 export interface Point {
   x: number;
@@ -36,15 +33,6 @@ const LEFT = 52;
 const RIGHT = 34;
 const TOP = 44;
 const BOTTOM = 62;
-
-/** The words of a span: its tokens, as the first prompt has them. */
-export function spanWords(run: Drawn, span: string): string {
-  const positions = run.spans.find((known) => known.name === span)?.positions ?? [];
-  const tokens = run.prompts[0]?.tokens ?? [];
-  const words = positions.map((position) => tokens[position] ?? "").join("").trim();
-  if (!words) return span;
-  return /^\d+$/.test(span) ? words : `${span}: ${words}`;
-}
 
 const firstPosition = (run: Drawn, span: string): number => Math.min(...(run.spans.find((known) => known.name === span)?.positions ?? [0]));
 
@@ -95,7 +83,10 @@ export function ends(layout: Layout, edge: Edge): [Point, Point] {
 }
 
 /** What is drawn at an edge's end: a node, or the port of keys or values. */
-export const endKey = (edge: Edge): string => (moves(edge) ? `${edge.receiver}@${edge.from.span}` : `${edge.to.node}@${edge.to.kind === "logits" ? "" : edge.from.span}`);
+export const endKey = (edge: Edge, span: string): string => nodeKey(moves(edge) ? edge.receiver : edge.to.node, span);
+
+/** Where in the prompt an edge is drawn: nowhere in particular on a map that does not show positions. */
+export const spanOf = (layout: Layout, edge: Edge): string => (layout.columns[0]!.span ? edge.from.span : "");
 
 /** The key that a drawn node is locked by. */
 export const nodeKey = (node: string, span: string): string => (span && node !== "logits" ? `${node}@${span}` : node);

@@ -11,11 +11,13 @@ export interface Name {
   layer: number;
   index: number;
   reads: "" | "q" | "k" | "v";
+  /** What it is of an MLP: all of it, a neuron or an expert. */
+  part: "" | "neuron" | "expert";
   /** Where in the prompt, where positions were told apart. */
   span: string;
 }
 
-const PATTERN = /^(?:a(\d+)\.([hg])(\d+)(?:<([qkv])>)?|m(\d+)(?:\.[ne](\d+))?|(input|logits))(?:@(.+))?$/;
+const PATTERN = /^(?:a(\d+)\.([hg])(\d+)(?:<([qkv])>)?|m(\d+)(?:\.([ne])(\d+))?|(input|logits))(?:@([^>]+))?$/;
 const known = new Map<string, Name>();
 
 export function parse(full: string): Name {
@@ -23,25 +25,36 @@ export function parse(full: string): Name {
   if (had) return had;
   if (full.startsWith("*")) {
     const [node = "", span = ""] = full.split("@");
-    const name: Name = { full, node, kind: "super", layer: NaN, index: 0, reads: "", span };
+    const name: Name = { full, node, kind: "super", layer: NaN, index: 0, reads: "", part: "", span };
     known.set(full, name);
     return name;
   }
   const match = PATTERN.exec(full);
   if (!match) throw new Error(`${full} is not the name of a node or channel`);
-  const [, layer, kind, index, reads, mlp, part, end, span] = match;
+  const [, layer, kind, index, reads, mlp, part, place, end, span] = match;
   const name: Name = {
     full,
     node: full.replace(/<.>|@.*/g, ""),
     kind: end ? (end as Kind) : mlp !== undefined ? "mlp" : kind === "h" ? "head" : "group",
     layer: end === "input" ? -1 : end === "logits" ? Infinity : Number(layer ?? mlp),
-    index: Number(index ?? part ?? 0),
+    index: Number(index ?? place ?? 0),
     reads: (reads ?? "") as Name["reads"],
+    part: part === "n" ? "neuron" : part === "e" ? "expert" : "",
     span: span ?? "",
   };
   known.set(full, name);
   return name;
 }
+
+/** Whether something can be locked or pinned: a node, or an edge by its two ends. */
+export const isKey = (key: string): boolean => {
+  const ends = key.split(">");
+  // The inputs of heads end in the sign that parts the ends of an edge: `m0>a23.g1<v>`.
+  const [from, to] = [ends[0]!, key.slice(ends[0]!.length + 1)];
+  return isName(from) && (ends.length === 1 || isName(to));
+};
+
+const isName = (name: string): boolean => PATTERN.test(name) || /^\*[^<>|*]+$/.test(name);
 
 /** How a supernode is written among the nodes. */
 export const together = (name: string): string => `*${name}`;
@@ -69,7 +82,7 @@ export function inWords(full: string, spans?: (span: string) => string): string 
     case "logits":
       return "the scores of the next token";
     case "mlp":
-      return `the MLP of layer ${name.layer}${at}`;
+      return `${name.part ? `${name.part} ${name.index} of ` : ""}the MLP of layer ${name.layer}${at}`;
     case "head":
       return `the ${READS[name.reads]}attention head ${name.index} of layer ${name.layer}${at}`;
     case "group":

@@ -1,11 +1,12 @@
 // A view as an attribution graph in the schema that Neuronpedia and circuit-tracer read. It knows features of transcoders;
 // ours are heads and MLPs, which have no feature page there: they are named in `clerp`.
-import { type Edge, moves, weightOf, weightWords } from "./graph";
+import { type Edge, measureOf, moves, weightOf, weightWords } from "./graph";
 import { labelOf } from "./edits";
-import { spanWords } from "./layout";
 import { inWords, parse } from "./names";
 import type { Labels, Run } from "./server";
+import { spanWords } from "./spans";
 import type { View } from "./view";
+import { homeless } from "./words";
 
 interface Node {
   node_id: string;
@@ -48,34 +49,38 @@ export function neuronpedia(run: Run, edges: Edge[], view: View, labels: Labels,
     nodes.set(node_id, { node_id, feature, layer, ctx_idx, feature_type, jsNodeId: `${layer}_${index}-${ctx_idx}`, clerp, ...target });
     return node_id;
   };
+  const by = measureOf(edges, view.mode);
   const writers = Map.groupBy(edges, (edge) => edge.from.node);
   for (const edge of edges) {
     const here = at(edge.from.span);
     const source = node(edge.from.node, here);
-    for (const reader of edge.into.length > 1 ? edge.into.filter((name) => writers.has(name)) : edge.into) {
+    // Keys and values are read by a group of heads, and each of its heads at every place where it writes: its links
+    // share the weight, so that they add up to what was measured.
+    const readers = edge.into.length > 1 ? edge.into.filter((name) => writers.has(name)) : edge.into;
+    const ends = readers.flatMap((reader) => {
       // Keys and values are read wherever their head stands further on; all else stays in its place.
       const places = edge.to.kind === "logits" ? [prompt.last] : moves(edge) ? [...new Set((writers.get(reader) ?? []).map((written) => at(written.from.span)))].filter((ctx) => ctx >= here) : [here];
-      for (const ctx of places.length ? places : [here]) {
-        const key = `${source} ${node(reader, ctx)}`;
-        // Edges that were removed together share one effect, which counts once.
-        const counted = `${key} ${edge.unit}`;
-        if (view.mode === "circuit" && edge.effect !== null && units.has(counted)) continue;
-        units.add(counted);
-        links.set(key, (links.get(key) ?? 0) + weightOf(edge, view.mode));
-      }
+      return (places.length ? places : [here]).map((ctx) => `${source} ${node(reader, ctx)}`);
+    });
+    for (const key of ends) {
+      // Edges that were removed together share one effect, which counts once.
+      const counted = `${key} ${edge.unit}`;
+      if (by === "effect" && units.has(counted)) continue;
+      units.add(counted);
+      links.set(key, (links.get(key) ?? 0) + weightOf(edge, by) / ends.length);
     }
   }
   const ids = (component: string): string[] => [...nodes.values()].filter((known) => known.clerp.startsWith(`${component}:`)).map((known) => known.node_id);
   return {
     metadata: {
-      slug: `${run.model.id}-${run.title}`.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, ""),
-      scan: run.model.id,
+      slug: `${homeless(run.model.id)}-${run.title}`.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, ""),
+      scan: homeless(run.model.id),
       schema_version: 1,
       transcoder_list: [],
       prompt_tokens: prompt.tokens,
       prompt: prompt.prompt,
       info: {
-        description: `${about} Nodes are attention heads and MLPs, not features.${run.spans.length ? ` Positions are those of ${run.spans.map((span) => spanWords(run, span.name)).join(", ")}.` : " Positions were not told apart: every node stands at the last token."} A link's weight is the ${weightWords(run, view.mode === "circuit" && edges[0]?.effect != null)}, summed over a head's query, key and value inputs.`,
+        description: `${about} Nodes are attention heads and MLPs, not features.${run.spans.length ? ` Positions are those of ${run.spans.map((span) => spanWords(run, span.name)).join(", ")}.` : " Positions were not told apart: every node stands at the last token."} A link's weight is the ${weightWords(run, by)}, summed over a head's query, key and value inputs; that of an input which a group of heads shares is divided equally between them.`,
         generator: { name: "Wheatstone", version: run.versions.wheatstone ?? "" },
         create_time_ms: Date.parse(run.created),
       },

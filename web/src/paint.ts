@@ -9,7 +9,7 @@ export const FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, 'Li
 /** The colours that the style sheet gives a part of the page, or all of it, in this light. */
 export function palette(of: Element = document.documentElement): Palette {
   const style = getComputedStyle(of);
-  const inks: Ink[] = ["paper", "ink", "soft", "faint", "line", "blue", "orange", "both", "accent"];
+  const inks: Ink[] = ["paper", "ink", "soft", "faint", "line", "blue", "orange", "side-a", "side-b", "both", "accent"];
   return Object.fromEntries(inks.map((ink) => [ink, style.getPropertyValue(`--${ink}`).trim()])) as Palette;
 }
 
@@ -39,8 +39,8 @@ export function paint(context: CanvasRenderingContext2D, scene: Scene, colours: 
 /** Strokes beyond which those that look alike are one path: a thousand strokes are a thousand times slower than one. */
 const MANY = 400;
 
-/** Paints some strokes of a scene with `total` strokes. */
-export function paintStrokes(context: CanvasRenderingContext2D, strokes: Stroke[], colours: Palette, all = strokes.length): void {
+function paintStrokes(context: CanvasRenderingContext2D, strokes: Stroke[], colours: Palette): void {
+  const all = strokes.length;
   const alike = Map.groupBy(strokes, (stroke, i) => (all > MANY ? `${stroke.ink}${stroke.dashed}${Math.round(2 * stroke.width)}${Math.round(10 * stroke.alpha)}` : i));
   context.lineCap = all > MANY ? "butt" : "round";
   for (const group of alike.values()) {
@@ -60,7 +60,7 @@ export function paintStrokes(context: CanvasRenderingContext2D, strokes: Stroke[
   context.setLineDash([]);
 }
 
-export function paintMarks(context: CanvasRenderingContext2D, all: Mark[], colours: Palette): void {
+function paintMarks(context: CanvasRenderingContext2D, all: Mark[], colours: Palette): void {
   for (const marks of Map.groupBy(all, (mark) => `${mark.shape} ${mark.ink} ${mark.ring} ${mark.alpha}`).values()) {
     const { alpha, shape, ink, ring } = marks[0]!;
     context.globalAlpha = alpha;
@@ -89,12 +89,29 @@ export function paintLabels(context: CanvasRenderingContext2D, labels: Label[], 
     context.font = `${label.bold ? "bold " : ""}${label.size}px ${FONT}`;
     context.textAlign = label.align;
     context.lineJoin = "round";
-    context.lineWidth = 3;
+    context.lineWidth = label.size * 0.27;
     context.strokeStyle = colours.paper;
     context.strokeText(label.text, label.x, label.y);
     context.fillStyle = colours[label.ink];
     context.fillText(label.text, label.x, label.y);
   }
+}
+
+/** Names of rows and columns over a map that may be moved: they stay at its border. */
+export function paintFixed(context: CanvasRenderingContext2D, labels: Label[], colours: Palette, { x, y, k }: { x: number; y: number; k: number }): void {
+  const ratio = devicePixelRatio || 1;
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  const moved = labels.map((label) => ({ ...label, x: label.fixed?.includes("x") ? label.x : x + k * label.x, y: label.fixed?.includes("y") ? label.y : y + k * label.y }));
+  paintLabels(context, moved, colours);
+}
+
+/** One canvas on another of its size. */
+export function stamp(context: CanvasRenderingContext2D, layer: HTMLCanvasElement): void {
+  context.save();
+  context.resetTransform();
+  context.globalAlpha = 1;
+  context.drawImage(layer, 0, 0);
+  context.restore();
 }
 
 const escaped = (text: string): string => shown(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");

@@ -1,9 +1,11 @@
 // The map as plain shapes: painted on a canvas while one looks, written as SVG when one exports.
-import { type Edge, moves, type Side, touches, weightOf } from "./graph";
-import { type Drawn, endKey, ends, type Layout, lattice, nodeKey, type Point } from "./layout";
+import { type Side, sideOf } from "./compare";
+import { type Edge, type Measure, moves, touches, weightOf } from "./graph";
+import { endKey, ends, type Layout, lattice, nodeKey, type Point, spanOf } from "./layout";
 import { parse } from "./names";
+import type { Drawn } from "./spans";
 
-export type Ink = "paper" | "ink" | "soft" | "faint" | "line" | "blue" | "orange" | "both" | "accent";
+export type Ink = "paper" | "ink" | "soft" | "faint" | "line" | "blue" | "orange" | "side-a" | "side-b" | "both" | "accent";
 
 export interface Stroke {
   from: Point;
@@ -31,6 +33,8 @@ export interface Label extends Point {
   ink: Ink;
   align: "left" | "center" | "right";
   bold?: boolean;
+  /** What stays where it is when the map is moved: names of rows their x, names of columns their y. */
+  fixed?: "x" | "y" | "xy";
 }
 
 export interface Scene {
@@ -43,86 +47,76 @@ export interface Scene {
 }
 
 export interface Looks {
-  mode: string;
+  by: Measure;
   sel: string;
   hover: string;
   pins: string[];
   dir: string;
-  sides: Map<string, Side> | null;
+  /** How many times as large as the whole map: names keep their size on the screen. */
+  zoom?: number;
   /** What a person calls a node. */
   called?: (node: string) => string;
 }
 
 /** Edges up to which they are curves, dashed where they hinder; beyond, straight whole lines are as legible and a quarter of the work. */
 const CURVED = 600;
-/** Edges that are drawn at most, the strongest: more would be one blot. The map says how many it hides. */
+/** Edges of the whole map that are drawn, the strongest: more would be one blot. Those of what is locked are drawn besides. */
+const BACKBONE = 300;
+/** Edges that are drawn at most, on a map that is zoomed in. */
 export const DRAWN = 2500;
 const LABELS = 120;
+/** Nodes beyond which those without an edge are not drawn: they would be a grey area. */
+const LATTICE = 50_000;
 
-const sideInk: Record<Side, Ink> = { a: "blue", b: "orange", both: "both" };
+const sideInk: Record<Side, Ink> = { a: "side-a", b: "side-b", both: "both" };
 
-interface Known {
-  scale: string;
-  strokes: Map<string, Stroke>;
-  marks: Map<string, Mark>;
+/** The edges of a view that are drawn: the strongest, more of them the larger the map is, and all of what is picked. */
+export function drawnOf(edges: Edge[], picked: string[], zoom = 1): Edge[] {
+  const most = Math.min(DRAWN, Math.round(BACKBONE * zoom * zoom));
+  if (edges.length <= most) return edges;
+  const held = edges.slice(most).filter((edge) => picked.some((sel) => touches(edge, sel, "both")));
+  return [...edges.slice(0, most), ...held.slice(0, DRAWN - most)];
 }
 
-/** Draws edges in one look. What looks as it did is the same stroke or mark: whoever painted it need not again. */
-export function scenes(layout: Layout, looks: Looks): (edges: Edge[]) => Scene {
-  let known: Known = { scale: "", strokes: new Map(), marks: new Map() };
-  return (edges) => {
-    const strongest = Math.max(...[...edges.slice(0, 1), ...edges.slice(-1)].map((edge) => Math.abs(weightOf(edge, looks.mode))), 1e-9);
-    const scale = `${strongest} ${edges.length <= CURVED}`;
-    if (scale !== known.scale) known = { scale, strokes: new Map(), marks: new Map() };
-    return sceneOf(layout, edges, looks, strongest, known);
-  };
-}
-
-function sceneOf(layout: Layout, edges: Edge[], looks: Looks, strongest: number, known: Known): Scene {
+/** Edges as shapes, the strongest first. */
+export function sceneOf(layout: Layout, edges: Edge[], looks: Looks): Scene {
   const picked = [looks.hover || looks.sel, ...looks.pins].filter(Boolean);
   const lit = (edge: Edge) => !picked.length || picked.some((sel) => touches(edge, sel, looks.hover && sel === looks.hover ? "both" : looks.dir));
+  const strongest = Math.max(...edges.slice(0, 1).map((edge) => Math.abs(weightOf(edge, looks.by))), 1e-9);
   const curved = edges.length <= CURVED;
-  const [thin, wide] = curved ? [0.7, 7] : [0.4, 2.5];
+  // Many wide lines would cover the map.
+  const [thin, wide] = curved ? [0.7, 7 * Math.min(1, Math.sqrt(60 / edges.length))] : [0.4, 2.5];
+  const closer = Math.sqrt(looks.zoom ?? 1); // on a map that is zoomed in, lines and marks grow less than the distances
   const strokes: Stroke[] = [];
   const marks = new Map<string, Mark>();
   const mark = (key: string, at: Point, kind: string, weight: number, on: boolean) => {
     const had = marks.get(key);
     if (had && (had.alpha === 1 || !on)) return; // its strongest edge came first
     const port = kind === "port";
-    const small = Math.min(layout.row * 0.5, 9) * (kind === "super" ? 1.7 : 1);
-    const size = had?.size ?? (port ? Math.min(small * 0.8, 5) : small * (0.55 + 0.5 * Math.sqrt(weight / strongest)));
-    const alpha = on ? 1 : 0.25;
+    const small = (Math.min(layout.row * 0.5, 9) / closer) * (kind === "super" ? 1.7 : 1);
+    const size = had?.size ?? (port ? Math.min(small * 0.8, 5 / closer) : small * (0.55 + 0.5 * Math.sqrt(weight / strongest)));
     const chosen = looks.sel === key || looks.pins.includes(key);
-    const before = known.marks.get(key);
-    const same = before?.size === size && before.alpha === alpha;
-    const now: Mark = same ? before : { ...at, key, shape: port ? "port" : kind === "mlp" ? "square" : "disc", size, ink: chosen ? "accent" : kind === "super" ? "both" : "ink", ring: chosen, alpha };
-    known.marks.set(key, now);
-    marks.set(key, now);
+    marks.set(key, { ...at, key, shape: port ? "port" : kind === "mlp" ? "square" : "disc", size, ink: chosen ? "accent" : kind === "super" ? "both" : "ink", ring: chosen, alpha: on ? 1 : 0.25 });
   };
-  const drawn = (edge: Edge, weight: number, on: boolean): Stroke => {
+  for (const edge of edges) {
+    const weight = weightOf(edge, looks.by);
+    const on = lit(edge);
     const [from, to] = ends(layout, edge);
     const share = Math.abs(weight) / strongest;
-    const side = looks.sides?.get(edge.key);
-    return {
+    const side = sideOf(edge);
+    strokes.push({
       from,
       to,
       curved,
       key: edge.key,
-      width: looks.sel === edge.key ? Math.max(3, thin + wide * share) : thin + wide * share,
+      width: (looks.sel === edge.key ? Math.max(3, thin + wide * share) : thin + wide * share * (looks.by === "name" ? 0.25 : 1)) / closer,
       ink: side ? sideInk[side] : weight >= 0 ? "blue" : "orange",
       dashed: curved && (side ? side === "b" : weight < 0),
       alpha: on ? (curved ? 0.35 : 0.15) + 0.5 * Math.min(1, share * (curved ? 4 : 1)) : 0.09,
-    };
-  };
-  for (const edge of edges) {
-    const weight = weightOf(edge, looks.mode);
-    const on = lit(edge);
-    const stroke = known.strokes.get(edge.key) ?? drawn(edge, weight, on);
-    known.strokes.set(edge.key, stroke);
-    strokes.push(stroke);
-    const span = edge.from.span;
-    mark(nodeKey(edge.from.node, span), stroke.from, edge.from.kind, Math.abs(weight), on);
-    mark(moves(edge) ? endKey(edge) : nodeKey(edge.to.node, span), stroke.to, moves(edge) ? "port" : edge.to.kind, Math.abs(weight), on);
+    });
+    const span = spanOf(layout, edge);
+    mark(nodeKey(edge.from.node, span), from, edge.from.kind, Math.abs(weight), on);
+    mark(endKey(edge, span), to, moves(edge) ? "port" : edge.to.kind, Math.abs(weight), on);
   }
   // The weakest first, so that the strongest lie on top.
   strokes.reverse();
@@ -133,13 +127,15 @@ function sceneOf(layout: Layout, edges: Edge[], looks: Looks, strongest: number,
     bands: [],
     strokes: [...carried(edges, layout, marks), ...strokes],
     marks: [...marks.values()],
-    labels: nodeLabels([...marks.values()], curved ? LABELS : LABELS / 4, looks.called ?? (() => "")),
+    labels: nodeLabels([...marks.values()], curved ? LABELS : LABELS / 4, looks.zoom ?? 1, looks.called ?? (() => "")),
   };
 }
 
 /** What lies under every view of a model: its layers, all its nodes, the names of rows and columns. */
 export function groundOf(run: Drawn, layout: Layout): Scene {
   const size = Math.min(2, layout.row * 0.12);
+  const all = lattice(run);
+  const nodes = all.length * layout.columns.length > LATTICE ? [] : all;
   return {
     width: layout.width,
     height: layout.height,
@@ -153,7 +149,7 @@ export function groundOf(run: Drawn, layout: Layout): Scene {
     ),
     strokes: [],
     marks: layout.columns.flatMap((column) =>
-      lattice(run)
+      nodes
         .filter((name) => name.kind !== "logits")
         .map((name) => ({
           ...layout.at(name, column.span),
@@ -190,7 +186,7 @@ function carried(edges: Edge[], layout: Layout, marks: Map<string, Mark>): Strok
       const from = layout.at(edge.to, edge.from.span);
       // A head looks back, never ahead.
       if (head.x < from.x - layout.columns.at(-1)!.width / 2) continue;
-      const key = `${endKey(edge)}~${head.key}`;
+      const key = `${endKey(edge, spanOf(layout, edge))}~${head.key}`;
       seen.set(key, { from, to: head, curved: false, width: 1, ink: "line", dashed: false, alpha: 0.9, key: "" });
     }
   }
@@ -201,27 +197,27 @@ function axis(run: Drawn, layout: Layout): Label[] {
   const every = layout.row < 13 ? 5 : layout.row < 20 ? 2 : 1;
   const labels: Label[] = [];
   for (let layer = 0; layer < layout.layers; layer += every)
-    labels.push({ x: 40, y: layout.level(layer) - layout.row * 0.2, text: `${layer}`, size: 11, ink: "soft", align: "right" });
-  labels.push({ x: 14, y: 22, text: "layer", size: 11, ink: "soft", align: "left" });
+    labels.push({ x: 40, y: layout.level(layer) - layout.row * 0.2, text: `${layer}`, size: 11, ink: "soft", align: "right", fixed: "x" });
+  labels.push({ x: 14, y: 22, text: "layer", size: 11, ink: "soft", align: "left", fixed: "xy" });
   const lane = layout.at(parse("a0.h1"), "").x - layout.at(parse("a0.h0"), "").x;
   if (!layout.columns[0]!.span && lane >= 26) {
     const y = layout.level(0) + layout.row * 0.5 + 9;
-    for (let head = 0; head < run.model.heads; head++) labels.push({ x: layout.at(parse(`a0.h${head}`), "").x, y, text: `h${head}`, size: 10, ink: "soft", align: "center" });
-    labels.push({ x: layout.at(parse("m0"), "").x, y, text: "MLP", size: 10, ink: "soft", align: "center" });
+    for (let head = 0; head < run.model.heads; head++) labels.push({ x: layout.at(parse(`a0.h${head}`), "").x, y, text: `h${head}`, size: 10, ink: "soft", align: "center", fixed: "y" });
+    labels.push({ x: layout.at(parse("m0"), "").x, y, text: "MLP", size: 10, ink: "soft", align: "center", fixed: "y" });
   }
   const prompt = run.prompts[0];
   for (const column of layout.columns) {
     const x = column.left + column.width / 2;
-    if (column.span) labels.push({ x, y: layout.height - 9, text: cut(column.label, column.width / 7), size: 12, ink: "ink", align: "center" });
+    if (column.span) labels.push({ x, y: layout.height - 9, text: cut(column.label, column.width / 7), size: 12, ink: "ink", align: "center", fixed: "y" });
   }
   const [middle, wide] = [layout.at(parse("input"), "").x, layout.width / 7.5];
   if (!layout.columns[0]!.span && prompt)
-    labels.push({ x: middle, y: layout.height - 9, text: cut(run.prompts.length > 1 ? `${run.prompts.length} prompts, such as “${prompt.prompt}”` : `“${prompt.prompt}”`, wide), size: 12, ink: "ink", align: "center" });
+    labels.push({ x: middle, y: layout.height - 9, text: cut(run.prompts.length > 1 ? `${run.prompts.length} prompts, such as “${prompt.prompt}”` : `“${prompt.prompt}”`, wide), size: 12, ink: "ink", align: "center", fixed: "xy" });
   if (prompt) {
     const against = prompt.distractors[0] ? ` rather than “${prompt.distractors[0].trim()}”` : "";
     const at = layout.at(parse("logits"), "");
     const text = cut(`“${prompt.answers[0]?.trim()}”${against}`, wide);
-    labels.push({ x: Math.min(at.x, layout.width - text.length * 3.7 - 6), y: 10, text, size: 12, ink: "ink", align: "center" });
+    labels.push({ x: Math.min(at.x, layout.width - text.length * 3.7 - 6), y: 10, text, size: 12, ink: "ink", align: "center", fixed: "xy" });
   }
   return labels;
 }
@@ -229,20 +225,20 @@ function axis(run: Drawn, layout: Layout): Label[] {
 export const cut = (text: string, letters: number): string => (text.length <= letters ? text : `${text.slice(0, Math.max(1, Math.floor(letters) - 1))}…`);
 
 /** Names beside the nodes, the largest first; one that would cover another is left to its hover. */
-function nodeLabels(marks: Mark[], most: number, called: (node: string) => string): Label[] {
+function nodeLabels(marks: Mark[], most: number, zoom: number, called: (node: string) => string): Label[] {
   const taken: { left: number; right: number; y: number }[] = marks.map((mark) => ({ left: mark.x - mark.size, right: mark.x + mark.size, y: mark.y }));
   const placed: Label[] = [];
-  const free = (left: number, right: number, y: number) => !taken.some((box) => left < box.right && right > box.left && Math.abs(box.y - y) < 11);
+  const free = (left: number, right: number, y: number) => !taken.some((box) => left < box.right && right > box.left && Math.abs(box.y - y) < 11 / zoom);
   for (const mark of [...marks].sort((a, b) => Number(b.ring) - Number(a.ring) || b.size - a.size).slice(0, most)) {
     if (mark.alpha < 1 && !mark.ring) continue;
     const node = mark.key.replace(/@.*/, "");
     const own = called(node);
     const text = mark.shape === "port" ? parse(node).reads : own ? `${node}: ${cut(own, 28)}` : node.replace(/^\*/, "");
-    const wide = text.length * 6.4;
-    for (const left of [mark.x + mark.size + 3, mark.x - mark.size - 3 - wide]) {
+    const [wide, gap] = [(text.length * 6.4) / zoom, 3 / zoom];
+    for (const left of [mark.x + mark.size + gap, mark.x - mark.size - gap - wide]) {
       if (!free(left, left + wide, mark.y)) continue;
       taken.push({ left, right: left + wide, y: mark.y });
-      placed.push({ x: left, y: mark.y, text, size: 11, ink: "ink", align: "left", bold: mark.ring });
+      placed.push({ x: left, y: mark.y, text, size: 11 / zoom, ink: "ink", align: "left", bold: mark.ring });
       break;
     }
   }

@@ -10,6 +10,7 @@ export type Run = Schemas["Run"];
 export type Verification = Schemas["VerificationResult"];
 export type ByCondition = Schemas["ByCondition"];
 export type Labels = Schemas["Labels"];
+export type Sentence = Schemas["Sentence"];
 export type Portable = Schemas["Portable"];
 export type Row = Record<string, unknown>;
 
@@ -24,8 +25,8 @@ export class ApiError extends Error {
   }
 }
 
-export async function request(path: string, init?: RequestInit): Promise<Response> {
-  const response = await fetch(`api/v1/${path}`, init).catch(() => {
+async function answered(address: string, init?: RequestInit): Promise<Response> {
+  const response = await fetch(address, init).catch(() => {
     throw new ApiError("The studio's server does not answer.", "Start `wheatstone studio` again, then reload this page.");
   });
   if (!response.ok) {
@@ -35,6 +36,10 @@ export async function request(path: string, init?: RequestInit): Promise<Respons
   }
   return response;
 }
+
+export const request = (path: string, init?: RequestInit): Promise<Response> => answered(`api/v1/${path}`, init);
+/** A file of the app itself. */
+export const fetchAsset = async (name: string): Promise<string> => (await answered(`./${name}`)).text();
 
 const json = async <T,>(path: string): Promise<T> => (await request(path)).json() as Promise<T>;
 const columns = async (path: string) => tableFromIPC(await (await request(path)).arrayBuffer());
@@ -52,6 +57,7 @@ export async function saveLabels(id: string, labels: Labels, etag: string): Prom
   const headers = { "content-type": "application/json", "if-match": etag };
   return (await request(`${run(id)}/labels`, { method: "PUT", headers, body: JSON.stringify(labels) })).headers.get("etag") ?? "";
 }
+export const fetchStory = (id: string) => json<Sentence[]>(`${run(id)}/story`);
 export const fetchVerifications = (id: string) => json<Verification[]>(`${run(id)}/verifications`);
 export async function fetchEdges(id: string) {
   const table = await columns(`${run(id)}/edges`);

@@ -1,5 +1,5 @@
 // Nodes that a person put together, drawn as one: their edges to the same other end are merged, those inside are not drawn.
-import { type Edge, moves, strongest } from "./graph";
+import { type Edge, type Measure, moves, strongest } from "./graph";
 import type { Layout } from "./layout";
 import { parse, together } from "./names";
 import type { Labels } from "./server";
@@ -7,7 +7,7 @@ import type { Labels } from "./server";
 type Supernodes = Labels["supernodes"];
 
 /** The edges of a view, which may be some of those that are drawn together. */
-export function gathered(edges: Edge[], supernodes: Supernodes, mode: string, drawn = edges): Edge[] {
+export function gathered(edges: Edge[], supernodes: Supernodes, by: Measure, drawn = edges): Edge[] {
   if (!supernodes.length) return edges;
   const home = new Map(supernodes.flatMap(({ name, members }) => members.map((node) => [node, together(name)] as const)));
   const writers = new Set(drawn.map((edge) => edge.from.node));
@@ -42,10 +42,11 @@ export function gathered(edges: Edge[], supernodes: Supernodes, mode: string, dr
       circuit: edge.circuit || !!had?.circuit,
       rank: Math.min(edge.rank, had?.rank ?? Infinity),
       into: to ? [to] : edge.into,
+      place: edge.place,
       parts: [...(had?.parts ?? []), edge],
     });
   }
-  return strongest([...alone, ...merged.values()], mode);
+  return strongest([...alone, ...merged.values()], by);
 }
 
 /** Edges of the model that some drawn edges represent. */

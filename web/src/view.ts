@@ -1,5 +1,6 @@
 // What is looked at, kept in the address: a reload or a sent link shows the same, and the back button goes back.
 import { useSyncExternalStore } from "react";
+import { isKey } from "./names";
 
 export interface View {
   run: string;
@@ -18,6 +19,8 @@ export interface View {
   sort: "strength" | "layer" | "name";
   group: "none" | "layer" | "role" | "token";
   prompt: number;
+  /** Split of the verification that is shown; "" for the first. */
+  on: string;
 }
 
 const DEFAULTS: View = {
@@ -25,7 +28,7 @@ const DEFAULTS: View = {
   vs: "",
   mode: "circuit",
   n: 100,
-  map: "layers",
+  map: "tokens",
   sel: "",
   pins: [],
   dir: "both",
@@ -34,7 +37,10 @@ const DEFAULTS: View = {
   sort: "strength",
   group: "none",
   prompt: 0,
+  on: "",
 };
+/** What the view of a newly opened run does not keep of another's. */
+export const FRESH = { sel: "", pins: [] as string[], prompt: 0, on: "" };
 const CHOICES: Partial<Record<keyof View, readonly string[]>> = {
   mode: ["circuit", "ranking"],
   map: ["layers", "tokens"],
@@ -54,7 +60,9 @@ export function read(search: string): View {
     if (typeof usual === "number") view[key] = Math.max(0, Math.floor(Number(value)) || usual);
     else view[key] = Array.isArray(usual) ? value.split("|").filter(Boolean) : value;
   }
-  return view as unknown as View;
+  const found = view as unknown as View;
+  // A link may come from anyone, and a name in it may be none.
+  return { ...found, sel: isKey(found.sel) ? found.sel : "", pins: found.pins.filter(isKey) };
 }
 
 export function write(view: View): string {

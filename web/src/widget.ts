@@ -30,10 +30,10 @@ function dress(home: HTMLElement): void {
 
 const written = document.getElementById("wheatstone-circuit")?.textContent;
 if (written) {
-  const { circuit, start } = JSON.parse(written) as { circuit: Portable; start: Partial<Start> };
+  const { circuit, other, start } = JSON.parse(written) as { circuit: Portable; other?: Portable; start: Partial<Start> };
   document.documentElement.dataset.theme ??= matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
   dress(document.documentElement);
-  draw(document.body, circuit, start);
+  draw(document.body, circuit, start, other);
 }
 
 export default { render };

@@ -14,5 +14,10 @@ const MINIMUM = 4;
 export const intervalNote = (n: number): string => (n < MINIMUM ? noInterval(n) : `n = ${n} prompts; 95% intervals`);
 /** Instead of an interval. */
 export const noInterval = (n: number): string => `n = ${n}${n < MINIMUM ? ": too few for an interval" : ", no interval"}`;
+/** A prompt with its answer, as a name for it. */
+export const quoted = (prompt: string, answer: string): string => `“${prompt}” → ${answer.trim()}`;
 /** A token as it is read: its leading space as a dot, a line break as a sign. */
 export const token = (text: string): string => shown(text.replace(/^ /, "·").replace(/\n/g, "↵"));
+/** A model or file without the folders of the machine that it is on: an export leaves that machine. */
+export const homeless = (name: string): string => (/^([/~]|[A-Za-z]:[\\/])/.test(name) ? (name.split(/[\\/]/).filter(Boolean).at(-1) ?? name) : name);
+export const homelessIn = <T,>(value: T): T => JSON.parse(JSON.stringify(value), (_, inner: unknown) => (typeof inner === "string" ? homeless(inner) : inner)) as T;

@@ -169,7 +169,26 @@ def read_json(run: StrPath, name: str) -> Any:
     return document
 
 
+def file_inside(run: Path, name: str) -> Path:
+    """A file of a run by its name with ending.
+
+    Raises:
+        RunError: it is not there, or a link leads out of the run: a run may come from anyone, and what it links to is
+            not part of it.
+    """
+    path = run / name
+    if not path.is_file() or not path.resolve().is_relative_to(run.resolve()):
+        raise RunError(
+            expected=f"the file {name} inside the run",
+            got=f"a link out of it at {path}" if path.is_file() else f"no {path}",
+            do="check the run with `wheatstone runs check`, or make it again",
+        )
+    return path
+
+
 def _loaded(run: Path, name: str) -> Any:
+    if (run / name).is_file():
+        file_inside(run, name)
     try:
         return load_json(run / name)
     except (OSError, ValueError) as error:

@@ -12,7 +12,7 @@ from wheatstone._errors import RunError
 from wheatstone._path import StrPath
 from wheatstone.runs._columns import Row, count_rows, first_rows, read_table
 from wheatstone.runs._contents import Contents, contents_of
-from wheatstone.runs._folder import read_json, read_manifest, read_sound_manifest
+from wheatstone.runs._folder import file_inside, read_json, read_manifest, read_sound_manifest
 from wheatstone.runs._section import Section
 from wheatstone.runs._sound import sound
 
@@ -126,14 +126,7 @@ class Run:
         Raises:
             RunError: it is not there, or a link leads out of the run.
         """
-        path = self.path / name
-        if not path.is_file() or not path.resolve().is_relative_to(self.path.resolve()):
-            raise RunError(
-                expected=f"the file {name} inside the run",
-                got=f"a link out of it at {path}" if path.is_file() else f"no {path}",
-                do="check the run with `wheatstone runs check`, or make it again",
-            )
-        return path
+        return file_inside(self.path, name)
 
     @cached_property
     def tables(self) -> tuple[str, ...]:
@@ -202,7 +195,9 @@ class Run:
             RunError: one is damaged.
         """
         folder = self.path / _EXPLAIN if folder is None else Path(folder)
-        return {path.stem: Section(folder, read_json(folder, path.name)) for path in sorted(folder.glob("*.json"))}
+        root = self.path if folder.is_relative_to(self.path) else folder  # a new explanation is not in the run yet
+        documents = sorted(folder.glob("*.json"))
+        return {path.stem: Section(folder, read_json(root, path.relative_to(root).as_posix())) for path in documents}
 
     @cached_property
     def explained(self) -> dict[str, Section]:

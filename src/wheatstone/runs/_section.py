@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wheatstone.runs._columns import Row, read_table
+from wheatstone.runs._folder import file_inside
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,4 +34,4 @@ class Section:
         Raises:
             RunError: it is missing or damaged.
         """
-        return read_table(self.folder / f"{table}.parquet").to_pylist()
+        return read_table(file_inside(self.folder, f"{table}.parquet")).to_pylist()

@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from wheatstone import figures
+from wheatstone._bounds import NODES
 from wheatstone._effects import direction_of, effect_words
 from wheatstone._errors import RunError
 from wheatstone.checkpoints import title_of_model
@@ -37,6 +39,7 @@ def run_document(run: Run, id: str) -> schema.Run:
             do="open its report, tables and figures instead",
         )
     manifest, circuit = run.manifest, run.result
+    _check_size(run)
     tables = _tables(run)
     with sound(run.path):
         return schema.Run.model_validate(
@@ -48,6 +51,7 @@ def run_document(run: Run, id: str) -> schema.Run:
                 "created": manifest["created"],
                 "model": {**manifest["model"], "title": title_of_model(manifest["model"])},
                 "settings": manifest["settings"],
+                "metric": circuit["metric"],
                 "unit": manifest["settings"].get("unit", ""),
                 "score_sign": direction_of(circuit["metric"]),
                 "effect_words": measured_words(circuit, manifest["settings"]),
@@ -65,6 +69,22 @@ def run_document(run: Run, id: str) -> schema.Run:
                 "test_pairs": len(run.document("task")["pairs"]["test"]) if run.has("task") else 0,
                 "figures": list(run.contents.figures),
             }
+        )
+
+
+def _check_size(run: Run) -> None:
+    """Refuses a model with more nodes than a browser can lay out.
+
+    Raises:
+        RunError: it has more.
+    """
+    model = run.manifest["model"]
+    nodes = model.get("layers", 0) * (model.get("heads", 0) + 1)
+    if nodes > NODES.most:
+        raise RunError(
+            expected=f"a model of at most {NODES.most:,} heads and MLPs",
+            got=f"{run.path}, whose manifest claims {nodes:,}",
+            do="check it with `wheatstone runs check`, or make it again",
         )
 
 
@@ -104,6 +124,20 @@ def verifications(run: Run) -> list[schema.VerificationResult]:
     found = run.verifications
     with sound(run.path):
         return _VERIFICATIONS.validate_python(found)
+
+
+def story(run: Run) -> list[schema.Sentence]:
+    """What the run's explanation says, those sentences first that say how the model gets to the answer; empty where it
+    was not explained.
+
+    Raises:
+        RunError: a section is damaged.
+    """
+    if not run.sections():
+        return []
+    claims = figures.claims_of(run.path)
+    found = [schema.Sentence(section=name, text=claim.text, lead=claim.lead) for name, claim in claims]
+    return sorted(found, key=lambda sentence: not sentence.lead)
 
 
 def _tables(run: Run) -> list[schema.TableInfo]:

@@ -13,12 +13,13 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
+from wheatstone.studio._login import login_page
 from wheatstone.studio._problems import problem
 
 Message = MutableMapping[str, Any]
@@ -72,9 +73,6 @@ class Guard:
                 await self.app(scope, receive, send)
             return
         headers = Headers(raw=scope["headers"])
-        if refused := self._refusal(scope, headers):
-            await refused(scope, receive, send)
-            return
         started = False
 
         async def out(message: Message) -> None:
@@ -86,6 +84,9 @@ class Guard:
                     added.setdefault(name, value)
             await send(message)
 
+        if refused := self._refusal(scope, headers):
+            await refused(scope, receive, out)
+            return
         stream = scope["path"].endswith("/events")
         try:
             async with asyncio.timeout(None if stream else self.limits.seconds):
@@ -121,17 +122,22 @@ class Guard:
         return self._unknown(scope, headers) if self.token else None
 
     def _unknown(self, scope: Message, headers: Headers) -> Response | None:
-        """Asks for the token; one in the address becomes a cookie, so that it does not stay in the address."""
+        """Asks for the token; one in the address becomes a cookie, and the rest of the address stays."""
         token = self.token or ""
-        asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
-        if asked and _same(asked, token):
-            response = RedirectResponse("/" + scope["path"].lstrip("/\\"), 303)  # `//host` would be another host
+        query = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+        given = next((value for name, value in query if name == "token"), "")
+        rest = [(name, value) for name, value in query if name != "token"]
+        if given and _same(given, token):
+            path = "/" + scope["path"].lstrip("/\\")  # `//host` would be another host
+            response = RedirectResponse(f"{path}?{urlencode(rest)}" if rest else path, 303)
             response.set_cookie(_COOKIE, token, httponly=True, samesite="strict")
             return response
         cookie = SimpleCookie(headers.get("cookie", "")).get(_COOKIE)
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
         if _same(cookie.value if cookie else bearer, token):
             return None
+        if scope["path"] == "/" and "text/html" in headers.get("accept", ""):
+            return login_page(rest, refused=bool(given))
         return problem(
             401, "RequestError", expected="the token", got="none or another", do="open the address that was printed"
         )

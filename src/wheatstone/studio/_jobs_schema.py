@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from wheatstone.studio._schema import ModelAnswers, Problem, _Frozen
+from wheatstone.studio._schema import Interval, ModelAnswers, Problem, _Frozen
 
 LONGEST = 5_000
 """Characters of a prompt. A prompt of 5,000 is some 1,200 tokens; the command line takes longer ones."""
@@ -99,7 +99,16 @@ class Intervene(_Frozen):
     changes: Annotated[list[Change], Field(min_length=1, max_length=50)]
 
 
-JobRequest = Annotated[Discover | Ask | Verify | Explain | Intervene, Field(discriminator="verb")]
+class Measure(_Frozen):
+    """Some nodes of a run's circuit together, alone and left out. Adds nothing to the run."""
+
+    verb: Literal["measure"] = "measure"
+    run: RunName
+    nodes: Annotated[list[Annotated[str, Field(max_length=60)]], Field(min_length=1, max_length=500)]
+    on: Literal["own", "test"] = Field(default="own", description="the run's own prompts, or its task's test split")
+
+
+JobRequest = Annotated[Discover | Ask | Verify | Explain | Intervene | Measure, Field(discriminator="verb")]
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 
 
@@ -122,6 +131,21 @@ class Changed(_Frozen):
     kl: float = Field(description="KL(before ‖ after), nats")
 
 
+class Measured(_Frozen):
+    """What was measured of some nodes together."""
+
+    nodes: tuple[str, ...]
+    edges: int = Field(description="of the circuit that join them, the input and the logits")
+    n: int = Field(description="prompts")
+    split: str
+    alone: float = Field(description="faithfulness of these edges alone")
+    alone_interval: Interval | None
+    lost: float = Field(description="share of the metric that is lost when the nodes are ablated in the model")
+    lost_interval: Interval | None
+    probability: dict[Literal["model", "alone", "without"], float] = Field(description="of the answer, mean")
+    top: dict[Literal["model", "alone", "without"], str] = Field(description="next token of the first prompt")
+
+
 class JobEvent(_Frozen):
     """One thing that happened to a job."""
 
@@ -134,6 +158,7 @@ class JobEvent(_Frozen):
     problem: Problem | None = Field(default=None, description="why it failed")
     run: str | None = Field(default=None, description="the run that was made or added to")
     changed: Changed | None = None
+    measured: Measured | None = None
     answers: ModelAnswers | None = Field(default=None, description="what the model itself says")
 
 

@@ -30,13 +30,15 @@ from wheatstone.studio._jobs_schema import (
     Explain,
     Intervene,
     JobRequest,
+    Measure,
+    Measured,
     Pair,
     TokenChange,
     Verify,
 )
 from wheatstone.studio._schema import ModelAnswers
 from wheatstone.tasks import PromptPair
-from wheatstone.verification import verify
+from wheatstone.verification import verify, verify_nodes
 
 _SHOWN = ("lens", "attribution", "attention", "vocabulary")
 """Sections of `explain` that the app shows; a new run has them at once."""
@@ -72,6 +74,8 @@ class Work:
                 self._explain(request, folder, report)
             case Intervene():
                 return {"changed": self._intervene(request, folder, report)}
+            case Measure():
+                return {"measured": self._measure(request, folder, report)}
         return {}
 
     def _load(self, name: str, report: Reporter) -> ResidualModel:
@@ -126,9 +130,7 @@ class Work:
         if asked.on == "given" and asked.pair:
             pairs, words = (_pair(asked.pair),), "given prompts"
         elif asked.on == "test":
-            with sound(run):
-                task = Run.open(run).document("task")
-                pairs = tuple(PromptPair.model_validate(pair) for pair in task["pairs"]["test"])
+            pairs = _test_pairs(run)
             words, several = "test", Run.open(run).settings.get("counterfactuals", 1)
         # The run's own prompts were accepted when it was made; only other prompts are refused.
         meant = asked.allow_weak or (asked.on == "own" and Run.open(run).settings.get("allow_weak"))
@@ -141,6 +143,29 @@ class Work:
     def _explain(self, asked: Explain, run: Path, report: Reporter) -> None:
         _, model = self._circuit(run, report)
         add_explanation(run, ExplainSettings(asked.only), render_explanation, model=model, report=report)
+
+    def _measure(self, asked: Measure, run: Path, report: Reporter) -> Measured:
+        circuit, model = self._circuit(run, report)
+        pairs, words = (circuit.examples, "own") if asked.on == "own" else (_test_pairs(run), "test")
+        found = verify_nodes(model, circuit, asked.nodes, pairs, split=words, allow_weak=True, report=report)
+        alone, written = found.alone, found.written
+        readings = [
+            {"model": one.model, "alone": one.circuit, "without": other.complement}
+            for one, other in zip(alone.prompts, written.prompts, strict=True)
+        ]
+        means = {name: sum(reading[name].probability for reading in readings) / len(readings) for name in readings[0]}
+        return Measured(
+            nodes=found.nodes,
+            edges=found.edges,
+            n=alone.n,
+            split=words,
+            alone=alone.faithfulness,
+            alone_interval=alone.ci95["faithfulness"],
+            lost=written.completeness,
+            lost_interval=written.ci95["completeness"],
+            probability=means,
+            top={name: reading.top for name, reading in readings[0].items()},
+        )
 
     def _intervene(self, asked: Intervene, run: Path, report: Reporter) -> Changed:
         circuit, model = self._circuit(run, report)
@@ -158,6 +183,12 @@ class Work:
         found = next_token_change(model.like(circuit.model.graph), pair, changes)
         tokens = [TokenChange(**row._asdict()) for row in found.tokens]
         return Changed(prompt=pair.prompt, tokens=tokens, kl=found.kl)
+
+
+def _test_pairs(run: Path) -> tuple[PromptPair, ...]:
+    """The test split of a run's task."""
+    with sound(run):
+        return tuple(PromptPair.model_validate(pair) for pair in Run.open(run).document("task")["pairs"]["test"])
 
 
 def _pair(pair: Pair) -> PromptPair:

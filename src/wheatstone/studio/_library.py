@@ -7,6 +7,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from wheatstone._errors import RunError
@@ -105,13 +106,30 @@ def _inside(folders: Sequence[StrPath]) -> list[Path]:
 def _summary(path: Path, id: str, *, example: bool) -> tuple[str, RunSummary]:
     """A run's verb and its line in the list; no verb and what is wrong for a run that cannot be read."""
     try:
-        entry = entry_of(path)
+        entry = _entry(path, _state(path))
         return entry.verb, _line(entry, id, example=example)
     except (RunError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         trouble = f"it cannot be read: {error}"
         return "", RunSummary(
             id=id, path=str(path), example=example, title=path.name, command="", model="", created="", trouble=trouble
         )
+
+
+def _state(path: Path) -> tuple[tuple[int, int], ...]:
+    """Size and time of the files that a run's line is read from."""
+    files = (path / name for name in ("manifest.json", "circuit.json"))
+    return tuple((state.st_mtime_ns, state.st_size) for state in (file.stat() for file in files if file.is_file()))
+
+
+@lru_cache(maxsize=10_000)
+def _entry(path: Path, state: tuple[tuple[int, int], ...]) -> CatalogueEntry:
+    """A run's line, read again only when its files changed: a folder may hold thousands of runs.
+
+    Args:
+        path: of the run.
+        state: see `_state`.
+    """
+    return entry_of(path)
 
 
 def _line(entry: CatalogueEntry, id: str, *, example: bool) -> RunSummary:

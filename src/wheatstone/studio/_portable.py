@@ -41,6 +41,7 @@ def portable_run(run: Run, limit: int = MOST) -> schema.Portable:
         model=document.model,
         prompts=document.prompts,
         spans=document.spans,
+        metric=document.metric,
         unit=document.unit,
         score_sign=document.score_sign,
         effect_words=document.effect_words,
@@ -74,6 +75,7 @@ def portable_circuit(circuit: Mapping[str, Any], total: int) -> schema.Portable:
             for pair in examples
         ],
         spans=[schema.Span(name=name, positions=at) for name, at in (circuit.get("spans") or {}).items()],
+        metric=circuit["metric"],
         unit="",
         score_sign=direction_of(circuit["metric"]),
         effect_words=measured_words(circuit, {}),

@@ -10,12 +10,12 @@ from fastapi.responses import FileResponse, HTMLResponse
 
 from wheatstone._version import __version__
 from wheatstone.runs import Run as Opened
-from wheatstone.studio._detail import contents_document, run_document, verifications
+from wheatstone.studio._detail import contents_document, run_document, story, verifications
 from wheatstone.studio._library import Library
 from wheatstone.studio._portable import MOST as DRAWN
 from wheatstone.studio._portable import portable_run
 from wheatstone.studio._problems import RESPONSES
-from wheatstone.studio._schema import About, Contents, Portable, Run, RunList, VerificationResult
+from wheatstone.studio._schema import About, Contents, Portable, Run, RunList, Sentence, VerificationResult
 from wheatstone.studio._tables import MOST, edge_columns, ipc
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -71,6 +71,12 @@ async def report(request: Request, id: str) -> HTMLResponse:
 def run_verifications(request: Request, id: str) -> list[VerificationResult]:
     """The circuit on the prompts it was found on, then on others, prompt by prompt."""
     return verifications(_run(request, id))
+
+
+@router.get("/runs/{id}/story")
+def run_story(request: Request, id: str) -> list[Sentence]:
+    """What the run's explanation found, in sentences; empty where it was not explained."""
+    return story(_run(request, id))
 
 
 @router.get("/runs/{id}/edges", response_class=Response, responses=_BYTES)

@@ -158,6 +158,7 @@ class Run(_Frozen):
     created: str
     model: Model
     settings: dict[str, JsonValue]
+    metric: str
     unit: str = Field(description="of the metric")
     score_sign: int = Field(description="1 where a positive score supports the behaviour; -1 where a negative one does")
     effect_words: str = Field(description="what an exact effect is")
@@ -316,6 +317,7 @@ class Portable(_Frozen):
     model: Model
     prompts: list[Prompt]
     spans: list[Span]
+    metric: str
     unit: str
     score_sign: int = Field(description="1 where a positive score supports the behaviour; -1 where a negative one does")
     effect_words: str = Field(description="what an exact effect is")
@@ -333,6 +335,14 @@ class Portable(_Frozen):
     n: int = Field(description="prompts it was measured on")
     interval: Interval | None
     labels: Labels = Labels()
+
+
+class Sentence(_Frozen):
+    """What a section of the explanation found, in a sentence."""
+
+    section: str
+    text: str
+    lead: bool = Field(description="whether it is one of the few that say how the model gets to the answer")
 
 
 class About(_Frozen):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import secrets
@@ -10,6 +11,7 @@ import shutil
 import socket
 import webbrowser
 from collections.abc import Callable
+from ipaddress import ip_address
 
 import uvicorn
 from fastapi import FastAPI
@@ -43,14 +45,15 @@ def serve(
     """
     check_built()
     token = None if host in LOOPBACK else secrets.token_urlsafe(24)
-    hosts = LOOPBACK if token is None else () if host in ("0.0.0.0", "::") else (*LOOPBACK, host)
     listening = _listen(host, port)
-    named = f"[{host}]" if ":" in host else host
-    address = f"http://{named}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
+    here, port = listening.getsockname()[:2]
+    everywhere = ip_address(here).is_unspecified
+    hosts = LOOPBACK if token is None else () if everywhere else (*LOOPBACK, host)
     app = create_app(library, hosts=hosts, token=token)
-    say(address)
+    say(_address(_outward(here) if everywhere else host, port, token))
     if browser:  # it is already listened at: the browser waits for the answer
-        webbrowser.open(address)
+        own = ("::1" if ":" in here else "127.0.0.1") if everywhere else host
+        webbrowser.open(_address(own, port, token))
     Server(app).run(sockets=[listening])
 
 
@@ -86,6 +89,23 @@ def check_built() -> None:
             got=f"none in {BUILT}",
             do=f"run `make web` in the source folder{node}, or install Wheatstone from its wheel",
         )
+
+
+def _address(host: str, port: int, token: str | None) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/" + (f"?token={token}" if token else "")
+
+
+def _outward(every: str) -> str:
+    """The address of this machine that others reach it by; its name where no network is connected.
+
+    Args:
+        every: `0.0.0.0` or `::`, which mean all of its addresses and cannot be opened themselves.
+    """
+    family, far = (socket.AF_INET6, "2001:db8::1") if ":" in every else (socket.AF_INET, "192.0.2.1")
+    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect((far, 9))  # sends nothing: the system only chooses the address it would send from
+        return probe.getsockname()[0]
+    return socket.gethostname()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int
 
 from wheatstone._effects import unit_of
 from wheatstone.runs import Run, sound
@@ -36,7 +36,7 @@ def edge_columns(run: Run, limit: int = MOST) -> pa.Table:
         RunError: a file is missing or damaged.
     """
     document = run.document("circuit")  # first: runs of other verbs have edges of their own
-    ranked = run.table("edges").select(["sender", "receiver", "score"]).unify_dictionaries()
+    ranked = run.table("edges", columns=["sender", "receiver", "score"]).unify_dictionaries()
     (senders, sending), (receivers, receiving) = (_coded(ranked, name) for name in ("sender", "receiver"))
     # One number for each pair of ends.
     code = sending * len(receivers) + receiving
@@ -48,11 +48,7 @@ def edge_columns(run: Run, limit: int = MOST) -> pa.Table:
         if sender in senders and receiver in receivers
     }
     inside = np.isin(code, list(kept))
-    strength = np.nan_to_num(np.abs(ranked["score"].to_numpy().astype(np.float64)))
-    order = np.argsort(-strength, kind="stable")
-    chosen = np.concatenate([order[:limit], order[limit:][inside[order[limit:]]]])
-    rank = np.empty(len(order), np.int32)
-    rank[order] = np.arange(1, len(order) + 1)
+    chosen, rank, weight = _ranked(ranked["score"].to_numpy().astype(np.float32), inside, limit)
     measured = [kept.get(pair, (None, None)) for pair in code[chosen].tolist()]
     columns = ranked.take(pa.array(chosen)).combine_chunks()
     table = pa.table(
@@ -62,12 +58,33 @@ def edge_columns(run: Run, limit: int = MOST) -> pa.Table:
             "effect": pa.array([effect for effect, _ in measured], pa.float32()),
             "removed_with": pa.array([unit for _, unit in measured], pa.string()),
             "circuit": pa.array(inside[chosen]),
-            "rank": pa.array(rank[chosen]),
+            "rank": pa.array(rank),
         }
     )
     with sound(run.path):
-        total = (document.get("evaluation") or {}).get("total_edges", len(order))
-    return table.replace_schema_metadata({"edges": str(total), "weight": repr(float(strength.sum()))})
+        total = (document.get("evaluation") or {}).get("total_edges", len(code))
+    return table.replace_schema_metadata({"edges": str(total), "weight": repr(weight)})
+
+
+def _ranked(
+    scores: Float[np.ndarray, " edge"], inside: Bool[np.ndarray, " edge"], limit: int
+) -> tuple[Int[np.ndarray, " chosen"], Int[np.ndarray, " chosen"], float]:
+    """The `limit` strongest edges by |score|, then all others of the circuit; their ranks from 1; Σ |score|.
+
+    Only the strongest are sorted with their places: millions of others need no more than the sorted values.
+    """
+    strength = np.nan_to_num(np.abs(scores))
+    ascending = np.sort(strength)
+    least = ascending[max(0, len(ascending) - limit)] if len(ascending) else 0
+    strong = np.flatnonzero(strength >= least)
+    strong = strong[np.argsort(-strength[strong], kind="stable")]
+    rest = np.concatenate([strong[limit:], np.flatnonzero(strength < least)])
+    rest = rest[inside[rest]]
+    rest = rest[np.argsort(-strength[rest], kind="stable")]
+    stronger = len(ascending) - np.searchsorted(ascending, strength[rest], side="right")
+    chosen = np.concatenate([strong[:limit], rest])
+    rank = np.concatenate([np.arange(min(limit, len(strong))), np.maximum(stronger, limit)]) + 1
+    return chosen, rank.astype(np.int32), float(strength.sum(dtype=np.float64))
 
 
 def _coded(table: pa.Table, name: str) -> tuple[dict[str, int], Int[np.ndarray, " edge"]]:

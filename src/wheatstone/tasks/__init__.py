@@ -35,14 +35,14 @@ if TYPE_CHECKING:
     from wheatstone.tasks._metrics import metric_named as metric_named
     from wheatstone.tasks._model_answer import ModelAnswer as ModelAnswer
     from wheatstone.tasks._model_answer import ScoredToken as ScoredToken
-    from wheatstone.tasks._model_answer import chance as chance
     from wheatstone.tasks._model_answer import model_answer as model_answer
-    from wheatstone.tasks._model_answer import ordinal as ordinal
     from wheatstone.tasks._model_answers import ANSWER_RULE as ANSWER_RULE
     from wheatstone.tasks._model_answers import ModelAnswers as ModelAnswers
     from wheatstone.tasks._model_answers import answers_in as answers_in
     from wheatstone.tasks._model_answers import model_answers as model_answers
     from wheatstone.tasks._model_answers import weak_change as weak_change
+    from wheatstone.tasks._numbers import chance as chance
+    from wheatstone.tasks._numbers import ordinal as ordinal
     from wheatstone.tasks._pair import PromptPair as PromptPair
     from wheatstone.tasks._ranks import answer_ranks as answer_ranks
     from wheatstone.tasks._ranks import hits as hits

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from wheatstone.models import ResidualModel, continued
 from wheatstone.tasks._known import KNOWN_RANK, Answered
+from wheatstone.tasks._numbers import chance, ordinal
 from wheatstone.tasks._pair import PromptPair
 
 Continuation = tuple[str, Sequence[int]]
@@ -170,16 +171,3 @@ def placed(token: ScoredToken) -> str:
 def in_quotes(text: str) -> str:
     """A text in double quotes, on one line."""
     return json.dumps(text, ensure_ascii=False)
-
-
-def chance(probability: float) -> str:
-    """A probability, to one digit below a tenth: `p = 0.39`, `p = 0.0003`, `p < 0.0001`."""
-    if 0 < probability < 0.0001:
-        return "p < 0.0001"
-    return f"p = {probability:.2f}" if probability >= 0.1 else f"p = {probability:.1g}"
-
-
-def ordinal(number: int) -> str:
-    """`1st`, `2nd`, `12th`, `1,163rd`."""
-    teen = number % 100 in (11, 12, 13)
-    return f"{number:,}{'th' if teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"

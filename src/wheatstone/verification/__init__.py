@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from wheatstone.verification._carried import carried as carried
     from wheatstone.verification._carried import ratio_estimate as ratio_estimate
     from wheatstone.verification._exact_effects import exact_effects as exact_effects
+    from wheatstone.verification._selection import SelectionResult as SelectionResult
+    from wheatstone.verification._selection import verify_nodes as verify_nodes
     from wheatstone.verification._verify import CONDITIONS as CONDITIONS
     from wheatstone.verification._verify import PromptResult as PromptResult
     from wheatstone.verification._verify import Reading as Reading

@@ -1,0 +1,115 @@
+// The list of runs of every verb: searched and sorted. A circuit opens here, any other run as its report beside the app.
+import { useEffect, useMemo, useRef, useState } from "react";
+import { reportAddress, type RunList, type RunSummary } from "./server";
+import { count, decimal } from "./words";
+
+interface Props {
+  runs: RunList | undefined;
+  open: (run: string) => void;
+  close: () => void;
+}
+
+const folder = (run: RunSummary): string => run.path.split(/[\\/]/).at(-1) ?? "";
+
+interface Column {
+  name: string;
+  of: (run: RunSummary) => string | number;
+  shown?: (run: RunSummary) => string;
+}
+
+const COLUMNS: Column[] = [
+  { name: "run", of: (run) => run.title },
+  { name: "made by", of: (run) => run.command },
+  { name: "model", of: (run) => run.model.split(/[\\/]/).at(-1) ?? "" },
+  { name: "edges", of: (run) => run.edges ?? -1, shown: (run) => (run.edges ? count(run.edges) : "") },
+  { name: "faithfulness", of: (run) => run.faithfulness ?? -1, shown: (run) => (run.faithfulness == null ? "" : decimal(run.faithfulness)) },
+  { name: "made", of: (run) => run.created, shown: (run) => run.created.slice(0, 16).replace("T", " ") },
+  { name: "folder", of: folder },
+];
+const text = (run: RunSummary, column: Column): string => (column.shown ?? column.of)(run).toString();
+
+/** Titles that no two runs share: one that several have is followed by its folder. */
+export function titlesOf(runs: RunSummary[]): Map<string, string> {
+  const alike = Map.groupBy(runs, (run) => run.title);
+  return new Map(runs.map((run) => [run.id, alike.get(run.title)!.length > 1 ? `${run.title} · ${folder(run)}` : run.title]));
+}
+
+export function Runs({ runs, open, close }: Props) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [wanted, want] = useState("");
+  const [by, sort] = useState<{ column: number; down: boolean }>({ column: 5, down: true });
+  useEffect(() => dialog.current?.showModal(), []);
+  const all = useMemo(() => [...(runs?.runs ?? []), ...(runs?.others ?? [])], [runs]);
+  const circuits = useMemo(() => new Set(runs?.runs.map((run) => run.id)), [runs]);
+  const listed = useMemo(() => {
+    const words = wanted.toLowerCase().split(/\s+/).filter(Boolean);
+    const found = all.filter((run) => {
+      const said = COLUMNS.map((column) => text(run, column)).join(" ").toLowerCase();
+      return words.every((word) => said.includes(word));
+    });
+    const { of } = COLUMNS[by.column]!;
+    const order = (a: RunSummary, b: RunSummary) => {
+      const [x, y] = [of(a), of(b)];
+      return typeof x === "number" ? x - Number(y) : x.localeCompare(String(y), "en", { numeric: true });
+    };
+    return found.sort((a, b) => (by.down ? -order(a, b) : order(a, b)));
+  }, [all, wanted, by]);
+  return (
+    <dialog ref={dialog} className="runs" onClose={close} aria-label="Runs">
+      <header>
+        <h2>Runs</h2>
+        <input type="search" autoFocus placeholder="Filter by any of the columns" aria-label="Filter runs" value={wanted} onChange={(event) => want(event.target.value)} />
+        <span className="note" role="status">
+          {count(listed.length)} of {count(all.length)}
+        </span>
+        <button onClick={() => dialog.current?.close()}>Close</button>
+      </header>
+      <div className="scroll" tabIndex={0} role="region" aria-label="List of runs">
+        <table>
+          <thead>
+            <tr>
+              {COLUMNS.map(({ name }, i) => (
+                <th key={name} scope="col" aria-sort={i === by.column ? (by.down ? "descending" : "ascending") : "none"}>
+                  <button onClick={() => sort({ column: i, down: i === by.column ? !by.down : false })}>
+                    {name}
+                    {i === by.column && (by.down ? " ↓" : " ↑")}
+                  </button>
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {listed.map((run) => (
+              <tr key={run.id}>
+                <th scope="row">
+                  {run.trouble ? (
+                    <>
+                      {run.title} <small>{run.trouble}</small>
+                    </>
+                  ) : circuits.has(run.id) ? (
+                    <button
+                      onClick={() => {
+                        open(run.id);
+                        dialog.current?.close();
+                      }}
+                    >
+                      {run.title}
+                    </button>
+                  ) : (
+                    <a href={reportAddress(run.id)} target="_blank" rel="noopener" title="Its report opens beside the app">
+                      {run.title}
+                    </a>
+                  )}
+                  {run.example && <small> example</small>}
+                </th>
+                {COLUMNS.slice(1).map((column) => (
+                  <td key={column.name}>{text(run, column)}</td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </dialog>
+  );
+}
