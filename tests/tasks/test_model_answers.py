@@ -20,7 +20,7 @@ from wheatstone.tasks import (
     model_answers,
     weak_change,
 )
-from wheatstone.tasks._model_answer import chance, ordinal
+from wheatstone.tasks._numbers import chance, ordinal
 
 PROMPT = "w1 w2 w3"
 PROBABILITIES = {4: 0.4, 5: 0.2, 6: 0.2, 7: 0.1}
