@@ -1,4 +1,4 @@
-"""Parquet from outside: whatever is wrong with a file comes out as one kind of error, and a small file stays small."""
+"""Parquet files: what is wrong with one from outside comes out as one kind of error, and a small file stays small."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from wheatstone._path import regular
 
+_BUFFER = 1 << 20
 MOST_CELLS = 1 << 29
 """Values of a table, at most."""
 _SMALL, _DENSEST = 1 << 20, 16
@@ -20,6 +21,22 @@ _SMALL, _DENSEST = 1 << 20, 16
 a billion rows takes a few bytes, and what Wheatstone and others measure does not repeat itself so."""
 _LONGEST, _UNPACKED = 1 << 26, 64
 """Likewise of texts: more bytes than the first are at most the second for each byte of the file."""
+
+
+def write_parquet(table: pa.Table, path: Path, **options: Any) -> None:
+    """Writes a table; see `pyarrow.parquet.write_table` for the options.
+
+    Arrow writes a file in hundreds of small pieces; through a buffer these are one write, or a few.
+    """
+    with pa.output_stream(path, buffer_size=_BUFFER) as file:
+        pq.write_table(table, file, **options)
+
+
+@contextmanager
+def parquet_writer(path: Path, schema: pa.Schema) -> Generator[pq.ParquetWriter]:
+    """A writer of several row groups, through a buffer as `write_parquet`."""
+    with pa.output_stream(path, buffer_size=_BUFFER) as file, pq.ParquetWriter(file, schema) as writer:
+        yield writer
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:

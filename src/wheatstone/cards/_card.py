@@ -6,9 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from wheatstone._errors import CircuitError
+from wheatstone._parquet import write_parquet
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.cards._empty import empty_card
@@ -94,7 +93,7 @@ def make_card(
     )
     card, tables = lines_of(material, settings, run / "card", folder, started=started, report=report)
     for name, table in tables.items():
-        pq.write_table(table, folder / name)
+        write_parquet(table, folder / name)
     return card
 
 

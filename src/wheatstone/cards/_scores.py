@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from wheatstone._parquet import read_parquet, readable
+from wheatstone._parquet import read_parquet, readable, write_parquet
 from wheatstone._path import StrPath
 from wheatstone.circuits import Experiment
 from wheatstone.discovery import PromptScores
@@ -48,7 +48,7 @@ def write_scores(path: StrPath, scores: PromptScores, identity: str) -> None:
     columns = edge_columns(scores.graph)
     columns |= {str(at): pa.array(row.numpy().astype(np.float32)) for at, row in enumerate(scores.values)}
     about = json.dumps({"identity": identity, "method": scores.method, "steps": scores.steps})
-    pq.write_table(pa.table(columns).replace_schema_metadata({_ABOUT: about.encode()}), path)
+    write_parquet(pa.table(columns).replace_schema_metadata({_ABOUT: about.encode()}), path)
 
 
 def read_scores(path: StrPath, graph: Graph, identity: str) -> PromptScores | None:

@@ -14,14 +14,13 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import torch
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 
 from wheatstone._disk import write_tensors
 from wheatstone._errors import RequestError, RunError, reason
-from wheatstone._parquet import read_parquet
+from wheatstone._parquet import parquet_writer, read_parquet
 from wheatstone.lenses._head_scan import PLACES, SIGNALS, HeadScan
 from wheatstone.models import ResidualModel
 from wheatstone.neurons import KINDS, PLACE_BITS, Scan, ScanSettings, Subject, by_neuron, moments_of, shard_path, whole
@@ -109,7 +108,7 @@ def _write(folder: Path, scan: HeadScan, shards: int) -> None:
         partial.chmod(0o644)
     files = [shard_path(folder, "windows", number) for number in range(shards)]
     documents = np.concatenate([read_parquet(file, columns=["document"])[0].to_numpy() for file in files])
-    with whole(folder / _EXAMPLES_FILE) as partial, pq.ParquetWriter(partial, _EXAMPLES) as writer:
+    with whole(folder / _EXAMPLES_FILE) as partial, parquet_writer(partial, _EXAMPLES) as writer:
         for layer in scan.layers:
             tables = [_rows(scan, layer, number, documents) for number in range(len(SIGNALS))]
             rows = pa.concat_tables(tables)

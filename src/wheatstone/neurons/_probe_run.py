@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Bool
 
 from wheatstone._errors import RequestError
+from wheatstone._parquet import write_parquet
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.models import Neuron, ResidualModel, manifest_without_prompts
@@ -123,7 +123,7 @@ class ProbeRun:
         rows = tuple(row for found in self.probes for row in found.probes)
         write_table(Table(ProbeRow, rows), folder / "probes.parquet")
         write_table(Table(InterferenceRow, self.interference), folder / "interference.parquet")
-        pq.write_table(self._neurons(), folder / "neuron_tests.parquet")
+        write_parquet(self._neurons(), folder / "neuron_tests.parquet")
 
     def _neurons(self) -> pa.Table:
         """Every neuron against every concept."""

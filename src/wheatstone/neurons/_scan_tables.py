@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
 from wheatstone._disk import write_tensors
-from wheatstone._parquet import read_parquet
+from wheatstone._parquet import parquet_writer, read_parquet, write_parquet
 from wheatstone._path import StrPath
 from wheatstone.neurons._scan import NeuronScan
 from wheatstone.neurons._scan_bins import BINS
@@ -82,7 +81,7 @@ def write_documents(run: Path, number: int, first: int, documents: Sequence[Docu
 def _write_shard(path: Path, columns: Sequence[Sequence[Any]], schema: pa.Schema, rows: int) -> None:
     path.parent.mkdir(exist_ok=True)
     with whole(path) as partial:
-        pq.write_table(pa.table([list(column) for column in columns], schema=schema), partial, row_group_size=rows)
+        write_parquet(pa.table([list(column) for column in columns], schema=schema), partial, row_group_size=rows)
 
 
 def write_neurons(run: Path, scan: NeuronScan) -> None:
@@ -117,7 +116,7 @@ def write_examples(run: Path, scan: NeuronScan, shards: int) -> None:
     """Writes the examples of all neurons, sorted by neuron."""
     files = [shard_path(run, "windows", number) for number in range(shards)]
     documents = np.concatenate([read_parquet(file, columns=["document"])[0].to_numpy() for file in files])
-    with whole(run / "examples.parquet") as partial, pq.ParquetWriter(partial, _EXAMPLES) as writer:
+    with whole(run / "examples.parquet") as partial, parquet_writer(partial, _EXAMPLES) as writer:
         for layer, found in scan.layers.items():
             neurons = found.arrays["moments"].shape[1]
             kinds, ranks, values, keys = by_neuron(found)

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 from wheatstone._intervals import halves_of, mean_intervals
+from wheatstone._parquet import write_parquet
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import DOSES, HELD_OUT, RECOVERY, attempt
@@ -171,7 +171,7 @@ class NeuronRun:
         write_table(Table(ConfirmedRow, self.confirmed), folder / "confirmed.parquet")
         write_table(Table(RecoveryRow, self.recovery), folder / "recovery.parquet")
         write_table(Table(DoseRow, self.doses), folder / "doses.parquet")
-        pq.write_table(self._every_neuron(), folder / "neurons.parquet")
+        write_parquet(self._every_neuron(), folder / "neurons.parquet")
 
     def _every_neuron(self) -> pa.Table:
         """Every neuron's estimate, over all positions and at each position counted from the end, as shares."""

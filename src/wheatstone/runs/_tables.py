@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from wheatstone._parquet import write_parquet
 from wheatstone._path import StrPath
 
 _TYPES = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_()}
@@ -51,7 +52,7 @@ def write_table(table: Table, path: StrPath, **renamed: str) -> None:
         path: of the Parquet file.
         renamed: columns by fields whose name differs.
     """
-    pq.write_table(table.to_arrow(**renamed), path)
+    write_parquet(table.to_arrow(**renamed), Path(path))
 
 
 def _arrow(of: Any) -> pa.DataType:

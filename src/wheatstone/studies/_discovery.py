@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from wheatstone._parquet import write_parquet
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import ANSWER, ATTENTION, CURVE, CURVE_HELD_OUT, NOT_YET, SWAPPED, TEST, attempt
@@ -63,7 +63,7 @@ class DiscoveryRun:
         write_json(folder / "held_out.json", [verification.to_dict() for verification in self.held_out])
         if self.by_share:
             write_json(folder / "by_share.json", [asdict(point) for point in self.by_share])
-        pq.write_table(_edge_table(self.discovery.scores), folder / "edges.parquet")
+        write_parquet(_edge_table(self.discovery.scores), folder / "edges.parquet")
         write_curves(folder, self.discovery.curve, self.discovery.trace, self.lens, self.attention, self.discovery.goal)
 
 

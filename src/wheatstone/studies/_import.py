@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
+from wheatstone._parquet import write_parquet
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit, Edge, Experiment, Imported, manifest_of, same_weights
@@ -77,7 +77,7 @@ class ImportedRun:
             "receiver": pa.array([edge.receiver for edge in self.scores], pa.string()).dictionary_encode(),
             "score": pa.array(list(self.scores.values()), pa.float32()),
         }
-        pq.write_table(pa.table(ranked), folder / "edges.parquet")
+        write_parquet(pa.table(ranked), folder / "edges.parquet")
         write_curves(folder, self.curve, (), self.lens, self.attention)
 
 
