@@ -177,9 +177,13 @@ def test_keys_alone_are_enough(page: Page, address: str) -> None:
 
 def test_tokens_stand_side_by_side_where_positions_were_told_apart(page: Page, address: str) -> None:
     ready(page, address, "?run=example-a-fact")
-    expect(page.get_by_role("button", name="Tokens")).to_be_disabled()
+    tokens = page.get_by_role("button", name="Tokens", exact=True)
+    expect(tokens).to_be_disabled()
     ready(page, address, "?run=example-a-fact-by-token")
-    page.get_by_role("button", name="Tokens").click()
+    expect(tokens).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="Heads and MLPs").click()
+    expect(page.get_by_role("img", name=re.compile("^Layers by heads"))).to_be_visible()
+    tokens.click()
     expect(page.get_by_role("img", name=re.compile("^Layers by tokens"))).to_be_visible()
     drawing = ElementTree.fromstring(saved(page, "SVG"))
     words = [text.text for text in drawing.iter("{http://www.w3.org/2000/svg}text")]
@@ -210,7 +214,7 @@ def test_nothing_is_cut_off(page: Page, address: str) -> None:
     for width, height in ((1280, 800), (1920, 1080)):
         page.set_viewport_size({"width": width, "height": height})
         for tab, parts in {
-            "layers": (".stage > h2", ".faithfulness", ".lens td.right", ".lens thead th:last-child"),
+            "layers": (".stage > h2", ".faithfulness", ".lens td:last-child", ".lens thead th:last-child"),
             "proof": (".proof tbody td:last-child", ".proof thead th:last-child"),
         }.items():
             ready(page, address, f"?run=example-a-or-an&tab={tab}&on=test split")
@@ -248,6 +252,14 @@ def test_axe_finds_nothing_serious(page: Page, address: str, light: str) -> None
         page.get_by_role("tab", name=tab).click()
         expect(page.locator("aside")).not_to_contain_text("Reading")
         assert serious() == [], tab
+    page.get_by_role("tab", name="Circuit").click()
+    page.keyboard.press("Escape")
+    expect(page.get_by_label("What the explanation says")).to_be_visible()
+    assert serious() == [], "story"
+    page.get_by_role("button", name="All runs").click()
+    expect(page.get_by_label("List of runs").get_by_role("link").first).to_be_visible()
+    assert serious() == [], "all runs"
+    page.get_by_role("button", name="Close", exact=True).click()
     page.get_by_text("Views", exact=True).click()
     page.get_by_label("Name this view").fill("the head")
     page.keyboard.press("Enter")

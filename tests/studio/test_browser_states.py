@@ -73,7 +73,7 @@ def test_many_edges_are_drawn_as_a_backbone_and_those_of_what_is_locked(page: Pa
         return {str(path.get("data-edge")) for path in paths} - {"None"}
 
     ready(page, address, "?run=example-a-or-an")
-    expect(page.locator(".hidden-count")).to_contain_text("the 300 strongest of 1,413 edges drawn")
+    expect(page.locator(".hidden-count")).to_contain_text("300 of 1,413 edges drawn, the strongest; zoom in")
     backbone = drawn()
     assert len(backbone) == 300
     ready(page, address, "?run=example-a-or-an&sel=m3")

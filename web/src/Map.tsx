@@ -107,7 +107,7 @@ export function CircuitMap({ run, edges, total, used, view, by, labels, light, o
     if (next && next !== here) show({ sel: next.key });
   };
   const hidden = { nodes: hiddenNodes(run, drawn), edges: total - held(drawn) };
-  const part = drawn.length < edges.length ? `the ${count(held(drawn))} strongest of ${plural(held(edges), "edge")} drawn; zoom in or lock a node for more; ` : "";
+  const part = drawn.length < edges.length ? `${count(held(drawn))} of ${plural(held(edges), "edge")} drawn, the strongest${view.sel || view.pins.length ? " and those of what is locked" : "; zoom in or lock a node for more"}; ` : "";
   const summary = `${plural(held(drawn), "edge")} shown; ${plural(hidden.nodes, "node")}, ${plural(hidden.edges, "edge")} hidden`;
 
   return (

@@ -177,7 +177,7 @@ function NodeFacts({ run, edges, by, sel }: { run: Run; edges: Edge[]; by: Measu
                 .slice(0, NAMED)
                 .map((edge) => (
                   <button key={edge.key} className="quiet link" onClick={() => show({ sel: edge.key })} title={weightWords(run, by)}>
-                    {plain(far(edge))} {by === "name" ? "" : `${edge.parts ? "Σ " : ""}${signed(weightOf(edge, by), 2)}`}
+                    {plain(far(edge))} {by === "name" || edge.in ? "" : `${edge.parts ? "Σ " : ""}${signed(weightOf(edge, by), 2)}`}
                   </button>
                 ))}
               {ends(dir).length > NAMED ? ` and ${count(ends(dir).length - NAMED)} more` : ends(dir).length ? "" : "nothing in this view"}

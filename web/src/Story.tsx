@@ -1,7 +1,7 @@
 // What the circuit does, before any detail: three measured probabilities, then the sentences of the explanation. Pointing
 // at a sentence shows its nodes on the map.
 import { Fetching } from "./Fetching";
-import { inWords, parse } from "./names";
+import { inWords } from "./names";
 import { Command } from "./Selection";
 import { fetchStory, type Run, type Sentence, type Verification } from "./server";
 import { namesOf } from "./Proof";
@@ -79,17 +79,20 @@ function Sentences({ all, point }: { all: Sentence[]; point: (nodes: string[]) =
         const nodes = nodesOf(text);
         return (
           <li key={text} className={lead ? "lead" : ""}>
-            <button
-              disabled={!nodes.length}
-              title={nodes.map((node) => `${node}: ${inWords(parse(node).full)}`).join("; ")}
-              onMouseEnter={() => point(nodes)}
-              onMouseLeave={() => point([])}
-              onFocus={() => point(nodes)}
-              onBlur={() => point([])}
-              onClick={() => show({ sel: nodes[0]! })}
-            >
-              {text}
-            </button>
+            {nodes.length ? (
+              <button
+                title={nodes.map((node) => `${node}: ${inWords(node)}`).join("; ")}
+                onMouseEnter={() => point(nodes)}
+                onMouseLeave={() => point([])}
+                onFocus={() => point(nodes)}
+                onBlur={() => point([])}
+                onClick={() => show({ sel: nodes[0]! })}
+              >
+                {text}
+              </button>
+            ) : (
+              <p>{text}</p>
+            )}
           </li>
         );
       })}

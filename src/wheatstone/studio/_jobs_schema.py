@@ -131,6 +131,10 @@ class Changed(_Frozen):
     kl: float = Field(description="KL(before ‖ after), nats")
 
 
+With = Literal["model", "alone", "without"]
+"""The whole model, the selected nodes alone, the model without them."""
+
+
 class Measured(_Frozen):
     """What was measured of some nodes together."""
 
@@ -142,8 +146,8 @@ class Measured(_Frozen):
     alone_interval: Interval | None
     lost: float = Field(description="share of the metric that is lost when the nodes are ablated in the model")
     lost_interval: Interval | None
-    probability: dict[Literal["model", "alone", "without"], float] = Field(description="of the answer, mean")
-    top: dict[Literal["model", "alone", "without"], str] = Field(description="next token of the first prompt")
+    probability: dict[With, float] = Field(description="of the answer, mean")
+    top: dict[With, str] = Field(description="next token of the first prompt")
 
 
 class JobEvent(_Frozen):

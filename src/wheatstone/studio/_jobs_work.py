@@ -35,10 +35,11 @@ from wheatstone.studio._jobs_schema import (
     Pair,
     TokenChange,
     Verify,
+    With,
 )
 from wheatstone.studio._schema import ModelAnswers
 from wheatstone.tasks import PromptPair
-from wheatstone.verification import verify, verify_nodes
+from wheatstone.verification import Reading, verify, verify_nodes
 
 _SHOWN = ("lens", "attribution", "attention", "vocabulary")
 """Sections of `explain` that the app shows; a new run has them at once."""
@@ -149,11 +150,13 @@ class Work:
         pairs, words = (circuit.examples, "own") if asked.on == "own" else (_test_pairs(run), "test")
         found = verify_nodes(model, circuit, asked.nodes, pairs, split=words, allow_weak=True, report=report)
         alone, written = found.alone, found.written
-        readings = [
+        readings: list[dict[With, Reading]] = [
             {"model": one.model, "alone": one.circuit, "without": other.complement}
             for one, other in zip(alone.prompts, written.prompts, strict=True)
         ]
-        means = {name: sum(reading[name].probability for reading in readings) / len(readings) for name in readings[0]}
+        means: dict[With, float] = {
+            name: sum(reading[name].probability for reading in readings) / len(readings) for name in readings[0]
+        }
         return Measured(
             nodes=found.nodes,
             edges=found.edges,

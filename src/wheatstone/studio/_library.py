@@ -17,6 +17,7 @@ from wheatstone.studio._schema import RunList, RunSummary
 
 EXAMPLES = Path(__file__).with_name("examples")
 """Precomputed runs of the package, read-only."""
+State = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _inside(folders: Sequence[StrPath]) -> list[Path]:
 def _summary(path: Path, id: str, *, example: bool) -> tuple[str, RunSummary]:
     """A run's verb and its line in the list; no verb and what is wrong for a run that cannot be read."""
     try:
-        entry = _entry(path, _state(path))
+        entry = _entry(path, state_of(path))
         return entry.verb, _line(entry, id, example=example)
     except (RunError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         trouble = f"it cannot be read: {error}"
@@ -115,19 +116,21 @@ def _summary(path: Path, id: str, *, example: bool) -> tuple[str, RunSummary]:
         )
 
 
-def _state(path: Path) -> tuple[tuple[int, int], ...]:
-    """Size and time of the files that a run's line is read from."""
-    files = (path / name for name in ("manifest.json", "circuit.json"))
+def state_of(path: Path, *more: str) -> State:
+    """Time and size of the files that a run's line is read from, and of others: what is read of them is kept until they
+    change.
+    """
+    files = (path / name for name in ("manifest.json", "circuit.json", *more))
     return tuple((state.st_mtime_ns, state.st_size) for state in (file.stat() for file in files if file.is_file()))
 
 
 @lru_cache(maxsize=10_000)
-def _entry(path: Path, state: tuple[tuple[int, int], ...]) -> CatalogueEntry:
+def _entry(path: Path, state: State) -> CatalogueEntry:
     """A run's line, read again only when its files changed: a folder may hold thousands of runs.
 
     Args:
         path: of the run.
-        state: see `_state`.
+        state: see `state_of`.
     """
     return entry_of(path)
 

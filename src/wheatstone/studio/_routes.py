@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path as Folder
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -11,7 +13,7 @@ from fastapi.responses import FileResponse, HTMLResponse
 from wheatstone._version import __version__
 from wheatstone.runs import Run as Opened
 from wheatstone.studio._detail import contents_document, run_document, story, verifications
-from wheatstone.studio._library import Library
+from wheatstone.studio._library import Library, State, state_of
 from wheatstone.studio._portable import MOST as DRAWN
 from wheatstone.studio._portable import portable_run
 from wheatstone.studio._problems import RESPONSES
@@ -82,7 +84,14 @@ def run_story(request: Request, id: str) -> list[Sentence]:
 @router.get("/runs/{id}/edges", response_class=Response, responses=_BYTES)
 def edges(request: Request, id: str, limit: Annotated[int, Query(ge=1, le=MOST)] = MOST) -> Response:
     """The strongest edges and all of the circuit as an Arrow stream, sorted by |score|: a slider is a prefix."""
-    return Response(ipc(edge_columns(_run(request, id), limit)), media_type=ARROW)
+    run = _run(request, id)
+    return Response(_edges(run.path, state_of(run.path, "edges.parquet"), limit), media_type=ARROW)
+
+
+@lru_cache(maxsize=16)
+def _edges(path: Folder, state: State, limit: int) -> bytes:
+    """The edges of a run, half a megabyte that may be chosen from millions; see `state_of`."""
+    return ipc(edge_columns(Opened.open(path), limit))
 
 
 @router.get("/runs/{id}/tables/{name}", response_class=Response, responses=_BYTES)
