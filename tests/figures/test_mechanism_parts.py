@@ -18,6 +18,7 @@ from wheatstone.mechanisms import (
     IOI_CLASSES,
     AskedFact,
     BegunFact,
+    CompetitionSummary,
     DemonstrationsSummary,
     HopsSummary,
     InContextRow,
@@ -90,10 +91,6 @@ VERDICTS = [
     Verdict("own_drop", "copies", 6, 0.8, 0.6, 1.0, 0.6, None),
 ]
 KEPT = Kept(10, 100, 0.1, 0.6, 0.4, 0.8, 0.0, -0.1, 0.1, 5, 0.13, 0.01, 12, 11, True, 0.9)
-
-
-def dicts(rows: list[Any]) -> list[dict[str, Any]]:
-    return [row._asdict() for row in rows]
 
 
 MADE: dict[str, tuple[Any, dict[str, list[Any]]]] = {
@@ -188,15 +185,15 @@ MADE: dict[str, tuple[Any, dict[str, list[Any]]]] = {
         {"reappearance": AGAIN},
     ),
     "competition": (
-        {
-            "edges": 100,
-            "n": 6,
-            "model": 3.0,
-            "circuits": dicts(CIRCUITS),
-            "task": "facts/a",
-            "ladder": dicts(RUNGS),
-            "verdicts": dicts(VERDICTS),
-        },
+        CompetitionSummary(
+            edges=100,
+            n=6,
+            model=3.0,
+            circuits=tuple(CIRCUITS),
+            task="facts/a",
+            ladder=tuple(RUNGS),
+            verdicts=tuple(VERDICTS),
+        ),
         {"competition": CIRCUITS, "competition_ladder": RUNGS, "competition_verdicts": VERDICTS},
     ),
 }

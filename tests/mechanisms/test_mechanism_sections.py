@@ -12,7 +12,7 @@ from tolerance import rounding
 from wheatstone import Circuit, Experiment, PromptPair
 from wheatstone.lenses import Material
 from wheatstone.lenses._section import everywhere, whole_mlps
-from wheatstone.mechanisms import task_circuits
+from wheatstone.mechanisms import CompetitionSummary, task_circuits
 from wheatstone.mechanisms._hops_section import parts_of
 from wheatstone.mechanisms._wrong_section import template_of
 from wheatstone.studies import SECTIONS
@@ -90,13 +90,14 @@ def test_circuits_of_files_compete(
     monkeypatch.setattr("wheatstone.mechanisms._competition_section._EDGES", 30)
     material = material_of(Experiment(model, (*task.train, *task.test)), task=task.name)
     found = SECTIONS["competition"].read(material, silent)
-    (circuit,) = found.summary["circuits"]
+    assert isinstance(found.summary, CompetitionSummary)
+    (circuit,) = found.summary.circuits
     ranked = task_circuits(model, (str(file),), edges=30)[str(file)].examples
     others = [at for at, pair in enumerate(material.experiment.encoded.pairs) if pair not in ranked]
     n = len(others)
     assert 0 < len(ranked) == 5 - n  # a circuit is not measured on the prompts that it was ranked on
-    assert (circuit["circuit"], circuit["edges"], circuit["own_edges"], circuit["n"]) == (str(file), 30, 30, n)
-    assert found.summary["held_out"] is True
-    assert found.summary["model"] == rounding(model).near(float(material.experiment.clean[others].mean()))
-    assert circuit["drop"] == pytest.approx(circuit["own_drop"])  # no other circuit has any of its edges
-    assert (found.summary["task"], found.summary["ladder"], set(found.tables)) == (None, [], {"competition"})
+    assert (circuit.circuit, circuit.edges, circuit.own_edges, circuit.n) == (str(file), 30, 30, n)
+    assert found.summary.held_out is True
+    assert found.summary.model == rounding(model).near(float(material.experiment.clean[others].mean()))
+    assert circuit.drop == pytest.approx(circuit.own_drop)  # no other circuit has any of its edges
+    assert (found.summary.task, found.summary.ladder, set(found.tables)) == (None, (), {"competition"})

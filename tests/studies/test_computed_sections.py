@@ -12,7 +12,7 @@ import torch
 from materials import indirect_pairs, material_of
 from tiny import WORDS, explainable_pairs, make_tiny
 
-from wheatstone import Experiment, PromptPair, ResidualModel
+from wheatstone import Experiment, ResidualModel
 from wheatstone._progress import silent
 from wheatstone.figures._explained import StoredSection
 from wheatstone.figures._load import RunData
@@ -44,7 +44,7 @@ def relation(model: ResidualModel, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def of_relation(model: ResidualModel, relation: Path) -> Material:
     pairs = explainable_pairs(model, [(f"w0 w{at} w3", f"w0 w{at + 10} w3") for at in range(4, 8)])
-    asked = [PromptPair(**{**pair.model_dump(), "spans": {"subject": (3, 5)}}) for pair in pairs]
+    asked = [pair.model_copy(update={"spans": {"subject": (3, 5)}}) for pair in pairs]
     return material_of(Experiment(model, asked), task=str(relation), about={"seed": 0}, subjects=("w6",))
 
 

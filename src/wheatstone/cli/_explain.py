@@ -19,9 +19,9 @@ def explain(
         list[str] | None,
         typer.Option(
             "--only",
-            help="A section to make; may be repeated: lens, attribution, attention, why, vocabulary, roles, recall, "
-            "ioi, years, wrong, demonstrations, hops, competition. By default every section that this run supports, "
-            "except demonstrations and competition, which take minutes; the others are listed with what is missing.",
+            help="A section to make, such as lens or roles; may be repeated; a name that does not exist lists all. By "
+            "default every section that this run supports, except those that take minutes; the others are listed with "
+            "what is missing.",
             metavar="SECTION",
         ),
     ] = None,

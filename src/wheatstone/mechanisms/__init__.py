@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from wheatstone.mechanisms._competition import CompetitionRow as CompetitionRow
     from wheatstone.mechanisms._competition import competition as competition
     from wheatstone.mechanisms._competition_section import COMPETITION as COMPETITION
+    from wheatstone.mechanisms._competition_section import CompetitionSummary as CompetitionSummary
     from wheatstone.mechanisms._competition_section import RungStrength as RungStrength
     from wheatstone.mechanisms._demonstrations_section import DEMONSTRATIONS as DEMONSTRATIONS
     from wheatstone.mechanisms._demonstrations_section import DemonstrationsSummary as DemonstrationsSummary

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from wheatstone._errors import PromptError
 from wheatstone._progress import Reporter
@@ -48,6 +49,31 @@ class RungStrength(NamedTuple):
     own_drop_high: float | None
 
 
+@dataclass(frozen=True)
+class CompetitionSummary:
+    """What is said of circuits that compete.
+
+    Args:
+        edges: of each circuit.
+        n: prompts that circuits were run on.
+        model: D of the model, mean over them.
+        circuits: each task's circuit on these prompts.
+        task: of the run, where it is one of these tasks.
+        ladder: circuits on each rung of the ladder into copying.
+        verdicts: whether the strongest circuit has its way on the last rung.
+        held_out: whether no circuit was ranked on these prompts.
+    """
+
+    edges: int
+    n: int
+    model: float
+    circuits: tuple[Strength, ...]
+    task: str | None
+    ladder: tuple[RungStrength, ...]
+    verdicts: tuple[Verdict, ...]
+    held_out: bool = False
+
+
 def competing(material: Material, report: Reporter) -> Explanation:
     """Runs every known task's circuit on the run's prompts, alone and ablated, and climbs the ladder into copying.
 
@@ -69,16 +95,16 @@ def competing(material: Material, report: Reporter) -> Explanation:
         climbed = competition(model, rung, two, draws=1, seed=seed, report=report)
         ladder += [_rung_strength(name, climbed.model, row) for row in strengths(climbed)]
         verdicts = strongest_path(climbed, task, _COPYING)
-    summary: dict[str, Any] = {
-        "edges": edges,
-        "n": len(found.model),
-        "model": sum(found.model) / len(found.model),
-        "circuits": [row._asdict() for row in here],
-        "task": task if own else None,
-        "held_out": held_out,
-        "ladder": [row._asdict() for row in ladder],
-        "verdicts": [row._asdict() for row in verdicts],
-    }
+    summary = CompetitionSummary(
+        edges=edges,
+        n=len(found.model),
+        model=sum(found.model) / len(found.model),
+        circuits=tuple(here),
+        task=task if own else None,
+        held_out=held_out,
+        ladder=tuple(ladder),
+        verdicts=tuple(verdicts),
+    )
     method = (
         f"Circuits of {edges:,} edges (EAP-IG rankings on six training prompts of each task), n = {len(found.model)} "
         f"of the run's prompts, {'none' if held_out else 'some'} of them among those. Push: of a circuit alone, from "
