@@ -41,7 +41,8 @@ print(json.dumps(loaded))
 @pytest.mark.usefixtures("own_home")
 def test_what_is_loaded(tmp_path: Path) -> None:
     """One after the other in one process, so that each has what those before it loaded."""
-    asked = ["runs --json", "--version", "runs", "models", "models --json", "runs --help", "--help"]
+    asked = ["runs --json", "--version", "runs", "models", "models --json", "runs --help"]
+    asked += ["tasks", "tasks --json", "edit --list", "neuron probe --list", "--help"]
     done = subprocess.run(
         [sys.executable, "-c", CODE, json.dumps(asked)], capture_output=True, text=True, check=True, cwd=tmp_path
     )

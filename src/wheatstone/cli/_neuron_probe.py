@@ -12,6 +12,7 @@ from rich.table import Column, Table
 from wheatstone._bounds import SEED, SPANS
 from wheatstone._errors import RequestError
 from wheatstone._intervals import interval_text
+from wheatstone.cli._lists import listed
 from wheatstone.cli._loading import load
 from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption, layers_of, number
 from wheatstone.cli._output import JsonOption, Output, page_of
@@ -32,7 +33,7 @@ def probe(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the run to write.")] = None,
-    listed: Annotated[bool, typer.Option("--list", help="List the bundled concepts with their rules.")] = False,
+    show_list: Annotated[bool, typer.Option("--list", help="List the bundled concepts with their rules.")] = False,
     model: ModelOption = "smollm2-135m",
     layers: Annotated[
         str | None, typer.Option("--layers", help="Layers to probe, such as 0,5,10-15; by default all.")
@@ -61,7 +62,7 @@ def probe(
     Every neuron is also tested alone, with false discoveries controlled; several concepts are compared with each other.
     """
     output = Output("neuron probe", as_json)
-    if listed:
+    if show_list:
         _list(output)
         return
     if out is None or not concept:
@@ -110,12 +111,11 @@ def probe(
 
 
 def _list(output: Output) -> None:
-    from wheatstone.neurons import CONCEPTS
-
-    output.document({"concepts": [{"name": one.name, "rule": one.rule} for one in CONCEPTS.values()]})
+    concepts = listed("concepts")
+    output.document({"concepts": concepts})
     table = Table("concept", "rule: what has it, against what", box=None)
-    for one in CONCEPTS.values():
-        table.add_row(one.name, one.rule)
+    for each in concepts:
+        table.add_row(each["name"], each["rule"])
     output.print(table)
 
 
