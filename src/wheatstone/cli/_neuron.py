@@ -157,7 +157,14 @@ def screen(
 @neuron_app.command()
 def show(
     neuron: Annotated[str, typer.Argument(help="A neuron, such as m25.n1527.", metavar="NEURON")],
-    model: ModelOption = "smollm2-135m",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help="As in other commands; by default the model of --run, or smollm2-135m.",
+            metavar="MODEL",
+        ),
+    ] = None,
     run: Annotated[
         Path | None,
         typer.Option("--run", help="A run of `neuron screen` or `discover` on whose prompts to look at it."),
@@ -188,7 +195,10 @@ def show(
     concepts it tells.
     """
     from wheatstone.checkpoints import check_layers
+    from wheatstone.runs import CIRCUITS, Run
 
+    of_run = None if run is None else Run.open(run, "neuron", *CIRCUITS).manifest["model"]["id"]
+    model = model or of_run or "smollm2-135m"
     check_layers(model, [neuron])
     from wheatstone.models import Neuron  # loads torch
 

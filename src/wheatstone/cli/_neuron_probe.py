@@ -71,6 +71,7 @@ def probe(
             got="no --concept" if not concept else "no --out",
             do="give --concept NAME --out FOLDER, or --list for the bundled concepts",
         )
+    _check_concepts(concept)
     started = time.perf_counter()
     chosen = None if layers is None else layers_of(layers)
     from wheatstone.checkpoints import check_layers
@@ -84,9 +85,9 @@ def probe(
         from wheatstone.texts import Skipped
 
         skipped = Skipped()
+        settings = ProbeSettings(source=", ".join(concept), reading=reading, layers=chosen or (), most=most, seed=seed)
         texts = _texts(concept, outside, most, seed, skipped)
         loaded = load(model, device, dtype, report)
-        settings = ProbeSettings(source=", ".join(concept), reading=reading, layers=chosen or (), most=most, seed=seed)
         run = run_probes(loaded, texts, settings, skipped=skipped, report=report)
         pictures = (lambda folder: render_all(folder, report)) if figures else None
         missing = save_run(out, run.save, force=force, pictures=pictures)
@@ -117,6 +118,24 @@ def _list(output: Output) -> None:
     for each in concepts:
         table.add_row(each["name"], each["rule"])
     output.print(table)
+
+
+def _check_concepts(concepts: list[str]) -> None:
+    """Refuses a name that is neither a bundled concept nor a file, before anything is loaded.
+
+    Raises:
+        RequestError: there is one.
+    """
+    bundled = [each["name"] for each in listed("concepts")]
+    for name in concepts:
+        if name in (*bundled, "all") or Path(name).is_file():
+            continue
+        path = "/" in name or Path(name).suffix
+        raise RequestError(
+            expected="a file of labelled texts" if path else f"a concept out of {', '.join(bundled)}, or a file",
+            got=f"{name}, which is not there" if path else repr(name),
+            do="check the path" if path else "choose one of these",
+        )
 
 
 def _texts(
