@@ -197,9 +197,9 @@ def show(
     from wheatstone.checkpoints import check_layers
     from wheatstone.runs import CIRCUITS, Run
 
-    of_run = None if run is None else Run.open(run, "neuron", *CIRCUITS).manifest["model"]["id"]
-    model = model or of_run or "smollm2-135m"
-    check_layers(model, [neuron])
+    of_run = "smollm2-135m" if run is None else str(Run.open(run, "neuron", *CIRCUITS).manifest["model"]["id"])
+    name = model or of_run
+    check_layers(name, [neuron])
     from wheatstone.models import Neuron  # loads torch
 
     path = out or Path(f"{Neuron.named(neuron)}.html")
@@ -208,7 +208,7 @@ def show(
         from wheatstone.figures import neuron_page
         from wheatstone.neurons import Scan, experiment_of, neuron_facts, token_of
 
-        loaded = load(model, device, dtype, report)
+        loaded = load(name, device, dtype, report)
         which = loaded.neuron(neuron)
         facts = neuron_facts(
             loaded,
