@@ -1,8 +1,10 @@
 """Writes docs/commands.md: every command with its arguments, options and defaults, from the commands themselves.
 
+And the lists that `wheatstone tasks`, `edit --list` and `neuron probe --list` print.
+
     .venv/bin/python scripts/commands.py [--check]
 
-`--check` writes nothing, and exits with 1 where the page is not what would be written.
+`--check` writes nothing, and exits with 1 where a file is not what would be written.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import typer
 
 from wheatstone._bounds import Bounds
 from wheatstone.cli._app import app_of
+from wheatstone.cli._lists import LISTS, lists
 
 PAGE = Path(__file__).parents[1] / "docs/commands.md"
 HEAD = """# Commands
@@ -77,12 +80,12 @@ def page() -> str:
 
 def main() -> None:
     """Writes or checks."""
-    wanted = page()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(wanted, encoding="utf-8")
-    elif PAGE.read_text(encoding="utf-8") != wanted:
-        print("docs/commands.md is not what scripts/commands.py writes; run it")
-        sys.exit(1)
+    for path, wanted in ((PAGE, page()), (LISTS, lists())):
+        if "--check" not in sys.argv[1:]:
+            path.write_text(wanted, encoding="utf-8")
+        elif not path.is_file() or path.read_text(encoding="utf-8") != wanted:
+            print(f"{path.name} is not what scripts/commands.py writes; run it")
+            sys.exit(1)
 
 
 if __name__ == "__main__":

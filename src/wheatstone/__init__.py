@@ -1,5 +1,6 @@
 """Wheatstone: find the circuit inside a language model that recalls a fact or performs a task, and prove it."""
 
+import os
 from typing import TYPE_CHECKING
 
 from wheatstone._errors import CircuitError as CircuitError
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from wheatstone.discovery import discover as discover
     from wheatstone.discovery import score_edges as score_edges
     from wheatstone.graphs import graph as graph
+    from wheatstone.lenses import LogitAttribution as LogitAttribution
     from wheatstone.lenses import attention_scores as attention_scores
+    from wheatstone.lenses import logit_attribution as logit_attribution
     from wheatstone.models import Add as Add
     from wheatstone.models import Apply as Apply
     from wheatstone.models import Generation as Generation
@@ -40,6 +43,10 @@ if TYPE_CHECKING:
     from wheatstone.tasks import load_task as load_task
     from wheatstone.verification import Verification as Verification
     from wheatstone.verification import verify as verify
+
+# Threads that spin long while they wait make small matrix products ten times slower as soon as another
+# process wants a core; torch's OpenMP reads this when it is loaded.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 __getattr__ = door(__name__)
 show_with(lambda value: __getattr__("show")(value))

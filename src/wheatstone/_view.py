@@ -56,9 +56,7 @@ class Tabular(ABC):
     def __repr__(self) -> str:
         names, rows, total = self._cells()
         widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (names, *rows)
-        ]
+        lines = ["  ".join(map(str.ljust, row, widths)) for row in (names, *rows)]
         more = [f"… and {total - len(rows):,} more rows"] if total > len(rows) else []
         return "\n".join([shown(self._title()), *(("  " + line.rstrip())[:_WIDTH] for line in (*lines, *more))])
 

@@ -41,14 +41,16 @@ print(json.dumps(loaded))
 @pytest.mark.usefixtures("own_home")
 def test_what_is_loaded(tmp_path: Path) -> None:
     """One after the other in one process, so that each has what those before it loaded."""
-    asked = ["runs --json", "--version", "runs", "models", "models --json", "runs --help", "--help"]
+    asked = ["runs --json", "--version", "runs", "models", "models --json", "runs --help"]
+    asked += ["tasks", "tasks --json", "--help", "edit --list", "neuron probe --list"]
     done = subprocess.run(
         [sys.executable, "-c", CODE, json.dumps(asked)], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     loaded = {words: set(modules) for words, modules in json.loads(done.stdout).items()}
     assert list(loaded) == asked
     for words, modules in loaded.items():
-        assert not modules & HEAVY, words
+        # typer checks the numbers among the options of these two with pydantic.
+        assert not modules & (HEAVY - {"pydantic"} if words.endswith("--list") else HEAVY), words
     listed = loaded["runs --json"]
     assert "rich" not in listed
     assert {"wheatstone.cli._runs", "wheatstone.runs._catalogue"} <= listed

@@ -22,7 +22,7 @@ FACT = ("--prompt", "a b", "--subject", "a", "--target", " c")
 SEEDED = {
     "discover": (*PAIR, "--out", "out"),
     "neuron screen": (*PAIR, "--out", "out"),
-    "neuron probe": ("--concept", "noun", "--out", "out"),
+    "neuron probe": ("--concept", "number", "--out", "out"),
     "neuron scan": ("in.txt", "--out", "out"),
     "head scan": ("in.txt", "--out", "out"),
     "neuron pairs": (),
@@ -119,6 +119,22 @@ MORE = {
 def test_an_impossible_count_share_or_range(refused: Refused, tmp_path: Path, verb: str, wrong: str) -> None:
     refused(*verb.split(), *SEEDED[verb], *wrong.split())
     assert os.listdir(tmp_path) == ["in.txt"]
+
+
+def test_a_probe_s_file_that_is_not_there_is_called_a_file(refused: Refused) -> None:
+    line = refused("neuron", "probe", "--concept", "words.jsonl", "--out", "out")
+    assert line == "wheatstone: expected a file of labelled texts; got words.jsonl, which is not there; check the path"
+
+
+def test_a_neuron_s_page_takes_the_model_of_its_run(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text('{"num_hidden_layers": 2}')
+    run = shutil.copytree(EXAMPLES / "a-or-an", tmp_path / "run")
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["model"]["id"] = "model"
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    write_hashes(run)
+    assert "a layer of model, from 0 to 1; got m2.n1" in refused("neuron", "show", "m2.n1", "--run", "run")
 
 
 @pytest.mark.parametrize("name", ["m25.n-1", "m-1.n2", "m25", "../m1.n2", "m9999999999.n1", ""])

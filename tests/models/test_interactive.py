@@ -81,12 +81,9 @@ def test_positions_by_text(tiny64: ResidualModel) -> None:
 
 def test_interventions_compose_in_their_order(tiny64: ResidualModel) -> None:
     changes = [Replace(at="m1", value=torch.tensor(2.0)), Apply(at="m1", function=lambda x: x * 3)]
-    assert torch.equal(
-        tiny64(TEXT, interventions=changes)["m1"], torch.full((1, 5, tiny64.d_model), 6.0, dtype=torch.float64)
-    )
-    assert torch.equal(
-        tiny64(TEXT, interventions=changes[::-1])["m1"], torch.full((1, 5, tiny64.d_model), 2.0, dtype=torch.float64)
-    )
+    ones = torch.ones(1, 5, tiny64.d_model, dtype=torch.float64)
+    assert torch.equal(tiny64(TEXT, interventions=changes)["m1"], 6 * ones)
+    assert torch.equal(tiny64(TEXT, interventions=changes[::-1])["m1"], 2 * ones)
 
 
 def test_a_function_that_writes_into_what_it_is_given_acts_at_its_positions_alone(tiny64: ResidualModel) -> None:

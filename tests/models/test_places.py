@@ -12,7 +12,7 @@ from tolerance import Rounding, rounding
 from torch import Tensor, nn
 
 from wheatstone import Add, Apply, KnockOut, KnockOutAttention, PromptError, RequestError, ResidualModel, Scale
-from wheatstone.models import Tokens
+from wheatstone.models import Intervention, Tokens
 
 IDS = [3, 1, 4, 1, 5, 9, 2]
 
@@ -131,7 +131,7 @@ def test_generation_keeps_keys_and_values_under_interventions(family: ResidualMo
     """The cache changes nothing: a place at every token, a place in the prompt, and a place of attention weights."""
     ids, vector = IDS[: min(5, family.context - 3)], torch.linspace(-1, 1, family.d_model)
     edge = KnockOutAttention(layer=2, queries=(-1,), keys=(1,), heads=(0,))
-    changes = [Add(at="r1.post", value=vector), Scale(at="a2.h1.q", factor=2.0), edge]
+    changes: list[Intervention] = [Add(at="r1.post", value=vector), Scale(at="a2.h1.q", factor=2.0), edge]
     changes.append(Apply(at="a1.pattern", function=lambda weights: weights.flip(1)))
     held = KnockOut(at="a1.h2", positions=(0, -1))
     kept = family.generate(ids, new=3, interventions=[*changes, held])

@@ -105,6 +105,10 @@ class Experiment:
         self.corrupt: Float[Tensor, " batch"] = self.metric(self.corrupt_logits, self.targets)
         self.check_weak(allow_weak)
 
+    def __repr__(self) -> str:
+        n = self.encoded.clean.batch
+        return f"Experiment({self.model.id!r}: {n} prompts, {self.graph.edges:,} edges, ablation {self.ablation!r})"
+
     @classmethod
     def of(
         cls, circuit: Circuit, model: ResidualModel, pairs: Sequence[PromptPair], *, allow_weak: bool | None = None

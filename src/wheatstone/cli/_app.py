@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import signal
 import sys
 from contextlib import suppress
@@ -102,9 +101,6 @@ def _root(
 def main() -> None:
     """Runs the command. Exit codes: 0 done, 2 the request is wrong, 1 it failed midway or its output was not read, 130
     interrupted, 143 ended."""
-    # Threads that spin long while they wait make small matrix products ten times slower as soon as another
-    # process wants a core; torch's OpenMP reads this when it is loaded.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     signal.signal(signal.SIGTERM, _terminated)
     try:
         _check_words()

@@ -13,6 +13,7 @@ from rich.table import Column, Table
 from wheatstone._bounds import EDGES, LAYER, SHARE
 from wheatstone._errors import PromptError, RequestError
 from wheatstone.cli import _ledger
+from wheatstone.cli._lists import listed
 from wheatstone.cli._new_run import ForceOption
 from wheatstone.cli._options import AllowWeakOption, DeviceOption, DtypeOption, ModelOption, number
 from wheatstone.cli._output import JsonOption, Output, page_of
@@ -82,7 +83,7 @@ def edit(
         Path | None,
         typer.Option("--out", "--save", help="Folder of the run to write, the edit in it; nothing by default."),
     ] = None,
-    listed: Annotated[bool, typer.Option("--list", help="List the methods and end.")] = False,
+    show_list: Annotated[bool, typer.Option("--list", help="List the methods and end.")] = False,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     force: ForceOption = False,
@@ -96,7 +97,7 @@ def edit(
     if context.invoked_subcommand is not None:
         return
     output = Output("edit", as_json)
-    if listed:
+    if show_list:
         _list(output)
         return
     given = {"--prompt": prompt, "--subject": subject, "--target": target}
@@ -179,10 +180,9 @@ def edit(
 
 
 def _list(output: Output) -> None:
-    from wheatstone.editing import METHODS
-
-    output.document({"methods": [{"method": name, "summary": editor.summary} for name, editor in METHODS.items()]})
+    methods = listed("methods")
+    output.document({"methods": methods})
     table = Table("method", "what it does", box=None)
-    for name, editor in METHODS.items():
-        table.add_row(name, editor.summary)
+    for each in methods:
+        table.add_row(each["method"], each["summary"])
     output.print(table)

@@ -151,7 +151,14 @@ def screen(
 @neuron_app.command()
 def show(
     neuron: Annotated[str, typer.Argument(help="A neuron, such as m25.n1527.", metavar="NEURON")],
-    model: ModelOption = "smollm2-135m",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help="As in other commands; by default the model of --run, or smollm2-135m.",
+            metavar="MODEL",
+        ),
+    ] = None,
     run: Annotated[
         Path | None,
         typer.Option("--run", help="A run of `neuron screen` or `discover` on whose prompts to look at it."),
@@ -182,8 +189,11 @@ def show(
     concepts it tells.
     """
     from wheatstone.checkpoints import check_layers
+    from wheatstone.runs import CIRCUITS, Run
 
-    check_layers(model, [neuron])
+    of_run = "smollm2-135m" if run is None else str(Run.open(run, "neuron", *CIRCUITS).manifest["model"]["id"])
+    name = model or of_run
+    check_layers(name, [neuron])
     from wheatstone.models import Neuron  # loads torch
 
     path = out or Path(f"{Neuron.named(neuron)}.html")
@@ -192,7 +202,7 @@ def show(
         from wheatstone.figures import neuron_page
         from wheatstone.neurons import Scan, experiment_of, neuron_facts, token_of
 
-        loaded = load(model, device, dtype, report)
+        loaded = load(name, device, dtype, report)
         which = loaded.neuron(neuron)
         facts = neuron_facts(
             loaded,

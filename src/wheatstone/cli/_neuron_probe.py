@@ -11,6 +11,7 @@ from rich.table import Column, Table
 from wheatstone._bounds import SEED, SPANS
 from wheatstone._errors import RequestError
 from wheatstone._intervals import interval_text
+from wheatstone.cli._lists import listed
 from wheatstone.cli._loading import load
 from wheatstone.cli._new_run import FiguresOption, ForceOption, new_run
 from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption, layers_of, number
@@ -32,7 +33,7 @@ def probe(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the run to write.")] = None,
-    listed: Annotated[bool, typer.Option("--list", help="List the bundled concepts with their rules.")] = False,
+    show_list: Annotated[bool, typer.Option("--list", help="List the bundled concepts with their rules.")] = False,
     model: ModelOption = "smollm2-135m",
     layers: Annotated[
         str | None, typer.Option("--layers", help="Layers to probe, such as 0,5,10-15; by default all.")
@@ -61,7 +62,7 @@ def probe(
     Every neuron is also tested alone, with false discoveries controlled; several concepts are compared with each other.
     """
     output = Output("neuron probe", as_json)
-    if listed:
+    if show_list:
         _list(output)
         return
     if out is None or not concept:
@@ -70,6 +71,7 @@ def probe(
             got="no --concept" if not concept else "no --out",
             do="give --concept NAME --out FOLDER, or --list for the bundled concepts",
         )
+    _check_concepts(concept)
     chosen = None if layers is None else layers_of(layers)
     from wheatstone.checkpoints import check_layers
 
@@ -79,9 +81,9 @@ def probe(
         from wheatstone.texts import Skipped
 
         skipped = Skipped()
+        settings = ProbeSettings(source=", ".join(concept), reading=reading, layers=chosen or (), most=most, seed=seed)
         texts = _texts(concept, outside, most, seed, skipped)
         loaded = load(model, device, dtype, new.report)
-        settings = ProbeSettings(source=", ".join(concept), reading=reading, layers=chosen or (), most=most, seed=seed)
         run = run_probes(loaded, texts, settings, skipped=skipped, report=new.report)
         new.save(run.save, figures=figures)
     summary = run.summary()
@@ -102,13 +104,30 @@ def probe(
 
 
 def _list(output: Output) -> None:
-    from wheatstone.neurons import CONCEPTS
-
-    output.document({"concepts": [{"name": one.name, "rule": one.rule} for one in CONCEPTS.values()]})
+    concepts = listed("concepts")
+    output.document({"concepts": concepts})
     table = Table("concept", "rule: what has it, against what", box=None)
-    for one in CONCEPTS.values():
-        table.add_row(one.name, one.rule)
+    for each in concepts:
+        table.add_row(each["name"], each["rule"])
     output.print(table)
+
+
+def _check_concepts(concepts: list[str]) -> None:
+    """Refuses a name that is neither a bundled concept nor a file, before anything is loaded.
+
+    Raises:
+        RequestError: there is one.
+    """
+    bundled = [each["name"] for each in listed("concepts")]
+    for name in concepts:
+        if name in (*bundled, "all") or Path(name).is_file():
+            continue
+        path = "/" in name or Path(name).suffix
+        raise RequestError(
+            expected="a file of labelled texts" if path else f"a concept out of {', '.join(bundled)}, or a file",
+            got=f"{name}, which is not there" if path else repr(name),
+            do="check the path" if path else "choose one of these",
+        )
 
 
 def _texts(

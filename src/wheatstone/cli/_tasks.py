@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, no_type_check
 
@@ -12,11 +12,12 @@ from rich.table import Column, Table
 
 from wheatstone._bounds import ROWS, SEED
 from wheatstone._text import count
+from wheatstone.cli._lists import listed
 from wheatstone.cli._options import DeviceOption, KnownOption, SizeOption, TemplateOption, number, template_of
 from wheatstone.cli._output import JsonOption, Output
 
 if TYPE_CHECKING:
-    from wheatstone.tasks import About
+    pass
 
 tasks_app = typer.Typer(name="tasks", invoke_without_command=True)
 
@@ -31,30 +32,28 @@ def tasks(context: typer.Context, as_json: JsonOption = False) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from wheatstone.tasks import bundled_tasks
-
-    listed = bundled_tasks()
+    bundled = listed("tasks")
     output = Output("tasks", as_json)
-    output.document({"tasks": [asdict(about) for about in listed]})
-    whole = _table(listed, "what it asks")
+    output.document({"tasks": bundled})
+    whole = _table(bundled, "what it asks")
     if output.room_beside(whole) >= 0:
         output.print(whole)
         return
-    heading, *lines = output.lines_of(_table(listed))
+    heading, *lines = output.lines_of(_table(bundled))
     output.line(heading)
     output.line("   what it asks")
-    for line, about in zip(lines, listed, strict=True):
+    for line, about in zip(lines, bundled, strict=True):
         output.line(line)
-        output.print(Padding(about.description, (0, 0, 0, 3)))
+        output.print(Padding(about["description"], (0, 0, 0, 3)))
 
 
-def _table(listed: Sequence[About], *last: str) -> Table:
+def _table(bundled: Sequence[Mapping[str, Any]], *last: str) -> Table:
     """One line a task; with a title for it, the description comes last."""
     titles = (Column("name"), Column("kind"), Column("facts", justify="right"), Column("metric"), *map(Column, last))
     table = Table(*titles, box=None)
-    for about in listed:
-        size = "generated" if about.size is None else f"{about.size:,}"
-        table.add_row(about.name, about.kind, size, about.metric, *(about.description for _ in last))
+    for about in bundled:
+        size = "generated" if about["size"] is None else f"{about['size']:,}"
+        table.add_row(about["name"], about["kind"], size, about["metric"], *(about["description"] for _ in last))
     return table
 
 

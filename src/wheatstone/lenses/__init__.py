@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from wheatstone.lenses._next_token import NodeChange as NodeChange
     from wheatstone.lenses._next_token import next_token_change as next_token_change
     from wheatstone.lenses._readout import Readout as Readout
+    from wheatstone.lenses._run_attribution import LogitAttribution as LogitAttribution
+    from wheatstone.lenses._run_attribution import LogitShare as LogitShare
+    from wheatstone.lenses._run_attribution import logit_attribution as logit_attribution
     from wheatstone.lenses._score_pairs import Pairs as Pairs
     from wheatstone.lenses._score_pairs import ScoreTerm as ScoreTerm
     from wheatstone.lenses._score_pairs import SenderTerm as SenderTerm

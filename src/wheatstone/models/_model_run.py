@@ -128,13 +128,18 @@ class ModelRun:
             text: as it follows the prompt, its leading space included.
             position: after which token.
         """
-        return self.last(position)[:, self._first_token(text)]
+        return self.last(position)[:, self.first_token(text)]
 
     def probability(self, text: str, *, position: int = -1) -> Float[Tensor, " batch"]:
         """The probability of the first token of a text; arguments as in `logit`."""
-        return self.last(position).softmax(-1)[:, self._first_token(text)]
+        return self.last(position).softmax(-1)[:, self.first_token(text)]
 
-    def _first_token(self, text: str) -> int:
+    def first_token(self, text: str) -> int:
+        """The first token of a text as it follows a prompt.
+
+        Raises:
+            RequestError: it has none.
+        """
         ids = self.model.continuation(text)
         if not ids:
             raise RequestError(expected="a text of at least one token", got=repr(text), do="write the answer")

@@ -29,6 +29,17 @@ _TOKENS = 1024
 """Tokens that are run together."""
 
 
+def check_reading(reading: str) -> None:
+    """Refuses a reading that is not there.
+
+    Raises:
+        RequestError: it is not.
+    """
+    if reading not in get_args(Reading):
+        choices = " or ".join(get_args(Reading))
+        raise RequestError(expected=choices, got=repr(reading), do="choose one of these")
+
+
 @dataclass(frozen=True, eq=False)
 class LabelledRows:
     """Rows of all concepts, each place in a text once.
@@ -70,9 +81,7 @@ def rows_of(
         ModelError: the tokenizer cannot say where its tokens are in the text.
         RequestError: another reading.
     """
-    if reading not in get_args(Reading):
-        choices = " or ".join(get_args(Reading))
-        raise RequestError(expected=choices, got=repr(reading), do="choose one of these")
+    check_reading(reading)
     if not model.tokenizer.is_fast:
         raise ModelError(
             expected="a tokenizer that knows where in the text its tokens are",

@@ -22,7 +22,7 @@ from wheatstone.models import Neuron, ResidualModel, manifest_without_prompts
 from wheatstone.neurons._concepts import LabelledText
 from wheatstone.neurons._probe import ConceptProbes, ProbeRow, probe_concept
 from wheatstone.neurons._probe_parts import PARTS, split_documents
-from wheatstone.neurons._probe_rows import recorded, rows_of
+from wheatstone.neurons._probe_rows import check_reading, recorded, rows_of
 from wheatstone.neurons._superposition import Interference, interference, random_directions
 from wheatstone.runs import Run, Table, sound, write_json, write_table
 from wheatstone.texts import Skipped
@@ -47,6 +47,9 @@ class ProbeSettings:
     layers: tuple[int, ...] = ()
     most: int = 300
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_reading(self.reading)
 
 
 class InterferenceRow(NamedTuple):

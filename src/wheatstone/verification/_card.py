@@ -348,9 +348,8 @@ class Card(Tabular):
         """The lines as an Arrow table: line, verdict, claim, why."""
         import pyarrow as pa
 
-        rows = [
-            {"line": name, "verdict": line.verdict, "claim": line.claim, "why": line.why} for name, line in self.lines
-        ]
+        names = ("verdict", "claim", "why")
+        rows = [{"line": line} | {name: getattr(found, name) for name in names} for line, found in self.lines]
         return pa.Table.from_pylist(rows)
 
     def _title(self) -> str:
