@@ -181,7 +181,7 @@ def _null(line: NullLine) -> list[PageTable]:
     if not line.rows:
         return []
     rows = [
-        (row.name, "", "", "", "", row.missing)
+        (f"{row.name}: not tested, {row.missing}", "", "", "", "", "")
         if row.missing
         else (
             row.name,
@@ -256,7 +256,7 @@ def _specification(line: SpecificationLine) -> list[PageTable]:
         )
         for row in line.rows
     ]
-    columns = (("ablation", _WORDS), ("metric", _WORDS), ("faithfulness", _NUMBER), ("heads exchanged", _NUMBER))
+    columns = (("ablation", _WORDS), ("metric", _WORDS), ("faithfulness", _WORDS), ("heads exchanged", _NUMBER))
     caption = f"Faithfulness of the circuit, and mean of circuits with heads exchanged, on {line.measured_on}."
     return [PageTable(caption, columns, tuple(rows))]
 
@@ -267,7 +267,7 @@ def _selectivity(line: SelectivityLine) -> list[PageTable]:
     own = [("its own", _with_interval(line.own))]
     rows = [*own, *((row.task, row.missing or _with_interval(row.lost)) for row in line.rows)]
     caption = "Share of each task's behaviour that is lost when the circuit's edges are ablated in the whole model."
-    return [PageTable(caption, (("task", _WORDS), ("lost", _NUMBER)), tuple(rows))]
+    return [PageTable(caption, (("task", _WORDS), ("lost", _WORDS)), tuple(rows))]
 
 
 def _facts(data: RunData, card: Card, document: Mapping[str, Any]) -> list[tuple[str, str]]:

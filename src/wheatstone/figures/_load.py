@@ -11,7 +11,6 @@ from typing import Any
 
 from wheatstone._effects import lost, support_of, unit_of
 from wheatstone._errors import RequestError, RunError
-from wheatstone._parquet import read_parquet
 from wheatstone._path import StrPath
 from wheatstone.runs import Row as Row
 from wheatstone.runs import Run
@@ -187,11 +186,9 @@ class RunData:
     @cached_property
     def decisions(self) -> dict[tuple[str, str], str]:
         """Of each edge of the graph, by the run's card; empty without a card, or for edges at parts of prompts."""
-        path = (self.card or self.path / "card") / "edges.parquet"
-        if not path.is_file() or self.path == Path() or self.circuit.get("spans"):
+        if self.path == Path() or self.circuit.get("spans"):
             return {}
-        columns = read_parquet(path, columns=["sender", "receiver", "decision"]).to_pydict().values()
-        return {(sender, receiver): decision for sender, receiver, decision in zip(*columns, strict=True)}
+        return self.run.decisions(self.card)
 
     def strongest(self, most: int) -> RunData:
         """The same with at most `most` edges, the strongest, in their order."""

@@ -185,6 +185,22 @@ class Run:
         old = formerly is not None and not (self.path / f"{name}.parquet").exists()
         return f"{formerly if old else name}.parquet"
 
+    def decisions(self, folder: StrPath | None = None) -> dict[tuple[str, str], str]:
+        """By sender and receiver, whether an edge is in, out or undecided by the run's card; empty without a card.
+
+        Args:
+            folder: of the card's tables; by default where the run keeps them.
+
+        Raises:
+            RunError: the table is damaged.
+        """
+        path = (self.path / "card" if folder is None else Path(folder)) / "edges.parquet"
+        if not path.is_file():
+            return {}
+        wanted = ["sender", "receiver", "decision"]
+        columns = read_table(path, dict.fromkeys(wanted, str), columns=wanted).to_pydict().values()
+        return {(sender, receiver): decision for sender, receiver, decision in zip(*columns, strict=True)}
+
     def sections(self, folder: StrPath | None = None) -> dict[str, Section]:
         """The sections of its explanation, by name; empty where it was not explained.
 
