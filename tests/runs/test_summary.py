@@ -42,7 +42,7 @@ def test_it_comes_back_as_it_was() -> None:
 
 
 def test_a_summary_of_an_earlier_version_has_defaults_and_may_hold_more() -> None:
-    old = stored() | {"gone": 1}
+    old: dict[str, Any] = {**stored(), "gone": 1}
     del old["held_out"], old["best"]["later"]
     assert summary_of(Found, old) == FOUND
 
