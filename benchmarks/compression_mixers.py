@@ -44,7 +44,7 @@ class Rows(Mixer):
 
 
 class Repeats(Rows):
-    """The latest repeat of 6 tokens or more, in any lane, foretells one token; how surely is learnt by its length."""
+    """The latest repeat of 6 tokens or more, in any lane, predicts one token; how surely is learnt by its length."""
 
     def __init__(self, tokens: int, lanes: int) -> None:
         super().__init__(tokens, lanes)

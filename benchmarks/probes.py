@@ -182,7 +182,7 @@ def alone(data: ProbeData, neurons: pa.Table) -> list[str]:
         "one. "
         f"Among the best single neurons, {len(shared)} detect a second concept"
         + (f" ({'; '.join(shared)})" if shared else "")
-        + ". A neuron that detects one of these concepts may stand for many others that were not asked for.",
+        + ". A neuron that detects one of these concepts may detect many others that were not tried.",
         "",
     ]
 
@@ -199,7 +199,7 @@ def an(neurons: pa.Table) -> list[str]:
         f"{row['auroc']:.2f} on `next-an` in training documents and {row['held_out_auroc']:.2f} in test documents "
         f"(q = {row['q']:.2g}). "
         "A likely reason, not tested here: the word before an article rarely settles which it is, and a concept of the "
-        "next word can be read only as far as the model can foretell it.",
+        "next word can be read only as far as the model can predict it.",
         "",
     ]
 
@@ -230,7 +230,7 @@ def shared(data: ProbeData) -> list[str]:
     return [
         *lines,
         "",
-        "Word endings exclude each other by their rules, as languages do, and countries are told from other names "
+        "Word endings exclude each other by their rules, as languages do, and countries are distinguished from other names "
         "alone: "
         "such pairs are opposed or alike because the labels are. This table does not show superposition in the "
         "model; it "

@@ -54,7 +54,7 @@ def an_neurons(model: ResidualModel) -> list[str]:
         "# Neurons of SmolLM2-135M-Instruct (Q4_1)",
         "",
         f"Made by `python benchmarks/neurons.py --write`: {os.cpu_count()} cores, "
-        f"{torch.get_num_threads()} thread(s), float32. Processor time stands beside wall-clock time, as the "
+        f"{torch.get_num_threads()} thread(s), float32. Processor time is given next to wall-clock time, as the "
         "machine also did other things.",
         "",
         '## The neurons that say " an"',

@@ -36,7 +36,7 @@ WINDOW = 128
 STRONG = 0.99
 """Quantile of the activation above which a pair is looked at."""
 MUCH = 10
-"""A pair foretells its token where its mean probability there is so many times the mean over all positions."""
+"""A pair predicts its token where its mean probability there is so many times the mean over all positions."""
 
 
 def pairs_of(model: ResidualModel, parts: list[str]) -> Pairs:
@@ -91,7 +91,7 @@ class Held:
     strong: CalibrationBin
 
     @property
-    def foretells(self) -> bool:
+    def predicts(self) -> bool:
         """Whether the token is much more probable there."""
         found = self.strong.probability
         return found.low is not None and found.mean >= MUCH * self.base and found.low > self.base
@@ -108,15 +108,15 @@ def hold_up(model: ResidualModel, pairs: Sequence[Pair]) -> tuple[list[str], alt
         LAST_PART,
         "",
         f"On {tokens.batch} texts of {LENGTH} tokens that the model wrote itself (temperature 1, seed 0; "
-        f"{int(tokens.lengths.sum()):,} positions). An activation *foretells* the token of its pair where, over the "
+        f"{int(tokens.lengths.sum()):,} positions). An activation *predicts* the token of its pair where, over the "
         f"1% of positions at which it is strongest, the token's mean probability is at least {MUCH} times its mean "
         "over all positions, and the lower end of its 95% interval over texts is above that mean. It is "
         "asked in both directions: of activations that raise the token by congruence, and of those that lower it. Many "
         "tokens hardly occur in so little text; for these nothing is shown either way.",
         "",
-        *foretold(seen, pairs, raising, lowering),
+        *predicted(seen, pairs, raising, lowering),
         "",
-        "A token that lowering activations foretell is one that its neuron holds back where it is likely. The five "
+        "A token that lowering activations predict is one that its neuron holds back where it is likely. The five "
         "best, with the causal effect: P lost is the token's probability less that with the neuron set to 0 "
         "everywhere, in the texts that hold its 20 strongest activations in either direction; negative where the "
         "neuron holds the token back.",
@@ -157,23 +157,23 @@ def hold_up(model: ResidualModel, pairs: Sequence[Pair]) -> tuple[list[str], alt
     return parts, finished(picture, "The five most exclusive pairs in text", subtitle, "Activation against prediction.")
 
 
-def foretold(
+def predicted(
     seen: Sequence[Observations], pairs: Sequence[Pair], raising: Sequence[Held], lowering: Sequence[Held]
 ) -> list[str]:
-    """How many pairs' tokens are foretold, as a table; by chance, too: each neuron with another pair's token."""
+    """How many pairs' tokens are predicted, as a table; by chance, too: each neuron with another pair's token."""
     others = [replace(one, probabilities=seen[at - 37].probabilities) for at, one in enumerate(seen)]
     chance = [
-        sum(_held(one, way * pair.sign).foretells for one, pair in zip(others, pairs, strict=True)) for way in (1, -1)
+        sum(_held(one, way * pair.sign).predicts for one, pair in zip(others, pairs, strict=True)) for way in (1, -1)
     ]
     likely = [at for at, one in enumerate(seen) if float(one.probabilities.max()) >= 0.05]
-    lines = ["| pairs | foretold by raising activations | by lowering ones | by either |", "|---|---|---|---|"]
+    lines = ["| pairs | predicted by raising activations | by lowering ones | by either |", "|---|---|---|---|"]
     for name, rows in (
         ("5 best pairs", range(5)),
         (f"{len(pairs)} best pairs", range(len(pairs))),
         (f"{len(likely)} of these whose token has a probability of 5% somewhere", likely),
     ):
-        counts = (sum(held[at].foretells for at in rows) for held in (raising, lowering))
-        either = sum(raising[at].foretells or lowering[at].foretells for at in rows)
+        counts = (sum(held[at].predicts for at in rows) for held in (raising, lowering))
+        either = sum(raising[at].predicts or lowering[at].predicts for at in rows)
         lines.append(f"| {name} | {' | '.join(map(str, counts))} | {either} |")
     return [*lines, f"| {len(pairs)} neurons with another pair's token (chance) | {chance[0]} | {chance[1]} | |"]
 
@@ -206,7 +206,7 @@ def in_corpus(model: ResidualModel, pairs: Sequence[Pair], share: float) -> list
         f"of {WINDOW} tokens, drawn over {len(documents.unique())} documents; {len(documents):,} positions. The "
         "question and the bar are those above; intervals are over documents.",
         "",
-        *foretold(seen, pairs, raising, lowering),
+        *predicted(seen, pairs, raising, lowering),
         "",
     ]
 

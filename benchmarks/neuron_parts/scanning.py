@@ -70,7 +70,7 @@ def scan_sizes(scan: NeuronScan) -> list[int]:
 
 
 def answers(folder: Path) -> list[str]:
-    """How long a scan takes to say all it holds of one neuron, opened anew for each."""
+    """How long a scan takes to say all it holds of one neuron, opened again for each."""
     draw, manifest = np.random.default_rng(0), Scan.load(folder).manifest
     wall: list[float] = []
     used: list[float] = []
@@ -83,7 +83,7 @@ def answers(folder: Path) -> list[str]:
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
     return [
         f"All that a scan of {manifest['tokens']:,} tokens ({size:.0f} MB) holds of one neuron, with the tokens of its "
-        f"examples, the folder opened anew each time, {QUERIES} neurons: {np.median(wall):.0f} ms, 95th percentile "
+        f"examples, the folder opened each time, {QUERIES} neurons: {np.median(wall):.0f} ms, 95th percentile "
         f"{np.quantile(wall, 0.95):.0f} ms; of processor time {np.median(used):.0f} and {np.quantile(used, 0.95):.0f} "
         "ms. The goal is 100 ms.",
     ]

@@ -55,7 +55,7 @@ export function CircuitMap({ run, edges, total, used, view, by, labels, light, o
   );
   useEffect(() => onScene(() => over(ground, scene)), [ground, scene, onScene]);
 
-  // What the pointer can hit: nodes, and points along edges while these can be told apart. Made when it first moves.
+  // What the pointer can hit: nodes, and points along edges while these can be distinguished. Made when it first moves.
   const targets = useMemo(() => targetsOf(scene, drawn, layout), [scene, layout, drawn]);
 
   // The ground is painted once for a size, a zoom and a light; the edges over it as often as they change.

@@ -1,4 +1,4 @@
-// What the pointer can hit: nodes, and points along edges while these can be told apart.
+// What the pointer can hit: nodes, and points along edges while these can be distinguished.
 import { type Quadtree, quadtree } from "d3-quadtree";
 import { type Edge, type Measure, weightOf, weightWords } from "./graph";
 import { ends, type Layout, type Point } from "./layout";

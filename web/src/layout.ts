@@ -10,7 +10,7 @@ export interface Point {
 }
 
 export interface Column {
-  /** The span of the prompt, "" where positions are not told apart. */
+  /** The span of the prompt, "" where positions are not kept apart. */
   span: string;
   label: string;
   left: number;

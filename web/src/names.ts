@@ -7,13 +7,13 @@ export interface Name {
   /** Without input and position: the component that is drawn. */
   node: string;
   kind: Kind;
-  /** -1 for the input; the number of layers stands for the logits and is set by whoever knows it. */
+  /** -1 for the input; for the logits the number of layers, which the caller sets. */
   layer: number;
   index: number;
   reads: "" | "q" | "k" | "v";
   /** What it is of an MLP: all of it, a neuron or an expert. */
   part: "" | "neuron" | "expert";
-  /** Where in the prompt, where positions were told apart. */
+  /** Where in the prompt, where positions were kept apart. */
   span: string;
 }
 

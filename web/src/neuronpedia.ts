@@ -39,7 +39,7 @@ export function neuronpedia(run: Run, edges: Edge[], view: View, labels: Labels,
     const index = name.kind === "head" ? name.index : name.kind === "mlp" ? heads + name.index : 0;
     const feature = name.layer >= 0 && name.layer < layers ? paired(name.layer, index) : index;
     const node_id = `${layer}_${index}_${ctx_idx}`;
-    // The viewer calls an "embedding" by the token at its place, which is right only where places are told apart.
+    // The viewer calls an "embedding" by the token at its place, which is right only where positions are kept apart.
     const feature_type = { input: run.spans.length ? "embedding" : "token embeddings", logits: "logit", head: "attention head", mlp: "mlp" }[name.kind as "input"];
     const called = labelOf(labels, component);
     // A logit's probability is read out of its words, and a viewer stops where there is none.
@@ -80,7 +80,7 @@ export function neuronpedia(run: Run, edges: Edge[], view: View, labels: Labels,
       prompt_tokens: prompt.tokens,
       prompt: prompt.prompt,
       info: {
-        description: `${about} Nodes are attention heads and MLPs, not features.${run.spans.length ? ` Positions are those of ${run.spans.map((span) => spanWords(run, span.name)).join(", ")}.` : " Positions were not told apart: every node stands at the last token."} A link's weight is the ${weightWords(run, by)}, summed over a head's query, key and value inputs; that of an input which a group of heads shares is divided equally between them.`,
+        description: `${about} Nodes are attention heads and MLPs, not features.${run.spans.length ? ` Positions are those of ${run.spans.map((span) => spanWords(run, span.name)).join(", ")}.` : " Positions were not kept apart: every node is shown at the last token."} A link's weight is the ${weightWords(run, by)}, summed over a head's query, key and value inputs; that of an input which a group of heads shares is divided equally between them.`,
         generator: { name: "Wheatstone", version: run.versions.wheatstone ?? "" },
         create_time_ms: Date.parse(run.created),
       },

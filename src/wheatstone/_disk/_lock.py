@@ -56,7 +56,7 @@ def take(folder: Path, *, make: bool = True) -> int | None:
             if error.errno in _BUSY or not make:
                 os.close(lock)
                 return None
-            return lock  # a file system without locks: the place is used, and nobody may clear it
+            return lock  # a file system without locks: the place is used, and must not be cleared
         os.close(lock)
 
 

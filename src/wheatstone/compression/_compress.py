@@ -176,7 +176,7 @@ def _coder(
     try:
         yield coder
     finally:
-        coder.stopped.set()  # or leaving would wait for minutes until a group that nobody wants is done
+        coder.stopped.set()  # or leaving would wait for minutes until a group is done that is not needed any more
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(before)
 

@@ -7,7 +7,7 @@
    weakest first, again 16 cumulative removals a batch. Groups shrink as the circuit does and when none can go,
    down to single edges. The last round, in which no single edge can go, is the proof that each is necessary.
 4. Add the edges whose slope helps most, and prune again from there; keep the smaller circuit. Greedy removal ends in
-   a local minimum, and an edge that was removed early may stand in for several that were kept.
+   a local minimum, and an edge that was removed early may do the work of several that were kept.
 
 The goal has two sides: |1 − reached| ≤ 1 − target. A circuit without the edges that suppress the answer would exceed
 the model's metric; it does not reproduce the model and is not accepted.

@@ -162,7 +162,7 @@ class Applied:
         self._stack = _STACKS.setdefault(model.module, [])
         try:
             self._place()
-        except BaseException:  # Ctrl-C between two weights; nobody holds what could undo it yet
+        except BaseException:  # Ctrl-C between two weights: the caller has no edit to undo yet
             self.undo()
             raise
 

@@ -12,7 +12,7 @@ from wheatstone.figures._theme import finished
 from wheatstone.figures._words import ablation_sentence, comparison, count, decimal, percent, quoted, sample, size
 
 MOST_DRAWN = 1000
-"""Edges of the picture. More cannot be told apart, and tens of thousands end the renderer for want of memory."""
+"""Edges of the picture. More cannot be distinguished, and tens of thousands end the renderer for want of memory."""
 
 
 def chart(run: RunData, *, by_decision: bool = False) -> alt.LayerChart:
@@ -23,7 +23,7 @@ def chart(run: RunData, *, by_decision: bool = False) -> alt.LayerChart:
         by_decision: colour edges by whether the run's card finds them in, out or undecided, instead of by sign.
 
     When this misleads: an edge's effect is measured with all other edges of the circuit in place. Two edges that
-    stand in for each other both look weak; two that need each other both look strong, so effects do not add up.
+    do the same work both look weak; two that need each other both look strong, so effects do not add up.
     """
     model = run.manifest["model"]
     drawn = run.strongest(MOST_DRAWN)

@@ -179,7 +179,7 @@ def _number(value: float | None) -> str:
 
 
 def _marks(summary: Row, nodes: Sequence[Row]) -> tuple[list[_Mark], dict[str, str]]:
-    """What is drawn, and for every node the mark that stands for it."""
+    """What is drawn, and for every node its mark."""
     names: dict[str, str] = {}
     marks: list[_Mark] = []
     members: defaultdict[int, list[Row]] = defaultdict(list)

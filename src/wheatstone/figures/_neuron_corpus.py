@@ -31,7 +31,7 @@ def corpus_parts(facts: Mapping[str, Any]) -> list[PagePart]:
     Args:
         facts: what `wheatstone.neurons.neuron_facts` gives, with a corpus.
     """
-    return [_responds(facts), _foretells(facts)]
+    return [_responds(facts), _predicts(facts)]
 
 
 def spread_chart(facts: Mapping[str, Any]) -> Any:
@@ -150,7 +150,7 @@ def _text(row: Mapping[str, Any]) -> PageText:
     return PageText(caption, tokens, at - start)
 
 
-def _foretells(facts: Mapping[str, Any]) -> PagePart:
+def _predicts(facts: Mapping[str, Any]) -> PagePart:
     corpus = facts["corpus"]
     found = corpus["calibration"]
     rows = tuple(

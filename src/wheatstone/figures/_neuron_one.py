@@ -45,7 +45,7 @@ def neuron_page(facts: Mapping[str, Any]) -> str:
     """
     parts = [_tokens(facts)]
     if facts["prompts"] is not None:
-        parts += [_worth(facts), _foretells(facts)]
+        parts += [_worth(facts), _predicts(facts)]
     if facts["corpus"] is not None:
         parts += corpus_parts(facts)
     if facts["probes"] is not None:
@@ -198,7 +198,7 @@ def _worth(facts: Mapping[str, Any]) -> PagePart:
     return PagePart("What is it worth on these prompts?", (), tuple(pictures), (table,))
 
 
-def _foretells(facts: Mapping[str, Any]) -> PagePart:
+def _predicts(facts: Mapping[str, Any]) -> PagePart:
     found = facts["prompts"]["calibration"]
     correlation = found["correlation"]
     text = (

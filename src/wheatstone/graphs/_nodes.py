@@ -2,7 +2,7 @@
 
 A node is written as the model's own node and, after an @, the position from 0: `input@5`, `a23.h4@6`, `m25.n1527@6`.
 All heads and neurons of a prompt form one axis, layer by layer: first each position's heads, then each position's
-neurons. An axis of one position stands for nodes that are the same at all positions.
+neurons. An axis of one position is for nodes that are the same at all positions.
 """
 
 from __future__ import annotations

@@ -163,14 +163,14 @@ class Section:
         asks: the question, in a line.
         read: what answers it.
         needs: what a run must have for it, checked in this order.
-        dear: it takes minutes, and is made only where it is asked for by name.
+        slow: it takes minutes, and is made only when it is named.
     """
 
     name: str
     asks: str
     read: Callable[[Material, Reporter], Explanation]
     needs: tuple[Need, ...] = ()
-    dear: bool = False
+    slow: bool = False
 
     def missing(self, material: Material) -> str | None:
         """What the run lacks for this section, or None."""

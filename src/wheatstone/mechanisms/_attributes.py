@@ -19,7 +19,7 @@ from wheatstone.models import ResidualModel
 from wheatstone.tasks import Relation, bundled_relation, bundled_relations
 
 _SHORTEST = 3
-"""Letters of a word, and of a token that stands for one: shorter ones are said of everything."""
+"""Letters of a word, and of a token that begins one: shorter ones fit everything."""
 _SAID_OF_EVERYTHING = {"the", "and", "for", "she"}
 
 

@@ -156,5 +156,5 @@ COMPETITION = Section(
     "Which tasks' circuits are active on these prompts, and does the strongest have its way?",
     competing,
     (several_prompts, distractors, whole_mlps, _counterfactual),
-    dear=True,
+    slow=True,
 )

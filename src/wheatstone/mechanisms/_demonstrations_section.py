@@ -120,5 +120,5 @@ DEMONSTRATIONS = Section(
     "Which heads enter when demonstrations precede the question, and are they what helps?",
     demonstrations,
     (about_relation("icl", "facts"),),
-    dear=True,
+    slow=True,
 )

@@ -54,7 +54,7 @@ def wrap_model(module: Any, tokenizer: PreTrainedTokenizerBase | None = None, *,
 
 
 def _bare(module: Any) -> Any:
-    """The module without a bridge's components, which wrap the parts they stand for. Shares every parameter."""
+    """The module without a bridge's components, which wrap the model's own parts. Shares every parameter."""
     original = module._modules.get("_original_component")
     if original is not None:
         return _bare(original)

@@ -17,7 +17,7 @@ When this misleads: the k best found are not the k best there are. Neurons that 
 which of them a method takes is chance.
 
 Source: Gurnee, Nanda, Pauly, Harvey, Troitskii and Bertsimas 2023, "Finding Neurons in a Haystack: Case Studies with
-Sparse Probing" (arXiv 2305.01610), section 3 and appendix A; our pursuit stands in for their optimal sparse probing.
+Sparse Probing" (arXiv 2305.01610), section 3 and appendix A; our pursuit replaces their optimal sparse probing.
 """
 
 from __future__ import annotations

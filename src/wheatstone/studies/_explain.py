@@ -71,7 +71,7 @@ def explain_run(
     Args:
         run: the folder of the run.
         folder: an empty one for what is found, such as `new_part` gives; sections that an earlier explanation of
-            the run has, and that are not made anew, are taken over. A section that was neither made nor taken over,
+            the run has, and that are not made again, are taken over. A section that was neither made nor taken over,
             for it takes minutes and was not named, has `unasked` in its JSON.
         settings: what to explain.
         model: the run's model, or where it is now; by default where it was.
@@ -99,13 +99,13 @@ def explain_run(
         _check_subjects(run, material)
     earlier = run / "explain"
     if earlier.is_dir():
-        anew = {section.name for section in sections if settings.only or not section.dear}
-        for name in sorted({path.stem for path in earlier.glob("*.json")} - anew):
+        again = {section.name for section in sections if settings.only or not section.slow}
+        for name in sorted({path.stem for path in earlier.glob("*.json")} - again):
             _check_kept(run, name)
         copied(earlier, folder)
     for done, section in enumerate(sections):
         report("sections", done, len(sections))
-        if section.dear and not settings.only and _made(folder, section.name):
+        if section.slow and not settings.only and _made(folder, section.name):
             continue
         _drop(folder, section.name)
         _explain(section, material, folder, named=bool(settings.only), report=report)
@@ -207,7 +207,7 @@ def _explain(section: Section, material: Material, folder: Path, *, named: bool,
         "seed": material.seed,
     }
     missing = section.missing(material)
-    if missing is None and section.dear and not named:
+    if missing is None and section.slow and not named:
         write_json(folder / f"{section.name}.json", about | {"unasked": True})
         return
     if missing is None:

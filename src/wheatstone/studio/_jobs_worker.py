@@ -191,7 +191,7 @@ def _reporter(pipe: Connection) -> Any:
         now = time.monotonic()
         if stage not in reported or done == total or now - reported[stage] >= _EVERY:
             reported[stage] = now
-            with contextlib.suppress(OSError):  # nobody listens any more: `listen` ends the job
+            with contextlib.suppress(OSError):  # the server is gone: `listen` ends the job
                 pipe.send(Progress(stage, done, total))
 
     return report

@@ -41,7 +41,7 @@ class Family:
         clamps_in_place: whether attention clips its projections in place.
         residual_multiplier: config setting that multiplies what attention and MLP write.
         returns_tuple: whether a decoder layer returns its output in a tuple.
-        variants: (config setting, family that stands in for this one where the setting is true).
+        variants: (config setting, family to use instead where the setting is true).
         requires: (config setting, the only value it may have).
     """
 
