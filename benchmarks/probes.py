@@ -231,9 +231,8 @@ def shared(data: ProbeData) -> list[str]:
         *lines,
         "",
         "Word endings exclude each other by their rules, as languages do, and countries are distinguished from other "
-        "names alone: such pairs are opposed or alike because the labels are. This table does not show superposition in the "
-        "model; it "
-        "shows how much of one concept's direction another's would pick up.",
+        "names alone: such pairs are opposed or alike because the labels are. This table does not show superposition "
+        "in the model; it shows how much of one concept's direction another's would pick up.",
         "",
         "![Cosines of all pairs of concepts at one layer.](../images/probes-interference.png)",
         "",
