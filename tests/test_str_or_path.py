@@ -259,6 +259,7 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "Circuit.save": lambda run, _: Circuit.load(_in(run, "circuit.json")).save(_new(run, "circuit.json")),
     "Library": lambda run, _: len(Library((_in(run, ".."),), examples=run).runs().runs),
     "ProbeData.load": lambda run, _: ProbeData.load(run),
+    "Run.decisions": lambda run, _: Run.open(run).decisions(_in(run, "card")),
     "Run.open": lambda run, _: Run.open(run).title,
     "Run.sections": lambda run, _: [*Run.open(run).sections(_in(run, "explain"))],
     "Run.open_checked": lambda run, _: Run.open_checked(run).tables,

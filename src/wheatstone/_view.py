@@ -47,12 +47,6 @@ class Tabular(ABC):
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self.to_arrow().__arrow_c_stream__(requested_schema)
 
-    def to_polars(self) -> Any:
-        """All rows as a `polars.DataFrame`, which shares their memory. Needs polars."""
-        import polars  # pyright: ignore[reportMissingImports]
-
-        return polars.from_arrow(self.to_arrow())
-
     def __repr__(self) -> str:
         names, rows, total = self._cells()
         widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]

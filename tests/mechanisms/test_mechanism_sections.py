@@ -62,7 +62,7 @@ def test_whole_mlps_and_edges_without_positions(material: Material, tiny_experim
 
 
 def test_dear_sections_are_those_that_ask_other_prompts() -> None:
-    assert [name for name, section in SECTIONS.items() if section.dear] == ["demonstrations", "competition"]
+    assert [name for name, section in SECTIONS.items() if section.slow] == ["demonstrations", "competition"]
 
 
 def test_the_prompts_that_a_run_is_asked_anew() -> None:

@@ -252,7 +252,7 @@ def test_a_relation_nobody_knows(model: ResidualModel, tmp_path: Path) -> None:
         ({"share": 0.0}, "0.0"),
         ({"faithfulness": 1.5}, "1.5"),
         ({"method": "acdc"}, "threshold"),
-        ({"steps": 0}, "--steps 0"),
+        ({"steps": 0}, "--steps from 1 to 10,000; got 0"),
     ],
 )
 def test_wrong_settings(change: dict[str, Any], said: str) -> None:

@@ -202,7 +202,8 @@ class Decoder:
                 return layer(index, x, call)
 
         with self._swapped(arrived), self.rotary.alone(tokens.lengths):
-            ids, cache = tokens.ids[:, start:], {"use_cache": past is not None, "past_key_values": past}
+            ids = tokens.ids[:, start:]
+            cache = {"use_cache": False} if past is None else {"use_cache": True, "past_key_values": past}
             logits = wide(self.module(ids, logits_to_keep=unembedded, **cache).logits)
         if not logits.detach().sum(dtype=torch.float32).isfinite():
             raise ModelError(

@@ -85,7 +85,7 @@ def run_story(request: Request, id: str) -> list[Sentence]:
 def edges(request: Request, id: str, limit: Annotated[int, Query(ge=1, le=MOST)] = MOST) -> Response:
     """The strongest edges and all of the circuit as an Arrow stream, sorted by |score|: a slider is a prefix."""
     run = _run(request, id)
-    return Response(_edges(run.path, state_of(run.path, "edges.parquet"), limit), media_type=ARROW)
+    return Response(_edges(run.path, state_of(run.path, run.path_of("edges").name), limit), media_type=ARROW)
 
 
 @lru_cache(maxsize=16)
