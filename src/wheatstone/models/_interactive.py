@@ -18,6 +18,7 @@ from wheatstone.models._record import record
 from wheatstone.models._taken import taken_from
 from wheatstone.models._texts import Texts, batch_of, fitting
 from wheatstone.models._tokens import Tokens
+from wheatstone.models._wide import wide
 
 At = str | Sequence[str]
 """A place or several, by name or TransformerLens' hook; `wheatstone.models.Place` lists them."""
@@ -214,7 +215,7 @@ def _several(at: At) -> list[str]:
 
 
 def _vector(given: Tensor | Sequence[float], what: str) -> Tensor:
-    vector = torch.as_tensor(given)
+    vector = wide(torch.as_tensor(given))
     if vector.ndim != 1 or not vector.isfinite().all():
         shape = f"a tensor of shape {list(vector.shape)}"
         raise RequestError(
