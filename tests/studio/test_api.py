@@ -16,7 +16,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from wheatstone.runs import catalogue_add
-from wheatstone.studio._library import EXAMPLES, identity
+from wheatstone.studio._library import EXAMPLES, identity, state_of
 
 
 def _table(client: TestClient, address: str) -> pa.Table:
@@ -110,6 +110,7 @@ def test_a_run_deleted_while_open_says_so(client: TestClient, mine: str, runs_fo
     assert "moved or deleted" in _problem(client, mine, 404)["got"]
     (run,) = (run for run in client.get("/api/v1/runs").json()["runs"] if not run["example"])
     assert run["trouble"] == "the folder is gone"
+    assert state_of(runs_folder / "mine", "edges.parquet") == ((0, 0),) * 3  # of a run deleted while it is listed
 
 
 @pytest.mark.parametrize(
