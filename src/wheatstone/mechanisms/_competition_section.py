@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 
 from wheatstone._errors import PromptError
 from wheatstone._progress import Reporter
 from wheatstone.circuits import Circuit
 from wheatstone.lenses import Explanation, Material, Section, distractors, several_prompts, whole_mlps
 from wheatstone.mechanisms._competition import competition
+from wheatstone.mechanisms._competition_summary import CompetitionSummary, RungStrength, Strength, Verdict
 from wheatstone.mechanisms._ladder import copying_ladder
 from wheatstone.mechanisms._run_relation import own_relations, task_of_run
-from wheatstone.mechanisms._strength import Strength, Verdict, strengths, strongest_path
+from wheatstone.mechanisms._strength import strengths, strongest_path
 from wheatstone.mechanisms._task_circuits import COMPETING, task_circuits
 from wheatstone.runs import Table
 from wheatstone.tasks import PromptPair, bundled_tasks
@@ -23,55 +22,6 @@ _EDGES = 1000
 _COPYING = "induction"
 _LEAST_RUNGS = 2
 """Fewest prompts of a rung of the ladder."""
-
-
-class RungStrength(NamedTuple):
-    """A task's circuit on one rung of the ladder: a row of competition_ladder.parquet.
-
-    Args:
-        rung: how the prompts were edited.
-        model: D of the model, mean over prompts: log-odds of the answer against the one that can be copied.
-        wins: prompts on which the answer is ahead.
-        push: of the circuit alone, in logits; the rest as in `Strength`.
-    """
-
-    rung: str
-    circuit: str
-    n: int
-    model: float
-    wins: int
-    share: float | None
-    push: float
-    push_low: float | None
-    push_high: float | None
-    own_drop: float
-    own_drop_low: float | None
-    own_drop_high: float | None
-
-
-@dataclass(frozen=True)
-class CompetitionSummary:
-    """What is said of circuits that compete.
-
-    Args:
-        edges: of each circuit.
-        n: prompts that circuits were run on.
-        model: D of the model, mean over them.
-        circuits: each task's circuit on these prompts.
-        task: of the run, where it is one of these tasks.
-        ladder: circuits on each rung of the ladder into copying.
-        verdicts: whether the strongest circuit has its way on the last rung.
-        held_out: whether no circuit was ranked on these prompts.
-    """
-
-    edges: int
-    n: int
-    model: float
-    circuits: tuple[Strength, ...]
-    task: str | None
-    ladder: tuple[RungStrength, ...]
-    verdicts: tuple[Verdict, ...]
-    held_out: bool = False
 
 
 def competing(material: Material, report: Reporter) -> Explanation:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from wheatstone._progress import Reporter
 from wheatstone.lenses import Explanation, Material, Section
-from wheatstone.mechanisms._in_context import InContextRow, QuestionRow, in_context
+from wheatstone.mechanisms._demonstrations_summary import DemonstrationsSummary, InContextRow, QuestionRow
+from wheatstone.mechanisms._in_context import in_context
 from wheatstone.mechanisms._run_relation import about_relation, check_subjects, is_named, relations_of_run, task_of_run
 from wheatstone.mechanisms._wrong_section import template_of
 from wheatstone.runs import Table
@@ -19,35 +18,6 @@ _TRAIN, _TEST = 6, 30
 _EDGES = 1000
 _NAMED = 10
 """Heads that are named, and ablated at most."""
-
-
-@dataclass(frozen=True)
-class DemonstrationsSummary:
-    """What is said of demonstrations.
-
-    Args:
-        task: whose questions have demonstrations.
-        found_on: training questions that circuits were found on.
-        edges: of each circuit.
-        entering: heads that write only with demonstrations, strongest first.
-        entering_count: how many there are.
-        most_attended: heads that attend most to the demonstrations.
-        both: heads that are in both lists.
-        rows: accuracy under each condition.
-        template: the words in which questions are asked; empty in runs of earlier versions.
-        named: questions about subjects that were asked for by name.
-    """
-
-    task: str
-    found_on: int
-    edges: int
-    entering: tuple[str, ...]
-    entering_count: int
-    most_attended: tuple[str, ...]
-    both: tuple[str, ...]
-    rows: tuple[InContextRow, ...]
-    template: str = ""
-    named: tuple[QuestionRow, ...] = ()
 
 
 def demonstrations(material: Material, report: Reporter) -> Explanation:

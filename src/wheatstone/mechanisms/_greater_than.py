@@ -28,6 +28,7 @@ from wheatstone._errors import RequestError
 from wheatstone._intervals import DIFFERENCE, mean_intervals, ratio_interval
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit, Experiment, exchanged_heads
+from wheatstone.mechanisms._years_summary import YearSums
 from wheatstone.models import ResidualModel, Tokens
 from wheatstone.tasks import METRICS, PromptPair
 from wheatstone.tasks.generators import year_answers
@@ -55,28 +56,6 @@ class YearCell(NamedTuple):
     year: int
     n: int
     probability: float
-
-
-class YearSums(NamedTuple):
-    """What the matrix comes to, over prompts, with 95% intervals.
-
-    Args:
-        n: prompts.
-        mass: probability of any two digits.
-        later: of later years alone.
-        difference: two-digit difference.
-        sharpness: cutoff sharpness.
-    """
-
-    n: int
-    mass: float
-    later: float
-    difference: float
-    difference_low: float | None
-    difference_high: float | None
-    sharpness: float
-    sharpness_low: float | None
-    sharpness_high: float | None
 
 
 def year_probabilities(model: ResidualModel, prompts: Sequence[str]) -> Float[Tensor, "prompt year"]:

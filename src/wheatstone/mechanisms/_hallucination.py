@@ -35,9 +35,10 @@ from wheatstone._errors import PromptError
 from wheatstone._intervals import halves_of, mean_intervals
 from wheatstone._progress import Reporter, silent
 from wheatstone.lenses import Readout
-from wheatstone.mechanisms._mending import Mending, Trial
+from wheatstone.mechanisms._mending import Trial
 from wheatstone.mechanisms._spelling import BegunFact, after_marks, in_any_case, texts_written
 from wheatstone.mechanisms._written import says
+from wheatstone.mechanisms._wrong_summary import AskedFact, Mending, WrongWriter
 from wheatstone.models import ResidualModel
 from wheatstone.tasks import Encoded, PromptPair, encode, gather
 
@@ -70,40 +71,6 @@ class WrongFact(NamedTuple):
     right_led: int
     overtakes: int
     writer: str
-
-
-class WrongWriter(NamedTuple):
-    """What a head writes of D, mean over wrong facts: a row of wrong_writers.parquet.
-
-    Args:
-        head: such as `a23.h4`.
-        n: wrong facts: none that the order of the heads was chosen on, where there are enough.
-        direct: logits towards the wrong answer.
-        to_right: logits that it writes towards the right answers of right facts, against their distractors.
-    """
-
-    head: str
-    n: int
-    direct: float
-    direct_low: float | None
-    direct_high: float | None
-    to_right: float
-
-
-class AskedFact(NamedTuple):
-    """How one fact came out: a row of asked_facts.parquet.
-
-    Args:
-        subject: that it asks about.
-        answer: as it is usually written.
-        written: what the model writes.
-        verdict: `right`, `wrong`, or `begun` where the top token begins an answer that is then not written.
-    """
-
-    subject: str
-    answer: str
-    written: str
-    verdict: str
 
 
 @dataclass(frozen=True)

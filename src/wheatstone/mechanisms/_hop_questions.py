@@ -4,41 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor
 
 from wheatstone._errors import PromptError
 from wheatstone.circuits import Circuit, Experiment
+from wheatstone.mechanisms._hops_summary import HopQuestion
 from wheatstone.mechanisms._run_relation import same_subject
 from wheatstone.models import ResidualModel
 from wheatstone.tasks import Fact, PromptPair, load_facts, model_answer, with_counterfactuals
-
-
-class HopQuestion(NamedTuple):
-    """A question about a fact that was asked for by name: a row of hop_questions.parquet.
-
-    Args:
-        subject: of the fact, as it was named.
-        task: of the question: the run's own, then those of the relations it is made of.
-        prompt: the question.
-        answer: the right answer that the model ranks highest.
-        rank: of its first token in the model, 1 for the likeliest.
-        probability: of that token.
-        first: the model's likeliest token.
-        circuit_rank: rank of the answer in the circuit of this task alone; None where no other fact of the relation can
-            be its counterfactual.
-    """
-
-    subject: str
-    task: str
-    prompt: str
-    answer: str
-    rank: int
-    probability: float
-    first: str
-    circuit_rank: int | None
 
 
 def hop_questions(

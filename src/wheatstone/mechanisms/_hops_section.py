@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from wheatstone._progress import Reporter
 from wheatstone.lenses import Explanation, Material, Section
-from wheatstone.mechanisms._hop_questions import HopQuestion, hop_questions
-from wheatstone.mechanisms._reappearance import Reappearance, reappearance
+from wheatstone.mechanisms._hop_questions import hop_questions
+from wheatstone.mechanisms._hops_summary import HopQuestion, HopsSummary, Reappearance
+from wheatstone.mechanisms._reappearance import reappearance
 from wheatstone.mechanisms._run_relation import about_relation, relations_of_run, task_of_run
 from wheatstone.mechanisms._task_circuits import held_out_faithfulness, task_circuits
 from wheatstone.runs import Table
@@ -16,35 +15,6 @@ from wheatstone.tasks import relations_in
 _UNRELATED = ("ioi", "greater-than")
 """What any two circuits share is seen on these."""
 _EDGES, _POOL = 1000, 5000
-
-
-@dataclass(frozen=True)
-class HopsSummary:
-    """What is said of a two-hop or reversed question.
-
-    Args:
-        edges: of each circuit.
-        parts: tasks of the single hops, or of the relation that is reversed.
-        unrelated: tasks that the question has nothing to do with.
-        prompts: that the question's circuit was ranked on.
-        faithfulness: of that circuit on them.
-        rows: what of each task's circuit reappears.
-        kind: `two-hop` or `reversed`; empty in runs of earlier versions.
-        held_n: test questions that were run.
-        held_faithfulness: of the question's circuit on them.
-        named: questions about facts that were asked for by name.
-    """
-
-    edges: int
-    parts: tuple[str, ...]
-    unrelated: tuple[str, ...]
-    prompts: int
-    faithfulness: float | None
-    rows: tuple[Reappearance, ...]
-    kind: str = ""
-    held_n: int = 0
-    held_faithfulness: float | None = None
-    named: tuple[HopQuestion, ...] = ()
 
 
 def hops(material: Material, report: Reporter) -> Explanation:

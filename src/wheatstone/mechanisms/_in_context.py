@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import NamedTuple
 
 import torch
 
@@ -25,52 +24,9 @@ from wheatstone._intervals import SHARE, mean_interval
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit, Experiment, ModelInfo, PositionMeans
 from wheatstone.discovery import attribute
+from wheatstone.mechanisms._demonstrations_summary import InContextRow, QuestionRow
 from wheatstone.models import Replace, ResidualModel
 from wheatstone.tasks import PromptPair, encode, hits
-
-
-class InContextRow(NamedTuple):
-    """Accuracy under one condition: a row of in_context.parquet.
-
-    Args:
-        condition: `demonstrations`, `no demonstrations`, or with demonstrations and without the heads that are
-            `entering`, `random` or `most attended`.
-        heads: how many heads were ablated.
-        draws: sets of heads that this is the mean of.
-        accuracy: share of prompts whose top token is an answer.
-        least: over draws.
-        most: over draws.
-    """
-
-    condition: str
-    n: int
-    heads: int
-    draws: int
-    accuracy: float
-    accuracy_low: float | None
-    accuracy_high: float | None
-    least: float
-    most: float
-
-
-class QuestionRow(NamedTuple):
-    """One question with and without its demonstrations: a row of in_context_questions.parquet.
-
-    Args:
-        subject: that it asks about; empty where the prompt names none.
-        answer: the right one, as it is usually written.
-        shown: the model's top token with demonstrations.
-        shown_right: whether it begins an answer.
-        alone: the model's top token without.
-        alone_right: whether it begins an answer.
-    """
-
-    subject: str
-    answer: str
-    shown: str
-    shown_right: bool
-    alone: str
-    alone_right: bool
 
 
 @dataclass(frozen=True)

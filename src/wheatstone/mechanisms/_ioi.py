@@ -36,6 +36,7 @@ from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
 from wheatstone.discovery import EdgeScores, attribute, path_patching
 from wheatstone.mechanisms._ioi_names import three_other_names
+from wheatstone.mechanisms._ioi_summary import IoiHead
 from wheatstone.mechanisms._role_numbers import RoleNumber, looks_at
 from wheatstone.mechanisms._roles import IOI
 from wheatstone.models import Graph, ResidualModel
@@ -66,48 +67,6 @@ _STEPS = (
     _Step("induction keys", "S1+1", "k", "induction"),
 )
 _SITES = ("IO", "S1", "S1+1", "S2")
-
-
-class IoiHead(NamedTuple):
-    """One head in one step: a row of ioi_heads.parquet.
-
-    Args:
-        head: such as `a14.h7`.
-        step: what it is patched into.
-        n: prompts that the classes were chosen on.
-        effect: logits by which the answer falls along these paths, mean over these prompts; negative hinders it.
-        bar: |effect| that had to be exceeded to stand out.
-        stands_out: whether it was, and every stronger head's too.
-        share: effect by the model's logit difference.
-        query: token that looks.
-        site: the named token it attends to most.
-        attention: to that token.
-        attention_null: what its interval must lie beyond.
-        role: its class, or empty.
-        held_n: other prompts, on which the effect of a head that stands out is measured again; 0 where there are none.
-        held_effect: the effect there; None for a head that does not stand out.
-    """
-
-    head: str
-    step: str
-    n: int
-    effect: float
-    effect_low: float | None
-    effect_high: float | None
-    bar: float
-    stands_out: bool
-    share: float
-    query: str
-    site: str
-    attention: float
-    attention_low: float | None
-    attention_high: float | None
-    attention_null: float
-    role: str
-    held_n: int = 0
-    held_effect: float | None = None
-    held_effect_low: float | None = None
-    held_effect_high: float | None = None
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from wheatstone._progress import Reporter
 from wheatstone.lenses import Explanation, Material, Section, enough_prompts, spans
-from wheatstone.mechanisms._ioi import IOI_CLASSES, IoiHead, IoiHeads, ioi_heads
+from wheatstone.mechanisms._ioi import IOI_CLASSES, IoiHeads, ioi_heads
+from wheatstone.mechanisms._ioi_summary import IoiHead, IoiSummary
 from wheatstone.runs import Table
 
 PROMPTS = 24
@@ -27,27 +26,6 @@ def classes_in(material: Material, report: Reporter) -> IoiHeads:
             material.experiment.model, pairs, held_out=held_out, seed=material.seed, report=report
         )
     return _CLASSES[material]
-
-
-@dataclass(frozen=True)
-class IoiSummary:
-    """What is said of the heads that find the indirect object.
-
-    Args:
-        n: prompts that classes were chosen on.
-        clean: logit difference on them, mean.
-        classes: heads by class, from the answer back.
-        unclassed: heads that write to the answer and have no class.
-        receivers: heads whose inputs each step patches.
-        held_n: other prompts that effects were measured on; 0 in runs of earlier versions.
-    """
-
-    n: int
-    clean: float
-    classes: Mapping[str, tuple[IoiHead, ...]]
-    unclassed: tuple[IoiHead, ...]
-    receivers: Mapping[str, tuple[str, ...]]
-    held_n: int = 0
 
 
 def ioi(material: Material, report: Reporter) -> Explanation:

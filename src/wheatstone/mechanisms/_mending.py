@@ -3,43 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from wheatstone._intervals import SHARE, mean_intervals
+from wheatstone.mechanisms._wrong_summary import Mending
 from wheatstone.models import Intervention, KnockOutAttention, Replace, ResidualModel, Scale
 from wheatstone.tasks import Encoded
-
-
-class Mending(NamedTuple):
-    """What a change does: a row of mending.parquet.
-
-    Args:
-        change: `right writers look`, `right writers doubled` or `wrong writers silent`.
-        heads: that are changed; `random` for as many random ones.
-        n: wrong facts that it is tried on: none that the heads were chosen on, where there are enough.
-        mended: share of them whose right token is then the top one.
-        change_in_difference: of D, logits, mean; negative is towards the right answer.
-        known_kept: share of the right facts that stay right.
-        draws: sets of heads that this is the mean of.
-        known: right facts that it is tried on, likewise.
-    """
-
-    change: str
-    heads: str
-    n: int
-    mended: float
-    mended_low: float | None
-    mended_high: float | None
-    change_in_difference: float
-    change_in_difference_low: float | None
-    change_in_difference_high: float | None
-    known_kept: float
-    draws: int
-    known: int | None = None  # not in runs of earlier versions
 
 
 class Trial:

@@ -25,27 +25,11 @@ from wheatstone._intervals import mean_intervals, ratio_interval
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
 from wheatstone.discovery import path_patching
+from wheatstone.mechanisms._years_summary import Kept, MlpToLogits
 from wheatstone.neurons import Patching, neuron_effects, screen_neurons
 
 _SCREENED = 3
 """Neurons that are exactly patched for each one that is asked for."""
-
-
-class MlpToLogits(NamedTuple):
-    """What an MLP does straight to the logits: a row of mlps_to_logits.parquet.
-
-    Args:
-        mlp: such as `m23`.
-        effect: metric lost when the path is ablated, mean over prompts.
-        share: of the metric's difference between prompt and counterfactual.
-    """
-
-    mlp: str
-    n: int
-    effect: float
-    effect_low: float | None
-    effect_high: float | None
-    share: float
 
 
 def mlps_to_logits(experiment: Experiment, *, report: Reporter = silent) -> list[MlpToLogits]:
@@ -79,43 +63,6 @@ class NeuronOfMlp(NamedTuple):
     effect_low: float | None
     effect_high: float | None
     share: float
-
-
-class Kept(NamedTuple):
-    """What some neurons of an MLP keep of its effect alone.
-
-    Args:
-        neurons: how many, out of `of`.
-        mlp: effect of the whole MLP on the metric.
-        kept: by the strongest neurons alone.
-        random: by as many random ones, mean over draws.
-        random_low: least over draws.
-        random_high: most over draws.
-        draws: how many.
-        task_lost_with_mlp: share of the whole metric's difference that patching the MLP takes.
-        task_lost_with_others: the same of patching all its neurons but the strongest.
-        n: prompts that all this was measured on.
-        chosen_on: prompts that the neurons were chosen on.
-        held_out: whether these are others.
-        chosen_kept: `kept` on the prompts that the neurons were chosen on.
-    """
-
-    neurons: int
-    of: int
-    mlp: float
-    kept: float
-    kept_low: float | None
-    kept_high: float | None
-    random: float
-    random_low: float
-    random_high: float
-    draws: int
-    task_lost_with_mlp: float
-    task_lost_with_others: float
-    n: int = 0  # from here on, not in runs of earlier versions
-    chosen_on: int = 0
-    held_out: bool = False
-    chosen_kept: float = 0.0
 
 
 def strongest_neurons(

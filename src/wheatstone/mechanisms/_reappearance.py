@@ -9,38 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from random import Random
-from typing import NamedTuple
 
 from wheatstone._errors import CircuitError
 from wheatstone.circuits import Circuit, Edge
-
-
-class Reappearance(NamedTuple):
-    """One circuit looked for in another: a row of reappearance.parquet.
-
-    Args:
-        part: name of the circuit that is looked for.
-        whole: name of the one it is looked for in.
-        edges: of the part.
-        shared: share of them that the whole has.
-        by_chance: the same of as many edges drawn from the pool, mean over draws.
-        chance_low: 2.5% quantile over draws.
-        chance_high: 97.5% quantile over draws.
-        nodes: heads and MLPs that write in the part.
-        nodes_shared: share of them that write in the whole.
-        nodes_by_chance: the same of the drawn circuits, mean over draws.
-    """
-
-    part: str
-    whole: str
-    edges: int
-    shared: float
-    by_chance: float
-    chance_low: float
-    chance_high: float
-    nodes: int
-    nodes_shared: float
-    nodes_by_chance: float
+from wheatstone.mechanisms._hops_summary import Reappearance
 
 
 def reappearance(

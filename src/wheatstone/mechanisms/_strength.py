@@ -5,52 +5,14 @@ Source: the conjecture of Yao et al. 2024 (arXiv 2405.17969), section 4, that ci
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from wheatstone._intervals import SHARE, mean_interval, mean_intervals, rank_correlation
 from wheatstone.mechanisms._competition import Competition
+from wheatstone.mechanisms._competition_summary import Strength, Verdict
 
 _LEAST = 0.5
 """Least difference in logits between model and ablated run for which shares are given."""
-
-
-class Strength(NamedTuple):
-    """How active a circuit is over some prompts, in logits: means with 95% intervals over prompts.
-
-    Args:
-        circuit: its name.
-        n: prompts.
-        edges: that it has.
-        own_edges: that no other circuit has.
-        share: push as a share of what the model does, D(model) − D(all ablated), both averaged over prompts first;
-            None where these are less than half a logit apart, so that a share is of nothing.
-        push: of it alone.
-        beyond: push less that of its copies.
-        drop: without it.
-        own_drop: without its own edges.
-        own_beyond: own drop less that of its copies.
-    """
-
-    circuit: str
-    n: int
-    edges: int
-    own_edges: int
-    share: float | None
-    push: float
-    push_low: float | None
-    push_high: float | None
-    beyond: float
-    beyond_low: float | None
-    beyond_high: float | None
-    drop: float
-    own_drop: float
-    own_drop_low: float | None
-    own_drop_high: float | None
-    own_beyond: float
-    own_beyond_low: float | None
-    own_beyond_high: float | None
 
 
 def strengths(found: Competition) -> list[Strength]:
@@ -87,28 +49,6 @@ def strengths(found: Competition) -> list[Strength]:
             )
         )
     return rows
-
-
-class Verdict(NamedTuple):
-    """Whether the stronger of two circuits has its way, prompt by prompt.
-
-    Args:
-        measure: of strength, `push` or `own_drop`.
-        of: `circuits`, or their `copies`.
-        n: prompts.
-        agrees: share of prompts on which the two strengths' sum has the sign of the model's D.
-        same: share of prompts on which D has its more frequent sign: what is right without looking.
-        correlation: Spearman's, of the sum with D over prompts; None for two prompts, or where either is constant.
-    """
-
-    measure: str
-    of: str
-    n: int
-    agrees: float
-    agrees_low: float | None
-    agrees_high: float | None
-    same: float
-    correlation: float | None
 
 
 def strongest_path(found: Competition, first: str, second: str) -> list[Verdict]:

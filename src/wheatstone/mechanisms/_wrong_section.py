@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 from wheatstone._progress import Reporter
 from wheatstone.lenses import Explanation, Material, Section, several_prompts, spans
-from wheatstone.mechanisms._hallucination import AskedFact, WrongFact, WrongWriter, hallucination
-from wheatstone.mechanisms._mending import Mending
+from wheatstone.mechanisms._hallucination import WrongFact, hallucination
 from wheatstone.mechanisms._run_relation import about_relation, facts_of_run, is_named
 from wheatstone.mechanisms._spelling import BegunFact
+from wheatstone.mechanisms._wrong_summary import AskedFact, Mending, WrongSummary, WrongWriter
 from wheatstone.runs import Table
 from wheatstone.tasks import PromptPair
 
@@ -19,43 +17,6 @@ _FACTS = 24
 """Most facts of either kind: those that the model gets wrong, and those it gets right."""
 _DRAWS = 2
 """Sets of random heads."""
-
-
-@dataclass(frozen=True)
-class WrongSummary:
-    """What is said of wrong facts.
-
-    Args:
-        known: right facts that are looked at.
-        wrong: wrong facts that are looked at.
-        template: the words in which facts are asked.
-        led: wrong facts on which the right answer is ahead after some layer.
-        overtaken_after: layers after which the wrong one is then ahead for good, median.
-        layers: of the model.
-        right_writers: heads that write most of the right answers.
-        writers: heads that write most towards the wrong answers.
-        mendings: changes of the model that were tried.
-        begun: facts that begin with the answer's first token and end otherwise.
-        held_out: whether heads were chosen on other facts.
-        asked: facts that were asked.
-        verdicts: how many came out `right`, `wrong` and `begun`; None in runs of earlier versions.
-        named: facts that were asked for by name.
-    """
-
-    known: int
-    wrong: int
-    template: str
-    led: int
-    overtaken_after: int | None
-    layers: int
-    right_writers: tuple[str, ...]
-    writers: tuple[WrongWriter, ...]
-    mendings: tuple[Mending, ...]
-    begun: int
-    held_out: bool = False
-    asked: int = 0
-    verdicts: Mapping[str, int] | None = None
-    named: tuple[AskedFact, ...] = ()
 
 
 def wrong(material: Material, report: Reporter) -> Explanation:

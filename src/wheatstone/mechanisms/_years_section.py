@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from wheatstone._progress import Reporter
 from wheatstone.lenses import Explanation, Material, Section, everywhere, of_task, several_prompts, spans, whole_mlps
 from wheatstone.mechanisms._greater_than import (
     YEAR_FORMS,
     YearCell,
     YearForm,
-    YearSums,
     year_cells,
     year_forms,
     year_probabilities,
     year_sums,
 )
-from wheatstone.mechanisms._mlp_neurons import Kept, MlpToLogits, NeuronOfMlp, mlps_to_logits, strongest_neurons
+from wheatstone.mechanisms._mlp_neurons import NeuronOfMlp, mlps_to_logits, strongest_neurons
+from wheatstone.mechanisms._years_summary import MlpToLogits, YearsSummary
 from wheatstone.runs import Table
 
 _STARTS = 40
@@ -25,27 +23,6 @@ _PATCHED = 12
 """Prompts on which MLP and neurons are chosen, on which they are measured, and of each form."""
 _COPIES = 2
 """Copies with exchanged heads that the circuit is compared with."""
-
-
-@dataclass(frozen=True)
-class YearsSummary:
-    """What is said of predicted years.
-
-    Args:
-        sums: over the matrix of years.
-        mlp: the MLP that does most straight to the logits.
-        kept: what its strongest neurons keep of it.
-        metric: of the run.
-        metric_value: on the run's prompts, mean; None in runs of earlier versions.
-        n: prompts of the run.
-    """
-
-    sums: YearSums
-    mlp: MlpToLogits
-    kept: Kept
-    metric: str
-    metric_value: float | None = None
-    n: int = 0
 
 
 def years(material: Material, report: Reporter) -> Explanation:
