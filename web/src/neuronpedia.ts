@@ -80,7 +80,7 @@ export function neuronpedia(run: Run, edges: Edge[], view: View, labels: Labels,
       prompt_tokens: prompt.tokens,
       prompt: prompt.prompt,
       info: {
-        description: `${about} Nodes are attention heads and MLPs, not features.${run.spans.length ? ` Positions are those of ${run.spans.map((span) => spanWords(run, span.name)).join(", ")}.` : " Positions were not told apart: every node stands at the last token."} A link's weight is the ${weightWords(run, by)}, summed over a head's query, key and value inputs; that of an input which a group of heads shares is divided equally between them.`,
+        description: `${about} Nodes are attention heads and MLPs, not features.${run.spans.length ? ` Positions are those of ${run.spans.map((span) => spanWords(run, span.name)).join(", ")}.` : " Positions were not distinguished: every node is at the last token."} A link's weight is the ${weightWords(run, by)}, summed over a head's query, key and value inputs; that of an input which a group of heads shares is divided equally between them.`,
         generator: { name: "Wheatstone", version: run.versions.wheatstone ?? "" },
         create_time_ms: Date.parse(run.created),
       },
