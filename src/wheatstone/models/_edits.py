@@ -121,6 +121,10 @@ class Edits:
         """Whether any place of a kind is intervened on in a layer."""
         return (kind, layer) in self._at
 
+    def visits(self, kind: str, layer: int) -> bool:
+        """Whether any place of a kind is intervened on or kept in a layer."""
+        return self.on(kind, layer) or (kind, layer) in self._keep
+
     def visit(self, kind: str, layer: int, value: Tensor) -> Tensor:
         """What is at a kind of place instead of a value, for all heads, groups or neurons at once."""
         for place, where, intervention in self._at.get((kind, layer), ()):
@@ -147,12 +151,12 @@ class Edits:
         Raises:
             RequestError: a query would have no key left.
         """
-        layer, key = block.index, ("pattern", block.index)
+        layer = block.index
         if (cut := self._cut.get(layer)) is not None:
             call = without_attention(call, layer, cut.to(block.device))
         if (added := self._added.get(layer)) is not None:
             call = _with_scores(call, added.to(block.device, self._model.dtype))
-        if key in self._at or key in self._keep:
+        if self.visits("pattern", layer):
             with OnWeights(lambda weights: self.visit("pattern", layer, weights), self._model.dtype):
                 z = block.attend(qkv, call)
         else:
@@ -162,14 +166,13 @@ class Edits:
     @contextmanager
     def neurons(self, block: Block) -> Generator[None, None, None]:
         """While this lasts, the block's neurons are visited."""
-        key = ("n", block.index)
-        if key not in self._at and key not in self._keep:
+        if not self.visits("n", block.index):
             yield
             return
 
         def edited(_module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
             neurons = args[0].reshape(self._tokens.batch, self._tokens.width - self._start, -1)
-            return (self.visit(*key, neurons).view_as(args[0]),)
+            return (self.visit("n", block.index, neurons).view_as(args[0]),)
 
         hook = block.neurons_in.register_forward_pre_hook(edited)
         try:

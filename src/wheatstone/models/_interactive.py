@@ -108,7 +108,7 @@ class Interactive(Decoder):
             kinds = [(place.kind, place.layer) for place in wanted]
             others = fitting(self, source)
             check_memory(self, others, kinds)
-            run = record(self, others, cache=any(kind in "he" for kind, _ in kinds), all_positions=True, keep=kinds)
+            run = record(self, others, cache=False, all_positions=True, keep=kinds)
             source = ModelRun(self, others, run.logits, run.kept)
         taken = [taken_from(self, tokens, source, name, positions) for name in places]
         return self(tokens, interventions=[*interventions, *taken], cache=cache, attention=attention)
