@@ -75,6 +75,14 @@ def test_positions_count_from_the_end_of_both_where_lengths_differ(tiny64: Resid
         tiny64.patch(TEXT, LONGER, "r2.post")
 
 
+def test_a_value_of_the_prompt_s_shape_holds_while_the_model_writes(tiny64: ResidualModel) -> None:
+    """At positions of the prompt, with and without the keys and values of earlier steps."""
+    for at in ("r1.post", "a1.h2.q", "m1.n3"):
+        change = Replace(at=at, value=tiny64(OTHER)[at], positions=(0, -1))
+        kept, rerun = (tiny64.generate(TEXT, new=4, interventions=[change], cache=cache) for cache in (True, False))
+        assert kept.ids == rerun.ids, at
+
+
 def test_positions_are_paired_in_the_order_in_which_they_are_given(tiny64: ResidualModel) -> None:
     """3 and -3 are 3 and 2 of the prompt's 5 tokens, and 3 and 4 of the source's 7."""
     patched, source = tiny64.patch(TEXT, LONGER, "r0.post", positions=(3, -3)), tiny64(LONGER)["r0.post"]

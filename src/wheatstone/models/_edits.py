@@ -128,10 +128,15 @@ class Edits:
     def visit(self, kind: str, layer: int, value: Tensor) -> Tensor:
         """What is at a kind of place instead of a value, for all heads, groups or neurons at once."""
         for place, where, intervention in self._at.get((kind, layer), ()):
-            before = value if place.unit is None else value.select(place.axis, place.unit)
+            whole = value if place.unit is None else value.select(place.axis, place.unit)
+            # Positions are the prompt's, and so is the shape of a value for them: what was written since stays apart.
+            more = 0 if intervention.positions is None else self._tokens.width - self._prompt.width
+            before, later = whole.split([whole.shape[place.queries] - more, more], place.queries)
             shape = [1] * before.ndim
-            shape[0], shape[place.queries] = where.shape
-            after = torch.where(where.view(shape).to(before.device), intervention.apply(before), before)
+            shape[0], shape[place.queries] = before.shape[0], before.shape[place.queries]
+            at = where[:, : shape[place.queries]].reshape(shape).to(before.device)
+            after = torch.where(at, intervention.apply(before), before)
+            after = torch.cat([after, later], place.queries) if more else after
             value = after if place.unit is None else value.select_scatter(after, place.axis, place.unit)
         if (kind, layer) in self._keep:
             self.kept[kind, layer] = value
