@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, cast
 
 import pyarrow as pa
 import pytest
@@ -125,7 +126,7 @@ REFUSED: list[tuple[Callable[[ResidualModel], object], str]] = [
     (lambda model: model.ablate(TEXT, "r1.pre", value=float("nan")), "a finite value at r1.pre"),
     (lambda model: model.ablate(TEXT, "a1.h2", value=torch.ones(7)), r"broadcasts to \[1, 5, 16\], .* of shape \[7\]"),
     (lambda model: model.ablate(TEXT, "a1.h2", positions=5), "a position in prompt 0, which has 5 tokens; got 5"),
-    (lambda model: model.ablate(TEXT, "m1", positions=((1,), 2)), r"whole numbers.*; got \(1,\) among them"),
+    (lambda model: model.ablate(TEXT, "m1", positions=cast(Any, ((1,), 2))), r"whole numbers.*; got \(1,\) among them"),
     (lambda model: model.patch([TEXT] * 3, [OTHER] * 2, "m1"), "one source, or one for each of 3 prompts; got 2"),
     (lambda model: model(TEXT, interventions=[Apply(at="m1", function=lambda _: None)]), "got NoneType; return"),
     (lambda model: model(TEXT).top(0), "a number of tokens from 1 to 40; got 0"),
