@@ -118,7 +118,7 @@ def trim(run: Path, title: str) -> None:
             if pa.types.is_floating(column.type):
                 table = table.set_column(at, column, pc.round(table[column.name], DIGITS))
         if path.name == "edges.parquet" and "score" in table.column_names:
-            table = table.filter(pc.field("score") != 0)  # told by their absence: the circuit's file has their number
+            table = table.filter(pc.field("score") != 0)  # the circuit's file has the number of all edges
         pq.write_table(table, path, compression="zstd", compression_level=19)
     manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
     manifest["title"] = title

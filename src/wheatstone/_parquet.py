@@ -28,15 +28,20 @@ def write_parquet(table: pa.Table, path: Path, **options: Any) -> None:
 
     Arrow writes a file in hundreds of small pieces; through a buffer these are one write, or a few.
     """
-    with pa.output_stream(path, buffer_size=_BUFFER) as file:
+    with _buffered(path) as file:
         pq.write_table(table, file, **options)
 
 
 @contextmanager
 def parquet_writer(path: Path, schema: pa.Schema) -> Generator[pq.ParquetWriter]:
     """A writer of several row groups, through a buffer as `write_parquet`."""
-    with pa.output_stream(path, buffer_size=_BUFFER) as file, pq.ParquetWriter(file, schema) as writer:
+    with _buffered(path) as file, pq.ParquetWriter(file, schema) as writer:
         yield writer
+
+
+def _buffered(path: Path) -> pa.NativeFile:
+    # Arrow would compress a file whose name ends in .gz or .zst as a whole.
+    return pa.output_stream(path, compression=None, buffer_size=_BUFFER)
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:

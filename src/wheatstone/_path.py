@@ -41,6 +41,14 @@ def expanded(path: StrPath) -> Path:
         ) from error
 
 
+def is_file(path: StrPath) -> bool:
+    """Whether a file is there. A text that is too long to be a path is none; `Path.is_file` fails with it."""
+    try:
+        return Path(path).is_file()
+    except OSError:
+        return False
+
+
 def regular(path: Path) -> Path:
     """A file that ends: not a folder, a pipe or a device.
 

@@ -16,6 +16,7 @@ from tolerance import rounding
 from wheatstone import CircuitError, Experiment, RequestError, ResidualModel, RunError
 from wheatstone._progress import Reporter, silent
 from wheatstone.cards import SelectivitySettings, run_selectivity
+from wheatstone.cards._selectivity_circuits import TaskCircuit, own_parts
 from wheatstone.cards._selectivity_matrix import matrix_of, summary_of
 from wheatstone.circuits import Circuit
 from wheatstone.discovery import DiscoverySettings
@@ -135,6 +136,17 @@ def test_stopped_anywhere_it_goes_on_and_gives_the_same(
     assert (out / "selectivity.json").read_bytes() == (whole / "selectivity.json").read_bytes()
     with pytest.raises(RunError, match=r"shared: 0\.5, where it began with 0.9"):
         run_selectivity(model, settings_of(runs, shared=0.5), out)
+
+
+def test_an_edge_that_exactly_the_share_keeps_is_no_common_one(runs: Path) -> None:
+    """0.29 · 100 is a little less than 29 in floating point."""
+    circuit = Circuit.load(runs / "first")
+    one, other = circuit.edges[:2]
+    many = [
+        TaskCircuit(str(at), replace(circuit, edges=(one, other) if at < 29 else (other,), scores=None, effects=None))
+        for at in range(100)
+    ]
+    assert own_parts(many, 0.29)["0"] == (one,)
 
 
 def test_a_matrix_by_hand() -> None:

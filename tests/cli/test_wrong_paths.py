@@ -81,6 +81,10 @@ def test_bits_of_a_folder_and_of_a_name_that_is_no_file(
     wrong = "got w1/w2.txt, which is not there; check the path, or add --text"
     assert wrong in refused("bits", "w1/w2.txt", "--model", model)
     assert cli("bits", "w1/w2.txt", "--text", "--model", model, "--json").document["bytes"] == len("w1/w2.txt")
+    assert cli("bits", "~w1 w2", "--text", "--model", model, "--json").document["bytes"] == len("~w1 w2")
+    # Longer than a file's name can be.
+    assert cli("bits", "w1 w2 " * 60, "--model", model, "--json").document["bytes"] == 360
+    assert f"got {'w' * 200}, which is not there" in refused("bits", f"{'w' * 300}.txt", "--model", model)
 
 
 @pytest.mark.parametrize(

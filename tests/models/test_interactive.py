@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, cast
 
 import pyarrow as pa
 import pytest
@@ -11,6 +12,7 @@ from tolerance import rounding
 
 from wheatstone import Add, Apply, KnockOut, Replace, RequestError, ResidualModel
 from wheatstone.models import Tokens
+from wheatstone.models._interventions import Positions
 
 TEXT, OTHER, LONGER = "w3 w1 w4 w1 w5", "w9 w2 w6 w5 w3", "w7 w7 w9 w2 w6 w5 w3"
 
@@ -41,6 +43,8 @@ def test_projecting_a_direction_out_leaves_none_of_it_and_all_else(tiny64: Resid
     unit = direction / direction.norm()
     rounding(tiny64).check(after @ unit, torch.zeros(1, 5, dtype=torch.float64))
     rounding(tiny64).check(before - after, (before @ unit)[..., None] * unit)
+    first = torch.tensor([1] + [0] * (tiny64.d_model - 1))  # whole numbers are a direction too
+    assert torch.equal(tiny64.ablate(TEXT, "r1.pre", direction=first)["r1.pre"][..., 0], torch.zeros(1, 5).double())
 
 
 def test_ablating_a_head_is_the_engines_ablation_of_its_edges(tiny64: ResidualModel) -> None:
@@ -70,6 +74,26 @@ def test_positions_count_from_the_end_of_both_where_lengths_differ(tiny64: Resid
     rounding(tiny64).check(patched.last(), tiny64(LONGER).last())
     with pytest.raises(RequestError, match=r"same number of tokens; got \[5\] and \[7\] tokens; name the positions"):
         tiny64.patch(TEXT, LONGER, "r2.post")
+
+
+def test_a_value_of_the_prompt_s_shape_holds_while_the_model_writes(tiny64: ResidualModel) -> None:
+    """At positions of the prompt, with and without the keys and values of earlier steps."""
+    for at in ("r1.post", "a1.h2.q", "m1.n3"):
+        change = Replace(at=at, value=tiny64(OTHER)[at], positions=(0, -1))
+        kept, rerun = (tiny64.generate(TEXT, new=4, interventions=[change], cache=cache) for cache in (True, False))
+        assert kept.ids == rerun.ids, at
+
+
+def test_positions_are_paired_in_the_order_in_which_they_are_given(tiny64: ResidualModel) -> None:
+    """3 and -3 are 3 and 2 of the prompt's 5 tokens, and 3 and 4 of the source's 7."""
+    patched, source = tiny64.patch(TEXT, LONGER, "r0.post", positions=(3, -3)), tiny64(LONGER)["r0.post"]
+    assert torch.equal(patched["r0.post"][0, [3, 2]], source[0, [3, 4]])
+
+
+@pytest.mark.parametrize("positions", [((0,), (1,)), [[0], [1]], [(0,), [1]]])
+def test_lists_of_positions_are_used_like_tuples(tiny64: ResidualModel, positions: Positions) -> None:
+    changed = tiny64.ablate([TEXT, OTHER], "m1", positions=positions)["m1"]
+    assert (changed == 0).all(-1).tolist() == [[at == row for at in range(5)] for row in range(2)]
 
 
 def test_positions_by_text(tiny64: ResidualModel) -> None:
@@ -102,6 +126,7 @@ REFUSED: list[tuple[Callable[[ResidualModel], object], str]] = [
     (lambda model: model.ablate(TEXT, "r1.pre", value=float("nan")), "a finite value at r1.pre"),
     (lambda model: model.ablate(TEXT, "a1.h2", value=torch.ones(7)), r"broadcasts to \[1, 5, 16\], .* of shape \[7\]"),
     (lambda model: model.ablate(TEXT, "a1.h2", positions=5), "a position in prompt 0, which has 5 tokens; got 5"),
+    (lambda model: model.ablate(TEXT, "m1", positions=cast(Any, ((1,), 2))), r"whole numbers.*; got \(1,\) among them"),
     (lambda model: model.patch([TEXT] * 3, [OTHER] * 2, "m1"), "one source, or one for each of 3 prompts; got 2"),
     (lambda model: model(TEXT, interventions=[Apply(at="m1", function=lambda _: None)]), "got NoneType; return"),
     (lambda model: model(TEXT).top(0), "a number of tokens from 1 to 40; got 0"),
@@ -118,7 +143,7 @@ def test_bad_input_is_one_line(tiny64: ResidualModel, run: Callable[[ResidualMod
 
 def test_more_than_memory_has_room_for_is_refused_first(tiny64: ResidualModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wheatstone.models._kept_memory.memory_budget", lambda _device: 10_000)
-    with pytest.raises(RequestError, match=r"GiB for 1 prompts of 5 tokens; give fewer"):
+    with pytest.raises(RequestError, match=r"GiB for 1 prompt of 5 tokens; give fewer"):
         tiny64(TEXT)
     assert tiny64(TEXT, cache=False).logits.shape == (1, 5, 40)
 

@@ -116,6 +116,17 @@ def test_replacing_every_place_by_itself_changes_no_bit(family: ResidualModel) -
     assert torch.equal(same.logits, plain.logits)
 
 
+def test_a_source_may_be_a_text_or_its_run() -> None:
+    """Of a text only what is patched is kept."""
+    model = tiny_family("mixtral").split({1: "experts"})
+    other = [*IDS[1:], 8]
+    for name in ("m1.e1", "a1.h", "a1.h2", "r1.post"):
+        by_text, by_run = model.patch(IDS, other, name), model.patch(IDS, model(other), name)
+        assert torch.equal(by_text[name], by_run[name]), name
+        assert torch.equal(by_text.logits, by_run.logits), name
+        assert not torch.equal(by_text.logits, model(IDS).logits), name
+
+
 @pytest.mark.parametrize("case", ["llama", "gptj", "gemma2", "mixtral"])
 def test_a_function_at_any_place_is_used(case: str) -> None:
     model = tiny_family(case)

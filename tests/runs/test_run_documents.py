@@ -7,12 +7,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wheatstone import RunError
 from wheatstone._bounds import Bounds
+from wheatstone._parquet import parquet_writer, write_parquet
 from wheatstone.figures import RunData, report_html
 from wheatstone.runs import Run, damaged_files, write_hashes
 from wheatstone.runs._documents import SHAPES, Each, check_document
@@ -115,3 +118,22 @@ def test_a_shape_takes_what_has_it_and_names_what_has_not(name: str, data: st.Da
             check_document(Path("run"), name, document)
         except RunError as error:
             assert "\n" not in str(error)  # noqa: PT017 - most are refused, some are of the shape
+
+
+def test_a_card_that_a_link_leads_to_is_not_of_the_run(run: Path, tmp_path: Path) -> None:
+    assert set(Run.open(run).decisions().values()) == {"in", "out", "undecided"}
+    table = run / "card" / "edges.parquet"
+    table.rename(tmp_path / "outside.parquet")
+    table.symlink_to(tmp_path / "outside.parquet")
+    with pytest.raises(RunError, match="a link out of it"):
+        Run.open(run).decisions()
+
+
+def test_a_table_is_parquet_by_any_name(tmp_path: Path) -> None:
+    """Arrow compresses a whole stream by the ending of its name."""
+    path = tmp_path / "run.gz"
+    write_parquet(pa.table({"x": [1]}), path)
+    assert pq.read_table(path).to_pydict() == {"x": [1]}
+    with parquet_writer(path, pa.schema({"x": pa.int64()})) as writer:
+        writer.write_table(pa.table({"x": [2]}))
+    assert pq.read_table(path).to_pydict() == {"x": [2]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import pytest
@@ -27,6 +27,7 @@ class Found:
     names: tuple[str, ...]
     most: Head | None
     held_out: bool = False
+    notes: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 FOUND = Found(3, 0.5, Head("a0.h1", None), {"mover": (Head("a1.h0", 2.0, 4),), "none": ()}, ("x", "y"), None)
@@ -43,7 +44,7 @@ def test_it_comes_back_as_it_was() -> None:
 
 def test_a_summary_of_an_earlier_version_has_defaults_and_may_hold_more() -> None:
     old: dict[str, Any] = {**stored(), "gone": 1}
-    del old["held_out"], old["best"]["later"]
+    del old["held_out"], old["notes"], old["best"]["later"]
     assert summary_of(Found, old) == FOUND
 
 

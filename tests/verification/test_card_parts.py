@@ -12,6 +12,7 @@ from wheatstone import Experiment, ResidualModel
 from wheatstone.discovery import attribute
 from wheatstone.tasks import PromptPair
 from wheatstone.verification import (
+    EVEN,
     EXCHANGED,
     NOT_SUPPORTED,
     NOT_TESTED,
@@ -23,6 +24,7 @@ from wheatstone.verification import (
     exact_effects,
     held_out_line,
     null_line,
+    ratio_estimate,
     selectivity_line,
     shuffled_answers,
     specification_line,
@@ -104,6 +106,20 @@ def test_a_circuit_must_keep_more_than_chance(kept: float, verdict: str) -> None
     (row,) = line.rows
     assert row.shared == 0
     assert (row.specificity is None) == (kept < 0)
+
+
+def test_a_ratio_to_about_nothing_is_said_in_words() -> None:
+    """Rounding alone can differ from 0 on every fact in the same direction, and its interval then excludes 0."""
+    draw = np.random.default_rng(0)
+    whole = 4 + draw.random(12)
+    found = Carried(np.stack([0.7 * whole, 1e-6 * (1 + draw.random(12))]), whole)
+    assert ratio_estimate(found.part[0], found.part[1]).low is not None
+    assert found.against(0, slice(1, None)) is None
+    mask = torch.tensor([[True, False]])
+    line = null_line({EVEN: Null(~mask[None], mask)}, {EVEN: found}, mask, least=1.5, size=1, measured_on="12 facts")
+    assert line.rows[0].specificity is None
+    assert "against 70%; chance keeps about nothing, so no ratio is given." in line.why
+    assert "times as much" not in line.why
 
 
 def test_the_effect_of_an_edge_is_what_the_circuit_loses_without_it() -> None:

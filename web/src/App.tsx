@@ -180,7 +180,7 @@ function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Load
             <button aria-pressed={view.map === "layers" || !run.spans.length} onClick={() => show({ map: "layers" })}>
               Heads and MLPs
             </button>
-            <button aria-pressed={view.map === "tokens" && run.spans.length > 0} disabled={!run.spans.length} title={run.spans.length ? "" : "This run does not tell positions apart: discover with --positions each or spans"} onClick={() => show({ map: "tokens" })}>
+            <button aria-pressed={view.map === "tokens" && run.spans.length > 0} disabled={!run.spans.length} title={run.spans.length ? "" : "This run does not distinguish positions: discover with --positions each or spans"} onClick={() => show({ map: "tokens" })}>
               Tokens
             </button>
           </div>
@@ -281,7 +281,7 @@ function Failed({ error, reload }: { error: ApiError; reload: () => void }) {
   return (
     <div className="trouble" role="alert">
       <p>
-        {error.said} {error.advice && <b>{error.advice[0]!.toUpperCase() + error.advice.slice(1)}</b>}
+        {error.said} {error.advice && <b>{error.advice[0]!.toUpperCase() + error.advice.slice(1).replace(/\.$/, "")}.</b>}
       </p>
       <button onClick={reload}>Try again</button>
     </div>

@@ -76,8 +76,7 @@ def circuits_of(runs: Sequence[StrPath]) -> tuple[TaskCircuit, ...]:
 def own_parts(circuits: Sequence[TaskCircuit], shared: float) -> dict[str, tuple[Edge, ...]]:
     """Of each circuit the edges that at most a share of all the circuits keep."""
     kept = Counter(edge for one in circuits for edge in one.circuit)
-    most = shared * len(circuits)
-    return {one.name: tuple(edge for edge in one.circuit if kept[edge] <= most) for one in circuits}
+    return {one.name: tuple(edge for edge in one.circuit if kept[edge] / len(circuits) <= shared) for one in circuits}
 
 
 def _circuits_in(run: Path) -> list[TaskCircuit]:

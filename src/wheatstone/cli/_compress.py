@@ -11,7 +11,7 @@ import typer
 from wheatstone._bounds import WORKERS
 from wheatstone._errors import RequestError
 from wheatstone._json import read_bounded
-from wheatstone._path import expanded
+from wheatstone._path import expanded, is_file
 from wheatstone.cli._loading import load
 from wheatstone.cli._new_file import new_file, reserved_file
 from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption, number
@@ -137,16 +137,16 @@ def bits(
     if counterfactual is not None and ablate is None:
         raise RequestError(expected="--ablate RUN with --counterfactual", got="none", do="name a run")
     output = Output("bits", as_json)
-    path = expanded(source)
-    is_file = not as_text and len(os.fsencode(source)) < 4096 and path.is_file()
-    if not is_file and not as_text and _like_a_path(source):
+    path = Path(source) if as_text else expanded(source)
+    from_file = not as_text and is_file(path)
+    if not from_file and not as_text and _like_a_path(source):
         raise RequestError(
             expected="a text or a file",
-            got=f"the folder {source}" if path.is_dir() else f"{source}, which is not there",
+            got=f"the folder {source}" if os.path.isdir(path) else f"{source[:200]}, which is not there",
             do="check the path, or add --text if it is a text",
         )
-    data = _text_in(path) if is_file else os.fsencode(source)
-    name = path.name if is_file else source
+    data = _text_in(path) if from_file else os.fsencode(source)
+    name = path.name if from_file else source
     with reserved_file(out, force=force):
         if ablate is None:
             _print_bits(output, data, model, out, name, force, device, dtype)

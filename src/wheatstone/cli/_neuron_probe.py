@@ -11,6 +11,7 @@ from rich.table import Column, Table
 from wheatstone._bounds import SEED, SPANS
 from wheatstone._errors import RequestError
 from wheatstone._intervals import interval_text
+from wheatstone._path import is_file
 from wheatstone.cli._lists import listed
 from wheatstone.cli._loading import load
 from wheatstone.cli._new_run import FiguresOption, ForceOption, new_run
@@ -120,7 +121,7 @@ def _check_concepts(concepts: list[str]) -> None:
     """
     bundled = [each["name"] for each in listed("concepts")]
     for name in concepts:
-        if name in (*bundled, "all") or Path(name).is_file():
+        if name in (*bundled, "all") or is_file(name):
             continue
         path = "/" in name or Path(name).suffix
         raise RequestError(
@@ -136,7 +137,7 @@ def _texts(
     from wheatstone.neurons import CONCEPTS, bundled_concepts, read_concepts
 
     names = list(dict.fromkeys(name for one in concepts for name in (CONCEPTS if one == "all" else [one])))
-    files = [name for name in names if name not in CONCEPTS and Path(name).is_file()]
+    files = [name for name in names if name not in CONCEPTS and is_file(name)]
     if files and len(names) > 1:
         raise RequestError(
             expected="one file, or bundled concepts", got=", ".join(names), do="put several concepts into one file"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, no_type_check
+from typing import Annotated, Any, no_type_check
 
 import typer
 from rich.padding import Padding
@@ -15,9 +15,6 @@ from wheatstone._text import count
 from wheatstone.cli._lists import listed
 from wheatstone.cli._options import DeviceOption, KnownOption, SizeOption, TemplateOption, number, template_of
 from wheatstone.cli._output import JsonOption, Output
-
-if TYPE_CHECKING:
-    pass
 
 tasks_app = typer.Typer(name="tasks", invoke_without_command=True)
 

@@ -146,7 +146,7 @@ class Block:
         return cls(kind, len(data), zlib.crc32(data), 0, (code,))
 
     def unpacked(self) -> bytes:
-        """The data of a block that was made without the model; never more than `size` bytes, whatever it holds.
+        """The data of a block that was made without the model; never more than `size` bytes.
 
         Raises:
             ValueError: the code has no meaning.

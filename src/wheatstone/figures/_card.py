@@ -197,7 +197,7 @@ def _null(line: NullLine) -> list[PageTable]:
         f"Faithfulness on {line.measured_on}. Evenly drawn circuits match the size alone. With heads exchanged, size, "
         "layers and connections are the circuit's, and heads of a layer have changed places. Shuffled answers: the "
         f"{line.size:,} edges of the largest scores when each prompt is given another's answers, against as many with "
-        "the true answers. A dash: chance may keep nothing, and the ratio has no interval."
+        "the true answers. A dash: chance keeps about nothing, or may, and no ratio is given."
     )
     columns = (
         *(("circuits", _WORDS), ("draws", _NUMBER), ("kept", _NUMBER), ("compared with", _NUMBER)),

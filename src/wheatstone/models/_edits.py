@@ -121,13 +121,22 @@ class Edits:
         """Whether any place of a kind is intervened on in a layer."""
         return (kind, layer) in self._at
 
+    def visits(self, kind: str, layer: int) -> bool:
+        """Whether any place of a kind is intervened on or kept in a layer."""
+        return self.on(kind, layer) or (kind, layer) in self._keep
+
     def visit(self, kind: str, layer: int, value: Tensor) -> Tensor:
         """What is at a kind of place instead of a value, for all heads, groups or neurons at once."""
         for place, where, intervention in self._at.get((kind, layer), ()):
-            before = value if place.unit is None else value.select(place.axis, place.unit)
+            whole = value if place.unit is None else value.select(place.axis, place.unit)
+            # Positions are the prompt's, and so is the shape of a value for them: what was written since stays apart.
+            more = 0 if intervention.positions is None else self._tokens.width - self._prompt.width
+            before, later = whole.split([whole.shape[place.queries] - more, more], place.queries)
             shape = [1] * before.ndim
-            shape[0], shape[place.queries] = where.shape
-            after = torch.where(where.view(shape).to(before.device), intervention.apply(before), before)
+            shape[0], shape[place.queries] = before.shape[0], before.shape[place.queries]
+            at = where[:, : shape[place.queries]].reshape(shape).to(before.device)
+            after = torch.where(at, intervention.apply(before), before)
+            after = torch.cat([after, later], place.queries) if more else after
             value = after if place.unit is None else value.select_scatter(after, place.axis, place.unit)
         if (kind, layer) in self._keep:
             self.kept[kind, layer] = value
@@ -147,12 +156,12 @@ class Edits:
         Raises:
             RequestError: a query would have no key left.
         """
-        layer, key = block.index, ("pattern", block.index)
+        layer = block.index
         if (cut := self._cut.get(layer)) is not None:
             call = without_attention(call, layer, cut.to(block.device))
         if (added := self._added.get(layer)) is not None:
             call = _with_scores(call, added.to(block.device, self._model.dtype))
-        if key in self._at or key in self._keep:
+        if self.visits("pattern", layer):
             with OnWeights(lambda weights: self.visit("pattern", layer, weights), self._model.dtype):
                 z = block.attend(qkv, call)
         else:
@@ -162,14 +171,13 @@ class Edits:
     @contextmanager
     def neurons(self, block: Block) -> Generator[None, None, None]:
         """While this lasts, the block's neurons are visited."""
-        key = ("n", block.index)
-        if key not in self._at and key not in self._keep:
+        if not self.visits("n", block.index):
             yield
             return
 
         def edited(_module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
             neurons = args[0].reshape(self._tokens.batch, self._tokens.width - self._start, -1)
-            return (self.visit(*key, neurons).view_as(args[0]),)
+            return (self.visit("n", block.index, neurons).view_as(args[0]),)
 
         hook = block.neurons_in.register_forward_pre_hook(edited)
         try:

@@ -18,6 +18,7 @@ from wheatstone.models._record import record
 from wheatstone.models._taken import taken_from
 from wheatstone.models._texts import Texts, batch_of, fitting
 from wheatstone.models._tokens import Tokens
+from wheatstone.models._wide import wide
 
 At = str | Sequence[str]
 """A place or several, by name or TransformerLens' hook; `wheatstone.models.Place` lists them."""
@@ -107,7 +108,7 @@ class Interactive(Decoder):
             kinds = [(place.kind, place.layer) for place in wanted]
             others = fitting(self, source)
             check_memory(self, others, kinds)
-            run = record(self, others, cache=any(kind in "he" for kind, _ in kinds), all_positions=True, keep=kinds)
+            run = record(self, others, cache=False, all_positions=True, keep=kinds)
             source = ModelRun(self, others, run.logits, run.kept)
         taken = [taken_from(self, tokens, source, name, positions) for name in places]
         return self(tokens, interventions=[*interventions, *taken], cache=cache, attention=attention)
@@ -214,7 +215,7 @@ def _several(at: At) -> list[str]:
 
 
 def _vector(given: Tensor | Sequence[float], what: str) -> Tensor:
-    vector = torch.as_tensor(given)
+    vector = wide(torch.as_tensor(given))
     if vector.ndim != 1 or not vector.isfinite().all():
         shape = f"a tensor of shape {list(vector.shape)}"
         raise RequestError(

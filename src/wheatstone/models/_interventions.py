@@ -13,8 +13,9 @@ Sources: activation patching, Vig et al. 2020 (arXiv 2004.12265); attention knoc
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, final
 
 import torch
@@ -25,9 +26,9 @@ from wheatstone._errors import RequestError
 from wheatstone._view import Brief
 from wheatstone.models._tokens import Tokens
 
-Numbered = tuple[int, ...] | tuple[tuple[int, ...], ...] | None
+Numbered = Sequence[int] | Sequence[Sequence[int]] | None
 Positions = int | str | Numbered
-"""The same position or positions in every prompt, or a tuple per prompt; None for all. Negative ones count from a
+"""The same position or positions in every prompt, or a sequence per prompt; None for all. Negative ones count from a
 prompt's end. A text names the tokens that it shares a character with; every prompt has it once."""
 
 
@@ -208,23 +209,41 @@ def chosen(positions: Numbered, tokens: Tokens) -> Bool[Tensor, "batch pos"]:
     Raises:
         RequestError: a prompt has no such position, or there are positions for another number of prompts.
     """
+    where = torch.zeros(tokens.batch, tokens.width, dtype=torch.bool)
+    for index, row in enumerate(located(positions, tokens)):
+        where[index, row] = True
+    return where.to(tokens.ids.device)
+
+
+def located(positions: Numbered, tokens: Tokens) -> list[list[int]]:
+    """The positions in each prompt of a batch, counted from its start, in the order in which they were given.
+
+    Raises:
+        RequestError: a prompt has no such position, there are positions for another number of prompts, or something
+            else than whole numbers.
+    """
     lengths = tokens.lengths.tolist()
     if positions is None:
-        rows = [tuple(range(length)) for length in lengths]
-    else:
-        each = [row for row in positions if isinstance(row, tuple)]
-        rows = each or [tuple(p for p in positions if isinstance(p, int))] * tokens.batch
+        return [list(range(length)) for length in lengths]
+    given: list[Any] = list(positions)
+    rows = given if given and all(isinstance(row, tuple | list) for row in given) else [given] * tokens.batch
+    other = next((position for row in rows for position in row if not isinstance(position, Integral)), None)
+    if other is not None:
+        raise RequestError(
+            expected="positions as whole numbers, the same for all prompts or a tuple of them per prompt",
+            got=f"{other!r} among them"[:200],
+            do="give a number, a tuple of numbers, or one such tuple per prompt",
+        )
     if len(rows) != tokens.batch:
         raise RequestError(
             expected=f"positions for {tokens.batch} prompts",
             got=f"positions for {len(rows)}",
             do="give one tuple per prompt, or one for all",
         )
-    where = torch.zeros(tokens.batch, tokens.width, dtype=torch.bool)
-    for index, (row, length) in enumerate(zip(rows, lengths, strict=True)):
-        for position in row:
-            where[index, position_of(position, length, f"prompt {index}")] = True
-    return where.to(tokens.ids.device)
+    return [
+        [position_of(int(position), length, f"prompt {index}") for position in row]
+        for index, (row, length) in enumerate(zip(rows, lengths, strict=True))
+    ]
 
 
 def position_of(position: int, length: int, prompt: str = "the prompt") -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from wheatstone._errors import RequestError
+from wheatstone._text import count
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._memory import memory_budget
 from wheatstone.models._places import Place, units, width_of
@@ -36,6 +37,6 @@ def check_memory(model: Decoder, tokens: Tokens, keep: Iterable[tuple[str, int]]
     if needed > (budget := memory_budget(model.device)):
         raise RequestError(
             expected=f"a run that keeps at most {budget / 2**30:.2g} GiB, what memory has room for",
-            got=f"{needed / 2**30:.2g} GiB for {tokens.batch} prompts of {tokens.width} tokens",
+            got=f"{needed / 2**30:.2g} GiB for {count(tokens.batch, 'prompt')} of {tokens.width} tokens",
             do="give fewer or shorter prompts, or cache=False for the logits alone",
         )

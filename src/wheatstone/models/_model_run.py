@@ -149,7 +149,7 @@ class ModelRun:
         places = sorted({kind for kind, _ in self.kept})
         size = f"{self.tokens.batch} prompt{'s' * (self.tokens.batch != 1)}, {self.tokens.width} positions"
         lines = [f"ModelRun of {shown(self.model.id)}: {size}"]
-        tops = self.top(min(3, self.logits.shape[-1]))
+        tops = top_tokens(self.model, self.last()[:_PROMPTS], min(3, self.logits.shape[-1]))
         for row, words in enumerate(self.words[:_PROMPTS]):
             text = shown("".join(words))
             short = text if len(text) <= _LETTERS else "…" + text[-_LETTERS + 1 :]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import accumulate
+from numbers import Integral
 
 from wheatstone._errors import RequestError
 from wheatstone.models._decoder import Decoder
@@ -21,8 +22,8 @@ def numbered(model: Decoder, tokens: Tokens, positions: Positions) -> Numbered:
     Raises:
         RequestError: a prompt does not have the text exactly once.
     """
-    if isinstance(positions, int):
-        return (positions,)
+    if isinstance(positions, int | Integral):
+        return (int(positions),)
     if not isinstance(positions, str):
         return positions
     rows = zip(tokens.ids.tolist(), tokens.lengths.tolist(), strict=True)
@@ -34,8 +35,8 @@ def _tokens_of(model: Decoder, ids: list[int], text: str) -> tuple[int, ...]:
     whole = "".join(pieces)
     if not text or whole.count(text) != 1:
         raise RequestError(
-            expected=f"a text that is in the prompt {whole!r} once, to name its tokens",
-            got=f"{text!r}, which is in it {whole.count(text) if text else 0} times",
+            expected=f"a text that is in the prompt {whole[:200]!r} once, to name its tokens",
+            got=f"{text[:200]!r}, which is in it {whole.count(text) if text else 0} times",
             do=f"give a longer text or positions as numbers, from 0 to {len(ids) - 1}",
         )
     start = whole.index(text)

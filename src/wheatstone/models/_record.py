@@ -76,7 +76,7 @@ def record(
         heads_at, mlp_at = graph.head_nodes(index), graph.mlp_nodes(index)
         z = edits.attend(block, edits.qkv(index, block.qkv(block.attention_norm(x))), call)
         attention = block.attention_output(z)
-        if cache or edits.on("h", index):
+        if cache or edits.visits("h", index):
             bank = None if nodes is None else nodes[heads_at]
             heads = block.head_outputs(z, out=bank)
             edited = edits.parts("h", index, heads)
@@ -89,7 +89,7 @@ def record(
         normed = block.mlp_norm(x if graph.parallel else middle)
         with edits.neurons(block):
             mlp = block.mlp_output(normed)
-            split = block.parts is not None and (cache or edits.on("e", index))
+            split = block.parts is not None and (cache or edits.visits("e", index))
             parts = block.mlp_outputs(normed) if split else mlp[None]
         written = edits.parts("e", index, parts) if split else parts
         if edits.on("e", index):

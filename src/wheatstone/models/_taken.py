@@ -6,7 +6,7 @@ from torch import Tensor
 
 from wheatstone._errors import RequestError
 from wheatstone.models._decoder import Decoder
-from wheatstone.models._interventions import Positions, Replace, chosen
+from wheatstone.models._interventions import Positions, Replace, located
 from wheatstone.models._model_run import ModelRun
 from wheatstone.models._named_positions import numbered
 from wheatstone.models._places import place_of
@@ -46,14 +46,14 @@ def taken_from(model: Decoder, tokens: Tokens, source: ModelRun, at: str, positi
 
 def _moved(model: Decoder, tokens: Tokens, value: Tensor, others: Tokens, positions: Positions) -> Tensor:
     """A source's values where the prompts have the same positions."""
-    into, out_of = (chosen(numbered(model, each, positions), each) for each in (tokens, others))
+    into, out_of = (located(numbered(model, each, positions), each) for each in (tokens, others))
     moved = value.new_zeros(tokens.batch, tokens.width, *value.shape[2:])
     for row in range(tokens.batch):
         other = min(row, others.batch - 1)
-        if into[row].sum() != out_of[other].sum():
+        if len(into[row]) != len(out_of[other]):
             raise RequestError(
                 expected=f"as many positions in prompt {row} as in its source",
-                got=f"{int(into[row].sum())} and {int(out_of[other].sum())}",
+                got=f"{len(into[row])} and {len(out_of[other])}",
                 do="give positions that both have",
             )
         moved[row, into[row]] = value[other, out_of[other]]

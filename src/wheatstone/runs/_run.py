@@ -192,12 +192,12 @@ class Run:
             folder: of the card's tables; by default where the run keeps them.
 
         Raises:
-            RunError: the table is damaged.
+            RunError: the table is damaged, or a link leads out of the run.
         """
-        path = (self.path / "card" if folder is None else Path(folder)) / "edges.parquet"
-        if not path.is_file():
+        root, name = (self.path, "card/edges.parquet") if folder is None else (Path(folder), "edges.parquet")
+        if not (root / name).is_file():
             return {}
-        wanted = ["sender", "receiver", "decision"]
+        path, wanted = file_inside(root, name), ["sender", "receiver", "decision"]
         columns = read_table(path, dict.fromkeys(wanted, str), columns=wanted).to_pydict().values()
         return {(sender, receiver): decision for sender, receiver, decision in zip(*columns, strict=True)}
 

@@ -37,7 +37,7 @@ def summary_of(kind: type[Summary], stored: Mapping[str, Any]) -> Summary:
     """
     hints = _hints(kind)
     if is_dataclass(kind):
-        needed = {field.name for field in fields(kind) if field.default is MISSING}
+        needed = {field.name for field in fields(kind) if field.default is field.default_factory is MISSING}
     else:
         needed = hints.keys() - getattr(kind, "_field_defaults", {}).keys()
     return kind(

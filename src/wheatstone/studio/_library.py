@@ -118,10 +118,17 @@ def _summary(path: Path, id: str, *, example: bool) -> tuple[str, RunSummary]:
 
 def state_of(path: Path, *more: str) -> State:
     """Time and size of the files that a run's line is read from, and of others: what is read of them is kept until they
-    change.
+    change. Zeros for a file that is not there, or not any more.
     """
-    files = (path / name for name in ("manifest.json", "circuit.json", *more))
-    return tuple((state.st_mtime_ns, state.st_size) for state in (file.stat() for file in files if file.is_file()))
+    return tuple(_time_and_size(path / name) for name in ("manifest.json", "circuit.json", *more))
+
+
+def _time_and_size(file: Path) -> tuple[int, int]:
+    try:
+        state = file.stat()
+    except OSError:  # what is wrong with it is said where it is read
+        return 0, 0
+    return state.st_mtime_ns, state.st_size
 
 
 @lru_cache(maxsize=10_000)

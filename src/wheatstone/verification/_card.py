@@ -24,6 +24,10 @@ LINES = ("held_out", "core", "null", "second", "specification", "selectivity")
 """The lines of a card, in order."""
 
 
+NOTHING = 0.005
+"""A share below it is written as 0%, and nothing is divided by it."""
+
+
 def percents(share: float) -> str:
     """A share in words: `81%`, `−3%`, never `−0%`."""
     text = f"{share:.0%}"
@@ -166,7 +170,7 @@ class NullRow:
         kept: their mean faithfulness.
         shared: mean share of the circuit's own edges in them.
         against: faithfulness that they are compared with: the circuit's, or that of the same scoring on true answers.
-        specificity: `against` divided by `kept`; None where `kept` may be 0, or was not measured.
+        specificity: `against` divided by `kept`; None where `kept` may be 0 or is about 0, or was not measured.
         missing: why there are none; empty where there are.
     """
 

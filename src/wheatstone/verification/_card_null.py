@@ -20,6 +20,7 @@ from wheatstone.tasks import PromptPair
 from wheatstone.verification._card import (
     NOT_SUPPORTED,
     NOT_TESTED,
+    NOTHING,
     SUPPORTED,
     NullLine,
     NullRow,
@@ -144,6 +145,8 @@ def _words(row: NullRow, where: str) -> str:
     assert row.kept is not None
     assert row.against is not None
     said = f"{row.name.capitalize()}: {percents(row.kept.value)} {where} against {percents(row.against.value)}"
+    if abs(row.kept.value) < NOTHING:
+        return f"{said}; chance keeps about nothing, so no ratio is given."
     if row.specificity is None:
         return f"{said}."
     ends = f"{row.specificity.low:.1f} to {row.specificity.high:.1f}"

@@ -13,7 +13,7 @@ from torch import Tensor
 from wheatstone._intervals import ratio_interval
 from wheatstone.circuits import Experiment, kept_over
 from wheatstone.tasks import PromptPair
-from wheatstone.verification._card import Estimate
+from wheatstone.verification._card import NOTHING, Estimate
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +34,14 @@ class Carried:
         return ratio_estimate(np.atleast_2d(self.part[circuit]).mean(0), self.whole)
 
     def against(self, one: int, others: slice) -> Estimate | None:
-        """One circuit's share divided by the mean share of others; None where the others' may be 0."""
+        """One circuit's share divided by the mean share of others; None where the others' may be 0, or is about 0.
+
+        A mean share of 1e-6 is rounding, but its interval over facts may exclude 0: the ratio would be in the hundred
+        thousands.
+        """
         theirs = self.part[others].mean(0)
         found = ratio_estimate(self.part[one], theirs)
-        return None if found.low is None or theirs.mean() * self.whole.mean() <= 0 else found
+        return None if found.low is None or self.share(others).value < NOTHING else found
 
     def each(self, circuit: int = 0) -> Float[np.ndarray, " fact"]:
         """Share kept of each fact on which the model itself changes its answer, from 0 to 1.
