@@ -100,12 +100,16 @@ function CircuitFaithfulness({ run, verifications }: { run: Run; verifications: 
   );
 }
 
+/** What two values must differ by to differ in three decimals. */
+const SHOWN = 0.001;
+
 /** Says where fewer edges of the ranking alone do better than the circuit that was found. */
 function Better({ run, curve }: { run: Run; curve: CurvePoint[] }) {
   const circuit = run.evaluation;
   if (!circuit) return null;
-  const better = curve.filter((point) => point.kind === "ranking" && point.size <= circuit.edges && point.faithfulness > circuit.faithfulness);
-  const best = better.sort((a, b) => b.faithfulness - a.faithfulness)[0];
+  const off = (point: { faithfulness: number }) => Math.abs(1 - point.faithfulness); // a circuit above 1 overshoots
+  const better = curve.filter((point) => point.kind === "ranking" && point.size <= circuit.edges && off(point) < off(circuit) - SHOWN);
+  const best = better.sort((a, b) => off(a) - off(b))[0];
   if (!best) return null;
   return (
     <p className="warning" role="note">
