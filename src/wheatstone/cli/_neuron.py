@@ -167,7 +167,7 @@ def show(
         Path | None, typer.Option("--scan", help="A scan of texts (`neuron scan`) to show what it responds to.")
     ] = None,
     probes: Annotated[
-        Path | None, typer.Option("--probes", help="A run of `neuron probe` to list the concepts that it tells.")
+        Path | None, typer.Option("--probes", help="A run of `neuron probe` to list the concepts that it detects.")
     ] = None,
     token: Annotated[
         str | None,
@@ -186,7 +186,7 @@ def show(
     """Write one neuron's page: the tokens it writes; with --run, what it is worth and what it predicts on its prompts.
 
     With --scan what it responds to in running text, and whether it predicts the token there; with --probes which
-    concepts it tells.
+    concepts it detects.
     """
     from wheatstone.checkpoints import check_layers
     from wheatstone.runs import CIRCUITS, Run
@@ -202,6 +202,9 @@ def show(
         from wheatstone.figures import neuron_page
         from wheatstone.neurons import Scan, experiment_of, neuron_facts, token_of
 
+        scan = None if corpus is None else Scan.load(corpus)
+        if probes is not None:
+            Run.open(probes, "neuron probe")
         loaded = load(name, device, dtype, report)
         which = loaded.neuron(neuron)
         facts = neuron_facts(
@@ -209,7 +212,7 @@ def show(
             which,
             token=None if token is None else token_of(loaded, token),
             experiment=None if run is None else experiment_of(run, loaded),
-            scan=None if corpus is None else Scan.load(corpus),
+            scan=scan,
             probes=probes,
             report=report,
         )

@@ -51,7 +51,7 @@ def neuron_facts(
         token: to compare it with; by default the first prompt's answer, or else the token it is most congruent with.
         experiment: prompts to look at it on.
         scan: what it did in running text.
-        probes: a run of `neuron probe`, for the concepts that it tells.
+        probes: a run of `neuron probe`, for the concepts that it detects.
         report: progress callback.
 
     When this misleads: see `Congruence`, `neuron_effects`, `calibrate` and `doses`; each says what it leaves out.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from wheatstone.records._problems import refuse_problems as refuse_problems
     from wheatstone.records._rows import FORMATS as FORMATS
     from wheatstone.records._rows import SPLITS as SPLITS
+    from wheatstone.records._rows import Content as Content
     from wheatstone.records._rows import Row as Row
     from wheatstone.records._rows import content_of as content_of
     from wheatstone.records._rows import hub_rows as hub_rows

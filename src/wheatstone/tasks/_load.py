@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
+from pathlib import Path
 
 from wheatstone._errors import RequestError
 from wheatstone._path import StrPath, expanded
 from wheatstone._progress import Reporter, silent
 from wheatstone.models import ResidualModel
-from wheatstone.records import FORMATS, Problem, content_of, hub_rows, read_rows, sampled
+from wheatstone.records import FORMATS, Content, Problem, Row, content_of, hub_rows, read_rows, sampled
 from wheatstone.tasks._bundled import bundled_task, facts_of
 from wheatstone.tasks._facts import Facts
 from wheatstone.tasks._files import files_of
@@ -90,7 +91,7 @@ def load_facts(source: StrPath, model: ResidualModel, *, template: int | str = 0
 
 
 def check_task(source: StrPath, template: int | str = 0) -> None:
-    """Refuses a task's name without a model: what is neither bundled, nor a file, nor a dataset's id.
+    """Refuses without a model what is neither a bundled task, nor a file that can be read, nor a dataset's id.
 
     Args:
         source: as `load_task` takes it.
@@ -98,34 +99,54 @@ def check_task(source: StrPath, template: int | str = 0) -> None:
 
     Raises:
         RequestError: no such task or template.
+        PromptError: the file has no records.
+    """
+    path = expanded(os.fspath(source))
+    if not _is_bundled(source, template) and path.exists():
+        content = content_of(path)
+        if not is_relation(content.document):
+            _rows(content, path, [], 0)
+
+
+def _is_bundled(source: StrPath, template: int | str) -> bool:
+    """Whether it is a bundled task.
+
+    Raises:
+        RequestError: it is neither that, nor a file, nor a dataset's id; or has no such template.
     """
     name = os.fspath(source)
     if isinstance(source, str) and bundled_task(name, template, []) is not None:
-        return
+        return True
     if not expanded(name).exists() and not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         raise RequestError(
             expected=f"a bundled task (facts/country_capital, ioi, …) or a file of {FORMATS}",
             got=f"{name!r}, which is neither",
             do="list the bundled ones with `wheatstone tasks`, or check the path",
         )
+    return False
+
+
+def _rows(content: Content, path: Path, problems: list[Problem], seed: int) -> tuple[list[Row], int]:
+    """Records of a file, and how many it has."""
+    rows, total = read_rows(content, problems, seed=seed)
+    if not rows:
+        raise no_record(path, problems)
+    return rows, total
 
 
 def _source(
     source: StrPath, model: ResidualModel, template: int | str, problems: list[Problem], seed: int
 ) -> tuple[Source, list[str]]:
-    check_task(source, template)
     name, notes = os.fspath(source), list[str]()
     path = expanded(name)
-    found = bundled_task(name, template, problems) if isinstance(source, str) else None
+    found = bundled_task(name, template, problems) if _is_bundled(source, template) else None
     if found is not None:
         return found, notes
     if path.exists():
         content = content_of(path)
         if is_relation(content.document):
             return facts_of(relation_of(content.document, path), name, template, problems), notes
-        rows, total = read_rows(content, problems, seed=seed)
-        if not rows:
-            raise no_record(path, problems)
+        rows, total = _rows(content, path, problems, seed)
     else:
         rows, total = sampled(hub_rows(name), seed)
     if len(rows) < total:
