@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from commands import FRANCE_WORDS, MAIN, Cli, RealRun, Refused, Shown
+from filelock import FileLock
 
 from wheatstone.checkpoints._cache import ModelFiles
 from wheatstone.cli import main
@@ -70,19 +71,26 @@ def france_run(smollm2_files: ModelFiles, tmp_path_factory: pytest.TempPathFacto
 
     It is listed in a catalogue that is not the user's; the model is.
     """
-    folder = tmp_path_factory.mktemp("real") / "france"
-    home = tmp_path_factory.mktemp("home")
-    (home / "models").symlink_to(smollm2_files.folder.parent)
-    done = subprocess.run(
-        [*MAIN, "discover", *FRANCE_WORDS, "--out", str(folder), "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        env={**os.environ, "WHEATSTONE_HOME": str(home)},
-    )
-    assert done.returncode == 0, done.stderr
-    return RealRun(folder, json.loads(done.stdout), done.stderr)
+    own = tmp_path_factory.getbasetemp()
+    root = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "real"
+    root.mkdir(exist_ok=True)
+    folder, home = root / "france", root / "home"
+    with FileLock(root / "lock"):  # one process of this run makes it
+        if not folder.is_dir():
+            home.mkdir()
+            (home / "models").symlink_to(smollm2_files.folder.parent)
+            done = subprocess.run(
+                [*MAIN, "discover", *FRANCE_WORDS, "--out", str(folder), "--json"],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=300,
+                env={**os.environ, "WHEATSTONE_HOME": str(home)},
+            )
+            assert done.returncode == 0, done.stderr
+            (root / "said.json").write_text(json.dumps([done.stdout, done.stderr]))
+        said, progress = json.loads((root / "said.json").read_text())
+    return RealRun(folder, json.loads(said), progress)
 
 
 @pytest.fixture
