@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 FIRST = ["README.md", "docs/guides/first-circuit.md", "docs/tasks.md"]
 """Read first: other pages use the runs that these make."""
 SHORTER = {
+    "card": ["--samples", "10", "--draws", "1", "--shuffles", "1", "--effects", "2", "--prompts", "8"],
     "discover --task": ["--size", "10", "--method", "eap-ig"],
     "edit add": ["--method", "ft-m"],
     "edit --prompt": ["--method", "ft-m"],
@@ -33,6 +34,7 @@ SHORTER = {
     "graph --verify": ["--steps", "10"],
     "head scan": ["--tokens", "2048"],
     "neuron scan": ["--tokens", "4096"],
+    "selectivity": ["--facts", "4"],
     "study": [
         "--relations",
         "country_capital",
