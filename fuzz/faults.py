@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/results/faults.md"
 HEAD = """# Commands that are killed, and disks that get full
 
-Made by `python fuzz/faults.py {words}`. Each command runs on a tiny random model, with the results of an earlier run
+Made by `python {command}`. Each command runs on a tiny random model, with the results of an earlier run
 in its place where it can replace them.
 
 * **Kills.** A copy of all files is kept before each file operation of the command (made by Python, Arrow, safetensors
@@ -91,7 +91,7 @@ def _row(one: dict[str, Any]) -> str:
 def _page(found: list[dict[str, Any]], words: str) -> str:
     sums = {name: sum(one[name] for one in found) for name in ("operations", "states", "kills", "points", "full")}
     total = _row({"case": "all", **sums, "lost": [text for one in found for text in one["lost"]]}).replace("`", "**")
-    lines = [HEAD.format(words=words), *(f"{_row(one)}\n" for one in found), f"{total}\n"]
+    lines = [HEAD.format(command=f"fuzz/faults.py {words}".strip()), *(f"{_row(one)}\n" for one in found), f"{total}\n"]
     lost = [f"* `{one['case']}`: {text}\n" for one in found for text in one["lost"]]
     return "".join([*lines, *(["\n## Lost\n\n", *lost] if lost else [])])
 

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 FIRST = ["README.md", "docs/guides/first-circuit.md", "docs/tasks.md"]
 """Read first: other pages use the runs that these make."""
 SHORTER = {
-    "card": ["--samples", "10", "--draws", "1", "--shuffles", "1", "--effects", "2", "--prompts", "8"],
+    "card": ["--samples", "10", "--draws", "1", "--shuffles", "1", "--effects", "2"],
     "discover --task": ["--size", "10", "--method", "eap-ig"],
     "edit add": ["--method", "ft-m"],
     "edit --prompt": ["--method", "ft-m"],
