@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from commands import Cli, Refused, pair_words
 from sentencepiece import CAPITALS, SUBJECTS, relation_file, save, taught
+from tolerance import rounding
 
 from wheatstone.models import ResidualModel
 from wheatstone.runs._folder import read_json
@@ -219,4 +220,4 @@ def test_bits_of_a_text_are_what_the_lanes_code(model: ResidualModel) -> None:
     found = bits(model, text, window=32, overlap=8)
     assert found.escaped == 0
     assert len(found.tokens) > 4 * 32
-    assert done.ideal_bits == pytest.approx(found.total, rel=1e-4)
+    assert done.ideal_bits == rounding(model).near(found.total)

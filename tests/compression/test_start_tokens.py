@@ -13,6 +13,7 @@ from exact import BOS, EOS, exact_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentencepiece import KINDS, make_model, make_tokenizer
+from tolerance import rounding
 
 import wheatstone as ws
 from wheatstone.compression import Chunking, bits, compress, decompress, open_checked
@@ -134,6 +135,6 @@ def test_every_window_begins_with_the_start_token(pieces: ResidualModel) -> None
     chunking = Chunking(window, overlap, 1, 4096, 4096)
     source = io.BytesIO(text.encode())
     done = compress(pieces, source, io.BytesIO(), mixing=False, general=False, chunking=chunking, threads=1)
-    assert done.ideal_bits == pytest.approx(found.total, rel=1e-4)
+    assert done.ideal_bits == rounding(pieces).near(found.total)
     assert len(found.surprise) == len(ids) > window
     assert all(one > 0 for one, _ in pairwise(found.surprise))

@@ -11,7 +11,7 @@ rest of the model stays at activations that the clean prompt has; what is writte
 zero; and what s writes is a constant, through which no gradient passes. It costs 2 · layers + 1 times as much.
 
 When this misleads: for most edges most of the mean is over components that have nothing to do with them, where the
-gradient is the clean prompt's (EAP's), and misses whatever passes through s.
+gradient is the clean prompt's (EAP's), and misses what passes through s.
 
 Source: the method of that name in the code of Hanna et al. 2024 (arXiv 2403.17806), used by Mueller et al. 2025
 (MIB, arXiv 2504.13151).

@@ -6,7 +6,7 @@ at every position, both means at the prompts' last tokens.
 
 Source: Turner et al. 2023 (arXiv 2308.10248); difference of means, Marks & Tegmark 2023 (arXiv 2310.06824).
 
-When this misleads: it acts on every prompt, whatever the subject. That is what its neighbourhood score shows.
+When this misleads: it acts on every prompt, of any subject. That is what its neighbourhood score shows.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class Executor(Protocol):
     def run(
         self, model: ResidualModel, shards: Sequence[Shard], report: Reporter = silent
     ) -> Generator[Done, None, None]:
-        """Yields what comes of each shard, in whatever order they end. Closed early, it stops all work.
+        """Yields what comes of each shard, in the order in which they end. Closed early, it stops all work.
 
         Args:
             model: which; other processes load it again by its id, and its weights' hash must be the same there.

@@ -100,7 +100,7 @@ class DrawnEdge:
 
     @property
     def magnitude(self) -> float:
-        """How strongly it is drawn, whatever its sign."""
+        """How strongly it is drawn; the sign does not matter."""
         return abs(self.weight)
 
 

@@ -59,7 +59,7 @@ def prune(
 
     Args:
         edges: all of them.
-        always: nodes that stay whatever their influence, such as the tokens.
+        always: nodes that stay at any influence, such as the tokens.
         nodes: share of all influence that the kept nodes have together; 1 keeps all.
         threshold: the same of edges between kept nodes.
 

@@ -25,7 +25,7 @@ from wheatstone.models import ResidualModel, wide
 class Readout:
     """The linear map at some prompts' final streams.
 
-    All in float32 or better, whatever the model's precision.
+    All in float32 or better, at any precision of the model.
 
     Args:
         model: the model.

@@ -69,12 +69,11 @@ class Interactive(Decoder):
             RequestError: a place or position that is not there, a value of another shape, or more to keep than fits
                 in memory.
         """
-        tokens = fitting(self, texts)
-        keep = every_place(self, attention=attention) if cache else []
-        keep += [] if cache or not attention else [("pattern", layer) for layer in range(self.graph.layers)]
-        check_memory(self, tokens, keep)
-        run = record(self, tokens, cache=cache, all_positions=True, interventions=interventions, keep=keep)
-        return ModelRun(self, tokens, run.logits, run.kept)
+        if cache:
+            keep = every_place(self, attention=attention)
+        else:
+            keep = [("pattern", layer) for layer in range(self.graph.layers)] if attention else []
+        return self._kept(fitting(self, texts), keep, interventions, cache=cache)
 
     def patch(
         self,
@@ -105,13 +104,22 @@ class Interactive(Decoder):
         tokens, places = fitting(self, texts), _several(at)
         if not isinstance(source, ModelRun):
             wanted = [place_of(self, name) for name in places]
-            kinds = [(place.kind, place.layer) for place in wanted]
-            others = fitting(self, source)
-            check_memory(self, others, kinds)
-            run = record(self, others, cache=False, all_positions=True, keep=kinds)
-            source = ModelRun(self, others, run.logits, run.kept)
+            source = self._kept(fitting(self, source), [(place.kind, place.layer) for place in wanted])
         taken = [taken_from(self, tokens, source, name, positions) for name in places]
         return self(tokens, interventions=[*interventions, *taken], cache=cache, attention=attention)
+
+    def _kept(
+        self,
+        tokens: Tokens,
+        keep: list[tuple[str, int]],
+        interventions: Sequence[Intervention] = (),
+        *,
+        cache: bool = False,
+    ) -> ModelRun:
+        """Runs the model and keeps what is at some places, after checking that it fits in memory."""
+        check_memory(self, tokens, keep)
+        run = record(self, tokens, cache=cache, all_positions=True, interventions=interventions, keep=keep)
+        return ModelRun(self, tokens, run.logits, run.kept)
 
     def ablate(
         self,

@@ -38,7 +38,7 @@ Member = tuple[str, int, IO[bytes]]
 
 @contextmanager
 def reading(archive: Path) -> Generator[None, None, None]:
-    """Turns whatever reading an archive raises into a refusal.
+    """Turns what reading an archive raises into a refusal.
 
     Raises:
         RunError: it is damaged, or not such an archive.

@@ -1,4 +1,4 @@
-"""Doing one job after the other in the worker's process: starting it, hearing it out, stopping it, burying it."""
+"""Does one job after the other in the worker's process: starts it, relays its progress, stops it, clears up."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def load_task(
             or tabs, or Parquet, under the names of columns in `tasks/_fields.py`; or the id of a Hugging Face dataset,
             where the package `datasets` is installed. `~` is expanded.
         model: whose tokenizer aligns the pairs, and whose knowledge is asked.
-        seed: of splits, counterfactuals and whatever is generated.
+        seed: of splits, counterfactuals and all that is generated.
         known: keep pairs with an answer among this many top tokens and above every distractor; None keeps all.
         template: of a relation: which of its templates, from 0, or one of your own with `{subject}`; `{}` and
             `[X] … [Y]` are understood too.

@@ -48,7 +48,7 @@ class Task:
         train: pairs to discover a circuit on.
         validation: pairs to choose its size on.
         test: pairs to prove it on; no subject of theirs is in the other two.
-        seed: of the split, the counterfactuals and whatever is generated.
+        seed: of the split, the counterfactuals and all that is generated.
         known: what the known-fact filter left; None where it was not used.
         skipped: records that could not be used.
         notes: what a reader of results should know.
