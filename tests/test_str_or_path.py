@@ -122,6 +122,7 @@ PACKAGES = [
 ]
 HOLDS_WHAT_LOAD_READ = {
     "Activations",
+    "Content",
     "HeadCorpus",
     "ModelFiles",
     "ProbeData",
