@@ -16,13 +16,13 @@ from tolerance import rounding
 from wheatstone import CircuitError, Experiment, RequestError, ResidualModel, RunError
 from wheatstone._progress import Reporter, silent
 from wheatstone.cards import SelectivitySettings, run_selectivity
-from wheatstone.cards._selectivity_circuits import TaskCircuit, own_parts
+from wheatstone.cards._selectivity_circuits import TaskCircuit, _circuits_in, own_parts
 from wheatstone.cards._selectivity_matrix import matrix_of, summary_of
 from wheatstone.circuits import Circuit
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.executors import Done, LocalExecutor, Shard
 from wheatstone.figures import render_all
-from wheatstone.runs import add_file, damaged_files, new_run
+from wheatstone.runs import add_file, damaged_files, import_run, new_run, write_hashes
 from wheatstone.studies import run_discovery
 from wheatstone.tasks import PromptPair
 
@@ -192,3 +192,18 @@ def test_circuits_that_cannot_be_compared(
 def test_one_circuit_has_nothing_to_be_compared_with(runs: Path) -> None:
     with pytest.raises(RequestError, match="at least two circuits; got 1"):
         settings_of(runs, "first").circuits()
+
+
+def test_a_study_names_no_circuit_outside_itself(runs: Path, tmp_path: Path) -> None:
+    """A run may come from anyone."""
+    study, outside = tmp_path / "study", tmp_path / "outside"
+    import_run(Path(__file__).parents[1] / "runs/formerly/study.zip", study)
+    assert all(one.circuit.edges for one in _circuits_in(study))
+    document = json.loads((study / "study.json").read_text())
+    document["relations"][0]["relation"] = "../../outside"
+    (study / "study.json").write_text(json.dumps(document))
+    outside.mkdir()
+    Circuit.load(runs / "first").save(outside / "circuit.json")
+    write_hashes(study)
+    with pytest.raises(RunError, match="outside"):
+        _circuits_in(study)

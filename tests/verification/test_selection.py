@@ -25,7 +25,7 @@ def test_all_nodes_of_a_circuit_are_the_circuit(tiny_experiment: Experiment, cir
     found = verify_nodes(tiny_experiment.model, circuit, nodes, circuit.examples, allow_weak=True)
     whole = verify_in(tiny_experiment, circuit.mask(), draws=1)
     assert 0 < found.edges <= len(circuit)  # one into a node that writes along no kept edge does nothing
-    assert found.alone.faithfulness == rounding(tiny_experiment.model).near(whole.faithfulness)
+    assert found.alone == rounding(tiny_experiment.model).near(whole.faithfulness)
 
 
 def test_a_node_left_out_is_a_node_that_writes_what_it_writes_on_the_counterfactual(
@@ -41,10 +41,10 @@ def test_a_node_left_out_is_a_node_that_writes_what_it_writes_on_the_counterfact
             at = graph.edge(edge.sender, edge.receiver)
             among[at] = at[0] in (graph.logits_channel, *graph.channels_of(graph.node_index[node]))
     assert found.edges == int(among.sum())
-    for pair, result in zip(pairs, found.written.prompts, strict=True):
+    for pair, result in zip(pairs, found.prompts, strict=True):
         patched = next_token_change(model, pair, [NodeChange(node, "patch")])
         answers = sum(row.after for row in patched.tokens if row.role == "answer")
-        assert result.complement.probability == rounding(model).near(answers)
+        assert result["without"].probability == rounding(model).near(answers)
 
 
 def test_a_node_that_the_model_lacks_is_refused(tiny_experiment: Experiment, circuit: Circuit) -> None:

@@ -13,7 +13,7 @@ from wheatstone._progress import Reporter
 from wheatstone.cards._prompts import prompts_of
 from wheatstone.circuits import Circuit, Edge
 from wheatstone.models import ResidualModel
-from wheatstone.runs import CIRCUITS, Run
+from wheatstone.runs import CIRCUITS, Run, sound
 from wheatstone.tasks import PromptPair, load_task
 
 
@@ -86,14 +86,15 @@ def _circuits_in(run: Path) -> list[TaskCircuit]:
         return [TaskCircuit(_name(circuit.task) or run.resolve().name, circuit, prompts_of(run, circuit)[1])]
     # A study keeps its circuits, not its facts: these are loaded again as it loaded them.
     tasks = {Path(name).stem: name for name in opened.settings["relations"]}
-    return [
-        TaskCircuit(
-            row["relation"],
-            replace(Circuit.load(run / "relations" / row["relation"]), scores=None),
-            task=tasks[row["relation"]] if tasks[row["relation"]].endswith(".json") else f"facts/{row['relation']}",
-        )
-        for row in opened.result["relations"]
-    ]
+    with sound(run):
+        return [
+            TaskCircuit(
+                name,
+                replace(Circuit.load(opened.file(f"relations/{name}/circuit.json")), scores=None),
+                task=tasks[name] if tasks[name].endswith(".json") else f"facts/{name}",
+            )
+            for name in (row["relation"] for row in opened.result["relations"])
+        ]
 
 
 def _name(task: str) -> str:

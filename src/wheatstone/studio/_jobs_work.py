@@ -35,11 +35,10 @@ from wheatstone.studio._jobs_schema import (
     Pair,
     TokenChange,
     Verify,
-    With,
 )
 from wheatstone.studio._schema import ModelAnswers
 from wheatstone.tasks import PromptPair
-from wheatstone.verification import Reading, verify, verify_nodes
+from wheatstone.verification import verify, verify_nodes
 
 _SHOWN = ("lens", "attribution", "attention", "vocabulary")
 """Sections of `explain` that the app shows; a new run has them at once."""
@@ -148,26 +147,19 @@ class Work:
     def _measure(self, asked: Measure, run: Path, report: Reporter) -> Measured:
         circuit, model = self._circuit(run, report)
         pairs, words = (circuit.examples, "own") if asked.on == "own" else (_test_pairs(run), "test")
-        found = verify_nodes(model, circuit, asked.nodes, pairs, split=words, allow_weak=True, report=report)
-        alone, written = found.alone, found.written
-        readings: list[dict[With, Reading]] = [
-            {"model": one.model, "alone": one.circuit, "without": other.complement}
-            for one, other in zip(alone.prompts, written.prompts, strict=True)
-        ]
-        means: dict[With, float] = {
-            name: sum(reading[name].probability for reading in readings) / len(readings) for name in readings[0]
-        }
+        found = verify_nodes(model, circuit, asked.nodes, pairs, allow_weak=True, report=report)
+        first, n = found.prompts[0], len(found.prompts)
         return Measured(
             nodes=found.nodes,
             edges=found.edges,
-            n=alone.n,
+            n=n,
             split=words,
-            alone=alone.faithfulness,
-            alone_interval=alone.ci95["faithfulness"],
-            lost=written.completeness,
-            lost_interval=written.ci95["completeness"],
-            probability=means,
-            top={name: reading.top for name, reading in readings[0].items()},
+            alone=found.alone,
+            alone_interval=found.alone_interval,
+            lost=found.lost,
+            lost_interval=found.lost_interval,
+            probability={name: sum(one[name].probability for one in found.prompts) / n for name in first},
+            top={name: reading.top for name, reading in first.items()},
         )
 
     def _intervene(self, asked: Intervene, run: Path, report: Reporter) -> Changed:

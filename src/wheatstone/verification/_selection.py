@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wheatstone._errors import RequestError
+from wheatstone._intervals import ratio_interval
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit, Experiment
 from wheatstone.models import Graph, ResidualModel, SpannedGraph
-from wheatstone.tasks import PromptPair
-from wheatstone.verification._verify import Verification, verify_in
+from wheatstone.tasks import PromptPair, mean_by_prompt
+from wheatstone.verification._verify import Reading, listed, readings, recovered
+
+With = Literal["model", "alone", "without"]
 
 
 @dataclass(frozen=True)
@@ -24,15 +29,21 @@ class SelectionResult:
     Args:
         nodes: which ones.
         edges: of the circuit that join them with each other, the input and the logits.
-        alone: these edges as a circuit: its faithfulness is what the nodes give by themselves.
-        written: all edges of the model that leave the nodes: its completeness is what is lost when the nodes write what
-            the ablation writes, and its complement is the model without them.
+        alone: faithfulness of these edges as a circuit: what the nodes give by themselves.
+        alone_interval: its 95% interval over prompts, None for fewer than four.
+        lost: share of the metric that the model loses when the nodes write what the ablation writes.
+        lost_interval: its 95% interval over prompts, None for fewer than four.
+        prompts: of each prompt the readings of the `model`, of the nodes `alone` and of the model `without` them,
+            against the first of its counterfactuals.
     """
 
     nodes: tuple[str, ...]
     edges: int
-    alone: Verification
-    written: Verification
+    alone: float
+    alone_interval: list[float] | None
+    lost: float
+    lost_interval: list[float] | None
+    prompts: tuple[dict[With, Reading], ...]
 
 
 def verify_nodes(
@@ -41,7 +52,6 @@ def verify_nodes(
     nodes: Sequence[str],
     pairs: Sequence[PromptPair],
     *,
-    split: str = "given prompts",
     allow_weak: bool | None = None,
     report: Reporter = silent,
 ) -> SelectionResult:
@@ -52,7 +62,6 @@ def verify_nodes(
         circuit: its ablation and metric are used.
         nodes: names such as `a23.h4` or `m17`, each meant at every position.
         pairs: the prompts.
-        split: which prompts these are, for the result.
         allow_weak: what to do about prompts that leave little to explain, as in `Experiment`.
         report: progress callback.
 
@@ -73,16 +82,30 @@ def verify_nodes(
             got=repr(lacking[0]) if lacking else "none",
             do="select heads or MLPs of the circuit",
         )
-    keep = circuit.mask(graph)
-    among = keep & _reading(whole, nodes)[:, None] & _writing(graph, {whole.nodes[0], *nodes})[None]
-    written = torch.from_numpy(graph.valid) & _writing(graph, set(nodes))[None]
-    alone = verify_in(experiment, among, draws=1, split=split, report=report)
+    among = circuit.mask(graph) & _reading(whole, nodes)[:, None] & _writing(graph, {whole.nodes[0], *nodes})[None]
+    without = torch.from_numpy(graph.valid) & ~_writing(graph, set(nodes))[None]
+    report("measuring", 0, 1)
+    both = experiment.logits(torch.stack((among, without)))
+    report("measuring", 1, 1)
+    logits: dict[With, Tensor] = {"model": experiment.clean_logits, "alone": both[0], "without": both[1]}
+    empty = _by_prompt(experiment, experiment.corrupt_logits)
+    clean, alone, left = (_by_prompt(experiment, rows) for rows in logits.values())
+    rows = zip(experiment.encoded.pairs, *(readings(experiment, rows) for rows in logits.values()), strict=True)
+    by_prompt = {pair.prompt: dict(zip(logits, row, strict=True)) for pair, *row in reversed(list(rows))}
     return SelectionResult(
         nodes=tuple(nodes),
         edges=int(among.sum()),
-        alone=alone,
-        written=verify_in(experiment, written, draws=1, split=split, report=report),
+        alone=recovered(alone, clean, empty),
+        alone_interval=listed(ratio_interval(alone - empty, clean - empty)),
+        lost=1 - recovered(left, clean, empty),
+        lost_interval=listed(ratio_interval(clean - left, clean - empty)),
+        prompts=tuple(by_prompt[prompt] for prompt in dict.fromkeys(pair.prompt for pair in experiment.encoded.pairs)),
     )
+
+
+def _by_prompt(experiment: Experiment, logits: Float[Tensor, "batch vocab"]) -> np.ndarray:
+    """The metric of each prompt, a mean over its counterfactuals."""
+    return mean_by_prompt(experiment.encoded.pairs, experiment.values_of(logits[None]).double().cpu().numpy())[0]
 
 
 def _reading(whole: Graph, nodes: Sequence[str]) -> Bool[Tensor, " channel"]:

@@ -225,14 +225,14 @@ def _verified(
     }
     values = by_prompt["metric_value"]
     clean, corrupt = values["model"][0], values["empty"][0]
-    faithfulness = {c: _recovered(values[c][0], clean, corrupt) for c in ("circuit", "complement")}
+    faithfulness = {c: recovered(values[c][0], clean, corrupt) for c in ("circuit", "complement")}
     ci95: dict[str, Any] = {
         # Draws of one prompt are averaged: prompts are the independent units.
-        name: {c: _listed(mean_interval(rows.mean(0), bounds=_BOUNDS.get(name))) for c, rows in of.items()}
+        name: {c: listed(mean_interval(rows.mean(0), bounds=_BOUNDS.get(name))) for c, rows in of.items()}
         for name, of in by_prompt.items()
     }
-    ci95["faithfulness"] = _listed(ratio_interval(values["circuit"][0] - corrupt, clean - corrupt))
-    ci95["completeness"] = _listed(ratio_interval(clean - values["complement"][0], clean - corrupt))
+    ci95["faithfulness"] = listed(ratio_interval(values["circuit"][0] - corrupt, clean - corrupt))
+    ci95["completeness"] = listed(ratio_interval(clean - values["complement"][0], clean - corrupt))
     means = {name: {c: float(rows.mean()) for c, rows in of.items()} for name, of in by_prompt.items()}
     results = {result.prompt: result for part in reversed(parts) for result in reversed(part.results)}
     rows = {row.prompt: row for part in reversed(parts) for row in reversed(part.answers.prompts)}
@@ -289,7 +289,7 @@ def _part(
         "hit_at_10": lambda rows: (answer_ranks(rows, experiment.encoded) <= 10).double(),
     }
     pairs = experiment.encoded.pairs
-    readings = {condition: _readings(experiment, rows[0]) for condition, rows in logits.items()}
+    by_condition = {condition: readings(experiment, rows[0]) for condition, rows in logits.items()}
     return _Part(
         pairs=pairs,
         values={
@@ -298,7 +298,7 @@ def _part(
         },
         results=tuple(
             PromptResult(
-                pair.prompt, pair.answers[0], **{condition: readings[condition][i] for condition in CONDITIONS}
+                pair.prompt, pair.answers[0], **{condition: by_condition[condition][i] for condition in CONDITIONS}
             )
             for i, pair in enumerate(pairs)
         ),
@@ -308,16 +308,16 @@ def _part(
     )
 
 
-def _recovered(circuit: np.ndarray, clean: np.ndarray, corrupt: np.ndarray) -> float:
+def recovered(circuit: np.ndarray, clean: np.ndarray, corrupt: np.ndarray) -> float:
     return float((circuit.mean() - corrupt.mean()) / (clean.mean() - corrupt.mean()))
 
 
-def _listed(interval: tuple[float, float] | None) -> list[float] | None:
+def listed(interval: tuple[float, float] | None) -> list[float] | None:
     """As JSON has it."""
     return None if interval is None else list(interval)
 
 
-def _readings(experiment: Experiment, logits: Float[Tensor, "batch vocab"]) -> list[Reading]:
+def readings(experiment: Experiment, logits: Float[Tensor, "batch vocab"]) -> list[Reading]:
     ranks = answer_ranks(logits, experiment.encoded).tolist()
     probabilities = gather(logits.softmax(-1), experiment.encoded.answers, 0.0).sum(-1).tolist()
     tops = experiment.model.decode(logits.argmax(-1).tolist())
