@@ -144,6 +144,7 @@ GIVEN_BY_US = {
     "save_run(pictures)",
     "add_pictures(pictures)",
     "run_selectivity(pictures)",
+    "run_sweep(pictures)",
     "run_study(pictures)",
     "Subject(write)",
 }

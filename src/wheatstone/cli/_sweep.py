@@ -23,7 +23,7 @@ from wheatstone.cli._options import (
     WorkersOption,
     number,
 )
-from wheatstone.cli._output import JsonOption, Output
+from wheatstone.cli._output import JsonOption, Output, page_of
 
 _HEADS = 12
 
@@ -60,6 +60,7 @@ def sweep(
     address: AddressOption = None,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
+    figures: Annotated[bool, typer.Option(help="Draw the heads and the HTML report.")] = True,
     as_json: JsonOption = False,
 ) -> None:
     """Find a circuit for every fact or prompt pair alone, and rank heads by how often they recur beyond chance.
@@ -73,7 +74,8 @@ def sweep(
     with output.starting() as report:
         from wheatstone.discovery import DiscoverySettings
         from wheatstone.executors import alone_in, executor_named
-        from wheatstone.runs import listed
+        from wheatstone.figures import render_all
+        from wheatstone.runs import Run, listed
         from wheatstone.studies import SweepSettings, open_sweep, run_sweep
 
         settings = SweepSettings(
@@ -87,8 +89,9 @@ def sweep(
         open_sweep(out)
         with alone_in(out, "sweep"):
             loaded = load(model, device, dtype, report)
-            document = run_sweep(loaded, settings, out, executor=who, report=report)
-    missing = listed(out)
+            pictures = (lambda folder: render_all(folder, report)) if figures else None
+            document = run_sweep(loaded, settings, out, executor=who, pictures=pictures, report=report)
+    missing = listed(out) | Run.open(out).missing
     output.document(document | {"run": str(out), "missing": missing})
     edges, reached = document["edges"], document["faithfulness"]
     output.print(
@@ -123,6 +126,8 @@ def sweep(
     for name, why in document["failed"].items():
         output.print(f"not done: {name}: {why}", markup=False)
     output.missing(missing)
+    if page := page_of(out):
+        output.print(f"report   {page}")
     output.print(f"tables   {out / 'pairs.parquet'}, {out / 'nodes.parquet'}")
 
 

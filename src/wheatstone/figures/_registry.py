@@ -16,6 +16,7 @@ from wheatstone.figures import (
     _probes_page,
     _selectivity,
     _study,
+    _sweep,
     _tables_page,
     _trace,
 )
@@ -35,6 +36,7 @@ VIEWS: dict[str, View[Any]] = {
     "neuron probe": _probes_page.VIEW,
     "graph": _graph.VIEW,
     "study": _study.VIEW,
+    "sweep": _sweep.VIEW,
     "selectivity": _selectivity.VIEW,
 }
 """By the verb in the manifest. Runs of other verbs have a page of their tables."""

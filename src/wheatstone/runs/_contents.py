@@ -158,6 +158,7 @@ CONTENTS: dict[str, Contents] = {
             ),
             "nodes": _columns("node", "circuits", "share expected excess p"),
         },
+        figures=("heads",),
     ),
 }  # fmt: skip
 """By the verb in the manifest."""

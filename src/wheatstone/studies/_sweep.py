@@ -1,8 +1,8 @@
 """A circuit for every prompt pair of a task, each found alone, and what the circuits have in common.
 
 The folder holds `sweep-settings.json` and `pairs.json` from the start and `pairs/NAME/{circuit,result}.json` for every
-pair that is done, each a shard. `pairs.parquet`, `nodes.parquet`, `sweep.json`, `manifest.json` and `files.json` come
-last and make it a run.
+pair that is done, each a shard. `pairs.parquet`, `nodes.parquet`, `sweep.json`, `manifest.json`, the pictures and
+`files.json` come last and make it a run.
 
 When this misleads: a circuit of one prompt says how the model answers that prompt; what few prompts share may be
 chance, and a node that is in most circuits (the input, the first MLPs) may serve any prompt at all. Heads are therefore
@@ -11,7 +11,7 @@ ranked by how much more often they recur than in random circuits of the same siz
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -32,7 +32,7 @@ from wheatstone.executors import (
 )
 from wheatstone.models import Graph, ResidualModel, manifest_without_prompts
 from wheatstone.records import SPLITS
-from wheatstone.runs import Table, read_json, write_json, write_table
+from wheatstone.runs import Table, draw, read_json, write_json, write_table
 from wheatstone.studies._sweep_heads import NodeRow, recurring, shown
 from wheatstone.studies._sweep_pair import PairShard, SweepSettings
 from wheatstone.tasks import PromptPair, load_task
@@ -76,6 +76,7 @@ def run_sweep(
     out: StrPath,
     *,
     executor: Executor | None = None,
+    pictures: Callable[[Path], object] | None = None,
     report: Reporter = silent,
 ) -> dict[str, Any]:
     """Finds a circuit for every pair that has none yet, then what they have in common.
@@ -85,6 +86,7 @@ def run_sweep(
         settings: the sweep's.
         out: its folder; new, or that of the same sweep.
         executor: who does the pairs; this process by default.
+        pictures: draws the pictures of the finished sweep into its folder.
         report: progress callback.
 
     Returns:
@@ -119,6 +121,8 @@ def run_sweep(
             document = identity | _summary(folder, done, failed, model.graph)
             write_json(folder / "sweep.json", document)
             write_json(folder / "manifest.json", manifest)
+            if pictures:
+                draw(folder, pictures)
     return document
 
 
