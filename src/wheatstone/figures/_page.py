@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from wheatstone.checkpoints import shown_name
 from wheatstone.figures._report import Picture, page_scripts, script_hash, template
 from wheatstone.figures._words import decimal, probability
-from wheatstone.runs import Row
+from wheatstone.runs import Row, Run
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,25 @@ class PageTable:
     caption: str
     columns: tuple[tuple[str, bool], ...]
     rows: tuple[tuple[str, ...], ...]
+
+
+def how_made(run: Run, **more: str) -> list[tuple[str, str]]:
+    """The facts at the end of a run's page: when, of which model, with which settings, by which version.
+
+    Args:
+        run: the run.
+        more: facts of this verb, after the settings.
+    """
+    given = {name: _setting(value) for name, value in run.settings.items() if value not in (None, "", [])}
+    made, model = run.manifest["created"], shown_name(run.manifest["model"])
+    version = run.manifest["versions"]["wheatstone"]
+    return list({"made": made, "model": model, **given, **more, "version": version}.items())
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_setting(each)}" for name, each in value.items() if each not in (None, "", False))
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def table_of(caption: str, rows: Sequence[Row], most: int) -> PageTable:

@@ -8,8 +8,7 @@ from typing import Any
 
 import altair as alt
 
-from wheatstone.checkpoints import shown_name
-from wheatstone.figures._page import PagePart, PageTable, captioned, drawn_of, page_of
+from wheatstone.figures._page import PagePart, PageTable, captioned, drawn_of, how_made, page_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._theme import BLUE, INK, PAPER, finished, of_rows
 from wheatstone.figures._view import Charts, View, itself
@@ -93,7 +92,7 @@ def lead(found: Mapping[str, Any]) -> list[str]:
 
 
 def _page(run: Run, drawn: Mapping[str, Picture], missing: Mapping[str, str]) -> str:
-    found, manifest = run.result, run.manifest
+    found = run.result
     rows = tuple(
         (
             row["circuit"],
@@ -117,13 +116,7 @@ def _page(run: Run, drawn: Mapping[str, Picture], missing: Mapping[str, str]) ->
     ]
     if found["failed"]:
         parts.append(PagePart("Not measured", tuple(f"{name}: {why}" for name, why in found["failed"].items())))
-    facts = {
-        "made": manifest["created"],
-        "model": shown_name(manifest["model"]),
-        **{name: str(value) for name, value in run.settings.items() if value not in (None, "", [])},
-        "version": manifest["versions"]["wheatstone"],
-    }
-    return page_of("selectivity", _TITLE, lead(found), parts, list(facts.items()))
+    return page_of("selectivity", _TITLE, lead(found), parts, how_made(run))
 
 
 def _share(found: Mapping[str, Any] | None) -> str:

@@ -7,9 +7,8 @@ from typing import Any
 
 import altair as alt
 
-from wheatstone.checkpoints import shown_name
 from wheatstone.figures._dots import dots
-from wheatstone.figures._page import PagePart, captioned, drawn_of, page_of, table_of
+from wheatstone.figures._page import PagePart, captioned, drawn_of, how_made, page_of, table_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._theme import BLUE, LINE, finished
 from wheatstone.figures._view import Charts, View, itself
@@ -52,7 +51,7 @@ def _lead(found: Mapping[str, Any]) -> list[str]:
 
 
 def _page(run: Run, drawn: Mapping[str, Picture], missing: Mapping[str, str]) -> str:
-    found, manifest = run.result, run.manifest
+    found = run.result
     parts = [
         PagePart(
             "Heads beyond chance",
@@ -67,15 +66,9 @@ def _page(run: Run, drawn: Mapping[str, Picture], missing: Mapping[str, str]) ->
     ]
     if found["failed"]:
         parts.append(PagePart("Without a circuit", tuple(f"{name}: {why}" for name, why in found["failed"].items())))
-    facts = {
-        "made": manifest["created"],
-        "model": shown_name(manifest["model"]),
-        **{name: str(value) for name, value in run.settings.items() if value not in (None, "", [])},
-        "version": manifest["versions"]["wheatstone"],
-    }
     weak = found.get("weak", 0)  # runs of before do not count them
     warning = f"On {weak} of {count(found['pairs'], 'pair')} the model itself does not give the answer."
-    return page_of("sweep", run.title, _lead(found), parts, list(facts.items()), [warning] if weak else [])
+    return page_of("sweep", run.title, _lead(found), parts, how_made(run), [warning] if weak else [])
 
 
 def _charts(run: Run) -> Charts:
