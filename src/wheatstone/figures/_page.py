@@ -52,7 +52,7 @@ class PageTable:
     rows: tuple[tuple[str, ...], ...]
 
 
-def how_made(run: Run, **more: str) -> list[tuple[str, str]]:
+def how_made(run: Run, more: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
     """The facts at the end of a run's page: when, of which model, with which settings, by which version.
 
     Args:
@@ -62,7 +62,7 @@ def how_made(run: Run, **more: str) -> list[tuple[str, str]]:
     given = {name: _setting(value) for name, value in run.settings.items() if value not in (None, "", [])}
     made, model = run.manifest["created"], shown_name(run.manifest["model"])
     version = run.manifest["versions"]["wheatstone"]
-    return list({"made": made, "model": model, **given, **more, "version": version}.items())
+    return list({"made": made, "model": model, **given, **(more or {}), "version": version}.items())
 
 
 def _setting(value: Any) -> str:

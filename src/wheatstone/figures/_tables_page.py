@@ -29,11 +29,9 @@ def _page(run: Run, drawn: Mapping[str, Picture], missing: Mapping[str, str]) ->
     ]
     numbers = {name: value for name, value in run.result.items() if isinstance(value, int | float)}
     more = {name: f"{value:,}" for name, value in numbers.items() if name not in run.settings}
-    time = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items())
+    more["time"] = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items())
     lead = [f"The tables of a run of wheatstone {command}. Every row is in the files."]
-    return page_of(
-        command, clipped(run.title, 80), lead, parts, how_made(run, **more, time=time), warnings_of(manifest)
-    )
+    return page_of(command, clipped(run.title, 80), lead, parts, how_made(run, more), warnings_of(manifest))
 
 
 VIEW = View(itself, _charts, _page)
