@@ -35,6 +35,8 @@ _MOST = 0.1
 _MOST_GOAL = 0.9
 _SUSPECTS = 12
 """Edges of the circuit, those of the strongest scores, that are tried as indispensable."""
+_TRIED_ON = 8
+"""Prompts that these are tried on, at most: any prompt loses most of the behaviour without such an edge."""
 _MOST_LOST = 0.5
 """Share of the behaviour that the whole model loses without an indispensable edge."""
 _TIMES = 2.0
@@ -87,9 +89,8 @@ def second_circuit(
     suspects = suspects[: min(_SUSPECTS, int(keep.sum()))]
     without = valid.flatten().repeat(len(suspects), 1)
     without[torch.arange(len(suspects)), suspects] = False
-    alone = carried(experiment, torch.cat([keep[None], without.unflatten(1, keep.shape)]), pairs)
-    goal = min(_MOST_GOAL, 1 - abs(1 - alone.share(0).value))
-    needed = torch.tensor([alone.share(at + 1).value <= 1 - _MOST_LOST for at in range(len(suspects))])
+    left = carried(experiment, without.unflatten(1, keep.shape), pairs[:_TRIED_ON])
+    needed = torch.tensor([left.share(at).value <= 1 - _MOST_LOST for at in range(len(suspects))])
     spared = torch.zeros(keep.numel(), dtype=torch.bool)
     spared[suspects[needed]] = True
     spared = spared.view(keep.shape)
@@ -99,11 +100,12 @@ def second_circuit(
     sizes = _sizes(int(keep.sum()), largest)
     every = _cut(scores.values, valid, torch.zeros_like(keep), sizes)
     others = _cut(scores.values, valid & (~keep | spared), spared, sizes)
-    tried = carried(experiment, torch.cat([every, others, spared[None]]), pairs)
+    tried = carried(experiment, torch.cat([every, others, spared[None], keep[None]]), pairs)
     report("second circuit", 2, 3)
-    alone_left = tried.share(2 * len(sizes)).value
+    alone, kept = (tried.share(2 * len(sizes) + at).value for at in range(2))
+    goal = min(_MOST_GOAL, 1 - abs(1 - kept))
     first, second = _smallest(tried, goal, 0, len(sizes)), _smallest(tried, goal, len(sizes), len(sizes))
-    if alone_left >= goal:  # then what would be found is the first circuit's own edges
+    if alone >= goal:  # then what would be found is the first circuit's own edges
         second = None
     return Second(
         goal,
@@ -111,7 +113,7 @@ def second_circuit(
         None if first is None else sizes[first],
         None if second is None else others[second],
         spared,
-        alone_left,
+        alone,
         max(tried.share(len(sizes) + at).value for at in range(len(sizes))),
     )
 
