@@ -9,7 +9,6 @@ from tolerance import rounding
 from wheatstone import Circuit, Experiment, RequestError
 from wheatstone.circuits import ModelInfo
 from wheatstone.discovery._scores import attribute
-from wheatstone.lenses import NodeChange, next_token_change
 from wheatstone.verification import verify_in, verify_nodes
 
 
@@ -22,33 +21,42 @@ def circuit(tiny_experiment: Experiment) -> Circuit:
 
 def test_all_nodes_of_a_circuit_are_the_circuit(tiny_experiment: Experiment, circuit: Circuit) -> None:
     nodes = [name for name in circuit.nodes if name != "input"]
-    found = verify_nodes(tiny_experiment.model, circuit, nodes, circuit.examples, allow_weak=True)
+    found = verify_nodes(tiny_experiment, circuit, nodes)
     whole = verify_in(tiny_experiment, circuit.mask(), draws=1)
     assert 0 < found.edges <= len(circuit)  # one into a node that writes along no kept edge does nothing
     assert found.alone == rounding(tiny_experiment.model).near(whole.faithfulness)
 
 
-def test_a_node_left_out_is_a_node_that_writes_what_it_writes_on_the_counterfactual(
-    tiny_experiment: Experiment, circuit: Circuit
+@pytest.mark.parametrize("split", [False, True])
+def test_nodes_left_out_are_the_model_without_their_edges(
+    tiny_experiment: Experiment, circuit: Circuit, split: bool
 ) -> None:
-    model, pairs = tiny_experiment.model, circuit.examples
-    node = next(name for name in circuit.nodes if name != "input")
-    found = verify_nodes(model, circuit, [node], pairs, allow_weak=True)
+    nodes = [name for name in circuit.nodes if name != "input"][:3]
+    if split:
+        model = tiny_experiment.model.split({1: "neurons"})
+        tiny_experiment = Experiment(model, circuit.examples, allow_weak=True)
+        circuit = Circuit.of_mask(ModelInfo.of(model), torch.from_numpy(model.graph.valid))
+        nodes = ["m1.n0", "m1.n3", "a1.h0"]
     graph = tiny_experiment.graph
+    found = verify_nodes(tiny_experiment, circuit, nodes)
     among = torch.zeros(graph.valid.shape, dtype=torch.bool)
+    reads = {graph.logits_channel, *(at for name in nodes for at in graph.channels_of(graph.node_index[name]))}
     for edge in circuit:
-        if edge.sender in ("input", node):
-            at = graph.edge(edge.sender, edge.receiver)
-            among[at] = at[0] in (graph.logits_channel, *graph.channels_of(graph.node_index[node]))
+        at = graph.edge(edge.sender, edge.receiver)
+        among[at] = edge.sender in ("input", *nodes) and at[0] in reads
     assert found.edges == int(among.sum())
-    for pair, result in zip(pairs, found.prompts, strict=True):
-        patched = next_token_change(model, pair, [NodeChange(node, "patch")])
-        answers = sum(row.after for row in patched.tokens if row.role == "answer")
-        assert result["without"].probability == rounding(model).near(answers)
+    without = torch.from_numpy(graph.valid).clone()
+    without[:, [graph.node_index[name] for name in nodes]] = False
+    logits = tiny_experiment.logits(torch.stack((among, without)))
+    allowed = rounding(tiny_experiment.model)
+    alone, left = tiny_experiment.faithfulness_of(tiny_experiment.values_of(logits)).tolist()
+    assert (found.alone, 1 - found.lost) == (allowed.near(alone), allowed.near(left))
+    for row, answers, result in zip(logits[1].softmax(-1), tiny_experiment.encoded.answers, found.prompts, strict=True):
+        assert result["without"].probability == allowed.near(float(row[answers[answers >= 0]].sum()))
 
 
 def test_a_node_that_the_model_lacks_is_refused(tiny_experiment: Experiment, circuit: Circuit) -> None:
     for nodes, got in ((["a99.h0"], "'a99.h0'"), ([], "none")):
         with pytest.raises(RequestError) as refused:
-            verify_nodes(tiny_experiment.model, circuit, nodes, circuit.examples, allow_weak=True)
+            verify_nodes(tiny_experiment, circuit, nodes)
         assert refused.value.got == got

@@ -8,7 +8,7 @@ from typing import Any
 from wheatstone._errors import ComputationError, RequestError
 from wheatstone._progress import Reporter
 from wheatstone._side import EXPLANATION, LISTING
-from wheatstone.circuits import Circuit, same_weights
+from wheatstone.circuits import Circuit, Experiment, same_weights
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.figures import render_explanation, report_html
 from wheatstone.lenses import NodeChange, next_token_change
@@ -49,6 +49,8 @@ class Work:
 
     def __init__(self) -> None:
         self._model: tuple[str, ResidualModel] | None = None
+        self._measured: tuple[Any, Experiment] | None = None
+        """That of the selection measured last, and of what: the next one is usually of the same run."""
 
     def do(self, request: JobRequest, folder: Path, report: Reporter, *, again: bool = False) -> dict[str, Any]:
         """Does a job.
@@ -80,7 +82,7 @@ class Work:
 
     def _load(self, name: str, report: Reporter) -> ResidualModel:
         if self._model is None or self._model[0] != name:
-            self._model = None  # two would not always fit
+            self._model = self._measured = None  # two would not always fit
             self._model = (name, load_model(name, report=report))
         return self._model[1]
 
@@ -89,6 +91,16 @@ class Work:
         model = self._load(circuit.model.id, report)
         same_weights(model, circuit)
         return circuit, model
+
+    def _experiment(self, run: Path, on: str, report: Reporter) -> tuple[Circuit, Experiment, str]:
+        circuit, model = self._circuit(run, report)
+        pairs, words = (circuit.examples, "own") if on == "own" else (_test_pairs(run), "test")
+        of = (circuit.model, circuit.ablation, circuit.metric, circuit.spans, circuit.examples, pairs)
+        if self._measured is None or self._measured[0] != of:
+            report("reading the prompts", 0, None)
+            self._measured = None
+            self._measured = of, Experiment.of(circuit, model, pairs, allow_weak=True)
+        return circuit, self._measured[1], words
 
     def _discover(self, asked: Discover, out: Path, report: Reporter, *, again: bool) -> None:
         settings = DiscoverySettings(
@@ -145,9 +157,8 @@ class Work:
         add_explanation(run, ExplainSettings(asked.only), render_explanation, model=model, report=report)
 
     def _measure(self, asked: Measure, run: Path, report: Reporter) -> Measured:
-        circuit, model = self._circuit(run, report)
-        pairs, words = (circuit.examples, "own") if asked.on == "own" else (_test_pairs(run), "test")
-        found = verify_nodes(model, circuit, asked.nodes, pairs, allow_weak=True, report=report)
+        circuit, experiment, words = self._experiment(run, asked.on, report)
+        found = verify_nodes(experiment, circuit, asked.nodes, report=report)
         first, n = found.prompts[0], len(found.prompts)
         return Measured(
             nodes=found.nodes,

@@ -15,8 +15,8 @@ from wheatstone._errors import RequestError
 from wheatstone._intervals import ratio_interval
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit, Experiment
-from wheatstone.models import Graph, ResidualModel, SpannedGraph
-from wheatstone.tasks import PromptPair, mean_by_prompt
+from wheatstone.models import Graph, Replace, SpannedGraph
+from wheatstone.tasks import mean_by_prompt
 from wheatstone.verification._verify import Reading, listed, readings, recovered
 
 With = Literal["model", "alone", "without"]
@@ -47,33 +47,23 @@ class SelectionResult:
 
 
 def verify_nodes(
-    model: ResidualModel,
-    circuit: Circuit,
-    nodes: Sequence[str],
-    pairs: Sequence[PromptPair],
-    *,
-    allow_weak: bool | None = None,
-    report: Reporter = silent,
+    experiment: Experiment, circuit: Circuit, nodes: Sequence[str], *, report: Reporter = silent
 ) -> SelectionResult:
     """Measures nodes of a circuit together, as a circuit of their own and as an ablation.
 
     Args:
-        model: the model the circuit belongs to.
-        circuit: its ablation and metric are used.
+        experiment: the prompts, with the circuit's model, ablation and metric, see `Experiment.of`.
+        circuit: whose edges may join the nodes.
         nodes: names such as `a23.h4` or `m17`, each meant at every position.
-        pairs: the prompts.
-        allow_weak: what to do about prompts that leave little to explain, as in `Experiment`.
         report: progress callback.
 
     Raises:
         RequestError: no node is given, or the model lacks one.
-        PromptError: the prompts cannot be compared, or leave nothing to explain.
 
     When this misleads: nodes that only prepare what others read give little alone, and much is lost without them. What
     other nodes make up for when these are left out is not counted as theirs.
     """
-    experiment = Experiment.of(circuit, model, pairs, allow_weak=allow_weak)
-    graph = experiment.graph
+    model, graph = experiment.model, experiment.graph
     whole = graph.whole if isinstance(graph, SpannedGraph) else graph
     lacking = [name for name in nodes if name not in whole.node_index]
     if lacking or not nodes:
@@ -83,24 +73,35 @@ def verify_nodes(
             do="select heads or MLPs of the circuit",
         )
     among = circuit.mask(graph) & _reading(whole, nodes)[:, None] & _writing(graph, {whole.nodes[0], *nodes})[None]
-    without = torch.from_numpy(graph.valid) & ~_writing(graph, set(nodes))[None]
-    report("measuring", 0, 1)
-    both = experiment.logits(torch.stack((among, without)))
-    report("measuring", 1, 1)
-    logits: dict[With, Tensor] = {"model": experiment.clean_logits, "alone": both[0], "without": both[1]}
+    report("measuring", 0, 2)
+    alone = experiment.logits(among[None])[0]
+    report("measuring", 1, 2)
+    without = _without(experiment, whole, nodes)
+    report("measuring", 2, 2)
+    logits: dict[With, Tensor] = {"model": experiment.clean_logits, "alone": alone, "without": without}
     empty = _by_prompt(experiment, experiment.corrupt_logits)
-    clean, alone, left = (_by_prompt(experiment, rows) for rows in logits.values())
-    rows = zip(experiment.encoded.pairs, *(readings(experiment, rows) for rows in logits.values()), strict=True)
+    clean, kept, left = (_by_prompt(experiment, rows) for rows in logits.values())
+    pairs = experiment.encoded.pairs
+    rows = zip(pairs, *(readings(experiment, rows) for rows in logits.values()), strict=True)
     by_prompt = {pair.prompt: dict(zip(logits, row, strict=True)) for pair, *row in reversed(list(rows))}
     return SelectionResult(
         nodes=tuple(nodes),
         edges=int(among.sum()),
-        alone=recovered(alone, clean, empty),
-        alone_interval=listed(ratio_interval(alone - empty, clean - empty)),
+        alone=recovered(kept, clean, empty),
+        alone_interval=listed(ratio_interval(kept - empty, clean - empty)),
         lost=1 - recovered(left, clean, empty),
         lost_interval=listed(ratio_interval(clean - left, clean - empty)),
-        prompts=tuple(by_prompt[prompt] for prompt in dict.fromkeys(pair.prompt for pair in experiment.encoded.pairs)),
+        prompts=tuple(by_prompt[prompt] for prompt in dict.fromkeys(pair.prompt for pair in pairs)),
     )
+
+
+def _without(experiment: Experiment, whole: Graph, nodes: Sequence[str]) -> Float[Tensor, "batch vocab"]:
+    """The model whose nodes write what the ablation writes."""
+    if whole.split:  # a neuron among the nodes is no place of the plain forward pass
+        kept = torch.from_numpy(experiment.graph.valid) & ~_writing(experiment.graph, set(nodes))[None]
+        return experiment.logits(kept[None])[0]
+    written = [Replace(at=name, value=experiment.ablated[whole.node_index[name]]) for name in nodes]
+    return experiment.model.forward_with(experiment.encoded.clean, written).logits
 
 
 def _by_prompt(experiment: Experiment, logits: Float[Tensor, "batch vocab"]) -> np.ndarray:
