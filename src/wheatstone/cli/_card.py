@@ -11,12 +11,12 @@ import typer
 
 from wheatstone._bounds import COUNT
 from wheatstone.cards import CardSettings
-from wheatstone.cli._options import DeviceOption, DtypeOption, number
+from wheatstone.cli._options import DeviceOption, DtypeOption, MovedModelOption, number
 from wheatstone.cli._output import JsonOption, Output
 from wheatstone.cli._settings import options_of
 
 
-@options_of(CardSettings, apart=("prompts", "against"))
+@options_of(CardSettings, apart=("prompts",))
 def card(
     *,
     run: Annotated[Path, typer.Argument(help="Folder of a run of `discover` or `import`.", metavar="RUN")],
@@ -28,9 +28,7 @@ def card(
             "--against", help="Another task, bundled or a file, that must lose less; may be repeated.", metavar="TASK"
         ),
     ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="Where the run's model is now; by default where it was.")
-    ] = None,
+    model: MovedModelOption = None,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     as_json: JsonOption = False,

@@ -11,7 +11,7 @@ import typer
 from rich.table import Column, Table
 
 from wheatstone._bounds import EDGES, LAYER, SHARE
-from wheatstone._errors import PromptError, RequestError
+from wheatstone._errors import PromptError, RequestError, check_choice
 from wheatstone.cli import _ledger
 from wheatstone.cli._lists import listed
 from wheatstone.cli._new_run import ForceOption
@@ -119,10 +119,7 @@ def edit(
         from wheatstone.figures import render_all
         from wheatstone.models import load_model
 
-        if method not in METHODS:
-            raise RequestError(
-                expected=f"a method out of {', '.join(METHODS)}", got=repr(method), do="list them with --list"
-            )
+        check_choice("a method", method, METHODS, do="list them with --list")
         try:
             request = EditRequest(prompt=prompt, subject=subject, target=target)
         except ValidationError as error:

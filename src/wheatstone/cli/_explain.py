@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from wheatstone._bounds import COUNT, SEED
-from wheatstone.cli._options import DeviceOption, DtypeOption, number
+from wheatstone.cli._options import DeviceOption, DtypeOption, MovedModelOption, number
 from wheatstone.cli._output import JsonOption, Output
 
 
@@ -43,9 +43,7 @@ def explain(
         Path | None,
         typer.Option("--tuned-lens", help="safetensors file of tuned-lens weights of this model, read beside."),
     ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="Where the run's model is now; by default where it was.")
-    ] = None,
+    model: MovedModelOption = None,
     seed: Annotated[int, number("--seed", SEED, "Seed of null distributions and random heads.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",

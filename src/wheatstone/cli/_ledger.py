@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from wheatstone._bounds import COUNT, LAYER
-from wheatstone._errors import PromptError, RequestError
+from wheatstone._errors import PromptError, RequestError, check_choice
 from wheatstone._text import count
 from wheatstone.cli._options import DeviceOption, number
 from wheatstone.cli._output import JsonOption, Output
@@ -98,12 +98,7 @@ def add(
         if sum(sources.values()) != 1:
             given = " and ".join(name for name, one in sources.items() if one) or "none of them"
             raise RequestError(expected="--prompt, --facts or --edit", got=given, do="give one of them")
-        if method not in METHODS:
-            raise RequestError(
-                expected=f"a method out of {', '.join(METHODS)}",
-                got=repr(method)[:200],
-                do="list them with `wheatstone edit --list`",
-            )
+        check_choice("a method", method, METHODS, do="list them with `wheatstone edit --list`")
         requests = [] if made is not None else _requests(prompt, subject, target, facts)
         edit = None if made is None else load_edit(made)
         claimed.enter_context(reserved_ledger(ledger))

@@ -19,25 +19,17 @@ from wheatstone.cli._new_file import new_file, reserved_file
 from wheatstone.cli._new_run import FiguresOption, ForceOption, OutOption, new_run
 from wheatstone.cli._options import (
     AllowWeakOption,
-    AnswerOption,
-    CounterfactualOption,
     DeviceOption,
-    DistractorOption,
     DtypeOption,
-    KnownOption,
+    MetricOption,
     ModelOption,
-    PromptOption,
-    PromptsOption,
-    SizeOption,
-    SkipBadOption,
-    TaskOption,
-    TemplateOption,
     check_names,
     number,
 )
 from wheatstone.cli._output import JsonOption, Output
-from wheatstone.cli._prompts import named_task, pairs_of
+from wheatstone.cli._prompts import PromptOptions
 from wheatstone.cli._scan import scan_command
+from wheatstone.cli._settings import options_of
 
 if TYPE_CHECKING:
     from wheatstone.neurons import ConfirmedRow
@@ -58,19 +50,12 @@ neuron_app.command("scan")(
 
 
 @neuron_app.command()
+@options_of()
 def screen(
+    *,
     out: OutOption,
     model: ModelOption = "smollm2-135m",
-    prompt: PromptOption = None,
-    counterfactual: CounterfactualOption = None,
-    answer: AnswerOption = None,
-    distractor: DistractorOption = None,
-    prompts: PromptsOption = None,
-    task: TaskOption = None,
-    template: TemplateOption = None,
-    known: KnownOption = 10,
-    size: SizeOption = 50,
-    skip_bad: SkipBadOption = False,
+    prompts: PromptOptions,
     direction: Annotated[
         str,
         typer.Option(
@@ -79,13 +64,7 @@ def screen(
         ),
     ] = "denoising",
     top: Annotated[int, number("--top", ROWS, "Neurons to confirm by exact runs.")] = 100,
-    metric: Annotated[
-        str | None,
-        typer.Option(
-            "--metric",
-            help="logit_diff (logits), prob_diff (probability) or kl (nats); by default the task's, or logit_diff.",
-        ),
-    ] = None,
+    metric: MetricOption = None,
     allow_weak: AllowWeakOption = False,
     seed: Annotated[int, number("--seed", SEED, "Of a task's pairs.")] = 0,
     device: DeviceOption = "cpu",
@@ -98,7 +77,7 @@ def screen(
 
     Of a task, its training pairs are used.
     """
-    pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts)
+    pairs = prompts.pairs()
     output = Output("neuron screen", as_json)
     with new_run(output, out, force=force) as new:
         from wheatstone.neurons import NeuronSettings, check_direction, run_neurons
@@ -106,16 +85,7 @@ def screen(
         check_direction(direction)
         check_names(metric=metric)
         loaded = load(model, device, dtype, new.report)
-        found = named_task(
-            task,
-            loaded,
-            seed=seed,
-            known=known,
-            size=size,
-            template=template,
-            skip_bad=skip_bad,
-            report=new.report,
-        )
+        found = prompts.load_task(loaded, seed, new.report)
         settings = NeuronSettings(
             direction=direction,
             top=top,
