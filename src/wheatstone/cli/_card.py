@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -40,7 +39,6 @@ def card(
     edges, other ablations and metrics. The card is printed and added to the run as card.json and card.html; the scores
     of every edge on every prompt are kept in the run's folder card.
     """
-    started = time.perf_counter()
     from wheatstone.runs import CIRCUITS, Run
 
     Run.open_checked(run, *CIRCUITS)
@@ -53,7 +51,7 @@ def card(
         settings.check()
         report("starting", 1, 1)
         made, missing = add_card(run, settings, card_page, model=model, device=device, dtype=dtype, report=report)
-    seconds = round(time.perf_counter() - started, 2)
+    seconds = output.seconds
     page = run / "card.html"
     output.document(
         {"run": str(run), "page": str(page) if page.is_file() else None, **made.to_dict(), "total_seconds": seconds}

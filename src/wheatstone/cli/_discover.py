@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -95,7 +94,6 @@ def discover(
     The run holds the circuit, every edge's score, the size-faithfulness curve, the verification, the answer's rank
     by layer, attention, figures and report.html.
     """
-    started = time.perf_counter()
     from wheatstone.checkpoints import check_layers
 
     check_layers(model, (*(neurons_of or ()), *(experts_of or ())))
@@ -173,8 +171,8 @@ def discover(
             output.stderr.print(kept, markup=False, highlight=False)
             raise
     report_file = page_of(out)
-    seconds = time.perf_counter() - started
-    about = {"run": str(out), "report": report_file, "seconds": round(seconds, 2), "missing": missing}
+    seconds = output.seconds
+    about = {"run": str(out), "report": report_file, "seconds": seconds, "missing": missing}
     output.document(document(run) | about | ({"task": found.to_dict()} if found else {}))
     print_answers(output, run.experiment.model_answers)
     for part in shown_parts(run, seconds):

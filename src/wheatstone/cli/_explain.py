@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -54,7 +53,6 @@ def explain(
     Each section reads the run's model and prompts and leaves its rows (Parquet), its numbers (JSON) and its pictures in
     the run's folder `explain`.
     """
-    started = time.perf_counter()
     from wheatstone.runs import CIRCUITS, Run
 
     answers = Run.open_checked(run, *CIRCUITS).manifest.get("model_answers")
@@ -70,7 +68,7 @@ def explain(
         )
     missing = {name: section["missing"] for name, section in found.items() if "missing" in section}
     unasked = [name for name, section in found.items() if "unasked" in section]
-    seconds = round(time.perf_counter() - started, 2)
+    seconds = output.seconds
     output.document(
         {
             "run": str(run),

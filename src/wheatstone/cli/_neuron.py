@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -113,7 +112,7 @@ def screen(
     measured = interval_note(n) if n < MINIMUM else f"n = {n}; {interval_note(n)}"
     output.print(_table(rows, f"{direction}, shares of the difference, {measured}"))
     output.print(
-        f"\n{count(len(run.screen.neurons), 'neuron')} screened, {len(rows)} run exactly, in {new.seconds:.0f} s."
+        f"\n{count(len(run.screen.neurons), 'neuron')} screened, {len(rows)} run exactly, in {output.seconds:.0f} s."
     )
     new.announce()
 
@@ -227,7 +226,6 @@ def pairs(
 
     Score: the product of both margins to the second. sign −1: it takes a negative activation to raise the token.
     """
-    started = time.perf_counter()
     output = Output("neuron pairs", as_json)
     with output.starting() as report:
         from wheatstone.neurons import Congruence, exclusive_pairs
@@ -237,7 +235,7 @@ def pairs(
         found = exclusive_pairs(congruence, top=top, report=report)
         chance = exclusive_pairs(congruence, top=1, shuffled=seed, report=report) if null else None
     best = None if chance is None else chance.best[0].score if chance.best else 0.0
-    seconds = round(time.perf_counter() - started, 2)
+    seconds = output.seconds
     output.document(
         {
             "model": loaded.id,

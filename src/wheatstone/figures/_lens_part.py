@@ -10,7 +10,7 @@ import altair as alt
 from wheatstone._intervals import interval_note
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._layer_axis import banded, layers_x
-from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, finished, of_rows
+from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, finished, heading, of_rows
 from wheatstone.figures._words import clipped, count, percent, probability, quoted, visible
 from wheatstone.runs import Row
 
@@ -114,10 +114,7 @@ def _curves(stored: StoredSection) -> Any:
         )
         panels.append(("Logit difference", gap))
     charts = [
-        alt.layer(*marks).properties(
-            width=_WIDTH, height=_HEIGHT, title=alt.TitleParams(text=title, fontSize=13, fontWeight="normal", offset=8)
-        )
-        for title, marks in panels
+        alt.layer(*marks).properties(width=_WIDTH, height=_HEIGHT, title=heading(title)) for title, marks in panels
     ]
     picture = alt.hconcat(*charts, spacing=36).resolve_scale(color="shared")
     subtitle = [

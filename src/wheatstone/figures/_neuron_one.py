@@ -58,7 +58,7 @@ def neuron_page(facts: Mapping[str, Any]) -> str:
         "version": facts["wheatstone"],
     }
     title = f"{facts['neuron']}: neuron {facts['index']:,} of layer {facts['layer']}"
-    return page_of("neuron", title, _lead(facts), parts, list(made.items()), warnings_of(facts["prompts"] or {}))
+    return page_of("neuron", title, _lead(facts), parts, made, warnings_of(facts["prompts"] or {}))
 
 
 def congruence_chart(facts: Mapping[str, Any]) -> Any:

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 
 from wheatstone._intervals import interval_note, interval_text
-from wheatstone.checkpoints import shown_name
 from wheatstone.figures._neuron_patching import NEURON_FIGURES, ScreenData
-from wheatstone.figures._page import PagePart, PageTable, captioned, drawn_of, page_of
+from wheatstone.figures._page import PagePart, PageTable, captioned, drawn_of, made_of, page_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._view import Charts, View
 from wheatstone.figures._words import clipped, count, decimal, meaningful, own_answer, percent, quoted, warnings_of
@@ -134,22 +133,14 @@ def _page(run: ScreenData, drawn: Mapping[str, Picture], missing: Mapping[str, s
             PagePart("What the prediction does when a neuron is set", (), drawn_of(pictures, "doses")),
         ]
     settings = {name: str(value) for name, value in manifest["settings"].items() if value != ""}
-    facts = {
-        "made": manifest["created"],
-        "model": f"{shown_name(manifest['model'])}, family {manifest['model']['family']}",
-        "weights (SHA-256)": manifest["model"]["sha256"] or "unknown",
-        **settings,
-        "patched runs": f"{manifest['evaluations']:,}",
-        "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items()),
-        "version": manifest["versions"]["wheatstone"],
-    }
+    details = settings | {"patched runs": f"{manifest['evaluations']:,}"}
     title = f"{clipped(run.prompts[0]['prompt'], 60)} → {clipped(run.prompts[0]['answers'][0], 20)}"
     return page_of(
         "neuron screen",
         title if n == 1 else str(manifest["settings"]["task"] or count(n, "prompt")),
         [*own_answer(manifest), *found_neurons(run)],
         parts,
-        list(facts.items()),
+        made_of(manifest, details),
         warnings_of(manifest),
     )
 

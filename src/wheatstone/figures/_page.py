@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from wheatstone.checkpoints import shown_name
 from wheatstone.figures._report import Picture, page_scripts, script_hash, template
 from wheatstone.figures._words import decimal, probability
 from wheatstone.runs import Row
@@ -109,12 +111,30 @@ class PagePart:
     texts: tuple[tuple[str, tuple[PageText, ...]], ...] = ()
 
 
+def made_of(manifest: Mapping[str, Any], details: Mapping[str, str]) -> dict[str, str]:
+    """How a run was made, as its page says it.
+
+    Args:
+        manifest: of the run.
+        details: what runs of its verb say besides; shown after the model.
+    """
+    model = manifest["model"]
+    return {
+        "made": manifest["created"],
+        "model": f"{shown_name(model)}, family {model['family']}",
+        "weights (SHA-256)": model["sha256"] or "unknown",
+        **details,
+        "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items() if seconds),
+        "version": manifest["versions"]["wheatstone"],
+    }
+
+
 def page_of(
     kind: str,
     title: str,
     lead: Sequence[str],
     parts: Sequence[PagePart],
-    facts: Sequence[tuple[str, str]],
+    facts: Mapping[str, str],
     warnings: Sequence[str] = (),
 ) -> str:
     """A page as HTML that needs no other file and makes no request.
@@ -124,7 +144,7 @@ def page_of(
         title: of the page.
         lead: the answer in a few sentences.
         parts: in order.
-        facts: how it was made, as names and values.
+        facts: how it was made, by name.
         warnings: what must be read before the answer.
     """
     scripts = page_scripts()
@@ -133,7 +153,7 @@ def page_of(
         title=title,
         lead=lead,
         parts=parts,
-        facts=facts,
+        facts=facts.items(),
         warnings=warnings,
         scripts=scripts,
         hashes=[script_hash(script) for script in scripts],

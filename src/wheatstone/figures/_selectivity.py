@@ -8,8 +8,7 @@ from typing import Any
 
 import altair as alt
 
-from wheatstone.checkpoints import shown_name
-from wheatstone.figures._page import PagePart, PageTable, captioned, drawn_of, page_of
+from wheatstone.figures._page import PagePart, PageTable, captioned, drawn_of, made_of, page_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._theme import BLUE, INK, PAPER, finished, of_rows
 from wheatstone.figures._view import Charts, View, itself
@@ -117,13 +116,8 @@ def _page(run: Run, drawn: Mapping[str, Picture], missing: Mapping[str, str]) ->
     ]
     if found["failed"]:
         parts.append(PagePart("Not measured", tuple(f"{name}: {why}" for name, why in found["failed"].items())))
-    facts = {
-        "made": manifest["created"],
-        "model": shown_name(manifest["model"]),
-        **{name: str(value) for name, value in run.settings.items() if value not in (None, "", [])},
-        "version": manifest["versions"]["wheatstone"],
-    }
-    return page_of("selectivity", _TITLE, lead(found), parts, list(facts.items()))
+    details = {name: str(value) for name, value in run.settings.items() if value not in (None, "", [])}
+    return page_of("selectivity", _TITLE, lead(found), parts, made_of(manifest, details))
 
 
 def _share(found: Mapping[str, Any] | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 
 from wheatstone.figures._report import Picture, template
-from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, finished, of_rows
+from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, finished, heading, of_rows
 from wheatstone.figures._view import Charts, View
 from wheatstone.figures._words import count, percent
 from wheatstone.runs import Row, Run
@@ -237,8 +237,9 @@ def _map(overlaps: dict[str, Any], kind: str) -> alt.LayerChart | alt.FacetChart
         text="percent:Q",
         color=alt.when(f"datum.share > {most * 0.45}").then(alt.value(PAPER)).otherwise(alt.value(INK)),
     )
-    heading = alt.TitleParams(text=kind, fontSize=14, fontWeight="normal", offset=8)
-    return alt.layer(heat, figures).properties(width=side * len(names), height=side * len(names), title=heading)
+    return alt.layer(heat, figures).properties(
+        width=side * len(names), height=side * len(names), title=heading(kind, 14)
+    )
 
 
 def _result(run: Run) -> dict[str, Any]:

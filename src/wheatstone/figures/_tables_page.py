@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from wheatstone.checkpoints import shown_name
-from wheatstone.figures._page import PagePart, page_of, table_of
+from wheatstone.figures._page import PagePart, made_of, page_of, table_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._view import Charts, View, itself
 from wheatstone.figures._words import clipped, count, warnings_of
@@ -29,16 +28,10 @@ def _page(run: Run, drawn: Mapping[str, Picture], missing: Mapping[str, str]) ->
         for name in run.tables
     ]
     numbers = {name: value for name, value in run.result.items() if isinstance(value, int | float)}
-    facts = {
-        "made": manifest["created"],
-        "model": shown_name(manifest["model"]),
-        **{name: str(value) for name, value in run.settings.items() if value not in (None, "", [])},
-        **{name: f"{value:,}" for name, value in numbers.items() if name not in run.settings},
-        "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items()),
-        "version": manifest["versions"]["wheatstone"],
-    }
+    settings = {name: str(value) for name, value in run.settings.items() if value not in (None, "", [])}
+    details = settings | {name: f"{value:,}" for name, value in numbers.items() if name not in run.settings}
     lead = [f"The tables of a run of wheatstone {command}. Every row is in the files."]
-    return page_of(command, clipped(run.title, 80), lead, parts, list(facts.items()), warnings_of(manifest))
+    return page_of(command, clipped(run.title, 80), lead, parts, made_of(manifest, details), warnings_of(manifest))
 
 
 VIEW = View(itself, _charts, _page)
