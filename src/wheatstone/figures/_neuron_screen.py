@@ -88,13 +88,20 @@ def _page(run: ScreenData, drawn: Mapping[str, Picture], missing: Mapping[str, s
     pictures = captioned(drawn, _CAPTIONS)
     manifest, summary = run.manifest, run.summary
     n = len(run.prompts)
-    said = [
-        f"{row['neuron']}|{decimal(row['estimate'], 3)}|{decimal(row['exact'], 3)}|{_interval(row)}|"
-        f"{decimal(row['exact_last'], 3)}|{decimal(row['mlp'], 3)}|"
-        f"{'–' if row['share_of_mlp'] is None else percent(row['share_of_mlp'])}|"
-        f"{decimal(row['clean'])}|{decimal(row['corrupt'])}"
+    rows = tuple(
+        (
+            row["neuron"],
+            decimal(row["estimate"], 3),
+            decimal(row["exact"], 3),
+            interval_text((row["low"], row["high"]), 3) or "–",
+            decimal(row["exact_last"], 3),
+            decimal(row["mlp"], 3),
+            "–" if row["share_of_mlp"] is None else percent(row["share_of_mlp"]),
+            decimal(row["clean"]),
+            decimal(row["corrupt"]),
+        )
         for row in run.confirmed[:_ROWS]
-    ]
+    )
     names = ("neuron", "estimate", "exact", "95%", "last alone", "its MLP", "share of it", "clean", "counterfactual")
     table = PageTable(
         f"The {min(_ROWS, len(run.confirmed))} strongest of {count(len(run.confirmed), 'neuron')} that were run "
@@ -102,7 +109,7 @@ def _page(run: ScreenData, drawn: Mapping[str, Picture], missing: Mapping[str, s
         "the last two columns are activations at the last position. "
         f"{_over(n)}; {interval_note(n)}.",
         tuple((name, name != "neuron") for name in names),
-        tuple(tuple(line.split("|")) for line in said),
+        rows,
     )
     mapped = int(summary["mapped_prompts"])
     asked = tuple(
@@ -143,10 +150,6 @@ def _page(run: ScreenData, drawn: Mapping[str, Picture], missing: Mapping[str, s
         made_of(manifest, details),
         warnings_of(manifest),
     )
-
-
-def _interval(row: Row) -> str:
-    return interval_text((row["low"], row["high"]), 3) or "–"
 
 
 VIEW = View(ScreenData.of_run, _charts, _page)

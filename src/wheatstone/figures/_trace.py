@@ -13,13 +13,13 @@ from wheatstone.figures._edit_trace import trace_chart
 from wheatstone.figures._layer_axis import banded
 from wheatstone.figures._page import PagePart, PageTable, captioned, made_of, page_of
 from wheatstone.figures._report import Picture
-from wheatstone.figures._theme import BLUE, ORANGE, SOFT, finished, heading, of_rows
+from wheatstone.figures._theme import BLUE, GREY, ORANGE, SOFT, finished, heading, of_rows
 from wheatstone.figures._view import Charts, View, itself
 from wheatstone.figures._words import count, decimal, own_answer, percent, probability, warnings_of
 from wheatstone.runs import Row, Run
 
 _SITES = {"state": "residual stream", "mlp": "MLPs", "attention": "attention"}
-_COLOURS = {"state": "#8a96a3", "mlp": BLUE, "attention": ORANGE}
+_COLOURS = {"state": GREY, "mlp": BLUE, "attention": ORANGE}
 _PLACES = {"last subject": "At the subject\u2019s last token", "last": "At the last token"}
 _CAPTIONS = {
     "trace": "Dark cells are places where the clean run's state, put back into a run with a blurred subject, brings "
