@@ -129,7 +129,9 @@ def run_selectivity(
         circuits = settings.circuits()
         parts = own_parts(circuits, settings.shared)
         # A run may be made again in the same folder, so that its name does not say what its circuit is.
-        identity = settings.identity(model) | {"circuits": {one.name: _hash_of(one) for one in circuits}}
+        edges = {one.name: json.dumps([str(edge) for edge in one.circuit]).encode() for one in circuits}
+        hashes = {name: hashlib.sha256(content).hexdigest() for name, content in edges.items()}
+        identity = settings.identity(model) | {"circuits": hashes}
         open_resumable(out, "selectivity", identity)
         shards = [TaskShard(one, one.facts(model, settings.facts, settings.seed, report), parts) for one in circuits]
         failed = run_shards(model, shards, out, "tasks", executor or LocalExecutor(), report)
@@ -149,7 +151,3 @@ def run_selectivity(
             if pictures:
                 draw(folder, pictures)
     return document | {"failed": failed}
-
-
-def _hash_of(one: TaskCircuit) -> str:
-    return hashlib.sha256(json.dumps([str(edge) for edge in one.circuit]).encode()).hexdigest()

@@ -35,10 +35,11 @@ def chart(run: RunData) -> alt.LayerChart:
     target = None if sought is None else 1 - float(sought) if complete else float(sought)
     sizes = [size, *(row["size"] for row in run.curve)]
     values = [reached, target or 0.0, 0.0, 1.0, *(row["faithfulness"] for row in run.curve)]
+    decades = [10**power for power in range(len(str(max(sizes))))]
     x = alt.X(
         "size:Q",
         scale=alt.Scale(type="log", domain=[max(1, min(sizes)), max(sizes)]),
-        axis=alt.Axis(title="edges kept (log scale)", format="~s", grid=False, values=_decades(max(sizes))),
+        axis=alt.Axis(title="edges kept (log scale)", format="~s", grid=False, values=decades),
     )
     low, high = max(_FLOOR, min(values) - 0.05), min(_CEILING, max(values) + 0.08)
     scale = alt.Scale(domain=[low, high], clamp=True, nice=False)
@@ -128,7 +129,3 @@ def _spread(rows: list[Row]) -> list[Row]:
         }
         for size, draws in sorted(by_size.items())
     ]
-
-
-def _decades(most: int) -> list[int]:
-    return [10**power for power in range(len(str(most)))]

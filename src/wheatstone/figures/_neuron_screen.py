@@ -71,11 +71,6 @@ def _against(run: ScreenData, low: Row, high: Row) -> str:
     return f" and {other} from {percent(low['distractor'])} to {percent(high['distractor'])}"
 
 
-def _over(n: int) -> str:
-    """On which prompts a table is measured."""
-    return "Measured on the prompt that chose the neurons" if n == 1 else f"All {n} prompts, also those that chose them"
-
-
 def _measured_on(run: ScreenData, best: Row) -> str:
     """On which prompts the strongest neuron was chosen and measured."""
     if best.get("held_out"):
@@ -102,12 +97,15 @@ def _page(run: ScreenData, drawn: Mapping[str, Picture], missing: Mapping[str, s
         )
         for row in run.confirmed[:_ROWS]
     )
+    chosen = (
+        f"All {n} prompts, also those that chose them" if n > 1 else "Measured on the prompt that chose the neurons"
+    )
     names = ("neuron", "estimate", "exact", "95%", "last alone", "its MLP", "share of it", "clean", "counterfactual")
     table = PageTable(
         f"The {min(_ROWS, len(run.confirmed))} strongest of {count(len(run.confirmed), 'neuron')} that were run "
         "exactly; all are in confirmed.parquet, every neuron's estimate in neurons.parquet. Shares of the difference; "
         "the last two columns are activations at the last position. "
-        f"{_over(n)}; {interval_note(n)}.",
+        f"{chosen}; {interval_note(n)}.",
         tuple((name, name != "neuron") for name in names),
         rows,
     )

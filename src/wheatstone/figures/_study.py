@@ -12,7 +12,7 @@ from wheatstone.figures._report import Picture, template
 from wheatstone.figures._theme import BLUE, GREY, INK, ORANGE, finished, growing, heading, of_rows, squares, written
 from wheatstone.figures._view import Charts, View
 from wheatstone.figures._words import count, percent
-from wheatstone.runs import Row, Run
+from wheatstone.runs import Row
 
 _CONDITIONS = {
     "model": "whole model",
@@ -230,8 +230,4 @@ def _map(overlaps: dict[str, Any], kind: str) -> alt.LayerChart | alt.FacetChart
     )
 
 
-def _result(run: Run) -> dict[str, Any]:
-    return run.result
-
-
-VIEW = View(_result, _charts, _page)
+VIEW = View(lambda run: run.result, _charts, _page)

@@ -137,7 +137,8 @@ def run_scan(
     settings.check(model)
     scan = of.begin(model, settings)
     with alone_in(out, "scan"):
-        open_resumable(out, "scan", _identity(model, settings, of))
+        identity = settings.identity(model) | ({} if of is NEURONS else {"of": of.name})
+        open_resumable(out, "scan", identity)
         if (out / "manifest.json").is_file() and not (out / _PROGRESS).exists():
             return dict(Run.open(out).manifest)
         try:
@@ -146,10 +147,6 @@ def run_scan(
             if not (out / _PROGRESS).exists():
                 shutil.rmtree(out)  # it never began
             raise
-
-
-def _identity(model: ResidualModel, settings: ScanSettings, of: Subject) -> dict[str, Any]:
-    return settings.identity(model) | ({} if of is NEURONS else {"of": of.name})
 
 
 class _Scanning:
@@ -269,9 +266,10 @@ class _Scanning:
     def _finish(self) -> dict[str, Any]:
         at, settings = self.at, self.settings
         if not at.counted:
+            left = ", ".join(f"{count} {why}" for why, count in self.skipped.counts.items())
             raise RequestError(
                 expected="texts with a document of two tokens or more",
-                got=f"none in {', '.join(map(str, settings.texts))}" + _left_out(self.skipped.counts),
+                got=f"none in {', '.join(map(str, settings.texts))}" + (f" (left out: {left})" if left else ""),
                 do="name others",
             )
         if self.pending:
@@ -296,7 +294,3 @@ class _Scanning:
             write_json(folder / "manifest.json", manifest)
         self.report("writing", 1, 1)
         return manifest
-
-
-def _left_out(counts: dict[str, int]) -> str:
-    return f" (left out: {', '.join(f'{count} {reason}' for reason, count in counts.items())})" if counts else ""
