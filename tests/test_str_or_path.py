@@ -22,7 +22,7 @@ import wheatstone
 from wheatstone import WheatstoneError
 from wheatstone._path import StrPath
 from wheatstone._progress import silent
-from wheatstone.cards import open_selectivity, read_card
+from wheatstone.cards import read_card
 from wheatstone.cards._empty import empty_card
 from wheatstone.checkpoints import resolve_model
 from wheatstone.circuits import Circuit, open_foreign
@@ -68,7 +68,6 @@ from wheatstone.neurons import (
     ScanSettings,
     experiment_of,
     neuron_probes,
-    open_scan,
     read_concepts,
     shard_path,
     whole,
@@ -106,7 +105,7 @@ from wheatstone.runs import (
     write_json,
     write_table,
 )
-from wheatstone.studies import open_study, open_sweep, run_discovery, study_so_far
+from wheatstone.studies import run_discovery, study_so_far
 from wheatstone.studio import Library, create_app, show
 from wheatstone.studio._library import EXAMPLES
 from wheatstone.tasks import check_task, load_facts, load_task, read_pairs, relation_named, sha256_of_task
@@ -312,11 +311,7 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "open_foreign": lambda run, _: open_foreign(_in(run, "circuit.json"))[0].name,
     "open_ledger": lambda run, _: open_ledger(run),
     "open_model": lambda run, _: wheatstone.models.open_model(run, revision=None, device="cpu", dtype="float32"),
-    "open_scan": lambda run, _: open_scan(run),
-    "open_selectivity": lambda run, _: open_selectivity(run),
     "open_sound": lambda run, _: open_sound(run),
-    "open_study": lambda run, _: open_study(run),
-    "open_sweep": lambda run, _: open_sweep(run),
     "read_card": lambda run, _: read_card(run),
     "read_cases": lambda run, _: read_cases(_in(run, "files.json")),
     "read_concepts": lambda run, _: read_concepts(_in(run, "files.json")),

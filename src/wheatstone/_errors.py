@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Iterable
 
 
 def reason(error: BaseException) -> str:
@@ -80,3 +81,19 @@ class RunError(RequestError):
 
 class ComputationError(WheatstoneError):
     """The work failed midway."""
+
+
+def check_choice(what: str, value: object, choices: Iterable[str], *, do: str = "choose one of these") -> None:
+    """Refuses a name that is not among those that are known; None passes.
+
+    Args:
+        what: what it names, such as `a method`.
+        value: the name.
+        choices: the names that are known.
+        do: the next step for the reader.
+
+    Raises:
+        RequestError: it is not among them.
+    """
+    if value is not None and value not in (known := tuple(choices)):
+        raise RequestError(expected=f"{what} out of {', '.join(known)}", got=repr(value)[:200], do=do)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from killed_scan import killed_scan
 from tiny import make_tiny
 from tolerance import rounding
 
-import wheatstone as ws
 from wheatstone._errors import ModelError, RequestError
 from wheatstone.figures import head_page
 from wheatstone.lenses import HEADS, PLACES, HeadCorpus, HeadScan, Readout, head_at, head_facts
@@ -22,38 +19,6 @@ from wheatstone.models import ResidualModel, Tokens
 from wheatstone.neurons import ScanSettings, Window, plan_scan, run_scan
 from wheatstone.runs import damaged_files
 
-KILLED = """
-import json, os, signal, sys
-from pathlib import Path
-import torch
-from tiny import make_tiny
-from wheatstone.lenses import HEADS
-from wheatstone.neurons import ScanSettings, run_scan
-
-folder, texts = sys.argv[1:]
-model, plain = make_tiny("llama", torch.float32), os.replace
-settings = ScanSettings(texts=(texts,), window=8, top=3, batch=24, shard=2)
-deaths = 0
-for most in range(1, 60):
-    child = os.fork()
-    if child == 0:
-        calls = 0
-        def replace(source, target):
-            global calls
-            calls += 1
-            if calls == most:
-                os.kill(os.getpid(), signal.SIGKILL)
-            plain(source, target)
-        os.replace = replace
-        run_scan(model, settings, Path(folder), of=HEADS)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        deaths += 1
-    else:
-        print(json.dumps({"deaths": deaths, "status": status}))
-        break
-"""
 FAMILIES = ("llama", "gpt2", "gemma2", "qwen3")
 
 
@@ -157,12 +122,7 @@ def test_what_is_no_head_is_refused(name: str) -> None:
 
 
 def test_killed_at_every_write_it_ends_in_the_same_bytes(model: ResidualModel, texts: Path, tmp_path: Path) -> None:
-    words = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", KILLED, str(tmp_path / "killed"), str(texts)]
-    paths = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(ws.__file__).parents[1])])
-    done = subprocess.run(words, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths}, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["status"] == 0
-    assert json.loads(done.stdout)["deaths"] >= 4
+    killed_scan("heads", tmp_path / "killed", texts)
     run_scan(model, settings_for(texts), tmp_path / "plain", of=HEADS)
     for name in ("heads.safetensors", "head_examples.parquet", "windows/00000.parquet"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,50 +9,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from killed_scan import killed_scan
 from safetensors.torch import load_file
 from tiny import make_tiny
 from tolerance import rounding
 
-import wheatstone as ws
 from wheatstone._errors import RequestError, RunError
 from wheatstone.models import ResidualModel, Tokens
 from wheatstone.neurons import ScanSettings, run_scan
 from wheatstone.runs import damaged_files
 from wheatstone.runs._folder import read_json
-
-KILLED = """
-import json, os, signal, sys
-import torch
-from tiny import make_tiny
-from wheatstone.neurons import ScanSettings, run_scan
-
-folder, texts = sys.argv[1:]
-model, plain = make_tiny("llama", torch.float32), os.replace
-settings = ScanSettings(texts=(texts,), window=8, top=3, batch=24, shard=2)
-deaths = 0
-for most in range(1, 60):
-    child = os.fork()
-    if child == 0:
-        calls = 0
-        def replace(source, target):
-            global calls
-            calls += 1
-            if calls == most // 2 + 1 and most % 2:
-                os.kill(os.getpid(), signal.SIGKILL)  # the new file is written, not in place
-            plain(source, target)
-            if calls == most // 2 + 1:
-                os.kill(os.getpid(), signal.SIGKILL)  # in place, and nothing knows
-        os.replace = replace
-        from pathlib import Path
-        run_scan(model, settings, Path(folder))
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        deaths += 1
-    else:
-        print(json.dumps({"deaths": deaths, "status": status}))
-        break
-"""
 
 
 @pytest.fixture(scope="module")
@@ -127,13 +89,7 @@ def _rows(run: Path, table: str, number: int) -> list[dict[str, Any]]:
 
 
 def test_killed_at_every_write_it_goes_on_to_the_same_bytes(model: ResidualModel, texts: Path, tmp_path: Path) -> None:
-    """Each start gets one write further than the one before, so that it dies at the most different places."""
-    words = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", KILLED, str(tmp_path / "killed"), str(texts)]
-    paths = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(ws.__file__).parents[1])])
-    done = subprocess.run(words, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths}, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["status"] == 0
-    assert json.loads(done.stdout)["deaths"] >= 4
+    killed_scan("neurons", tmp_path / "killed", texts)
     run_scan(model, settings_for(texts), tmp_path / "plain")
     assert content(tmp_path / "killed") == content(tmp_path / "plain")
 

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from wheatstone.cards._add import read_card as read_card
     from wheatstone.cards._card import make_card as make_card
     from wheatstone.cards._selectivity import SelectivitySettings as SelectivitySettings
-    from wheatstone.cards._selectivity import open_selectivity as open_selectivity
     from wheatstone.cards._selectivity import run_selectivity as run_selectivity
     from wheatstone.cards._settings import CardSettings as CardSettings
 

@@ -30,13 +30,14 @@ from wheatstone.executors import (
     finished,
     open_resumable,
     run_shards,
+    settings_file,
     shard_cost,
     some_done,
 )
 from wheatstone.models import ResidualModel, manifest_without_prompts
 from wheatstone.runs import Table, draw, read_json, write_json, write_table
 
-_SETTINGS = "selectivity-settings.json"
+_SETTINGS = settings_file("selectivity")
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,6 @@ class SelectivitySettings:
         }
 
 
-def open_selectivity(out: StrPath, identity: dict[str, Any] | None = None) -> None:
-    """Makes the folder of a matrix, or checks that it may go on there; see `open_resumable`."""
-    open_resumable(out, _SETTINGS, "selectivity", identity)
-
-
 def run_selectivity(
     model: ResidualModel,
     settings: SelectivitySettings,
@@ -133,8 +129,10 @@ def run_selectivity(
         circuits = settings.circuits()
         parts = own_parts(circuits, settings.shared)
         # A run may be made again in the same folder, so that its name does not say what its circuit is.
-        identity = settings.identity(model) | {"circuits": {one.name: _hash_of(one) for one in circuits}}
-        open_selectivity(out, identity)
+        edges = {one.name: json.dumps([str(edge) for edge in one.circuit]).encode() for one in circuits}
+        hashes = {name: hashlib.sha256(content).hexdigest() for name, content in edges.items()}
+        identity = settings.identity(model) | {"circuits": hashes}
+        open_resumable(out, "selectivity", identity)
         shards = [TaskShard(one, one.facts(model, settings.facts, settings.seed, report), parts) for one in circuits]
         failed = run_shards(model, shards, out, "tasks", executor or LocalExecutor(), report)
         expected = f"a task that {model.id} can be measured on"
@@ -153,7 +151,3 @@ def run_selectivity(
             if pictures:
                 draw(folder, pictures)
     return document | {"failed": failed}
-
-
-def _hash_of(one: TaskCircuit) -> str:
-    return hashlib.sha256(json.dumps([str(edge) for edge in one.circuit]).encode()).hexdigest()

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from wheatstone._errors import PromptError, RequestError
+from wheatstone._errors import PromptError, RequestError, check_choice
 from wheatstone.circuits._circuit import Circuit
 from wheatstone.circuits._means import PositionMeans
 from wheatstone.circuits._positions import check_cover, spans_in, spans_of
@@ -74,10 +74,7 @@ class Experiment:
         memory: int | None = None,
         allow_weak: bool | None = None,
     ) -> None:
-        if ablation not in ABLATIONS:
-            raise RequestError(
-                expected=f"an ablation out of {', '.join(ABLATIONS)}", got=repr(ablation), do="choose one of these"
-            )
+        check_choice("an ablation", ablation, ABLATIONS)
         self.encoded: Encoded = encode(model, pairs)
         self.spans = spans_of(self.encoded, positions) if isinstance(positions, str) else tuple(positions or ())
         if self.spans:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import groupby
 
-from wheatstone._errors import PromptError, RequestError
+from wheatstone._errors import PromptError, RequestError, check_choice
 from wheatstone.models import Span
 from wheatstone.tasks import Encoded, PromptPair
 
@@ -27,10 +27,7 @@ def spans_of(encoded: Encoded, positions: str) -> tuple[Span, ...]:
         RequestError: no such way to divide.
         PromptError: prompts of different lengths, or with their spans at different places.
     """
-    if positions not in POSITIONS:
-        raise RequestError(
-            expected=f"positions out of {', '.join(POSITIONS)}", got=repr(positions), do="choose one of these"
-        )
+    check_choice("positions", positions, POSITIONS)
     lengths = encoded.clean.lengths.tolist()
     if len(set(lengths)) > 1:
         raise PromptError(

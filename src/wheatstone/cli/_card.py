@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -11,12 +10,12 @@ import typer
 
 from wheatstone._bounds import COUNT
 from wheatstone.cards import CardSettings
-from wheatstone.cli._options import DeviceOption, DtypeOption, number
+from wheatstone.cli._options import DeviceOption, DtypeOption, MovedModelOption, number
 from wheatstone.cli._output import JsonOption, Output
 from wheatstone.cli._settings import options_of
 
 
-@options_of(CardSettings, apart=("prompts", "against"))
+@options_of(CardSettings, apart=("prompts",))
 def card(
     *,
     run: Annotated[Path, typer.Argument(help="Folder of a run of `discover` or `import`.", metavar="RUN")],
@@ -28,9 +27,7 @@ def card(
             "--against", help="Another task, bundled or a file, that must lose less; may be repeated.", metavar="TASK"
         ),
     ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="Where the run's model is now; by default where it was.")
-    ] = None,
+    model: MovedModelOption = None,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     as_json: JsonOption = False,
@@ -42,7 +39,6 @@ def card(
     edges, other ablations and metrics. The card is printed and added to the run as card.json and card.html; the scores
     of every edge on every prompt are kept in the run's folder card.
     """
-    started = time.perf_counter()
     from wheatstone.runs import CIRCUITS, Run
 
     Run.open_checked(run, *CIRCUITS)
@@ -55,7 +51,7 @@ def card(
         settings.check()
         report("starting", 1, 1)
         made, missing = add_card(run, settings, card_page, model=model, device=device, dtype=dtype, report=report)
-    seconds = round(time.perf_counter() - started, 2)
+    seconds = output.seconds
     page = run / "card.html"
     output.document(
         {"run": str(run), "page": str(page) if page.is_file() else None, **made.to_dict(), "total_seconds": seconds}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -20,24 +19,15 @@ from wheatstone.cli._loading import load
 from wheatstone.cli._new_run import FiguresOption, ForceOption
 from wheatstone.cli._options import (
     AllowWeakOption,
-    AnswerOption,
-    CounterfactualOption,
     DeviceOption,
-    DistractorOption,
     DtypeOption,
-    KnownOption,
+    MetricOption,
     ModelOption,
-    PromptOption,
-    PromptsOption,
     SeedOption,
-    SizeOption,
-    SkipBadOption,
-    TaskOption,
-    TemplateOption,
     number,
 )
 from wheatstone.cli._output import JsonOption, Output, page_of
-from wheatstone.cli._prompts import named_task, pairs_of
+from wheatstone.cli._prompts import PromptOptions
 from wheatstone.cli._settings import options_of
 from wheatstone.discovery import LEARNED, DiscoverySettings
 
@@ -48,21 +38,12 @@ if TYPE_CHECKING:
     from wheatstone.tasks import PromptPair
 
 
-@options_of(DiscoverySettings, apart=("method", "metric", "task", "seed", "allow_weak"))
+@options_of(DiscoverySettings)
 def discover(
     *,
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the run to write.")] = None,
     model: ModelOption = "smollm2-135m",
-    prompt: PromptOption = None,
-    counterfactual: CounterfactualOption = None,
-    answer: AnswerOption = None,
-    distractor: DistractorOption = None,
-    prompts: PromptsOption = None,
-    task: TaskOption = None,
-    template: TemplateOption = None,
-    known: KnownOption = 10,
-    size: SizeOption = 50,
-    skip_bad: SkipBadOption = False,
+    prompts: PromptOptions,
     settings: DiscoverySettings,
     method: Annotated[
         str | None,
@@ -75,13 +56,7 @@ def discover(
             "a pair.",
         ),
     ] = None,
-    metric: Annotated[
-        str | None,
-        typer.Option(
-            "--metric",
-            help="logit_diff (logits), prob_diff (probability) or kl (nats); by default the task's, or logit_diff.",
-        ),
-    ] = None,
+    metric: MetricOption = None,
     neurons_of: Annotated[
         list[int] | None,
         number("--neurons-of", LAYER, "Layer whose MLP is split into its neurons; may be repeated.", metavar="LAYER"),
@@ -119,11 +94,10 @@ def discover(
     The run holds the circuit, every edge's score, the size-faithfulness curve, the verification, the answer's rank
     by layer, attention, figures and report.html.
     """
-    started = time.perf_counter()
     from wheatstone.checkpoints import check_layers
 
     check_layers(model, (*(neurons_of or ()), *(experts_of or ())))
-    pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts)
+    pairs = prompts.pairs()
     from wheatstone.runs import Run, check_free, reserved
 
     if out is None and not dry_run:
@@ -155,23 +129,14 @@ def discover(
         loaded = load(model, device, dtype, report, revision=revision)
         asked: tuple[tuple[list[int] | None, MlpParts], ...] = ((neurons_of, "neurons"), (experts_of, "experts"))
         loaded = loaded.split({layer: into for layers, into in asked for layer in layers or ()})
-        found = named_task(
-            task,
-            loaded,
-            seed=seed,
-            known=known,
-            size=size,
-            template=template,
-            skip_bad=skip_bad,
-            report=report,
-        )
+        found = prompts.load_task(loaded, seed, report)
         if found:
             settings = replace(settings, metric=metric or found.metric, task=found.name)
             settings = settings_for(settings, found, chosen=method is not None)
             settings.check()
         wordings: list[PromptPair] = []
-        if task and found and settings.method == LEARNED:
-            wordings, unused = other_wordings(task, found, loaded, most=len(found.train), seed=seed)
+        if prompts.task and found and settings.method == LEARNED:
+            wordings, unused = other_wordings(prompts.task, found, loaded, most=len(found.train), seed=seed)
             found = replace(found, notes=(*found.notes, *unused))
         pairs = found.train if found else pairs
         plan = plan_discovery(loaded, pairs, settings)
@@ -206,8 +171,8 @@ def discover(
             output.stderr.print(kept, markup=False, highlight=False)
             raise
     report_file = page_of(out)
-    seconds = time.perf_counter() - started
-    about = {"run": str(out), "report": report_file, "seconds": round(seconds, 2), "missing": missing}
+    seconds = output.seconds
+    about = {"run": str(out), "report": report_file, "seconds": seconds, "missing": missing}
     output.document(document(run) | about | ({"task": found.to_dict()} if found else {}))
     print_answers(output, run.experiment.model_answers)
     for part in shown_parts(run, seconds):

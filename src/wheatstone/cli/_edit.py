@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, no_type_check
@@ -10,10 +9,11 @@ from typing import Annotated, no_type_check
 import typer
 from rich.table import Column, Table
 
-from wheatstone._bounds import EDGES, LAYER, SHARE
-from wheatstone._errors import PromptError, RequestError
+from wheatstone._bounds import EDGES, SHARE
+from wheatstone._errors import check_choice
 from wheatstone.cli import _ledger
 from wheatstone.cli._lists import listed
+from wheatstone.cli._loading import load
 from wheatstone.cli._new_run import ForceOption
 from wheatstone.cli._options import AllowWeakOption, DeviceOption, DtypeOption, ModelOption, number
 from wheatstone.cli._output import JsonOption, Output, page_of
@@ -31,16 +31,11 @@ edit_app.command()(_ledger.export)
 def edit(
     context: typer.Context,
     model: ModelOption = "smollm2-135m",
-    prompt: Annotated[str | None, typer.Option("--prompt", help="What asks for the fact.")] = None,
-    subject: Annotated[
-        str | None, typer.Option("--subject", help="Whom the fact is about, as it is written in the prompt.")
-    ] = None,
-    target: Annotated[str | None, typer.Option("--target", help="What the model is to say instead.")] = None,
+    prompt: _ledger.FactOption = None,
+    subject: _ledger.SubjectOption = None,
+    target: _ledger.TargetOption = None,
     method: Annotated[str, typer.Option("--method", help="How; `--list` shows all methods.")] = "r-rome",
-    layer: Annotated[
-        int | None,
-        number("--layer", LAYER, "Where to write, from 0; by default where causal tracing of the prompt peaks."),
-    ] = None,
+    layer: _ledger.LayerOption = None,
     also: Annotated[
         list[str] | None,
         typer.Option("--also", help="Another prompt to look at before and after; may be repeated."),
@@ -100,47 +95,22 @@ def edit(
     if show_list:
         _list(output)
         return
-    given = {"--prompt": prompt, "--subject": subject, "--target": target}
-    if not (prompt and subject and target):
-        missing = [name for name, value in given.items() if not value]
-        raise RequestError(
-            expected="--prompt, --subject and --target", got=f"no {' and no '.join(missing)}", do="give all three"
-        )
-    from pydantic import ValidationError
-
+    request = _ledger.requested(prompt, subject, target)
     from wheatstone.checkpoints import check_layers
     from wheatstone.runs import reserved, save_run
 
     check_layers(model, () if layer is None else [layer])
-    started = time.perf_counter()
-    with output.progress() as report, nullcontext() if out is None else reserved(out, force=force):
-        report("starting", 0, None)
-        from wheatstone.editing import METHODS, CircuitSettings, ComparisonSettings, EditRequest, EditSettings, run_edit
+    with output.starting() as report, nullcontext() if out is None else reserved(out, force=force):
+        from wheatstone.editing import METHODS, CircuitSettings, ComparisonSettings, EditSettings, run_edit
         from wheatstone.figures import render_all
-        from wheatstone.models import load_model
 
-        if method not in METHODS:
-            raise RequestError(
-                expected=f"a method out of {', '.join(METHODS)}", got=repr(method), do="list them with --list"
-            )
-        try:
-            request = EditRequest(prompt=prompt, subject=subject, target=target)
-        except ValidationError as error:
-            said = error.errors()[0]["msg"].removeprefix("Value error, ")
-            raise PromptError(
-                expected="a prompt with its subject in it, and a target",
-                got=said,
-                do="write the subject as it is there",
-            ) from error
+        check_choice("a method", method, METHODS, do="list them with --list")
         circuit = CircuitSettings(
             method=circuit_method, edges=edges, faithfulness=faithfulness, allow_weak=allow_weak or None
         )
         if compare:
             circuit.check()
-        if layer is not None and layer < 0:
-            raise RequestError(expected="a --layer from 0", got=str(layer), do="count layers from 0")
-        loaded = load_model(model, device=device, dtype=dtype, report=report)
-        report("starting", 1, 1)
+        loaded = load(model, device, dtype, report)
         compared = ComparisonSettings(circuit, counterfactual=counterfactual, subjects=tuple(neighbour or ()))
         settings = EditSettings(
             method=method,
@@ -152,7 +122,7 @@ def edit(
         )
         run = run_edit(loaded, request, settings, report=report)
         missing = run.missing if out is None else save_run(out, run.save, force=force, pictures=render_all)
-    seconds = round(time.perf_counter() - started, 2)
+    seconds = output.seconds
     page = None if out is None else page_of(out)
     run_path = None if out is None else str(out)
     about = {"run": run_path, "report": page, "seconds": seconds, "timings": run.seconds, "missing": missing}

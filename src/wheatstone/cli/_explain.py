@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from wheatstone._bounds import COUNT, SEED
-from wheatstone.cli._options import DeviceOption, DtypeOption, number
+from wheatstone.cli._options import DeviceOption, DtypeOption, MovedModelOption, number
 from wheatstone.cli._output import JsonOption, Output
 
 
@@ -43,9 +42,7 @@ def explain(
         Path | None,
         typer.Option("--tuned-lens", help="safetensors file of tuned-lens weights of this model, read beside."),
     ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="Where the run's model is now; by default where it was.")
-    ] = None,
+    model: MovedModelOption = None,
     seed: Annotated[int, number("--seed", SEED, "Seed of null distributions and random heads.")] = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
@@ -56,7 +53,6 @@ def explain(
     Each section reads the run's model and prompts and leaves its rows (Parquet), its numbers (JSON) and its pictures in
     the run's folder `explain`.
     """
-    started = time.perf_counter()
     from wheatstone.runs import CIRCUITS, Run
 
     answers = Run.open_checked(run, *CIRCUITS).manifest.get("model_answers")
@@ -72,7 +68,7 @@ def explain(
         )
     missing = {name: section["missing"] for name, section in found.items() if "missing" in section}
     unasked = [name for name, section in found.items() if "unasked" in section]
-    seconds = round(time.perf_counter() - started, 2)
+    seconds = output.seconds
     output.document(
         {
             "run": str(run),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wheatstone._errors import RequestError
+from wheatstone._errors import RequestError, check_choice
 from wheatstone.cli._new_file import new_file
 from wheatstone.cli._output import JsonOption, Output
 
@@ -44,10 +44,7 @@ def export(
     """Write the result, a table, a figure or the report of any run in another format. No model is needed."""
     from wheatstone.runs import Run
 
-    if format not in _FORMATS:
-        raise RequestError(
-            expected=f"a format out of {', '.join(_FORMATS)}", got=repr(format), do="choose one of these"
-        )
+    check_choice("a format", format, _FORMATS)
     opened = Run.open(run)
     stem = _name(opened, format, figure, table)
     ending = "eap.json" if format == "eap-json" else format

@@ -12,27 +12,20 @@ from wheatstone._errors import RequestError
 from wheatstone.cli._loading import load
 from wheatstone.cli._new_run import FiguresOption, ForceOption, OutOption, new_run
 from wheatstone.cli._options import (
-    AnswerOption,
-    CounterfactualOption,
     DeviceOption,
-    DistractorOption,
     DtypeOption,
-    KnownOption,
-    PromptOption,
-    PromptsOption,
     SeedOption,
-    SizeOption,
-    SkipBadOption,
-    TaskOption,
-    TemplateOption,
     check_names,
 )
 from wheatstone.cli._output import JsonOption, Output
-from wheatstone.cli._prompts import named_task, pairs_of
+from wheatstone.cli._prompts import PromptOptions
+from wheatstone.cli._settings import options_of
 from wheatstone.cli._tables import edge_table, verification_table
 
 
+@options_of()
 def import_(
+    *,
     file: Annotated[
         Path,
         typer.Argument(
@@ -46,16 +39,7 @@ def import_(
         str | None,
         typer.Option("--model", help="The model the circuit was found in; by default the one the file names."),
     ] = None,
-    prompt: PromptOption = None,
-    counterfactual: CounterfactualOption = None,
-    answer: AnswerOption = None,
-    distractor: DistractorOption = None,
-    prompts: PromptsOption = None,
-    task: TaskOption = None,
-    template: TemplateOption = None,
-    known: KnownOption = 10,
-    size: SizeOption = 50,
-    skip_bad: SkipBadOption = False,
+    prompts: PromptOptions,
     ablation: Annotated[
         str,
         typer.Option(
@@ -88,12 +72,12 @@ def import_(
     from wheatstone.runs import check_free
 
     check_free(out, force=force)
-    given = bool(prompt or counterfactual or answer or distractor or prompts)
-    pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts) if given or task else []
+    given = prompts.given or prompts.task
+    pairs = prompts.pairs() if given else []
     check_names(ablation=ablation, metric=metric)
     form, document = open_foreign(file, graphs=True)
     if form.read is None:
-        if given or task:
+        if given:
             raise RequestError(
                 expected="a circuit to run on prompts", got=f"{file}, {form.name}", do="leave the prompts out"
             )
@@ -111,9 +95,7 @@ def import_(
         from wheatstone.studies import run_import
 
         loaded = load(name, device, dtype, new.report)
-        asked = named_task(
-            task, loaded, seed=seed, known=known, size=size, template=template, skip_bad=skip_bad, report=new.report
-        )
+        asked = prompts.load_task(loaded, seed, new.report)
         measured = metric or (asked.metric if asked else "logit_diff")
         run = run_import(
             loaded,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from wheatstone._bounds import COUNT, LAYER
-from wheatstone._errors import PromptError, RequestError
+from wheatstone._errors import PromptError, RequestError, check_choice
 from wheatstone._text import count
 from wheatstone.cli._options import DeviceOption, number
 from wheatstone.cli._output import JsonOption, Output
@@ -20,6 +19,15 @@ if TYPE_CHECKING:
     from wheatstone.editing import EditRequest, Ledger
     from wheatstone.models import ResidualModel
 
+FactOption = Annotated[str | None, typer.Option("--prompt", help="What asks for the fact.")]
+SubjectOption = Annotated[
+    str | None, typer.Option("--subject", help="Whom the fact is about, as it is written in the prompt.")
+]
+TargetOption = Annotated[str | None, typer.Option("--target", help="What the model is to say instead.")]
+LayerOption = Annotated[
+    int | None,
+    number("--layer", LAYER, "Where to write, from 0; by default where causal tracing of the prompt peaks."),
+]
 LedgerArgument = Annotated[Path, typer.Argument(help="Folder of the ledger.", metavar="LEDGER")]
 LedgerModelOption = Annotated[
     str | None,
@@ -52,11 +60,9 @@ def list_(ledger: LedgerArgument, as_json: JsonOption = False) -> None:
 
 def add(
     ledger: LedgerArgument,
-    prompt: Annotated[str | None, typer.Option("--prompt", help="What asks for the fact.")] = None,
-    subject: Annotated[
-        str | None, typer.Option("--subject", help="Whom the fact is about, as it is written in the prompt.")
-    ] = None,
-    target: Annotated[str | None, typer.Option("--target", help="What the model is to say instead.")] = None,
+    prompt: FactOption = None,
+    subject: SubjectOption = None,
+    target: TargetOption = None,
     facts: Annotated[
         Path | None,
         typer.Option("--facts", help="Instead: a file of facts, as CounterFact, zsRE or KnowEdit have them."),
@@ -65,10 +71,7 @@ def add(
         Path | None, typer.Option("--edit", help="Instead: an edit made before, such as the folder of a run.")
     ] = None,
     method: Annotated[str, typer.Option("--method", help="How; `edit --list` shows all methods.")] = "r-rome",
-    layer: Annotated[
-        int | None,
-        number("--layer", LAYER, "Where to write, from 0; by default where causal tracing of the prompt peaks."),
-    ] = None,
+    layer: LayerOption = None,
     at_once: Annotated[
         bool, typer.Option("--at-once", help="With --facts: one edit of all facts, by a method that takes several.")
     ] = False,
@@ -89,22 +92,29 @@ def add(
     the same command continues after an interruption.
     """
     output = Output("edit add", as_json)
-    started = time.perf_counter()
     with output.progress() as report, ExitStack() as claimed:
         report("starting", 0, None)
-        from wheatstone.editing import METHODS, add_edits, add_made, is_ledger, load_edit, open_ledger, reserved_ledger
+        from wheatstone.editing import (
+            METHODS,
+            add_edits,
+            add_made,
+            is_ledger,
+            load_edit,
+            open_ledger,
+            read_cases,
+            reserved_ledger,
+        )
 
         sources = {"--prompt": prompt is not None, "--facts": facts is not None, "--edit": made is not None}
         if sum(sources.values()) != 1:
             given = " and ".join(name for name, one in sources.items() if one) or "none of them"
             raise RequestError(expected="--prompt, --facts or --edit", got=given, do="give one of them")
-        if method not in METHODS:
-            raise RequestError(
-                expected=f"a method out of {', '.join(METHODS)}",
-                got=repr(method)[:200],
-                do="list them with `wheatstone edit --list`",
-            )
-        requests = [] if made is not None else _requests(prompt, subject, target, facts)
+        check_choice("a method", method, METHODS, do="list them with `wheatstone edit --list`")
+        requests: list[EditRequest] = []
+        if facts is not None:
+            requests = [case.request for case in read_cases(facts)]
+        elif made is None:
+            requests = [requested(prompt, subject, target)]
         edit = None if made is None else load_edit(made)
         claimed.enter_context(reserved_ledger(ledger))
         there = open_ledger(ledger) if is_ledger(ledger) else None
@@ -121,9 +131,8 @@ def add(
                 ledger, loaded, requests, method, layer=layer, at_once=at_once, replace=replace, report=report
             )
             changed, numbers, replaced, known = added.ledger, added.numbers, added.replaced, added.known
-    seconds = round(time.perf_counter() - started, 2)
     skipped = [request.model_dump() for request in known]
-    about = {"added": list(numbers), "replaced": list(replaced), "known": skipped, "seconds": seconds}
+    about = {"added": list(numbers), "replaced": list(replaced), "known": skipped, "seconds": output.seconds}
     output.document({"ledger": str(ledger), **about, **_about(changed)})
     for one in numbers:
         entry = changed.entry(one)
@@ -133,7 +142,7 @@ def add(
         output.print(f"replaced edit {', '.join(map(str, replaced))}")
     if known:
         output.print(f"{len(known)} known already, skipped")
-    output.print(f"{count(before, 'edit')} before, {len(changed):,} now ({seconds:.0f} s)")
+    output.print(f"{count(before, 'edit')} before, {len(changed):,} now ({output.seconds:.0f} s)")
 
 
 def undo(
@@ -261,19 +270,23 @@ def _load(ledger: Ledger | None, model: str | None, device: str, dtype: str | No
     return loaded
 
 
-def _requests(prompt: str | None, subject: str | None, target: str | None, facts: Path | None) -> list[EditRequest]:
-    from pydantic import ValidationError
+def requested(prompt: str | None, subject: str | None, target: str | None) -> EditRequest:
+    """What `--prompt`, `--subject` and `--target` ask for.
 
-    from wheatstone.editing import EditRequest, read_cases
-
-    if facts is not None:
-        return [case.request for case in read_cases(facts)]
+    Raises:
+        RequestError: one of them is missing.
+        PromptError: the subject is not in the prompt, or a text is empty.
+    """
     given = {"--prompt": prompt, "--subject": subject, "--target": target}
     if not (prompt and subject and target):
         missing = " and no ".join(name for name, value in given.items() if not value)
         raise RequestError(expected="--prompt, --subject and --target", got=f"no {missing}", do="give all three")
+    from pydantic import ValidationError
+
+    from wheatstone.editing import EditRequest
+
     try:
-        return [EditRequest(prompt=prompt, subject=subject, target=target)]
+        return EditRequest(prompt=prompt, subject=subject, target=target)
     except ValidationError as error:
         raise PromptError(
             expected="a prompt with its subject in it, and a target",

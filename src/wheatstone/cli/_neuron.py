@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,25 +18,17 @@ from wheatstone.cli._new_file import new_file, reserved_file
 from wheatstone.cli._new_run import FiguresOption, ForceOption, OutOption, new_run
 from wheatstone.cli._options import (
     AllowWeakOption,
-    AnswerOption,
-    CounterfactualOption,
     DeviceOption,
-    DistractorOption,
     DtypeOption,
-    KnownOption,
+    MetricOption,
     ModelOption,
-    PromptOption,
-    PromptsOption,
-    SizeOption,
-    SkipBadOption,
-    TaskOption,
-    TemplateOption,
     check_names,
     number,
 )
 from wheatstone.cli._output import JsonOption, Output
-from wheatstone.cli._prompts import named_task, pairs_of
+from wheatstone.cli._prompts import PromptOptions
 from wheatstone.cli._scan import scan_command
+from wheatstone.cli._settings import options_of
 
 if TYPE_CHECKING:
     from wheatstone.neurons import ConfirmedRow
@@ -58,19 +49,12 @@ neuron_app.command("scan")(
 
 
 @neuron_app.command()
+@options_of()
 def screen(
+    *,
     out: OutOption,
     model: ModelOption = "smollm2-135m",
-    prompt: PromptOption = None,
-    counterfactual: CounterfactualOption = None,
-    answer: AnswerOption = None,
-    distractor: DistractorOption = None,
-    prompts: PromptsOption = None,
-    task: TaskOption = None,
-    template: TemplateOption = None,
-    known: KnownOption = 10,
-    size: SizeOption = 50,
-    skip_bad: SkipBadOption = False,
+    prompts: PromptOptions,
     direction: Annotated[
         str,
         typer.Option(
@@ -79,13 +63,7 @@ def screen(
         ),
     ] = "denoising",
     top: Annotated[int, number("--top", ROWS, "Neurons to confirm by exact runs.")] = 100,
-    metric: Annotated[
-        str | None,
-        typer.Option(
-            "--metric",
-            help="logit_diff (logits), prob_diff (probability) or kl (nats); by default the task's, or logit_diff.",
-        ),
-    ] = None,
+    metric: MetricOption = None,
     allow_weak: AllowWeakOption = False,
     seed: Annotated[int, number("--seed", SEED, "Of a task's pairs.")] = 0,
     device: DeviceOption = "cpu",
@@ -98,7 +76,7 @@ def screen(
 
     Of a task, its training pairs are used.
     """
-    pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts)
+    pairs = prompts.pairs()
     output = Output("neuron screen", as_json)
     with new_run(output, out, force=force) as new:
         from wheatstone.neurons import NeuronSettings, check_direction, run_neurons
@@ -106,16 +84,7 @@ def screen(
         check_direction(direction)
         check_names(metric=metric)
         loaded = load(model, device, dtype, new.report)
-        found = named_task(
-            task,
-            loaded,
-            seed=seed,
-            known=known,
-            size=size,
-            template=template,
-            skip_bad=skip_bad,
-            report=new.report,
-        )
+        found = prompts.load_task(loaded, seed, new.report)
         settings = NeuronSettings(
             direction=direction,
             top=top,
@@ -143,7 +112,7 @@ def screen(
     measured = interval_note(n) if n < MINIMUM else f"n = {n}; {interval_note(n)}"
     output.print(_table(rows, f"{direction}, shares of the difference, {measured}"))
     output.print(
-        f"\n{count(len(run.screen.neurons), 'neuron')} screened, {len(rows)} run exactly, in {new.seconds:.0f} s."
+        f"\n{count(len(run.screen.neurons), 'neuron')} screened, {len(rows)} run exactly, in {output.seconds:.0f} s."
     )
     new.announce()
 
@@ -257,7 +226,6 @@ def pairs(
 
     Score: the product of both margins to the second. sign −1: it takes a negative activation to raise the token.
     """
-    started = time.perf_counter()
     output = Output("neuron pairs", as_json)
     with output.starting() as report:
         from wheatstone.neurons import Congruence, exclusive_pairs
@@ -267,7 +235,7 @@ def pairs(
         found = exclusive_pairs(congruence, top=top, report=report)
         chance = exclusive_pairs(congruence, top=1, shuffled=seed, report=report) if null else None
     best = None if chance is None else chance.best[0].score if chance.best else 0.0
-    seconds = round(time.perf_counter() - started, 2)
+    seconds = output.seconds
     output.document(
         {
             "model": loaded.id,

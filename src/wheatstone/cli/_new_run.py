@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,7 +34,6 @@ class NewRun:
     out: Path
     force: bool
     report: Reporter
-    started: float = field(default_factory=time.perf_counter)
     missing: dict[str, str] = field(default_factory=dict[str, str])
 
     def save(
@@ -49,17 +47,12 @@ class NewRun:
         self.missing = save_run(self.out, write, task=task, force=self.force, pictures=pictures)
 
     @property
-    def seconds(self) -> float:
-        """Since the verb began with it."""
-        return round(time.perf_counter() - self.started, 2)
-
-    @property
     def about(self) -> dict[str, Any]:
         """What the JSON document of every verb that makes a run begins with."""
         return {
             "run": str(self.out),
             "report": page_of(self.out),
-            "seconds": self.seconds,
+            "seconds": self.output.seconds,
             "missing": self.missing,
         }
 
@@ -77,8 +70,7 @@ def new_run(output: Output, out: Path, *, force: bool) -> Generator[NewRun, None
     Raises:
         RunError: `out` is taken, another command is writing to it, or it cannot be written.
     """
-    started = time.perf_counter()
     from wheatstone.runs import reserved
 
     with output.starting() as report, reserved(out, force=force):
-        yield NewRun(output, out, force, report, started)
+        yield NewRun(output, out, force, report)

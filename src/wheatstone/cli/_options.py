@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from wheatstone._bounds import PAIRS, RANK, SEED, WORKERS, Bounds
-from wheatstone._errors import RequestError
+from wheatstone._errors import RequestError, check_choice
+
+if TYPE_CHECKING:
+    from wheatstone.executors import Executor
 
 
 def number(flag: str, bounds: Bounds, meaning: str, **more: Any) -> Any:
@@ -90,25 +94,47 @@ AllowWeakOption = Annotated[
         "above every distractor), or where ablation takes away less than half of the metric. The headline says so.",
     ),
 ]
-ExecutorOption = Annotated[
-    str,
+MetricOption = Annotated[
+    str | None,
     typer.Option(
-        "--executor",
-        help="Who does the work: local (this process), processes (of this machine) or ray (a cluster's machines).",
+        "--metric",
+        help="logit_diff (logits), prob_diff (probability) or kl (nats); by default the task's, or logit_diff.",
     ),
 ]
-WorkersOption = Annotated[
-    int | None,
-    number("--workers", WORKERS, "Processes, or Ray actors; by default as many as there are cores or GPUs for."),
+MovedModelOption = Annotated[
+    str | None, typer.Option("--model", help="Where the run's model is now; by default where it was.")
 ]
-ThreadsOption = Annotated[
-    int | None,
-    number("--threads", WORKERS, "Of each worker: 1 by default; with --executor local as many as torch takes."),
-]
-AddressOption = Annotated[
-    str | None,
-    typer.Option("--address", help="Of the Ray cluster: auto, ray://HOST:PORT or HOST:PORT; none starts Ray here."),
-]
+
+
+@dataclass(frozen=True)
+class ExecutorOptions:
+    """Who does a verb's shards."""
+
+    executor: Annotated[
+        str,
+        typer.Option(
+            "--executor",
+            help="Who does the work: local (this process), processes (of this machine) or ray (a cluster's machines).",
+        ),
+    ] = "local"
+    workers: Annotated[
+        int | None,
+        number("--workers", WORKERS, "Processes, or Ray actors; by default as many as there are cores or GPUs for."),
+    ] = None
+    threads: Annotated[
+        int | None,
+        number("--threads", WORKERS, "Of each worker: 1 by default; with --executor local as many as torch takes."),
+    ] = None
+    address: Annotated[
+        str | None,
+        typer.Option("--address", help="Of the Ray cluster: auto, ray://HOST:PORT or HOST:PORT; none starts Ray here."),
+    ] = None
+
+    def named(self) -> Executor:
+        """The executor; see `wheatstone.executors.executor_named`."""
+        from wheatstone.executors import executor_named
+
+        return executor_named(self.executor, workers=self.workers, threads=self.threads, address=self.address)
 
 
 def template_of(text: str | None) -> int | str:
@@ -140,8 +166,5 @@ def check_names(*, ablation: str | None = None, metric: str | None = None) -> No
     from wheatstone.circuits import ABLATIONS
     from wheatstone.tasks import METRICS
 
-    for option, value, known in (("--ablation", ablation, ABLATIONS), ("--metric", metric, METRICS)):
-        if value is not None and value not in known:
-            raise RequestError(
-                expected=f"{option} out of {', '.join(known)}", got=repr(value), do="choose one of these"
-            )
+    check_choice("--ablation", ablation, ABLATIONS)
+    check_choice("--metric", metric, METRICS)

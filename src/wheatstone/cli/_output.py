@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -53,6 +54,12 @@ class Output:
 
     def __init__(self, verb: str, as_json: bool) -> None:
         self.verb, self.as_json = verb, as_json
+        self._started = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Since the verb began."""
+        return round(time.perf_counter() - self._started, 2)
 
     @cached_property
     def stderr(self) -> Any:

@@ -10,27 +10,21 @@ import typer
 from rich.table import Column, Table
 
 from wheatstone._effects import direction_of
-from wheatstone._errors import RequestError
+from wheatstone._errors import RequestError, check_choice
 from wheatstone.cli._answers import print_answers
 from wheatstone.cli._loading import load
 from wheatstone.cli._options import (
     AllowWeakOption,
-    AnswerOption,
-    CounterfactualOption,
     DeviceOption,
-    DistractorOption,
     DtypeOption,
-    KnownOption,
+    MetricOption,
     ModelOption,
-    PromptOption,
-    PromptsOption,
     SeedOption,
-    SizeOption,
-    TaskOption,
     check_names,
 )
 from wheatstone.cli._output import JsonOption, Output
-from wheatstone.cli._prompts import named_task, pairs_of
+from wheatstone.cli._prompts import PromptOptions
+from wheatstone.cli._settings import options_of
 
 if TYPE_CHECKING:
     from wheatstone.circuits import Experiment
@@ -43,16 +37,11 @@ _MOST = 25
 """Senders that are printed; the JSON document has all."""
 
 
+@options_of(apart=("template", "skip_bad"))
 def path_patching(
+    *,
     model: ModelOption = "smollm2-135m",
-    prompt: PromptOption = None,
-    counterfactual: CounterfactualOption = None,
-    answer: AnswerOption = None,
-    distractor: DistractorOption = None,
-    prompts: PromptsOption = None,
-    task: TaskOption = None,
-    known: KnownOption = 10,
-    size: SizeOption = 50,
+    prompts: PromptOptions,
     sender: Annotated[
         list[str] | None,
         typer.Option(
@@ -76,10 +65,7 @@ def path_patching(
     ablation: Annotated[
         str, typer.Option("--ablation", help="What an ablated path carries: counterfactual, mean or zero.")
     ] = "counterfactual",
-    metric: Annotated[
-        str | None,
-        typer.Option("--metric", help="logit_diff, prob_diff or kl; by default the task's, or logit_diff."),
-    ] = None,
+    metric: MetricOption = None,
     allow_weak: AllowWeakOption = False,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
@@ -95,7 +81,7 @@ def path_patching(
 
     groups = [tuple(name.split("+")) for name in sender] if sender else None
     check_layers(model, (*(name for group in groups or () for name in group), *(receiver or ())))
-    pairs = pairs_of(task, prompt, counterfactual, answer, distractor, prompts)
+    pairs = prompts.pairs()
     output = Output("path-patching", as_json)
     with output.starting() as report:
         from wheatstone.circuits import Experiment
@@ -104,7 +90,7 @@ def path_patching(
         check_names(ablation=ablation, metric=metric)
         _check_paths(groups, receiver or (), through)
         loaded = load(model, device, dtype, report)
-        found = named_task(task, loaded, seed=seed, known=known, size=size, report=report)
+        found = prompts.load_task(loaded, seed, report)
         experiment = Experiment(
             loaded,
             found.train if found else pairs,
@@ -124,12 +110,7 @@ def _check_paths(senders: Sequence[Sequence[str]] | None, receivers: Sequence[st
     Raises:
         RequestError: one is no node, no channel or no way through.
     """
-    if through not in _THROUGH:
-        raise RequestError(
-            expected=f"--through out of {', '.join(_THROUGH)}",
-            got=repr(through)[:200],
-            do="choose one of these",
-        )
+    check_choice("--through", through, _THROUGH)
     for names, pattern, what in (
         ([name for group in senders or () for name in group], _NODE, "a --sender such as a14.h7, m3 or input"),
         (receivers, _CHANNEL, "a --receiver such as a23.h4<q>, a23.g1<v>, m17 or logits"),

@@ -1,12 +1,24 @@
-"""The prompts a verb was given: one pair in options, or many in a file."""
+"""The prompts a verb was given: one pair in options, many in a file, or a task."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wheatstone._errors import PromptError, RequestError
-from wheatstone.cli._options import template_of
+from wheatstone._errors import PromptError, RequestError, check_choice
+from wheatstone.cli._options import (
+    AnswerOption,
+    CounterfactualOption,
+    DistractorOption,
+    KnownOption,
+    PromptOption,
+    PromptsOption,
+    SizeOption,
+    SkipBadOption,
+    TaskOption,
+    TemplateOption,
+    template_of,
+)
 
 if TYPE_CHECKING:
     from wheatstone._progress import Reporter
@@ -15,103 +27,89 @@ if TYPE_CHECKING:
     from wheatstone.tasks import PromptPair, Task
 
 
-def named_task(
-    task: str | None,
-    model: ResidualModel,
-    *,
-    seed: int,
-    known: int,
-    size: int,
-    template: str | None = None,
-    skip_bad: bool = False,
-    report: Reporter,
-) -> Task | None:
-    """The task that a verb was given, by its options; None where prompts were given instead."""
-    if not task:
-        return None
-    from wheatstone.tasks import load_task
+@dataclass(frozen=True)
+class PromptOptions:
+    """The prompts that a verb is given: one pair in options, a file of pairs, or a task."""
 
-    return load_task(
-        task,
-        model,
-        seed=seed,
-        known=known or None,
-        template=template_of(template),
-        size=size,
-        strict=not skip_bad,
-        report=report,
-    )
+    prompt: PromptOption = None
+    counterfactual: CounterfactualOption = None
+    answer: AnswerOption = None
+    distractor: DistractorOption = None
+    prompts: PromptsOption = None
+    task: TaskOption = None
+    template: TemplateOption = None
+    known: KnownOption = 10
+    size: SizeOption = 50
+    skip_bad: SkipBadOption = False
 
+    @property
+    def given(self) -> bool:
+        """Whether prompts are given, rather than a task or nothing."""
+        return any((self.prompt, self.counterfactual, self.answer, self.distractor, self.prompts))
 
-def pairs_of(
-    task: str | None,
-    prompt: str | None,
-    counterfactual: str | None,
-    answers: list[str] | None,
-    distractors: list[str] | None,
-    file: Path | None,
-) -> list[PromptPair]:
-    """The prompt pairs of the options `--prompt … --distractor`, or of a file of records.
+    def load_task(self, model: ResidualModel, seed: int, report: Reporter) -> Task | None:
+        """The task; None where none was named."""
+        if not self.task:
+            return None
+        from wheatstone.tasks import load_task
 
-    None where a task was named instead.
-
-    Raises:
-        PromptError: a record is not one.
-        RequestError: some of the options are missing, or two ways are used.
-    """
-    if task:
-        if any((prompt, counterfactual, answers, distractors, file)):
-            raise RequestError(expected="either --task or prompts", got="both", do="leave one of them out")
-        from wheatstone.tasks import check_task
-
-        check_task(task)
-        return []
-    given = [prompt, counterfactual, answers]
-    if file is not None:
-        if any(given):
-            raise RequestError(
-                expected="either --prompts or --prompt, --counterfactual and --answer",
-                got="both",
-                do="leave one of them out",
-            )
-        from wheatstone.tasks import read_pairs
-
-        return read_pairs(file)
-    if not all(given):
-        names = ("--prompt", "--counterfactual", "--answer")
-        missing = [name for name, value in zip(names, given, strict=True) if not value]
-        raise RequestError(
-            expected="--prompt, --counterfactual and --answer",
-            got=f"no {' and no '.join(missing)}",
-            do="give all three, or a file of pairs with --prompts",
+        return load_task(
+            self.task,
+            model,
+            seed=seed,
+            known=self.known or None,
+            template=template_of(self.template),
+            size=self.size,
+            strict=not self.skip_bad,
+            report=report,
         )
-    from pydantic import ValidationError
 
-    from wheatstone.tasks import PromptPair
+    def pairs(self) -> list[PromptPair]:
+        """The prompt pairs that are given; none where a task is named instead.
 
-    try:
-        return [
-            PromptPair(
-                prompt=prompt or "",
-                counterfactual=counterfactual or "",
-                answers=tuple(answers or ()),
-                distractors=tuple(distractors or ()),
+        Raises:
+            PromptError: a record is not one.
+            RequestError: some of the options are missing, or two ways are used.
+        """
+        if self.task:
+            if self.given:
+                raise RequestError(expected="either --task or prompts", got="both", do="leave one of them out")
+            from wheatstone.tasks import check_task
+
+            check_task(self.task)
+            return []
+        given = {"--prompt": self.prompt, "--counterfactual": self.counterfactual, "--answer": self.answer}
+        if self.prompts is not None:
+            if any(given.values()):
+                raise RequestError(
+                    expected="either --prompts or --prompt, --counterfactual and --answer",
+                    got="both",
+                    do="leave one of them out",
+                )
+            from wheatstone.tasks import read_pairs
+
+            return read_pairs(self.prompts)
+        if not (self.prompt and self.counterfactual and self.answer):
+            raise RequestError(
+                expected="--prompt, --counterfactual and --answer",
+                got=f"no {' and no '.join(name for name, value in given.items() if not value)}",
+                do="give all three, or a file of pairs with --prompts",
             )
-        ]
-    except ValidationError as error:
-        raise PromptError(expected="texts that are not empty", got="an empty one", do="write a prompt") from error
+        from pydantic import ValidationError
 
+        from wheatstone.tasks import PromptPair
 
-def check_split(split: str) -> None:
-    """Refuses an unknown split before any model is loaded.
-
-    Raises:
-        RequestError: no task has a split of this name.
-    """
-    from wheatstone.records import SPLITS
-
-    if split not in SPLITS:
-        raise RequestError(expected=f"a split out of {', '.join(SPLITS)}", got=repr(split), do="choose one of these")
+        try:
+            return [
+                PromptPair(
+                    prompt=self.prompt,
+                    counterfactual=self.counterfactual,
+                    answers=tuple(self.answer),
+                    distractors=tuple(self.distractor or ()),
+                )
+            ]
+        except ValidationError as error:
+            raise PromptError(expected="texts that are not empty", got="an empty one", do="write a prompt") from error
 
 
 def task_split(run: Run, split: str) -> list[PromptPair]:
@@ -120,10 +118,11 @@ def task_split(run: Run, split: str) -> list[PromptPair]:
     Raises:
         RequestError: the run was not made from a task, or has no such split, or it is empty.
     """
+    from wheatstone.records import SPLITS
     from wheatstone.runs import sound
     from wheatstone.tasks import PromptPair
 
-    check_split(split)
+    check_choice("a split", split, SPLITS)
     if not run.has("task"):
         raise RequestError(
             expected="a run of a task, which has splits",

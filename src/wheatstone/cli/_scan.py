@@ -65,9 +65,9 @@ def scan_command(of: Literal["neurons", "heads"], summary: str) -> Callable[...,
         output = Output(f"{of.removesuffix('s')} scan", as_json)
         with output.starting() as report:
             from wheatstone.checkpoints import check_layers
-            from wheatstone.executors import alone_in
+            from wheatstone.executors import alone_in, open_resumable
             from wheatstone.lenses import HEADS
-            from wheatstone.neurons import NEURONS, ScanSettings, open_scan, plan_scan, run_scan
+            from wheatstone.neurons import NEURONS, ScanSettings, plan_scan, run_scan
             from wheatstone.runs import listed
 
             check_layers(model, () if layers is None else layers_of(layers))
@@ -84,7 +84,7 @@ def scan_command(of: Literal["neurons", "heads"], summary: str) -> Callable[...,
             subject = NEURONS if of == "neurons" else HEADS
             chosen.check_values(out)
             if out is not None:
-                open_scan(out)
+                open_resumable(out, "scan")
             if dry_run or out is None:
                 loaded = load(model, device, dtype, report)
                 plan = plan_scan(loaded, chosen, of=subject, report=report)

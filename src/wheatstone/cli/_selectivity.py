@@ -11,18 +11,18 @@ from rich.table import Column, Table
 from wheatstone._bounds import FACTS, SEED, SHARE
 from wheatstone.cli._loading import load
 from wheatstone.cli._options import (
-    AddressOption,
     DeviceOption,
     DtypeOption,
-    ExecutorOption,
-    ThreadsOption,
-    WorkersOption,
+    ExecutorOptions,
     number,
 )
 from wheatstone.cli._output import JsonOption, Output, page_of
+from wheatstone.cli._settings import options_of
 
 
+@options_of()
 def selectivity(
+    *,
     runs: Annotated[
         list[Path],
         typer.Argument(
@@ -43,10 +43,7 @@ def selectivity(
         str | None, typer.Option("--model", help="Where the circuits' model is now; by default where it was.")
     ] = None,
     seed: Annotated[int, number("--seed", SEED, "Seed of a study's splits.")] = 0,
-    executor: ExecutorOption = "local",
-    workers: WorkersOption = None,
-    threads: ThreadsOption = None,
-    address: AddressOption = None,
+    executor: ExecutorOptions,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     figures: Annotated[bool, typer.Option(help="Draw the matrix and the HTML report.")] = True,
@@ -59,16 +56,15 @@ def selectivity(
     """
     output = Output("selectivity", as_json)
     with output.starting() as report:
-        from wheatstone.cards import SelectivitySettings, open_selectivity, run_selectivity
-        from wheatstone.executors import alone_in, executor_named
+        from wheatstone.cards import SelectivitySettings, run_selectivity
+        from wheatstone.executors import alone_in
         from wheatstone.figures import render_all
         from wheatstone.runs import Run, listed
 
         settings = SelectivitySettings(tuple(runs), shared, facts, seed)
         settings.check()
         first, *_ = settings.circuits()
-        who = executor_named(executor, workers=workers, threads=threads, address=address)
-        open_selectivity(out)
+        who = executor.named()
         with alone_in(out, "selectivity"):
             loaded = load(model or first.circuit.model.id, device, dtype, report)
             pictures = (lambda folder: render_all(folder, report)) if figures else None

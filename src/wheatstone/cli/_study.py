@@ -12,15 +12,12 @@ from rich.table import Column, Table
 from wheatstone.cli._loading import load
 from wheatstone.cli._new_run import FiguresOption
 from wheatstone.cli._options import (
-    AddressOption,
     AllowWeakOption,
     DeviceOption,
     DtypeOption,
-    ExecutorOption,
+    ExecutorOptions,
     ModelOption,
     SeedOption,
-    ThreadsOption,
-    WorkersOption,
 )
 from wheatstone.cli._output import JsonOption, Output, page_of
 from wheatstone.cli._settings import options_of
@@ -29,7 +26,7 @@ from wheatstone.studies import StudySettings
 _CONDITIONS = ("model", "circuit", "complement", "random", "empty")
 
 
-@options_of(StudySettings, apart=("relations", "seed", "allow_weak"))
+@options_of(StudySettings)
 def study(
     *,
     out: Annotated[Path, typer.Option("--out", help="Folder of the study; an unfinished one goes on.")],
@@ -47,10 +44,7 @@ def study(
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
-    executor: ExecutorOption = "local",
-    workers: WorkersOption = None,
-    threads: ThreadsOption = None,
-    address: AddressOption = None,
+    executor: ExecutorOptions,
     figures: FiguresOption = True,
     as_json: JsonOption = False,
 ) -> None:
@@ -61,18 +55,17 @@ def study(
     """
     output = Output("study", as_json)
     with output.starting() as report:
-        from wheatstone.executors import alone_in, executor_named
+        from wheatstone.executors import alone_in
         from wheatstone.figures import render_all
         from wheatstone.runs import Run, listed
-        from wheatstone.studies import open_study, run_study
+        from wheatstone.studies import run_study
         from wheatstone.tasks import bundled_relations
 
         asked = [name for given in relations or ["all"] for name in given.split(",") if name]
         names = tuple(bundled_relations()) if asked == ["all"] else tuple(asked)
         settings = replace(settings, relations=names, seed=seed, allow_weak=allow_weak)
         settings.check()
-        who = executor_named(executor, workers=workers, threads=threads, address=address)
-        open_study(out)
+        who = executor.named()
         with alone_in(out, "study"):
             loaded = load(model, device, dtype, report)
             pictures = (lambda folder: render_all(folder, report)) if figures else None

@@ -11,24 +11,24 @@ from rich.table import Column, Table
 from wheatstone._bounds import PAIRS, SHARE
 from wheatstone.cli._loading import load
 from wheatstone.cli._options import (
-    AddressOption,
     AllowWeakOption,
     DeviceOption,
     DtypeOption,
-    ExecutorOption,
+    ExecutorOptions,
     KnownOption,
     ModelOption,
     SeedOption,
-    ThreadsOption,
-    WorkersOption,
     number,
 )
 from wheatstone.cli._output import JsonOption, Output, page_of
+from wheatstone.cli._settings import options_of
 
 _HEADS = 12
 
 
+@options_of()
 def sweep(
+    *,
     out: Annotated[Path, typer.Option("--out", help="Folder of the sweep; an unfinished one goes on.")],
     tasks: Annotated[
         list[str] | None,
@@ -54,10 +54,7 @@ def sweep(
     ] = 0.8,
     allow_weak: AllowWeakOption = False,
     seed: SeedOption = 0,
-    executor: ExecutorOption = "local",
-    workers: WorkersOption = None,
-    threads: ThreadsOption = None,
-    address: AddressOption = None,
+    executor: ExecutorOptions,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     figures: Annotated[bool, typer.Option(help="Draw the heads and the HTML report.")] = True,
@@ -73,10 +70,10 @@ def sweep(
     output = Output("sweep", as_json)
     with output.starting() as report:
         from wheatstone.discovery import DiscoverySettings
-        from wheatstone.executors import alone_in, executor_named
+        from wheatstone.executors import alone_in
         from wheatstone.figures import render_all
         from wheatstone.runs import Run, listed
-        from wheatstone.studies import SweepSettings, open_sweep, run_sweep
+        from wheatstone.studies import SweepSettings, run_sweep
 
         settings = SweepSettings(
             tasks=tuple(name for given in tasks or () for name in given.split(",") if name),
@@ -85,8 +82,7 @@ def sweep(
             discovery=DiscoverySettings(method=method, faithfulness=faithfulness, seed=seed, allow_weak=allow_weak),
         )
         settings.check()
-        who = executor_named(executor, workers=workers, threads=threads, address=address)
-        open_sweep(out)
+        who = executor.named()
         with alone_in(out, "sweep"):
             loaded = load(model, device, dtype, report)
             pictures = (lambda folder: render_all(folder, report)) if figures else None

@@ -24,7 +24,7 @@ from wheatstone.cli._options import (
     number,
 )
 from wheatstone.cli._output import JsonOption, Output
-from wheatstone.cli._prompts import named_task
+from wheatstone.cli._prompts import PromptOptions
 
 
 def trace(
@@ -78,9 +78,8 @@ def trace(
         settings.check(None)
         loaded = load(model, device, dtype, new.report)
         settings.check(loaded.graph.layers)
-        found = named_task(
-            task, loaded, seed=seed, known=known, size=size, template=template, skip_bad=skip_bad, report=new.report
-        )
+        facts = PromptOptions(task=task, template=template, known=known, size=size, skip_bad=skip_bad)
+        found = facts.load_task(loaded, seed, new.report)
         assert found is not None
         run = run_trace(loaded, found, settings, sites=site or SITES, allow_weak=allow_weak, report=new.report)
         new.save(run.save)

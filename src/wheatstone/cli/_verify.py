@@ -8,46 +8,31 @@ from typing import Annotated
 import typer
 
 from wheatstone._bounds import COUNT, DRAWS
-from wheatstone._errors import RequestError
+from wheatstone._errors import RequestError, check_choice
 from wheatstone.cli._loading import load
 from wheatstone.cli._options import (
     AllowWeakOption,
-    AnswerOption,
-    CounterfactualOption,
     DeviceOption,
-    DistractorOption,
     DtypeOption,
-    KnownOption,
-    PromptOption,
-    PromptsOption,
+    MovedModelOption,
     SeedOption,
-    SizeOption,
-    TaskOption,
-    TemplateOption,
     number,
 )
 from wheatstone.cli._output import JsonOption, Output
-from wheatstone.cli._prompts import check_split, named_task, pairs_of, task_split
+from wheatstone.cli._prompts import PromptOptions, task_split
+from wheatstone.cli._settings import options_of
 from wheatstone.cli._tables import verification_table
 
 
+@options_of(apart=("skip_bad",))
 def verify(
+    *,
     run: Annotated[Path, typer.Argument(help="Folder of the run.", metavar="RUN")],
-    prompt: PromptOption = None,
-    counterfactual: CounterfactualOption = None,
-    answer: AnswerOption = None,
-    distractor: DistractorOption = None,
-    prompts: PromptsOption = None,
-    task: TaskOption = None,
+    prompts: PromptOptions,
     split: Annotated[
         str | None, typer.Option("--split", help="Of the run's task or of --task: train, validation or test (default).")
     ] = None,
-    template: TemplateOption = None,
-    known: KnownOption = 10,
-    size: SizeOption = 50,
-    model: Annotated[
-        str | None, typer.Option("--model", help="Where the run's model is now; by default where it was.")
-    ] = None,
+    model: MovedModelOption = None,
     allow_weak: AllowWeakOption = False,
     counterfactuals: Annotated[
         int | None,
@@ -64,14 +49,15 @@ def verify(
     The run of a task is scored on the task's test split. Otherwise, without prompts, a circuit is scored on those it
     was found on. The result is printed and added to the run.
     """
+    from wheatstone.records import SPLITS
     from wheatstone.runs import CIRCUITS, Run
 
     opened = Run.open_checked(run, *CIRCUITS)
     manifest = opened.manifest
-    given = any((prompt, counterfactual, answer, distractor, prompts))
+    given, task = prompts.given, prompts.task
     if given and (task or split):
         raise RequestError(expected="either prompts or a task's split", got="both", do="leave one of them out")
-    others = pairs_of(None, prompt, counterfactual, answer, distractor, prompts) if given else None
+    others = prompts.pairs() if given else None
     if not given and not task and (split or opened.has("task")):
         others = task_split(opened, split or "test")
     if not given and not task and others is None and not manifest["prompts"]:
@@ -80,8 +66,8 @@ def verify(
             got=f"{run}, a circuit that was imported without any",
             do="give --prompt, --counterfactual and --answer, or --prompts or --task",
         )
-    if task and split:
-        check_split(split)
+    if task:
+        check_choice("a split", split, SPLITS)
     output = Output("verify", as_json)
     with output.starting() as report:
         from wheatstone.circuits import Circuit, same_weights
@@ -94,7 +80,7 @@ def verify(
         circuit = Circuit.load(opened.path)
         loaded = load(model or manifest["model"]["id"], device, dtype, report)
         same_weights(loaded, circuit)
-        found = named_task(task, loaded, seed=seed, known=known, size=size, template=template, report=report)
+        found = prompts.load_task(loaded, seed, report)
         if found:
             others = list(found.split(split or "test"))
             if not others:

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wheatstone._errors import RequestError
+from wheatstone._errors import check_choice
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
 from wheatstone.discovery._eap import EAP, EAP_IG
@@ -81,10 +81,7 @@ def scores_by_prompt(
     Raises:
         RequestError: the method's scores are not sums over prompts.
     """
-    if method not in BY_PROMPT:
-        raise RequestError(
-            expected=f"a method out of {', '.join(BY_PROMPT)}", got=repr(method), do="score the prompts one by one"
-        )
+    check_choice("a method", method, BY_PROMPT, do="score the prompts one by one")
     steps = steps or EAP_IG.steps or 1 if method == EAP_IG.name else 1
     valid = torch.from_numpy(experiment.graph.valid)
     pairs, rows = experiment.encoded.pairs if pairs is None else pairs, list[Tensor]()

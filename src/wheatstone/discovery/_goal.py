@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from wheatstone._errors import RequestError
+from wheatstone._errors import check_choice
 from wheatstone.circuits import Experiment
 from wheatstone.models import CircuitState
 
@@ -122,6 +122,5 @@ def goal_named(name: str, experiment: Experiment, *, both_ways: bool = False) ->
     Raises:
         RequestError: there is no such goal.
     """
-    if name not in GOALS:
-        raise RequestError(expected=f"a goal out of {', '.join(GOALS)}", got=repr(name), do="choose one of these")
+    check_choice("a goal", name, GOALS)
     return BothWays(experiment) if both_ways else GOALS[name](experiment)

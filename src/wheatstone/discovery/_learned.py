@@ -34,7 +34,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from wheatstone._errors import RequestError
+from wheatstone._errors import RequestError, check_choice
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
 from wheatstone.discovery._adam import MaskAdam
@@ -151,10 +151,7 @@ def learn_mask(
         )
     if batch is not None and batch < 1:
         raise RequestError(expected="at least one prompt a step", got=str(batch), do="use 5, or leave it out")
-    if loss not in get_args(Loss):
-        raise RequestError(
-            expected=f"a loss out of {', '.join(get_args(Loss))}", got=repr(loss), do="choose one of these"
-        )
+    check_choice("a loss", loss, get_args(Loss))
     valid = torch.from_numpy(graph.valid)
     draw = torch.Generator().manual_seed(seed)
     log_alpha = torch.zeros(valid.shape, dtype=torch.float64) if scores is None else started(scores, valid, target)

@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wheatstone._errors import RequestError
+from wheatstone._errors import RequestError, check_choice
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
 from wheatstone.discovery._method import Score, ScoreMethod
@@ -108,9 +108,7 @@ def node_scores(
     restore, denoising what needs two nodes at once. A node's effect says nothing about which channel carries it.
     """
     for name, given, known in (("method", method, NodeMethod), ("direction", direction, Direction)):
-        if given not in get_args(known):
-            choices = ", ".join(get_args(known))
-            raise RequestError(expected=f"a {name} out of {choices}", got=repr(given), do="choose one of these")
+        check_choice(f"a {name}", given, get_args(known))
     if direction == "denoising" and experiment.ablation != "counterfactual":
         raise RequestError(
             expected="the counterfactual ablation for denoising, whose ablated run is the counterfactual prompt's",

@@ -26,7 +26,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wheatstone._effects import direction_of
-from wheatstone._errors import CircuitError, RequestError
+from wheatstone._errors import CircuitError, RequestError, check_choice
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
 from wheatstone.models import Graph
@@ -94,8 +94,7 @@ def path_patching(
     stream that no prompt has.
     """
     graph = experiment.whole_graph
-    if through not in get_args(Through):
-        raise RequestError(expected="a way through out of mlps, direct", got=repr(through), do="choose one of these")
+    check_choice("a way through", through, get_args(Through))
     if not receivers:
         raise RequestError(expected="at least one receiver", got="none", do="name a channel, such as logits")
     ends = [_index(graph, name, graph.channel_index, "channel, such as a0.h0<q>, a0.g0<k>, m0") for name in receivers]

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from wheatstone._errors import RequestError
+from wheatstone._errors import RequestError, check_choice
 from wheatstone._progress import Reporter, silent
 from wheatstone._view import Tabular
 from wheatstone.circuits import Experiment
@@ -134,12 +134,7 @@ def method_named(name: str) -> ScoreMethod:
     Raises:
         RequestError: there is no such method.
     """
-    if name not in METHODS:
-        raise RequestError(
-            expected=f"a method out of {', '.join(METHODS)}",
-            got=repr(name),
-            do=_NO_SCORES.get(name, "choose one of these"),
-        )
+    check_choice("a method", name, METHODS, do=_NO_SCORES.get(name, "choose one of these"))
     return METHODS[name]
 
 

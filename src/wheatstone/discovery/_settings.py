@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, get_args
 
 from wheatstone._bounds import COUNT, EFFECT, SAMPLES, SEED, SHARE
 from wheatstone._effects import BOTH_WAYS
-from wheatstone._errors import RequestError
+from wheatstone._errors import RequestError, check_choice
 from wheatstone._text import count
 
 if TYPE_CHECKING:
@@ -161,19 +161,12 @@ class DiscoverySettings:
         if self.method not in SEARCHES:
             method_named(self.method)
         method_named(self.ranking)
-        names: tuple[tuple[str, str | None, Collection[str]], ...] = (
-            ("a goal", self.goal, GOALS),
-            ("a granularity", self.granularity, GRANULARITIES),
-            ("positions", self.positions, POSITIONS),
-            ("a sign", self.sign, get_args(Keep)),
-            ("an ablation", self.ablation, ABLATIONS),
-            ("a metric", self.metric, METRICS),
-        )
-        for what, name, known in names:
-            if name is not None and name not in known:
-                raise RequestError(
-                    expected=f"{what} out of {', '.join(known)}", got=repr(name), do="choose one of these"
-                )
+        check_choice("a goal", self.goal, GOALS)
+        check_choice("a granularity", self.granularity, GRANULARITIES)
+        check_choice("positions", self.positions, POSITIONS)
+        check_choice("a sign", self.sign, get_args(Keep))
+        check_choice("an ablation", self.ablation, ABLATIONS)
+        check_choice("a metric", self.metric, METRICS)
         COUNT.check("a number of integration steps", self.steps)
 
     def experiment(self, model: ResidualModel, pairs: Sequence[PromptPair]) -> Experiment:

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wheatstone._effects import attention_group
-from wheatstone._errors import RequestError
+from wheatstone._errors import check_choice
 from wheatstone.models import Graph
 
 Granularity = Literal["channels", "heads", "groups"]
@@ -44,10 +44,7 @@ class Units:
         Raises:
             RequestError: no such granularity.
         """
-        if granularity not in GRANULARITIES:
-            raise RequestError(
-                expected=f"a granularity out of {', '.join(GRANULARITIES)}", got=repr(granularity), do="choose one"
-            )
+        check_choice("a granularity", granularity, GRANULARITIES, do="choose one")
         receivers, senders = np.arange(len(graph.channels)), np.arange(len(graph.nodes))
         share = graph.heads // graph.kv_groups
         if granularity != "channels":

@@ -16,7 +16,7 @@ from wheatstone.editing._editor import Editor
 from wheatstone.editing._fine_tuning import FineTuning
 from wheatstone.editing._ledger import Ledger
 from wheatstone.editing._ledger_folder import is_ledger, open_ledger, open_sound, reserved_ledger, save_ledger
-from wheatstone.editing._methods import METHODS, make_edit
+from wheatstone.editing._methods import editor_named, make_edit
 from wheatstone.editing._request import EditRequest
 from wheatstone.editing._weights import weight_hash
 from wheatstone.models import ResidualModel
@@ -77,7 +77,7 @@ def add_edits(
     each = [requests] if isinstance(requests, EditRequest) else list(requests)
     if not each:
         raise RequestError(expected="at least one request", got="none", do="say what to change")
-    editor = _editor(method)
+    editor = editor_named(method)
     for request in each:
         check_target(asked(model, request), editor)
     with reserved_ledger(folder):
@@ -230,11 +230,3 @@ def _contradicted(ledger: Ledger, requests: Sequence[EditRequest]) -> tuple[int,
 
 def _before(ledger: Ledger) -> list[Edit]:
     return [ledger.edit] if ledger.entries else []
-
-
-def _editor(method: str | Editor) -> Editor:
-    if not isinstance(method, str):
-        return method
-    if method not in METHODS:
-        raise RequestError(expected=f"a method out of {', '.join(METHODS)}", got=repr(method), do="choose one of these")
-    return METHODS[method]

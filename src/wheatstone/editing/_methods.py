@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from wheatstone._errors import RequestError
+from wheatstone._errors import RequestError, check_choice
 from wheatstone._progress import Reporter, silent
 from wheatstone.editing._alphaedit import AlphaEdit
 from wheatstone.editing._asked import asked, check_news
@@ -41,6 +41,18 @@ METHODS: Mapping[str, Editor] = MappingProxyType(
 """Name -> method with its default settings."""
 
 
+def editor_named(method: str | Editor) -> Editor:
+    """A method by its name, or as it is.
+
+    Raises:
+        RequestError: there is no such method.
+    """
+    if not isinstance(method, str):
+        return method
+    check_choice("a method", method, METHODS)
+    return METHODS[method]
+
+
 def make_edit(
     model: ResidualModel,
     requests: EditRequest | Sequence[EditRequest],
@@ -66,9 +78,7 @@ def make_edit(
         ModelError: the layer's MLP cannot be edited.
         ComputationError: the change is not finite.
     """
-    if isinstance(method, str) and method not in METHODS:
-        raise RequestError(expected=f"a method out of {', '.join(METHODS)}", got=repr(method), do="choose one of these")
-    editor = METHODS[method] if isinstance(method, str) else method
+    editor = editor_named(method)
     rows = [asked(model, request) for request in ([requests] if isinstance(requests, EditRequest) else requests)]
     if not rows:
         raise RequestError(expected="at least one request", got="none", do="say what to change")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wheatstone.executors._resumable import alone_in as alone_in
     from wheatstone.executors._resumable import finished as finished
     from wheatstone.executors._resumable import open_resumable as open_resumable
+    from wheatstone.executors._resumable import settings_file as settings_file
     from wheatstone.executors._resumable import work_begun as work_begun
     from wheatstone.executors._shards import SHARD_LIST as SHARD_LIST
     from wheatstone.executors._shards import damaged_shards as damaged_shards

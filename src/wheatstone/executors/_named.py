@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from wheatstone._errors import RequestError
+from wheatstone._errors import RequestError, check_choice
 from wheatstone.executors._executor import Executor
 from wheatstone.executors._local import LocalExecutor
 from wheatstone.executors._processes import ProcessExecutor
@@ -26,10 +26,7 @@ def executor_named(
     Raises:
         RequestError: no such executor, or an option that it does not have.
     """
-    if name not in EXECUTORS:
-        raise RequestError(
-            expected=f"an executor out of {', '.join(EXECUTORS)}", got=repr(name), do="choose one of these"
-        )
+    check_choice("an executor", name, EXECUTORS)
     if any(number is not None and number < 1 for number in (workers, threads)):
         raise RequestError(
             expected="at least one worker, of at least one thread",

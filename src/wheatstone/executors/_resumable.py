@@ -13,19 +13,23 @@ from wheatstone._path import StrPath
 from wheatstone.runs import check_free, new_run, read_json, write_hashes, write_json
 
 
-def open_resumable(out: StrPath, settings: str, what: str, identity: dict[str, Any] | None = None) -> None:
+def settings_file(verb: str) -> str:
+    """Name of the file that says what the results of a verb's work depend on."""
+    return f"{verb}-settings.json"
+
+
+def open_resumable(out: StrPath, verb: str, identity: dict[str, Any] | None = None) -> None:
     """Makes the folder, or checks that the work may go on there.
 
     Args:
         out: the folder.
-        settings: name of the file that says what the results depend on.
-        what: the work, such as `study`.
-        identity: what goes into that file; None only looks whether the folder is free or holds such work.
+        verb: the work, such as `study`.
+        identity: what its results depend on; None only looks whether the folder is free or holds such work.
 
     Raises:
         RunError: the folder holds something else, or such work with other settings.
     """
-    out = Path(out)
+    out, settings = Path(out), settings_file(verb)
     if not (out / settings).is_file():
         check_free(out, force=False)
         if identity is not None:
@@ -35,7 +39,7 @@ def open_resumable(out: StrPath, settings: str, what: str, identity: dict[str, A
     there = read_json(out, settings)
     if identity is not None and there != identity:
         raise RunError(
-            expected=f"the {what} in {out} to go on as it began",
+            expected=f"the {verb} in {out} to go on as it began",
             got="another " + "; another ".join(_differences(there, identity)),
             do="repeat its settings, or choose another --out",
         )
@@ -61,23 +65,25 @@ def _differences(there: Any, asked: dict[str, Any], before: str = "") -> list[st
 
 
 @contextmanager
-def alone_in(out: StrPath, what: str) -> Generator[None, None, None]:
-    """Claims the folder, before the model is loaded: a second process would write over what the first has finished.
+def alone_in(out: StrPath, verb: str) -> Generator[None, None, None]:
+    """Claims the folder of a verb's work, before the model is loaded: a second process would write over what the first
+    has finished.
 
     Where the work is refused before anything is finished, no empty folder is left.
 
     Raises:
-        RunError: another process is at work there, or it cannot be written.
+        RunError: the folder holds something else, another process is at work there, or it cannot be written.
         ComputationError: the disk failed or is full; what is finished is kept.
     """
     out = Path(out).absolute()
+    open_resumable(out, verb)
     new = not out.exists()
     with ExitStack() as stack:
         try:
             stack.enter_context(claimed(out))
         except OSError as error:
             raise RunError(
-                expected=f"a folder that the {what} can be written to",
+                expected=f"a folder that the {verb} can be written to",
                 got=f"{out}: {reason(error)}",
                 do="choose another --out",
             ) from error
@@ -89,7 +95,7 @@ def alone_in(out: StrPath, what: str) -> Generator[None, None, None]:
             if error.errno not in NO_ROOM:
                 raise
             raise ComputationError(
-                expected=f"room and permission to write the {what}",
+                expected=f"room and permission to write the {verb}",
                 got=f"{error.filename or out}: {reason(error)}",
                 do="free some space; what is finished is kept, and the same command continues from there",
             ) from error

@@ -79,10 +79,6 @@ def _becomes(layer: int | None, run: RunData) -> str:
     return "is the first choice from the start" if layer == 0 else f"becomes the first choice after layer {layer - 1}"
 
 
-def _mark(first: int) -> str:
-    return "first from the start" if first == 0 else f"first after layer {first - 1}"
-
-
 def _title(run: RunData) -> str:
     prompts = run.manifest["prompts"]
     name = quoted(prompts[0]["answers"][0], 20) if len(prompts) == 1 else "The answer"
@@ -160,7 +156,7 @@ def _panel(
         near_end = first > layers * 0.6
         parts.append(
             mark.mark_text(
-                text=_mark(first),
+                text="first from the start" if first == 0 else f"first after layer {first - 1}",
                 align="right" if near_end else "left",
                 dx=-5 if near_end else 5,
                 color=SOFT,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import altair as alt
 
 from wheatstone.figures._load import RunData
-from wheatstone.figures._theme import BLUE, INK, PAPER, SOFT, finished, of_rows
+from wheatstone.figures._theme import INK, SOFT, finished, growing, labelled, of_rows, squares, written
 from wheatstone.figures._words import clipped, percent, quoted, visible
 from wheatstone.runs import Row
 
@@ -73,7 +72,7 @@ def _map(run: RunData, head: str, tokens: list[str]) -> alt.LayerChart | alt.Fac
     side = cell * len(tokens)
     last = run.manifest["prompts"][0]["last"]
     order = list(range(len(tokens)))
-    names = f"{json.dumps([clipped(token, 14) or token for token in tokens])}[datum.value]"
+    names = labelled([clipped(token, 14) or token for token in tokens])
     axis: dict[str, Any] = {
         "labelExpr": names,
         "labelFontSize": 12 if cell > 18 else 9.5,
@@ -90,32 +89,16 @@ def _map(run: RunData, head: str, tokens: list[str]) -> alt.LayerChart | alt.Fac
         {**row, "looks": tokens[row["query"]], "at": tokens[row["key"]], "percent": round(row["weight"] * 100)}
         for row in _rows(run, head)
     ]
-    base = of_rows(rows)
-    heat = base.mark_rect(stroke=PAPER, strokeWidth=1 if cell > 18 else 0.5).encode(
-        x,
-        y,
-        color=alt.Color(
-            "weight:Q",
-            scale=alt.Scale(domain=[0, 1], range=["#f1f5f9", "#9cc3e4", BLUE, "#0b3a66"], interpolate="lab"),
-            legend=alt.Legend(title="attention", format=".0%", gradientLength=220, tickCount=3, orient="bottom"),
-        ),
-        tooltip=[
-            alt.Tooltip("looks:N", title="from"),
-            alt.Tooltip("at:N", title="to"),
-            alt.Tooltip("weight:Q", title="attention", format=".1%"),
-        ],
-    )
-    written = [row for row in rows if row["query"] == last and (cell > 18 or row["percent"] >= 5)]
-    figures = (
-        of_rows(written)
-        .mark_text(fontSize=11 if cell > 18 else 7.5)
-        .encode(
-            x,
-            y,
-            text="percent:Q",
-            color=alt.when("datum.weight > 0.4").then(alt.value(PAPER)).otherwise(alt.value(INK)),
-        )
-    )
+    tooltip = [
+        alt.Tooltip("looks:N", title="from"),
+        alt.Tooltip("at:N", title="to"),
+        alt.Tooltip("weight:Q", title="attention", format=".1%"),
+    ]
+    legend = alt.Legend(title="attention", format=".0%", gradientLength=220, tickCount=3, orient="bottom")
+    colour = alt.Color("weight:Q", scale=growing(), legend=legend)
+    heat = squares(rows, x, y, colour, tooltip, 1 if cell > 18 else 0.5)
+    last_row = [row for row in rows if row["query"] == last and (cell > 18 or row["percent"] >= 5)]
+    figures = written(last_row, x, y, "percent:Q", "datum.weight > 0.4", fontSize=11 if cell > 18 else 7.5)
     frame = (
         of_rows([{"query": last}])
         .mark_rect(filled=False, stroke=INK, strokeWidth=1.5)

@@ -9,7 +9,7 @@ import altair as alt
 
 from wheatstone._intervals import interval_text
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
-from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, SOFT, finished, heading, of_rows
+from wheatstone.figures._theme import BLUE, INK, ORANGE, SOFT, diverging, finished, heading, of_rows, squares
 from wheatstone.figures._words import count, decimal, signed
 from wheatstone.runs import Row
 
@@ -99,11 +99,8 @@ def _chart(stored: StoredSection) -> Any:
         seen = summed.setdefault((row["layer"], row["column"]), {**row, "direct": 0.0})
         seen["direct"] += row["direct"]
     most = max((abs(row["direct"]) for row in summed.values()), default=0.0) or 1.0
-    colour = alt.Color(
-        "direct:Q",
-        scale=alt.Scale(domain=[-most, 0, most], range=[ORANGE, "#f5f7fa", BLUE], interpolate="lab"),
-        legend=alt.Legend(title="logits", gradientLength=160, tickCount=5, orient="bottom", format=".2~f"),
-    )
+    legend = alt.Legend(title="logits", gradientLength=160, tickCount=5, orient="bottom", format=".2~f")
+    colour = alt.Color("direct:Q", scale=diverging(most), legend=legend)
     layers = int(stored.run.manifest["model"]["layers"])
     plain: dict[str, Any] = {"domain": False, "ticks": False, "labelOverlap": True}
     x = alt.X(
@@ -117,10 +114,7 @@ def _chart(stored: StoredSection) -> Any:
         alt.Tooltip("direct_high:Q", title="to", format=".3f"),
         alt.Tooltip("in_circuit:N", title="in the circuit"),
     ]
-    squares = (
-        of_rows(summed.values()).mark_rect(stroke=PAPER, strokeWidth=1).encode(x, y, color=colour, tooltip=tooltip)
-    )
-    left = squares.properties(
+    left = squares(summed.values(), x, y, colour, tooltip).properties(
         width=max(180, min(360, 26 * len(columns))),
         height=max(160, min(460, 14 * layers)),
         title=heading("all heads and MLPs"),

@@ -270,21 +270,22 @@ def _selectivity(line: SelectivityLine) -> list[PageTable]:
     return [PageTable(caption, (("task", _WORDS), ("lost", _WORDS)), tuple(rows))]
 
 
-def _facts(data: RunData, card: Card, document: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _facts(data: RunData, card: Card, document: Mapping[str, Any]) -> dict[str, str]:
+    model = data.manifest["model"]
     settings = {
         name: f"{value:,}" if isinstance(value, int) else str(value)
         for name, value in document["settings"].items()
         if value not in ((), [])
     }
-    return [
-        ("made", str(document["created"])),
-        ("model", f"{shown_name(data.manifest['model'])}, family {data.manifest['model']['family']}"),
-        ("weights (SHA-256)", str(data.manifest["model"]["sha256"] or "unknown")),
-        ("circuit", f"{count(card.edges, 'edge')}, goal {card.goal}; see report.html"),
-        *settings.items(),
-        ("time", ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in card.seconds.items())),
-        ("version", str(document["wheatstone"])),
-    ]
+    return {
+        "made": str(document["created"]),
+        "model": f"{shown_name(model)}, family {model['family']}",
+        "weights (SHA-256)": str(model["sha256"] or "unknown"),
+        "circuit": f"{count(card.edges, 'edge')}, goal {card.goal}; see report.html",
+        **settings,
+        "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in card.seconds.items()),
+        "version": str(document["wheatstone"]),
+    }
 
 
 def _cells(found: Estimate | None) -> tuple[str, str, str]:

@@ -7,11 +7,10 @@ import altair as alt
 from wheatstone._intervals import interval_note
 from wheatstone.figures._dots import dot, dots, span
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
-from wheatstone.figures._theme import BLUE, ORANGE, finished
+from wheatstone.figures._theme import BLUE, GREY, ORANGE, finished
 from wheatstone.figures._words import count, decimal, percent
 from wheatstone.mechanisms import CompetitionSummary, RungStrength, Strength, Verdict
 
-_GREY = "#8a96a3"
 _OWN = "with its task's own circuit"
 
 
@@ -74,7 +73,7 @@ def exhibits(stored: StoredSection) -> list[Exhibit]:
     """The circuits on the prompts, and along the ladder."""
     found = stored.read(CompetitionSummary)
     rows = found.circuits
-    colours = {_OWN: BLUE, "another task's circuit": _GREY}
+    colours = {_OWN: BLUE, "another task's circuit": GREY}
 
     def kind(row: Strength) -> str:
         return _OWN if row.circuit == found.task else "another task's circuit"

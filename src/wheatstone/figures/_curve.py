@@ -8,7 +8,7 @@ from statistics import median
 import altair as alt
 
 from wheatstone.figures._load import RunData
-from wheatstone.figures._theme import BLUE, INK, ORANGE, finished, of_rows
+from wheatstone.figures._theme import BLUE, GREY, INK, ORANGE, finished, of_rows
 from wheatstone.figures._words import comparison, count, percent, sample
 from wheatstone.runs import Row
 
@@ -35,10 +35,11 @@ def chart(run: RunData) -> alt.LayerChart:
     target = None if sought is None else 1 - float(sought) if complete else float(sought)
     sizes = [size, *(row["size"] for row in run.curve)]
     values = [reached, target or 0.0, 0.0, 1.0, *(row["faithfulness"] for row in run.curve)]
+    decades = [10**power for power in range(len(str(max(sizes))))]
     x = alt.X(
         "size:Q",
         scale=alt.Scale(type="log", domain=[max(1, min(sizes)), max(sizes)]),
-        axis=alt.Axis(title="edges kept (log scale)", format="~s", grid=False, values=_decades(max(sizes))),
+        axis=alt.Axis(title="edges kept (log scale)", format="~s", grid=False, values=decades),
     )
     low, high = max(_FLOOR, min(values) - 0.05), min(_CEILING, max(values) + 0.08)
     scale = alt.Scale(domain=[low, high], clamp=True, nice=False)
@@ -46,7 +47,7 @@ def chart(run: RunData) -> alt.LayerChart:
     y, bottom, goal_at = (alt.Y(f"{field}:Q", scale=scale, axis=axis) for field in ("faithfulness", "low", "target"))
     key = alt.Color(
         "kind:N",
-        scale=alt.Scale(domain=[_RANKED, _WITHOUT, _RANDOM], range=[BLUE, ORANGE, "#8a96a3"]),
+        scale=alt.Scale(domain=[_RANKED, _WITHOUT, _RANDOM], range=[BLUE, ORANGE, GREY]),
         legend=alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolSize=500),
     )
     tooltip = [
@@ -61,7 +62,7 @@ def chart(run: RunData) -> alt.LayerChart:
     without = [{**row, "kind": _WITHOUT} for row in without]
     rest = of_rows(without).mark_line(strokeWidth=1.8, strokeDash=[6, 3]).encode(x, y, key, tooltip=tooltip)
     base = of_rows(random)
-    band = base.mark_area(opacity=0.22, color="#8a96a3").encode(x, bottom, alt.Y2("high"))
+    band = base.mark_area(opacity=0.22, color=GREY).encode(x, bottom, alt.Y2("high"))
     middle = base.mark_line(strokeWidth=1.6).encode(x, y, key)
     middles = base.mark_point(filled=True, size=26, opacity=1).encode(x, y, key, tooltip=tooltip)
     found: list[Row] = [{"size": size, "faithfulness": reached, "target": target}]
@@ -128,7 +129,3 @@ def _spread(rows: list[Row]) -> list[Row]:
         }
         for size, draws in sorted(by_size.items())
     ]
-
-
-def _decades(most: int) -> list[int]:
-    return [10**power for power in range(len(str(most)))]

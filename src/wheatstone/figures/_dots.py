@@ -8,6 +8,7 @@ from typing import Any
 import altair as alt
 
 from wheatstone.figures._theme import INK, SOFT, of_rows
+from wheatstone.figures._theme import heading as heading_of
 from wheatstone.runs import Row
 
 
@@ -61,7 +62,7 @@ def dots(
     panel = alt.layer(zero, *([line] if known else []), dot).properties(width=width, height=step * len(labels))
     if not heading:
         return panel
-    return panel.properties(title=alt.TitleParams(text=heading, fontSize=13, fontWeight="normal", offset=8))
+    return panel.properties(title=heading_of(heading))
 
 
 Numbers = Mapping[str, Any] | tuple[Any, ...]

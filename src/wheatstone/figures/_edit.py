@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from wheatstone.checkpoints import shown_name
 from wheatstone.figures._edit_comparison import comparison_chart, comparison_part
 from wheatstone.figures._edit_trace import trace_chart
-from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
+from wheatstone.figures._page import PagePart, PagePicture, PageTable, made_of, page_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._view import Charts, View, itself
 from wheatstone.figures._words import decimal, own_answer, probability, quoted, warnings_of
@@ -73,15 +72,10 @@ def _page(run: Run, drawn: Mapping[str, Picture], missing: Mapping[str, str]) ->
         edges = run.rows("edit_edges") if summary["comparison"]["circuit"] else []
         leak = run.rows("edit_leak")
         parts.append(comparison_part(summary["comparison"], edges, leak, drawn.get("comparison")))
-    facts = {
-        "method": summary["method"],
-        "weights": ", ".join(f"{name} {shape}" for name, shape in summary["weights"].items()),
-        "model": f"{shown_name(manifest['model'])}, weights {manifest['model']['sha256'][:12]}",
-        "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items() if seconds),
-        "version": manifest["versions"]["wheatstone"],
-    }
+    weights = ", ".join(f"{name} {shape}" for name, shape in summary["weights"].items())
+    details = {"method": summary["method"], "weights": weights}
     title = f"{request['prompt']} → {request['target']}"
-    return page_of("edit", title, lead, parts, list(facts.items()), warnings_of(summary))
+    return page_of("edit", title, lead, parts, made_of(manifest, details), warnings_of(summary))
 
 
 VIEW = View(itself, _charts, _page)

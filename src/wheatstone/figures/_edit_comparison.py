@@ -11,12 +11,12 @@ from wheatstone._intervals import interval_text
 from wheatstone.figures._layer_axis import layers_x
 from wheatstone.figures._page import PagePart, PagePicture, PageTable
 from wheatstone.figures._report import Picture
-from wheatstone.figures._theme import BLUE, ORANGE, finished, heading, of_rows
+from wheatstone.figures._theme import BLUE, GREY, ORANGE, finished, heading, of_rows
 from wheatstone.figures._words import decimal, percent, quoted
 from wheatstone.runs import Row
 
 _STATES = ("kept", "gone", "new")
-_COLOURS = ("#8a96a3", ORANGE, BLUE)
+_COLOURS = (GREY, ORANGE, BLUE)
 _EDGES = 25
 _CAPTION = (
     "Left: where the old object and the new one rank after every layer at the last token, read as if it were the last "

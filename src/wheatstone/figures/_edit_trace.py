@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from wheatstone.figures._theme import INK, PAPER, finished, heading, of_rows
+from wheatstone.figures._theme import INK, diverging, finished, heading, squares
 from wheatstone.figures._words import count, percent
 from wheatstone.runs import Row
 
@@ -61,14 +61,10 @@ def _map(rows: list[Row], title: str, roles: list[str], most: float) -> Any:
         sort="descending",
         axis=alt.Axis(title="layer", values=list(range(0, layers, max(1, layers // 10))), domain=False, ticks=False),
     )
-    colour = alt.Color(
-        "effect:Q",
-        scale=alt.Scale(domain=[-most, 0, most], range=["#b85c00", "#fbfbfb", "#0b4f8a"], interpolate="lab"),
-        legend=alt.Legend(title="effect", gradientLength=140, tickCount=5, orient="right", format=".2f"),
-    )
+    legend = alt.Legend(title="effect", gradientLength=140, tickCount=5, orient="right", format=".2f")
+    colour = alt.Color("effect:Q", scale=diverging(most), legend=legend)
     numbers = [alt.Tooltip(f"{name}:Q", format=".3f") for name in ("effect", "low", "high")]
-    tooltip = ["role:N", "layer:Q", *numbers, "n:Q"]
-    heat = of_rows(rows).mark_rect(stroke=PAPER, strokeWidth=0.5).encode(x, y, colour, tooltip=tooltip)
+    heat = squares(rows, x, y, colour, ["role:N", "layer:Q", *numbers, "n:Q"], 0.5)
     return alt.layer(heat).properties(
         width=max(120, 32 * len(roles)), height=max(160, 11 * layers), title=heading(title, 12.5)
     )

@@ -132,7 +132,7 @@ def _page(data: tuple[Run, list[Row], list[Row]], drawn: Mapping[str, Picture], 
         "version": manifest["versions"]["wheatstone"],
     }
     title = f"From {quoted(summary['prompt'], 60)} to {clipped(summary['target']['name'], 40)}"
-    return page_of("graph", title, graph_words(summary), parts, list(facts.items()), warnings_of(summary))
+    return page_of("graph", title, graph_words(summary), parts, facts, warnings_of(summary))
 
 
 def _made(summary: Row, manifest: Mapping[str, Any]) -> dict[str, str]:

@@ -54,7 +54,7 @@ def head_page(facts: Mapping[str, Any]) -> str:
     }
     title = f"{facts['head']}: head {facts['number']} of layer {facts['layer']}"
     parts = [_where(facts), _examples(facts), _senders(facts), _circuits(facts)]
-    return page_of("head", title, [describe_places(facts), _effect(facts)], parts, list(made.items()))
+    return page_of("head", title, [describe_places(facts), _effect(facts)], parts, made)
 
 
 def places_chart(facts: Mapping[str, Any]) -> Any:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from wheatstone.figures._dots import dots
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
-from wheatstone.figures._theme import BLUE, ORANGE, finished
+from wheatstone.figures._theme import BLUE, GREY, ORANGE, finished
 from wheatstone.figures._words import count, percent, quoted
 from wheatstone.mechanisms import HopsSummary, Reappearance
 from wheatstone.runs import Row
 from wheatstone.tasks import chance, ordinal
 
-_GREY = "#8a96a3"
 _KINDS = {
     "a single hop": BLUE,
     "the relation as it is": BLUE,
     "an unrelated task": ORANGE,
-    "as many edges by chance": _GREY,
+    "as many edges by chance": GREY,
 }
 _TITLES = {
     "two-hop": "What reappears of the single hops' circuits",

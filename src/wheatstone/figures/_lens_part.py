@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import altair as alt
@@ -10,7 +9,7 @@ import altair as alt
 from wheatstone._intervals import interval_note
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._layer_axis import banded, layers_x
-from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, finished, of_rows
+from wheatstone.figures._theme import BLUE, INK, ORANGE, finished, growing, heading, labelled, of_rows, squares, written
 from wheatstone.figures._words import clipped, count, percent, probability, quoted, visible
 from wheatstone.runs import Row
 
@@ -114,10 +113,7 @@ def _curves(stored: StoredSection) -> Any:
         )
         panels.append(("Logit difference", gap))
     charts = [
-        alt.layer(*marks).properties(
-            width=_WIDTH, height=_HEIGHT, title=alt.TitleParams(text=title, fontSize=13, fontWeight="normal", offset=8)
-        )
-        for title, marks in panels
+        alt.layer(*marks).properties(width=_WIDTH, height=_HEIGHT, title=heading(title)) for title, marks in panels
     ]
     picture = alt.hconcat(*charts, spacing=36).resolve_scale(color="shared")
     subtitle = [
@@ -150,7 +146,7 @@ def _words(stored: StoredSection) -> Any:
         row["right"] = row["rank"] == 1
     order = sorted(tokens)
     layers = max(row["layer"] for row in rows)
-    names = f"{json.dumps({str(place): clipped(text, 14) or text for place, text in tokens.items()})}[datum.value]"
+    names = labelled({str(place): clipped(text, 14) or text for place, text in tokens.items()})
     plain: dict[str, Any] = {"domain": False, "ticks": False, "labelColor": INK, "labelOverlap": False}
     x = alt.X(
         "position:O", scale=alt.Scale(domain=order), axis=alt.Axis(title=None, labelExpr=names, labelAngle=0, **plain)
@@ -167,22 +163,10 @@ def _words(stored: StoredSection) -> Any:
         alt.Tooltip("chance:Q", title="probability of the first", format=".1%"),
         alt.Tooltip("rank:Q", title=f"rank of {answer}", format=","),
     ]
-    base = of_rows(rows)
-    heat = base.mark_rect(stroke=PAPER, strokeWidth=1).encode(
-        x,
-        y,
-        color=alt.Color(
-            "chance:Q",
-            scale=alt.Scale(domain=[0, 1], range=["#f1f5f9", "#9cc3e4", BLUE, "#0b3a66"], interpolate="lab"),
-            legend=alt.Legend(
-                title="probability of the token shown", format=".0%", gradientLength=220, tickCount=3, orient="bottom"
-            ),
-        ),
-        tooltip=tooltip,
-    )
-    text = base.mark_text(fontSize=10).encode(
-        x, y, text="top:N", color=alt.when("datum.chance > 0.4").then(alt.value(PAPER)).otherwise(alt.value(INK))
-    )
+    title = "probability of the token shown"
+    legend = alt.Legend(title=title, format=".0%", gradientLength=220, tickCount=3, orient="bottom")
+    heat = squares(rows, x, y, alt.Color("chance:Q", scale=growing(), legend=legend), tooltip)
+    text = written(rows, x, y, "top:N", "datum.chance > 0.4", fontSize=10)
     frame = (
         of_rows([row for row in rows if row["right"]])
         .mark_rect(filled=False, stroke=ORANGE, strokeWidth=1.5)

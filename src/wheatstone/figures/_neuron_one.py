@@ -16,7 +16,7 @@ from wheatstone.figures._neuron_corpus import corpus_parts
 from wheatstone.figures._neuron_patching import dose_chart
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, page_of
 from wheatstone.figures._report import Picture
-from wheatstone.figures._theme import BLUE, INK, PAPER, finished, of_rows
+from wheatstone.figures._theme import BLUE, INK, PAPER, diverging, finished, of_rows, squares, written
 from wheatstone.figures._words import (
     clipped,
     count,
@@ -58,7 +58,7 @@ def neuron_page(facts: Mapping[str, Any]) -> str:
         "version": facts["wheatstone"],
     }
     title = f"{facts['neuron']}: neuron {facts['index']:,} of layer {facts['layer']}"
-    return page_of("neuron", title, _lead(facts), parts, list(made.items()), warnings_of(facts["prompts"] or {}))
+    return page_of("neuron", title, _lead(facts), parts, made, warnings_of(facts["prompts"] or {}))
 
 
 def congruence_chart(facts: Mapping[str, Any]) -> Any:
@@ -297,19 +297,11 @@ def _strip(facts: Mapping[str, Any]) -> Any:
     most = max(abs(row["activation"]) for row in rows) or 1.0
     x = alt.X("at:O", axis=None)
     y = alt.Y("prompt:N", sort=names, axis=alt.Axis(title=None, labelColor=INK, domain=False, ticks=False))
-    base = of_rows(rows)
-    heat = base.mark_rect(stroke=PAPER).encode(
-        x,
-        y,
-        alt.Color(
-            "activation:Q",
-            scale=alt.Scale(domain=[-most, 0, most], range=["#d9730d", "#f7f8fa", "#1f6fb4"], interpolate="lab"),
-            legend=alt.Legend(title="activation", orient="bottom", gradientLength=180, tickCount=5),
-        ),
-        tooltip=["token:N", alt.Tooltip("activation:Q", format=".3f")],
-    )
-    readable = alt.when(f"abs(datum.activation) > {0.6 * most}").then(alt.value(PAPER)).otherwise(alt.value(INK))
-    words = base.mark_text(angle=270, fontSize=10.5).encode(x, y, text="token:N", color=readable)
+    legend = alt.Legend(title="activation", orient="bottom", gradientLength=180, tickCount=5)
+    colour = alt.Color("activation:Q", scale=diverging(most), legend=legend)
+    heat = squares(rows, x, y, colour, ["token:N", alt.Tooltip("activation:Q", format=".3f")])
+    dark = f"abs(datum.activation) > {0.6 * most}"
+    words = written(rows, x, y, "token:N", dark, angle=270, fontSize=10.5)
     width = 34 * (max(row["at"] for row in rows) + 1)
     picture = alt.layer(heat, words).properties(width=width, height=78 * len(names))
     say = f"Activation of {facts['neuron']} at every token of {count(len(names), 'prompt')}."

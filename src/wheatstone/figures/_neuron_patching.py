@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,19 @@ from typing import Any
 import altair as alt
 
 from wheatstone._path import StrPath
-from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, SOFT, finished, halo, heading, of_rows
+from wheatstone.figures._theme import (
+    BLUE,
+    INK,
+    ORANGE,
+    SOFT,
+    diverging,
+    finished,
+    halo,
+    heading,
+    labelled,
+    of_rows,
+    squares,
+)
 from wheatstone.figures._words import clipped, count, percent, quoted, visible
 from wheatstone.runs import Row, Run
 
@@ -125,11 +136,11 @@ def neurons(run: ScreenData) -> Any:
     x, up = alt.X("estimate:Q", title="estimate (screen)", scale=scale), alt.Y("exact:Q", title="exact", scale=scale)
     diagonal = of_rows([{"estimate": end, "exact": end} for end in ends]).mark_line(color=SOFT, strokeDash=[4, 4])
     dots = of_rows(rows).mark_circle(size=34, color=INK, opacity=0.65).encode(x, up, tooltip=tooltip)
-    labelled = of_rows(_apart(rows[:_LABELLED], (ends[1] - ends[0]) / 20))
+    named = of_rows(_apart(rows[:_LABELLED], (ends[1] - ends[0]) / 20))
     mark: dict[str, Any] = {"dx": -7, "align": "right", "fontSize": 10.5}
     names = [
-        labelled.mark_text(**halo(**mark)).encode(x, up, text="neuron:N"),
-        labelled.mark_text(**mark, color=INK).encode(x, up, text="neuron:N"),
+        named.mark_text(**halo(**mark)).encode(x, up, text="neuron:N"),
+        named.mark_text(**mark, color=INK).encode(x, up, text="neuron:N"),
     ]
     right = alt.layer(diagonal.encode(x, up), dots, *names).properties(width=300, height=260)
     picture = alt.hconcat(alt.layer(*left).properties(width=330, height=alt.Step(17)), right, spacing=46)
@@ -264,7 +275,7 @@ def _token(run: ScreenData, position: int) -> str:
 
 def _map(rows: list[Row], title: str, labels: dict[int, str], most: float) -> Any:
     layers = max(row["layer"] for row in rows) + 1
-    names = f"{json.dumps({str(at): label for at, label in labels.items()})}[datum.value]"
+    names = labelled({str(at): label for at, label in labels.items()})
     x = alt.X(
         "at:O",
         sort=list(labels),
@@ -275,14 +286,8 @@ def _map(rows: list[Row], title: str, labels: dict[int, str], most: float) -> An
         sort="descending",
         axis=alt.Axis(title="layer", values=list(range(0, layers, max(1, layers // 10))), domain=False, ticks=False),
     )
-    colour = alt.Color(
-        "recovery:Q",
-        scale=alt.Scale(
-            domain=[-most, 0, most], range=["#b85c00", "#fbfbfb", "#0b4f8a"], interpolate="lab", clamp=True
-        ),
-        legend=alt.Legend(title="recovery", gradientLength=140, tickCount=5, orient="right", format=".1f"),
-    )
-    tooltip = ["layer:Q", alt.Tooltip("position:Q"), alt.Tooltip("recovery:Q", format=".3f")]
-    heat = of_rows(rows).mark_rect(stroke=PAPER, strokeWidth=0.5).encode(x, y, colour, tooltip=tooltip)
+    legend = alt.Legend(title="recovery", gradientLength=140, tickCount=5, orient="right", format=".1f")
+    colour = alt.Color("recovery:Q", scale=diverging(most), legend=legend)
+    heat = squares(rows, x, y, colour, ["layer:Q", "position:Q", alt.Tooltip("recovery:Q", format=".3f")], 0.5)
     width = max(120, 36 * len(labels))
     return alt.layer(heat).properties(width=min(width, 260), height=max(160, 11 * layers), title=heading(title, 12.5))

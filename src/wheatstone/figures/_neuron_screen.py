@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 
 from wheatstone._intervals import interval_note, interval_text
-from wheatstone.checkpoints import shown_name
 from wheatstone.figures._neuron_patching import NEURON_FIGURES, ScreenData
-from wheatstone.figures._page import PagePart, PageTable, captioned, drawn_of, page_of
+from wheatstone.figures._page import PagePart, PageTable, captioned, drawn_of, made_of, page_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._view import Charts, View
 from wheatstone.figures._words import clipped, count, decimal, meaningful, own_answer, percent, quoted, warnings_of
@@ -72,11 +71,6 @@ def _against(run: ScreenData, low: Row, high: Row) -> str:
     return f" and {other} from {percent(low['distractor'])} to {percent(high['distractor'])}"
 
 
-def _over(n: int) -> str:
-    """On which prompts a table is measured."""
-    return "Measured on the prompt that chose the neurons" if n == 1 else f"All {n} prompts, also those that chose them"
-
-
 def _measured_on(run: ScreenData, best: Row) -> str:
     """On which prompts the strongest neuron was chosen and measured."""
     if best.get("held_out"):
@@ -89,21 +83,31 @@ def _page(run: ScreenData, drawn: Mapping[str, Picture], missing: Mapping[str, s
     pictures = captioned(drawn, _CAPTIONS)
     manifest, summary = run.manifest, run.summary
     n = len(run.prompts)
-    said = [
-        f"{row['neuron']}|{decimal(row['estimate'], 3)}|{decimal(row['exact'], 3)}|{_interval(row)}|"
-        f"{decimal(row['exact_last'], 3)}|{decimal(row['mlp'], 3)}|"
-        f"{'–' if row['share_of_mlp'] is None else percent(row['share_of_mlp'])}|"
-        f"{decimal(row['clean'])}|{decimal(row['corrupt'])}"
+    rows = tuple(
+        (
+            row["neuron"],
+            decimal(row["estimate"], 3),
+            decimal(row["exact"], 3),
+            interval_text((row["low"], row["high"]), 3) or "–",
+            decimal(row["exact_last"], 3),
+            decimal(row["mlp"], 3),
+            "–" if row["share_of_mlp"] is None else percent(row["share_of_mlp"]),
+            decimal(row["clean"]),
+            decimal(row["corrupt"]),
+        )
         for row in run.confirmed[:_ROWS]
-    ]
+    )
+    chosen = (
+        f"All {n} prompts, also those that chose them" if n > 1 else "Measured on the prompt that chose the neurons"
+    )
     names = ("neuron", "estimate", "exact", "95%", "last alone", "its MLP", "share of it", "clean", "counterfactual")
     table = PageTable(
         f"The {min(_ROWS, len(run.confirmed))} strongest of {count(len(run.confirmed), 'neuron')} that were run "
         "exactly; all are in confirmed.parquet, every neuron's estimate in neurons.parquet. Shares of the difference; "
         "the last two columns are activations at the last position. "
-        f"{_over(n)}; {interval_note(n)}.",
+        f"{chosen}; {interval_note(n)}.",
         tuple((name, name != "neuron") for name in names),
-        tuple(tuple(line.split("|")) for line in said),
+        rows,
     )
     mapped = int(summary["mapped_prompts"])
     asked = tuple(
@@ -134,28 +138,16 @@ def _page(run: ScreenData, drawn: Mapping[str, Picture], missing: Mapping[str, s
             PagePart("What the prediction does when a neuron is set", (), drawn_of(pictures, "doses")),
         ]
     settings = {name: str(value) for name, value in manifest["settings"].items() if value != ""}
-    facts = {
-        "made": manifest["created"],
-        "model": f"{shown_name(manifest['model'])}, family {manifest['model']['family']}",
-        "weights (SHA-256)": manifest["model"]["sha256"] or "unknown",
-        **settings,
-        "patched runs": f"{manifest['evaluations']:,}",
-        "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items()),
-        "version": manifest["versions"]["wheatstone"],
-    }
+    details = settings | {"patched runs": f"{manifest['evaluations']:,}"}
     title = f"{clipped(run.prompts[0]['prompt'], 60)} → {clipped(run.prompts[0]['answers'][0], 20)}"
     return page_of(
         "neuron screen",
         title if n == 1 else str(manifest["settings"]["task"] or count(n, "prompt")),
         [*own_answer(manifest), *found_neurons(run)],
         parts,
-        list(facts.items()),
+        made_of(manifest, details),
         warnings_of(manifest),
     )
-
-
-def _interval(row: Row) -> str:
-    return interval_text((row["low"], row["high"]), 3) or "–"
 
 
 VIEW = View(ScreenData.of_run, _charts, _page)

@@ -52,17 +52,9 @@ class PageTable:
     rows: tuple[tuple[str, ...], ...]
 
 
-def how_made(run: Run, more: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
-    """The facts at the end of a run's page: when, of which model, with which settings, by which version.
-
-    Args:
-        run: the run.
-        more: facts of this verb, after the settings.
-    """
-    given = {name: _setting(value) for name, value in run.settings.items() if value not in (None, "", [])}
-    made, model = run.manifest["created"], shown_name(run.manifest["model"])
-    version = run.manifest["versions"]["wheatstone"]
-    return list({"made": made, "model": model, **given, **(more or {}), "version": version}.items())
+def settings_of(run: Run) -> dict[str, str]:
+    """The settings that a run records, in words; those that are not set are left out."""
+    return {name: _setting(value) for name, value in run.settings.items() if value not in (None, "", [])}
 
 
 def _setting(value: Any) -> str:
@@ -130,12 +122,30 @@ class PagePart:
     texts: tuple[tuple[str, tuple[PageText, ...]], ...] = ()
 
 
+def made_of(manifest: Mapping[str, Any], details: Mapping[str, str]) -> dict[str, str]:
+    """How a run was made, as its page says it.
+
+    Args:
+        manifest: of the run.
+        details: what runs of its verb say besides; shown after the model.
+    """
+    model = manifest["model"]
+    return {
+        "made": manifest["created"],
+        "model": f"{shown_name(model)}, family {model['family']}",
+        "weights (SHA-256)": model["sha256"] or "unknown",
+        **details,
+        "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items() if seconds),
+        "version": manifest["versions"]["wheatstone"],
+    }
+
+
 def page_of(
     kind: str,
     title: str,
     lead: Sequence[str],
     parts: Sequence[PagePart],
-    facts: Sequence[tuple[str, str]],
+    facts: Mapping[str, str],
     warnings: Sequence[str] = (),
 ) -> str:
     """A page as HTML that needs no other file and makes no request.
@@ -145,7 +155,7 @@ def page_of(
         title: of the page.
         lead: the answer in a few sentences.
         parts: in order.
-        facts: how it was made, as names and values.
+        facts: how it was made, by name.
         warnings: what must be read before the answer.
     """
     scripts = page_scripts()
@@ -154,7 +164,7 @@ def page_of(
         title=title,
         lead=lead,
         parts=parts,
-        facts=facts,
+        facts=facts.items(),
         warnings=warnings,
         scripts=scripts,
         hashes=[script_hash(script) for script in scripts],

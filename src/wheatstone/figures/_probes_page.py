@@ -7,8 +7,7 @@ from functools import partial
 from typing import Any
 
 from wheatstone._intervals import interval_text
-from wheatstone.checkpoints import shown_name
-from wheatstone.figures._page import PagePart, PageTable, captioned, drawn_of, page_of
+from wheatstone.figures._page import PagePart, PageTable, captioned, drawn_of, made_of, page_of
 from wheatstone.figures._probes import PROBE_FIGURES, ProbeData, describe_interference
 from wheatstone.figures._report import Picture
 from wheatstone.figures._view import Charts, View
@@ -81,18 +80,9 @@ def _page(run: ProbeData, drawn: Mapping[str, Picture], missing: Mapping[str, st
     if left:
         parts.append(PagePart("What was left out", tuple(left)))
     settings = {name: str(value) for name, value in manifest["settings"].items() if value not in ("", [])}
-    facts = {
-        "made": manifest["created"],
-        "model": f"{shown_name(manifest['model'])}, family {manifest['model']['family']}",
-        "weights (SHA-256)": manifest["model"]["sha256"] or "unknown",
-        **settings,
-        "tokens run": f"{summary['tokens']:,}",
-        "seed": str(manifest["seed"]),
-        "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items()),
-        "version": manifest["versions"]["wheatstone"],
-    }
+    details = settings | {"tokens run": f"{summary['tokens']:,}", "seed": str(manifest["seed"])}
     title = clipped(str(manifest["settings"]["task"]), 60)
-    return page_of("neuron probe", title, found_probes(run), parts, list(facts.items()))
+    return page_of("neuron probe", title, found_probes(run), parts, made_of(manifest, details))
 
 
 def _table(run: ProbeData) -> PageTable:

@@ -9,14 +9,13 @@ import altair as alt
 from wheatstone._intervals import interval_note
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._layer_axis import banded, layers_x
-from wheatstone.figures._theme import BLUE, ORANGE, finished, heading
+from wheatstone.figures._theme import BLUE, GREY, ORANGE, finished, heading
 from wheatstone.figures._words import count, percent
 from wheatstone.runs import Row
 
 _WIDTH, _HEIGHT = 620, 150
 LEAST_SUBJECTS = 5
 """Of a run of an earlier version, which did not say whether its subjects were enough."""
-_GREY = "#8a96a3"
 _PLACES = {
     "subject": "the subject",
     "relation": "the words of the relation",
@@ -163,7 +162,7 @@ def _panel(
     names = list(dict.fromkeys(row["kind"] for row in rows))
     colour = alt.Color(
         "kind:N",
-        scale=alt.Scale(domain=names, range=[BLUE, ORANGE, _GREY, "#6b4fa0"][: len(names)]),
+        scale=alt.Scale(domain=names, range=[BLUE, ORANGE, GREY, "#6b4fa0"][: len(names)]),
         legend=alt.Legend(
             title=None, orient="right", symbolType="stroke", symbolStrokeWidth=3, symbolSize=400, symbolOpacity=1
         ),

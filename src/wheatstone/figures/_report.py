@@ -135,8 +135,9 @@ def compose(run: RunData, pictures: Mapping[str, Picture], missing: Mapping[str,
         missing: by name, why a side result is missing.
     """
     scripts = page_scripts()
+    captions = _CAPTIONS | ({"curve": _COMPLETE_CURVE} if run.goal == "complete" else {})
     figures = [
-        {"name": name, "caption": _caption(run, name), "alt": p.spec["description"], "src": p.data_uri, "spec": p.spec}
+        {"name": name, "caption": captions[name], "alt": p.spec["description"], "src": p.data_uri, "spec": p.spec}
         for name, p in pictures.items()
     ]
     return template("report.html.jinja").render(
@@ -160,11 +161,6 @@ def compose(run: RunData, pictures: Mapping[str, Picture], missing: Mapping[str,
         scripts=scripts,
         hashes=[script_hash(script) for script in scripts],
     )
-
-
-def _caption(run: RunData, name: str) -> str:
-    """How to read a picture."""
-    return _COMPLETE_CURVE if name == "curve" and run.goal == "complete" else _CAPTIONS[name]
 
 
 def title_of(run: RunData) -> str:

@@ -7,13 +7,12 @@ from typing import Any
 import altair as alt
 
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
-from wheatstone.figures._theme import BLUE, INK, ORANGE, SOFT, finished, of_rows
+from wheatstone.figures._theme import BLUE, GREY, INK, ORANGE, SOFT, finished, of_rows
 from wheatstone.figures._words import count, decimal, percent
 from wheatstone.runs import Row
 
 _MOST = 18
 """Heads that are drawn."""
-_GREY = "#8a96a3"
 _WRITERS = "relation_writers"
 _NUMBERS = {
     "attention": "attention to its place",
@@ -162,7 +161,7 @@ def _panel(
     line = spans.mark_rule(strokeWidth=2).encode(alt.X(f"{field}_low:Q", axis=look), y, colour, x2=f"{field}_high:Q")
     dot = base.mark_point(filled=True, size=70, opacity=1).encode(alt.X(f"{field}:Q"), y, colour, tooltip=tooltip)
     known = of_rows([row for row in rows if row[f"{field}_null"] is not None])
-    tick = known.mark_tick(color=_GREY, thickness=2, size=16).encode(alt.X(f"{field}_null:Q"), y)
+    tick = known.mark_tick(color=GREY, thickness=2, size=16).encode(alt.X(f"{field}_null:Q"), y)
     zero = of_rows([{"zero": 0}]).mark_rule(color="#dfe5ec").encode(alt.X("zero:Q"))
     return alt.layer(zero, tick, line, dot).properties(width=200, height=24 * len(order))
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import altair as alt
 
-from wheatstone.figures._page import PagePart, PageTable, captioned, drawn_of, how_made, page_of
+from wheatstone.figures._page import PagePart, PageTable, captioned, drawn_of, made_of, page_of, settings_of
 from wheatstone.figures._report import Picture
-from wheatstone.figures._theme import BLUE, INK, PAPER, finished, of_rows
+from wheatstone.figures._theme import INK, finished, growing, of_rows, squares, written
 from wheatstone.figures._view import Charts, View, itself
 from wheatstone.runs import Row, Run
 from wheatstone.verification import Estimate, words_of
@@ -50,29 +50,17 @@ def matrix(data: Matrix) -> alt.LayerChart:
     axis: dict[str, Any] = {"labelLimit": 180, "labelColor": INK, "domain": False, "ticks": False}
     x = alt.X("task:N", scale=alt.Scale(domain=tasks), axis=alt.Axis(title="task", labelAngle=-60, **axis))
     y = alt.Y("circuit:N", scale=alt.Scale(domain=names), axis=alt.Axis(title="circuit that is ablated", **axis))
-    base = of_rows(rows)
-    heat = base.mark_rect(stroke=PAPER, strokeWidth=1).encode(
-        x,
-        y,
-        color=alt.Color(
-            "lost:Q",
-            scale=alt.Scale(
-                domain=[0, 1], clamp=True, range=["#f1f5f9", "#9cc3e4", BLUE, "#0b3a66"], interpolate="lab"
-            ),
-            legend=alt.Legend(title="share lost", format=".0%", gradientLength=200, tickCount=4, orient="bottom"),
-        ),
-        tooltip=[
-            alt.Tooltip("circuit:N", title="without"),
-            alt.Tooltip("task:N"),
-            alt.Tooltip("lost:Q", format=".1%"),
-            alt.Tooltip("low:Q", title="95% from", format=".1%"),
-            alt.Tooltip("high:Q", title="to", format=".1%"),
-            alt.Tooltip("facts:Q"),
-        ],
-    )
-    numbers = base.mark_text(fontSize=8 if side < 24 else 11).encode(
-        x, y, text="percent:Q", color=alt.when("datum.lost > 0.45").then(alt.value(PAPER)).otherwise(alt.value(INK))
-    )
+    legend = alt.Legend(title="share lost", format=".0%", gradientLength=200, tickCount=4, orient="bottom")
+    tooltip = [
+        alt.Tooltip("circuit:N", title="without"),
+        alt.Tooltip("task:N"),
+        alt.Tooltip("lost:Q", format=".1%"),
+        alt.Tooltip("low:Q", title="95% from", format=".1%"),
+        alt.Tooltip("high:Q", title="to", format=".1%"),
+        alt.Tooltip("facts:Q"),
+    ]
+    heat = squares(rows, x, y, alt.Color("lost:Q", scale=growing(clamp=True), legend=legend), tooltip)
+    numbers = written(rows, x, y, "percent:Q", "datum.lost > 0.45", fontSize=8 if side < 24 else 11)
     own = of_rows([row for row in rows if row["own"]]).mark_rect(filled=False, stroke=INK, strokeWidth=2).encode(x, y)
     picture = alt.layer(heat, numbers, own).properties(width=side * len(tasks), height=side * len(names))
     subtitle = ["Share of a task's behaviour that is lost when a circuit is ablated in the whole model, in percent."]
@@ -116,7 +104,7 @@ def _page(run: Run, drawn: Mapping[str, Picture], missing: Mapping[str, str]) ->
     ]
     if found["failed"]:
         parts.append(PagePart("Not measured", tuple(f"{name}: {why}" for name, why in found["failed"].items())))
-    return page_of("selectivity", _TITLE, lead(found), parts, how_made(run))
+    return page_of("selectivity", _TITLE, lead(found), parts, made_of(run.manifest, settings_of(run)))
 
 
 def _share(found: Mapping[str, Any] | None) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 import altair as alt
 
 from wheatstone.figures._report import Picture, template
-from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, finished, of_rows
+from wheatstone.figures._theme import BLUE, GREY, INK, ORANGE, finished, growing, heading, of_rows, squares, written
 from wheatstone.figures._view import Charts, View
 from wheatstone.figures._words import count, percent
-from wheatstone.runs import Row, Run
+from wheatstone.runs import Row
 
 _CONDITIONS = {
     "model": "whole model",
@@ -21,7 +21,7 @@ _CONDITIONS = {
     "random": "as many random edges",
     "empty": "every edge ablated",
 }
-_COLOURS = [INK, BLUE, ORANGE, "#8a96a3", "#c9d1da"]
+_COLOURS = [INK, BLUE, ORANGE, GREY, "#c9d1da"]
 
 
 def hits(study: dict[str, Any]) -> alt.LayerChart:
@@ -220,29 +220,14 @@ def _map(overlaps: dict[str, Any], kind: str) -> alt.LayerChart | alt.FacetChart
     x = alt.X("other:N", scale=alt.Scale(domain=names), axis=alt.Axis(labelAngle=-60, **axis))
     y = alt.Y("one:N", scale=alt.Scale(domain=names), axis=alt.Axis(**axis))
     most = max((row["share"] for row in rows), default=1.0) or 1.0
-    base = of_rows(rows)
-    heat = base.mark_rect(stroke=PAPER, strokeWidth=1).encode(
-        x,
-        y,
-        color=alt.Color(
-            "share:Q",
-            scale=alt.Scale(domain=[0, most], range=["#f1f5f9", "#9cc3e4", BLUE, "#0b3a66"], interpolate="lab"),
-            legend=alt.Legend(title=f"shared {kind}", format=".0%", gradientLength=200, tickCount=4, orient="bottom"),
-        ),
-        tooltip=[alt.Tooltip("one:N"), alt.Tooltip("other:N"), alt.Tooltip("share:Q", format=".1%")],
+    legend = alt.Legend(title=f"shared {kind}", format=".0%", gradientLength=200, tickCount=4, orient="bottom")
+    colour = alt.Color("share:Q", scale=growing(most), legend=legend)
+    heat = squares(rows, x, y, colour, ["one:N", "other:N", alt.Tooltip("share:Q", format=".1%")])
+    dark = f"datum.share > {most * 0.45}"
+    figures = written(rows, x, y, "percent:Q", dark, fontSize=9 if side < 24 else 11)
+    return alt.layer(heat, figures).properties(
+        width=side * len(names), height=side * len(names), title=heading(kind, 14)
     )
-    figures = base.mark_text(fontSize=9 if side < 24 else 11).encode(
-        x,
-        y,
-        text="percent:Q",
-        color=alt.when(f"datum.share > {most * 0.45}").then(alt.value(PAPER)).otherwise(alt.value(INK)),
-    )
-    heading = alt.TitleParams(text=kind, fontSize=14, fontWeight="normal", offset=8)
-    return alt.layer(heat, figures).properties(width=side * len(names), height=side * len(names), title=heading)
 
 
-def _result(run: Run) -> dict[str, Any]:
-    return run.result
-
-
-VIEW = View(_result, _charts, _page)
+VIEW = View(lambda run: run.result, _charts, _page)

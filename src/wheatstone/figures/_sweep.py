@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 
 from wheatstone.figures._dots import dots
-from wheatstone.figures._page import PagePart, captioned, drawn_of, how_made, page_of, table_of
+from wheatstone.figures._page import PagePart, captioned, drawn_of, made_of, page_of, settings_of, table_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._theme import BLUE, LINE, finished
 from wheatstone.figures._view import Charts, View, itself
@@ -68,7 +68,9 @@ def _page(run: Run, drawn: Mapping[str, Picture], missing: Mapping[str, str]) ->
         parts.append(PagePart("Without a circuit", tuple(f"{name}: {why}" for name, why in found["failed"].items())))
     weak = found.get("weak", 0)  # runs of before do not count them
     warning = f"On {weak} of {count(found['pairs'], 'pair')} the model itself does not give the answer."
-    return page_of("sweep", run.title, _lead(found), parts, how_made(run), [warning] if weak else [])
+    return page_of(
+        "sweep", run.title, _lead(found), parts, made_of(run.manifest, settings_of(run)), [warning] if weak else []
+    )
 
 
 def _charts(run: Run) -> Charts:

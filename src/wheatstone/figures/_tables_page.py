@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from wheatstone.figures._page import PagePart, how_made, page_of, table_of
+from wheatstone.figures._page import PagePart, made_of, page_of, settings_of, table_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._view import Charts, View, itself
 from wheatstone.figures._words import clipped, count, warnings_of
@@ -28,10 +28,9 @@ def _page(run: Run, drawn: Mapping[str, Picture], missing: Mapping[str, str]) ->
         for name in run.tables
     ]
     numbers = {name: value for name, value in run.result.items() if isinstance(value, int | float)}
-    more = {name: f"{value:,}" for name, value in numbers.items() if name not in run.settings}
-    more["time"] = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items())
+    details = settings_of(run) | {name: f"{value:,}" for name, value in numbers.items() if name not in run.settings}
     lead = [f"The tables of a run of wheatstone {command}. Every row is in the files."]
-    return page_of(command, clipped(run.title, 80), lead, parts, how_made(run, more), warnings_of(manifest))
+    return page_of(command, clipped(run.title, 80), lead, parts, made_of(manifest, details), warnings_of(manifest))
 
 
 VIEW = View(itself, _charts, _page)

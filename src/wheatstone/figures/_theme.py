@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -18,6 +19,8 @@ BLUE = "#1f6fb4"
 """Supports the answer; the answer; the circuit."""
 ORANGE = "#d9730d"
 """Suppresses the answer; the distractor."""
+GREY = "#8a96a3"
+"""What a number is compared with."""
 
 FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, Noto Sans, Noto Sans CJK JP, DejaVu Sans, sans-serif"
 
@@ -89,3 +92,39 @@ def of_rows(rows: Iterable[Row]) -> alt.Chart:
 def halo(**mark: Any) -> dict[str, Any]:
     """The same text mark as a white outline, to lie under a label that crosses lines."""
     return {**mark, "stroke": PAPER, "strokeWidth": 3.5, "strokeJoin": "round", "color": PAPER}
+
+
+def growing(most: float = 1.0, **more: Any) -> alt.Scale:
+    """Colours of numbers from 0, white, to `most`, dark blue."""
+    colours = ["#f1f5f9", "#9cc3e4", BLUE, "#0b3a66"]
+    return alt.Scale(domain=[0, most], range=colours, interpolate="lab", **more)
+
+
+def diverging(most: float) -> alt.Scale:
+    """Colours of numbers from `-most`, orange, over 0, white, to `most`, blue."""
+    return alt.Scale(domain=[-most, 0, most], range=[ORANGE, "#f5f7fa", BLUE], interpolate="lab")
+
+
+def squares(rows: Iterable[Row], x: alt.X, y: alt.Y, colour: alt.Color, tooltip: Any, stroke: float = 1) -> alt.Chart:
+    """The squares of a heat map."""
+    return of_rows(rows).mark_rect(stroke=PAPER, strokeWidth=stroke).encode(x, y, colour, tooltip=tooltip)
+
+
+def written(rows: Sequence[Row], x: alt.X, y: alt.Y, text: str, dark: str, **mark: Any) -> alt.Chart:
+    """Texts in the squares of a heat map.
+
+    Args:
+        rows: of the squares with a text.
+        x: as of the squares.
+        y: likewise.
+        text: field of the text.
+        dark: Vega condition of the squares that are so dark that their text is white.
+        mark: of the text, such as its `fontSize`.
+    """
+    colour = alt.when(dark).then(alt.value(PAPER)).otherwise(alt.value(INK))
+    return of_rows(rows).mark_text(**mark).encode(x, y, text=text, color=colour)
+
+
+def labelled(texts: Sequence[str] | Mapping[str, str]) -> str:
+    """Vega expression of an axis's labels: the text of each value."""
+    return f"{json.dumps(texts)}[datum.value]"

@@ -9,18 +9,17 @@ from typing import Any
 import altair as alt
 
 from wheatstone._intervals import interval_note, interval_text
-from wheatstone.checkpoints import shown_name
 from wheatstone.figures._edit_trace import trace_chart
 from wheatstone.figures._layer_axis import banded
-from wheatstone.figures._page import PagePart, PageTable, captioned, page_of
+from wheatstone.figures._page import PagePart, PageTable, captioned, made_of, page_of
 from wheatstone.figures._report import Picture
-from wheatstone.figures._theme import BLUE, ORANGE, SOFT, finished, of_rows
+from wheatstone.figures._theme import BLUE, GREY, ORANGE, SOFT, finished, heading, of_rows
 from wheatstone.figures._view import Charts, View, itself
 from wheatstone.figures._words import count, decimal, own_answer, percent, probability, warnings_of
 from wheatstone.runs import Row, Run
 
 _SITES = {"state": "residual stream", "mlp": "MLPs", "attention": "attention"}
-_COLOURS = {"state": "#8a96a3", "mlp": BLUE, "attention": ORANGE}
+_COLOURS = {"state": GREY, "mlp": BLUE, "attention": ORANGE}
 _PLACES = {"last subject": "At the subject\u2019s last token", "last": "At the last token"}
 _CAPTIONS = {
     "trace": "Dark cells are places where the clean run's state, put back into a run with a blurred subject, brings "
@@ -59,16 +58,13 @@ def _page(run: Run, drawn: Mapping[str, Picture], missing: Mapping[str, str]) ->
         PagePart("What was asked", tuple(manifest["notes"]), tables=(table,)),
     ]
     settings = summary["settings"]
-    facts = {
-        "model": f"{shown_name(manifest['model'])}, weights {manifest['model']['sha256'][:12]}",
+    details = {
         "noise": f"{settings['noise']:g}\u03c3, {count(settings['draws'], 'draw')}, seed {settings['seed']}",
         "window": count(settings["window"], "layer"),
-        "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items()),
-        "version": manifest["versions"]["wheatstone"],
     }
     title = f"Causal tracing of {summary['task']['name']}"
     lead = [*own_answer(summary), *trace_words(summary)]
-    return page_of("trace", title, lead, parts, list(facts.items()), warnings_of(summary))
+    return page_of("trace", title, lead, parts, made_of(manifest, details), warnings_of(summary))
 
 
 def trace_words(summary: Row) -> list[str]:
@@ -159,9 +155,8 @@ def trace_lines_chart(rows: Sequence[Row], name: str, summary: Row) -> Any:
     for role, title in _PLACES.items():
         here = [row for row in drawn if row["role"] == role]
         if here:
-            heading = alt.TitleParams(text=f"{title} (n = {here[0]['n']})", fontSize=13, fontWeight="normal", offset=8)
             chart = alt.layer(rule, *banded(here, x, "effect", axis, scale, colour, "effect"))
-            panels.append(chart.properties(width=360, height=220, title=heading))
+            panels.append(chart.properties(width=360, height=220, title=heading(f"{title} (n = {here[0]['n']})")))
     subtitle = [
         f"Put back in a run with a blurred subject. MLPs and attention: of {count(window, 'layer')} together.",
         f"{interval_note(summary['n'], 'bands')}. Dashed: from here on a window leaves layer 0 out.",

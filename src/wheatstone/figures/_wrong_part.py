@@ -9,12 +9,11 @@ import altair as alt
 from wheatstone._intervals import interval_note
 from wheatstone.figures._dots import dot, dots, span
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
-from wheatstone.figures._theme import BLUE, ORANGE, finished
+from wheatstone.figures._theme import BLUE, GREY, ORANGE, finished
 from wheatstone.figures._words import count, decimal, percent, quoted
 from wheatstone.mechanisms import AskedFact, WrongSummary
 from wheatstone.runs import Row
 
-_GREY = "#8a96a3"
 _TRIED = {
     "right writers look": "the heads that write most of the right answers look at the subject alone",
     "right writers doubled": "the heads that write most of the right answers write twice as much",
@@ -139,7 +138,7 @@ def _chart(stored: StoredSection) -> Any:
     colours = {
         "overtaken": ORANGE,
         "come out right": BLUE,
-        "come out right, random heads": _GREY,
+        "come out right, random heads": GREY,
         "right facts that stay right": ORANGE,
     }
     picture = alt.hconcat(

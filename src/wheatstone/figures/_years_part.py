@@ -9,13 +9,12 @@ import altair as alt
 from wheatstone._intervals import interval_note
 from wheatstone.figures._dots import dot, dots, span
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
-from wheatstone.figures._theme import BLUE, finished, of_rows
+from wheatstone.figures._theme import BLUE, GREY, finished, of_rows
 from wheatstone.figures._words import METRICS, count, decimal, meaningful, percent, signed
 from wheatstone.mechanisms import Kept, YearsSummary
 from wheatstone.runs import Row
 
 _MLPS = 6
-_GREY = "#8a96a3"
 
 
 def claims(stored: StoredSection) -> list[Claim]:
@@ -137,7 +136,7 @@ def _parts(stored: StoredSection) -> Any:
         if row["faithfulness"] is not None:
             forms.append(dot(row["form"], row, "faithfulness", "circuit"))
             forms.append({"label": row["form"], "kind": "copies", "value": row["copies"], "low": None, "high": None})
-    colours = {"effect": BLUE, "circuit": BLUE, "copies": _GREY}
+    colours = {"effect": BLUE, "circuit": BLUE, "copies": GREY}
     found = stored.read(YearsSummary)
     unit, mlp = METRICS.get(found.metric, found.metric), found.mlp.mlp
     panels = [

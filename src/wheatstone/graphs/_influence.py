@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from wheatstone._errors import RequestError
+from wheatstone._bounds import SHARE
 from wheatstone.graphs._edges import Edges
 
 NODE_THRESHOLD, EDGE_THRESHOLD = 0.8, 0.98
@@ -39,19 +39,6 @@ class Pruned:
     influence: Float[Tensor, " node"]
 
 
-def check_thresholds(nodes: float, edges: float) -> None:
-    """Refuses thresholds out of range.
-
-    Raises:
-        RequestError: one is not from 0 to 1.
-    """
-    for name, value in (("node", nodes), ("edge", edges)):
-        if not 0 <= value <= 1:
-            raise RequestError(
-                expected=f"a {name} threshold from 0 to 1", got=str(value), do=f"leave --{name}-threshold out"
-            )
-
-
 def prune(
     edges: Edges, always: Bool[Tensor, " node"], *, nodes: float = NODE_THRESHOLD, threshold: float = EDGE_THRESHOLD
 ) -> Pruned:
@@ -66,7 +53,8 @@ def prune(
     Raises:
         RequestError: a threshold out of range.
     """
-    check_thresholds(nodes, threshold)
+    SHARE.check("a node threshold", nodes)
+    SHARE.check("an edge threshold", threshold)
     weights = edges.weights.double()
     influence = _influence(weights, edges.rest.double())[:-1]
     kept = always | _strongest(influence, nodes)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from wheatstone._errors import PromptError, RequestError
+from wheatstone._errors import PromptError, RequestError, check_choice
 from wheatstone._progress import Reporter, silent
 from wheatstone.models import NodeRun, NodeValues, ResidualModel, Tokens, check_lengths, continued, run_nodes
 from wheatstone.texts import bundled_texts
@@ -22,16 +22,6 @@ _TOP = 0.95
 _CHARACTERS, _TOKENS, _WINDOW, _BATCH = 4000, 2048, 64, 8
 """Of running text that means are taken over: characters of each document, tokens altogether and of a passage, and
 passages run at once."""
-
-
-def check_target(target: str | None) -> None:
-    """Refuses the name of a target that is not there.
-
-    Raises:
-        RequestError: another name.
-    """
-    if target is not None and target not in TARGETS:
-        raise RequestError(expected=f"a target out of {', '.join(TARGETS)}", got=repr(target), do="choose one of these")
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +82,7 @@ class Question:
             RequestError: no such target, or a difference without a distractor.
         """
         target = target or ("difference" if distractors else "logit")
-        check_target(target)
+        check_choice("a target", target, TARGETS)
         if target == "difference" and not distractors:
             raise RequestError(
                 expected="a distractor, which the target difference compares the answer with",

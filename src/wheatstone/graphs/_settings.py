@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from wheatstone._bounds import COUNT, NODES, ROWS, SEED, SHARE, check_fields
-from wheatstone._errors import RequestError
+from wheatstone._errors import RequestError, check_choice
 
 ABLATIONS = ("counterfactual", "mean", "zero")
 
@@ -49,14 +49,11 @@ class GraphSettings:
         Raises:
             RequestError: one is out of range, or the counterfactual is missing.
         """
-        from wheatstone.graphs._question import check_target
+        from wheatstone.graphs._question import TARGETS
 
         check_fields(self)
-        check_target(self.target)
-        if self.ablation is not None and self.ablation not in ABLATIONS:
-            raise RequestError(
-                expected=f"an ablation out of {', '.join(ABLATIONS)}", got=repr(self.ablation), do="choose one of these"
-            )
+        check_choice("a target", self.target, TARGETS)
+        check_choice("an ablation", self.ablation, ABLATIONS)
         if self.ablation == "counterfactual" and not counterfactuals:
             raise RequestError(
                 expected="a counterfactual prompt to ablate to", got="none", do="give --counterfactual, or choose mean"

@@ -15,28 +15,24 @@ Memory does not grow with the texts.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import final
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wheatstone.lenses._readout import Readout
 from wheatstone.models import ResidualModel, Tokens, stream_heads, wide
-from wheatstone.neurons import PLACE_BITS, LayerStatistics, Window, ranks
+from wheatstone.neurons import CorpusScan, LayerStatistics, Window
 
 PLACES = ("self", "previous", "copy", "after a copy")
 """Keys, beside the first token, whose share is kept: of a query the token itself, the one before it, earlier tokens
 like it, and the tokens that follow these. A key may be of several kinds."""
 SIGNALS = ("effect", "attention")
-_TOKENS = 1024
-"""Run at once on the CPU; on other devices a whole batch is."""
 
 
 @final
-class HeadScan:
+class HeadScan(CorpusScan):
     """Statistics of all heads over the windows seen so far.
 
     Args:
@@ -56,8 +52,7 @@ class HeadScan:
         width: int = 128,
         seed: int = 0,
     ) -> None:
-        self.model, self.width, self.seed = model, width, seed
-        self.windows = 0
+        super().__init__(model, width=width, seed=seed, together=1024)
         self.layers = tuple(range(model.graph.layers) if layers is None else layers)
         heads, vocab = model.graph.heads, len(model.unembedding.weight)
         self.signals = {
@@ -81,25 +76,9 @@ class HeadScan:
 
     @staticmethod
     def counted(window: Window) -> int:
-        """Positions of a window that statistics are made of."""
         return max(0, len(window.ids) - 2)
 
-    def see(self, windows: Sequence[Window]) -> None:
-        """Takes in the next windows.
-
-        Raises:
-            ModelError: numbers that are not finite.
-        """
-        numbered = sorted(enumerate(windows, self.windows), key=lambda each: -len(each[1].ids))
-        start = 0
-        while start < len(numbered):
-            many = max(1, _TOKENS // len(numbered[start][1].ids)) if self.model.device.type == "cpu" else len(numbered)
-            self._run(numbered[start : start + many])
-            start += many
-        self.windows += len(windows)
-
     def state(self) -> dict[str, Tensor]:
-        """All that it has found, by layer and name."""
         found = {
             f"a{layer}.{name}.{part}": array.cpu()
             for layer, signals in self.signals.items()
@@ -109,7 +88,6 @@ class HeadScan:
         return found | {f"a{layer}.{name}": array for layer, sums in self.sums.items() for name, array in sums.items()}
 
     def restore(self, arrays: Mapping[str, Tensor], windows: int, count: int) -> None:
-        """Continues from a state, after that many windows with that many counted positions."""
         self.windows = windows
         for layer, signals in self.signals.items():
             for name, statistics in signals.items():
@@ -119,16 +97,8 @@ class HeadScan:
             for name, array in sums.items():
                 array.copy_(arrays[f"a{layer}.{name}"])
 
-    def _run(self, numbered: Sequence[tuple[int, Window]]) -> None:
-        """One forward pass over windows in falling order of their lengths."""
-        tokens = Tokens.of([window.ids for _, window in numbered], self.model.device)
-        places = np.array([number for number, _ in numbered])[:, None] * self.width + np.arange(tokens.width)
-        keys = torch.from_numpy(ranks(places, self.seed, 63 - PLACE_BITS) << PLACE_BITS | places)
-        same: list[tuple[slice, int]] = []
-        for length, run in groupby(len(window.ids) for _, window in numbered):
-            start = same[-1][0].stop if same else 0
-            if length > 2:
-                same.append((slice(start, start + len(list(run))), length))
+    def _run(self, tokens: Tokens, keys: Tensor, same: list[tuple[slice, int]]) -> None:
+        same = [each for each in same if each[1] > 2]
         ids = tokens.ids.cpu()
         masks = [places_of(ids[rows, : length - 1]) for rows, length in same]
 

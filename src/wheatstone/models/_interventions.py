@@ -53,10 +53,9 @@ class AtPlace(Brief, ABC):
         """
 
 
-@final
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Replace(AtPlace):
-    """Writes something else, such as what the node wrote on another prompt (activation patching).
+class WithValue(AtPlace):
+    """An intervention with a value.
 
     Args:
         value: broadcast over [batch, pos, d_model] for a node, [batch, pos] for a neuron.
@@ -68,28 +67,25 @@ class Replace(AtPlace):
     value: Tensor
 
     def __post_init__(self) -> None:
-        _check_finite(self.value, self.at)
+        if not self.value.isfinite().all():
+            raise RequestError(
+                expected=f"a finite value at {self.at}",
+                got="NaN or infinity in it",
+                do="look at where the value comes from",
+            )
+
+
+@final
+class Replace(WithValue):
+    """Writes something else, such as what the node wrote on another prompt (activation patching)."""
 
     def apply(self, written: Tensor) -> Tensor:
         return _like(written, self.value, self.at)
 
 
 @final
-@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Add(AtPlace):
-    """Adds something to what is written (steering).
-
-    Args:
-        value: broadcast over [batch, pos, d_model] for a node, [batch, pos] for a neuron.
-
-    Raises:
-        RequestError: the value is not finite.
-    """
-
-    value: Tensor
-
-    def __post_init__(self) -> None:
-        _check_finite(self.value, self.at)
+class Add(WithValue):
+    """Adds something to what is written (steering)."""
 
     def apply(self, written: Tensor) -> Tensor:
         return written + _like(written, self.value, self.at)
@@ -182,13 +178,6 @@ class AddScore(Brief):
 
 
 Intervention = AtPlace | KnockOutAttention | AddScore
-
-
-def _check_finite(value: Tensor, at: str) -> None:
-    if not value.isfinite().all():
-        raise RequestError(
-            expected=f"a finite value at {at}", got="NaN or infinity in it", do="look at where the value comes from"
-        )
 
 
 def _like(written: Tensor, value: Tensor, at: str) -> Tensor:

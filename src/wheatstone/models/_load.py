@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from safetensors import SafetensorError, safe_open
 
-from wheatstone._errors import ModelError, RequestError, WheatstoneError
+from wheatstone._errors import ModelError, RequestError, WheatstoneError, check_choice
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.checkpoints import ModelFiles, load_checkpoint, resolve_model
@@ -97,8 +97,7 @@ def open_model(
     name: StrPath, *, revision: str | None, device: str | DeviceMap, dtype: str, report: Reporter = silent
 ) -> ResidualModel:
     """As `load_model`, without the check."""
-    if dtype not in DTYPES:
-        raise RequestError(expected=f"a dtype out of {', '.join(DTYPES)}", got=repr(dtype), do="choose one of these")
+    check_choice("a dtype", dtype, DTYPES)
     where = _device(device) if isinstance(device, str) else {"device_map": dict(device)}
     files = resolve_model(name, revision=revision, report=report)
     if isinstance(where, torch.device) and (shortage := _shortage(files, DTYPES[dtype], where)):

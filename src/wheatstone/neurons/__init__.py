@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from wheatstone.neurons._recovery import SITES as SITES
     from wheatstone.neurons._recovery import RecoveryRow as RecoveryRow
     from wheatstone.neurons._recovery import recovery_by_place as recovery_by_place
+    from wheatstone.neurons._scan import CorpusScan as CorpusScan
     from wheatstone.neurons._scan import NeuronScan as NeuronScan
     from wheatstone.neurons._scan_bins import BINS as BINS
     from wheatstone.neurons._scan_bins import bin_edges as bin_edges
@@ -80,7 +81,6 @@ if TYPE_CHECKING:
     from wheatstone.neurons._scan_read import ScannedNeuron as ScannedNeuron
     from wheatstone.neurons._scan_run import NEURONS as NEURONS
     from wheatstone.neurons._scan_run import Subject as Subject
-    from wheatstone.neurons._scan_run import open_scan as open_scan
     from wheatstone.neurons._scan_run import run_scan as run_scan
     from wheatstone.neurons._scan_settings import ScanSettings as ScanSettings
     from wheatstone.neurons._scan_tables import KINDS as KINDS

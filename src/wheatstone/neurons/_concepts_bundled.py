@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from itertools import zip_longest
 
-from wheatstone._errors import RequestError
+from wheatstone._errors import RequestError, check_choice
 from wheatstone.neurons._concepts import LabelledSpan, LabelledText
 from wheatstone.tasks import bundled_relation
 from wheatstone.texts import Document, bundled_texts
@@ -197,10 +197,7 @@ def bundled_concepts(names: Sequence[str], *, most: int = 300, seed: int = 0) ->
         RequestError: no such concept, or fewer than one span wanted.
     """
     for name in names:
-        if name not in CONCEPTS:
-            raise RequestError(
-                expected=f"a concept out of {', '.join(CONCEPTS)}", got=repr(name), do="choose one of these, or a file"
-            )
+        check_choice("a concept", name, CONCEPTS, do="choose one of these, or a file")
     if most < 1:
         raise RequestError(expected="at least one span of each concept", got=str(most), do="give a larger number")
     draw, excerpts = random.Random(seed), list[_Excerpt]()

@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from wheatstone._errors import ModelError, RequestError, RunError, reason
 from wheatstone._parquet import open_parquet
 from wheatstone._path import StrPath
+from wheatstone.executors import settings_file
 from wheatstone.models import Neuron, ResidualModel
 from wheatstone.neurons._scan_bins import bin_edges
 from wheatstone.neurons._scan_tables import DOCUMENT_ROWS, NEURON_ROWS, WINDOW_ROWS, shard_path
@@ -102,7 +103,7 @@ class Scan:
             RunError: there is none, or it is not finished.
         """
         folder = Path(path)
-        if (folder / "scan-settings.json").is_file() and not (folder / "manifest.json").is_file():
+        if (folder / settings_file("scan")).is_file() and not (folder / "manifest.json").is_file():
             raise RunError(
                 expected="a finished scan", got=f"{folder}, which is not", do="start it again: it goes on where it was"
             )

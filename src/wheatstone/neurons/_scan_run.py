@@ -12,55 +12,32 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from wheatstone._disk import write_tensors
 from wheatstone._errors import RequestError, RunError, reason
 from wheatstone._json import parse_json
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
-from wheatstone._version import __version__
-from wheatstone.executors import alone_in, finished, open_resumable
-from wheatstone.models import ResidualModel, computed_on
-from wheatstone.neurons._scan import NeuronScan
+from wheatstone.executors import alone_in, finished, open_resumable, settings_file
+from wheatstone.models import ResidualModel, manifest_without_prompts
+from wheatstone.neurons._scan import CorpusScan, NeuronScan
 from wheatstone.neurons._scan_bins import BINS, bin_edges
 from wheatstone.neurons._scan_settings import ScanSettings
 from wheatstone.neurons._scan_tables import write_documents, write_examples, write_neurons, write_windows
 from wheatstone.neurons._scan_windows import Window, batches_of, windows_of
-from wheatstone.runs import FORMAT, Run, write_json
+from wheatstone.runs import Run, write_json
 from wheatstone.texts import Document, Skipped, read_documents
 
-_SETTINGS, _PROGRESS = "scan-settings.json", "progress.safetensors"
-
-
-@runtime_checkable
-class CorpusScan(Protocol):
-    """Statistics over the windows seen so far, such as `NeuronScan`."""
-
-    windows: int
-
-    @property
-    def layers(self) -> Any: ...
-
-    def see(self, windows: Sequence[Window]) -> None: ...
-
-    def state(self) -> dict[str, Tensor]: ...
-
-    def restore(self, arrays: Mapping[str, Tensor], windows: int, count: int) -> None: ...
-
-    def counted(self, window: Window) -> int: ...
+_PROGRESS = "progress.safetensors"
 
 
 @dataclass(frozen=True)
@@ -127,16 +104,6 @@ class _Progress:
     seconds: float = 0.0
 
 
-def open_scan(out: StrPath) -> None:
-    """Checks that a folder is free, or holds a scan.
-
-    Raises:
-        RunError: it holds something else.
-    """
-    out = Path(out)
-    open_resumable(out, _SETTINGS, "scan")
-
-
 def run_scan(
     model: ResidualModel,
     settings: ScanSettings,
@@ -170,8 +137,8 @@ def run_scan(
     settings.check(model)
     scan = of.begin(model, settings)
     with alone_in(out, "scan"):
-        open_scan(out)
-        open_resumable(out, _SETTINGS, "scan", _identity(model, settings, of))
+        identity = settings.identity(model) | ({} if of is NEURONS else {"of": of.name})
+        open_resumable(out, "scan", identity)
         if (out / "manifest.json").is_file() and not (out / _PROGRESS).exists():
             return dict(Run.open(out).manifest)
         try:
@@ -180,10 +147,6 @@ def run_scan(
             if not (out / _PROGRESS).exists():
                 shutil.rmtree(out)  # it never began
             raise
-
-
-def _identity(model: ResidualModel, settings: ScanSettings, of: Subject) -> dict[str, Any]:
-    return settings.identity(model) | ({} if of is NEURONS else {"of": of.name})
 
 
 class _Scanning:
@@ -303,9 +266,10 @@ class _Scanning:
     def _finish(self) -> dict[str, Any]:
         at, settings = self.at, self.settings
         if not at.counted:
+            left = ", ".join(f"{count} {why}" for why, count in self.skipped.counts.items())
             raise RequestError(
                 expected="texts with a document of two tokens or more",
-                got=f"none in {', '.join(map(str, settings.texts))}" + _left_out(self.skipped.counts),
+                got=f"none in {', '.join(map(str, settings.texts))}" + (f" (left out: {left})" if left else ""),
                 do="name others",
             )
         if self.pending:
@@ -313,22 +277,9 @@ class _Scanning:
         self.report("writing", 0, 1)
         identity = settings.identity(self.model)
         documents, texts = sum(shard[1] for shard in at.shards), ", ".join(map(str, settings.texts))
-        manifest = {
-            "format": FORMAT,
-            "verb": self.of.verb,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": {
-                "wheatstone": __version__,
-                "python": platform.python_version(),
-                **{name: version(name) for name in ("torch", "transformers")},
-            },
-            "model": identity["model"] | {"layers": self.model.graph.layers, "device": self.model.device.type},
-            "settings": identity["settings"] | {"task": f"{self.of.name} on {texts}"},
-            "computed_on": computed_on(self.model.device),
-            "seed": settings.seed,
-            "prompts": [],
-            "evaluations": 0,
-            "timings": {"scan": round(at.seconds, 3)},
+        about = identity["settings"] | {"task": f"{self.of.name} on {texts}"}
+        taken = {"scan": at.seconds}
+        manifest = manifest_without_prompts(self.model, self.of.verb, about, seed=settings.seed, seconds=taken) | {
             "documents": documents,
             "windows": at.windows,
             "tokens": at.tokens,
@@ -338,12 +289,8 @@ class _Scanning:
             "shards": at.shards,
             "bins": {"count": BINS, "edges": list(bin_edges()[1:-1])},
         }
-        with finished(self.out, _SETTINGS, "windows", "documents") as folder:
+        with finished(self.out, settings_file("scan"), "windows", "documents") as folder:
             self.of.write(folder, self.scan, len(at.shards))
             write_json(folder / "manifest.json", manifest)
         self.report("writing", 1, 1)
         return manifest
-
-
-def _left_out(counts: dict[str, int]) -> str:
-    return f" (left out: {', '.join(f'{count} {reason}' for reason, count in counts.items())})" if counts else ""

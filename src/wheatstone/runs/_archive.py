@@ -98,7 +98,7 @@ def _files(run: Path) -> list[Path]:
         raise RunError(
             expected="a run", got=f"{run} with {error}", do="move what is not of the run out of its folder"
         ) from error
-    paths = [path for path in found if not _hidden(path, run)]
+    paths = [path for path in found if not any(part.startswith(".") for part in path.relative_to(run).parts)]
     for path in paths:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise RunError(
@@ -107,10 +107,6 @@ def _files(run: Path) -> list[Path]:
                 do="put the file itself in its place",
             )
     return [path for path in paths if path.is_file()]
-
-
-def _hidden(path: Path, run: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(run).parts)
 
 
 def _write_tar(archive: Path, files: list[tuple[str, Path]], report: Reporter) -> None:

@@ -22,11 +22,9 @@ if TYPE_CHECKING:
     from wheatstone.studies._plan_time import expected_seconds as expected_seconds
     from wheatstone.studies._sections import SECTIONS as SECTIONS
     from wheatstone.studies._sections import sections_named as sections_named
-    from wheatstone.studies._study import open_study as open_study
     from wheatstone.studies._study import run_study as run_study
     from wheatstone.studies._study import study_so_far as study_so_far
     from wheatstone.studies._study_settings import StudySettings as StudySettings
-    from wheatstone.studies._sweep import open_sweep as open_sweep
     from wheatstone.studies._sweep import run_sweep as run_sweep
     from wheatstone.studies._sweep_pair import SweepSettings as SweepSettings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wheatstone._errors import RequestError
+from wheatstone._errors import check_choice
 from wheatstone.lenses import ATTENTION, ATTRIBUTION, LENS, VOCABULARY, WHY, Section
 from wheatstone.mechanisms import COMPETITION, DEMONSTRATIONS, HOPS, IOI, RECALL, ROLES, WRONG, YEARS
 
@@ -33,8 +33,5 @@ def sections_named(names: Sequence[str]) -> list[Section]:
         RequestError: no such section.
     """
     for name in names:
-        if name not in SECTIONS:
-            raise RequestError(
-                expected=f"a section out of {', '.join(SECTIONS)}", got=repr(name), do="choose one of these"
-            )
+        check_choice("a section", name, SECTIONS)
     return [section for name, section in SECTIONS.items() if not names or name in names]

@@ -25,6 +25,7 @@ from wheatstone.executors import (
     finished,
     open_resumable,
     run_shards,
+    settings_file,
     shard_cost,
     some_done,
 )
@@ -36,22 +37,8 @@ from wheatstone.studies._study_settings import StudySettings, name_of
 from wheatstone.tasks import KNOWN_RANK
 from wheatstone.verification import CONDITIONS
 
-_SETTINGS = "study-settings.json"
+_SETTINGS = settings_file("study")
 _RANKS = {"1": range(1, 2), "2 to 3": range(2, 4), "4 to 10": range(4, KNOWN_RANK + 1)}
-
-
-def open_study(out: StrPath, identity: dict[str, Any] | None = None) -> None:
-    """Makes the folder of a study, or checks that it may go on there.
-
-    Args:
-        out: the folder.
-        identity: what its results depend on; None only looks whether the folder is free or holds a study.
-
-    Raises:
-        RunError: the folder holds something else, or a study of other settings.
-    """
-    out = Path(out)
-    open_resumable(out, _SETTINGS, "study", identity)
 
 
 def run_study(
@@ -85,31 +72,19 @@ def run_study(
     out = Path(out)
     settings.check()
     with alone_in(out, "study"):
-        open_study(out)
-        return _run(model, settings, out, executor or LocalExecutor(), pictures, report)
-
-
-def _run(
-    model: ResidualModel,
-    settings: StudySettings,
-    out: Path,
-    executor: Executor,
-    pictures: Callable[[Path], object] | None,
-    report: Reporter,
-) -> dict[str, Any]:
-    identity = settings.identity(model)
-    open_study(out, identity)
-    shards = [RelationShard(relation, settings) for relation in settings.relations]
-    failed = run_shards(model, shards, out, "relations", executor, report)
-    expected = f"a relation that {model.id} can be studied on"
-    done = some_done(out, shards, failed, expected=expected, do="choose other relations or a larger model")
-    document = identity | _summary(out, done, failed)
-    seconds = {name: shard_cost(out / "relations" / name)["seconds"] for name in done}
-    with finished(out, _SETTINGS, SHARD_LIST, "relations") as folder:
-        write_json(folder / "study.json", document)
-        write_json(folder / "manifest.json", _manifest(model, identity, document, seconds))
-        if pictures:
-            draw(folder, pictures)
+        identity = settings.identity(model)
+        open_resumable(out, "study", identity)
+        shards = [RelationShard(relation, settings) for relation in settings.relations]
+        failed = run_shards(model, shards, out, "relations", executor or LocalExecutor(), report)
+        expected = f"a relation that {model.id} can be studied on"
+        done = some_done(out, shards, failed, expected=expected, do="choose other relations or a larger model")
+        document = identity | _summary(out, done, failed)
+        seconds = {name: shard_cost(out / "relations" / name)["seconds"] for name in done}
+        with finished(out, _SETTINGS, SHARD_LIST, "relations") as folder:
+            write_json(folder / "study.json", document)
+            write_json(folder / "manifest.json", _manifest(model, identity, document, seconds))
+            if pictures:
+                draw(folder, pictures)
     return document
 
 

@@ -27,6 +27,7 @@ from wheatstone.executors import (
     finished,
     open_resumable,
     run_shards,
+    settings_file,
     shard_cost,
     some_done,
 )
@@ -41,7 +42,7 @@ _HEADS = 30
 """Heads in `sweep.json`, and those that tie with the last."""
 _LEVEL = 0.05
 """Of a head's p times the number of heads (Bonferroni)."""
-_SETTINGS, _PAIRS = "sweep-settings.json", "pairs.json"
+_SETTINGS, _PAIRS = settings_file("sweep"), "pairs.json"
 
 
 class PairRow(NamedTuple):
@@ -100,11 +101,10 @@ def run_sweep(
     out = Path(out)
     settings.check()
     with alone_in(out, "sweep"):
-        open_sweep(out)
         identity = settings.identity(model)
         # Before anything is written: a task that gives no pair leaves no folder.
         pairs = None if (out / _PAIRS).is_file() else _pairs(model, settings, report)
-        open_sweep(out, identity)
+        open_resumable(out, "sweep", identity)
         if pairs is not None:
             write_json(out / _PAIRS, pairs)
         shards = [
@@ -124,12 +124,6 @@ def run_sweep(
             if pictures:
                 draw(folder, pictures)
     return document
-
-
-def open_sweep(out: StrPath, identity: dict[str, Any] | None = None) -> None:
-    """Makes the folder of a sweep, or checks that it may go on there; see `open_resumable`."""
-    out = Path(out)
-    open_resumable(out, _SETTINGS, "sweep", identity)
 
 
 def _pairs(model: ResidualModel, settings: SweepSettings, report: Reporter) -> dict[str, Any]:

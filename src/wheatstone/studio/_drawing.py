@@ -16,6 +16,7 @@ from typing import Any
 
 from wheatstone._disk import scratch_folder
 from wheatstone._errors import ComputationError, WheatstoneError, reason
+from wheatstone.studio._library import state_of
 
 _KEPT = 64
 """Drawings that are remembered, at most."""
@@ -52,7 +53,8 @@ class Drawings:
             RunError: the run cannot be read.
             ComputationError: too many drawings wait, one takes too long, or its process ended.
         """
-        key = (str(run), name, ending, _state_of(run))
+        files = tuple(path.name for path in sorted(run.iterdir()) if path.is_file())  # what figures are drawn from
+        key = (str(run), name, ending, files, state_of(run, *files))
         if key in self._drawn:
             self._drawn.move_to_end(key)
             return self._drawn[key]
@@ -108,12 +110,6 @@ class Drawings:
                 self._process.start()
                 theirs.close()
             return self._pipe
-
-
-def _state_of(run: Path) -> tuple[tuple[str, int, int], ...]:
-    """Name, size and time of the files at the top of a run: what its figures are drawn from."""
-    states = ((path.name, path.stat()) for path in sorted(run.iterdir()) if path.is_file())
-    return tuple((name, state.st_size, state.st_mtime_ns) for name, state in states)
 
 
 def _live(pipe: Connection) -> None:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from wheatstone._errors import RequestError
+from wheatstone._errors import RequestError, check_choice
 from wheatstone.tasks._encode import Encoded
 
 
@@ -110,8 +110,7 @@ def metric_named(name: str, encoded: Encoded) -> Metric:
     Raises:
         RequestError: no such metric, or it needs distractors that a prompt lacks.
     """
-    if name not in METRICS:
-        raise RequestError(expected=f"a metric out of {', '.join(METRICS)}", got=repr(name), do="choose one of these")
+    check_choice("a metric", name, METRICS)
     metric = METRICS[name]
     if metric.needs_distractors and any(not pair.distractors for pair in encoded.pairs):
         raise RequestError(

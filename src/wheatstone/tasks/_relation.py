@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from wheatstone._errors import PromptError, RequestError
+from wheatstone._errors import PromptError, check_choice
 from wheatstone._path import StrPath
 from wheatstone.records import Problem, content_of
 from wheatstone.tasks._counterfactuals import Fact
@@ -104,12 +104,9 @@ def bundled_relation(name: str) -> Relation:
         RequestError: there is none of that name.
     """
     there = bundled_relations()
-    if name not in there:
-        raise RequestError(
-            expected=f"a relation's .json file, or a bundled relation out of {', '.join(there)}",
-            got=repr(name),
-            do="list the bundled ones: `wheatstone tasks`",
-        )
+    check_choice(
+        "a relation's .json file, or a bundled relation", name, there, do="list the bundled ones: `wheatstone tasks`"
+    )
     return read_relation(there[name])
 
 

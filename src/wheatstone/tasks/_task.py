@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from random import Random
 from typing import Any
 
-from wheatstone._errors import PromptError, RequestError
+from wheatstone._errors import PromptError, check_choice
 from wheatstone._progress import Reporter, silent
 from wheatstone.models import ResidualModel
 from wheatstone.records import SPLITS, Problem, problems_in_words, refuse_problems
@@ -95,8 +95,7 @@ class Task:
         Raises:
             RequestError: no such split.
         """
-        if name not in SPLITS:
-            raise RequestError(expected=f"a split out of {', '.join(SPLITS)}", got=repr(name), do="choose one of these")
+        check_choice("a split", name, SPLITS)
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
     def to_dict(self) -> dict[str, Any]:
