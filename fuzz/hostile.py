@@ -267,7 +267,7 @@ OF_OTHERS = (
     Reader(
         "study settings",
         ("study/study-settings.json",),
-        lambda folder: open_resumable(folder / "study", "study-settings.json", "study", {"settings": {"seed": 0}}),
+        lambda folder: open_resumable(folder / "study", "study", {"settings": {"seed": 0}}),
     ),
     Reader("import", ("eap.json", "sound.json"), _foreign),
     Reader("pairs", ("pairs.json", "pairs.jsonl", "pairs.csv", "run/task.json"), _pairs),

@@ -17,7 +17,7 @@ from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Circuit, Experiment
 from wheatstone.models import Graph, Replace, SpannedGraph
 from wheatstone.tasks import mean_by_prompt
-from wheatstone.verification._verify import Reading, listed, readings, recovered
+from wheatstone.verification._verify import Reading, readings, recovered
 
 With = Literal["model", "alone", "without"]
 
@@ -40,9 +40,9 @@ class SelectionResult:
     nodes: tuple[str, ...]
     edges: int
     alone: float
-    alone_interval: list[float] | None
+    alone_interval: tuple[float, float] | None
     lost: float
-    lost_interval: list[float] | None
+    lost_interval: tuple[float, float] | None
     prompts: tuple[dict[With, Reading], ...]
 
 
@@ -88,9 +88,9 @@ def verify_nodes(
         nodes=tuple(nodes),
         edges=int(among.sum()),
         alone=recovered(kept, clean, empty),
-        alone_interval=listed(ratio_interval(kept - empty, clean - empty)),
+        alone_interval=ratio_interval(kept - empty, clean - empty),
         lost=1 - recovered(left, clean, empty),
-        lost_interval=listed(ratio_interval(clean - left, clean - empty)),
+        lost_interval=ratio_interval(clean - left, clean - empty),
         prompts=tuple(by_prompt[prompt] for prompt in dict.fromkeys(pair.prompt for pair in pairs)),
     )
 

@@ -228,11 +228,11 @@ def _verified(
     faithfulness = {c: recovered(values[c][0], clean, corrupt) for c in ("circuit", "complement")}
     ci95: dict[str, Any] = {
         # Draws of one prompt are averaged: prompts are the independent units.
-        name: {c: listed(mean_interval(rows.mean(0), bounds=_BOUNDS.get(name))) for c, rows in of.items()}
+        name: {c: _listed(mean_interval(rows.mean(0), bounds=_BOUNDS.get(name))) for c, rows in of.items()}
         for name, of in by_prompt.items()
     }
-    ci95["faithfulness"] = listed(ratio_interval(values["circuit"][0] - corrupt, clean - corrupt))
-    ci95["completeness"] = listed(ratio_interval(clean - values["complement"][0], clean - corrupt))
+    ci95["faithfulness"] = _listed(ratio_interval(values["circuit"][0] - corrupt, clean - corrupt))
+    ci95["completeness"] = _listed(ratio_interval(clean - values["complement"][0], clean - corrupt))
     means = {name: {c: float(rows.mean()) for c, rows in of.items()} for name, of in by_prompt.items()}
     results = {result.prompt: result for part in reversed(parts) for result in reversed(part.results)}
     rows = {row.prompt: row for part in reversed(parts) for row in reversed(part.answers.prompts)}
@@ -312,7 +312,7 @@ def recovered(circuit: np.ndarray, clean: np.ndarray, corrupt: np.ndarray) -> fl
     return float((circuit.mean() - corrupt.mean()) / (clean.mean() - corrupt.mean()))
 
 
-def listed(interval: tuple[float, float] | None) -> list[float] | None:
+def _listed(interval: tuple[float, float] | None) -> list[float] | None:
     """As JSON has it."""
     return None if interval is None else list(interval)
 
