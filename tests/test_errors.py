@@ -6,7 +6,7 @@ import re
 import pytest
 
 from wheatstone import _errors
-from wheatstone._errors import WheatstoneError
+from wheatstone._errors import RequestError, WheatstoneError, check_choice
 
 
 def _tree(kind: type[WheatstoneError]) -> set[type[WheatstoneError]]:
@@ -43,3 +43,13 @@ def test_exit_codes() -> None:
     assert WheatstoneError.exit_code == 1
     assert _errors.ComputationError.exit_code == 1
     assert {kind.exit_code for kind in _tree(_errors.RequestError)} == {2}
+
+
+def test_a_choice_is_one_of_those_that_are_known() -> None:
+    known = {"eap": 1, "gim": 2}
+    check_choice("a method", "eap", known)
+    check_choice("a method", None, known)
+    with pytest.raises(RequestError) as refused:
+        check_choice("a method", "guess" * 100, known, do="list them")
+    assert (refused.value.expected, refused.value.do) == ("a method out of eap, gim", "list them")
+    assert len(refused.value.got) == 200

@@ -57,6 +57,28 @@ def test_a_verb_is_called_with_the_settings_of_its_options() -> None:
     assert len(called) == 2
 
 
+@dataclass(frozen=True)
+class Where:
+    """Where to do it."""
+
+    place: Annotated[str, typer.Option("--place")] = "here"
+    loud: Annotated[bool, typer.Option("--loud")] = False
+
+
+def test_a_group_of_options_is_one_parameter_and_no_option_is_made_twice() -> None:
+    called: list[tuple[Where, Settings, float]] = []
+    app = typer.Typer()
+
+    @app.command()
+    @options_of(Settings)
+    def verb(*, where: Where, settings: Settings, share: Annotated[float, typer.Option("--share")] = 0.25) -> None:
+        """A verb."""
+        called.append((where, settings, share))
+
+    assert CliRunner().invoke(app, ["--place", "there", "--loud", "--steps", "2"]).exit_code == 0
+    assert called == [(Where("there", loud=True), Settings(steps=2), 0.25)]
+
+
 def test_the_help_is_the_docstring_s() -> None:
     assert arguments_of(Settings) == {
         "steps": "Number of steps, the first ones in order.",

@@ -23,4 +23,5 @@ from wheatstone._disk._replace import NO_ROOM as NO_ROOM
 from wheatstone._disk._replace import replaced as replaced
 from wheatstone._disk._replace import system_errors as system_errors
 from wheatstone._disk._replace import write_tensors as write_tensors
+from wheatstone._disk._room import room_for as room_for
 from wheatstone._disk._scratch import scratch_folder as scratch_folder

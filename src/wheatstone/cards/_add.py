@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from wheatstone._errors import ComputationError, RunError, reason
+from wheatstone._disk import room_for
+from wheatstone._errors import RunError
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import PAGE, attempt
@@ -53,28 +54,25 @@ def add_card(
     """
     run = Path(run)
     missing: dict[str, str] = {}
-    with part_reserved(run, FOLDER):
-        try:
-            with changed_run(run) as change:
-                folder = change.folder(FOLDER)
-                card = make_card(run, folder, settings, model=model, device=device, dtype=dtype, report=report)
-                made = {
-                    "format": FORMAT,
-                    "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                    "wheatstone": __version__,
-                    "settings": asdict(settings),
-                }
-                document = made | card.to_dict()
-                write_json(change.file(DOCUMENT), document)
-                html = attempt(missing, PAGE, lambda: page(run, folder, card, document), None)
-                if html is not None:
-                    change.file(CARD_PAGE).write_text(html, encoding="utf-8")
-        except OSError as error:
-            raise ComputationError(
-                expected="room and permission to add the card to the run",
-                got=f"{run}: {reason(error)}",
-                do="free some space and make the card again; the run is as it was",
-            ) from error
+    again = "free some space and make the card again; the run is as it was"
+    with (
+        part_reserved(run, FOLDER),
+        room_for("add the card to the run", run, again),
+        changed_run(run) as change,
+    ):
+        folder = change.folder(FOLDER)
+        card = make_card(run, folder, settings, model=model, device=device, dtype=dtype, report=report)
+        made = {
+            "format": FORMAT,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "wheatstone": __version__,
+            "settings": asdict(settings),
+        }
+        document = made | card.to_dict()
+        write_json(change.file(DOCUMENT), document)
+        html = attempt(missing, PAGE, lambda: page(run, folder, card, document), None)
+        if html is not None:
+            change.file(CARD_PAGE).write_text(html, encoding="utf-8")
     return card, missing
 
 

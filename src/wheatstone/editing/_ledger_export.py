@@ -18,8 +18,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from wheatstone._disk import claimed_for, write_tensors
-from wheatstone._errors import ComputationError, RequestError, RunError
+from wheatstone._disk import claimed_for, room_for, write_tensors
+from wheatstone._errors import RequestError, RunError
 from wheatstone._path import StrPath
 from wheatstone.checkpoints import quiet
 from wheatstone.editing._delta import Chain, LowRank
@@ -154,17 +154,13 @@ def _new_export(ledger: Ledger, out: StrPath, *, force: bool) -> Generator[Path,
         ComputationError: a file could not be written.
     """
     out = Path(out).absolute()
-    with claimed_for(out, lambda: check_export(ledger, out, force=force)) as claim:
-        try:
-            claim.work.mkdir()
-            yield claim.work
-            claim.put(claim.work)
-        except OSError as error:
-            raise ComputationError(
-                expected="room and permission to write the export",
-                got=f"{out}: {error.strerror or error}",
-                do="free some space or choose another --out; nothing was left behind",
-            ) from error
+    with (
+        claimed_for(out, lambda: check_export(ledger, out, force=force)) as claim,
+        room_for("write the export", out, "free some space or choose another --out; nothing was left behind"),
+    ):
+        claim.work.mkdir()
+        yield claim.work
+        claim.put(claim.work)
 
 
 def check_export(ledger: Ledger, out: StrPath, *, force: bool = False) -> None:

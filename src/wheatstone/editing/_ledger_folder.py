@@ -16,8 +16,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from wheatstone._disk import changed, claimed_for, finish_changes
-from wheatstone._errors import ComputationError, RunError, reason
+from wheatstone._disk import changed, claimed_for, finish_changes, room_for
+from wheatstone._errors import RunError, reason
 from wheatstone._json import load_json, sha256_of
 from wheatstone._path import StrPath
 from wheatstone.editing._ledger import Ledger, LedgerEntry
@@ -149,15 +149,11 @@ def save_ledger(ledger: Ledger, folder: StrPath) -> None:
         ComputationError: a file could not be written; the ledger is as it was.
     """
     folder = Path(folder)
-    with reserved_ledger(folder):
-        try:
-            _save(ledger, folder)
-        except OSError as error:
-            raise ComputationError(
-                expected="room and permission to write the ledger",
-                got=f"{folder}: {error.strerror or error}",
-                do="free some space; the ledger is as it was",
-            ) from error
+    with (
+        reserved_ledger(folder),
+        room_for("write the ledger", folder, "free some space; the ledger is as it was"),
+    ):
+        _save(ledger, folder)
 
 
 def _save(ledger: Ledger, folder: Path) -> None:

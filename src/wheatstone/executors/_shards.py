@@ -18,7 +18,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from wheatstone._errors import ComputationError, PromptError, RunError, reason
+from wheatstone._disk import room_for
+from wheatstone._errors import PromptError, RunError
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._version import __version__
@@ -109,22 +110,18 @@ def _put(there: Path, key: str, done: Done) -> None:
     """Puts a shard in place, whole; there is one writer, so that one name will do for what is not whole yet."""
     work = there.with_name(".partial")
     shutil.rmtree(work, ignore_errors=True)  # a killed process could not clear it
+    again = "free some space; what is finished is kept, and the same command goes on from there"
     try:
-        work.mkdir(parents=True)
-        for name, content in done.files.items():
-            (work / name).parent.mkdir(parents=True, exist_ok=True)
-            (work / name).write_bytes(content)
-        cost = {"seconds": round(done.seconds, 3), "processor_seconds": round(done.processor_seconds, 3)}
-        write_json(work / _ABOUT, {"key": key} | cost)
-        write_hashes(work)
-        shutil.rmtree(there, ignore_errors=True)  # damaged, or made of something else
-        os.replace(work, there)
-    except OSError as error:
-        raise ComputationError(
-            expected="room and permission to write the run",
-            got=f"{there}: {reason(error)}",
-            do="free some space; what is finished is kept, and the same command goes on from there",
-        ) from error
+        with room_for("write the run", there, again):
+            work.mkdir(parents=True)
+            for name, content in done.files.items():
+                (work / name).parent.mkdir(parents=True, exist_ok=True)
+                (work / name).write_bytes(content)
+            cost = {"seconds": round(done.seconds, 3), "processor_seconds": round(done.processor_seconds, 3)}
+            write_json(work / _ABOUT, {"key": key} | cost)
+            write_hashes(work)
+            shutil.rmtree(there, ignore_errors=True)  # damaged, or made of something else
+            os.replace(work, there)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

@@ -19,8 +19,9 @@ from wheatstone._disk import (
     clear_dead,
     clear_place,
     remove,
+    room_for,
 )
-from wheatstone._errors import ComputationError, RunError, reason
+from wheatstone._errors import RunError, reason
 from wheatstone._json import load_json
 from wheatstone._path import StrPath
 from wheatstone.runs._contents import command_of
@@ -87,17 +88,12 @@ def new_run(out: StrPath, *, force: bool = False) -> Generator[Path, None, None]
     out = Path(out).absolute()
     with reserved(out, force=force) as claim:
         try:
-            claim.work.mkdir()
-            yield claim.work
-            write_hashes(claim.work)
-            check_free(out, force=force)
-            claim.put(claim.work)
-        except OSError as error:
-            raise ComputationError(
-                expected="room and permission to write the run",
-                got=f"{out}: {reason(error)}",
-                do="free some space or choose another --out; nothing was left behind",
-            ) from error
+            with room_for("write the run", out, "free some space or choose another --out; nothing was left behind"):
+                claim.work.mkdir()
+                yield claim.work
+                write_hashes(claim.work)
+                check_free(out, force=force)
+                claim.put(claim.work)
         finally:
             remove(claim.work)
 
@@ -112,16 +108,12 @@ def new_part(run: StrPath, name: str) -> Generator[Path, None, None]:
         RunError: another command is writing the same folder.
         ComputationError: a file could not be written.
     """
-    with part_reserved(run, name):
-        try:
-            with changed_run(run) as change:
-                yield change.folder(name)
-        except OSError as error:
-            raise ComputationError(
-                expected="room and permission to add to the run",
-                got=f"{Path(run) / name}: {reason(error)}",
-                do="free some space; the run is as it was",
-            ) from error
+    with (
+        part_reserved(run, name),
+        room_for("add to the run", Path(run) / name, "free some space; the run is as it was"),
+        changed_run(run) as change,
+    ):
+        yield change.folder(name)
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from wheatstone._disk import claimed, copied
-from wheatstone._errors import ComputationError, reason
+from wheatstone._disk import claimed, copied, room_for
+from wheatstone._errors import ComputationError
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import PAGE, attempt
@@ -42,20 +42,17 @@ def add_verification(run: StrPath, found: Verification, page: Callable[[Path], s
         ComputationError: the verification could not be written; the run is as it was.
     """
     run = Path(run)
-    try:
-        with claimed(run / "held_out.json", wait=_WAIT):  # one after the other, so that none is lost
-            if own:
-                add_file(run, "verification.json", found.to_dict())
-            else:
-                new = json.loads(json.dumps(found.to_dict()))
-                others = Run.open(run).document("held_out")
-                add_file(run, "held_out.json", [*(old for old in others if old != new), new])
-    except OSError as error:
-        raise ComputationError(
-            expected="room and permission to add the verification to the run",
-            got=f"{run}: {reason(error)}",
-            do="free some space and verify it again; the run is as it was",
-        ) from error
+    again = "free some space and verify it again; the run is as it was"
+    with (
+        room_for("add the verification to the run", run, again),
+        claimed(run / "held_out.json", wait=_WAIT),  # one after the other, so that none is lost
+    ):
+        if own:
+            add_file(run, "verification.json", found.to_dict())
+        else:
+            new = json.loads(json.dumps(found.to_dict()))
+            others = Run.open(run).document("held_out")
+            add_file(run, "held_out.json", [*(old for old in others if old != new), new])
     missing: dict[str, str] = {}
     if (run / "report.html").exists():
         attempt(missing, PAGE, lambda: add_text(run, "report.html", page(run)), None)

@@ -13,7 +13,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from wheatstone._errors import ComputationError, RequestError, RunError, reason
+from wheatstone._disk import room_for
+from wheatstone._errors import RequestError, RunError, reason
 from wheatstone._home import home
 from wheatstone.checkpoints import tokenizer_here
 from wheatstone.runs import Run
@@ -87,14 +88,9 @@ class Jobs:
                 request=request,
             )
             journal = Journal(self._folder / f"{asked.id}.jsonl", asked)
-            try:
+            again = "free some space, or set WHEATSTONE_HOME to another folder, then ask again"
+            with room_for("save the job", journal.path, again):
                 journal.begin()
-            except OSError as error:
-                raise ComputationError(
-                    expected="room and permission to save the job",
-                    got=f"{journal.path}: {reason(error)}",
-                    do="free some space, or set WHEATSTONE_HOME to another folder, then ask again",
-                ) from error
             self._journals[asked.id] = journal
             self._tell(journal, "queued")
             self._forget_old()
