@@ -28,6 +28,8 @@ _VERBS = {
     "selectivity": "_selectivity",
     "explain": "_explain",
     "graph": "_graph",
+    "lens": "_lens",
+    "attribution": "_lens",
     "path-patching": "_path_patching",
     "study": "_study",
     "sweep": "_sweep",
@@ -51,6 +53,7 @@ _GROUPS = {
     "tasks": "_tasks",
     "neuron": "_neuron",
     "head": "_head",
+    "init": "_init",
 }
 """Likewise of verbs that have verbs of their own, as NAME_app."""
 
