@@ -144,6 +144,7 @@ def bases(answers: tuple[str, ...]) -> dict[tuple[str, ...], list[tuple[str, ...
         ("neuron", "show"): [
             ("m1.n3", *model, "--out", "page.html"), ("m1.n3", *model, "--scan", "scan", "--run", "run")
         ],
+        ("completion",): [("bash",)],
         ("doctor",): [(), (".", "--clear")],
         ("neuron", "pairs"): [model],
         ("neuron", "find"): [("--token", "w7", *model)],

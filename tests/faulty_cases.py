@@ -156,6 +156,7 @@ READERS = {
     "runs check": "prints",
     "edit list": "prints",
     "edit check": "prints",
+    "completion": "prints",
     "lens": "prints",
     "attribution": "prints",
     "models": "prints",
