@@ -11,6 +11,7 @@ from wheatstone._disk import claimed, clear_dead
 from wheatstone._errors import ModelError, reason
 from wheatstone._home import home
 from wheatstone._json import load_json
+from wheatstone._view import Brief
 from wheatstone.checkpoints._known import KNOWN_MODELS
 
 _DIGITS = 12
@@ -18,7 +19,7 @@ _DIGITS = 12
 
 
 @dataclass(frozen=True)
-class CachedModel:
+class CachedModel(Brief):
     """A model that the cache holds something for.
 
     Args:

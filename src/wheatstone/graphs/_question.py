@@ -12,6 +12,7 @@ from torch import Tensor
 
 from wheatstone._errors import PromptError, RequestError
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.models import NodeRun, NodeValues, ResidualModel, Tokens, check_lengths, continued, run_nodes
 from wheatstone.texts import bundled_texts
 
@@ -35,7 +36,7 @@ def check_target(target: str | None) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Baseline:
+class Baseline(Brief):
     """What nodes do where they are ablated.
 
     Args:
@@ -50,7 +51,7 @@ class Baseline:
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
+class Question(Brief):
     """A prompt and what about its answer is explained.
 
     Args:

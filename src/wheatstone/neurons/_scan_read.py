@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from wheatstone._errors import ModelError, RequestError, RunError, reason
 from wheatstone._parquet import open_parquet
 from wheatstone._path import StrPath
+from wheatstone._view import Brief
 from wheatstone.models import Neuron, ResidualModel
 from wheatstone.neurons._scan_bins import bin_edges
 from wheatstone.neurons._scan_tables import DOCUMENT_ROWS, NEURON_ROWS, WINDOW_ROWS, shard_path
@@ -52,7 +53,7 @@ class Example(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ScannedNeuron:
+class ScannedNeuron(Brief):
     """What a scan holds of one neuron.
 
     Args:
@@ -80,7 +81,7 @@ class ScannedNeuron:
 
 
 @dataclass(frozen=True, eq=False)
-class Scan:
+class Scan(Brief):
     """A finished scan.
 
     Args:

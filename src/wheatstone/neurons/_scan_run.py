@@ -32,6 +32,7 @@ from wheatstone._json import parse_json
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._version import __version__
+from wheatstone._view import Brief
 from wheatstone.executors import alone_in, finished, open_resumable
 from wheatstone.models import ResidualModel, computed_on
 from wheatstone.neurons._scan import NeuronScan
@@ -64,7 +65,7 @@ class CorpusScan(Protocol):
 
 
 @dataclass(frozen=True)
-class Subject:
+class Subject(Brief):
     """What a scan is of.
 
     Args:

@@ -19,6 +19,7 @@ from wheatstone._errors import PromptError, RequestError, reason
 from wheatstone._json import parse_json, read_bounded
 from wheatstone._parquet import check_texts, open_parquet, readable
 from wheatstone._path import StrPath, regular
+from wheatstone._view import Brief
 from wheatstone.records._problems import Problem
 
 MOST_ROWS = 10_000
@@ -53,7 +54,7 @@ _FOREIGN = {
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(Brief):
     """One record as it was read.
 
     Args:
@@ -66,7 +67,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Content:
+class Content(Brief):
     """What a file holds.
 
     Args:

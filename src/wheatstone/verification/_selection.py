@@ -11,6 +11,7 @@ from torch import Tensor
 
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.circuits import Circuit, Experiment
 from wheatstone.models import Graph, ResidualModel, SpannedGraph
 from wheatstone.tasks import PromptPair
@@ -18,7 +19,7 @@ from wheatstone.verification._verify import Verification, verify_in
 
 
 @dataclass(frozen=True)
-class SelectionResult:
+class SelectionResult(Brief):
     """How some nodes of a circuit do alone, and how the model does without them.
 
     Args:
