@@ -90,6 +90,8 @@ def bases(answers: tuple[str, ...]) -> dict[tuple[str, ...], list[tuple[str, ...
             (*model, *pair, *out, "--nodes", "20"),
             (*model, *pair, *out, "--nodes", "20", "--verify", "--steps", "2"),
         ],
+        ("lens",): [("w4 w2 w3", *model), ("w4 w2 w3", *model, *answers[:2])],
+        ("attribution",): [("w4 w2 w3", *model, *answers)],
         ("path-patching",): [(*model, *pair), (*model, *task), model],
         ("study",): [(*model, *out, "--relations", "relation.json", *study)],
         ("sweep",): [(*model, *out, *task)],
@@ -127,7 +129,10 @@ def bases(answers: tuple[str, ...]) -> dict[tuple[str, ...], list[tuple[str, ...
         ("runs", "prune"): [("--dry-run",)],
         ("runs",): [()],
         ("models", "check"): [("model",)],
+        ("models", "list"): [()],
+        ("models", "remove"): [("nothing",)],
         ("models",): [()],
+        ("init", "task"): [out],
         ("tasks", "show"): [("relation.json", *model, "--known", "0")],
         ("tasks",): [()],
         ("neuron", "scan"): [("texts", *model, *out, "--window", "16", "--batch", "64")],
@@ -139,8 +144,10 @@ def bases(answers: tuple[str, ...]) -> dict[tuple[str, ...], list[tuple[str, ...
         ("neuron", "show"): [
             ("m1.n3", *model, "--out", "page.html"), ("m1.n3", *model, "--scan", "scan", "--run", "run")
         ],
+        ("completion",): [("bash",)],
         ("doctor",): [(), (".", "--clear")],
         ("neuron", "pairs"): [model],
+        ("neuron", "find"): [("--token", "w7", *model)],
         ("neuron", "probe"): [("--concept", "concepts.jsonl", *model, *out, "--no-figures")],
     }  # fmt: skip
 

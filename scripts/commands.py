@@ -47,7 +47,9 @@ def section(words: str, command: Any) -> str:
     rows = [_row(each) for each in command.params if each.name not in EVERYWHERE and not each.hidden]
     text = inspect.cleandoc(command.help or "").replace("\f", "")
     table = ["| | meaning | default |", "|---|---|---|", *rows] if rows else []
-    return "\n".join([f"## {words}", "", f"    {' '.join(usage)}", "", text, "", *table, ""])
+    examples = [f"    {line.strip()}" for line in (command.epilog or "").splitlines()[1:]]
+    shown = ["Examples:", "", *examples, ""] if examples else []
+    return "\n".join([f"## {words}", "", f"    {' '.join(usage)}", "", text, "", *table, "", *shown])
 
 
 def _metavar(parameter: Any) -> str:

@@ -51,7 +51,7 @@ class Case:
     def command(self) -> str:
         """The command's name alone."""
         first, second, *_ = self.text.split()
-        grouped = first in ("runs", "neuron", "head", "edit") and not second.startswith("-")
+        grouped = first in ("runs", "neuron", "head", "edit", "models", "init") and not second.startswith("-")
         return f"{first} {second}" if grouped else first
 
     @property
@@ -135,6 +135,8 @@ CASES = (
     Case("bits --force", "bits IN/text.txt --model IN/model --out page.html --force", results=("page.html",)),
     Case("pull", "pull IN/tiny.gguf"),
     Case("pull --force", "pull IN/tiny.gguf --force", ("pull IN/tiny.gguf",)),
+    Case("models remove", "models remove IN/tiny.gguf", ("pull IN/tiny.gguf",), again=(2,)),
+    Case("init task --force", "init task --force", ("init task",), results=("task.jsonl",)),
     Case("runs export --force", "runs export run --out run.zip --force", (_QUICK,), "run", ("run.zip",)),
     Case(
         "runs import --force",
@@ -154,7 +156,11 @@ READERS = {
     "runs check": "prints",
     "edit list": "prints",
     "edit check": "prints",
+    "completion": "prints",
+    "lens": "prints",
+    "attribution": "prints",
     "models": "prints",
+    "models list": "prints",
     "models check": "prints",
     "tasks": "prints",
     "tasks show": "prints",
@@ -162,6 +168,8 @@ READERS = {
     "neuron": "prints its help",
     "head": "prints its help",
     "neuron pairs": "prints",
+    "neuron find": "prints",
+    "init": "prints its help",
     "studio": "serves; what its jobs write is what the commands write, and its journals have tests of their own",
 }
 """Commands without a case, and why."""

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from wheatstone.discovery import score_edges as score_edges
     from wheatstone.graphs import graph as graph
     from wheatstone.lenses import LogitAttribution as LogitAttribution
+    from wheatstone.lenses import LogitLens as LogitLens
     from wheatstone.lenses import attention_scores as attention_scores
     from wheatstone.lenses import logit_attribution as logit_attribution
+    from wheatstone.lenses import run_lens as run_lens
     from wheatstone.models import Add as Add
     from wheatstone.models import Apply as Apply
     from wheatstone.models import Generation as Generation

@@ -104,3 +104,5 @@ ROWS = Bounds(0, 1_000_000)
 WORKERS = Bounds(1, 1_024)
 """Processes or threads."""
 PORT = Bounds(0, 65_535)
+POSITION = Bounds(-1_000_000, 1_000_000)
+"""In a prompt; negative ones count from its end."""

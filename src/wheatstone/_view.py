@@ -6,8 +6,10 @@ import html
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import fields
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
+from wheatstone._errors import RequestError
 from wheatstone._text import shown
 
 if TYPE_CHECKING:
@@ -17,16 +19,24 @@ _ROWS = 10
 """Rows of a table that are shown."""
 _WIDTH = 80
 """Letters of a line."""
+_SCREEN = 24 * _WIDTH
+"""Letters of a screen."""
 _CELL = 40
 """Letters of a cell, at most."""
 
 
 class Brief:
-    """A dataclass whose `repr` gives the shape of a tensor and the length of a collection, not what they hold."""
+    """A dataclass whose `repr` fits a screen: it gives the shape of a tensor and the length of a collection."""
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if "__repr__" not in cls.__dict__:  # else `dataclass` writes one of its own into the class
+            cls.__repr__ = Brief.__repr__
 
     def __repr__(self) -> str:
-        parts = [f"{field.name}={_brief(getattr(self, field.name))}" for field in fields(cast(Any, self))]
-        return f"{type(self).__name__}({', '.join(parts)})"
+        parts = [f"{field.name}={_brief(getattr(self, field.name))}" for field in fields(cast(Any, self)) if field.repr]
+        whole = f"{type(self).__name__}({', '.join(parts)})"
+        return whole if len(whole) <= _SCREEN else whole[: _SCREEN - 2] + "…)"
 
 
 class Tabular(ABC):
@@ -43,6 +53,23 @@ class Tabular(ABC):
     @abstractmethod
     def _title(self) -> str:
         """What the rows are, in one line."""
+
+    def to_pandas(self) -> Any:
+        """All rows as a pandas DataFrame.
+
+        Raises:
+            RequestError: pandas is not installed.
+        """
+        _require("pandas")
+        return self.to_arrow().to_pandas()
+
+    def to_polars(self) -> Any:
+        """All rows as a polars DataFrame, without a copy.
+
+        Raises:
+            RequestError: polars is not installed.
+        """
+        return _require("polars").from_arrow(self.to_arrow())
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self.to_arrow().__arrow_c_stream__(requested_schema)
@@ -70,6 +97,17 @@ class Tabular(ABC):
         table = self.to_arrow()
         rows = table.slice(0, _ROWS).to_pylist()
         return table.column_names, [[_cell(value) for value in row.values()] for row in rows], table.num_rows
+
+
+def _require(package: str) -> Any:
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise RequestError(
+            expected=f"the package {package}",
+            got="an environment without it",
+            do=f"`pip install {package}`, or use to_arrow()",
+        ) from error
 
 
 def _cell(value: object) -> str:

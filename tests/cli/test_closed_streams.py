@@ -16,6 +16,9 @@ VERBS = [
     ("models",),
     ("runs", "--json"),
     ("tasks",),
+    ("tasks", "--json"),
+    ("models", "list", "--json"),
+    ("completion", "bash"),
     ("runs", "show", RUN),
     ("runs", "check", RUN, "--json"),
     ("--version",),
@@ -32,7 +35,7 @@ def outcome(words: tuple[str, ...], streams: str, home: Path) -> tuple[int, str,
 
 
 @pytest.mark.parametrize("streams", ["| true", ">&-", ">/dev/full", ">&- 2>&-"])
-@pytest.mark.parametrize("words", VERBS, ids=lambda words: words[0])
+@pytest.mark.parametrize("words", VERBS, ids=" ".join)
 def test_nobody_reads_what_is_printed(words: tuple[str, ...], streams: str, tmp_path: Path) -> None:
     code, out, err = outcome(words, streams, tmp_path)
     assert code == (0 if "&-" in streams else 1), err

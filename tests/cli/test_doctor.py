@@ -86,5 +86,22 @@ def test_a_damaged_catalogue_does_not_keep_doctor_from_the_rest(cli: Cli, own_ho
     assert "catalogue.sqlite" in document["trouble"]
 
 
+def test_it_says_what_would_be_slow_and_why(
+    cli: Cli, own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wheatstone.models.free_memory", lambda _: 8_000_000_000)
+    monkeypatch.setattr(os, "getloadavg", lambda: (1000.0, 0.0, 0.0))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    document = cli("doctor", tmp_path, "--json").document
+    assert document["free memory (GB)"] == 8.0
+    gpu, busy, size, first = document["slow"]
+    assert "no GPU" in gpu
+    assert "load 1000.0" in busy
+    assert "more than 2.0 billion parameters" in size
+    assert "smollm2-135m, which it fetches and converts (800 MB of disk)" in first
+    text = " ".join(cli("doctor", tmp_path).out.split())
+    assert all(f"slow: {sentence}" in text for sentence in document["slow"])
+
+
 def test_a_folder_that_is_not_there(refused: Refused, own_home: Path, tmp_path: Path) -> None:
     assert "a folder to look through" in refused("doctor", tmp_path / "nowhere")

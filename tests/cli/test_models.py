@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import Cli, Refused
 
 from wheatstone.cli import main
 
@@ -55,3 +56,31 @@ def test_pull_without_a_model(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 def test_help_does_not_wait_for_torch() -> None:
     code = "import sys, wheatstone.cli; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_everything_in_the_cache_is_listed_and_removed(
+    own_home: Path, tiny_gguf: Path, cli: Cli, refused: Refused
+) -> None:
+    """A converted .gguf file with what edits measured of it, statistics of other weights, a damaged model."""
+    assert cli("models", "list", "--json").document["models"] == []
+    pulled = cli("pull", tiny_gguf, "--json").document
+    for sha256, size in ((pulled["sha256"], 3_000_000), ("b" * 64, 10)):
+        (own_home / "editing" / sha256).mkdir(parents=True)
+        (own_home / "editing" / sha256 / "moments").write_bytes(bytes(size))
+    (own_home / "models" / "half").mkdir()
+    found = cli("models", "list", "--json").document["models"]
+    assert [model["name"] for model in found] == [str(tiny_gguf), "bbbbbbbbbbbb", "half"]
+    whole = sum(path.stat().st_size for path in Path(pulled["folder"]).iterdir())
+    assert found[0]["bytes"] == whole + 3_000_000
+    assert "GGUF" not in found[0]["title"]
+    assert "expanded to float32" in found[0]["title"]
+    assert f"{(whole + 3_000_010) / 1e6:,.0f} MB in {own_home}" in cli("models", "list").out.replace("\n", " ")
+
+    assert "list them with `wheatstone models list`" in refused("models", "remove", "nothing")
+    removed = cli("models", "remove", tiny_gguf, "--json").document["removed"]
+    assert removed == found[0]
+    assert [Path(folder).exists() for folder in removed["folders"]] == [False, False]
+    for name in ("bbbbbbbbbbbb", "half"):
+        assert cli("models", "remove", name).out.startswith(f"removed {name}, 0")
+    assert cli("models", "list", "--json").document["models"] == []
+    assert sorted(path.name for path in (own_home / "models").iterdir()) == []

@@ -10,7 +10,7 @@ from tolerance import Rounding
 
 from wheatstone import ModelError, RequestError, ResidualModel
 from wheatstone.models import Add, Neuron, Tokens
-from wheatstone.neurons import Congruence, Histogram, ends_of, neurons_of_token, token_of
+from wheatstone.neurons import Congruence, Histogram, ends_of, neurons_of_token, token_of, writers_of
 
 
 def _by_hand() -> ResidualModel:
@@ -47,6 +47,31 @@ def test_by_hand_through_the_final_norm_s_weight() -> None:
     assert sum(spread.counts) == 40
     found, _ = neurons_of_token(congruence, 9, most=2)
     assert [str(neuron) for neuron, _ in found] == ["m0.n3", "m0.n5"]
+
+
+def test_writers_of_a_token_by_hand_through_the_centred_unembedding() -> None:
+    # U_9 less the mean of 40 rows, (5, 1 − 2) / 40: (−0.125, −1.975). γ ⊙ w: (2, 2) for n3 and (0, 1.5) for n5.
+    first, second, *rest = writers_of(Congruence(_by_hand()), 9)
+    assert [(row.neuron, row.layer, row.sign, row.rank) for row in (first, second)] == [
+        ("m0.n3", 0, -1, 1),
+        ("m0.n5", 0, -1, 1),
+    ]
+    assert (first.write, second.write) == pytest.approx((-4.2, -2.9625), rel=1e-5)  # norms add an epsilon
+    assert len(rest) == 18
+    assert {row.write for row in rest} == {0.0}
+    writes = torch.tensor([-4.2, -2.9625, *[0.0] * 22])
+    assert first.z == pytest.approx(-float((writes[0] - writes.mean()) / writes.std()), rel=1e-5)
+
+
+def test_a_constant_added_to_all_logits_changes_no_writer() -> None:
+    """As the softmax does not see it; the plain product with U_t does."""
+    model = _by_hand()
+    before = writers_of(Congruence(model), 7, most=2)
+    with torch.no_grad():
+        model.unembedding.get_parameter("weight")[:, 1] += 100.0
+    after = writers_of(Congruence(model), 7, most=2)
+    assert [row.neuron for row in after] == [row.neuron for row in before]
+    assert [row.write for row in after] == pytest.approx([row.write for row in before], rel=1e-9)
 
 
 def test_the_embedding_is_the_plain_product() -> None:

@@ -40,6 +40,19 @@ def loaded(path: Path, model: ResidualModel, **more: Any) -> Task:
     return load_task(path, model, known=None, **more)
 
 
+def test_json_lines_may_have_comments(tiny: ResidualModel, tmp_path: Path) -> None:
+    plain = jsonl(tmp_path, PAIRS)
+    lines = plain.read_text().splitlines()
+    commented = tmp_path / "commented.jsonl"
+    commented.write_text("\ufeff# What this is\n\n  # and why\n" + "\n# next\n".join(lines), encoding="utf-8")
+    assert every(loaded(commented, tiny)) == every(loaded(plain, tiny))
+    table = tmp_path / "hash.csv"  # a table whose first column is called so is still a table
+    table.write_text(
+        "#,prompt,counterfactual,answers\n" + "\n".join(f"{at},w0 w{at} w3,w0 w9 w3, w1" for at in range(4))
+    )
+    assert len(every(loaded(table, tiny))) == 4
+
+
 def test_pairs_are_the_same_from_json_lines_csv_and_parquet(tiny: ResidualModel, tmp_path: Path) -> None:
     whole = [{**record, "spans": {"verb": [0, 2]}} for record in PAIRS]
     first = loaded(jsonl(tmp_path, whole), tiny)

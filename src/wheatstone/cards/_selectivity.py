@@ -19,6 +19,7 @@ from wheatstone._errors import RequestError
 from wheatstone._path import StrPath, keep_as_text
 from wheatstone._progress import Reporter, silent
 from wheatstone._version import __version__
+from wheatstone._view import Brief
 from wheatstone.cards._selectivity_circuits import TaskCircuit, circuits_of, own_parts
 from wheatstone.cards._selectivity_matrix import Lost, matrix_of, summary_of
 from wheatstone.cards._selectivity_task import TaskShard
@@ -41,7 +42,7 @@ _SETTINGS = settings_file("selectivity")
 
 
 @dataclass(frozen=True)
-class SelectivitySettings:
+class SelectivitySettings(Brief):
     """Which circuits are compared, and how.
 
     Args:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from wheatstone._bounds import COUNT, DRAWS, RESAMPLES, SAMPLES, SEED, SHARE, TIMES, check_fields
+from wheatstone._view import Brief
 
 
 @dataclass(frozen=True)
-class CardSettings:
+class CardSettings(Brief):
     """How a card is made.
 
     Args:

@@ -6,6 +6,9 @@ from wheatstone._lazy import door
 
 if TYPE_CHECKING:
     from wheatstone.checkpoints._cache import ModelFiles as ModelFiles
+    from wheatstone.checkpoints._cached import CachedModel as CachedModel
+    from wheatstone.checkpoints._cached import cached_models as cached_models
+    from wheatstone.checkpoints._cached import remove_cached as remove_cached
     from wheatstone.checkpoints._checkpoint import load_checkpoint as load_checkpoint
     from wheatstone.checkpoints._depth import check_layers as check_layers
     from wheatstone.checkpoints._known import KNOWN_MODELS as KNOWN_MODELS

@@ -13,6 +13,7 @@ from typing import Any
 from wheatstone._errors import CircuitError, reason
 from wheatstone._json import MOST_IN_CIRCUIT, parse_json, read_bounded
 from wheatstone._path import StrPath
+from wheatstone._view import Brief
 from wheatstone.circuits._circuit import Circuit, Edge, ModelInfo
 from wheatstone.circuits._format import FORMAT, CircuitFile
 from wheatstone.circuits._interop import eap_scores, from_eap_document
@@ -22,7 +23,7 @@ Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Imported:
+class Imported(Brief):
     """A circuit that a file holds.
 
     Args:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from wheatstone._effects import gain_kept
 from wheatstone._intervals import DIFFERENCE, mean_interval, ratio_interval
+from wheatstone._view import Brief
 from wheatstone.circuits._experiment import Experiment
 from wheatstone.models import Graph
 from wheatstone.tasks import PromptPair, hits, mean_by_prompt
@@ -26,7 +27,7 @@ def sizes_of(graph: Graph, shares: Sequence[float] = SHARES) -> list[int]:
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class Kept(Brief):
     """What circuits keep of a model's behaviour. One value for each prompt, the mean over its counterfactuals.
 
     Args:

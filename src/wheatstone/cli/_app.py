@@ -19,6 +19,8 @@ from wheatstone._side import why
 from wheatstone._text import shown
 from wheatstone._version import __version__
 from wheatstone.cli._command import Command, Group
+from wheatstone.cli._completion import begun_verb
+from wheatstone.cli._examples import epilog_of
 
 _ABOUT = "Find the circuit inside a language model that recalls a fact or performs a task, and prove it."
 _VERBS = {
@@ -28,6 +30,8 @@ _VERBS = {
     "selectivity": "_selectivity",
     "explain": "_explain",
     "graph": "_graph",
+    "lens": "_lens",
+    "attribution": "_lens",
     "path-patching": "_path_patching",
     "study": "_study",
     "sweep": "_sweep",
@@ -40,6 +44,7 @@ _VERBS = {
     "decompress": "_compress",
     "bits": "_compress",
     "doctor": "_doctor",
+    "completion": "_completion",
 }
 """The module of each verb; its function has the verb's name."""
 _FUNCTIONS = {"import": "import_"}
@@ -51,8 +56,17 @@ _GROUPS = {
     "tasks": "_tasks",
     "neuron": "_neuron",
     "head": "_head",
+    "init": "_init",
 }
 """Likewise of verbs that have verbs of their own, as NAME_app."""
+_PANELS = {
+    "Circuits": "discover verify card selectivity explain graph path-patching study sweep",
+    "Look inside a model": "lens attribution neuron head trace edit",
+    "Text": "bits compress decompress",
+    "Runs and tasks": "runs studio export import tasks init",
+    "This machine": "models pull doctor completion",
+}
+"""The verbs by what they are for, as the help shows them."""
 
 
 def app_of(asked: str | None = None) -> typer.Typer:
@@ -69,14 +83,20 @@ def app_of(asked: str | None = None) -> typer.Typer:
     for verb in _VERBS:
         if verb in wanted:
             function = getattr(_module(_VERBS[verb]), _FUNCTIONS.get(verb, verb.replace("-", "_")))
-            app.command(verb, cls=Command)(function)
+            app.command(verb, cls=Command, epilog=epilog_of(verb), rich_help_panel=_panel(verb))(function)
     for group in _GROUPS:
         if group in wanted:
             verbs: typer.Typer = getattr(_module(_GROUPS[group]), f"{group}_app")
             for command in verbs.registered_commands:
                 command.cls = Command
-            app.add_typer(verbs, cls=Group)
+                name = command.name or getattr(command.callback, "__name__", "")
+                command.epilog = epilog_of(f"{group} {name.replace('_', '-')}")
+            app.add_typer(verbs, cls=Group, epilog=epilog_of(group), rich_help_panel=_panel(group))
     return app
+
+
+def _panel(verb: str) -> str:
+    return next(panel for panel, verbs in _PANELS.items() if verb in verbs.split())
 
 
 def _module(name: str) -> ModuleType:
@@ -104,7 +124,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminated)
     try:
         _check_words()
-        code = app_of(next(iter(sys.argv[1:]), None))(standalone_mode=False)
+        verb = begun_verb() or next(iter(sys.argv[1:]), None)
+        code = app_of(verb)(prog_name="wheatstone", standalone_mode=False)
     except WheatstoneError as error:
         _fail(error)
     except OSError as error:  # a file of a run that is gone, a full disk

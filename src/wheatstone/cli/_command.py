@@ -1,7 +1,9 @@
-"""Commands as classes that typer accepts: `~` is expanded in paths, and options that are not given cost nothing."""
+"""Commands as classes that typer accepts: `~` is expanded in paths, options that are not given cost nothing, and
+brackets in the help are brackets."""
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,14 @@ class Option(TyperOption):
             return super().process_value(ctx, value)
         return None if self.callback is None else self.callback(ctx, self, None)
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        from typer._click.shell_completion import CompletionItem
+
+        from wheatstone.cli._completion import values_of
+
+        values = [value for value in values_of(self.opts[0]) if value.startswith(incomplete)]
+        return [CompletionItem(value) for value in values] or super().shell_complete(ctx, incomplete)
+
 
 _Base: Any = object
 
@@ -41,6 +51,14 @@ class _Words(_Base):
         ctx.params = {name: expand(value) for name, value in ctx.params.items()}
         return rest
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """As typer prints it, but rich reads no style in a text such as [path]."""
+        shown = _escaped(self)
+        shown.params = [_escaped(param) for param in self.params]
+        if isinstance(self, TyperGroup):
+            shown.commands = {name: _escaped(command) for name, command in self.commands.items()}
+        super(_Words, shown).format_help(ctx, formatter)
+
 
 class Command(_Words, TyperCommand):
     """A verb."""
@@ -48,6 +66,17 @@ class Command(_Words, TyperCommand):
 
 class Group(_Words, TyperGroup):
     """A verb that has verbs of its own."""
+
+
+def _escaped(part: Any) -> Any:
+    """A command or parameter whose texts rich shows as they are."""
+    from rich.markup import escape
+
+    shown = copy(part)
+    for name in ("help", "short_help", "epilog"):
+        if isinstance(text := getattr(part, name, None), str):
+            setattr(shown, name, escape(text))
+    return shown
 
 
 def expand(value: Any) -> Any:

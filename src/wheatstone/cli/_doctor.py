@@ -37,8 +37,8 @@ def doctor(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show versions, cache, device, browser, Node and free disk, and list what killed commands left behind: unfinished
-    work, and runs that were saved and not listed.
+    """Show versions, cache, device, memory, disk, browser and Node, what would be slow here and why, and what killed
+    commands left behind: unfinished work, and runs that were saved and not listed.
 
     Looks in the cache folder, in the given folders and up to three levels below them, and in the folder for temporary
     files. What belongs to a running command is listed and never removed.
@@ -60,11 +60,15 @@ def doctor(
         unlisted, trouble = list[Path](), str(error)
     else:
         trouble = ""
-    facts = _facts(home())
+    facts, slow = _facts(home()), _slow()
     output = Output("doctor", as_json)
     left = [{**vars(one), "path": str(one.path), "cleared": str(one.path) in cleared} for one in found]
-    output.document({**facts, "left_over": left, "unlisted": list(map(str, unlisted)), "trouble": trouble})
+    output.document(
+        {**facts, "slow": slow, "left_over": left, "unlisted": list(map(str, unlisted)), "trouble": trouble}
+    )
     output.table({name: "none" if value is None else str(value) for name, value in facts.items()})
+    for sentence in slow:
+        output.print(f"slow: {sentence}")
     for one in found:
         output.print(_line(one, str(one.path) in cleared), markup=False)
     for run in unlisted:
@@ -88,6 +92,9 @@ def _facts(cache: Path) -> dict[str, Any]:
     """What is installed, and what there is to compute on."""
     import torch
 
+    from wheatstone.checkpoints import cached_models
+    from wheatstone.models import free_memory
+
     devices = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     there = next((path for path in (cache, *cache.parents) if path.exists()), Path("/"))
     return {
@@ -96,9 +103,38 @@ def _facts(cache: Path) -> dict[str, Any]:
         **{name: version(name) for name in _PACKAGES},
         "device": ", ".join(name for name, available in devices.items() if available) or "cpu",
         "cores": os.cpu_count(),
+        "free memory (GB)": round(free_memory(torch.device("cpu")) / 1e9, 1),
         "cache": str(cache),
+        "cached models (GB)": round(sum(model.bytes for model in cached_models()) / 1e9, 1),
         "free disk (GB)": round(shutil.disk_usage(there).free / 1e9, 1),
         "cache can be written": os.access(there, os.W_OK),
         "browser": next(filter(None, map(shutil.which, _BROWSERS)), None),
         "node": shutil.which("node"),
     }
+
+
+def _slow() -> list[str]:
+    """What would take long on this machine, and why."""
+    import torch
+
+    from wheatstone.checkpoints import KNOWN_MODELS
+    from wheatstone.models import free_memory
+
+    sentences: list[str] = []
+    cores = os.cpu_count() or 1
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    memory = free_memory(torch.device("cpu"))
+    if not (torch.cuda.is_available() or torch.backends.mps.is_available()):
+        sentences.append(f"every model, for torch finds no GPU and computes on {usable} of {cores} cores")
+    if load > usable:
+        sentences.append(f"every command, for other programs are busy (load {load:.1f} on {usable} cores)")
+    sentences.append(
+        f"models of more than {memory / 4e9:.1f} billion parameters in float32, which do not fit in {memory / 1e9:.1f} "
+        "GB of free memory; with --device auto the rest is read from disk, layer by layer"
+    )
+    for model in KNOWN_MODELS.values():
+        if not model.entry.present():
+            needed = f"{model.bytes_needed / 1e6:,.0f} MB of disk"
+            sentences.append(f"the first command with {model.name}, which it fetches and converts ({needed})")
+    return sentences

@@ -1,15 +1,19 @@
-"""`wheatstone models`: which models there are, which are here, and whether one can be taken apart exactly."""
+"""`wheatstone models`: which models there are, what the cache holds, and whether one can be taken apart exactly."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, no_type_check
+from typing import TYPE_CHECKING, Annotated, Any, no_type_check
 
 import typer
 from rich.table import Column, Table
 
+from wheatstone._text import shown
 from wheatstone.cli._options import DeviceOption, DtypeOption
 from wheatstone.cli._output import JsonOption, Output
+
+if TYPE_CHECKING:
+    from wheatstone.checkpoints import CachedModel
 
 models_app = typer.Typer(name="models", invoke_without_command=True)
 
@@ -57,6 +61,43 @@ def models(context: typer.Context, as_json: JsonOption = False) -> None:
         )
 
 
+@models_app.command("list")
+def list_(as_json: JsonOption = False) -> None:
+    """List every model that the cache holds: bundled ones, converted .gguf files, and what edits measured of a model.
+
+    Models of the Hugging Face Hub lie in its own cache, which `hf cache ls` lists.
+    """
+    from wheatstone._home import home
+    from wheatstone.checkpoints import cached_models
+
+    cached = cached_models()
+    output = Output("models list", as_json)
+    output.document({"home": str(home()), "models": [_cached(model) for model in cached]})
+    table = Table(Column("model", overflow="fold"), Column("MB", justify="right"), Column("what it is"), box=None)
+    for model in cached:
+        table.add_row(shown(model.name), f"{model.bytes / 1e6:,.0f}", shown(model.title))
+    output.print(table if cached else "no models yet; fetch one with `wheatstone pull smollm2-135m`")
+    output.line(f"{sum(model.bytes for model in cached) / 1e6:,.0f} MB in {home()}")
+
+
+@models_app.command()
+def remove(
+    model: Annotated[str, typer.Argument(help="A model that `wheatstone models list` lists.", metavar="MODEL")],
+    as_json: JsonOption = False,
+) -> None:
+    """Remove a model from the cache, with what edits measured of it. It is fetched again when it is next needed."""
+    from wheatstone.checkpoints import remove_cached
+
+    removed = remove_cached(model)
+    output = Output("models remove", as_json)
+    output.document({"removed": _cached(removed)})
+    output.line(f"removed {removed.name}, {removed.bytes / 1e6:,.0f} MB")
+
+
+def _cached(model: CachedModel) -> dict[str, Any]:
+    return vars(model) | {"folders": [str(folder) for folder in model.folders]}
+
+
 @models_app.command()
 def check(
     model: Annotated[str, typer.Argument(help="Bundled name, Hugging Face id, folder or .gguf file.", metavar="MODEL")],
@@ -90,10 +131,10 @@ def check(
     )
     table = Table("prompt", *(Column(name, justify="right", no_wrap=True) for name in _MEASURES), box=None)
     for row in rows:
-        shown = row.prompt if len(row.prompt) <= 16 else f"{row.prompt[:15]}…"
+        prompt_ = row.prompt if len(row.prompt) <= 16 else f"{row.prompt[:15]}…"
         differences = (row.max_difference, row.mean_difference, row.full_circuit, row.empty_circuit, row.limit)
         numbers = [f"{value:.1e}" for value in differences]
-        table.add_row(repr(shown)[1:-1], str(row.tokens), *numbers[:2], f"{row.top1_agreement:.1%}", *numbers[2:])
+        table.add_row(repr(prompt_)[1:-1], str(row.tokens), *numbers[:2], f"{row.top1_agreement:.1%}", *numbers[2:])
     output.print(table)
     output.print(f"{opened.id} ({opened.family.name}, {dtype}): {'passed' if passed else 'FAILED'}")
     if not passed:

@@ -13,6 +13,7 @@ from wheatstone._intervals import MINIMUM, interval_note, interval_text
 from wheatstone._text import count
 from wheatstone.cli._answers import print_answers
 from wheatstone.cli._loading import load
+from wheatstone.cli._neuron_find import find
 from wheatstone.cli._neuron_probe import probe
 from wheatstone.cli._new_file import new_file, reserved_file
 from wheatstone.cli._new_run import FiguresOption, ForceOption, OutOption, new_run
@@ -273,4 +274,6 @@ def _table(rows: tuple[ConfirmedRow, ...], title: str) -> Table:
     return table
 
 
-neuron_app.command()(probe)  # last, as the help lists it
+# Last, as the help lists them.
+neuron_app.command()(find)
+neuron_app.command()(probe)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, no_type_check
 
@@ -138,6 +139,7 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
         facts = {
             "made": f"{manifest['created']} by wheatstone {contents.command}",
             "model": f"{shown_name(manifest['model'])}, weights {manifest['model']['sha256'][:12]}…",
+            **_prompt_of(manifest),
             **{name: str(value) for name, value in opened.settings.items() if value not in (None, "", [])},
             "seed": str(manifest["seed"]),
             "circuits run": str(manifest["evaluations"]),
@@ -151,6 +153,17 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
     about = {"document": contents.document, "tables": tables, "figures": figures}
     output.document({"manifest": manifest, "evaluation": evaluation, "contents": about})
     output.table(facts)
+
+
+def _prompt_of(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """The first prompt pair of a run, and how many more it has."""
+    pairs = manifest.get("prompts") or []
+    if not pairs:
+        return {}
+    more = f" and {count(len(pairs) - 1, 'more prompt')}" if len(pairs) > 1 else ""
+    answers = {name: ", ".join(map(repr, pairs[0].get(name) or ())) for name in ("answers", "distractors")}
+    facts = {"prompt": f"{pairs[0]['prompt']!r}{more}", "counterfactual": repr(pairs[0].get("counterfactual"))}
+    return facts | {name: texts for name, texts in answers.items() if texts}
 
 
 def _result_of(run: Run) -> dict[str, Any] | None:

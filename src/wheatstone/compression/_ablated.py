@@ -10,12 +10,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wheatstone._errors import PromptError, RequestError
+from wheatstone._view import Brief
 from wheatstone.circuits import Circuit, PositionMeans, exchanged_heads
 from wheatstone.models import ResidualModel, Tokens
 
 
 @dataclass(frozen=True)
-class CircuitBits:
+class CircuitBits(Brief):
     """What the tokens of a text cost a model, by which edges carry the text.
 
     Args:

@@ -13,13 +13,14 @@ import torch
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone._text import with_bytes
+from wheatstone._view import Brief
 from wheatstone.compression._alphabet import Alphabet
 from wheatstone.compression._coder import escape_share
 from wheatstone.models import ResidualModel, Tokens, start_token
 
 
 @dataclass(frozen=True)
-class Bits:
+class Bits(Brief):
     """What a text costs.
 
     Args:

@@ -26,6 +26,7 @@ from torch import Tensor
 from wheatstone._effects import direction_of
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.circuits import Experiment
 
 Keep = Literal["abs", "signed"]
@@ -35,7 +36,7 @@ _SHORTEST, _LONGEST = 4, 64
 
 
 @dataclass(frozen=True)
-class AcdcStep:
+class AcdcStep(Brief):
     """One batch of decisions.
 
     Args:
@@ -54,7 +55,7 @@ class AcdcStep:
 
 
 @dataclass(frozen=True, eq=False)
-class AcdcResult:
+class AcdcResult(Brief):
     """What ACDC kept.
 
     Args:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from wheatstone._errors import check_choice
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.circuits import Experiment
 from wheatstone.discovery._eap import EAP, EAP_IG
 from wheatstone.discovery._exact import EXACT, effects_by_prompt
@@ -31,7 +32,7 @@ BY_PROMPT = (EAP_IG.name, EAP.name, EXACT.name)
 
 
 @dataclass(frozen=True, eq=False)
-class PromptScores:
+class PromptScores(Brief):
     """A score for every edge on every prompt.
 
     Args:

@@ -36,6 +36,7 @@ from torch import Tensor
 
 from wheatstone._errors import RequestError, check_choice
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.circuits import Experiment
 from wheatstone.discovery._adam import MaskAdam
 from wheatstone.discovery._method import ScoreMethod
@@ -69,7 +70,7 @@ class MaskStep:
 
 
 @dataclass(frozen=True, eq=False)
-class LearnedMask:
+class LearnedMask(Brief):
     """A learned mask.
 
     Args:

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from wheatstone._errors import RequestError, check_choice
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.circuits import Experiment
 from wheatstone.discovery._method import Score, ScoreMethod
 from wheatstone.models import ChannelGradients, Graph, Tokens
@@ -38,7 +39,7 @@ _TOKENS = 256
 
 
 @dataclass(frozen=True, eq=False)
-class NodeScores:
+class NodeScores(Brief):
     """A score for every node.
 
     Args:

@@ -28,6 +28,7 @@ from torch import Tensor
 from wheatstone._effects import direction_of
 from wheatstone._errors import CircuitError, RequestError, check_choice
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.circuits import Experiment
 from wheatstone.models import Graph
 
@@ -37,7 +38,7 @@ _PATHS = 256
 
 
 @dataclass(frozen=True, eq=False)
-class PathEffects:
+class PathEffects(Brief):
     """What each sender does to the metric along the chosen paths.
 
     Args:

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from wheatstone._errors import RequestError
 from wheatstone._text import count
+from wheatstone._view import Brief
 
 IN, OUT = 0.9, 0.1
 """Inclusion frequencies from which an edge is in, and up to which it is out."""
@@ -35,7 +36,7 @@ _LEAST = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Recurrence:
+class Recurrence(Brief):
     """What recurred.
 
     Args:

@@ -20,6 +20,7 @@ from torch import Tensor
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone._text import count
+from wheatstone._view import Brief
 from wheatstone.circuits import Experiment
 from wheatstone.discovery._recurrence import jaccard
 
@@ -28,7 +29,7 @@ Find = Callable[[Experiment], Bool[Tensor, "channel node"]]
 
 
 @dataclass(frozen=True, eq=False)
-class Stability:
+class Stability(Brief):
     """What recurred.
 
     Args:

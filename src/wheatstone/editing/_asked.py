@@ -13,13 +13,14 @@ from jaxtyping import Int
 from torch import Tensor
 
 from wheatstone._errors import PromptError
+from wheatstone._view import Brief
 from wheatstone.editing._request import EditRequest
 from wheatstone.models import ResidualModel, Tokens, continued
 from wheatstone.tasks import token_span
 
 
 @dataclass(frozen=True)
-class Asked:
+class Asked(Brief):
     """A request in tokens.
 
     Args:

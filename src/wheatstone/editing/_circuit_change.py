@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.circuits import Circuit, Edge, Experiment, ModelInfo
 from wheatstone.discovery import (
     LEARNED,
@@ -98,7 +99,7 @@ class EdgeChange(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class CircuitChange:
+class CircuitChange(Brief):
     """Both circuits and all their edges.
 
     Args:

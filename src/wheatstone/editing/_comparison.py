@@ -8,6 +8,7 @@ from typing import Any
 
 from wheatstone._errors import PromptError
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.editing._circuit_change import CircuitChange, CircuitSettings, EdgeChange, circuit_change
 from wheatstone.editing._edit import Edit
 from wheatstone.editing._leak import Leak, LeakRow, leak
@@ -18,7 +19,7 @@ from wheatstone.runs import Table
 
 
 @dataclass(frozen=True)
-class ComparisonSettings:
+class ComparisonSettings(Brief):
     """How to compare.
 
     Args:

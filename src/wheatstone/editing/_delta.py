@@ -9,10 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wheatstone._view import Brief
+
 
 @final
 @dataclass(frozen=True, eq=False)
-class LowRank:
+class LowRank(Brief):
     """left · rightᵀ.
 
     Args:
@@ -41,7 +43,7 @@ class LowRank:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Dense:
+class Dense(Brief):
     """A whole matrix.
 
     Args:
@@ -64,7 +66,7 @@ class Dense:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Chain:
+class Chain(Brief):
     """Several changes of one weight, each added to what the one before it has left, and rounded.
 
     Args:

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from wheatstone._errors import ComputationError, ModelError, RequestError
+from wheatstone._view import Brief
 from wheatstone.editing._delta import Delta, added
 from wheatstone.editing._request import EditRequest
 from wheatstone.editing._weights import weight_hash
@@ -25,7 +26,7 @@ from wheatstone.models import ResidualModel
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Edit:
+class Edit(Brief):
     """A change of named weights, with where it comes from.
 
     Args:

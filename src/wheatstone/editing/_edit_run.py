@@ -14,6 +14,7 @@ from wheatstone._errors import PromptError
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import COMPARISON, TRACE, attempt
+from wheatstone._view import Brief
 from wheatstone.editing._asked import asked
 from wheatstone.editing._comparison import ComparisonSettings, EditComparison, compare_edit
 from wheatstone.editing._edit import Edit
@@ -35,7 +36,7 @@ _SAID = 12
 
 
 @dataclass(frozen=True)
-class EditSettings:
+class EditSettings(Brief):
     """How to edit, and what to look at.
 
     Args:
@@ -83,7 +84,7 @@ class AnswerRow(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class EditRun:
+class EditRun(Brief):
     """An edit with what it does, ready to be saved."""
 
     model: ResidualModel

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from wheatstone._intervals import SHARE, mean_intervals
+from wheatstone._view import Brief
 from wheatstone.editing._case import CHANGED, KINDS, Case, Probe
 from wheatstone.editing._corpus import passages
 from wheatstone.editing._generation import continuations, ngram_entropy, says
@@ -36,7 +37,7 @@ _PASSAGES = 2
 
 
 @dataclass(frozen=True)
-class Baseline:
+class Baseline(Brief):
     """What the model does before an edit.
 
     Args:
@@ -65,7 +66,7 @@ class ProbeScore(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Brief):
     """How one case came out.
 
     Args:

@@ -22,6 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wheatstone._intervals import rank_correlation
+from wheatstone._view import Brief
 from wheatstone.editing._asked import Asked
 from wheatstone.editing._contexts import keys_at
 from wheatstone.editing._edit import Edit
@@ -59,7 +60,7 @@ class LeakRow(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Leak:
+class Leak(Brief):
     """Neighbours, predicted and measured.
 
     Args:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from wheatstone._errors import ModelError, PromptError, RequestError
+from wheatstone._view import Brief
 from wheatstone.editing._conflicts import Conflict, conflicts_between
 from wheatstone.editing._delta import Chain, Dense, LowRank
 from wheatstone.editing._edit import Edit
@@ -40,7 +41,7 @@ class LedgerEntry:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Ledger:
+class Ledger(Brief):
     """The edits of one model, in their order. A frozen value: `with_edit` and `without` return new ledgers.
 
     Args:

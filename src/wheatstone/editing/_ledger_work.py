@@ -10,6 +10,7 @@ import torch
 from wheatstone._errors import PromptError, RequestError
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.editing._asked import Asked, asked, with_targets
 from wheatstone.editing._edit import Edit
 from wheatstone.editing._editor import Editor
@@ -26,7 +27,7 @@ LONGEST_TARGET = 16
 
 
 @dataclass(frozen=True, eq=False)
-class Added:
+class Added(Brief):
     """What `add_edits` did.
 
     Args:

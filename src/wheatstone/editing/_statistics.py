@@ -31,6 +31,7 @@ from wheatstone._disk import replaced, write_tensors
 from wheatstone._errors import ComputationError
 from wheatstone._home import home
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.editing._corpus import model_samples, passages
 from wheatstone.editing._edit import unedited
 from wheatstone.editing._weights import down_projection
@@ -48,7 +49,7 @@ _SAVED_EVERY = 4
 
 
 @dataclass(frozen=True, eq=False)
-class KeyStatistics:
+class KeyStatistics(Brief):
     """Second moments of the keys of one layer.
 
     Args:

@@ -21,12 +21,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from wheatstone._errors import RequestError
+from wheatstone._view import Brief
 from wheatstone.editing._passes import at, run_from
 from wheatstone.models import ResidualModel
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Steering:
+class Steering(Brief):
     """A direction and where it is added.
 
     Args:

@@ -15,6 +15,7 @@ from wheatstone._errors import PromptError
 from wheatstone._intervals import SHARE, halves_of, mean_intervals
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.editing._asked import asked
 from wheatstone.editing._request import EditRequest
 from wheatstone.editing._trace_rows import TraceRow, prompt_rows, trace_rows
@@ -70,7 +71,7 @@ class PromptEffect(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class TraceRun:
+class TraceRun(Brief):
     """Traces of a task's prompts, ready to be saved.
 
     Args:

@@ -30,6 +30,7 @@ from torch import Tensor
 from wheatstone._bounds import COUNT, SEED
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.editing._asked import Asked
 from wheatstone.editing._passes import Site, run_from
 from wheatstone.models import ResidualModel, Tokens
@@ -102,7 +103,7 @@ class TracingSettings:
 
 
 @dataclass(frozen=True, eq=False)
-class Trace:
+class Trace(Brief):
     """What was found on one prompt, in probability of the answer's first token.
 
     Args:

@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wheatstone._view import Brief
 from wheatstone.editing._edit import Edit
 from wheatstone.editing._question import EditQuestion
 from wheatstone.editing._weights import down_projections
@@ -80,7 +81,7 @@ class WriterChange(NamedTuple):
 
 
 @dataclass(frozen=True)
-class WritersChange:
+class WritersChange(Brief):
     """What is read before an edit and after it.
 
     Args:

@@ -18,6 +18,7 @@ import torch
 from wheatstone._disk import scratch_folder
 from wheatstone._errors import ModelError, WheatstoneError
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.models import ResidualModel, load_model
 
 
@@ -42,7 +43,7 @@ class Shard(Protocol):
 
 
 @dataclass(frozen=True)
-class Done:
+class Done(Brief):
     """What came of a shard.
 
     Args:

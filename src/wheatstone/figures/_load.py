@@ -12,6 +12,7 @@ from typing import Any
 from wheatstone._effects import lost, support_of, unit_of
 from wheatstone._errors import RequestError, RunError
 from wheatstone._path import StrPath
+from wheatstone._view import Brief
 from wheatstone.runs import Row as Row
 from wheatstone.runs import Run
 
@@ -105,7 +106,7 @@ class DrawnEdge:
 
 
 @dataclass(frozen=True, eq=False)
-class RunData:
+class RunData(Brief):
     """What the pictures of a circuit are made of.
 
     Args:

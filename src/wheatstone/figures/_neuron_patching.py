@@ -9,6 +9,7 @@ from typing import Any
 import altair as alt
 
 from wheatstone._path import StrPath
+from wheatstone._view import Brief
 from wheatstone.figures._theme import (
     BLUE,
     INK,
@@ -30,7 +31,7 @@ _LABELLED, _BARS, _DOSED = 6, 16, 3
 
 
 @dataclass(frozen=True, eq=False)
-class ScreenData:
+class ScreenData(Brief):
     """A run of `neuron screen`, read for drawing.
 
     Args:

@@ -9,6 +9,7 @@ from typing import Any
 import altair as alt
 
 from wheatstone._path import StrPath
+from wheatstone._view import Brief
 from wheatstone.figures._theme import BLUE, INK, LINE, ORANGE, PAPER, SOFT, finished, of_rows
 from wheatstone.figures._words import count, decimal
 from wheatstone.runs import Row, Run
@@ -19,7 +20,7 @@ _ACROSS, _WIDTH, _HEIGHT = 4, 175, 130
 
 
 @dataclass(frozen=True, eq=False)
-class ProbeData:
+class ProbeData(Brief):
     """A run of `neuron probe`, read for drawing.
 
     Args:

@@ -28,6 +28,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from wheatstone._view import Brief
 from wheatstone.graphs._nodes import Node
 from wheatstone.graphs._question import Baseline
 from wheatstone.models import LINEAR, Block, NodeRun, ResidualModel, Tokens, backward_rules, wide
@@ -37,7 +38,7 @@ _TOKENS = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class Edges:
+class Edges(Brief):
     """Edges between the nodes of a graph and into its target.
 
     Args:

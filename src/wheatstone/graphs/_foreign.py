@@ -19,6 +19,7 @@ from wheatstone._errors import CircuitError
 from wheatstone._path import StrPath
 from wheatstone._text import count
 from wheatstone._version import __version__
+from wheatstone._view import Brief
 from wheatstone.graphs._graph import EdgeRow, NodeRow
 from wheatstone.graphs._supernodes import Supernode
 from wheatstone.runs import FORMAT, Table, write_json, write_table
@@ -33,7 +34,7 @@ _MOST_NODES, _MOST_LINKS = 100_000, 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class ForeignGraph:
+class ForeignGraph(Brief):
     """A graph out of a file.
 
     Args:

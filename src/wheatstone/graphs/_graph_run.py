@@ -13,6 +13,7 @@ from torch import Tensor
 
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.graphs._graph import EdgeRow, NeuronGraph, NodeRow, graph
 from wheatstone.graphs._interchange import to_circuit_tracer
 from wheatstone.graphs._settings import GraphSettings
@@ -22,7 +23,7 @@ from wheatstone.tasks import ModelAnswers, model_answer
 
 
 @dataclass(frozen=True, eq=False)
-class GraphRun:
+class GraphRun(Brief):
     """A graph, ready to be saved.
 
     Args:

@@ -19,13 +19,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wheatstone._bounds import SHARE
+from wheatstone._view import Brief
 from wheatstone.graphs._edges import Edges
 
 NODE_THRESHOLD, EDGE_THRESHOLD = 0.8, 0.98
 
 
 @dataclass(frozen=True, eq=False)
-class Pruned:
+class Pruned(Brief):
     """What is left of a graph.
 
     Args:

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wheatstone._errors import ModelError, RequestError
+from wheatstone._view import Brief
 from wheatstone.models import NodeValues, ResidualModel
 
 Kind = Literal["token", "head", "neuron"]
@@ -77,7 +78,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class NodeAxis:
+class NodeAxis(Brief):
     """All heads and neurons of a model at some positions, in one row.
 
     Args:

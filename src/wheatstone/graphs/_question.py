@@ -12,6 +12,7 @@ from torch import Tensor
 
 from wheatstone._errors import PromptError, RequestError, check_choice
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.models import NodeRun, NodeValues, ResidualModel, Tokens, check_lengths, continued, run_nodes
 from wheatstone.texts import bundled_texts
 
@@ -25,7 +26,7 @@ passages run at once."""
 
 
 @dataclass(frozen=True, eq=False)
-class Baseline:
+class Baseline(Brief):
     """What nodes do where they are ablated.
 
     Args:
@@ -40,7 +41,7 @@ class Baseline:
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
+class Question(Brief):
     """A prompt and what about its answer is explained.
 
     Args:

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from scipy.cluster.hierarchy import fcluster, linkage
 from torch import Tensor
 
+from wheatstone._view import Brief
 from wheatstone.graphs._nodes import Node
 
 _DISTANCE = 0.5
@@ -24,7 +25,7 @@ _MAIN = 0.5
 
 
 @dataclass(frozen=True)
-class Supernode:
+class Supernode(Brief):
     """Neurons that are shown as one.
 
     Args:

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from wheatstone.lenses._run_attribution import LogitAttribution as LogitAttribution
     from wheatstone.lenses._run_attribution import LogitShare as LogitShare
     from wheatstone.lenses._run_attribution import logit_attribution as logit_attribution
+    from wheatstone.lenses._run_lens import LensLayer as LensLayer
+    from wheatstone.lenses._run_lens import LogitLens as LogitLens
+    from wheatstone.lenses._run_lens import run_lens as run_lens
     from wheatstone.lenses._score_pairs import Pairs as Pairs
     from wheatstone.lenses._score_pairs import ScoreTerm as ScoreTerm
     from wheatstone.lenses._score_pairs import SenderTerm as SenderTerm

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from wheatstone._errors import RequestError
+from wheatstone._view import Brief
 from wheatstone.models import Intervention, KnockOut, Replace, ResidualModel, Scale
 from wheatstone.tasks import PromptPair, encode
 
@@ -22,7 +23,7 @@ _SHOWN = 8
 
 
 @dataclass(frozen=True)
-class NodeChange:
+class NodeChange(Brief):
     """What is done to a node.
 
     Args:
@@ -51,7 +52,7 @@ class NextToken(NamedTuple):
 
 
 @dataclass(frozen=True)
-class NextTokenChange:
+class NextTokenChange(Brief):
     """The next token with some nodes changed.
 
     Args:

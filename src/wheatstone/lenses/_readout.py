@@ -18,11 +18,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from wheatstone._view import Brief
 from wheatstone.models import ResidualModel, wide
 
 
 @dataclass(frozen=True, eq=False)
-class Readout:
+class Readout(Brief):
     """The linear map at some prompts' final streams.
 
     All in float32 or better, at any precision of the model.

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from wheatstone._view import Tabular
 from wheatstone.lenses._readout import Readout
-from wheatstone.models import ModelRun, ResidualModel, position_of
+from wheatstone.models import ModelRun, ResidualModel
 from wheatstone.runs import Table
 
 if TYPE_CHECKING:
@@ -90,9 +90,7 @@ def logit_attribution(
     """
     model = run.model
     assert isinstance(model, ResidualModel)
-    lengths = enumerate(run.tokens.lengths.tolist())
-    at = [position_of(position, length, f"prompt {row}") for row, length in lengths]
-    rows = torch.arange(run.tokens.batch)
+    rows, at = torch.arange(run.tokens.batch), run.at(position)
     stream, nodes = run.residual[-1][rows, at], run.nodes[:, rows, at]
     readout = Readout.at(model, stream)
     token = torch.full((run.tokens.batch,), run.first_token(answer), device=stream.device)

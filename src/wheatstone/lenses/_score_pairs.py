@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wheatstone._errors import RequestError
+from wheatstone._view import Brief
 
 _ROWS = 256
 """Senders of the query whose pairs are formed at once."""
@@ -47,7 +48,7 @@ class SenderTerm(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
+class Pairs(Brief):
     """A sum over pairs of senders.
 
     Args:

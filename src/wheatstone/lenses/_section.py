@@ -19,6 +19,7 @@ from wheatstone._errors import PromptError
 from wheatstone._intervals import MINIMUM, halves_of, interval_note
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter
+from wheatstone._view import Brief
 from wheatstone.circuits import Circuit, Experiment
 from wheatstone.lenses._readout import Readout
 from wheatstone.models import wide
@@ -26,7 +27,7 @@ from wheatstone.runs import Table
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
+class Material(Brief):
     """What a section reads.
 
     Args:
@@ -135,7 +136,7 @@ class Material:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(Brief):
     """What a section found.
 
     Args:
@@ -155,7 +156,7 @@ Need = Callable[[Material], str | None]
 
 
 @dataclass(frozen=True)
-class Section:
+class Section(Brief):
     """One question that a run can be asked.
 
     Args:

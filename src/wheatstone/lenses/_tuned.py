@@ -17,11 +17,12 @@ from torch import Tensor
 
 from wheatstone._errors import RequestError, reason
 from wheatstone._path import StrPath
+from wheatstone._view import Brief
 from wheatstone.models import ResidualModel
 
 
 @dataclass(frozen=True, eq=False)
-class TunedLens:
+class TunedLens(Brief):
     """One map a layer.
 
     Args:

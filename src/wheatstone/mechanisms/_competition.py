@@ -28,6 +28,7 @@ from torch import Tensor
 
 from wheatstone._errors import CircuitError, RequestError
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.circuits import Circuit, Experiment, exchanged_heads
 from wheatstone.models import ResidualModel
 from wheatstone.tasks import METRICS, PromptPair
@@ -54,7 +55,7 @@ class CompetitionRow(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Competition:
+class Competition(Brief):
     """Several circuits on the same prompts.
 
     Args:

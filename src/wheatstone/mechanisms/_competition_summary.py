@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from wheatstone._view import Brief
+
 
 class Strength(NamedTuple):
     """How active a circuit is over some prompts, in logits: means with 95% intervals over prompts.
@@ -93,7 +95,7 @@ class RungStrength(NamedTuple):
 
 
 @dataclass(frozen=True)
-class CompetitionSummary:
+class CompetitionSummary(Brief):
     """What is said of circuits that compete.
 
     Args:

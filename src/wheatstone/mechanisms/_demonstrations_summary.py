@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from wheatstone._view import Brief
+
 
 class InContextRow(NamedTuple):
     """Accuracy under one condition: a row of in_context.parquet.
@@ -54,7 +56,7 @@ class QuestionRow(NamedTuple):
 
 
 @dataclass(frozen=True)
-class DemonstrationsSummary:
+class DemonstrationsSummary(Brief):
     """What is said of demonstrations.
 
     Args:

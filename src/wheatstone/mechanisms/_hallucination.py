@@ -34,6 +34,7 @@ from torch import Tensor
 from wheatstone._errors import PromptError
 from wheatstone._intervals import halves_of, mean_intervals
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.lenses import Readout
 from wheatstone.mechanisms._mending import Trial
 from wheatstone.mechanisms._spelling import BegunFact, after_marks, in_any_case, texts_written
@@ -74,7 +75,7 @@ class WrongFact(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Hallucination:
+class Hallucination(Brief):
     """What happens on the facts a model gets wrong.
 
     Args:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from wheatstone._view import Brief
+
 
 class HopQuestion(NamedTuple):
     """A question about a fact that was asked for by name: a row of hop_questions.parquet.
@@ -63,7 +65,7 @@ class Reappearance(NamedTuple):
 
 
 @dataclass(frozen=True)
-class HopsSummary:
+class HopsSummary(Brief):
     """What is said of a two-hop or reversed question.
 
     Args:

@@ -22,6 +22,7 @@ import torch
 from wheatstone._errors import RequestError
 from wheatstone._intervals import SHARE, mean_interval
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.circuits import Circuit, Experiment, ModelInfo, PositionMeans
 from wheatstone.discovery import attribute
 from wheatstone.mechanisms._demonstrations_summary import InContextRow, QuestionRow
@@ -30,7 +31,7 @@ from wheatstone.tasks import PromptPair, encode, hits
 
 
 @dataclass(frozen=True)
-class InContext:
+class InContext(Brief):
     """What demonstrations change.
 
     Args:

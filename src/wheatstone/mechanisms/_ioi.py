@@ -33,6 +33,7 @@ from torch import Tensor
 from wheatstone._errors import RequestError
 from wheatstone._intervals import MINIMUM, mean_intervals
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.circuits import Experiment
 from wheatstone.discovery import EdgeScores, attribute, path_patching
 from wheatstone.mechanisms._ioi_names import three_other_names
@@ -70,7 +71,7 @@ _SITES = ("IO", "S1", "S1+1", "S2")
 
 
 @dataclass(frozen=True)
-class IoiHeads:
+class IoiHeads(Brief):
     """The head classes of a model.
 
     Args:

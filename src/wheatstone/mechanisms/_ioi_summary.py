@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from wheatstone._view import Brief
+
 
 class IoiHead(NamedTuple):
     """One head in one step: a row of ioi_heads.parquet.
@@ -53,7 +55,7 @@ class IoiHead(NamedTuple):
 
 
 @dataclass(frozen=True)
-class IoiSummary:
+class IoiSummary(Brief):
     """What is said of the heads that find the indirect object.
 
     Args:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from wheatstone._view import Brief
+
 
 class WrongWriter(NamedTuple):
     """What a head writes of D, mean over wrong facts: a row of wrong_writers.parquet.
@@ -73,7 +75,7 @@ class Mending(NamedTuple):
 
 
 @dataclass(frozen=True)
-class WrongSummary:
+class WrongSummary(Brief):
     """What is said of wrong facts.
 
     Args:

@@ -25,6 +25,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from wheatstone._errors import CircuitError
+from wheatstone._view import Brief
 from wheatstone.models._hooks import from_hook
 
 MlpParts = Literal["neurons", "experts"]
@@ -45,7 +46,7 @@ class Split(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Graph:
+class Graph(Brief):
     """The nodes, channels and possible edges of one architecture.
 
     Args:

@@ -141,7 +141,7 @@ class KnockOut(AtPlace):
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class KnockOutAttention:
+class KnockOutAttention(Brief):
     """Cuts every attention edge from one of `queries` to one of `keys`.
 
     Args:

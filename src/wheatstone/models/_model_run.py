@@ -105,9 +105,19 @@ class ModelRun:
         Raises:
             RequestError: a prompt has no such position.
         """
+        return self.logits[torch.arange(self.tokens.batch), self.at(position)]
+
+    def at(self, position: int) -> list[int]:
+        """The same position of each prompt, counted from its start.
+
+        Args:
+            position: negative ones count from each prompt's end.
+
+        Raises:
+            RequestError: a prompt has no such position.
+        """
         lengths = enumerate(self.tokens.lengths.tolist())
-        at = [position_of(position, length, f"prompt {row}") for row, length in lengths]
-        return self.logits[torch.arange(self.tokens.batch), at]
+        return [position_of(position, length, f"prompt {row}") for row, length in lengths]
 
     def top(self, k: int = 10, *, position: int = -1) -> TopTokens:
         """The most likely next tokens.

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int
 
+from wheatstone._view import Brief
 from wheatstone.models._graph import Graph
 
 
@@ -40,7 +41,7 @@ def span_positions(spans: Sequence[Span], width: int) -> list[list[int]]:
 
 
 @dataclass(frozen=True)
-class SpannedGraph(Graph):
+class SpannedGraph(Graph, Brief):
     """A graph with every node once for each span. Whatever counts nodes or layers by index is about the whole graph.
 
     Args:

@@ -112,7 +112,9 @@ if TYPE_CHECKING:
     from wheatstone.neurons._superposition_planted import train_planted as train_planted
     from wheatstone.neurons._tokens import CongruentToken as CongruentToken
     from wheatstone.neurons._tokens import Histogram as Histogram
+    from wheatstone.neurons._tokens import TokenWriter as TokenWriter
     from wheatstone.neurons._tokens import ends_of as ends_of
     from wheatstone.neurons._tokens import neurons_of_token as neurons_of_token
+    from wheatstone.neurons._tokens import writers_of as writers_of
 
 __getattr__ = door(__name__)

@@ -26,6 +26,7 @@ from scipy.stats import spearmanr
 
 from wheatstone._errors import RequestError
 from wheatstone._intervals import DIFFERENCE, SHARE, cluster_mean_interval
+from wheatstone._view import Brief
 from wheatstone.neurons._observed import Observations
 
 
@@ -62,7 +63,7 @@ class CalibrationBin(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(Brief):
     """A neuron's activation against a token's prediction.
 
     Args:

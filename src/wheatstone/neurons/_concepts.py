@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wheatstone._errors import RequestError
 from wheatstone._path import StrPath
+from wheatstone._view import Brief
 from wheatstone.records import Problem, columns_in_words, content_of, list_in, problems_in_words, rows_of
 from wheatstone.texts import Skipped
 
@@ -34,7 +35,7 @@ class LabelledSpan:
 
 
 @dataclass(frozen=True)
-class LabelledText:
+class LabelledText(Brief):
     """A text and the spans labelled in it.
 
     Args:

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.models import Neuron, Replace, ResidualModel, Streams, Tokens
 
 _TOKENS = 512
@@ -22,7 +23,7 @@ _TOKENS = 512
 
 
 @dataclass(frozen=True, eq=False)
-class Observations:
+class Observations(Brief):
     """A neuron and a token at positions of texts.
 
     Args:

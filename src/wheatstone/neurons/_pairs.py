@@ -38,6 +38,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.models import Neuron
 from wheatstone.neurons._congruence import Congruence
 
@@ -74,7 +75,7 @@ class Pair(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Pairs:
+class Pairs(Brief):
     """What a search found.
 
     Args:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from wheatstone._progress import Reporter, silent
-from wheatstone._view import Tabular
+from wheatstone._view import Brief, Tabular
 from wheatstone.neurons._probe_fit import (
     Probe,
     differences,
@@ -76,7 +76,7 @@ class ProbeRow(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class LayerDirections:
+class LayerDirections(Brief):
     """How the means of a layer's neurons differ with a concept, on the training rows.
 
     Args:

@@ -29,6 +29,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import expit
 
+from wheatstone._view import Brief
+
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Neurons of the probes."""
 _PATH = tuple(float(value) for value in np.geomspace(3e-3, 1, 8))
@@ -36,7 +38,7 @@ _PATH = tuple(float(value) for value in np.geomspace(3e-3, 1, 8))
 
 
 @dataclass(frozen=True, eq=False)
-class Probe:
+class Probe(Brief):
     """A linear classifier on a few neurons of a layer.
 
     Args:

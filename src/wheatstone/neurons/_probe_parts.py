@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from wheatstone._errors import RequestError
+from wheatstone._view import Brief
 
 PARTS = ("train", "validation", "test")
 Part = Literal["train", "validation", "test"]
@@ -18,7 +19,7 @@ _LEAST = 5
 
 
 @dataclass(frozen=True, eq=False)
-class ConceptRows:
+class ConceptRows(Brief):
     """The rows of one concept.
 
     Args:

@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float, Int
 from wheatstone._disk import scratch_folder
 from wheatstone._errors import ModelError, RequestError
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.models import ResidualModel, Tokens
 from wheatstone.neurons._concepts import LabelledText, concepts_in
 from wheatstone.texts import Skipped
@@ -41,7 +42,7 @@ def check_reading(reading: str) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledRows:
+class LabelledRows(Brief):
     """Rows of all concepts, each place in a text once.
 
     Args:
@@ -122,7 +123,7 @@ def rows_of(
 
 
 @dataclass(frozen=True, eq=False)
-class Activations:
+class Activations(Brief):
     """What neurons did at some rows, on disk.
 
     Args:

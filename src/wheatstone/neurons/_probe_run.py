@@ -18,6 +18,7 @@ from wheatstone._errors import RequestError
 from wheatstone._parquet import write_parquet
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.models import Neuron, ResidualModel, manifest_without_prompts
 from wheatstone.neurons._concepts import LabelledText
 from wheatstone.neurons._probe import ConceptProbes, ProbeRow, probe_concept
@@ -31,7 +32,7 @@ _NULL_DRAWS = 64
 
 
 @dataclass(frozen=True)
-class ProbeSettings:
+class ProbeSettings(Brief):
     """How to probe.
 
     Args:
@@ -76,7 +77,7 @@ class InterferenceRow(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class ProbeRun:
+class ProbeRun(Brief):
     """Probes of some concepts, ready to be saved.
 
     Args:

@@ -25,6 +25,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.stats import false_discovery_control, norm, rankdata
 
+from wheatstone._view import Brief
+
 LEVEL = 0.05
 """Share of false discoveries allowed."""
 DETECTS = 0.75
@@ -32,7 +34,7 @@ DETECTS = 0.75
 
 
 @dataclass(frozen=True, eq=False)
-class NeuronTests:
+class NeuronTests(Brief):
     """All neurons of a layer against one concept.
 
     Args:

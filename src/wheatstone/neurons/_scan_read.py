@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from wheatstone._errors import ModelError, RequestError, RunError, reason
 from wheatstone._parquet import open_parquet
 from wheatstone._path import StrPath
+from wheatstone._view import Brief
 from wheatstone.executors import settings_file
 from wheatstone.models import Neuron, ResidualModel
 from wheatstone.neurons._scan_bins import bin_edges
@@ -53,7 +54,7 @@ class Example(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ScannedNeuron:
+class ScannedNeuron(Brief):
     """What a scan holds of one neuron.
 
     Args:
@@ -81,7 +82,7 @@ class ScannedNeuron:
 
 
 @dataclass(frozen=True, eq=False)
-class Scan:
+class Scan(Brief):
     """A finished scan.
 
     Args:

@@ -27,6 +27,7 @@ from wheatstone._errors import RequestError, RunError, reason
 from wheatstone._json import parse_json
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.executors import alone_in, finished, open_resumable, settings_file
 from wheatstone.models import ResidualModel, manifest_without_prompts
 from wheatstone.neurons._scan import CorpusScan, NeuronScan
@@ -41,7 +42,7 @@ _PROGRESS = "progress.safetensors"
 
 
 @dataclass(frozen=True)
-class Subject:
+class Subject(Brief):
     """What a scan is of.
 
     Args:

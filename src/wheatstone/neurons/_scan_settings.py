@@ -11,6 +11,7 @@ from wheatstone._bounds import BATCH, EXAMPLES, SEED
 from wheatstone._errors import RequestError
 from wheatstone._path import StrPath, keep_as_text
 from wheatstone._version import __version__
+from wheatstone._view import Brief
 from wheatstone.models import ResidualModel
 from wheatstone.neurons._scan_windows import Window, ranks
 from wheatstone.texts import BUNDLED, check_sources
@@ -19,7 +20,7 @@ _SHARE_BITS = 30
 
 
 @dataclass(frozen=True)
-class ScanSettings:
+class ScanSettings(Brief):
     """What to read, and what to keep of it.
 
     Args:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
+from wheatstone._view import Brief
 from wheatstone.models import ResidualModel
 
 _CHARACTERS = 1 << 14
@@ -16,7 +17,7 @@ _MIX = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 
 
 @dataclass(frozen=True)
-class Window:
+class Window(Brief):
     """Some tokens of a document that are run together.
 
     Args:

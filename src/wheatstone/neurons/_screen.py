@@ -27,7 +27,7 @@ from torch import Tensor
 from wheatstone._errors import RequestError
 from wheatstone._intervals import rank_correlation
 from wheatstone._progress import Reporter, silent
-from wheatstone._view import Tabular
+from wheatstone._view import Brief, Tabular
 from wheatstone.models import Neuron, NeuronRecording
 from wheatstone.neurons._patches import Patching
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Confirmed:
+class Confirmed(Brief):
     """A neuron that was really patched.
 
     Args:

@@ -17,6 +17,7 @@ from wheatstone._parquet import write_parquet
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import DOSES, HELD_OUT, RECOVERY, attempt
+from wheatstone._view import Brief
 from wheatstone.circuits import Experiment, manifest_of
 from wheatstone.models import Neuron, ResidualModel
 from wheatstone.neurons._observed import doses
@@ -106,7 +107,7 @@ class DoseRow(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class NeuronRun:
+class NeuronRun(Brief):
     """A screen of all neurons, ready to be saved.
 
     Args:

@@ -24,11 +24,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from wheatstone._view import Brief
+
 _QUANTILE = 0.95
 
 
 @dataclass(frozen=True, eq=False)
-class Interference:
+class Interference(Brief):
     """Cosines of all pairs of features.
 
     Args:

@@ -21,6 +21,7 @@ from jaxtyping import Float
 from scipy.stats import rankdata
 from torch import Tensor
 
+from wheatstone._view import Brief
 from wheatstone.neurons._probe_single import DETECTS
 from wheatstone.neurons._superposition import cosines
 
@@ -31,7 +32,7 @@ _KEPT = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Planted:
+class Planted(Brief):
     """A trained toy model.
 
     Args:
@@ -51,7 +52,7 @@ class Planted:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class Found(Brief):
     """What probes of the hidden activations find.
 
     Args:

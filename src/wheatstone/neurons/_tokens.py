@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,26 @@ class CongruentToken(NamedTuple):
     token: int
     text: str
     congruence: float
+
+
+class TokenWriter(NamedTuple):
+    """A neuron that writes a token.
+
+    Args:
+        neuron: by name.
+        layer: of the neuron.
+        sign: 1 where a positive activation raises the token's logit, −1 where a negative one does.
+        write: added to the token's logit less the mean of all logits, per unit of activation and of 1/r (`Congruence`).
+        z: of sign · write, among all neurons.
+        rank: of the token among all tokens that the neuron raises with that sign, 1 for the first.
+    """
+
+    neuron: str
+    layer: int
+    sign: int
+    write: float
+    z: float
+    rank: int
 
 
 class Histogram(NamedTuple):
@@ -87,9 +108,43 @@ def neurons_of_token(
         most: neurons to tell.
     """
     values = congruence.of_token(token)
+    return tuple(_strongest(congruence, values, most)), Histogram.of(values)
+
+
+def _strongest(congruence: Congruence, values: Float[Tensor, " neuron"], most: int) -> Iterator[tuple[Neuron, float]]:
+    """The neurons of the largest |value|, and the values; `values` go through the layers."""
     bounds = torch.tensor(congruence.sizes).cumsum(0)
-    found: list[tuple[Neuron, float]] = []
     for place in values.abs().topk(min(most, len(values))).indices.tolist():
         layer = int((bounds <= place).sum())
-        found.append((Neuron(layer, place - int(bounds[layer]) + congruence.sizes[layer]), float(values[place])))
-    return tuple(found), Histogram.of(values)
+        yield Neuron(layer, place - int(bounds[layer]) + congruence.sizes[layer]), float(values[place])
+
+
+def writers_of(congruence: Congruence, token: int, *, most: int = 20) -> tuple[TokenWriter, ...]:
+    """The neurons that write a token most, by their output weights and the centred unembedding.
+
+    The write is (U_t − mean U) · γ ⊙ w_n: what adding a constant to all logits does not change.
+
+    Args:
+        congruence: model and reading.
+        token: its id.
+        most: neurons to list.
+
+    Returns:
+        Largest |write| first.
+
+    When this misleads: weights say what a neuron would write, not when it is active, nor what later layers do with it.
+    `wheatstone.neurons.screen` measures neurons on prompts.
+    """
+    matrix = congruence.tokens
+    precise = torch.promote_types(matrix.dtype, torch.float32)
+    row = matrix[token].to(precise) - matrix.mean(0, dtype=precise)
+    layers = range(len(congruence.sizes))
+    writes = torch.cat([(congruence.directions(layer).to(precise) @ row).double().cpu() for layer in layers])
+    mean, spread = float(writes.mean()), float(writes.std())
+    found: list[TokenWriter] = []
+    for neuron, write in _strongest(congruence, writes, most):
+        sign = 1 if write >= 0 else -1
+        values = sign * congruence.of_neuron(neuron)
+        z = sign * (write - mean) / spread if spread else 0.0
+        found.append(TokenWriter(str(neuron), neuron.layer, sign, write, z, int((values >= values[token]).sum())))
+    return tuple(found)

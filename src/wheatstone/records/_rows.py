@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from wheatstone._errors import PromptError, RequestError, reason
 from wheatstone._json import parse_json, read_bounded
 from wheatstone._parquet import check_texts, open_parquet, readable
 from wheatstone._path import StrPath, regular
+from wheatstone._view import Brief
 from wheatstone.records._problems import Problem
 
 MOST_ROWS = 10_000
@@ -52,7 +54,7 @@ _FOREIGN = {
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(Brief):
     """One record as it was read.
 
     Args:
@@ -65,7 +67,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Content:
+class Content(Brief):
     """What a file holds.
 
     Args:
@@ -81,6 +83,8 @@ class Content:
 
 def content_of(path: StrPath, *, largest: int = LARGEST) -> Content:
     """Finds out what a file holds, by its content; its name plays no part.
+
+    JSON Lines may begin with comments: lines whose first sign is `#`.
 
     Args:
         path: of the file.
@@ -105,7 +109,10 @@ def content_of(path: StrPath, *, largest: int = LARGEST) -> Content:
         raise PromptError(
             expected=f"records as {FORMATS}", got=f"{path}, which is no text", do="check that it is the right file"
         )
-    first = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    begin = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    first = begin[:1]
+    if first == b"#" and re.sub(rb"\A(\s*#[^\n]*\n)+\s*", b"", begin)[:1] == b"{":
+        return Content(path, "lines")
     if first in (b"[", b"{"):
         return _json_content(path, first, largest)
     return Content(path, "table" if first else "lines")
@@ -264,7 +271,7 @@ def _lines(file: BinaryIO, path: Path, problems: list[Problem]) -> Generator[tup
 
 def _json_lines(lines: Iterable[tuple[str, str]], problems: list[Problem]) -> Generator[Row, None, None]:
     for where, line in lines:
-        if not line.strip():
+        if not line.strip() or line.lstrip()[0] == "#":
             continue
         try:
             fields = parse_json(line, finite=False)

@@ -10,13 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from wheatstone._view import Brief
+
 Columns = Mapping[str, Any]
 """Column -> `str`, `int`, `float`, `bool`, or a list of one of these; any may hold nulls. `?` marks a column that older
 runs lack."""
 
 
 @dataclass(frozen=True)
-class Contents:
+class Contents(Brief):
     """What the runs of one verb contain, besides `manifest.json`.
 
     Args:

@@ -10,12 +10,13 @@ from pathlib import Path
 from wheatstone._disk import claimed, clear_place
 from wheatstone._errors import RunError, reason
 from wheatstone._path import StrPath
+from wheatstone._view import Brief
 from wheatstone.runs._catalogue import CatalogueEntry, catalogue_entries, catalogue_remove
 from wheatstone.runs._run import Run
 
 
 @dataclass(frozen=True)
-class Prunable:
+class Prunable(Brief):
     """What `prune` would do.
 
     Args:

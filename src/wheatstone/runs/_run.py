@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from wheatstone._errors import RunError
 from wheatstone._path import StrPath
+from wheatstone._view import Brief
 from wheatstone.runs._columns import Row, count_rows, first_rows, read_table
 from wheatstone.runs._contents import Contents, contents_of
 from wheatstone.runs._folder import file_inside, read_json, read_manifest, read_sound_manifest
@@ -23,7 +24,7 @@ _EXPLAIN = "explain"
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class Run(Brief):
     """A finished run, opened for reading. Documents and tables go by their names without ending.
 
     Args:

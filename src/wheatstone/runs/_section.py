@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wheatstone._view import Brief
 from wheatstone.runs._columns import Row, read_table
 from wheatstone.runs._folder import file_inside
 
 
 @dataclass(frozen=True, eq=False)
-class Section:
+class Section(Brief):
     """A section of an explanation.
 
     Args:

@@ -11,12 +11,14 @@ import pyarrow as pa
 
 from wheatstone._parquet import write_parquet
 from wheatstone._path import StrPath
+from wheatstone._text import count
+from wheatstone._view import Tabular
 
 _TYPES = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_()}
 
 
-@dataclass(frozen=True)
-class Table:
+@dataclass(frozen=True, repr=False)
+class Table(Tabular):
     """Rows of one kind.
 
     Args:
@@ -42,6 +44,9 @@ class Table:
         schema = pa.schema([(renamed.get(name, name), _arrow(of)) for name, of in hints.items()])
         columns = list(zip(*self.rows, strict=True)) or [()] * len(schema)
         return pa.table(columns, schema=schema)
+
+    def _title(self) -> str:
+        return f"{count(len(self.rows), 'row')} of {self.kind.__name__}"
 
 
 def write_table(table: Table, path: StrPath, **renamed: str) -> None:

@@ -15,6 +15,7 @@ from wheatstone._parquet import write_parquet
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import ANSWER, ATTENTION, CURVE, CURVE_HELD_OUT, NOT_YET, SWAPPED, TEST, attempt
+from wheatstone._view import Brief
 from wheatstone.circuits import Circuit, Experiment, manifest_of
 from wheatstone.discovery import Discovery, DiscoverySettings, EdgeScores, Stability, discover_in, with_curve
 from wheatstone.lenses import AttentionRow, LensRow, answer_by_layer, head_attention
@@ -29,7 +30,7 @@ _HEADS_SHOWN = 6
 
 
 @dataclass(frozen=True, eq=False)
-class DiscoveryRun:
+class DiscoveryRun(Brief):
     """A discovery with its proof and its lenses, ready to be saved.
 
     Args:

@@ -21,6 +21,7 @@ from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import why
 from wheatstone._version import __version__
+from wheatstone._view import Brief
 from wheatstone.circuits import Circuit, Experiment, same_weights
 from wheatstone.lenses import Explanation, Material, Section
 from wheatstone.mechanisms import about_relation, check_subjects, relations_of_run, task_of_run
@@ -35,7 +36,7 @@ ALL = "all"
 
 
 @dataclass(frozen=True)
-class ExplainSettings:
+class ExplainSettings(Brief):
     """What to explain, and on which prompts.
 
     Args:

@@ -14,6 +14,7 @@ import torch
 from wheatstone._parquet import write_parquet
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.circuits import Circuit, Edge, Experiment, Imported, manifest_of, same_weights
 from wheatstone.discovery import CurvePoint, EdgeScores, evaluation_of, size_curve
 from wheatstone.lenses import AttentionRow, LensRow, answer_by_layer, head_attention
@@ -28,7 +29,7 @@ _SIZES = (1, 2, 5)
 
 
 @dataclass(frozen=True, eq=False)
-class ImportedRun:
+class ImportedRun(Brief):
     """An imported circuit, ready to be saved.
 
     Args:

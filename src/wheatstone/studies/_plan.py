@@ -8,6 +8,7 @@ from typing import Any
 
 from wheatstone._errors import RequestError
 from wheatstone._text import count
+from wheatstone._view import Brief
 from wheatstone.discovery import DiscoverySettings, method_named
 from wheatstone.models import (
     ResidualModel,
@@ -25,7 +26,7 @@ _CIRCUITS = 16
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Brief):
     """What a discovery would take.
 
     Args:

@@ -11,6 +11,7 @@ from wheatstone._bounds import COUNT, DRAWS, FACTS, SEED, SHARE, check_fields
 from wheatstone._errors import RequestError
 from wheatstone._path import StrPath, keep_as_text
 from wheatstone._version import __version__
+from wheatstone._view import Brief
 from wheatstone.discovery import DiscoverySettings
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ LEARNED = "learned"
 
 
 @dataclass(frozen=True)
-class StudySettings:
+class StudySettings(Brief):
     """How every relation of a study is treated alike.
 
     Args:

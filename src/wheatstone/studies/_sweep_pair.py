@@ -11,6 +11,7 @@ from wheatstone._errors import RequestError
 from wheatstone._path import StrPath, keep_as_text
 from wheatstone._progress import Reporter, silent
 from wheatstone._version import __version__
+from wheatstone._view import Brief
 from wheatstone.discovery import DiscoverySettings, discover_in
 from wheatstone.models import ResidualModel
 from wheatstone.runs import write_json
@@ -18,7 +19,7 @@ from wheatstone.tasks import KNOWN_RANK, PromptPair, check_task, sha256_of_task
 
 
 @dataclass(frozen=True)
-class SweepSettings:
+class SweepSettings(Brief):
     """What is swept, and how each circuit is found.
 
     Args:

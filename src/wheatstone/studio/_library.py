@@ -12,6 +12,7 @@ from pathlib import Path
 
 from wheatstone._errors import RunError
 from wheatstone._path import StrPath
+from wheatstone._view import Brief
 from wheatstone.runs import CIRCUITS, CatalogueEntry, catalogue_entries, command_of, entry_of
 from wheatstone.studio._schema import RunList, RunSummary
 
@@ -21,7 +22,7 @@ State = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
-class Library:
+class Library(Brief):
     """The runs of the catalogue, those in given folders, and the examples.
 
     Args:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+from wheatstone._view import Brief
 from wheatstone.models import ResidualModel, joined
 from wheatstone.tasks._pair import PromptPair
 
 
 @dataclass(frozen=True)
-class Fact:
+class Fact(Brief):
     """A subject, the prompt that asks about it, and what should follow.
 
     Args:

@@ -10,6 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from wheatstone._errors import PromptError, RequestError
+from wheatstone._view import Brief
 from wheatstone.models import (
     ResidualModel,
     Tokens,
@@ -24,7 +25,7 @@ from wheatstone.tasks._spans import token_spans
 
 
 @dataclass(frozen=True, eq=False)
-class Encoded:
+class Encoded(Brief):
     """Prompt pairs, tokenised for one model.
 
     Args:

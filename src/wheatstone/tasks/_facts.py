@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from random import Random
 
 from wheatstone._errors import RequestError
+from wheatstone._view import Brief
 from wheatstone.models import ResidualModel
 from wheatstone.records import Problem
 from wheatstone.tasks._counterfactuals import Fact, with_counterfactuals
@@ -16,7 +17,7 @@ from wheatstone.tasks._templates import with_subject
 
 
 @dataclass(frozen=True)
-class Facts:
+class Facts(Brief):
     """Facts whose counterfactuals are other facts of the same split.
 
     Args:

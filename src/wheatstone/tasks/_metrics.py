@@ -10,11 +10,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from wheatstone._errors import RequestError, check_choice
+from wheatstone._view import Brief
 from wheatstone.tasks._encode import Encoded
 
 
 @dataclass(frozen=True, eq=False)
-class Targets:
+class Targets(Brief):
     """What a metric compares logits with.
 
     Args:

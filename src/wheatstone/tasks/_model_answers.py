@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wheatstone._errors import PromptError
+from wheatstone._view import Brief
 from wheatstone.models import ResidualModel
 from wheatstone.tasks._batches import length_batches
 from wheatstone.tasks._encode import Encoded, encode
@@ -39,7 +40,7 @@ _KL_APART = 0.01
 
 
 @dataclass(frozen=True)
-class ModelAnswers:
+class ModelAnswers(Brief):
     """The unablated model at every prompt of a request.
 
     Args:

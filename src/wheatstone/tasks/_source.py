@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol, runtime_checkable
 
+from wheatstone._view import Brief
 from wheatstone.models import ResidualModel
 from wheatstone.records import Problem
 from wheatstone.tasks._pair import PromptPair
 
 
 @dataclass(frozen=True)
-class About:
+class About(Brief):
     """What is said about a task.
 
     Args:

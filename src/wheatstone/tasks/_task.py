@@ -10,6 +10,7 @@ from typing import Any
 
 from wheatstone._errors import PromptError, check_choice
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.models import ResidualModel
 from wheatstone.records import SPLITS, Problem, problems_in_words, refuse_problems
 from wheatstone.tasks._encode import encode
@@ -40,7 +41,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(Brief):
     """Prompt pairs of one behaviour.
 
     Args:

@@ -16,6 +16,7 @@ from wheatstone._errors import RequestError, reason
 from wheatstone._json import read_bounded
 from wheatstone._path import StrPath, below, expanded
 from wheatstone._text import lines_of
+from wheatstone._view import Brief
 
 BUNDLED = "bundled"
 LARGEST = 100_000_000
@@ -42,7 +43,7 @@ class Document:
 
 
 @dataclass
-class Skipped:
+class Skipped(Brief):
     """What was left out while documents were read, by reason.
 
     Args:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from wheatstone._view import Tabular
+from wheatstone._view import Brief, Tabular
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -122,7 +122,7 @@ class EdgeRow:
 
 
 @dataclass(frozen=True)
-class CoreLine(Line):
+class CoreLine(Line, Brief):
     """Whether the same edges come back when the prompts are drawn again.
 
     Args:
@@ -184,7 +184,7 @@ class NullRow:
 
 
 @dataclass(frozen=True)
-class NullLine(Line):
+class NullLine(Line, Brief):
     """Whether chance does the same.
 
     Args:
@@ -218,7 +218,7 @@ class BackupRow:
 
 
 @dataclass(frozen=True)
-class SecondLine(Line):
+class SecondLine(Line, Brief):
     """Whether other edges can do the same.
 
     Args:
@@ -271,7 +271,7 @@ class SpecificationRow:
 
 
 @dataclass(frozen=True)
-class SpecificationLine(Line):
+class SpecificationLine(Line, Brief):
     """Whether the claim depends on how it is measured.
 
     Args:
@@ -301,7 +301,7 @@ class SelectivityRow:
 
 
 @dataclass(frozen=True)
-class SelectivityLine(Line):
+class SelectivityLine(Line, Brief):
     """Whether the circuit is about this behaviour.
 
     Args:

@@ -16,6 +16,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from wheatstone._intervals import mean_interval
+from wheatstone._view import Brief
 from wheatstone.tasks import PromptPair
 from wheatstone.verification._card import (
     NOT_SUPPORTED,
@@ -61,7 +62,7 @@ def shuffled_answers(pairs: Sequence[PromptPair], seed: int) -> list[PromptPair]
 
 
 @dataclass(frozen=True, eq=False)
-class Null:
+class Null(Brief):
     """Circuits that chance gives, and the one that they are compared with.
 
     Args:

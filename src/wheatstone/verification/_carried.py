@@ -11,13 +11,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wheatstone._intervals import ratio_interval
+from wheatstone._view import Brief
 from wheatstone.circuits import Experiment, kept_over
 from wheatstone.tasks import PromptPair
 from wheatstone.verification._card import NOTHING, Estimate
 
 
 @dataclass(frozen=True, eq=False)
-class Carried:
+class Carried(Brief):
     """What circuits carry, in units of the metric. One value for each fact, the mean over its counterfactuals.
 
     Args:

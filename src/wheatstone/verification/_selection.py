@@ -14,6 +14,7 @@ from torch import Tensor
 from wheatstone._errors import RequestError
 from wheatstone._intervals import ratio_interval
 from wheatstone._progress import Reporter, silent
+from wheatstone._view import Brief
 from wheatstone.circuits import Circuit, Experiment
 from wheatstone.models import Graph, Replace, SpannedGraph
 from wheatstone.tasks import mean_by_prompt
@@ -23,7 +24,7 @@ With = Literal["model", "alone", "without"]
 
 
 @dataclass(frozen=True)
-class SelectionResult:
+class SelectionResult(Brief):
     """How some nodes of a circuit do alone, and how the model does without them.
 
     Args:

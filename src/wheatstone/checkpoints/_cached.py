@@ -1,0 +1,109 @@
+"""What the cache holds for each model: its weights, and what edits measured of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wheatstone._disk import claimed, clear_dead
+from wheatstone._errors import ModelError, reason
+from wheatstone._home import home
+from wheatstone._json import load_json
+from wheatstone._view import Brief
+from wheatstone.checkpoints._known import KNOWN_MODELS
+
+_DIGITS = 12
+"""Of a SHA-256, as a name of weights that are not in the cache."""
+
+
+@dataclass(frozen=True)
+class CachedModel(Brief):
+    """A model that the cache holds something for.
+
+    Args:
+        name: that `load_model` finds it by; the start of the weights' SHA-256 where the weights are not in the cache.
+        title: what the weights are, where it is known.
+        folders: its weights, and the statistics that editing measured of it.
+        bytes: that they take on the disk.
+    """
+
+    name: str
+    title: str
+    folders: tuple[Path, ...]
+    bytes: int
+
+
+def cached_models() -> tuple[CachedModel, ...]:
+    """Everything in the cache that belongs to a model, by name. Hugging Face's own cache is not looked at."""
+    measured = {path.name: path for path in _folders("editing")}
+    found: list[CachedModel] = []
+    for folder in _folders("models"):
+        name, title, sha256 = _about(folder)
+        statistics = measured.pop(sha256, None)
+        found.append(_cached(name, title, folder, *([statistics] if statistics else [])))
+    found += [_cached(sha256[:_DIGITS], "editing statistics alone", path) for sha256, path in measured.items()]
+    return tuple(sorted(found, key=lambda model: model.name))
+
+
+def remove_cached(name: str) -> CachedModel:
+    """Removes what the cache holds for a model. It is fetched or measured again when it is next needed.
+
+    Each folder is renamed first: whatever interrupts the removal, no part of a model is left where a model was.
+
+    Args:
+        name: as `cached_models` has it.
+
+    Returns:
+        What was removed.
+
+    Raises:
+        ModelError: the cache holds nothing of that name, or it cannot be removed.
+        RunError: another command is writing to it.
+    """
+    for place in ("models", "editing"):
+        clear_dead(home() / place)
+    cached = cached_models()
+    model = next((one for one in cached if one.name == name), None)
+    if model is None:
+        names = ", ".join(one.name for one in cached)
+        raise ModelError(
+            expected=f"a model in the cache ({names})" if names else "a model in the cache, which is empty",
+            got=repr(name)[:200],
+            do="list them with `wheatstone models list`",
+        )
+    for folder in model.folders:
+        try:
+            with claimed(folder) as claim:
+                os.replace(folder, claim.work)
+        except OSError as error:
+            raise ModelError(
+                expected="a folder that can be removed", got=f"{folder}: {reason(error)}", do="make it writable"
+            ) from error
+    return model
+
+
+def _folders(place: str) -> list[Path]:
+    """The finished folders in a part of the cache."""
+    try:
+        return sorted(path for path in (home() / place).iterdir() if path.is_dir() and path.name[0] != ".")
+    except OSError:
+        return []
+
+
+def _about(folder: Path) -> tuple[str, str, str]:
+    """A model's name, title and SHA-256; the folder's name where its manifest cannot be read."""
+    known = KNOWN_MODELS.get(folder.name)
+    try:
+        manifest: Any = load_json(folder / "manifest.json")
+        source, files = manifest.get("source") or {}, manifest["files"]
+        title = known.title if known else str(source.get("title", ""))
+        return str(manifest["id"]), title, str(files["model.safetensors"]["sha256"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return folder.name, "damaged: its manifest cannot be read", ""
+
+
+def _cached(name: str, title: str, *folders: Path) -> CachedModel:
+    files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+    return CachedModel(name, title, folders, sum(path.stat().st_size for path in files))

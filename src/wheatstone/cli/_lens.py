@@ -1,0 +1,110 @@
+"""`wheatstone lens` and `wheatstone attribution`: a prompt read layer by layer, and who writes its answer."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Column, Table
+
+from wheatstone._bounds import COUNT, POSITION
+from wheatstone.cli._loading import load
+from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption, number
+from wheatstone.cli._output import JsonOption, Output
+
+_PROMPT = Annotated[str, typer.Argument(metavar="PROMPT", help="Any text; what is read is the token after it.")]
+_ANSWER = Annotated[
+    str | None,
+    typer.Option(
+        "--answer",
+        help="Token to follow, with its leading space where it has one; by default the model's own first choice.",
+    ),
+]
+_POSITION = Annotated[
+    int, number("--position", POSITION, "Read after this token instead, from 0; negative ones count from the end.")
+]
+
+
+def lens(
+    prompt: _PROMPT,
+    answer: _ANSWER = None,
+    position: _POSITION = -1,
+    top: Annotated[int, number("--top", COUNT, "Most likely tokens to list after each layer.")] = 5,
+    model: ModelOption = "smollm2-135m",
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = "float32",
+    as_json: JsonOption = False,
+) -> None:
+    """Read the residual stream after every layer as if it were the last (logit lens): the answer's rank, top tokens.
+
+    Needs no circuit. `wheatstone explain` reads every sublayer, over all prompts of a run, with intervals.
+    """
+    output = Output("lens", as_json)
+    with output.starting() as report:
+        from wheatstone.lenses import run_lens
+
+        loaded = load(model, device, dtype, report)
+        found = run_lens(loaded(prompt), answer, position=position, top=top)
+    output.document(
+        {
+            "model": loaded.id,
+            "prompt": prompt,
+            "position": position,
+            "answer": found.answers[0],
+            "layers": [row._asdict() for row in found.rows],
+        }
+    )
+    titles = (Column("layer", justify="right"), Column("rank", justify="right"), Column("p", justify="right"))
+    table = Table(*titles, Column("most likely tokens", overflow="fold"), box=None)
+    for row in found.rows:
+        tokens = [f"{row.top!r} {row.top_probability:.2f}", *map(repr, row.others)]
+        table.add_row(str(row.layer), f"{row.rank:,}", f"{row.probability:.3f}", "  ".join(tokens))
+    output.print(f"Rank and probability of {found.answers[0]!r}")
+    output.print(table)
+
+
+def attribution(
+    prompt: _PROMPT,
+    answer: _ANSWER = None,
+    distractor: Annotated[
+        str | None, typer.Option("--distractor", help="Token to compare it with; by default the mean over all tokens.")
+    ] = None,
+    position: _POSITION = -1,
+    top: Annotated[int, number("--top", COUNT, "Heads and MLPs to list.")] = 20,
+    model: ModelOption = "smollm2-135m",
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = "float32",
+    as_json: JsonOption = False,
+) -> None:
+    """Show what each head and MLP itself writes into the answer's logit (direct logit attribution).
+
+    Needs no circuit. The terms add up to the logit, with the final norm's scale held. What passes through later layers
+    is left out; `wheatstone discover` finds and verifies that.
+    """
+    output = Output("attribution", as_json)
+    with output.starting() as report:
+        from wheatstone.lenses import logit_attribution
+
+        loaded = load(model, device, dtype, report)
+        run = loaded(prompt)
+        chosen = loaded.decode([int(run.last(position).argmax())])[0] if answer is None else answer
+        found = logit_attribution(run, chosen, distractor, position=position)
+    total = float(found.direct.sum())
+    output.document(
+        {
+            "model": loaded.id,
+            "prompt": prompt,
+            "position": position,
+            "answer": chosen,
+            "distractor": distractor,
+            "total": total,
+            "nodes": [{"node": row.node, "direct": row.direct} for row in found.rows],
+        }
+    )
+    table = Table("node", Column("logits", justify="right"), box=None)
+    for row in found.rows[:top]:
+        table.add_row(row.node, f"{row.direct:+.3f}")
+    if len(found.rows) > top:
+        table.add_row(f"{len(found.rows) - top} others", f"{sum(row.direct for row in found.rows[top:]):+.3f}")
+    output.print(f"{found.what}: {total:+.3f}, written directly by")
+    output.print(table)
