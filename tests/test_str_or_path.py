@@ -61,7 +61,7 @@ from wheatstone.figures import (
     render_figure,
     report_html,
 )
-from wheatstone.lenses import AttentionRow, TunedLens
+from wheatstone.lenses import AttentionRow, TunedLens, open_pages
 from wheatstone.models import ResidualModel, load_model
 from wheatstone.neurons import (
     Scan,
@@ -311,6 +311,7 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "open_foreign": lambda run, _: open_foreign(_in(run, "circuit.json"))[0].name,
     "open_ledger": lambda run, _: open_ledger(run),
     "open_model": lambda run, _: wheatstone.models.open_model(run, revision=None, device="cpu", dtype="float32"),
+    "open_pages": lambda run, _: open_pages(run),
     "open_scan": lambda run, _: open_scan(run),
     "open_selectivity": lambda run, _: open_selectivity(run),
     "open_sound": lambda run, _: open_sound(run),
@@ -374,6 +375,7 @@ LONG = {
     *("add_card", "make_card"),
     *("ExplainSettings", "Material", "add_explanation", "add_verification", "explain_run", "neuron_facts"),
     *(
+        "run_head_pages",
         "run_scan",
         "run_shards",
         "open_resumable",

@@ -43,11 +43,13 @@ class PageTable:
         caption: what it shows.
         columns: their names, and whether they hold numbers.
         rows: of cells.
+        linked: whether the first cell of each row links to the page of that name next to this one.
     """
 
     caption: str
     columns: tuple[tuple[str, bool], ...]
     rows: tuple[tuple[str, ...], ...]
+    linked: bool = False
 
 
 def table_of(caption: str, rows: Sequence[Row], most: int) -> PageTable:
@@ -116,6 +118,8 @@ def page_of(
     parts: Sequence[PagePart],
     facts: Sequence[tuple[str, str]],
     warnings: Sequence[str] = (),
+    *,
+    still: bool = False,
 ) -> str:
     """A page as HTML that needs no other file and makes no request.
 
@@ -126,8 +130,9 @@ def page_of(
         parts: in order.
         facts: how it was made, as names and values.
         warnings: what must be read before the answer.
+        still: leaves out the scripts that show numbers on pointing at a picture: 0.9 MB.
     """
-    scripts = page_scripts()
+    scripts = () if still else page_scripts()
     return template("page.html.jinja").render(
         kind=kind,
         title=title,
