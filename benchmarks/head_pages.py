@@ -103,8 +103,8 @@ def main() -> None:
             TITLE,
             "",
             f"Made by `python benchmarks/head_pages.py --write`: {heads} heads over {options.kilobytes:,} kB of "
-            f"bundled text, {os.cpu_count()} cores, as commands, loading the model included. Both commands once more, killed "
-            f"halfway and started again: {files_same:,} files with the same bytes.",
+            f"bundled text, {os.cpu_count()} cores, as commands, loading the model included. Both commands once more, "
+            f"killed halfway and started again: {files_same:,} files with the same bytes.",
             "",
             "| command | seconds | processor seconds | goal, seconds |",
             "|---|---|---|---|",

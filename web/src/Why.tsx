@@ -75,7 +75,7 @@ function Split({ looked, tokens, edge }: { looked: Looked; tokens: readonly stri
         ))}
       </div>
       <h3>pairs: query × key</h3>
-      <ol className="pairs">
+      <ol className="terms">
         {looked.pairs.slice(0, SHOWN).map(({ query_sender, key_sender, value }) => (
           <li key={`${query_sender} ${key_sender}`}>
             <span>
