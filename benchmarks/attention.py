@@ -21,6 +21,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does
 import numpy as np
 import torch
 from attention_stories import name_movers, subjects
+from head_pages import TITLE
 from induction import train_induction
 
 import wheatstone as ws
@@ -143,7 +144,8 @@ def main() -> None:
             "formula says that the pairs are the score, and nothing about what else their senders do.\n\n"
         )
         out = Path(__file__).parent.parent / "docs" / "results" / "attention.md"
-        out.write_text(f"{head}{lines}\n\n{INDUCTION}\n\n{induction}\n\n{stories}\n", encoding="utf-8")
+        _, title, pages = out.read_text(encoding="utf-8").partition(f"\n{TITLE}")  # of head_pages.py
+        out.write_text(f"{head}{lines}\n\n{INDUCTION}\n\n{induction}\n\n{stories}\n{title}{pages}", encoding="utf-8")
 
 
 if __name__ == "__main__":

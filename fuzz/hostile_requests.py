@@ -152,6 +152,7 @@ _JOBS: tuple[dict[str, Any], ...] = (
     {"verb": "explain", "run": "x", "only": ["lens"]},
     {"verb": "measure", "run": "x", "nodes": ["a0.h0"], "on": "own"},
     {"verb": "intervene", "run": "x", "prompt": 0, "changes": [{"node": "a0.h0", "how": "scale", "factor": 1}]},
+    {"verb": "look", "run": "x", "head": "a0.h0", "prompt": 0, "query": -1},
 )
 Request = dict[str, Any]
 

@@ -137,6 +137,7 @@ def bases(answers: tuple[str, ...]) -> dict[tuple[str, ...], list[tuple[str, ...
         ("tasks",): [()],
         ("neuron", "scan"): [("texts", *model, *out, "--window", "16", "--batch", "64")],
         ("head", "scan"): [("texts", *model, *out, "--window", "16", "--batch", "64")],
+        ("head", "pages"): [(*model, *out, "--scan", "heads")],
         ("head", "show"): [("a1.h0", *model, "--scan", "heads", "--out", "page.html")],
         ("neuron", "screen"): [
             (*model, *pair, *out, "--top", "2", "--no-figures"), (*model, *task, *out, "--no-figures")

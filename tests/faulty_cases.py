@@ -119,6 +119,12 @@ CASES = (
         (_HEADS,),
         results=("page.html",),
     ),
+    Case(
+        "head pages",
+        "head pages --scan heads --model IN/model --out pages",
+        (_HEADS,),
+        results=("pages/index.html", "pages/a1.h0.html"),
+    ),
     Case("neuron screen --force", f"{_SCREEN} --force", (_SCREEN,), place="run"),
     Case("neuron probe --force", f"{_PROBE} --force", (_PROBE,), place="run"),
     Case("neuron show --force", "neuron show m0.n0 --model IN/model --out page.html --force", results=("page.html",)),

@@ -121,6 +121,7 @@ PACKAGES = [
 ]
 HOLDS_WHAT_LOAD_READ = {
     "Activations",
+    "CachedModel",
     "Content",
     "HeadCorpus",
     "ModelFiles",
@@ -144,6 +145,7 @@ GIVEN_BY_US = {
     "add_pictures(pictures)",
     "run_selectivity(pictures)",
     "run_sweep(pictures)",
+    "run_head_pages(write)",
     "run_study(pictures)",
     "Subject(write)",
 }
@@ -370,6 +372,8 @@ LONG = {
     *("add_card", "make_card"),
     *("ExplainSettings", "Material", "add_explanation", "add_verification", "explain_run", "neuron_facts"),
     *(
+        "run_head_pages",
+        "write_head_pages",
         "run_scan",
         "run_shards",
         "open_resumable",

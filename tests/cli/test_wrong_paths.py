@@ -33,6 +33,7 @@ VERBS = {
     "neuron show --scan": ("neuron", "show", "m1.n1", "--scan", "{path}", "--out", "{out}"),
     "neuron show --probes": ("neuron", "show", "m1.n1", "--probes", "{path}", "--out", "{out}"),
     "neuron probe": ("neuron", "probe", "--concept", "{path}", "--out", "{out}"),
+    "head pages": ("head", "pages", "--scan", "{path}", "--out", "{out}"),
     "head show": ("head", "show", "a1.h1", "--scan", "{path}", "--out", "{out}"),
     "trace": ("trace", "--task", "{path}", "--out", "{out}"),
     "tasks show": ("tasks", "show", "{path}"),

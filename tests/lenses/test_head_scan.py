@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,9 @@ from killed_scan import killed_scan
 from tiny import make_tiny
 from tolerance import rounding
 
-from wheatstone._errors import ModelError, RequestError
-from wheatstone.figures import head_page
-from wheatstone.lenses import HEADS, PLACES, HeadCorpus, HeadScan, Readout, head_at, head_facts
+from wheatstone._errors import ModelError, RequestError, RunError
+from wheatstone.figures import head_page, write_head_pages
+from wheatstone.lenses import HEADS, PLACES, HeadCorpus, HeadScan, Readout, head_at, head_facts, run_head_pages
 from wheatstone.models import ResidualModel, Tokens
 from wheatstone.neurons import ScanSettings, Window, plan_scan, run_scan
 from wheatstone.runs import damaged_files
@@ -113,6 +115,36 @@ def test_a_head_s_page_from_a_scan(model: ResidualModel, texts: Path, tmp_path: 
         corpus.head("a9.h0")
     with pytest.raises(ModelError, match="the model of the scan"):
         head_facts(make_tiny("gpt2", torch.float32), "a1.h0", corpus)
+
+
+def test_all_pages_say_what_each_alone_says(model: ResidualModel, texts: Path, tmp_path: Path) -> None:
+    """Stopped after some shards it continues; windows are read once for all heads, and the bytes are the same."""
+    scan = tmp_path / "scan"
+    run_scan(model, settings_for(texts), scan, of=HEADS)
+    corpus, out = HeadCorpus.load(scan), tmp_path / "pages"
+    heads = run_head_pages(model, corpus, out, write_head_pages)
+    assert heads == corpus.heads == [f"a{layer}.h{head}" for layer in range(3) for head in range(4)]
+    for head in heads:
+        assert (out / f"{head}.html").read_text() == head_page(head_facts(model, head, corpus), still=True)
+        assert f'<a href="{head}.html">{head}</a>' in (out / "index.html").read_text()
+    shards = sorted(path.name for path in (out / "places").iterdir())
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    part = tmp_path / "part"
+    with pytest.raises(KeyboardInterrupt):
+        run_head_pages(model, corpus, part, interrupted)
+    assert not (part / "index.html").exists()
+    shutil.rmtree(part / "places" / shards[-1])  # as if it had been stopped before
+    run_head_pages(model, corpus, part, write_head_pages)
+    names = ["index.html", "pages-settings.json", *(f"{head}.html" for head in heads)]
+    names += [f"places/{shard}/places.json" for shard in shards]
+    for name in names:
+        assert (part / name).read_bytes() == (out / name).read_bytes()
+    run_scan(model, replace(settings_for(texts), top=2), tmp_path / "other", of=HEADS)
+    with pytest.raises(RunError, match="to go on as it began"):
+        run_head_pages(model, HeadCorpus.load(tmp_path / "other"), out, write_head_pages)
 
 
 @pytest.mark.parametrize("name", ["m1", "a1", "a1.h", "a-1.h0", "a1.h0<q>", "a٣.h1", "a99999999999.h1", ""])

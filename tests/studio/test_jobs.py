@@ -18,6 +18,7 @@ import httpx
 import pytest
 from browser import served
 from starlette.testclient import TestClient
+from tolerance import Rounding
 
 from wheatstone._errors import RequestError
 from wheatstone.circuits import Circuit
@@ -122,14 +123,20 @@ def test_a_discovery_becomes_a_run_that_other_jobs_add_to(
         {"verb": "verify", "run": made, "on": "given", "pair": discover.pair.model_dump()},
         {"verb": "explain", "run": made, "only": ["vocabulary"]},
         change.model_dump(),
+        {"verb": "look", "run": made, "head": "a1.h0"},
     )
     answers = [client.post("/api/v1/jobs", json=body) for body in asked]
-    assert [answer.status_code for answer in answers] == [202] * 4
+    assert [answer.status_code for answer in answers] == [202] * 5
     ends = [ended(jobs, answer.json()["id"]) for answer in answers]
-    assert [end.state for end in ends] == ["done"] * 4, ends
+    assert [end.state for end in ends] == ["done"] * 5, ends
     assert len(client.get(f"/api/v1/runs/{made}/verifications").json()) == 3  # own, swapped, given
     assert ends[3].changed
     assert ends[3].changed.tokens[0].role == "answer"
+    looked = ends[4].looked
+    assert looked
+    for side in (looked.through_query, looked.through_key):
+        size = sum(abs(term.value) for term in side)
+        assert sum(term.value for term in side) == Rounding(len(side)).near(looked.difference, magnitude=size)
     assert damaged_files(Path(run["path"])) == []
 
 

@@ -45,6 +45,8 @@ export function aboutJob(request: JobRequest): string {
       return request.changes.map(({ node, how, factor }) => (how === "ablate" ? `without ${node}` : how === "scale" ? `${node} × ${factor}` : `${node} patched`)).join(", ");
     case "measure":
       return `${request.nodes.join(", ")}, ${request.on === "test" ? "on the test split" : "on its own prompts"}`;
+    case "look":
+      return `why ${request.head} looks there, from token ${request.query}`;
     case "verify":
       return request.on === "given" && request.pair ? `on ${quoted(request.pair.prompt, request.pair.answer)}` : request.on === "test" ? "on the test split" : "on its own prompts";
     case "explain":
@@ -65,6 +67,8 @@ function resultOf({ request, last }: Job): [string, Partial<View>] | null {
       return [request.run, { tab: "change" }];
     case "measure":
       return [request.run, { tab: "circuit", pins: request.nodes }];
+    case "look":
+      return [request.run, { tab: "circuit", sel: request.head, prompt: request.prompt ?? 0 }];
     case "verify":
       return [request.run, { tab: "proof", on: request.on === "given" && request.pair ? quoted(request.pair.prompt, request.pair.answer) : request.on === "test" ? "test split" : "" }];
     case "explain":

@@ -8,6 +8,7 @@ import { fetchRows, type Row, type Run } from "./server";
 import { spanWords } from "./spans";
 import { useFetched, valueOf } from "./use";
 import { show, type View } from "./view";
+import { Why } from "./Why";
 import { count, decimal, interval, plural, signed, token } from "./words";
 
 interface Props {
@@ -43,6 +44,9 @@ export function Selection({ run, other, edges, by, view, children }: Props) {
   const pinned = view.pins.includes(view.sel);
   const heads = edge ? headsOf(edge) : parse(view.sel).kind === "head" ? [parse(view.sel).node] : [];
   const node = edge ? edge.from.node : parse(view.sel).node;
+  const side = edge && ({ q: "query", k: "key" } as const)[edge.to.reads as string];
+  // A query or key decides where the heads that read it look; of a locked head all senders are of interest.
+  const looking = edge ? (side && !edge.in && !edge.parts ? edge.into.filter((name) => parse(name).kind === "head").slice(0, MOST) : []) : heads;
   return (
     <section className="selection" aria-label="Selection">
       <header>
@@ -57,6 +61,9 @@ export function Selection({ run, other, edges, by, view, children }: Props) {
       {edge ? <EdgeFacts edge={edge} run={run} other={other} by={by} /> : view.sel.includes(">") ? <p className="note">This edge is not in the view; show more edges.</p> : <NodeFacts run={run} edges={edges} by={by} sel={view.sel} />}
       {heads.map((head) => (
         <Attention key={head} run={run} head={head} prompt={view.prompt} />
+      ))}
+      {looking.map((head) => (
+        <Why key={`${head} ${view.prompt}`} run={run} head={head} prompt={Math.min(view.prompt, run.prompts.length - 1)} edge={side && edge ? { sender: edge.from.node, side } : undefined} />
       ))}
       {["head", "mlp"].includes(parse(node).kind) && <Words run={run} node={node} prompt={view.prompt} />}
       <Pins view={view} />
@@ -93,10 +100,13 @@ function Pins({ view }: { view: View }) {
   );
 }
 
+/** Heads that are shown of an edge: those of a group. */
+const MOST = 4;
+
 /** Heads whose attention an edge is about: the reader of its input, or else the writer. */
 const headsOf = (edge: Edge): string[] => {
   const reading = edge.into.filter((name) => parse(name).kind === "head");
-  return [...new Set([...(edge.from.kind === "head" ? [edge.from.node] : []), ...reading])].slice(0, 4);
+  return [...new Set([...(edge.from.kind === "head" ? [edge.from.node] : []), ...reading])].slice(0, MOST);
 };
 
 function EdgeFacts({ edge, run, other, by }: { edge: Edge; run: Run; other: Run | undefined; by: Measure }) {

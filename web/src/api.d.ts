@@ -803,7 +803,7 @@ export interface components {
             /** Created */
             created: string;
             /** Request */
-            request: components["schemas"]["Discover"] | components["schemas"]["Ask"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Intervene"] | components["schemas"]["Measure"];
+            request: components["schemas"]["Discover"] | components["schemas"]["Ask"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Intervene"] | components["schemas"]["Measure"] | components["schemas"]["Look"];
             /**
              * Ahead
              * @description jobs that come before it
@@ -856,6 +856,7 @@ export interface components {
             run?: string | null;
             changed?: components["schemas"]["Changed"] | null;
             measured?: components["schemas"]["Measured"] | null;
+            looked?: components["schemas"]["Looked"] | null;
             /** @description what the model itself says */
             answers?: components["schemas"]["ModelAnswers"] | null;
         };
@@ -909,6 +910,87 @@ export interface components {
              * @default []
              */
             views: components["schemas"]["NamedView"][];
+        };
+        /**
+         * Look
+         * @description Why a head looks where it looks, on one of a run's prompts. Adds nothing to the run.
+         */
+        Look: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            verb: "look";
+            /**
+             * Run
+             * @description of the list of runs
+             */
+            run: string;
+            /**
+             * Head
+             * @description such as `a23.h4`
+             */
+            head: string;
+            /**
+             * Prompt
+             * @description which of the run's
+             * @default 0
+             */
+            prompt: number;
+            /**
+             * Query
+             * @description position that looks; -1 is the last
+             * @default -1
+             */
+            query: number;
+        };
+        /**
+         * Looked
+         * @description Where a head looks from one position, and the senders of the difference between its two best scores.
+         */
+        Looked: {
+            /** Head */
+            head: string;
+            /** Query */
+            query: number;
+            /**
+             * Key
+             * @description position of the largest weight
+             */
+            key: number;
+            /** Weight */
+            weight: number;
+            /**
+             * Runner Up
+             * @description position of the next largest weight; none where it sees one token
+             */
+            runner_up: number | null;
+            /** Runner Up Weight */
+            runner_up_weight: number | null;
+            /**
+             * Difference
+             * @description score less the runner-up's, or the score where there is no runner-up
+             */
+            difference: number;
+            /**
+             * Through Query
+             * @description all senders, strongest first
+             */
+            through_query: components["schemas"]["SenderAdds"][];
+            /** Through Key */
+            through_key: components["schemas"]["SenderAdds"][];
+            /**
+             * Pairs
+             * @description strongest first
+             */
+            pairs: components["schemas"]["PairAdds"][];
+            /** Dominated By Bias */
+            dominated_by_bias: boolean;
+            /**
+             * Removed
+             * @description attention weight without the score's three strongest pairs, in an exact run
+             */
+            removed: number;
         };
         /**
          * Measure
@@ -1132,6 +1214,21 @@ export interface components {
              * @default
              */
             distractor: string;
+        };
+        /**
+         * PairAdds
+         * @description What one pair of senders adds to an attention score.
+         */
+        PairAdds: {
+            /** Query Sender */
+            query_sender: string;
+            /** Key Sender */
+            key_sender: string;
+            /**
+             * Value
+             * @description logits of the softmax
+             */
+            value: number;
         };
         /**
          * Portable
@@ -1479,6 +1576,19 @@ export interface components {
             rank: number;
             /** Probability */
             probability: number;
+        };
+        /**
+         * SenderAdds
+         * @description What one sender adds to an attention score.
+         */
+        SenderAdds: {
+            /** Sender */
+            sender: string;
+            /**
+             * Value
+             * @description logits of the softmax
+             */
+            value: number;
         };
         /**
          * Sentence
@@ -2202,7 +2312,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Discover"] | components["schemas"]["Ask"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Intervene"] | components["schemas"]["Measure"];
+                "application/json": components["schemas"]["Discover"] | components["schemas"]["Ask"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Intervene"] | components["schemas"]["Measure"] | components["schemas"]["Look"];
             };
         };
         responses: {

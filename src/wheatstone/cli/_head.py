@@ -10,9 +10,15 @@ from rich.table import Column, Table
 
 from wheatstone.cli._loading import load
 from wheatstone.cli._new_file import new_file, reserved_file
-from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption
+from wheatstone.cli._options import (
+    DeviceOption,
+    DtypeOption,
+    ExecutorOptions,
+    ModelOption,
+)
 from wheatstone.cli._output import JsonOption, Output
 from wheatstone.cli._scan import scan_command
+from wheatstone.cli._settings import options_of
 
 head_app = typer.Typer(
     name="head",
@@ -63,3 +69,34 @@ def show(
         table.add_row(f"of the rest, on {place}", f"{found['share']:.1%}", f"{found['even']:.1%}")
     output.print(table)
     output.print(f"page     {path}", markup=False)
+
+
+@head_app.command()
+@options_of()
+def pages(
+    *,
+    corpus: Annotated[Path, typer.Option("--scan", help="A scan of texts (`head scan`) to show the heads on.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the pages; an unfinished one is continued.")],
+    model: ModelOption = "smollm2-135m",
+    executor: ExecutorOptions,
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = "float32",
+    as_json: JsonOption = False,
+) -> None:
+    """Write the pages of all heads of a scan, and an index.
+
+    Stopped and started again, it continues. Windows of the texts are read once for all heads.
+    """
+    output = Output("head pages", as_json)
+    with output.starting() as report:
+        from wheatstone.executors import alone_in
+        from wheatstone.figures import write_head_pages
+        from wheatstone.lenses import HeadCorpus, run_head_pages
+
+        who = executor.named()
+        opened = HeadCorpus.load(corpus)
+        with alone_in(out, "pages"):
+            loaded = load(model, device, dtype, report)
+            heads = run_head_pages(loaded, opened, out, write_head_pages, executor=who, report=report)
+    output.document({"heads": heads, "pages": str(out)})
+    output.print(f"pages    {out / 'index.html'} ({len(heads):,} heads)", markup=False)

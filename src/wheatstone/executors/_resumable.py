@@ -29,7 +29,8 @@ def open_resumable(out: StrPath, verb: str, identity: dict[str, Any] | None = No
     Raises:
         RunError: the folder holds something else, or such work with other settings.
     """
-    out, settings = Path(out), settings_file(verb)
+    out = Path(out)
+    settings = settings_file(verb)
     if not (out / settings).is_file():
         check_free(out, force=False)
         if identity is not None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wheatstone.figures._explain import render_explanation as render_explanation
     from wheatstone.figures._graph import graph_words as graph_words
     from wheatstone.figures._head_one import head_page as head_page
+    from wheatstone.figures._head_one import write_head_pages as write_head_pages
     from wheatstone.figures._load import RunData as RunData
     from wheatstone.figures._neuron_one import neuron_page as neuron_page
     from wheatstone.figures._neuron_patching import NEURON_FIGURES as NEURON_FIGURES

@@ -5,11 +5,13 @@ Made of what `head_facts` says, without the model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import altair as alt
 
+from wheatstone._path import StrPath
 from wheatstone.checkpoints import shown_name
 from wheatstone.figures._page import PagePart, PagePicture, PageTable, PageText, page_of
 from wheatstone.figures._report import Picture
@@ -37,24 +39,68 @@ _LEAST = 0.05
 """Share of the attention off the first token, from which a place is named in the lead."""
 
 
-def head_page(facts: Mapping[str, Any]) -> str:
+def head_page(facts: Mapping[str, Any], *, still: bool = False) -> str:
     """The page of one head as HTML.
 
     Args:
         facts: what `wheatstone.lenses.head_facts` gives, also after a way through JSON.
+        still: see `page_of`.
     """
+    title = f"{facts['head']}: head {facts['number']} of layer {facts['layer']}"
+    parts = [_where(facts), _examples(facts), _senders(facts), _circuits(facts)]
+    return page_of("head", title, [describe_places(facts), _effect(facts)], parts, _made(facts), still=still)
+
+
+def write_head_pages(folder: StrPath, heads: Iterable[Mapping[str, Any]]) -> None:
+    """Writes a page for each head, `a23.h4.html`, and `index.html`, which lists them.
+
+    Args:
+        folder: of the pages.
+        heads: at least one; what `wheatstone.lenses.head_facts` gives of each.
+    """
+    folder = Path(folder)
+    rows: list[tuple[str, ...]] = []
+    made: dict[str, str] = {}
+    for facts in heads:
+        (folder / f"{facts['head']}.html").write_text(head_page(facts, still=True), encoding="utf-8")
+        made = _made(facts)
+        most = facts["looks_at"][0] if facts["looks_at"] else None
+        rows.append(
+            (
+                facts["head"],
+                percent(facts["first"]),
+                *(percent(facts["places"][place]["share"]) for place in _PLACES),
+                f"{visible(most['text'])} ({percent(most['share'])})" if most else "–",
+                decimal(facts["effect"]["mean"], 3),
+                count(len(facts["circuits"]), "circuit") if facts["circuits"] else "–",
+            )
+        )
+    columns = ("head", "first token", *_PLACES.values(), "looks most at", "adds", "in")
+    words = {"head", "looks most at", "in"}
+    table = PageTable(
+        "Of each head's attention the share on the first token; of the rest the shares on four kinds of place, and the "
+        "token that takes most beyond what even attention would give it. Then what the head adds directly to the logit "
+        "of the token that follows, on average.",
+        tuple((name, name not in words) for name in columns),
+        tuple(rows),
+        linked=True,
+    )
+    lead = [f"{count(len(rows), 'head')}; each has a page of its own."]
+    page = page_of("heads", "Where every head looks", lead, [PagePart("The heads", (), (), (table,))], made, still=True)
+    (folder / "index.html").write_text(page, encoding="utf-8")
+
+
+def _made(facts: Mapping[str, Any]) -> dict[str, str]:
+    """How the page was made."""
     model = facts["model"]
     read = ", ".join("the bundled texts" if text == "bundled" else text for text in facts["texts"])
-    made = {
-        "made": facts["created"],
+    return {
+        "scanned": facts["scanned"],
         "model": f"{shown_name(model)}, family {model['family']}; {model['heads']} heads a layer",
         "texts": f"{read}; {count(facts['documents'], 'document')}, {facts['counted']:,} positions",
         "weights (SHA-256)": model["sha256"] or "unknown",
         "version": facts["wheatstone"],
     }
-    title = f"{facts['head']}: head {facts['number']} of layer {facts['layer']}"
-    parts = [_where(facts), _examples(facts), _senders(facts), _circuits(facts)]
-    return page_of("head", title, [describe_places(facts), _effect(facts)], parts, made)
 
 
 def places_chart(facts: Mapping[str, Any]) -> Any:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from wheatstone.lenses._head_corpus import HeadCorpus as HeadCorpus
     from wheatstone.lenses._head_corpus import head_at as head_at
     from wheatstone.lenses._head_page import head_facts as head_facts
+    from wheatstone.lenses._head_pages import run_head_pages as run_head_pages
     from wheatstone.lenses._head_scan import PLACES as PLACES
     from wheatstone.lenses._head_scan import SIGNALS as SIGNALS
     from wheatstone.lenses._head_scan import HeadScan as HeadScan

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from wheatstone._errors import PromptError, RequestError
 from wheatstone.lenses._readout import Readout
-from wheatstone.lenses._score_pairs import Pairs, ScoreTerm, SenderTerm, ranked
+from wheatstone.lenses._score_pairs import Pairs, ScoreTerm, SenderTerm, contrast, ranked
 from wheatstone.lenses._score_removal import Removal, removals
 from wheatstone.models import HeadSplit, ResidualModel, Tokens, position_of
 
@@ -84,8 +84,7 @@ class AttentionScore:
     @cached_property
     def pairs(self) -> Pairs:
         """The score as a sum over pairs."""
-        split = self.split
-        return Pairs(split.senders, split.nodes, split.q * split.scaling, split.k[:, self.key])
+        return contrast(self.split, self.key)
 
     @cached_property
     def difference(self) -> Pairs | None:
@@ -101,8 +100,7 @@ class AttentionScore:
         Raises:
             RequestError: a key that the head does not see, or no other key.
         """
-        split = self.split
-        seen = split.visible.nonzero()[:, 0].tolist()
+        seen = self.split.visible.nonzero()[:, 0].tolist()
         others = [at for at in seen if at != self.key] if keys is None else list(keys)
         if not others or not set(others) <= set(seen):
             raise RequestError(
@@ -110,8 +108,7 @@ class AttentionScore:
                 got=str(others or "none"),
                 do="choose some of these, or a later query",
             )
-        contrast = split.k[:, self.key] - split.k[:, others].mean(1)
-        return Pairs(split.senders, split.nodes, split.q * split.scaling, contrast)
+        return contrast(self.split, self.key, others)
 
     @cached_property
     def moved(self) -> tuple[SenderTerm, ...]:

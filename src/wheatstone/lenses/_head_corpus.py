@@ -163,6 +163,15 @@ class HeadCorpus(Scan):
     verb: ClassVar[str] = "head scan"
     examples: ClassVar[str] = _EXAMPLES_FILE
 
+    @property
+    def heads(self) -> list[str]:
+        """Names of all heads of the scan, in order.
+
+        Raises:
+            RunError: the manifest is damaged.
+        """
+        return [f"a{layer}.h{number}" for layer, count in self._counts.items() for number in range(count)]
+
     def head(self, name: str) -> ScannedHead:
         """What it holds of one head.
 
@@ -174,8 +183,7 @@ class HeadCorpus(Scan):
             RunError: a file is missing or damaged.
         """
         layer, number = head_at(name)
-        with sound(self.path):
-            heads = {str(layer): int(count) for layer, count in self.manifest["heads"].items()}
+        heads = self._counts
         if number >= heads.get(str(layer), 0):
             raise RequestError(
                 expected=f"a head of a layer that was scanned: {', '.join(heads)}",
@@ -191,6 +199,11 @@ class HeadCorpus(Scan):
                     got=reason(error),
                     do="check it with `wheatstone runs check`, and scan again",
                 ) from error
+
+    @property
+    def _counts(self) -> dict[str, int]:
+        with sound(self.path):
+            return {str(layer): int(count) for layer, count in self.manifest["heads"].items()}
 
     def _of(self, name: str, layer: int, number: int, group: int) -> ScannedHead:
         with safe_open(self.path / _FILE, "np") as arrays:

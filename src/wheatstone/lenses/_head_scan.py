@@ -117,9 +117,11 @@ class HeadScan(CorpusScan):
         for rows, length in same:
             directions = self._directions(stream[rows, 1 : length - 1], ids[rows, 2:length])
             for layer, signals in self.signals.items():
-                written = self.model.blocks[layer].head_outputs(given[layer][rows, 1 : length - 1])
-                at = directions.to(written.device)
-                effect = (wide(written) * at).sum(-1).permute(1, 2, 0)
+                # What a head writes times a direction is its z times what the direction is to its output projection.
+                block, z = self.model.blocks[layer], given[layer][rows, 1 : length - 1]
+                read = directions.to(z.device) @ wide(block.head_weights).flatten(0, 1).T
+                scaled = wide(z) * wide(block.output_scale(z))
+                effect = (scaled * read).unflatten(-1, (block.heads, -1)).sum(-1)
                 signals["effect"].see(effect, keys[rows, 1 : length - 1].to(effect.device))
 
     def _add(

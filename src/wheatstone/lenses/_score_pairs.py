@@ -16,6 +16,7 @@ from torch import Tensor
 
 from wheatstone._errors import RequestError
 from wheatstone._view import Brief
+from wheatstone.models import HeadSplit
 
 _ROWS = 256
 """Senders of the query whose pairs are formed at once."""
@@ -133,6 +134,20 @@ class Pairs(Brief):
                 do="name one of these",
             )
         return self.senders.index(name)
+
+
+def contrast(split: HeadSplit, key: int, others: Sequence[int] = ()) -> Pairs:
+    """The score of a key as a sum over pairs, less the mean of other keys' scores where there are any.
+
+    Args:
+        split: the head at the query's position.
+        key: position.
+        others: positions that the head sees.
+    """
+    k = split.k[:, key]
+    return Pairs(
+        split.senders, split.nodes, split.q * split.scaling, k - split.k[:, list(others)].mean(1) if others else k
+    )
 
 
 def ranked(senders: Sequence[str], values: Float[Tensor, " sender"]) -> tuple[SenderTerm, ...]:

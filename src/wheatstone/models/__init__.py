@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from wheatstone.models._graph import MlpParts as MlpParts
     from wheatstone.models._graph import Split as Split
     from wheatstone.models._head_runs import stream_heads as stream_heads
+    from wheatstone.models._head_split import BIASES as BIASES
     from wheatstone.models._head_split import HeadSplit as HeadSplit
     from wheatstone.models._interventions import Add as Add
     from wheatstone.models._interventions import AddScore as AddScore

@@ -75,6 +75,16 @@ class CoreMap:
     k_bias: Float[Tensor, "pos d_head"]
 
 
+def without_scores(block: Block) -> ModelError:
+    """The error for a layer whose attention computes no scores, or not by transformers' interface."""
+    return ModelError(
+        expected="attention that computes scores from queries and keys once, by transformers' AttentionInterface",
+        got=f"{type(block.attention).__name__} in layer {block.index}, which does not",
+        do="choose a model with scores, or set the family's attention_core; docs/guides/add-a-family.md says what "
+        "it means",
+    )
+
+
 def core_of(block: Block, qkv: QKV, call: dict[str, Any], *, clipped: bool = True) -> Core:
     """Runs a layer's attention up to its scores.
 
@@ -92,12 +102,7 @@ def core_of(block: Block, qkv: QKV, call: dict[str, Any], *, clipped: bool = Tru
     with _instead_of_scores(block, seen.append), _clipping(block, clipped):
         block.attend(qkv, call)
     if len(seen) != 1:
-        raise ModelError(
-            expected="attention that computes scores from queries and keys once, by transformers' AttentionInterface",
-            got=f"{type(block.attention).__name__} in layer {block.index}, which does not",
-            do="choose a model with scores, or set the family's attention_core; docs/guides/add-a-family.md says what "
-            "it means",
-        )
+        raise without_scores(block)
     return seen[0]
 
 

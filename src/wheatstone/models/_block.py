@@ -310,7 +310,8 @@ class Block:
 
     def output_scale(self, z: Float[Tensor, "batch pos head_d_head"]) -> Float[Tensor, "batch pos 1"]:
         """What `head_weights` lack of what a head writes: the scale of the norm that follows; 1 where none does."""
-        return self._attention_output_norm.scale(self._whole(z))
+        norm = self._attention_output_norm
+        return z.new_ones(*z.shape[:2], 1) if norm.module is None else norm.scale(self._whole(z))
 
     def attention_output(self, z: Tensor) -> Tensor:
         """What the whole attention layer writes, bias included."""

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from wheatstone.models._attention_core import without_scores
 from wheatstone.models._block import replaced_forward
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._patterns import eager
@@ -31,6 +32,9 @@ def stream_heads(
     Returns:
         By layer what its heads give the output projection (`Block.head_outputs` makes their writes of it), and the
         final residual stream.
+
+    Raises:
+        ModelError: a layer's attention has no weights.
     """
     given: list[Tensor] = []
     stream: list[Tensor] = []
@@ -38,6 +42,8 @@ def stream_heads(
     def watched(index: int, module: nn.Module) -> Any:
         def forward(*args: Any, **kwargs: Any) -> Any:
             output = type(module).forward(module, *args, **kwargs)
+            if output[1] is None:
+                raise without_scores(model.blocks[index])
             look(index, output[1])
             return output
 

@@ -11,8 +11,9 @@ senders x positions x d_head, not x d_model.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -75,19 +76,60 @@ class HeadSplit(Brief):
         return self.capped(scores).softmax(-1)
 
 
+class Look(NamedTuple):
+    """A head that looks from a position.
+
+    Args:
+        layer: of the head.
+        head: its number in the layer.
+        query: position that looks, from 0.
+    """
+
+    layer: int
+    head: int
+    query: int
+
+
 @torch.no_grad()
-def split_head(model: Decoder, tokens: Tokens, layer: int, head: int, query: int) -> HeadSplit:
-    """See `ResidualModel.head_split`."""
-    run = _SplitRun(model, layer, head, query)
-    model.run(tokens, run.layer)
-    return run.split()
+def split_heads(model: Decoder, tokens: Tokens, looks: Sequence[Look]) -> list[HeadSplit]:
+    """See `ResidualModel.head_splits`."""
+    splits = [_Split(model, look) for look in looks]
+    stream = tokens.ids.new_zeros(0)
+
+    def layer(index: int, x: Tensor, call: dict[str, Any]) -> Tensor:
+        """Runs a layer, and lets every head keep what it reads of what is written."""
+        nonlocal stream
+        block, later = model.blocks[index], [split for split in splits if split.layer > index]
+        if index == 0:
+            for split in splits:
+                split.add(x[None])
+        qkv = block.qkv(block.attention_norm(x))
+        z = block.attend(qkv, call)
+        for split in splits:
+            if split.layer == index:
+                split.arrive(x, qkv, z, call)
+        middle = x + block.attention_output(z)
+        normed = block.mlp_norm(x if model.graph.parallel else middle)
+        mlp = block.mlp_output(normed)
+        if later:
+            written = [block.head_outputs(z), mlp[None] if block.parts is None else block.mlp_outputs(normed)]
+            for split in later:
+                for part in written:
+                    split.add(part)
+                split.add_biases(block.output_bias, block.mlp_bias)
+        stream = middle + mlp
+        return stream
+
+    model.run(tokens, layer)
+    return [split.result(stream) for split in splits]
 
 
-class _SplitRun:
-    """One pass over one prompt, and what it leaves of a head."""
+class _Split:
+    """What a pass over one prompt leaves of one head at one query position."""
 
-    def __init__(self, model: Decoder, layer: int, head: int, query: int) -> None:
-        self._model, self._block, self._query = model, model.blocks[layer], query
+    def __init__(self, model: Decoder, look: Look) -> None:
+        self.layer, head, self._query = look
+        self._model, self._block = model, model.blocks[self.layer]
         group = model.graph.group_of(head)
         self._rows = (head, group, group)
         self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -106,57 +148,22 @@ class _SplitRun:
                 self._constant.append(_exact(torch.stack([of_norm, own])))
         self._output_biases = weights[0].new_zeros(model.d_model)
 
-    def layer(self, index: int, x: Tensor, call: dict[str, Any]) -> Tensor:
-        """Runs a layer, and keeps of what it writes what the head reads."""
-        block, target = self._model.blocks[index], self._block.index
-        if index == 0:
-            self._add(x[None])
-        qkv = block.qkv(block.attention_norm(x))
-        z = block.attend(qkv, call)
-        if index == target:
-            self._arrive(x, qkv, z, call)
-        middle = x + block.attention_output(z)
-        normed = block.mlp_norm(x if self._model.graph.parallel else middle)
-        mlp = block.mlp_output(normed)
-        if index < target:
-            self._add(block.head_outputs(z))
-            self._add(mlp[None] if block.parts is None else block.mlp_outputs(normed))
-            for bias in (block.output_bias, block.mlp_bias):
-                if bias is not None:
-                    self._output_biases = self._output_biases + bias.to(self._output_biases)
-        self._stream = (middle + mlp)[0, self._query]
-        return middle + mlp
-
-    def split(self) -> HeadSplit:
-        """The head, after the run."""
-        core, senders = self._core, self._model.graph.nodes[: len(self._q) - len(BIASES)]
-        visible, added = _mask_row(core.mask, self._rows[0], self._query)
-        q, k = core.q[0, self._rows[0], self._query], core.k[0, self._rows[1], : self._query + 1]
-        return HeadSplit(
-            senders=(*senders, *BIASES),
-            nodes=len(senders),
-            q=self._q,
-            k=self._k,
-            v=self._v,
-            scaling=core.scaling,
-            softcap=core.softcap,
-            added=added,
-            visible=visible,
-            scores=_exact(k) @ _exact(q) * core.scaling,
-            output=_exact(self._output * self._output_scale),
-            stream=_exact(self._stream),
-        )
-
-    def _add(self, written: Float[Tensor, "node 1 pos d_model"]) -> None:
+    def add(self, written: Float[Tensor, "node 1 pos d_model"]) -> None:
         """Projects what nodes write onto the head's query, keys and values; the norm's scale is yet to come."""
         upto = wide(written[:, 0, : self._query + 1].to(self._block.device))
         q, k, v = self._folded
         self._parts.append((_exact(upto[:, -1] @ q.T), _exact(upto @ k.T), _exact(upto @ v.T)))
 
-    def _arrive(self, x: Tensor, qkv: QKV, z: Tensor, call: dict[str, Any]) -> None:
+    def add_biases(self, *biases: Float[Tensor, " d_model"] | None) -> None:
+        """Adds the output biases of a layer before the head's."""
+        for bias in biases:
+            if bias is not None:
+                self._output_biases = self._output_biases + bias.to(self._output_biases)
+
+    def arrive(self, x: Tensor, qkv: QKV, z: Tensor, call: dict[str, Any]) -> None:
         """At the head's own layer: the scales of its norms are known, and what reaches its scores."""
         block, (head, group, _), keys = self._block, self._rows, slice(self._query + 1)
-        self._add(self._output_biases.expand(1, *x.shape))
+        self.add(self._output_biases.expand(1, *x.shape))
         self._core = core_of(block, qkv, call)
         self._output_scale = wide(block.output_scale(z[:, self._query, None])).item()
         scale = _exact(block.attention_norm.scale(wide(x))[0, keys])
@@ -178,6 +185,26 @@ class _SplitRun:
         self._q = torch.stack([*q, _exact(maps.q_bias[self._query]), clipped[0][-1]])
         self._k = torch.stack([*k, _exact(maps.k_bias[keys]), clipped[1]])
         self._v = torch.stack([*v, torch.zeros_like(clipped[2]), clipped[2]])
+
+    def result(self, stream: Float[Tensor, "1 pos d_model"]) -> HeadSplit:
+        """The head, given the final residual stream."""
+        core, senders = self._core, self._model.graph.nodes[: len(self._q) - len(BIASES)]
+        visible, added = _mask_row(core.mask, self._rows[0], self._query)
+        q, k = core.q[0, self._rows[0], self._query], core.k[0, self._rows[1], : self._query + 1]
+        return HeadSplit(
+            senders=(*senders, *BIASES),
+            nodes=len(senders),
+            q=self._q,
+            k=self._k,
+            v=self._v,
+            scaling=core.scaling,
+            softcap=core.softcap,
+            added=added,
+            visible=visible,
+            scores=_exact(k) @ _exact(q) * core.scaling,
+            output=_exact(self._output * self._output_scale),
+            stream=_exact(stream[0, self._query]),
+        )
 
 
 def _exact(values: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from wheatstone.models._gradient_memory import (
 )
 from wheatstone.models._gradients import ChannelGradients, Rewrite, Values, channel_gradients
 from wheatstone.models._graph import Graph, MlpParts, Split
-from wheatstone.models._head_split import HeadSplit, split_head
+from wheatstone.models._head_split import HeadSplit, Look, split_heads
 from wheatstone.models._interactive import Interactive
 from wheatstone.models._interventions import Intervention, position_of
 from wheatstone.models._last_cuts import last_cut_logits
@@ -306,9 +306,19 @@ class ResidualModel(Interactive):
         When this misleads: the scales of all norms are held at what they are in this run. A sender that were not there
         would change them too.
         """
+        return self.head_splits(tokens, [(head, query)])[0]
+
+    def head_splits(self, tokens: Texts, looks: Sequence[tuple[str, int]]) -> list[HeadSplit]:
+        """`head_split` of several heads and query positions of one prompt, in one run.
+
+        Args:
+            tokens: one prompt.
+            looks: head and query position of each.
+        """
         tokens = self.tokens(tokens)
-        layer, number = self.head(head)
-        return split_head(self, tokens.rows(slice(0, 1)), layer, number, position_of(query, int(tokens.lengths[0])))
+        length = int(tokens.lengths[0])
+        chosen = [Look(*self.head(head), position_of(query, length)) for head, query in looks]
+        return split_heads(self, tokens.rows(slice(0, 1)), chosen)
 
     def attention_values(self, tokens: Tokens) -> list[Float[Tensor, "batch pos group d_head"]]:
         """What each position offers to the heads that look at it, before the output projection, layer by layer.

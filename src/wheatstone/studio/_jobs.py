@@ -20,7 +20,17 @@ from wheatstone.checkpoints import tokenizer_here
 from wheatstone.runs import Run
 from wheatstone.studio._jobs_foreman import Bounds, Foreman
 from wheatstone.studio._jobs_journal import KEPT, Asked, Journal, read_journals
-from wheatstone.studio._jobs_schema import Ask, Discover, Intervene, Job, JobEvent, JobList, JobRequest, Measure
+from wheatstone.studio._jobs_schema import (
+    Ask,
+    Discover,
+    Intervene,
+    Job,
+    JobEvent,
+    JobList,
+    JobRequest,
+    Look,
+    Measure,
+)
 from wheatstone.studio._library import Library
 from wheatstone.studio._schema import Problem
 
@@ -239,7 +249,7 @@ class Jobs:
             title = f"{request.pair.prompt[:200]} →{request.pair.answer}"
             return title if isinstance(request, Discover) else f"ask: {title}"
         run = self._library.find(request.run)
-        if request.run.startswith("example-") and not isinstance(request, Intervene | Measure):
+        if request.run.startswith("example-") and not isinstance(request, Intervene | Measure | Look):
             raise RequestError(
                 expected="a run of your own", got="an example, which is read-only", do="discover its prompt again"
             )

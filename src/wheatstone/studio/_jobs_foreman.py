@@ -13,7 +13,7 @@ from typing import Literal
 from wheatstone._errors import RequestError, RunError
 from wheatstone.runs import clear_partial
 from wheatstone.studio._jobs_journal import Journal
-from wheatstone.studio._jobs_schema import Ask, Discover, Intervene, Measure
+from wheatstone.studio._jobs_schema import Ask, Discover, Intervene, Look, Measure
 from wheatstone.studio._jobs_worker import Ended, Order, Worker
 from wheatstone.studio._library import Library, identity
 from wheatstone.studio._schema import Problem
@@ -120,7 +120,7 @@ class Foreman:
     def _ended(self, journal: Journal, ended: Ended, folder: Path) -> None:
         if ended.state == "cancelled":
             self._was_stopped(journal)
-        elif ended.state == "done" and not isinstance(journal.asked.request, Intervene | Ask | Measure):
+        elif ended.state == "done" and not isinstance(journal.asked.request, Intervene | Ask | Measure | Look):
             self._tell(journal, "done", run=identity(str(folder)))
         else:
             self._tell(journal, ended.state, **ended.about)

@@ -108,7 +108,17 @@ class Measure(_Frozen):
     on: Literal["own", "test"] = Field(default="own", description="the run's own prompts, or its task's test split")
 
 
-JobRequest = Annotated[Discover | Ask | Verify | Explain | Intervene | Measure, Field(discriminator="verb")]
+class Look(_Frozen):
+    """Why a head looks where it looks, on one of a run's prompts. Adds nothing to the run."""
+
+    verb: Literal["look"] = "look"
+    run: RunName
+    head: Annotated[str, Field(max_length=40, description="such as `a23.h4`")]
+    prompt: Annotated[int, Field(ge=0, description="which of the run's")] = 0
+    query: Annotated[int, Field(ge=-1, description="position that looks; -1 is the last")] = -1
+
+
+JobRequest = Annotated[Discover | Ask | Verify | Explain | Intervene | Measure | Look, Field(discriminator="verb")]
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 
 
@@ -150,6 +160,38 @@ class Measured(_Frozen):
     top: dict[With, str] = Field(description="next token of the first prompt")
 
 
+class SenderAdds(_Frozen):
+    """What one sender adds to an attention score."""
+
+    sender: str
+    value: float = Field(description="logits of the softmax")
+
+
+class PairAdds(_Frozen):
+    """What one pair of senders adds to an attention score."""
+
+    query_sender: str
+    key_sender: str
+    value: float = Field(description="logits of the softmax")
+
+
+class Looked(_Frozen):
+    """Where a head looks from one position, and the senders of the difference between its two best scores."""
+
+    head: str
+    query: int
+    key: int = Field(description="position of the largest weight")
+    weight: float
+    runner_up: int | None = Field(description="position of the next largest weight; none where it sees one token")
+    runner_up_weight: float | None
+    difference: float = Field(description="score less the runner-up's, or the score where there is no runner-up")
+    through_query: tuple[SenderAdds, ...] = Field(description="all senders, strongest first")
+    through_key: tuple[SenderAdds, ...]
+    pairs: tuple[PairAdds, ...] = Field(description="strongest first")
+    dominated_by_bias: bool
+    removed: float = Field(description="attention weight without the score's three strongest pairs, in an exact run")
+
+
 class JobEvent(_Frozen):
     """One thing that happened to a job."""
 
@@ -163,6 +205,7 @@ class JobEvent(_Frozen):
     run: str | None = Field(default=None, description="the run that was made or added to")
     changed: Changed | None = None
     measured: Measured | None = None
+    looked: Looked | None = None
     answers: ModelAnswers | None = Field(default=None, description="what the model itself says")
 
 

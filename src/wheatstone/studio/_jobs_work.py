@@ -11,7 +11,7 @@ from wheatstone._side import EXPLANATION, LISTING
 from wheatstone.circuits import Circuit, Experiment, same_weights
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.figures import render_explanation, report_html
-from wheatstone.lenses import NodeChange, next_token_change
+from wheatstone.lenses import NodeChange, attention_scores, next_token_change
 from wheatstone.models import ResidualModel, load_model, span_positions
 from wheatstone.runs import Run, reserved, sound
 from wheatstone.studies import (
@@ -30,9 +30,13 @@ from wheatstone.studio._jobs_schema import (
     Explain,
     Intervene,
     JobRequest,
+    Look,
+    Looked,
     Measure,
     Measured,
     Pair,
+    PairAdds,
+    SenderAdds,
     TokenChange,
     Verify,
 )
@@ -42,6 +46,9 @@ from wheatstone.verification import verify, verify_nodes
 
 _SHOWN = ("lens", "attribution", "attention", "vocabulary")
 """Sections of `explain` that the app shows; a new run has them at once."""
+
+_SENDERS, _PAIRS, _REMOVED = 2_000, 12, 3
+"""Of an attention score: most senders and pairs that are sent, and pairs that are removed together."""
 
 
 class Work:
@@ -78,6 +85,8 @@ class Work:
                 return {"changed": self._intervene(request, folder, report)}
             case Measure():
                 return {"measured": self._measure(request, folder, report)}
+            case Look():
+                return {"looked": self._look(request, folder, report)}
         return {}
 
     def _load(self, name: str, report: Reporter) -> ResidualModel:
@@ -175,13 +184,7 @@ class Work:
 
     def _intervene(self, asked: Intervene, run: Path, report: Reporter) -> Changed:
         circuit, model = self._circuit(run, report)
-        if asked.prompt >= len(circuit.examples):
-            raise RequestError(
-                expected=f"one of the run's {len(circuit.examples)} prompts",
-                got=f"number {asked.prompt}",
-                do="choose another",
-            )
-        pair = circuit.examples[asked.prompt]
+        pair = _example(circuit, asked.prompt)
         width = model.tokens([pair.prompt]).width
         names = [span.name for span in circuit.spans]
         places = dict(zip(names, span_positions(circuit.spans, width), strict=False))
@@ -189,6 +192,35 @@ class Work:
         found = next_token_change(model.like(circuit.model.graph), pair, changes)
         tokens = [TokenChange(**row._asdict()) for row in found.tokens]
         return Changed(prompt=pair.prompt, tokens=tokens, kl=found.kl)
+
+    def _look(self, asked: Look, run: Path, report: Reporter) -> Looked:
+        circuit, model = self._circuit(run, report)
+        prompt = _example(circuit, asked.prompt).prompt
+        found = attention_scores(model.like(circuit.model.graph), prompt, head=asked.head, query=asked.query)
+        pairs = found.difference or found.pairs
+        return Looked(
+            head=found.head,
+            query=found.query,
+            key=found.key,
+            weight=found.weight,
+            runner_up=found.runner_up,
+            runner_up_weight=None if found.runner_up is None else float(found.weights[found.runner_up]),
+            difference=pairs.total,
+            through_query=tuple(SenderAdds(**term._asdict()) for term in pairs.by_query()[:_SENDERS]),
+            through_key=tuple(SenderAdds(**term._asdict()) for term in pairs.by_key()[:_SENDERS]),
+            pairs=tuple(PairAdds(**term._asdict()) for term in pairs.top(_PAIRS)),
+            dominated_by_bias=found.pairs.dominated_by_bias,
+            removed=found.confirm(_REMOVED, alone=False)[-1].exact,
+        )
+
+
+def _example(circuit: Circuit, number: int) -> PromptPair:
+    """One of the prompts of a circuit's run."""
+    if number >= len(circuit.examples):
+        raise RequestError(
+            expected=f"one of the run's {len(circuit.examples)} prompts", got=f"number {number}", do="choose another"
+        )
+    return circuit.examples[number]
 
 
 def _test_pairs(run: Path) -> tuple[PromptPair, ...]:
