@@ -55,8 +55,8 @@ class _Words(_Base):
         """As typer prints it, but rich reads no style in a text such as [path]."""
         shown = _escaped(self)
         shown.params = [_escaped(param) for param in self.params]
-        if isinstance(self, TyperGroup):
-            shown.commands = {name: _escaped(command) for name, command in self.commands.items()}
+        if commands := getattr(self, "commands", None):
+            shown.commands = {name: _escaped(command) for name, command in commands.items()}
         super(_Words, shown).format_help(ctx, formatter)
 
 

@@ -21,7 +21,7 @@ def completion(
     shell: Annotated[str, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")], as_json: JsonOption = False
 ) -> None:
     """Print a script that completes commands, options and names in a shell. Load it from the shell's start-up file."""
-    from typer.completion import get_completion_script
+    from typer._completion_shared import get_completion_script
 
     if shell not in SHELLS:
         raise RequestError(expected="bash, zsh or fish", got=repr(shell)[:200], do="choose one of these")
