@@ -89,7 +89,7 @@ def _rows(run: Path, table: str, number: int) -> list[dict[str, Any]]:
 
 
 def test_killed_at_every_write_it_goes_on_to_the_same_bytes(model: ResidualModel, texts: Path, tmp_path: Path) -> None:
-    killed_scan("neurons", tmp_path / "killed", texts)
+    killed_scan("neurons", tmp_path / "killed", texts, after=True)
     run_scan(model, settings_for(texts), tmp_path / "plain")
     assert content(tmp_path / "killed") == content(tmp_path / "plain")
 
