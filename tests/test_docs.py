@@ -115,11 +115,24 @@ def test_python_examples_compile(page: Path) -> None:
         compile(example, _id(page), "exec")
 
 
-def test_the_page_of_commands_is_up_to_date() -> None:
-    done = subprocess.run(
-        [sys.executable, ROOT / "scripts/commands.py", "--check"], capture_output=True, text=True, check=False
-    )
+@pytest.mark.parametrize("script", ["commands.py", "api.py"])
+def test_the_generated_pages_are_up_to_date(script: str) -> None:
+    words = [sys.executable, ROOT / "scripts" / script, "--check"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_public_name_of_every_package_is_on_the_page_of_the_api() -> None:
+    """Under its package, with its signature or its value."""
+    page = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^## (\S+)$(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE))
+    source = Path(wheatstone.__file__).parent
+    packages = ["wheatstone", *(f"wheatstone.{door.parent.name}" for door in sorted(source.glob("[!_]*/__init__.py")))]
+    for package in packages:
+        __import__(package)
+        listed = dict(re.findall(r"^### (\w+)$\n\n((?:    .*\n)+)", sections[package], re.MULTILINE))
+        assert listed.keys() >= opens(package).keys(), package
+        assert all(name in signature for name, signature in listed.items())
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs/results").glob("*.md")), ids=_id)

@@ -99,6 +99,7 @@ def write_neurons(run: Path, scan: NeuronScan) -> None:
 
 
 def moments_of(found: LayerStatistics) -> dict[str, Tensor]:
+    """Moments, extremes and histogram of every neuron of a layer, by name."""
     mean, m2, m3, m4 = found.arrays["moments"]
     variance = m2 / found.count
     return {
