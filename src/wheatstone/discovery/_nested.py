@@ -212,7 +212,7 @@ def _gradients(
         found = short_of_rank(logits, encoded.answers[rows]) + KL_WEIGHT * divergence
         return (found if measure is None else found + _METRIC * measure(logits, rows)).sum() / len(pairs)
 
-    start = first_change(nodes, ablated)
+    start = first_change(tuple(nodes), tuple(ablated))
     return model.mask_gradients(tokens, ablated, gates.to(model.dtype), loss, start=start, budget=budget)
 
 
