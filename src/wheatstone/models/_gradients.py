@@ -28,7 +28,6 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from wheatstone._view import Brief
 from wheatstone.models._backward import BackwardRules, RuledRun
 from wheatstone.models._decoder import Decoder
 from wheatstone.models._node_outputs import NodeOutputs, OutputsBuilder
@@ -43,7 +42,7 @@ TOGETHER = 512
 
 
 @final
-class ChannelGradients(Brief):
+class ChannelGradients:
     """Gradients at the channels, summed over integration steps; made layer by layer, from the last to the first.
 
     Args:

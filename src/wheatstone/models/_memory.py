@@ -26,7 +26,8 @@ from torch import Tensor
 
 from wheatstone._errors import ComputationError
 from wheatstone.models._decoder import Decoder
-from wheatstone.models._rewired import Ablated, CircuitState, ablated_rows
+from wheatstone.models._node_outputs import Ablated, ablated_rows
+from wheatstone.models._rewired import CircuitState
 from wheatstone.models._tokens import Tokens
 
 _SHARE = 3

@@ -88,6 +88,28 @@ class NodeOutputs(Brief):
         return found
 
 
+Ablated = Float[Tensor, "node batch pos d_model"] | NodeOutputs
+"""What each node writes on an ablated edge, spread out or not."""
+
+
+def ablated_rows(ablated: Ablated, rows: slice) -> Ablated:
+    """That of some prompts."""
+    return ablated.rows(rows) if isinstance(ablated, NodeOutputs) else ablated[:, rows]
+
+
+def part_of(ablated: Ablated) -> Callable[[slice], Float[Tensor, "node batch pos d_model"]]:
+    """What gives that of all nodes of one sublayer."""
+    return ablated.part if isinstance(ablated, NodeOutputs) else ablated.__getitem__
+
+
+def outputs_numbers(model: Decoder) -> int:
+    """How many numbers are kept of what all nodes write at one token."""
+    split = [block.parts for block in model.blocks if block.parts is not None]
+    whole = (model.graph.layers - len(split)) * model.d_model
+    parts = sum(part.count * (1 if part.into == "neurons" else model.d_model) for part in split)
+    return model.d_model + model.graph.layers * model.graph.heads * model.blocks[0].d_head + whole + parts
+
+
 class OutputsBuilder:
     """Notes what is kept of each layer while a model runs."""
 

@@ -33,11 +33,11 @@ from wheatstone.models._masked import PieceLoss, mask_gradients
 from wheatstone.models._memory import circuit_bytes, in_pieces, memory_budget, run_in_pieces
 from wheatstone.models._neuron import Neuron, neuron_of
 from wheatstone.models._neuron_runs import NeuronRecording, record_neurons, stream_neurons
-from wheatstone.models._node_outputs import NodeOutputs, record_outputs
+from wheatstone.models._node_outputs import Ablated, NodeOutputs, ablated_rows, record_outputs
 from wheatstone.models._patched import patched_logits
 from wheatstone.models._paths import Paths
 from wheatstone.models._record import Recording, record
-from wheatstone.models._rewired import Ablated, CircuitRun, CircuitState, Rewired, ablated_rows
+from wheatstone.models._rewired import CircuitRun, CircuitState, Rewired
 from wheatstone.models._single_edge import SingleEdges
 from wheatstone.models._spans import Span
 from wheatstone.models._streams import Streams, record_streams
@@ -500,7 +500,7 @@ class ResidualModel(Interactive):
     def mask_gradients(
         self,
         tokens: Tokens,
-        ablated: Float[Tensor, "node batch pos d_model"],
+        ablated: Ablated,
         mask: Float[Tensor, "*batch channel node"],
         loss: PieceLoss,
         *,

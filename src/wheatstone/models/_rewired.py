@@ -26,21 +26,12 @@ from torch import Tensor
 from wheatstone._view import Brief
 from wheatstone.models._block import QKV, Block
 from wheatstone.models._decoder import Decoder
-from wheatstone.models._node_outputs import NodeOutputs
+from wheatstone.models._node_outputs import Ablated, part_of
 from wheatstone.models._spans import Span, span_positions
 from wheatstone.models._tokens import Tokens
 
 _FEW = 0.5
 """Share of the earlier nodes, below which those that a sublayer reads are copied before they are added up."""
-
-
-Ablated = Float[Tensor, "node batch pos d_model"] | NodeOutputs
-"""What each node writes on an ablated edge, spread out or not."""
-
-
-def ablated_rows(ablated: Ablated, rows: slice) -> Ablated:
-    """That of some prompts."""
-    return ablated.rows(rows) if isinstance(ablated, NodeOutputs) else ablated[:, rows]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -114,7 +105,7 @@ class Rewired:
         kept_at = kept_at[:, :, torch.from_numpy(nodes)]
         kept = kept_at.any(-1)
         self.model, self.tokens, self.keep = model, tokens, keep
-        self.ablated = ablated.part if isinstance(ablated, NodeOutputs) else ablated.__getitem__
+        self.ablated = part_of(ablated)
         """What the nodes of a sublayer write on an ablated edge."""
         self.nodes = nodes
         self.readable = np.searchsorted(nodes, graph.senders)
