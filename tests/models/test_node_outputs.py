@@ -39,6 +39,7 @@ def test_they_are_what_a_run_records_node_by_node(case: str) -> None:
     rounding(model).check(outputs.nodes(), nodes, magnitude=magnitude)
     first = model.graph.mlp_nodes(0).stop
     assert torch.equal(outputs.nodes(first), outputs.nodes()[:first])
+    assert torch.equal(outputs.some([first, 0, 2]), outputs.nodes()[[first, 0, 2]])
     assert torch.equal(outputs.rows(slice(1, 3)).after(2).nodes(), outputs.map(lambda value: value[1:3, 2:]).nodes())
     difference = outputs.minus(model.outputs(OTHERS)[1]).nodes()
     others = model.forward(OTHERS, cache=True).nodes

@@ -53,7 +53,7 @@ class Experiment:
         positions: tell edges apart by where in the prompt they carry something: at the prompts' named `spans`, at
             `each` token, or at given spans, which must divide these prompts. All prompts must be aligned. By default
             an edge is kept or ablated at all positions together.
-        memory: bytes that a batch of circuits may take; default `memory_budget`.
+        memory: bytes that a batch of circuits, prompts or integration steps may take; default `memory_budget`.
         allow_weak: what to do about prompts that leave little to explain. None refuses a counterfactual that keeps more
             than half of the metric, and records in `model_answers` which answers the model itself does not give; False
             also refuses prompts most of whose answers the model does not give; True refuses neither, as long as

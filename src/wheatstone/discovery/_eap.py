@@ -14,6 +14,8 @@ Sources: Syed et al. 2023 (arXiv 2310.10348), section 3; Hanna et al. 2024 (arXi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -25,6 +27,8 @@ from wheatstone.models import BackwardRules, ChannelGradients, NodeOutputs, span
 
 _SPREAD = 8
 """One part in so many of the memory may hold what nodes write, spread out."""
+_LAYERS = 4
+"""Layers whose channels are multiplied with what nodes write at once."""
 
 
 def integrated_inputs(
@@ -81,25 +85,33 @@ def edge_products(
     kind = torch.promote_types(differences.values[0].dtype, torch.float32)
     values = differences.values[0].new_zeros(batch if each else 1, *valid, len(spans), dtype=kind)
 
-    def add(channels: slice, senders: int, gradient: Float[Tensor, "channel batch pos d_model"]) -> None:
+    def add(first: int, senders: int, gradients: Sequence[Float[Tensor, "channel batch pos d_model"]]) -> None:
+        """Products of channels that follow each other; those with later nodes, which are no edges, are not read."""
+        channels = slice(first, first + sum(map(len, gradients)))
         for span, at in enumerate(spans):
-            for first in range(0, len(at), together):
-                some = at[first : first + together] if len(at) > together or len(spans) > 1 else slice(None)
+            for begin in range(0, len(at), together):
+                part = at[begin : begin + together]
+                # A view where positions follow each other.
+                some = slice(part[0], part[-1] + 1) if part[-1] - part[0] < len(part) else part
                 if whole is None:
                     written = differences.map(lambda value, some=some: value[:, some]).nodes(senders)
                 else:
                     written = whole[:senders, :, some]
-                read = gradient[:, :, some]
+                read = torch.cat([gradient[:, :, some] for gradient in gradients])
                 if each:
                     products = read.movedim(1, 0).flatten(2) @ written.movedim(1, 0).flatten(2).mT
                 else:
                     products = (read.flatten(1) @ written.flatten(1).T)[None]
                 values[:, channels, :senders, span] += products
 
-    add(slice(graph.logits_channel, graph.logits_channel + 1), len(graph.nodes), gradients.at_logits())
+    add(graph.logits_channel, len(graph.nodes), [gradients.at_logits()])
+    waiting: list[Tensor] = []
     for layer, gradient in gradients.each():
-        channels = slice(graph.attention_channels(layer).start, graph.mlp_channel(layer) + 1)
-        add(channels, graph.mlp_nodes(layer).start, gradient)
+        waiting.insert(0, gradient)
+        if len(waiting) == _LAYERS or layer == 0:
+            last = layer + len(waiting) - 1
+            add(graph.attention_channels(layer).start, graph.mlp_nodes(last).start, waiting)
+            waiting = []
     return values.flatten(-2) if each else values[0].flatten(-2)
 
 

@@ -7,8 +7,8 @@ A token leaves behind, until its gradients are taken, about this many numbers of
     layers · d_model                                                           edge scores, where layers are run again
     layers · ((4 channels + 5) d_model + 3 · (q, k and v) + 4 d_mlp) + 2 nodes · d_model     one circuit's slopes
 
-Edge scores then need the gradients of one layer's channels, and what is made of them, beside (and, where layers are run
-again, one layer's part of the first line); logits are counted three times, for the metric.
+Edge scores then need the gradients of four layers' channels, and what is made of them, beside; where layers are run
+again, also one layer's part of the first line. Logits are counted three times, for the metric.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def channel_gradient_bytes(
     traced = 8 * model.d_model + 3 * qkv + 4 * inside + patterns
     again = min(steps, max(1, TOGETHER // width)) * traced + steps * model.graph.layers * model.d_model
     kept = steps * model.graph.layers * traced if keep else again
-    return width * (kept + 3 * channels * model.d_model) * _number(model) + _logits(model, steps)
+    return width * (kept + 6 * channels * model.d_model) * _number(model) + _logits(model, steps)
 
 
 def circuit_gradient_bytes(model: Decoder, tokens: Tokens) -> int:

@@ -8,7 +8,7 @@ in what is kept: differences and means are differences and means of these.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +71,16 @@ class NodeOutputs(Brief):
             value = self.values[2 * layer + 1 + mlp]
             return (_mlp_writes(block, value) if mlp else block.writes_of(value)).to(self.values[0].device)
 
+    def some(self, nodes: Sequence[int]) -> Float[Tensor, "node batch pos d_model"]:
+        """What some nodes write, in their order; each sublayer of them is spread out at a time."""
+        graph, rows = self.model.graph, list[Tensor]()
+        for node in nodes:
+            layer, place = graph.place(node) if node else (0, 0)
+            sublayer = graph.head_nodes(layer) if place < graph.heads else graph.mlp_nodes(layer)
+            sublayer = sublayer if node else slice(0, 1)
+            rows.append(self.part(sublayer)[node - sublayer.start])
+        return torch.stack(rows)
+
     def nodes(self, count: int | None = None) -> Float[Tensor, "node batch pos d_model"]:
         """What all nodes write, or those of the first sublayers.
 
@@ -83,7 +93,10 @@ class NodeOutputs(Brief):
         found[0] = self.values[0]
         for layer in range(graph.layers):
             for nodes in (graph.head_nodes(layer), graph.mlp_nodes(layer)):
-                if nodes.stop <= count:
+                if nodes.stop <= count and nodes.start == graph.head_nodes(layer).start:
+                    with self.model.blocks[layer].present():
+                        self.model.blocks[layer].writes_of(self.values[2 * layer + 1], found[nodes])
+                elif nodes.stop <= count:
                     found[nodes] = self.part(nodes)
         return found
 
