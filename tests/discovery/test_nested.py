@@ -87,17 +87,19 @@ def test_a_ranking_may_keep_the_metric_too(tiny_experiment: Experiment) -> None:
 def test_plain_runs_are_kept_while_there_is_room(tiny_experiment: Experiment) -> None:
     model, texts = tiny_experiment.model, ["w1 w2 w3", "w4 w5"]
     runs = _Runs(model, 10**9)
-    nodes, rows = runs.batch(texts, 3)
+    outputs, rows = runs.batch(texts, 3)
+    nodes = outputs.nodes()
     for row, text in enumerate(texts):
         ids = model.encode(text)
         run = model.forward(Tokens.of([ids], model.device), cache=True)
         assert run.nodes is not None
-        assert nodes[:, row, : len(ids)].equal(run.nodes[:, 0])
+        rounding(model).check(nodes[:, row, : len(ids)], run.nodes[:, 0])
         assert (nodes[:, row, len(ids) :] == 0).all()
         assert rows[row].equal(run.logits[0].log_softmax(-1))
     assert list(runs.kept) == texts
-    tight = _Runs(model, runs.kept[texts[1]][0].nbytes + runs.kept[texts[1]][1].nbytes)
-    assert tight.batch(texts, 3)[0].equal(nodes)
+    outputs, rows = runs.kept[texts[1]]
+    tight = _Runs(model, sum(part.nbytes for part in (*outputs.values, rows)))
+    assert tight.batch(texts, 3)[0].nodes().equal(nodes)
     assert list(tight.kept) == [texts[1]]
 
 

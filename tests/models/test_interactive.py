@@ -142,7 +142,7 @@ def test_bad_input_is_one_line(tiny64: ResidualModel, run: Callable[[ResidualMod
 
 
 def test_more_than_memory_has_room_for_is_refused_first(tiny64: ResidualModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wheatstone.models._kept_memory.memory_budget", lambda _device: 10_000)
+    monkeypatch.setattr("wheatstone.models._kept_memory.memory_room", lambda _device: 10_000)
     with pytest.raises(RequestError, match=r"GiB for 1 prompt of 5 tokens; give fewer"):
         tiny64(TEXT)
     assert tiny64(TEXT, cache=False).logits.shape == (1, 5, 40)

@@ -10,7 +10,7 @@ from tolerance import rounding
 from torch import Tensor
 
 from wheatstone.models import ResidualModel, Tokens
-from wheatstone.models._masked import prompt_bytes
+from wheatstone.models._masked import mask_gradient_bytes
 
 CLEAN = [[3, 1, 4, 1, 5], [9, 2, 6], [5, 3, 5, 8, 9, 7, 9]]
 OTHER = [[3, 2, 4, 1, 5], [9, 8, 6], [5, 3, 0, 8, 1, 7, 9]]
@@ -81,7 +81,7 @@ def test_a_mask_of_zeros_and_ones_is_a_circuit(case: str) -> None:
 def test_prompts_in_pieces_give_the_same(tiny64: ResidualModel) -> None:
     tokens, ablated, mask = Tokens.of(CLEAN), tiny64.streams(Tokens.of(OTHER)).nodes, random_mask(tiny64)
     value, gradient = tiny64.mask_gradients(tokens, ablated, mask, loss)
-    each = prompt_bytes(tiny64, tokens)
+    each = mask_gradient_bytes(tiny64, tokens)
     for budget in (1, 2 * each):
         part, pieces = tiny64.mask_gradients(tokens, ablated, mask, loss, budget=budget)
         assert part == rounding(tiny64).near(value)

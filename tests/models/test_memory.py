@@ -13,7 +13,7 @@ from tolerance import rounding
 from torch import Tensor
 
 from wheatstone import ComputationError
-from wheatstone.models import CircuitState, MemoryWarning, ResidualModel, Tokens, memory_budget
+from wheatstone.models import CircuitState, MemoryWarning, ResidualModel, Tokens, memory_budget, memory_room
 from wheatstone.models import _memory as memory
 from wheatstone.models._memory import circuit_bytes, run_in_pieces
 
@@ -94,20 +94,28 @@ def test_another_error_is_not_taken_for_want_of_memory(tiny64: ResidualModel, pr
         run_in_pieces(tiny64, run, *prompts, random_circuits(tiny64, 2), None, 1 << 30)
 
 
-def test_the_budget_is_the_largest_power_of_two_in_a_third_of_what_is_free(
+def test_the_room_is_the_largest_power_of_two_in_a_third_of_what_is_free(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(memory, "Path", lambda name: tmp_path / Path(name).name)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=3000))
-    assert memory_budget(torch.device("cpu")) == 512
+    assert memory_room(torch.device("cpu")) == 512
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.current").write_text("400\n")
-    assert memory_budget(torch.device("cpu")) == 128
+    assert memory_room(torch.device("cpu")) == 128
     (tmp_path / "memory.max").write_text("max\n")
-    assert memory_budget(torch.device("cpu")) == 512
+    assert memory_room(torch.device("cpu")) == 512
     for free, budget in ((3 * 512, 512), (3 * 512 - 1, 256), (3, 1), (2, 0), (0, 0)):
         monkeypatch.setattr(psutil, "virtual_memory", lambda free=free: SimpleNamespace(available=free))
-        assert memory_budget(torch.device("cpu")) == budget
+        assert memory_room(torch.device("cpu")) == budget
+
+
+def test_the_budget_is_stated_and_smaller_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    plenty, short = (1 << 40, 1 << 29, 1 << 33), (3 << 20, 1 << 20, 1 << 20)
+    for free, cpu, accelerator in (plenty, (3 << 30, 1 << 29, 1 << 30), short):
+        monkeypatch.setattr(memory, "free_memory", lambda _device, free=free: free)
+        assert memory_budget(torch.device("cpu")) == cpu
+        assert memory_budget(torch.device("cuda")) == accelerator
 
 
 _MEASURE = """

@@ -157,7 +157,7 @@ def test_auto_spreads_what_does_not_fit_and_says_so(
     plain = load_model(tiny_folder)
     weights = sum(weight.numel() * weight.element_size() for weight in plain.module.parameters())
     monkeypatch.setattr("wheatstone.models._load.free_memory", lambda device: weights - 1)
-    monkeypatch.setattr("wheatstone.models._load.memory_budget", lambda device: weights // 3)
+    monkeypatch.setattr("wheatstone.models._load.memory_room", lambda device: weights // 3)
     with pytest.warns(MemoryWarning, match=r"GB of memory for the weights of .* GB free on cpu: spread over"):
         spread = load_model(tiny_folder, device="auto")
     assert on_meta(spread)

@@ -18,7 +18,7 @@ from wheatstone._errors import PromptError, RequestError, check_choice
 from wheatstone.circuits._circuit import Circuit
 from wheatstone.circuits._means import PositionMeans
 from wheatstone.circuits._positions import check_cover, spans_in, spans_of
-from wheatstone.models import CircuitState, Graph, ResidualModel, Span, SpannedGraph, memory_budget
+from wheatstone.models import CircuitState, Graph, NodeOutputs, ResidualModel, Span, SpannedGraph, memory_budget
 from wheatstone.tasks import (
     Encoded,
     ModelAnswers,
@@ -33,6 +33,8 @@ from wheatstone.tasks import (
 
 Ablation = Literal["counterfactual", "mean", "zero"]
 ABLATIONS: tuple[str, ...] = get_args(Ablation)
+_SPREAD = 4
+"""One part in so many of the memory may hold what ablated nodes write, or a circuit's run, spread out."""
 
 
 class Experiment:
@@ -51,7 +53,7 @@ class Experiment:
         positions: tell edges apart by where in the prompt they carry something: at the prompts' named `spans`, at
             `each` token, or at given spans, which must divide these prompts. All prompts must be aligned. By default
             an edge is kept or ablated at all positions together.
-        memory: bytes that a batch of circuits may take; default `memory_budget`.
+        memory: bytes that a batch of circuits, prompts or integration steps may take; default `memory_budget`.
         allow_weak: what to do about prompts that leave little to explain. None refuses a counterfactual that keeps more
             than half of the metric, and records in `model_answers` which answers the model itself does not give; False
             also refuses prompts most of whose answers the model does not give; True refuses neither, as long as
@@ -85,19 +87,19 @@ class Experiment:
         self.reference = tuple(pairs if reference is None else reference)
         self.memory = memory_budget(model.device) if memory is None else memory
         self.allow_weak = allow_weak
+        self._spread: Tensor | None = None
         self.evaluations = 0
         """How many circuits have been run, each on all prompts."""
 
-        clean = model.forward(self.encoded.clean, cache=True)
-        assert clean.nodes is not None
-        self.clean_input: Float[Tensor, "batch pos d_model"] = clean.nodes[0].clone()
+        self.clean_logits, clean = model.outputs(self.encoded.clean)
+        self.clean_input: Float[Tensor, "batch pos d_model"] = clean.values[0]
         """What the `input` node writes on the clean prompts."""
-        self.clean_logits = clean.logits
-        self.targets = Targets(self.encoded, clean.logits.log_softmax(-1))
-        self.ablated: Float[Tensor, "node batch pos d_model"] = self._ablated(clean.nodes)
-        self.start = first_change(clean.nodes, self.ablated)
+        self.targets = Targets(self.encoded, self.clean_logits.log_softmax(-1))
+        self.ablated_outputs: NodeOutputs = self._ablated(clean)
+        """What every node writes on an ablated edge."""
+        self.start = first_change(clean.values, self.ablated_outputs.values)
         """Positions before it are the same in the clean and the ablated run, and need not be run again."""
-        self.clean: Float[Tensor, " batch"] = self.metric(clean.logits, self.targets)
+        self.clean: Float[Tensor, " batch"] = self.metric(self.clean_logits, self.targets)
         self.corrupt_logits = self.logits(torch.zeros(1, *self.graph.valid.shape, dtype=torch.bool))[0]
         self.corrupt: Float[Tensor, " batch"] = self.metric(self.corrupt_logits, self.targets)
         self.check_weak(allow_weak)
@@ -136,20 +138,36 @@ class Experiment:
             allow_weak=allow_weak,
         )
 
-    def _ablated(self, clean: Tensor) -> Tensor:
+    def _ablated(self, clean: NodeOutputs) -> NodeOutputs:
         """What every node writes along an ablated edge."""
-        if self.ablation == "zero":
-            return clean.new_zeros(()).expand_as(clean)
-        counterfactual = self.ablation == "counterfactual"
-        of = self.encoded if counterfactual else encode(self.model, self.reference)
-        written, tokens = self.model.forward(of.counterfactual, cache=True).nodes, of.counterfactual
-        assert written is not None
-        if counterfactual:
-            return written
         prompts = self.encoded.clean
+        if self.ablation == "zero":
+            return clean.map(lambda value: value.new_zeros(()).expand_as(value))
+        if self.ablation == "counterfactual":
+            return self.model.outputs(self.encoded.counterfactual)[1]
+        tokens = encode(self.model, self.reference).counterfactual
+        written = self.model.outputs(tokens)[1]
         if (tokens.lengths == prompts.width).all() and (prompts.lengths == prompts.width).all():
-            return written.mean(1, keepdim=True).expand_as(clean)
-        return PositionMeans.of(written, tokens).at(prompts.width)[:, None].expand_as(clean)
+            means = written.map(lambda value: value.mean(0, keepdim=True))
+        else:
+            means = written.map(lambda value: PositionMeans.of(value[None], tokens).at(prompts.width))
+        return means.map(lambda value: value.expand(prompts.batch, -1, -1))
+
+    @property
+    def ablated(self) -> Float[Tensor, "node batch pos d_model"]:
+        """What every node writes on an ablated edge, spread out; kept where it is small, or made at every use."""
+        if self._spread is not None:
+            return self._spread
+        nodes = self.ablated_outputs.nodes()
+        if nodes.nbytes <= self.memory // _SPREAD:
+            self._spread = nodes
+        return nodes
+
+    @property
+    def _along(self) -> Tensor | NodeOutputs:
+        """`ablated` where that is small, `ablated_outputs` where it is not: what circuits run with."""
+        small = self.ablated_outputs.spread_bytes <= self.memory // _SPREAD
+        return self.ablated if small else self.ablated_outputs
 
     @cached_property
     def model_answers(self) -> ModelAnswers:
@@ -293,16 +311,22 @@ class Experiment:
     ) -> Float[Tensor, "circuit batch vocab"]:
         """Runs circuits, as many at once as fit in memory."""
         self.evaluations += len(keep)
-        tokens, ablated = self.encoded.clean, self.ablated
         return self.model.circuit_logits(
-            tokens, ablated, keep, resume=resume, spans=self.spans, start=self.start, budget=self.memory
+            self.encoded.clean, self._along, keep, resume=resume, spans=self.spans, start=self.start, budget=self.memory
         )
+
+    def start_from(self, keep: Bool[Tensor, "channel node"]) -> tuple[CircuitState | None, float]:
+        """`state`, or None and the faithfulness where the run would take too much memory."""
+        used = int(keep.any(0).unflatten(0, (-1, max(1, len(self.spans)))).any(-1).sum())
+        if used * self.clean_input.nbytes > self.memory // _SPREAD:
+            return None, self.faithfulness(keep[None])[0]
+        return self.state(keep)
 
     def state(self, keep: Bool[Tensor, "channel node"]) -> tuple[CircuitState, float]:
         """One circuit's run, for runs of its sub-circuits to start from, and its faithfulness."""
         self.evaluations += 1
         run = self.model.forward_circuit(
-            self.encoded.clean, self.ablated, keep[None], spans=self.spans, start=self.start
+            self.encoded.clean, self._along, keep[None], spans=self.spans, start=self.start
         )
         return run.state, float(self.faithfulness_of(self.values_of(run.logits[0])))
 
@@ -331,23 +355,27 @@ class Experiment:
         self.evaluations += 3
         values: Callable[[Tensor], Tensor] = self.values_of
         gradients = self.model.circuit_gradients(
-            self.encoded.clean, self.ablated, keep, values, spans=self.spans, start=self.start, budget=self.memory
+            self.encoded.clean, self._along, keep, values, spans=self.spans, start=self.start, budget=self.memory
         )
         scale = (self.clean.mean() - self.corrupt.mean()) * self.encoded.clean.batch
         return gradients / scale
 
 
-def first_change(
-    clean: Float[Tensor, "node batch pos d_model"], ablated: Float[Tensor, "node batch pos d_model"]
-) -> int:
+def first_change(clean: Sequence[Float[Tensor, "batch pos _"]], ablated: Sequence[Float[Tensor, "batch pos _"]]) -> int:
     """The first position at which a prompt's ablated run is another than its clean run.
 
     That of the first token that differs; 0 where attention also looks ahead, so that earlier positions differ too.
+
+    Args:
+        clean: what the input and then the sublayers write in the clean run.
+        ablated: in the ablated run.
     """
     parts = (clean[0] != ablated[0]).any(-1).any(0)
     start = int(parts.nonzero()[0]) if parts.any() else 0
-    ahead = (clean[:, :, :start] - ablated[:, :, :start]).abs().amax() if start else 0
-    return 0 if ahead > 1e-3 * clean.abs().amax() else start
+    for ours, theirs in zip(clean, ablated, strict=True) if start else ():
+        if (ours[:, :start] - theirs[:, :start]).abs().amax() > 1e-3 * ours.abs().amax():
+            return 0
+    return start
 
 
 def _spans_of(circuit: Circuit, model: ResidualModel, pairs: Sequence[PromptPair]) -> tuple[Span, ...]:

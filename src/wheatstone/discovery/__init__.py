@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from wheatstone.discovery._learned import learn_mask as learn_mask
     from wheatstone.discovery._method import Score as Score
     from wheatstone.discovery._method import ScoreMethod as ScoreMethod
+    from wheatstone.discovery._nested import LEARNED_BATCH as LEARNED_BATCH
     from wheatstone.discovery._nested import between as between
     from wheatstone.discovery._nested import learn_ranking as learn_ranking
     from wheatstone.discovery._nested import size_thresholds as size_thresholds

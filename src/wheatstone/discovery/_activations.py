@@ -38,39 +38,37 @@ def integrated_activations(
 ) -> Float[Tensor, "channel node"]:
     """The mean over components and steps; those of several components are one batch."""
     graph, tokens = experiment.graph, experiment.encoded.clean
-    nodes = experiment.model.forward(tokens, cache=True).nodes
-    assert nodes is not None
-    differences = nodes - experiment.ablated
+    differences = experiment.model.outputs(tokens)[1].minus(experiment.ablated_outputs)
     inputs = experiment.clean_input
     parts = [slice(0, 1)]
     for layer in range(graph.layers):
         parts += [graph.head_nodes(layer), graph.mlp_nodes(layer)]
     missing = 1 - torch.arange(1, steps + 1, device=inputs.device, dtype=inputs.dtype) / steps
-    values = differences.new_zeros(graph.valid.shape)
+    values = torch.zeros(graph.valid.shape, device=inputs.device)
     together = max(1, _TOKENS // (steps * tokens.batch * tokens.width))
     for first in range(0, len(parts), together):
         report("scoring edges", first, len(parts))
         places = range(first, min(first + together, len(parts)))
 
         def changed(rows: slice, places: range = places) -> Rewrite:
-            ours = differences[:, rows]
+            ours = differences.rows(rows)
 
             def rewrite(place: int, written: Tensor) -> Tensor:
                 if place not in places:
                     return written
-                each, index = steps * ours.shape[1], places.index(place)
+                each, index = steps * len(ours.values[0]), places.index(place)
                 before, moved, rest = written.split([index * each, each, (len(places) - index - 1) * each])
-                change = missing.view(-1, 1, 1, 1) * ours[parts[place]].sum(0)
+                change = missing.view(-1, 1, 1, 1) * ours.part(parts[place]).sum(0)
                 return torch.cat([before, moved.detach() - change.flatten(0, 1), rest])
 
             return rewrite
 
         start = changed(slice(None))(0, inputs.repeat(len(places) * steps, 1, 1)).unflatten(0, (-1, tokens.batch))
-        values += torch.stack(
+        values = values + torch.stack(
             experiment.model.channel_gradients_in_pieces(
                 tokens,
                 experiment.step_values,
-                lambda rows, gradients: edge_products(experiment, gradients, differences[:, rows]),
+                lambda rows, gradients: edge_products(experiment, gradients, differences.rows(rows)),
                 inputs=start,
                 rewrite=changed,
                 budget=experiment.memory,

@@ -21,10 +21,10 @@ from wheatstone._errors import check_choice
 from wheatstone._progress import Reporter, silent
 from wheatstone._view import Brief
 from wheatstone.circuits import Experiment
-from wheatstone.discovery._eap import EAP, EAP_IG
+from wheatstone.discovery._eap import EAP, EAP_IG, integrated
 from wheatstone.discovery._exact import EXACT, effects_by_prompt
 from wheatstone.discovery._scores import EdgeScores
-from wheatstone.models import ChannelGradients, Graph, span_positions, wide
+from wheatstone.models import Graph, wide
 from wheatstone.tasks import PromptPair
 
 BY_PROMPT = (EAP_IG.name, EAP.name, EXACT.name)
@@ -88,7 +88,7 @@ def scores_by_prompt(
     pairs, rows = experiment.encoded.pairs if pairs is None else pairs, list[Tensor]()
     for part in experiment.over(pairs, most=_TOGETHER):
         report("scoring prompts", sum(map(len, rows)), len(pairs))
-        values = effects_by_prompt(part) if method == EXACT.name else _of_each(part, steps)
+        values = effects_by_prompt(part) if method == EXACT.name else integrated(part, steps, each=True)
         rows.append(wide(values.cpu())[:, valid])
     report("scoring prompts", len(pairs), len(pairs))
     return PromptScores(experiment.graph, torch.cat(rows), method, steps)
@@ -96,41 +96,3 @@ def scores_by_prompt(
 
 _TOGETHER = 16
 """Prompts that are run together, so that memory does not grow with their number."""
-
-
-def _of_each(experiment: Experiment, steps: int) -> Float[Tensor, "prompt channel sender"]:
-    """`integrated_inputs` without its mean over prompts."""
-    ablated, inputs = experiment.ablated, experiment.clean_input
-    share = torch.arange(1, steps + 1, device=inputs.device, dtype=inputs.dtype).view(-1, 1, 1, 1) / steps
-    path = ablated[0] + share * (inputs - ablated[0])
-
-    def products(rows: slice, gradients: ChannelGradients) -> Tensor:
-        assert gradients.nodes is not None
-        return _products(experiment, gradients, gradients.nodes - ablated[:, rows])
-
-    pieces = experiment.model.channel_gradients_in_pieces(
-        experiment.encoded.clean, experiment.step_values, products, inputs=path, cache=True, budget=experiment.memory
-    )
-    return torch.cat(pieces) / steps
-
-
-def _products(
-    experiment: Experiment, gradients: ChannelGradients, differences: Float[Tensor, "node batch pos d_model"]
-) -> Float[Tensor, "batch channel sender"]:
-    """`edge_products`, with a matrix product for each prompt in place of one over all."""
-    graph = experiment.model.graph
-    spans = span_positions(experiment.spans, differences.shape[2])
-    written_by = [differences[:, :, at].movedim(1, 0).flatten(2) for at in spans]
-    values = differences.new_zeros(differences.shape[1], *graph.valid.shape, len(spans))
-    for layer in range(graph.layers):
-        before = graph.mlp_nodes(layer).start
-        channels = slice(graph.attention_channels(layer).start, graph.mlp_channel(layer) + 1)
-        gradient = gradients.at_layer(layer)
-        for span, at in enumerate(spans):
-            read = gradient[:, :, at].movedim(1, 0).flatten(2)
-            values[:, channels, :before, span] = read @ written_by[span][:, :before].mT
-    gradient = gradients.at_logits()
-    for span, at in enumerate(spans):
-        read = gradient[:, :, at].movedim(1, 0).flatten(2)
-        values[:, graph.logits_channel, :, span] = (read @ written_by[span].mT)[:, 0]
-    return values.flatten(2)

@@ -28,15 +28,15 @@ from wheatstone.models import ChannelGradients
 
 def conductances(experiment: Experiment, *, steps: int, seed: int, report: Reporter) -> Float[Tensor, "channel sender"]:
     """One step after another, the last first: each needs what the nodes write one step later."""
-    model, clean, start = experiment.model, experiment.encoded.clean, experiment.ablated[0]
-    later = model.forward(clean, cache=True).nodes
-    assert later is not None
-    nodes = later
+    model, clean, start = experiment.model, experiment.encoded.clean, experiment.ablated_outputs.values[0]
+    later = model.outputs(clean)[1].after(experiment.start)
 
     def products(rows: slice, gradients: ChannelGradients) -> Tensor:
-        assert gradients.nodes is not None
-        moved = nodes[:, rows] - gradients.nodes
-        nodes[:, rows] = gradients.nodes
+        assert gradients.outputs is not None
+        now = gradients.outputs
+        moved = later.rows(rows).minus(now)
+        for kept, value in zip(later.values, now.values, strict=True):
+            kept[rows] = value
         return edge_products(experiment, gradients, moved)
 
     total: list[Tensor] = []
@@ -44,7 +44,13 @@ def conductances(experiment: Experiment, *, steps: int, seed: int, report: Repor
         report("scoring edges", steps - 1 - step, steps)
         point = start + step / steps * (experiment.clean_input - start)
         total += model.channel_gradients_in_pieces(
-            clean, experiment.values_of, products, inputs=point[None], cache=True, budget=experiment.memory
+            clean,
+            experiment.values_of,
+            products,
+            inputs=point[None],
+            cache=True,
+            start=experiment.start,
+            budget=experiment.memory,
         )
     report("scoring edges", steps, steps)
     return torch.stack(total).sum(0) / clean.batch

@@ -59,7 +59,7 @@ class Sufficient(Goal):
         return self.experiment.faithfulness(keep, resume=resume)
 
     def state(self, keep: Tensor) -> tuple[CircuitState | None, float]:
-        return self.experiment.state(keep)
+        return self.experiment.start_from(keep)
 
     def slopes(self, keep: Tensor) -> Tensor:
         return self.experiment.edge_gradients(keep).cpu()
@@ -81,7 +81,7 @@ class BothWays(Sufficient):
         return each.gather(-1, (1 - each).abs().argmax(-1, keepdim=True))[:, 0].tolist()
 
     def state(self, keep: Tensor) -> tuple[CircuitState | None, float]:
-        state, _ = self.experiment.state(keep)
+        state, _ = self.experiment.start_from(keep)
         return state, self.reached(keep[None], state)[0]
 
 

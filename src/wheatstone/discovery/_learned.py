@@ -212,7 +212,7 @@ def _opened(
 
 def _loss(experiment: Experiment, gates: Tensor, loss: str, prompts: Int[Tensor, " prompt"]) -> tuple[float, Tensor]:
     """The loss over some prompts and its slope by every gate."""
-    tokens, ablated = experiment.encoded.clean, experiment.ablated
+    tokens = experiment.encoded.clean
     prompts = prompts.to(tokens.ids.device)
     lengths = tokens.lengths[prompts]
     width = int(lengths.max())
@@ -233,7 +233,7 @@ def _loss(experiment: Experiment, gates: Tensor, loss: str, prompts: Int[Tensor,
 
     return experiment.model.mask_gradients(
         Tokens(tokens.ids[prompts, :width], lengths),
-        ablated[:, prompts, :width],
+        experiment.ablated_outputs.map(lambda value: value[prompts, :width]),
         gates.to(experiment.clean_logits.dtype),
         part,
         start=experiment.start,

@@ -41,12 +41,14 @@ from wheatstone._text import count
 from wheatstone.circuits import first_change
 from wheatstone.discovery._adam import MaskAdam
 from wheatstone.discovery._learned import KL_WEIGHT, LearnedMask, MaskStep, short_of_rank, started
-from wheatstone.models import ResidualModel, Tokens, memory_budget
+from wheatstone.models import NodeOutputs, ResidualModel, Tokens, memory_budget
 from wheatstone.tasks import Encoded, PromptPair, Targets, encode, metric_named
 
 _NOISE = (1.0, 0.2)
 _SIZES = ((2.0, 10.0), (0.4, 3.0))
 """Smallest and largest size, as multiples of the target, at first and in the end."""
+LEARNED_BATCH = 10
+"""Prompts of a step."""
 _METRIC = 2.0
 """Weight of the metric's distance, as a share of its gap."""
 _ANNEALED = 0.6
@@ -61,7 +63,7 @@ def learn_ranking(
     edges: int,
     steps: int = 120,
     learning_rate: float = 0.5,
-    batch: int = 10,
+    batch: int = LEARNED_BATCH,
     metric: str | None = None,
     seed: int = 0,
     memory: int | None = None,
@@ -169,23 +171,21 @@ class _Runs:
 
     def __init__(self, model: ResidualModel, room: int) -> None:
         self.model, self.room = model, room
-        self.kept: dict[str, tuple[Tensor, Tensor]] = {}
+        self.kept: dict[str, tuple[NodeOutputs, Tensor]] = {}
 
-    def batch(
-        self, texts: Sequence[str], width: int
-    ) -> tuple[Float[Tensor, "node batch pos d_model"], Float[Tensor, "batch vocab"]]:
+    def batch(self, texts: Sequence[str], width: int) -> tuple[NodeOutputs, Float[Tensor, "batch vocab"]]:
         """What every node writes, 0 after a prompt's end, and the next token's log-probabilities."""
-        found = [self._one(text) for text in texts]
-        nodes = [pad(written, (0, 0, 0, width - written.shape[1])) for written, _ in found]
-        return torch.stack(nodes, 1), torch.stack([rows for _, rows in found])
+        outputs, rows = zip(*map(self._one, texts), strict=True)
+        columns = zip(*(one.values for one in outputs), strict=True)
+        padded = (torch.cat([pad(part, (0, 0, 0, width - part.shape[1])) for part in column]) for column in columns)
+        return NodeOutputs(self.model, tuple(padded)), torch.cat(rows)
 
-    def _one(self, text: str) -> tuple[Tensor, Tensor]:
+    def _one(self, text: str) -> tuple[NodeOutputs, Tensor]:
         if text in self.kept:
             return self.kept[text]
-        run = self.model.forward(Tokens.of([self.model.encode(text)], self.model.device), cache=True)
-        assert run.nodes is not None
-        found = run.nodes[:, 0], run.logits[0].log_softmax(-1)
-        size = sum(part.nbytes for part in found)
+        logits, outputs = self.model.outputs(Tokens.of([self.model.encode(text)], self.model.device))
+        found = outputs, logits.log_softmax(-1)
+        size = sum(part.nbytes for part in (*outputs.values, found[1]))
         if size <= self.room:
             self.room -= size
             self.kept[text] = found
@@ -203,7 +203,7 @@ def _gradients(
     """The mean loss and its slope by every prompt's gates."""
     encoded = encode(model, pairs)
     tokens = encoded.clean
-    nodes, expected = runs.batch([pair.prompt for pair in pairs], tokens.width)
+    clean, expected = runs.batch([pair.prompt for pair in pairs], tokens.width)
     ablated, without = runs.batch([pair.counterfactual for pair in pairs], tokens.width)
     measure = None if metric is None else _measured(metric, encoded, expected, without)
 
@@ -212,7 +212,7 @@ def _gradients(
         found = short_of_rank(logits, encoded.answers[rows]) + KL_WEIGHT * divergence
         return (found if measure is None else found + _METRIC * measure(logits, rows)).sum() / len(pairs)
 
-    start = first_change(nodes, ablated)
+    start = first_change(clean.values, ablated.values)
     return model.mask_gradients(tokens, ablated, gates.to(model.dtype), loss, start=start, budget=budget)
 
 

@@ -30,7 +30,7 @@ from wheatstone._progress import Reporter, silent
 from wheatstone._view import Brief
 from wheatstone.circuits import Experiment
 from wheatstone.discovery._method import Score, ScoreMethod
-from wheatstone.models import ChannelGradients, Graph, Tokens
+from wheatstone.models import ChannelGradients, Graph, NodeOutputs, Tokens
 
 NodeMethod = Literal["attribution", "exact"]
 Direction = Literal["noising", "denoising"]
@@ -135,30 +135,25 @@ def node_scores(
 def _attribution(experiment: Experiment, tokens: Tokens) -> Float[Tensor, "node batch pos"]:
     """Contracts each node's difference with the sum of the gradients at the channels after it."""
     graph = experiment.graph
-    clean = experiment.model.forward(experiment.encoded.clean, cache=True).nodes
-    assert clean is not None
-    differences = clean - experiment.ablated
+    differences = experiment.model.outputs(experiment.encoded.clean)[1].minus(experiment.ablated_outputs)
 
     def scores(rows: slice, gradients: ChannelGradients) -> Tensor:
-        return _products(graph, differences[:, rows], gradients).cpu()
+        return _products(graph, differences.rows(rows), gradients).cpu()
 
     model, budget = experiment.model, experiment.memory
     return torch.cat(model.channel_gradients_in_pieces(tokens, experiment.step_values, scores, budget=budget), dim=1)
 
 
-def _products(
-    graph: Graph, differences: Float[Tensor, "node batch pos d_model"], gradients: ChannelGradients
-) -> Float[Tensor, "node batch pos"]:
-    scores = differences.new_empty(differences.shape[:-1])
+def _products(graph: Graph, differences: NodeOutputs, gradients: ChannelGradients) -> Float[Tensor, "node batch pos"]:
+    scores = differences.values[0].new_empty(len(graph.nodes), *differences.values[0].shape[:-1])
     after = gradients.at_logits()[0]
-    for layer in reversed(range(graph.layers)):
+    for layer, at_layer in gradients.each():
         mlp, heads = graph.mlp_nodes(layer), graph.head_nodes(layer)
-        at_layer = gradients.at_layer(layer)
-        scores[mlp] = (differences[mlp] * after).sum(-1)
+        scores[mlp] = (differences.part(mlp) * after).sum(-1)
         read_by_mlp = 0 if graph.parallel else at_layer[-1]
-        scores[heads] = (differences[heads] * (after + read_by_mlp)).sum(-1)
+        scores[heads] = (differences.part(heads) * (after + read_by_mlp)).sum(-1)
         after = after + at_layer.sum(0)
-    scores[0] = (differences[0] * after).sum(-1)
+    scores[0] = (differences.values[0] * after).sum(-1)
     return scores
 
 

@@ -34,7 +34,7 @@ from wheatstone.graphs._rank import node_slopes
 from wheatstone.graphs._settings import GraphSettings
 from wheatstone.graphs._supernodes import Supernode, groups_of, named
 from wheatstone.graphs._words import poles
-from wheatstone.models import LINEAR, NodeValues, ResidualModel, channel_gradient_bytes, memory_budget, run_nodes, wide
+from wheatstone.models import LINEAR, NodeValues, ResidualModel, channel_gradient_bytes, memory_room, run_nodes, wide
 from wheatstone.runs import Table
 
 if TYPE_CHECKING:
@@ -281,7 +281,7 @@ def _check_memory(question: Question, settings: GraphSettings) -> None:
     """
     model, tokens = question.model, question.tokens
     need = max(RANKING_STEPS, SETS if settings.verify else 0) * channel_gradient_bytes(model, tokens, 1, LINEAR)
-    if need > (budget := memory_budget(model.device)):
+    if need > (budget := memory_room(model.device)):
         raise RequestError(
             expected=f"a prompt whose graph takes at most {budget / 1e9:.1f} GB",
             got=f"{count(tokens.width, 'token')}, some {need / 1e9:.1f} GB",

@@ -95,7 +95,7 @@ def _into_logits(
     read = deltas.new_zeros(len(nodes), width)
     for span, at in enumerate(spans):
         read[:, at] = kept[:, span, None].to(read)
-    written, start = experiment.ablated.clone(), experiment.start
+    written, start = experiment.ablated_outputs.nodes(), experiment.start
     written[:, :, start:].index_add_(0, nodes.to(deltas.device), deltas * read[:, None, start:, None])
     return written
 

@@ -69,10 +69,11 @@ def ablation_effects(
         rows = (tokens.lengths == length).nonzero()[:, 0]
         plain = experiment.model.streams(Tokens(tokens.ids[rows, :length], tokens.lengths[rows]))
         at = torch.arange(length, device=rows.device) == query[rows, None]
+        ablated = experiment.ablated_outputs.map(lambda value, rows=rows, length=length: value[rows, :length])
         together = max(1, _ROWS // len(rows))
         for start in range(0, len(nodes), together):
             part = nodes[start : start + together]
-            instead = 0 if role.writes == "relation" else experiment.ablated[part][:, rows, :length]
+            instead = 0 if role.writes == "relation" else ablated.some(part)
             changes = (instead - plain.nodes[part]) * at[..., None]
             logits[start : start + together, rows] = experiment.model.patched_logits(
                 plain, part, changes, budget=experiment.memory
@@ -131,14 +132,14 @@ def _values(material: Material, role: Role, logits: Float[Tensor, "*many batch v
 
 
 def _without(material: Material, role: Role, heads: Sequence[str]) -> Float[Tensor, "batch vocab"]:
-    experiment = material.experiment
+    experiment, graph = material.experiment, material.experiment.graph
     if not heads:
         return experiment.clean_logits
     positions = tuple((position,) for position in _query(material, role).tolist())
     edits = [
         KnockOut(at=head, positions=positions)
         if role.writes == "relation"
-        else Replace(at=head, positions=positions, value=experiment.ablated[experiment.graph.node_index[head]])
+        else Replace(at=head, positions=positions, value=experiment.ablated_outputs.some([graph.node_index[head]])[0])
         for head in heads
     ]
     return experiment.model.forward_with(experiment.encoded.clean, edits).logits

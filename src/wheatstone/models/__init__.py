@@ -42,13 +42,17 @@ if TYPE_CHECKING:
     from wheatstone.models._load import open_model as open_model
     from wheatstone.models._manifest import computed_on as computed_on
     from wheatstone.models._manifest import manifest_without_prompts as manifest_without_prompts
+    from wheatstone.models._masked import mask_gradient_bytes as mask_gradient_bytes
     from wheatstone.models._memory import MemoryWarning as MemoryWarning
     from wheatstone.models._memory import circuit_bytes as circuit_bytes
     from wheatstone.models._memory import free_memory as free_memory
     from wheatstone.models._memory import memory_budget as memory_budget
+    from wheatstone.models._memory import memory_room as memory_room
     from wheatstone.models._model_run import ModelRun as ModelRun
     from wheatstone.models._neuron import Neuron as Neuron
     from wheatstone.models._neuron_runs import NeuronRecording as NeuronRecording
+    from wheatstone.models._node_outputs import NodeOutputs as NodeOutputs
+    from wheatstone.models._node_outputs import outputs_numbers as outputs_numbers
     from wheatstone.models._node_runs import NodeRun as NodeRun
     from wheatstone.models._node_runs import NodeValues as NodeValues
     from wheatstone.models._node_runs import run_nodes as run_nodes

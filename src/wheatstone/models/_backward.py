@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -92,19 +92,57 @@ def backward_rules(model: Decoder, rules: BackwardRules | None) -> Generator[Non
         ModelError: at the end, where the rules found fewer norms, attention patterns or activation functions than the
             model has, as when attention runs in a kernel of its own.
     """
-    if rules is None:
+    run = RuledRun(model, rules)
+    with run.on():
         yield
-        return
-    watch = _Watch(rules)
-    activations: dict[nn.Module, Callable[..., Any]] = {
-        module: watch.activation(module)
-        for block in model.blocks
-        for module in block.mlp.modules()
-        if isinstance(module, _ACTIVATIONS)
-    }
-    with replaced_forward(activations), watch:
-        yield
-    watch.check(model)
+    run.check()
+
+
+@final
+class RuledRun:
+    """Backward rules of a run that is made in parts.
+
+    Args:
+        model: whose MLPs' activation functions are replaced while it is on.
+        rules: which; None leaves all gradients the model's own.
+    """
+
+    def __init__(self, model: Decoder, rules: BackwardRules | None) -> None:
+        self.rules = rules
+        self._model = model
+        self._watch = None if rules is None else _Watch(rules)
+
+    @contextmanager
+    def on(self) -> Generator[None, None, None]:
+        """While this lasts, what the model computes has gradients by the rules."""
+        watch = self._watch
+        if watch is None:
+            yield
+            return
+        activations: dict[nn.Module, Callable[..., Any]] = {
+            module: watch.activation(module)
+            for block in self._model.blocks
+            for module in block.mlp.modules()
+            if isinstance(module, _ACTIVATIONS)
+        }
+        with replaced_forward(activations), watch:
+            yield
+
+    @contextmanager
+    def paused(self) -> Generator[None, None, None]:
+        """While this lasts inside `on`, rules do nothing: for values that no gradient is taken of."""
+        with nullcontext() if self._watch is None else self._watch.paused():
+            yield
+
+    def check(self) -> None:
+        """Refuses rules that had nothing to act on.
+
+        Raises:
+            ModelError: they found fewer norms, attention patterns or activation functions than the model has, as when
+                attention runs in a kernel of its own.
+        """
+        if self._watch is not None:
+            self._watch.check(self._model)
 
 
 _ACTIVATIONS = tuple(entry[0] if isinstance(entry, tuple) else entry for entry in ACT2CLS.values())
@@ -153,14 +191,24 @@ class _Watch(TorchFunctionMode):
             return _shared(result, args)
         return result
 
+    @contextmanager
+    def paused(self) -> Generator[None, None, None]:
+        """While this lasts, operations keep their own gradients."""
+        before, self._off = self._off, True
+        try:
+            yield
+        finally:
+            self._off = before
+
     def activation(self, module: nn.Module) -> Callable[[Tensor], Tensor]:
         """What runs instead of an MLP's activation function."""
         own = module.forward
 
         def forward(gate: Tensor) -> Tensor:
+            if self._off:
+                return own(gate)
             # An activation is one operation, whatever it is made of: GELU by tanh holds a product of its own.
-            before, self._off = self._off, True
-            try:
+            with self.paused():
                 self._met["activations"] += 1
                 if not self._rules.linear_activations:
                     return own(gate)
@@ -168,8 +216,6 @@ class _Watch(TorchFunctionMode):
                     value = own(gate)
                     slope = torch.where(gate == 0, 0.0, value / gate)
                 return _with_gradient_of(gate * slope, value)
-            finally:
-                self._off = before
 
         return forward
 

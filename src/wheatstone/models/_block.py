@@ -308,6 +308,19 @@ class Block:
         outputs = self._scaled(outputs)
         return outputs if out is None or outputs.data_ptr() == out.data_ptr() else out.copy_(outputs)
 
+    def values_of(self, z: Float[Tensor, "batch pos head_d_head"]) -> Float[Tensor, "batch pos head_d_head"]:
+        """z times the scale of the norm that follows: what heads write is linear in it, see `writes_of`."""
+        return z if self._attention_output_norm.module is None else (z * self.output_scale(z)).to(z.dtype)
+
+    def writes_of(
+        self, values: Float[Tensor, "batch pos head_d_head"], out: Float[Tensor, "head batch pos d_model"] | None = None
+    ) -> Float[Tensor, "head batch pos d_model"]:
+        """What each head writes, given `values_of` what attention gives its output projection; `out` as above."""
+        per_head = values.flatten(0, 1).unflatten(-1, (self.heads, -1)).transpose(0, 1)
+        into = None if out is None or out.device != values.device else out.flatten(1, 2)
+        outputs = torch.bmm(per_head, self.head_weights.to(values.dtype), out=into).unflatten(1, values.shape[:2])
+        return outputs if out is None or into is not None else out.copy_(outputs)
+
     def output_scale(self, z: Float[Tensor, "batch pos head_d_head"]) -> Float[Tensor, "batch pos 1"]:
         """What `head_weights` lack of what a head writes: the scale of the norm that follows; 1 where none does."""
         norm = self._attention_output_norm

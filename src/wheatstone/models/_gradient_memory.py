@@ -4,10 +4,11 @@ A token leaves behind, until its gradients are taken, about this many numbers of
 
     layers · (8 d_model + 3 · (q, k and v) + 4 d_mlp)                          edge scores, for each integration step
     layers · 6 heads · positions            more where backward rules write attention out (`models._backward`)
+    layers · d_model                                                           edge scores, where layers are run again
     layers · ((4 channels + 5) d_model + 3 · (q, k and v) + 4 d_mlp) + 2 nodes · d_model     one circuit's slopes
 
-Edge scores then need the gradients of one layer's channels, and what is made of them, beside; logits are counted three
-times, for the metric.
+Edge scores then need the gradients of four layers' channels, and what is made of them, beside; where layers are run
+again, also one layer's part of the first line. Logits are counted three times, for the metric.
 """
 
 from __future__ import annotations
@@ -19,19 +20,33 @@ from torch import Tensor
 
 from wheatstone.models._backward import BackwardRules
 from wheatstone.models._decoder import Decoder
-from wheatstone.models._gradients import Values
+from wheatstone.models._gradients import TOGETHER, Values
 from wheatstone.models._memory import halved, is_out_of_memory, pieces_of
 from wheatstone.models._tokens import Tokens
 
 Result = TypeVar("Result")
 
 
-def channel_gradient_bytes(model: Decoder, tokens: Tokens, steps: int, rules: BackwardRules | None = None) -> int:
-    """Most that `channel_gradients` takes for one prompt, in bytes, without what nodes write."""
+def channel_gradient_bytes(
+    model: Decoder, tokens: Tokens, steps: int, rules: BackwardRules | None = None, *, start: int = 0, keep: bool = True
+) -> int:
+    """Most that `channel_gradients` takes for one prompt, in bytes, without what nodes write.
+
+    Args:
+        model: the model.
+        tokens: the prompts, whose width counts.
+        steps: integration steps.
+        rules: of the backward pass.
+        start: first position that is run.
+        keep: whether all layers are kept from the forward pass, or run again one at a time.
+    """
     channels, qkv, inside = _widths(model)
+    width = tokens.width - start
     patterns = 6 * model.graph.heads * tokens.width if rules is not None and rules.of_attention else 0
-    traced = model.graph.layers * (8 * model.d_model + 3 * qkv + 4 * inside + patterns)
-    return tokens.width * (steps * traced + 3 * channels * model.d_model) * _number(model) + _logits(model, steps)
+    traced = 8 * model.d_model + 3 * qkv + 4 * inside + patterns
+    again = min(steps, max(1, TOGETHER // width)) * traced + steps * model.graph.layers * model.d_model
+    kept = steps * model.graph.layers * traced if keep else again
+    return width * (kept + 6 * channels * model.d_model) * _number(model) + _logits(model, steps)
 
 
 def circuit_gradient_bytes(model: Decoder, tokens: Tokens) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from wheatstone._errors import RequestError
 from wheatstone._text import count
 from wheatstone.models._decoder import Decoder
-from wheatstone.models._memory import memory_budget
+from wheatstone.models._memory import memory_room
 from wheatstone.models._places import Place, units, width_of
 from wheatstone.models._tokens import Tokens
 
@@ -34,7 +34,7 @@ def check_memory(model: Decoder, tokens: Tokens, keep: Iterable[tuple[str, int]]
             width = tokens.width if kind == "pattern" else width_of(model, Place(kind, layer))
             numbers += (units(model, kind, layer) or 1) * (width or 1)
     needed = numbers * tokens.batch * tokens.width * max(4, model.dtype.itemsize)
-    if needed > (budget := memory_budget(model.device)):
+    if needed > (budget := memory_room(model.device)):
         raise RequestError(
             expected=f"a run that keeps at most {budget / 2**30:.2g} GiB, what memory has room for",
             got=f"{needed / 2**30:.2g} GiB for {count(tokens.batch, 'prompt')} of {tokens.width} tokens",

@@ -13,7 +13,7 @@ from wheatstone._errors import ModelError, RequestError, WheatstoneError, check_
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.checkpoints import ModelFiles, load_checkpoint, resolve_model
-from wheatstone.models._memory import MemoryWarning, free_memory, memory_budget
+from wheatstone.models._memory import MemoryWarning, free_memory, memory_room
 from wheatstone.models._residual import ResidualModel
 from wheatstone.models._wiring import check_wiring
 
@@ -129,7 +129,7 @@ def _rooms(device: torch.device) -> dict[int | str, int]:
         devices = {index: torch.device("cuda", index) for index in range(torch.cuda.device_count())} | devices
     elif device.type == "mps":
         devices = {"mps": device} | devices
-    return {name: free_memory(each) - memory_budget(each) for name, each in devices.items()}
+    return {name: free_memory(each) - memory_room(each) for name, each in devices.items()}
 
 
 def _shortage(files: ModelFiles, dtype: torch.dtype, device: torch.device) -> ModelError | None:

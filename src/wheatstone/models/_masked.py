@@ -28,6 +28,7 @@ from torch import Tensor
 
 from wheatstone.models._block import QKV, Block
 from wheatstone.models._decoder import Decoder
+from wheatstone.models._node_outputs import Ablated, ablated_rows, part_of
 from wheatstone.models._tokens import Tokens
 
 PieceLoss = Callable[[Float[Tensor, "batch vocab"], slice], Float[Tensor, ""]]
@@ -60,12 +61,13 @@ class Masked:
         self,
         model: Decoder,
         tokens: Tokens,
-        ablated: Float[Tensor, "node batch pos d_model"],
+        ablated: Ablated,
         mask: Float[Tensor, "*batch channel node"],
         start: int = 0,
     ) -> None:
         graph = model.graph
-        self.model, self.tokens, self.ablated, self.start = model, tokens, ablated, start
+        self.model, self.tokens, self.start = model, tokens, start
+        self.ablated = part_of(ablated)
         valid = torch.from_numpy(graph.valid)
         mask = mask.cpu() * valid
         each = mask.view(-1, *valid.shape) != 0
@@ -74,8 +76,8 @@ class Masked:
         self.live = torch.from_numpy(live).to(model.device, model.dtype)[:, :, None, None]
         self.run_nodes = live.any(0) | each.flatten(0, 1).any(0).numpy()
         """Nodes whose output can matter: those that the input reaches, and those that an edge with a share leaves."""
-        nodes, batch, width, d_model = ablated.shape
-        self.bank = ablated.new_empty(batch, nodes, width - start, d_model)
+        shape = (tokens.batch, len(graph.nodes), tokens.width - start, model.d_model)
+        self.bank = torch.empty(shape, device=model.device, dtype=model.dtype)
         """What each node writes, less its ablated output; 0 where no edge with a share leads to it from the input."""
         self.sublayers: list[_Sublayer] = []
 
@@ -103,26 +105,28 @@ class Masked:
     def _layer(self, index: int, x: Tensor, call: dict[str, Any]) -> Tensor:
         graph, block = self.model.graph, self.model.blocks[index]
         if index == 0:
-            self.bank[:, 0] = (x.detach() - self.ablated[0])[:, self.start :] * self.live[:, 0]
-            self.base = self.ablated[0]
+            self.base = self.ablated(slice(0, 1))[0]
+            self.bank[:, 0] = (x.detach() - self.base)[:, self.start :] * self.live[:, 0]
         before, heads, mlp = self.base, graph.head_nodes(index), graph.mlp_nodes(index)
+        ablated = self.ablated(heads)
         if self.run_nodes[heads].any():
             channels = graph.attention_channels(index)
             read = self._read(channels, before)
             z = block.attend(self._qkv(block, read, before), call)[:, self.start :]
-            self._wrote(channels, read, heads, block.head_outputs(z))
+            self._wrote(channels, read, heads, block.head_outputs(z), ablated)
         else:
             self.bank[:, heads] = 0
-        self.base = self.base + self.ablated[heads].sum(0)
+        self.base = self.base + ablated.sum(0)
         if block.output_bias is not None:
             self.base = self.base + block.output_bias.to(self.base.device)
+        ablated = self.ablated(mlp)
         if self.run_nodes[mlp].any():
             channels = slice(graph.mlp_channel(index), graph.mlp_channel(index) + 1)
             read = self._read(channels, before if graph.parallel else self.base)
-            self._wrote(channels, read, mlp, block.mlp_outputs(block.mlp_norm(read[0].to(block.device))))
+            self._wrote(channels, read, mlp, block.mlp_outputs(block.mlp_norm(read[0].to(block.device))), ablated)
         else:
             self.bank[:, mlp] = 0
-        self.base = self.base + self.ablated[mlp].sum(0)
+        self.base = self.base + ablated.sum(0)
         if block.mlp_bias is not None:
             self.base = self.base + block.mlp_bias.to(self.base.device)
         if index < graph.layers - 1:
@@ -139,9 +143,9 @@ class Masked:
         kept = self.mask[:, channels, :senders] @ self.bank[:, :senders].flatten(2)
         return (kept.unflatten(2, base.shape[1:]).movedim(1, 0) + base).requires_grad_()
 
-    def _wrote(self, channels: slice, read: Tensor, nodes: slice, wrote: Tensor) -> None:
+    def _wrote(self, channels: slice, read: Tensor, nodes: slice, wrote: Tensor, ablated: Tensor) -> None:
         wrote = wrote.to(self.bank.device)
-        new = (wrote.detach() - self.ablated[nodes, :, self.start :]).movedim(1, 0)
+        new = (wrote.detach() - ablated[:, :, self.start :]).movedim(1, 0)
         self.bank[:, nodes] = new * self.live[:, nodes]
         self.sublayers.append(_Sublayer(channels, int(self.model.graph.senders[channels.start]), read, nodes, wrote))
 
@@ -166,19 +170,19 @@ class Masked:
 def mask_gradients(
     model: Decoder,
     tokens: Tokens,
-    ablated: Float[Tensor, "node batch pos d_model"],
+    ablated: Ablated,
     mask: Float[Tensor, "*batch channel node"],
     loss: PieceLoss,
     budget: int,
     start: int = 0,
 ) -> tuple[float, Float[Tensor, "*batch channel node"]]:
     """See `ResidualModel.mask_gradients`."""
-    together = max(1, budget // prompt_bytes(model, tokens))
+    together = max(1, budget // mask_gradient_bytes(model, tokens))
     value, gradient = 0.0, torch.zeros_like(mask)
     each = mask.dim() == 3
     for first in range(0, tokens.batch, together):
         rows = slice(first, first + together)
-        masked = Masked(model, tokens.rows(rows), ablated[:, rows], mask[rows] if each else mask, start)
+        masked = Masked(model, tokens.rows(rows), ablated_rows(ablated, rows), mask[rows] if each else mask, start)
         part, d_mask = masked.run(lambda x, rows=rows: loss(x, rows))
         value += part
         if each:
@@ -188,7 +192,7 @@ def mask_gradients(
     return value, gradient
 
 
-def prompt_bytes(model: Decoder, tokens: Tokens) -> int:
+def mask_gradient_bytes(model: Decoder, tokens: Tokens) -> int:
     """Most that one prompt takes, in bytes: the module's formula, and its logits."""
     graph, block = model.graph, model.blocks[0]
     d_mlp = max(max(weight.shape) for weight in block.mlp.parameters())

@@ -26,13 +26,14 @@ from torch import Tensor
 
 from wheatstone._errors import ComputationError
 from wheatstone.models._decoder import Decoder
+from wheatstone.models._node_outputs import Ablated, ablated_rows
 from wheatstone.models._rewired import CircuitState
 from wheatstone.models._tokens import Tokens
 
 _SHARE = 3
-"""The default budget is at most one part in three of free memory."""
+"""One thing may take at most one part in three of free memory."""
 
-RunCircuits = Callable[[Tokens, Tensor, Tensor, CircuitState | None], Float[Tensor, "circuit batch vocab"]]
+RunCircuits = Callable[[Tokens, Ablated, Tensor, CircuitState | None], Float[Tensor, "circuit batch vocab"]]
 """Runs some circuits on some prompts: (prompts, ablated outputs, circuits, state to resume from) -> logits."""
 
 
@@ -57,14 +58,22 @@ def free_memory(device: torch.device) -> int:
     return free
 
 
-def memory_budget(device: torch.device) -> int:
-    """Bytes that a batch of circuits may take by default: the largest power of two in a third of free memory.
+def memory_room(device: torch.device) -> int:
+    """Bytes that one thing may take at most: the largest power of two in a third of free memory.
 
-    The budget decides how many circuits and prompts run together, and with that the last digits of float32 results. A
-    power of two stays the same while free memory changes a little, so that the same command gives the same bytes.
+    A power of two stays the same while free memory changes a little.
     """
     third = free_memory(device) // _SHARE
     return 1 << third.bit_length() >> 1
+
+
+def memory_budget(device: torch.device) -> int:
+    """Bytes that a batch of prompts, circuits or integration steps may take by default.
+
+    512 MiB on a CPU, where larger batches are no faster, and 8 GiB on an accelerator; less where memory is short, see
+    `memory_room`. The budget decides what runs together, and with that the last digits of float32 results.
+    """
+    return min(1 << (29 if device.type == "cpu" else 33), memory_room(device))
 
 
 def circuit_bytes(model: Decoder, tokens: Tokens, nodes: int) -> tuple[int, int]:
@@ -99,7 +108,7 @@ def run_in_pieces(
     model: Decoder,
     run: RunCircuits,
     tokens: Tokens,
-    ablated: Float[Tensor, "node batch pos d_model"],
+    ablated: Ablated,
     keep: Bool[Tensor, "circuit channel sender"],
     resume: CircuitState | None,
     budget: int,
@@ -121,13 +130,13 @@ def run_in_pieces(
     Warns:
         MemoryWarning: memory ran out all the same; the remaining pieces are halved.
     """
-    used = keep.any(0).any(0).unflatten(0, (len(ablated), -1)).any(-1)
+    used = keep.any(0).any(0).unflatten(0, (len(model.graph.nodes), -1)).any(-1)
     nodes = int(used.sum()) if resume is None else len(resume.nodes)
     each, mask = circuit_bytes(model, tokens, nodes)
 
     def piece(circuits: slice, rows: slice) -> Tensor:
         state = resume and CircuitState(resume.keep, resume.nodes, resume.deltas[:, rows])
-        return run(tokens.rows(rows), ablated[:, rows], keep[circuits], state)
+        return run(tokens.rows(rows), ablated_rows(ablated, rows), keep[circuits], state)
 
     return in_pieces(
         piece,

@@ -33,6 +33,7 @@ from wheatstone.models._masked import PieceLoss, mask_gradients
 from wheatstone.models._memory import circuit_bytes, in_pieces, memory_budget, run_in_pieces
 from wheatstone.models._neuron import Neuron, neuron_of
 from wheatstone.models._neuron_runs import NeuronRecording, record_neurons, stream_neurons
+from wheatstone.models._node_outputs import Ablated, NodeOutputs, ablated_rows, record_outputs
 from wheatstone.models._patched import patched_logits
 from wheatstone.models._paths import Paths
 from wheatstone.models._record import Recording, record
@@ -95,6 +96,17 @@ class ResidualModel(Interactive):
             all_positions: logits at every position; by default only at each prompt's last.
         """
         return record(self, self.tokens(tokens), cache=cache, all_positions=all_positions)
+
+    def outputs(self, tokens: Tokens) -> tuple[Float[Tensor, "batch vocab"], NodeOutputs]:
+        """The plain forward pass with what every node writes, in a fifth of the memory of `forward` with `cache`.
+
+        Args:
+            tokens: the prompts.
+
+        Returns:
+            Logits at each prompt's last position, and what nodes write, spread out where it is read.
+        """
+        return record_outputs(self, tokens)
 
     def forward_with(
         self,
@@ -353,7 +365,7 @@ class ResidualModel(Interactive):
     def forward_circuit(
         self,
         tokens: Tokens,
-        ablated: Float[Tensor, "node batch pos d_model"],
+        ablated: Ablated,
         keep: Bool[Tensor, "circuit channel sender"],
         *,
         resume: CircuitState | None = None,
@@ -384,7 +396,7 @@ class ResidualModel(Interactive):
     def circuit_logits(
         self,
         tokens: Tokens,
-        ablated: Float[Tensor, "node batch pos d_model"],
+        ablated: Ablated,
         keep: Bool[Tensor, "circuit channel sender"],
         *,
         resume: CircuitState | None = None,
@@ -412,7 +424,7 @@ class ResidualModel(Interactive):
         When this misleads: a matrix product's last bits depend on its size: logits of two budgets differ by rounding.
         """
 
-        def run(prompts: Tokens, written: Tensor, circuits: Tensor, state: CircuitState | None) -> Tensor:
+        def run(prompts: Tokens, written: Ablated, circuits: Tensor, state: CircuitState | None) -> Tensor:
             return self.forward_circuit(prompts, written, circuits, resume=state, spans=spans, start=start).logits
 
         budget = memory_budget(self.device) if budget is None else budget
@@ -455,7 +467,7 @@ class ResidualModel(Interactive):
     def circuit_gradients(
         self,
         tokens: Tokens,
-        ablated: Float[Tensor, "node batch pos d_model"],
+        ablated: Ablated,
         keep: Bool[Tensor, "channel sender"],
         values: Values,
         *,
@@ -486,9 +498,8 @@ class ResidualModel(Interactive):
 
         def slopes(rows: slice) -> Tensor:
             with torch.enable_grad():
-                rewired = Rewired(
-                    self, tokens.rows(rows), ablated[:, rows], keep[None], gradients=True, spans=spans, start=start
-                )
+                some = tokens.rows(rows), ablated_rows(ablated, rows)
+                rewired = Rewired(self, *some, keep[None], gradients=True, spans=spans, start=start)
                 of_rows = values_of_rows(values, rows, tokens.batch)
                 return rewired.edge_gradients(of_rows(rewired.run().logits[0])[None])[0]
 
@@ -499,7 +510,7 @@ class ResidualModel(Interactive):
     def mask_gradients(
         self,
         tokens: Tokens,
-        ablated: Float[Tensor, "node batch pos d_model"],
+        ablated: Ablated,
         mask: Float[Tensor, "*batch channel node"],
         loss: PieceLoss,
         *,
@@ -562,6 +573,7 @@ class ResidualModel(Interactive):
         cache: bool = False,
         rewrite: Callable[[slice], Rewrite] | None = None,
         rules: BackwardRules | None = None,
+        start: int = 0,
         budget: int | None = None,
     ) -> list[Tensor]:
         """As `channel_gradients`, for any number of prompts: as many at once as fit in memory.
@@ -574,27 +586,42 @@ class ResidualModel(Interactive):
             cache: as in `channel_gradients`.
             rewrite: as in `channel_gradients`, for some of the prompts.
             rules: as in `channel_gradients`.
-            budget: bytes that prompts may take at once; default `memory_budget`.
+            start: positions before it write nothing that `use` reads: their gradients are left out, and with `inputs`
+                they are run once for all steps.
+            budget: bytes that prompts may take at once; default `memory_budget`. Where one prompt takes more, only
+                what layers read is kept, and each layer is run again on the way back.
 
         Returns:
             What `use` gives, piece by piece in the order of the prompts.
 
         Raises:
-            ComputationError: memory runs out with one prompt, on which all steps always go together.
+            ComputationError: memory runs out with one prompt.
 
         Warns:
             MemoryWarning: memory ran out and fewer prompts at once were tried.
         """
 
+        budget = memory_budget(self.device) if budget is None else budget
+        steps = 1 if inputs is None else len(inputs)
+
+        def prompts(keep: bool) -> int:
+            each = channel_gradient_bytes(self, tokens, steps, rules, start=start, keep=keep)
+            return budget // each
+
+        keep = prompts(True) > 0
+
         def piece(rows: slice) -> Tensor:
-            path = None if inputs is None else inputs[:, rows]
-            of_rows = values_of_rows(values, rows, tokens.batch)
-            change = rewrite and rewrite(rows)
-            gradients = self.channel_gradients(
-                tokens.rows(rows), of_rows, inputs=path, cache=cache, rewrite=change, rules=rules
+            gradients = channel_gradients(
+                self,
+                tokens.rows(rows),
+                values_of_rows(values, rows, tokens.batch),
+                inputs=None if inputs is None else inputs[:, rows],
+                cache=cache,
+                rewrite=rewrite and rewrite(rows),
+                rules=rules,
+                start=start,
+                keep=keep,
             )
             return use(rows, gradients)
 
-        budget = memory_budget(self.device) if budget is None else budget
-        steps = 1 if inputs is None else len(inputs)
-        return prompts_in_pieces(piece, tokens.batch, budget // channel_gradient_bytes(self, tokens, steps, rules))
+        return prompts_in_pieces(piece, tokens.batch, prompts(keep))

@@ -26,6 +26,7 @@ from torch import Tensor
 from wheatstone._view import Brief
 from wheatstone.models._block import QKV, Block
 from wheatstone.models._decoder import Decoder
+from wheatstone.models._node_outputs import Ablated, part_of
 from wheatstone.models._spans import Span, span_positions
 from wheatstone.models._tokens import Tokens
 
@@ -80,7 +81,7 @@ class Rewired:
         self,
         model: Decoder,
         tokens: Tokens,
-        ablated: Float[Tensor, "node batch pos d_model"],
+        ablated: Ablated,
         keep: Bool[Tensor, "circuit channel sender"],
         *,
         resume: CircuitState | None = None,
@@ -103,7 +104,9 @@ class Rewired:
             nodes = np.asarray(resume.nodes, dtype=np.int64)
         kept_at = kept_at[:, :, torch.from_numpy(nodes)]
         kept = kept_at.any(-1)
-        self.model, self.tokens, self.ablated, self.keep = model, tokens, ablated, keep
+        self.model, self.tokens, self.keep = model, tokens, keep
+        self.ablated = part_of(ablated)
+        """What the nodes of a sublayer write on an ablated edge."""
         self.nodes = nodes
         self.readable = np.searchsorted(nodes, graph.senders)
         """How many of the computed nodes each channel can read."""
@@ -114,7 +117,8 @@ class Rewired:
         self.columns = kept_at.to(model.device, model.dtype)
         self.gradients = gradients
         self.leaves: list[tuple[list[int], Tensor]] = []
-        self.deltas = ablated.new_empty(len(nodes), len(keep), tokens.batch, tokens.width - start, model.d_model)
+        shape = (len(nodes), len(keep), tokens.batch, tokens.width - start, model.d_model)
+        self.deltas = torch.empty(shape, device=model.device, dtype=model.dtype)
         self.parts: list[Tensor] = []
         self.count = 0
         self.resumed = 0 if resume is None else self._resume(resume)
@@ -136,7 +140,7 @@ class Rewired:
 
     def run(self, *, all_positions: bool = False) -> CircuitRun:
         """Runs all circuits on all prompts."""
-        self.base = self.ablated[0]
+        self.base = self.ablated(slice(0, 1))[0]
         logits = self.model.run(self.tokens.repeat(len(self.keep)), self._layer, all_positions=all_positions)
         first = CircuitState(self.keep[0], self.nodes.tolist(), self._written()[:, 0].detach())
         return CircuitRun(logits.unflatten(0, (len(self.keep), self.tokens.batch)), first)
@@ -162,26 +166,29 @@ class Rewired:
     def _layer(self, index: int, x: Tensor, call: dict[str, Any]) -> Tensor:
         graph, block = self.model.graph, self.model.blocks[index]
         if index == 0 and 0 in self.nodes and self.resumed == 0:
-            self._append(x[None, :, self.start :])
+            self._append(x[None, :, self.start :], self.base[None])
         before = self.base
         span = graph.head_nodes(index)
+        ablated = self.ablated(span)
         if heads := self._to_compute(span):
             qkv = self._attention_inputs(block, list(range(graph.heads)) if graph.coupled_heads else heads)
             if qkv is None:
                 self._append_ablated(len(heads))
             else:
-                self._append(block.head_outputs(block.attend(qkv, call)[:, self.start :], heads))
-        self.base = self.base + self.ablated[span].sum(0)
+                self._append(block.head_outputs(block.attend(qkv, call)[:, self.start :], heads), ablated[heads])
+        self.base = self.base + ablated.sum(0)
         if block.output_bias is not None:
             self.base = self.base + block.output_bias.to(self.base.device)
         span = graph.mlp_nodes(index)
+        ablated = self.ablated(span)
         if parts := self._to_compute(span):
             base, channel = before if graph.parallel else self.base, graph.mlp_channel(index)
             if self.kept_any[channel]:
-                self._append(block.mlp_outputs(block.mlp_norm(self._inputs([channel], base)[0]), parts))
+                written = block.mlp_outputs(block.mlp_norm(self._inputs([channel], base)[0]), parts)
+                self._append(written, ablated[parts])
             else:
                 self._append_ablated(len(parts))
-        self.base = self.base + self.ablated[span].sum(0)
+        self.base = self.base + ablated.sum(0)
         if block.mlp_bias is not None:
             self.base = self.base + block.mlp_bias.to(self.base.device)
         if index < graph.layers - 1:
@@ -196,11 +203,14 @@ class Rewired:
         first, last = np.searchsorted(self.nodes, (span.start, span.stop))
         return (self.nodes[first:last] - span.start).tolist()
 
-    def _append(self, outputs: Float[Tensor, "node circuit_batch pos d_model"]) -> None:
-        """Notes what the next nodes wrote."""
+    def _append(
+        self,
+        outputs: Float[Tensor, "node circuit_batch changed d_model"],
+        ablated: Float[Tensor, "node batch pos d_model"],
+    ) -> None:
+        """Notes what the next nodes wrote, less what they write ablated."""
         at = slice(self.count, self.count + len(outputs))
-        ablated = self.ablated[torch.from_numpy(self.nodes[at])][:, :, self.start :]
-        part = outputs.to(ablated.device).unflatten(1, (len(self.keep), -1)) - ablated[:, None]
+        part = outputs.to(ablated.device).unflatten(1, (len(self.keep), -1)) - ablated[:, None, :, self.start :]
         if torch.is_grad_enabled():
             self.parts.append(part)
         else:

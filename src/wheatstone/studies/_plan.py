@@ -9,17 +9,20 @@ from typing import Any
 from wheatstone._errors import RequestError
 from wheatstone._text import count
 from wheatstone._view import Brief
-from wheatstone.discovery import DiscoverySettings, method_named
+from wheatstone.discovery import LEARNED, LEARNED_BATCH, DiscoverySettings, method_named
 from wheatstone.models import (
+    GIM,
+    RELP,
     ResidualModel,
-    Tokens,
     channel_gradient_bytes,
     circuit_bytes,
     circuit_gradient_bytes,
     free_memory,
+    mask_gradient_bytes,
     memory_budget,
+    outputs_numbers,
 )
-from wheatstone.tasks import PromptPair, encode
+from wheatstone.tasks import Encoded, PromptPair, encode
 
 _CIRCUITS = 16
 """Circuits that the search runs at once, memory allowing."""
@@ -99,28 +102,46 @@ def plan_discovery(model: ResidualModel, pairs: Sequence[PromptPair], settings: 
 
     When this misleads: memory counts mixtures of experts as dense MLPs of one expert, and attention as fused.
     """
-    tokens, graph = encode(model, pairs).clean, model.graph
+    encoded, graph, budget = encode(model, pairs), model.graph, memory_budget(model.device)
+    tokens = encoded.clean
     every = tokens.batch * tokens.width
+    kept = every * outputs_numbers(model) * model.dtype.itemsize
+    working = [_scoring(model, encoded, settings, budget)]
     each, mask = circuit_bytes(model, tokens, len(graph.nodes))
-    bank = every * len(graph.nodes) * model.d_model * model.dtype.itemsize
-    steps = settings.steps or method_named(settings.scored_by).steps or 1
-    circuits = min(_CIRCUITS * (tokens.batch * each + mask), max(memory_budget(model.device), each + mask))
-    scoring = 2 * bank + _at_once(model, tokens, channel_gradient_bytes(model, tokens, steps))
-    working = max(scoring, _at_once(model, tokens, circuit_gradient_bytes(model, tokens)), circuits)
+    working.append(min(_CIRCUITS * (tokens.batch * each + mask), max(budget, each + mask)))
+    if settings.method in ("verified", "re-ranked"):
+        working.append(at_once(circuit_gradient_bytes(model, tokens), tokens.batch, budget))
+    if settings.method == LEARNED:
+        working.append(_at_once(mask_gradient_bytes(model, tokens), LEARNED_BATCH, budget) + budget // 4)
     return Plan(
         nodes=len(graph.nodes),
         edges=graph.edges,
         prompts=tokens.batch,
         tokens=every,
         weights=sum(weight.numel() * weight.element_size() for weight in model.module.parameters()),
-        needed=2 * bank + working,
+        needed=2 * kept + max(working),
         free=free_memory(model.device),
     )
 
 
-def _at_once(model: ResidualModel, tokens: Tokens, each: int) -> int:
+def _scoring(model: ResidualModel, encoded: Encoded, settings: DiscoverySettings, budget: int) -> int:
+    """Bytes for scores by gradients, beside what is kept of both runs."""
+    tokens = encoded.clean
+    start = int((tokens.ids != encoded.counterfactual.ids).any(0).nonzero()[0])
+    steps = settings.steps or method_named(settings.scored_by).steps or 1
+    rules = {"gim": GIM, "relp": RELP}.get(settings.scored_by)
+
+    def each(keep: bool) -> int:
+        return channel_gradient_bytes(model, tokens, steps, rules, start=start, keep=keep)
+
+    gradients = _at_once(each(keep=each(True) <= budget), tokens.batch, budget)
+    spread = tokens.batch * tokens.width * len(model.graph.nodes) * model.d_model * model.dtype.itemsize
+    return gradients + min(spread, budget // 8)
+
+
+def _at_once(each: int, prompts: int, budget: int) -> int:
     """Bytes of as many prompts as go together: all, or what the budget has room for, or one."""
-    return min(tokens.batch * each, max(each, memory_budget(model.device)))
+    return min(prompts * each, max(each, budget))
 
 
 def gigabytes(count: int) -> str:

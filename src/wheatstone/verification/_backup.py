@@ -80,7 +80,7 @@ def _direct_effects(
     experiment: Experiment, base: Bool[Tensor, "channel node"], heads: Sequence[int]
 ) -> Float[np.ndarray, "head prompt"]:
     """What a circuit's metric loses on each prompt without each head's edge into the logits."""
-    state, _ = experiment.state(base)
+    state, _ = experiment.start_from(base)
     rows: list[Tensor] = [experiment.values(base[None], resume=state)]
     for first in range(0, len(heads), _TOGETHER):
         some = torch.tensor(heads[first : first + _TOGETHER])
