@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
@@ -52,7 +53,7 @@ def test_a_piece_is_as_large_as_the_budget_and_no_larger(tiny64: ResidualModel, 
     tokens, ablated = prompts
     seen: list[tuple[int, int]] = []
 
-    def run(tokens: Tokens, _ablated: Tensor, keep: Tensor, _state: CircuitState | None) -> Tensor:
+    def run(tokens: Tokens, _ablated: object, keep: Tensor, _state: CircuitState | None) -> Tensor:
         seen.append((len(keep), tokens.batch))
         return torch.zeros(len(keep), tokens.batch, 3)
 
@@ -71,7 +72,7 @@ def test_out_of_memory_halves_the_rest_and_says_so(
     keep = random_circuits(tiny64, 3)
     most = 2
 
-    def run(tokens: Tokens, ablated: Tensor, keep: Tensor, state: CircuitState | None) -> Tensor:
+    def run(tokens: Tokens, ablated: Any, keep: Tensor, state: CircuitState | None) -> Tensor:
         if len(keep) * tokens.batch > most:
             raise error
         return tiny64.forward_circuit(tokens, ablated, keep, resume=state).logits

@@ -110,7 +110,7 @@ def plan_discovery(model: ResidualModel, pairs: Sequence[PromptPair], settings: 
     each, mask = circuit_bytes(model, tokens, len(graph.nodes))
     working.append(min(_CIRCUITS * (tokens.batch * each + mask), max(budget, each + mask)))
     if settings.method in ("verified", "re-ranked"):
-        working.append(at_once(circuit_gradient_bytes(model, tokens), tokens.batch, budget))
+        working.append(_at_once(circuit_gradient_bytes(model, tokens), tokens.batch, budget))
     if settings.method == LEARNED:
         working.append(_at_once(mask_gradient_bytes(model, tokens), LEARNED_BATCH, budget) + budget // 4)
     return Plan(
