@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import lzma
 import signal
+import struct
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -120,11 +121,21 @@ def test_a_bomb_in_a_block_stays_as_small_as_the_block_says(worded: ResidualMode
     writer.close()
     tracemalloc.start()
     try:
-        with pytest.raises(ws.RequestError, match="its checksum differs"):
+        with pytest.raises(ws.RequestError, match="a block of 100 bytes coded in 9,839"):
             restored(worded, out.getvalue())
         assert tracemalloc.get_traced_memory()[1] < 1 << 24
     finally:
         tracemalloc.stop()
+
+
+def test_a_block_that_claims_gigabytes_of_code_is_refused(worded: ResidualModel) -> None:
+    code, _ = coded(worded, b"w1 w2", chunking=Chunking())
+    source = io.BytesIO(code)
+    open_checked(source)
+    header = Header.read(source)
+    at = source.tell() + struct.calcsize("<BIIIB")  # the length of the first part of the first block
+    with pytest.raises(ws.RequestError, match="coded in 4,294,967,295"):
+        list(read_blocks(io.BytesIO(code[source.tell() : at] + b"\xff" * 4 + code[at + 4 :]), header.chunking))
 
 
 def test_an_interrupt_waits_for_no_group(worded: ResidualModel) -> None:

@@ -120,6 +120,8 @@ def test_a_run_deleted_while_open_says_so(client: TestClient, mine: str, runs_fo
         ("circuit.json", "[]", "/edges"),
         ("circuit.json", '{"edges": [{"from": 1}]}', "/edges"),
         ("manifest.json", '{"format": "wheatstone.run/1", "verb": "discover"}', ""),
+        ("circuit.json", '{"edges": [{"from": "m0", "to": "logits", "effect": "../../../etc/passwd"}]}', "/edges"),
+        ("circuit.json", '{"edges": [{"from": "m0", "to": "logits", "effect": {}}]}', "/edges"),
         ("edges.parquet", "PAR1", "/edges"),
         ("curve.parquet", "PAR1", ""),
         ("verification.json", "{}", "/verifications"),
@@ -133,6 +135,13 @@ def test_a_damaged_run_is_a_problem_and_the_list_stays(
     (runs_folder / "mine" / file).write_text(content)
     assert _problem(client, mine + address, 404)["title"] == "RunError"
     assert client.get("/api/v1/runs").status_code == 200
+
+
+def test_a_section_that_is_none_is_said_of_the_run(client: TestClient, mine: str, runs_folder: Path) -> None:
+    path = runs_folder / "mine/explain/lens.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"method": []}))
+    for address in ("", "/contents"):
+        assert _problem(client, mine + address, 404)["title"] == "RunError"
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,8 @@ _DIGEST = 32
 # No container of xz around it: a block has its own checksum. The dictionary is as large as a block is by default.
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": 1 << 20}]
 # What a file may ask of its reader, whoever wrote it.
+_CODER = 1 << 10
+"""Bytes of a part of a block's code beyond what its text explains, at most."""
 _MOST_BLOCK, _MOST_LANES, _MOST_SYMBOLS = 1 << 26, 1024, 2
 
 
@@ -202,12 +204,20 @@ def read_blocks(source: BufferedIOBase, chunking: Chunking) -> Generator[Block]:
             kind, size, crc, symbols, count = _BLOCK.unpack(kind + source.read(_BLOCK.size - 1))
             if kind not in (CODED, STORED, PREFIXED, LZMA) or size > chunking.block or symbols > _MOST_SYMBOLS * size:
                 raise _unsound(f"a block of kind {kind}, {size:,} bytes and {symbols:,} symbols")
-            codes = tuple(source.read(*_LENGTH.unpack(source.read(_LENGTH.size))) for _ in range(count))
+            codes = tuple(_code(source, size) for _ in range(count))
             if kind in (STORED, LZMA) and len(codes) != 1:
                 raise _unsound(f"a block without the model in {len(codes)} parts")
             yield Block(kind, size, crc, symbols, codes)
     except struct.error as error:
         raise _unsound(f"a block that is cut off ({error})") from error
+
+
+def _code(source: BufferedIOBase, size: int) -> bytes:
+    """One part of a block's code; never much larger than the block: that would have been stored as it is."""
+    (length,) = _LENGTH.unpack(source.read(_LENGTH.size))
+    if length > 2 * size + _CODER:
+        raise _unsound(f"a block of {size:,} bytes coded in {length:,}")
+    return source.read(length)
 
 
 def _unsound(got: str) -> RequestError:

@@ -83,6 +83,11 @@ class Decoder:
         return self.blocks[0].device
 
     @cached_property
+    def takes_keys(self) -> bool:
+        """Whether the module can go on after keys and values of earlier positions, as all of transformers' can."""
+        return "past_key_values" in inspect.signature(self.module.forward).parameters
+
+    @cached_property
     def spread(self) -> bool:
         """Whether layers run on different devices; activations then move where one layer hands over to the next."""
         return len({block.device for block in self.blocks}) > 1

@@ -300,7 +300,8 @@ def channel_gradients(
 ) -> ChannelGradients:
     """Forward, and backward as far as the unembedding; see `ResidualModel.channel_gradients`."""
     # Rotary tables that depend on a prompt's length are another's for its beginning alone.
-    start = 0 if inputs is None or model.rotary.last is not None else min(start, int(tokens.lengths.min()) - 1)
+    whole = inputs is None or model.rotary.last is not None or not model.takes_keys
+    start = 0 if whole else min(start, int(tokens.lengths.min()) - 1)
     run = _Run(model, tokens, RuledRun(model, rules), rewrite, start, keep)
     past = _Prefix(model, tokens, start) if start else None
     steps = 1 if inputs is None else len(inputs)

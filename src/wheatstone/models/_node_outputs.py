@@ -105,7 +105,7 @@ Ablated = Float[Tensor, "node batch pos d_model"] | NodeOutputs
 """What each node writes on an ablated edge, spread out or not."""
 
 
-def ablated_rows(ablated: Ablated, rows: slice) -> Ablated:
+def ablated_rows(ablated: Ablated, rows: slice) -> Float[Tensor, "node row pos d_model"] | NodeOutputs:
     """That of some prompts."""
     return ablated.rows(rows) if isinstance(ablated, NodeOutputs) else ablated[:, rows]
 

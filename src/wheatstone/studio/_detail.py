@@ -12,7 +12,7 @@ from wheatstone._bounds import NODES
 from wheatstone._effects import direction_of, effect_words
 from wheatstone._errors import RunError
 from wheatstone.checkpoints import title_of_model
-from wheatstone.runs import CIRCUITS, Run, sound
+from wheatstone.runs import CIRCUITS, Run
 from wheatstone.studio import _schema as schema
 
 _WANTED = {
@@ -41,35 +41,34 @@ def run_document(run: Run, id: str) -> schema.Run:
     manifest, circuit = run.manifest, run.result
     _check_size(run)
     tables = _tables(run)
-    with sound(run.path):
-        return schema.Run.model_validate(
-            {
-                "id": id,
-                "title": run.title,
-                "example": id.startswith("example-"),
-                "path": str(run.path),
-                "created": manifest["created"],
-                "model": {**manifest["model"], "title": title_of_model(manifest["model"])},
-                "settings": manifest["settings"],
-                "metric": circuit["metric"],
-                "unit": manifest["settings"].get("unit", ""),
-                "score_sign": direction_of(circuit["metric"]),
-                "effect_words": measured_words(circuit, manifest["settings"]),
-                "seed": manifest["seed"],
-                "versions": manifest["versions"],
-                "prompts": manifest["prompts"],
-                "notes": manifest["notes"],
-                "model_answers": manifest.get("model_answers"),
-                "evaluations": manifest["evaluations"],
-                "timings": manifest["timings"],
-                "evaluation": circuit.get("evaluation"),
-                "spans": [{"name": name, "positions": at} for name, at in (circuit.get("spans") or {}).items()],
-                "tables": [vars(table) for table in tables],
-                "missing": [*_missing(run), *_not_made(run)],
-                "test_pairs": len(run.document("task")["pairs"]["test"]) if run.has("task") else 0,
-                "figures": list(run.contents.figures),
-            }
-        )
+    return schema.Run.model_validate(
+        {
+            "id": id,
+            "title": run.title,
+            "example": id.startswith("example-"),
+            "path": str(run.path),
+            "created": manifest["created"],
+            "model": {**manifest["model"], "title": title_of_model(manifest["model"])},
+            "settings": manifest["settings"],
+            "metric": circuit["metric"],
+            "unit": manifest["settings"].get("unit", ""),
+            "score_sign": direction_of(circuit["metric"]),
+            "effect_words": measured_words(circuit, manifest["settings"]),
+            "seed": manifest["seed"],
+            "versions": manifest["versions"],
+            "prompts": manifest["prompts"],
+            "notes": manifest["notes"],
+            "model_answers": manifest.get("model_answers"),
+            "evaluations": manifest["evaluations"],
+            "timings": manifest["timings"],
+            "evaluation": circuit.get("evaluation"),
+            "spans": [{"name": name, "positions": at} for name, at in (circuit.get("spans") or {}).items()],
+            "tables": [vars(table) for table in tables],
+            "missing": [*_missing(run), *_not_made(run)],
+            "test_pairs": len(run.document("task")["pairs"]["test"]) if run.has("task") else 0,
+            "figures": list(run.contents.figures),
+        }
+    )
 
 
 def _check_size(run: Run) -> None:
@@ -95,18 +94,17 @@ def contents_document(run: Run, id: str) -> schema.Contents:
         RunError: a file is missing or damaged.
     """
     tables = _tables(run)
-    with sound(run.path):
-        return schema.Contents(
-            id=id,
-            title=run.title,
-            command=run.contents.command,
-            created=run.manifest["created"],
-            model=run.manifest["model"]["id"],
-            path=str(run.path),
-            tables=tables,
-            figures=list(run.contents.figures),
-            missing=list(_not_made(run)),
-        )
+    return schema.Contents(
+        id=id,
+        title=run.title,
+        command=run.contents.command,
+        created=run.manifest["created"],
+        model=run.manifest["model"]["id"],
+        path=str(run.path),
+        tables=tables,
+        figures=list(run.contents.figures),
+        missing=list(_not_made(run)),
+    )
 
 
 def measured_words(circuit: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
@@ -122,8 +120,7 @@ def verifications(run: Run) -> list[schema.VerificationResult]:
         RunError: a file is missing or damaged.
     """
     found = run.verifications
-    with sound(run.path):
-        return _VERIFICATIONS.validate_python(found)
+    return _VERIFICATIONS.validate_python(found)
 
 
 def story(run: Run) -> list[schema.Sentence]:

@@ -26,11 +26,15 @@ def portable_run(run: Run, limit: int = MOST) -> schema.Portable:
     Raises:
         RunError: a file is missing or damaged.
     """
+    with sound(run.path):
+        return _portable(run, limit)
+
+
+def _portable(run: Run, limit: int) -> schema.Portable:
     document, edges = run_document(run, ""), edge_columns(run, limit)
     columns = {name: edges[name].to_pylist() for name in edges.column_names}
     measured = next(iter(verifications(run)), None)  # a circuit that was imported without prompts has none
-    with sound(run.path):
-        curve = [schema.CurvePoint.model_validate(row) for row in run.rows("curve")]
+    curve = [schema.CurvePoint.model_validate(row) for row in run.rows("curve")]
     settings = document.settings
     return schema.Portable(
         **columns,

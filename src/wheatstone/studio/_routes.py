@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path as Folder
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse
 
 from wheatstone._version import __version__
 from wheatstone.runs import Run as Opened
+from wheatstone.runs import sound
 from wheatstone.studio._detail import contents_document, run_document, story, verifications
 from wheatstone.studio._library import Library, State, state_of
 from wheatstone.studio._portable import MOST as DRAWN
@@ -33,8 +36,20 @@ def _library(request: Request) -> Library:
     return request.app.state.library
 
 
-def _run(request: Request, id: str) -> Opened:
-    return Opened.open(_library(request).find(id))
+def _opened(request: Request, id: str) -> Iterator[Opened]:
+    """A run, which may come from anyone: an error that reading it raises says that the run is damaged."""
+    run = Opened.open(_library(request).find(id))
+    refused: RequestValidationError | None = None
+    with sound(run.path):
+        try:
+            yield run
+        except RequestValidationError as error:  # of the request's other arguments
+            refused = error
+    if refused:
+        raise refused
+
+
+OneRun = Annotated[Opened, Depends(_opened)]
 
 
 @router.get("/about")
@@ -51,15 +66,15 @@ def runs(request: Request) -> RunList:
 
 
 @router.get("/runs/{id}")
-def run(request: Request, id: str) -> Run:
+def run(run: OneRun, id: str) -> Run:
     """A run, without its edges and tables."""
-    return run_document(_run(request, id), id)
+    return run_document(run, id)
 
 
 @router.get("/runs/{id}/contents")
-def contents(request: Request, id: str) -> Contents:
+def contents(run: OneRun, id: str) -> Contents:
     """What a run of any verb contains: its tables and figures."""
-    return contents_document(_run(request, id), id)
+    return contents_document(run, id)
 
 
 @router.get("/runs/{id}/report", response_class=HTMLResponse)
@@ -70,21 +85,20 @@ async def report(request: Request, id: str) -> HTMLResponse:
 
 
 @router.get("/runs/{id}/verifications")
-def run_verifications(request: Request, id: str) -> list[VerificationResult]:
+def run_verifications(run: OneRun) -> list[VerificationResult]:
     """The circuit on the prompts it was found on, then on others, prompt by prompt."""
-    return verifications(_run(request, id))
+    return verifications(run)
 
 
 @router.get("/runs/{id}/story")
-def run_story(request: Request, id: str) -> list[Sentence]:
+def run_story(run: OneRun) -> list[Sentence]:
     """What the run's explanation found, in sentences; empty where it was not explained."""
-    return story(_run(request, id))
+    return story(run)
 
 
 @router.get("/runs/{id}/edges", response_class=Response, responses=_BYTES)
-def edges(request: Request, id: str, limit: Annotated[int, Query(ge=1, le=MOST)] = MOST) -> Response:
+def edges(run: OneRun, limit: Annotated[int, Query(ge=1, le=MOST)] = MOST) -> Response:
     """The strongest edges and all of the circuit as an Arrow stream, sorted by |score|: a slider is a prefix."""
-    run = _run(request, id)
     return Response(_edges(run.path, state_of(run.path, run.path_of("edges").name), limit), media_type=ARROW)
 
 
@@ -95,15 +109,15 @@ def _edges(path: Folder, state: State, limit: int) -> bytes:
 
 
 @router.get("/runs/{id}/tables/{name}", response_class=Response, responses=_BYTES)
-def table(request: Request, id: str, name: str) -> Response:
+def table(run: OneRun, name: str) -> Response:
     """A table of the run as an Arrow stream; the run's document lists them."""
-    return Response(ipc(_run(request, id).table(name)), media_type=ARROW)
+    return Response(ipc(run.table(name)), media_type=ARROW)
 
 
 @router.get("/runs/{id}/portable")
-def portable(request: Request, id: str, limit: Annotated[int, Query(ge=1, le=MOST)] = DRAWN) -> Portable:
+def portable(run: OneRun, limit: Annotated[int, Query(ge=1, le=MOST)] = DRAWN) -> Portable:
     """The run with all that is drawn of it in one document, for a page that is read without a server."""
-    return portable_run(_run(request, id), limit)
+    return portable_run(run, limit)
 
 
 @router.get(
@@ -121,6 +135,6 @@ async def figure(
 
 
 @router.get("/runs/{id}/circuit.json", response_class=FileResponse)
-def circuit(request: Request, id: str) -> FileResponse:
+def circuit(run: OneRun) -> FileResponse:
     """The circuit's file, as the library and the command line read it."""
-    return FileResponse(_run(request, id).file("circuit.json"), media_type="application/json")
+    return FileResponse(run.file("circuit.json"), media_type="application/json")

@@ -11,7 +11,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Float, Int
 
 from wheatstone._effects import unit_of
-from wheatstone.runs import Run, sound
+from wheatstone.runs import Run
 
 MOST = 20_000
 """Edges of a view."""
@@ -40,8 +40,7 @@ def edge_columns(run: Run, limit: int = MOST) -> pa.Table:
     (senders, sending), (receivers, receiving) = (_coded(ranked, name) for name in ("sender", "receiver"))
     # One number for each pair of ends.
     code = sending * len(receivers) + receiving
-    with sound(run.path):
-        named, together = kept_edges(document), units_together(document, run.settings.get("granularity"))
+    named, together = kept_edges(document), units_together(document, run.settings.get("granularity"))
     kept = {
         senders[sender] * len(receivers) + receivers[receiver]: (effect, together[sender, receiver])
         for (sender, receiver), effect in named.items()
@@ -61,8 +60,7 @@ def edge_columns(run: Run, limit: int = MOST) -> pa.Table:
             "rank": pa.array(rank),
         }
     )
-    with sound(run.path):
-        total = (document.get("evaluation") or {}).get("total_edges", len(code))
+    total = (document.get("evaluation") or {}).get("total_edges", len(code))
     return table.replace_schema_metadata({"edges": str(total), "weight": repr(weight)})
 
 
