@@ -6,7 +6,7 @@ Every case runs in a process of its own. Reported are the peak of resident memor
 processor seconds. `plain` is transformers' own forward pass with logits at the last position and the backward pass to
 the embeddings, of the same batch; `ratio` divides the seconds by those of two forward passes and, for each step of
 EAP-IG, one forward and backward pass. Prompts differ from their counterfactuals in their first token, so that nothing
-is shared, or in their last word but three (`late`). `--write` puts the tables into docs/results/memory.md.
+is shared, or in their last word but one (`late`). `--write` puts the tables into docs/results/memory.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +85,13 @@ def test_everything_in_the_cache_is_listed_and_removed(
         assert cli("models", "remove", name).out.startswith(f"removed {name}, 0")
     assert cli("models", "list", "--json").document["models"] == []
     assert sorted(path.name for path in (own_home / "models").iterdir()) == []
+
+
+def test_of_two_folders_of_one_name_the_one_that_is_named_goes(
+    own_home: Path, tiny_gguf: Path, cli: Cli, refused: Refused
+) -> None:
+    folder = Path(cli("pull", tiny_gguf, "--json").document["folder"])
+    shutil.copytree(folder, folder.parent / "a-copy")
+    assert f"the folders a-copy, {folder.name}; name one of these" in refused("models", "remove", tiny_gguf)
+    cli("models", "remove", folder.name)
+    assert [path.name for path in (own_home / "models").iterdir() if path.is_dir()] == ["a-copy"]

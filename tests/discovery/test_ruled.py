@@ -6,6 +6,7 @@ import pytest
 import torch
 from induction import InductionModel
 from scipy.stats import spearmanr
+from tiny_families import tiny_family
 from tolerance import rounding
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from wheatstone import Experiment
 from wheatstone.discovery import attribute
 from wheatstone.models import GIM, RELP, BackwardRules
 from wheatstone.models._interventions import Replace
+from wheatstone.tasks import PromptPair
 
 RULES = {"gim": GIM, "relp": RELP}
 
@@ -69,7 +71,24 @@ def test_with_steps_it_is_the_mean_over_the_path_of_inputs(method: str, tiny_exp
 def test_conductance_is_the_sum_over_steps_of_the_step_times_the_gradient_before_it(
     tiny_experiment: Experiment,
 ) -> None:
-    experiment, steps = tiny_experiment, 3
+    check_conductance(tiny_experiment)
+
+
+@pytest.mark.parametrize("case", ["phi3-longrope", "llama-dynamic", "gemma3_text-longrope"])
+def test_conductance_where_rotary_tables_depend_on_the_length(case: str) -> None:
+    """What prompt and counterfactual share at the beginning is then run again for each step."""
+    model = tiny_family(case, torch.float64)
+    pairs = [
+        PromptPair(prompt=f"w3 w4 w{at}", counterfactual=f"w3 w4 w{at + 9}", answers=(" w7",), distractors=(" w5",))
+        for at in (5, 6)
+    ]
+    experiment = Experiment(model, pairs, allow_weak=True)
+    assert experiment.start == 2
+    check_conductance(experiment)
+
+
+def check_conductance(experiment: Experiment) -> None:
+    steps = 3
     expected = torch.zeros(experiment.graph.valid.shape, dtype=torch.float64)
     for step in range(steps):
         here, there = point(experiment, step / steps), point(experiment, (step + 1) / steps)

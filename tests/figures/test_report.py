@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from wheatstone.figures import render_all, report_html
+from wheatstone.figures._page import _setting  # pyright: ignore[reportPrivateUsage]
 
 WriteRun = Callable[..., Path]
 
@@ -154,3 +155,9 @@ def test_it_can_be_read_without_seeing_it(page: _Page) -> None:
     assert all("scope" in attributes for tag, attributes in page.tags if tag == "th")
     assert [tag for tag, _ in page.tags if tag == "h1"] == ["h1"]
     assert ("html", {"lang": "en"}) in page.tags
+
+
+def test_settings_of_nothing_are_left_out_and_zero_is_said() -> None:
+    given = {"seed": 0, "steps": None, "stable": False, "task": "", "ways": ["a", "b"]}
+    assert _setting(given) == "seed 0, ways a, b"
+    assert _setting(0) == "0"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tiny import make_tiny
 from tolerance import rounding
 
 from wheatstone._errors import ModelError, RequestError, RunError
+from wheatstone.cli import main
 from wheatstone.figures import head_page, write_head_pages
 from wheatstone.lenses import HEADS, PLACES, HeadCorpus, HeadScan, Readout, head_at, head_facts, run_head_pages
 from wheatstone.models import ResidualModel, Tokens
@@ -117,7 +119,13 @@ def test_a_head_s_page_from_a_scan(model: ResidualModel, texts: Path, tmp_path: 
         head_facts(make_tiny("gpt2", torch.float32), "a1.h0", corpus)
 
 
-def test_all_pages_say_what_each_alone_says(model: ResidualModel, texts: Path, tmp_path: Path) -> None:
+def test_all_pages_say_what_each_alone_says(
+    model: ResidualModel,
+    texts: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """Stopped after some shards it continues; windows are read once for all heads, and the bytes are the same."""
     scan = tmp_path / "scan"
     run_scan(model, settings_for(texts), scan, of=HEADS)
@@ -142,6 +150,17 @@ def test_all_pages_say_what_each_alone_says(model: ResidualModel, texts: Path, t
     names += [f"places/{shard}/places.json" for shard in shards]
     for name in names:
         assert (part / name).read_bytes() == (out / name).read_bytes()
+    for words, code, said in (
+        (("show", out), 0, "pages of heads"),
+        (("check", out), 0, "every file is as it was written"),
+        (("check", part), 1, "damaged or missing: a0.h0.html"),
+    ):
+        (part / "a0.h0.html").write_text("no page", encoding="utf-8")
+        monkeypatch.setattr(sys, "argv", ["wheatstone", "runs", *map(str, words)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert (stopped.value.code or 0) == code
+        assert said in " ".join(capsys.readouterr().out.split())
     run_scan(model, replace(settings_for(texts), top=2), tmp_path / "other", of=HEADS)
     with pytest.raises(RunError, match="to go on as it began"):
         run_head_pages(model, HeadCorpus.load(tmp_path / "other"), out, write_head_pages)

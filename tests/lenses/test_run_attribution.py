@@ -36,3 +36,11 @@ def test_it_shows_its_strongest_terms_first(tiny64: ResidualModel) -> None:
     assert repr(found).splitlines()[2].split()[1] == found.rows[0].node
     with pytest.raises(RequestError, match="run the model with cache=True"):
         logit_attribution(tiny64("w3", cache=False), "w7")
+
+
+def test_a_token_without_a_text_of_its_own_is_named_by_its_id(tiny64: ResidualModel) -> None:
+    run = tiny64("w3 w1 w4 w1")
+    answer, other = (tiny64.continuation(word)[0] for word in ("w7", "w5"))
+    by_text, by_id = logit_attribution(run, "w7", "w5"), logit_attribution(run, answer, other)
+    assert torch.equal(by_text.direct, by_id.direct)
+    assert by_id.what == "logit of {!r} less that of {!r}".format(*tiny64.decode([answer, other]))

@@ -168,4 +168,4 @@ def test_the_peak_stays_under_the_budget(smollm2: ResidualModel) -> None:
     )
     ratios = [float(line) for line in re.findall(r"^[\d.]+$", measured.stdout, re.MULTILINE)]
     assert len(ratios) == 4
-    assert all(0.3 < ratio < 1.1 for ratio in ratios), ratios
+    assert all(0.1 < ratio < 1.1 for ratio in ratios), ratios

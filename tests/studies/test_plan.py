@@ -13,6 +13,7 @@ from prompts import FRANCE
 from wheatstone import Experiment, RequestError, ResidualModel
 from wheatstone.cli import main
 from wheatstone.discovery import DiscoverySettings
+from wheatstone.models import outputs_numbers
 from wheatstone.studies import _plan, expected_seconds, plan_discovery
 
 
@@ -21,9 +22,10 @@ def test_a_plan_counts_what_the_model_and_the_prompts_have(smollm2: ResidualMode
     assert (plan.nodes, plan.edges, plan.prompts, plan.tokens) == (301, smollm2.graph.edges, 2, 12)
     assert plan.weights == 4 * smollm2.module.num_parameters()
     plan.check()
-    # Nearly all is for what runs at once; only what nodes write on all prompts grows with their number.
+    # What runs at once has a budget; only what is kept of both runs of all prompts grows with their number.
     many, more = (plan_discovery(smollm2, [FRANCE] * n, DiscoverySettings()).needed for n in (60, 120))
-    assert plan.needed < many < more < 1.1 * many
+    assert plan.needed < many
+    assert more - many == 2 * 60 * 6 * outputs_numbers(smollm2) * 4
 
 
 def test_the_time_is_that_of_the_passes_that_are_known_and_of_a_search_begun(tiny_experiment: Experiment) -> None:

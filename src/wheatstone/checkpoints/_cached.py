@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ class CachedModel(Brief):
     title: str
     folders: tuple[Path, ...]
     bytes: int
+    usable: bool = True
+    """Whether its weights are there and their manifest can be read."""
 
 
 def cached_models() -> tuple[CachedModel, ...]:
@@ -42,8 +45,8 @@ def cached_models() -> tuple[CachedModel, ...]:
     for folder in _folders("models"):
         name, title, sha256 = _about(folder)
         statistics = measured.pop(sha256, None)
-        found.append(_cached(name, title, folder, *([statistics] if statistics else [])))
-    found += [_cached(sha256[:_DIGITS], "editing statistics alone", path) for sha256, path in measured.items()]
+        found.append(_cached(name, title, bool(sha256), folder, *([statistics] if statistics else [])))
+    found += [_cached(sha256[:_DIGITS], "editing statistics alone", False, path) for sha256, path in measured.items()]
     return tuple(sorted(found, key=lambda model: model.name))
 
 
@@ -53,26 +56,31 @@ def remove_cached(name: str) -> CachedModel:
     Each folder is renamed first: whatever interrupts the removal, no part of a model is left where a model was.
 
     Args:
-        name: as `cached_models` has it.
+        name: as `cached_models` has it, or of its folder where several have one name.
 
     Returns:
         What was removed.
 
     Raises:
-        ModelError: the cache holds nothing of that name, or it cannot be removed.
-        RunError: another command is writing to it.
+        ModelError: the cache holds nothing of that name, or several models, or it cannot be removed.
+        RunError: another command makes or removes one of its folders.
     """
     for place in ("models", "editing"):
         clear_dead(home() / place)
     cached = cached_models()
-    model = next((one for one in cached if one.name == name), None)
-    if model is None:
+    by_folder = [one for one in cached if any(folder.name == name for folder in one.folders)]
+    found = by_folder or [one for one in cached if one.name == name]
+    if len(found) > 1:
+        folders = ", ".join(one.folders[0].name for one in found)
+        raise ModelError(expected="one model of that name", got=f"the folders {folders}", do="name one of these")
+    if not found:
         names = ", ".join(one.name for one in cached)
         raise ModelError(
             expected=f"a model in the cache ({names})" if names else "a model in the cache, which is empty",
             got=repr(name)[:200],
             do="list them with `wheatstone models list`",
         )
+    (model,) = found
     for folder in model.folders:
         try:
             with claimed(folder) as claim:
@@ -104,6 +112,9 @@ def _about(folder: Path) -> tuple[str, str, str]:
         return folder.name, "damaged: its manifest cannot be read", ""
 
 
-def _cached(name: str, title: str, *folders: Path) -> CachedModel:
-    files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
-    return CachedModel(name, title, folders, sum(path.stat().st_size for path in files))
+def _cached(name: str, title: str, usable: bool, *folders: Path) -> CachedModel:
+    size = 0
+    for path in (path for folder in folders for path in folder.rglob("*") if path.is_file()):
+        with suppress(OSError):  # another command may remove it meanwhile
+            size += path.stat().st_size
+    return CachedModel(name, title, folders, size, usable)

@@ -43,6 +43,9 @@ def begun_verb() -> str | None:
     from typer._completion_classes import completion_init
 
     completion_init()
+    os.environ.setdefault("COMP_WORDS", "")  # typer reads both, and a person may have set the variable alone
+    if not os.environ.get("COMP_CWORD", "").isdigit():
+        os.environ["COMP_CWORD"] = "0"
     line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or ""
     words = line.split()
     with suppress(ValueError):  # of an open quotation mark
@@ -61,9 +64,10 @@ def values_of(option: str) -> tuple[str, ...]:
 
         return tuple(about["name"] for about in listed("tasks"))
     if option == "--model":
-        from wheatstone.checkpoints import cached_models
+        from wheatstone.checkpoints import KNOWN_MODELS, cached_models
 
-        return tuple(model.name for model in cached_models())
+        there = [model.name for model in cached_models() if model.usable]
+        return tuple(dict.fromkeys([*KNOWN_MODELS, *there]))
     return _VALUES.get(option, ())
 
 

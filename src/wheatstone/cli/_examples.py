@@ -35,6 +35,7 @@ EXAMPLES = {
     "graph": (f"graph {_PAIR} --out runs/graph",),
     "head": ("head scan texts --out runs/heads", "head show a23.h4 --scan runs/heads"),
     "head scan": ("head scan texts --out runs/heads",),
+    "head pages": ("head pages --scan runs/heads --out runs/head-pages",),
     "head show": ("head show a23.h4 --scan runs/heads",),
     "import": ("import circuit.eap.json --model smollm2-135m --out runs/imported",),
     "init": ("init task --out task.jsonl",),

@@ -87,8 +87,9 @@ def attribution(
 
         loaded = load(model, device, dtype, report)
         run = loaded(prompt)
-        chosen = loaded.decode([int(run.last(position).argmax())])[0] if answer is None else answer
-        found = logit_attribution(run, chosen, distractor, position=position)
+        first = int(run.last(position).argmax())  # which may be a part of a character, and then has no text
+        found = logit_attribution(run, first if answer is None else answer, distractor, position=position)
+        chosen = loaded.decode([first])[0] if answer is None else answer
     total = float(found.direct.sum())
     output.document(
         {

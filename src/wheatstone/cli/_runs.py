@@ -162,7 +162,9 @@ def _prompt_of(manifest: Mapping[str, Any]) -> dict[str, str]:
         return {}
     more = f" and {count(len(pairs) - 1, 'more prompt')}" if len(pairs) > 1 else ""
     answers = {name: ", ".join(map(repr, pairs[0].get(name) or ())) for name in ("answers", "distractors")}
-    facts = {"prompt": f"{pairs[0]['prompt']!r}{more}", "counterfactual": repr(pairs[0].get("counterfactual"))}
+    facts = {"prompt": f"{pairs[0]['prompt']!r}{more}"}
+    if (other := pairs[0].get("counterfactual")) is not None:
+        facts["counterfactual"] = repr(other)
     return facts | {name: texts for name, texts in answers.items() if texts}
 
 
@@ -187,13 +189,16 @@ def _show_unfinished(run: Path, begun: dict[str, Any], output: Output) -> None:
         shards = shards_done(run)
         done, total = shards or (None, None)
         identity, verb = begun["identity"], command_of(begun["verb"])
+        finished = (run / "files.json").is_file()
+        state = "finished" if finished else "unfinished"
+        what = "pages of heads" if begun["verb"] == "pages" else f"a {begun['verb']}"
         facts = {
-            "unfinished": f"a {begun['verb']}" + (f", {done:,} of {total:,} done" if shards else ""),
+            state: what + (f", {done:,} of {total:,} done" if shards else ""),
             "model": f"{identity['model']['id']} ({identity['model']['sha256'][:12]}…)",
             **{name: str(value) for name, value in identity["settings"].items()},
-            "to go on": f"the command it began with: wheatstone {verb} … --out {run}",
+            **({} if finished else {"to go on": f"the command it began with: wheatstone {verb} … --out {run}"}),
         }
-    output.document({"unfinished": begun["verb"], "identity": identity, "done": done, "total": total})
+    output.document({state: begun["verb"], "identity": identity, "done": done, "total": total})
     output.table(facts)
 
 
@@ -238,14 +243,16 @@ def check(
     if run is None:
         _check_all(output)
         return
-    unfinished = None if (run / "manifest.json").is_file() else work_begun(run)
+    ended = (run / "files.json").is_file()  # of a run, or of the pages of heads, which are none
+    unfinished = None if ended or (run / "manifest.json").is_file() else work_begun(run)
     if unfinished:
         from wheatstone.executors import damaged_shards, shards_done  # loads torch
 
         damaged = damaged_shards(run) if shards_done(run) else []
         output.print(f"unfinished: a {unfinished['verb']}; the same command continues it", markup=False)
     else:
-        Run.open(run)
+        if not ended or not work_begun(run):
+            Run.open(run)
         damaged = damaged_files(run)
     about = {"unfinished": unfinished["verb"]} if unfinished else {}
     output.document({"run": str(run), "damaged": damaged, **about})

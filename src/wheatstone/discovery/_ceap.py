@@ -29,15 +29,16 @@ from wheatstone.models import ChannelGradients
 def conductances(experiment: Experiment, *, steps: int, seed: int, report: Reporter) -> Float[Tensor, "channel sender"]:
     """One step after another, the last first: each needs what the nodes write one step later."""
     model, clean, start = experiment.model, experiment.encoded.clean, experiment.ablated_outputs.values[0]
-    later = model.outputs(clean)[1].after(experiment.start)
+    later = model.outputs(clean)[1]
 
     def products(rows: slice, gradients: ChannelGradients) -> Tensor:
         assert gradients.outputs is not None
         now = gradients.outputs
-        moved = later.rows(rows).minus(now)
-        for kept, value in zip(later.values, now.values, strict=True):
-            kept[rows] = value
-        return edge_products(experiment, gradients, moved)
+        mine = later.rows(rows).after(gradients.start)
+        found = edge_products(experiment, gradients, mine.minus(now))
+        for kept, value in zip(mine.values, now.values, strict=True):  # when nothing can run out of memory any more
+            kept.copy_(value)
+        return found
 
     total: list[Tensor] = []
     for step in reversed(range(steps)):

@@ -233,7 +233,7 @@ def _loss(experiment: Experiment, gates: Tensor, loss: str, prompts: Int[Tensor,
 
     return experiment.model.mask_gradients(
         Tokens(tokens.ids[prompts, :width], lengths),
-        experiment.ablated_outputs.map(lambda value: value[prompts, :width]),
+        experiment.ablated_outputs.map(lambda value: value[prompts.to(value.device), :width]),
         gates.to(experiment.clean_logits.dtype),
         part,
         start=experiment.start,

@@ -61,7 +61,8 @@ def settings_of(run: Run) -> dict[str, str]:
 
 def _setting(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_setting(each)}" for name, each in value.items() if each not in (None, "", False))
+        given = {name: each for name, each in value.items() if each is not None and each is not False and each != ""}
+        return ", ".join(f"{name} {_setting(each)}" for name, each in given.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

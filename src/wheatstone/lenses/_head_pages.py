@@ -100,8 +100,8 @@ def run_head_pages(
     corpus.check(model)
     heads = corpus.heads
     with alone_in(out, "pages"):
-        scan = {name: corpus.manifest[name] for name in ("created", "model", "settings")}
-        open_resumable(out, "pages", {"wheatstone": __version__, "scan": scan})
+        about = {name: corpus.manifest[name] for name in ("model", "settings")}
+        open_resumable(out, "pages", {"wheatstone": __version__, "scanned": corpus.manifest["created"], **about})
         windows = places_by_window({head: chosen(corpus.head(head)) for head in heads})
         shards = [PlacesShard(tuple(windows[at : at + _WINDOWS])) for at in range(0, len(windows), _WINDOWS)]
         refused = run_shards(model, shards, out, _PLACES, executor or LocalExecutor(), report)

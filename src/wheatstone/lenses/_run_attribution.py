@@ -67,7 +67,7 @@ class LogitAttribution(Tabular):
 
 
 def logit_attribution(
-    run: ModelRun, answer: str, against: str | None = None, *, position: int = -1
+    run: ModelRun, answer: str | int, against: str | int | None = None, *, position: int = -1
 ) -> LogitAttribution:
     """What every head, MLP and the embeddings write into a token's logit themselves.
 
@@ -76,8 +76,8 @@ def logit_attribution(
 
     Args:
         run: of a model called on texts, with its places kept.
-        answer: its first token is read, its leading space included.
-        against: a token to compare it with; the mean over the vocabulary by default.
+        answer: a text whose first token is read, its leading space included; or a token's id.
+        against: a text or token to compare it with; the mean over the vocabulary by default.
         position: after which token of each prompt.
 
     Raises:
@@ -93,15 +93,20 @@ def logit_attribution(
     rows, at = torch.arange(run.tokens.batch), run.at(position)
     stream, nodes = run.residual[-1][rows, at], run.nodes[:, rows, at]
     readout = Readout.at(model, stream)
-    token = torch.full((run.tokens.batch,), run.first_token(answer), device=stream.device)
+    token = torch.full((run.tokens.batch,), _token(run, answer), device=stream.device)
     directions, offset = readout.directions(token), readout.offset[token]
     if against is None:
         directions, offset = directions - readout.mean_directions, offset - readout.offset.mean()
     else:
-        other = torch.full_like(token, run.first_token(against))
+        other = torch.full_like(token, _token(run, against))
         directions, offset = directions - readout.directions(other), offset - readout.offset[other]
     terms = torch.cat([nodes, (stream - nodes.sum(0))[None]]).to(directions)
     direct = (terms * directions).sum(-1)
     direct[-1] += offset
-    what = f"logit of {answer!r} less " + ("the mean of all" if against is None else f"that of {against!r}")
+    named = [model.decode([word])[0] if isinstance(word, int) else word for word in (answer, against)]
+    what = f"logit of {named[0]!r} less " + ("the mean of all" if against is None else f"that of {named[1]!r}")
     return LogitAttribution(what, (*model.graph.nodes, "biases"), direct.cpu())
+
+
+def _token(run: ModelRun, word: str | int) -> int:
+    return word if isinstance(word, int) else run.first_token(word)

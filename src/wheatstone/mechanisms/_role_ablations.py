@@ -69,7 +69,9 @@ def ablation_effects(
         rows = (tokens.lengths == length).nonzero()[:, 0]
         plain = experiment.model.streams(Tokens(tokens.ids[rows, :length], tokens.lengths[rows]))
         at = torch.arange(length, device=rows.device) == query[rows, None]
-        ablated = experiment.ablated_outputs.map(lambda value, rows=rows, length=length: value[rows, :length])
+        ablated = experiment.ablated_outputs.map(
+            lambda value, rows=rows, length=length: value[rows.to(value.device), :length]
+        )
         together = max(1, _ROWS // len(rows))
         for start in range(0, len(nodes), together):
             part = nodes[start : start + together]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wheatstone.models._gradient_memory import circuit_gradient_bytes as circuit_gradient_bytes
     from wheatstone.models._gradients import ChannelGradients as ChannelGradients
     from wheatstone.models._gradients import Rewrite as Rewrite
+    from wheatstone.models._gradients import first_run as first_run
     from wheatstone.models._graph import Graph as Graph
     from wheatstone.models._graph import MlpParts as MlpParts
     from wheatstone.models._graph import Split as Split

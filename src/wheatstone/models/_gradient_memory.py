@@ -28,7 +28,14 @@ Result = TypeVar("Result")
 
 
 def channel_gradient_bytes(
-    model: Decoder, tokens: Tokens, steps: int, rules: BackwardRules | None = None, *, start: int = 0, keep: bool = True
+    model: Decoder,
+    tokens: Tokens,
+    steps: int,
+    rules: BackwardRules | None = None,
+    *,
+    start: int = 0,
+    keep: bool = True,
+    rewritten: bool = False,
 ) -> int:
     """Most that `channel_gradients` takes for one prompt, in bytes, without what nodes write.
 
@@ -37,16 +44,22 @@ def channel_gradient_bytes(
         tokens: the prompts, whose width counts.
         steps: integration steps.
         rules: of the backward pass.
-        start: first position that is run.
+        start: first position that is run, see `first_run`; keys and values of those before it are kept once, and each
+            layer's graph has a copy of all of them for every head.
         keep: whether all layers are kept from the forward pass, or run again one at a time.
+        rewritten: whether what sublayers write is rewritten, so that all steps run together.
     """
     channels, qkv, inside = _widths(model)
     width = tokens.width - start
     patterns = 6 * model.graph.heads * tokens.width if rules is not None and rules.of_attention else 0
     traced = 8 * model.d_model + 3 * qkv + 4 * inside + patterns
-    again = min(steps, max(1, TOGETHER // width)) * traced + steps * model.graph.layers * model.d_model
-    kept = steps * model.graph.layers * traced if keep else again
-    return width * (kept + 6 * channels * model.d_model) * _number(model) + _logits(model, steps)
+    layers, together = model.graph.layers, steps if rewritten else min(steps, max(1, TOGETHER // width))
+    at_once = steps * layers if keep else together
+    kept = at_once * traced + (0 if keep else steps * layers * model.d_model)
+    head = model.blocks[0].d_head
+    spread = at_once * 2 * model.graph.heads * head * tokens.width + layers * 2 * model.graph.kv_groups * head * start
+    numbers = width * (kept + 6 * channels * model.d_model) + (spread if start else 0)
+    return numbers * _number(model) + _logits(model, steps)
 
 
 def circuit_gradient_bytes(model: Decoder, tokens: Tokens) -> int:

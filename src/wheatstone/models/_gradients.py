@@ -242,8 +242,10 @@ class _Pass:
         normed = block.mlp_norm(mlp_in)
         mlp = block.mlp_output(normed)
         if self._outputs is not None:
-            last = slice(-run.tokens.batch, None)
-            self._outputs.layer(block, z[last], normed[last], mlp[last])
+            # A view of the last step alone would keep all steps.
+            batch = run.tokens.batch
+            last = [x.detach()[-batch:].clone() if len(x) > batch else x for x in (z, normed, mlp)]
+            self._outputs.layer(block, *last)
         out = middle + (mlp if rewrite is None else rewrite(2 * index + 2, mlp))
         return _Layer(x, list(qkv), mlp_in, normed, out)
 
@@ -286,6 +288,14 @@ class _Prefix(DynamicCache):
         return keys, values
 
 
+def first_run(model: Decoder, tokens: Tokens, start: int) -> int:
+    """The first position that is run for each integration step, where prompts are the same before `start`."""
+    # Rotary tables that depend on a prompt's length are another's for its beginning alone.
+    if model.rotary.last is not None or not model.takes_keys:
+        return 0
+    return min(start, int(tokens.lengths.min()) - 1)
+
+
 def channel_gradients(
     model: Decoder,
     tokens: Tokens,
@@ -299,9 +309,7 @@ def channel_gradients(
     keep: bool = True,
 ) -> ChannelGradients:
     """Forward, and backward as far as the unembedding; see `ResidualModel.channel_gradients`."""
-    # Rotary tables that depend on a prompt's length are another's for its beginning alone.
-    whole = inputs is None or model.rotary.last is not None or not model.takes_keys
-    start = 0 if whole else min(start, int(tokens.lengths.min()) - 1)
+    start = 0 if inputs is None else first_run(model, tokens, start)
     run = _Run(model, tokens, RuledRun(model, rules), rewrite, start, keep)
     past = _Prefix(model, tokens, start) if start else None
     steps = 1 if inputs is None else len(inputs)

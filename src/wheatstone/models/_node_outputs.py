@@ -72,7 +72,7 @@ class NodeOutputs(Brief):
             return (_mlp_writes(block, value) if mlp else block.writes_of(value)).to(self.values[0].device)
 
     def some(self, nodes: Sequence[int]) -> Float[Tensor, "node batch pos d_model"]:
-        """What some nodes write, in their order; each sublayer of them is spread out at a time."""
+        """What some nodes write, in their order; for each of them its sublayer is spread out."""
         graph, rows = self.model.graph, list[Tensor]()
         for node in nodes:
             layer, place = graph.place(node) if node else (0, 0)

@@ -23,7 +23,7 @@ from wheatstone.models._gradient_memory import (
     prompts_in_pieces,
     values_of_rows,
 )
-from wheatstone.models._gradients import ChannelGradients, Rewrite, Values, channel_gradients
+from wheatstone.models._gradients import ChannelGradients, Rewrite, Values, channel_gradients, first_run
 from wheatstone.models._graph import Graph, MlpParts, Split
 from wheatstone.models._head_split import HeadSplit, Look, split_heads
 from wheatstone.models._interactive import Interactive
@@ -603,9 +603,12 @@ class ResidualModel(Interactive):
 
         budget = memory_budget(self.device) if budget is None else budget
         steps = 1 if inputs is None else len(inputs)
+        first = 0 if inputs is None else first_run(self, tokens, start)
 
         def prompts(keep: bool) -> int:
-            each = channel_gradient_bytes(self, tokens, steps, rules, start=start, keep=keep)
+            each = channel_gradient_bytes(
+                self, tokens, steps, rules, start=first, keep=keep, rewritten=rewrite is not None
+            )
             return budget // each
 
         keep = prompts(True) > 0

@@ -174,5 +174,5 @@ def contents_of(verb: str) -> Contents:
 
 
 def command_of(verb: str) -> str:
-    """The words of the command whose runs have this verb in their manifest."""
-    return contents_of(verb).command
+    """The words of the command that does this work: of a verb in a manifest, or of pages, which are no run."""
+    return "head pages" if verb == "pages" else contents_of(verb).command

@@ -128,6 +128,7 @@ SHAPES: dict[str, Any] = {
     "shard.json": {"key": str, "seconds": _NUMBER, "processor_seconds": _NUMBER},
     "study-settings.json": _SETTINGS,
     "scan-settings.json": _SETTINGS,
+    "pages-settings.json": _SETTINGS,
     "sweep-settings.json": _SETTINGS,
     "selectivity-settings.json": _SETTINGS,
 }

@@ -17,6 +17,7 @@ from wheatstone.models import (
     channel_gradient_bytes,
     circuit_bytes,
     circuit_gradient_bytes,
+    first_run,
     free_memory,
     mask_gradient_bytes,
     memory_budget,
@@ -106,7 +107,8 @@ def plan_discovery(model: ResidualModel, pairs: Sequence[PromptPair], settings: 
     tokens = encoded.clean
     every = tokens.batch * tokens.width
     kept = every * outputs_numbers(model) * model.dtype.itemsize
-    working = [_scoring(model, encoded, settings, budget)]
+    spread = every * len(graph.nodes) * model.d_model * model.dtype.itemsize
+    working = [_scoring(model, encoded, settings, budget) + min(spread, budget // 8)]
     each, mask = circuit_bytes(model, tokens, len(graph.nodes))
     working.append(min(_CIRCUITS * (tokens.batch * each + mask), max(budget, each + mask)))
     if settings.method in ("verified", "re-ranked"):
@@ -119,7 +121,7 @@ def plan_discovery(model: ResidualModel, pairs: Sequence[PromptPair], settings: 
         prompts=tokens.batch,
         tokens=every,
         weights=sum(weight.numel() * weight.element_size() for weight in model.module.parameters()),
-        needed=2 * kept + max(working),
+        needed=2 * kept + min(spread, budget // 4) + max(working),
         free=free_memory(model.device),
     )
 
@@ -127,16 +129,19 @@ def plan_discovery(model: ResidualModel, pairs: Sequence[PromptPair], settings: 
 def _scoring(model: ResidualModel, encoded: Encoded, settings: DiscoverySettings, budget: int) -> int:
     """Bytes for scores by gradients, beside what is kept of both runs."""
     tokens = encoded.clean
-    start = int((tokens.ids != encoded.counterfactual.ids).any(0).nonzero()[0])
-    steps = settings.steps or method_named(settings.scored_by).steps or 1
+    method = method_named(settings.scored_by)
+    # Of these two, steps come one after another.
+    steps = 1 if method.name in (LEARNED, "ceap") else settings.steps or method.steps or 1
+    changed = (tokens.ids != encoded.counterfactual.ids).any(0).nonzero()
+    shared = settings.ablation == "counterfactual" and method.name != "eap-ig-activations"
+    start = first_run(model, tokens, int(changed[0])) if shared and len(changed) else 0
     rules = {"gim": GIM, "relp": RELP}.get(settings.scored_by)
 
     def each(keep: bool) -> int:
-        return channel_gradient_bytes(model, tokens, steps, rules, start=start, keep=keep)
+        rewritten = method.name == "eap-ig-activations"
+        return channel_gradient_bytes(model, tokens, steps, rules, start=start, keep=keep, rewritten=rewritten)
 
-    gradients = _at_once(each(keep=each(True) <= budget), tokens.batch, budget)
-    spread = tokens.batch * tokens.width * len(model.graph.nodes) * model.d_model * model.dtype.itemsize
-    return gradients + min(spread, budget // 8)
+    return _at_once(each(keep=each(True) <= budget), tokens.batch, budget)
 
 
 def _at_once(each: int, prompts: int, budget: int) -> int:

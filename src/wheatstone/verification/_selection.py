@@ -101,7 +101,8 @@ def _without(experiment: Experiment, whole: Graph, nodes: Sequence[str]) -> Floa
     if whole.split:  # a neuron among the nodes is no place of the plain forward pass
         kept = torch.from_numpy(experiment.graph.valid) & ~_writing(experiment.graph, set(nodes))[None]
         return experiment.logits(kept[None])[0]
-    written = [Replace(at=name, value=experiment.ablated[whole.node_index[name]]) for name in nodes]
+    ablated = experiment.ablated_outputs.some([whole.node_index[name] for name in nodes])
+    written = [Replace(at=name, value=value) for name, value in zip(nodes, ablated, strict=True)]
     return experiment.model.forward_with(experiment.encoded.clean, written).logits
 
 
