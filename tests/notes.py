@@ -93,5 +93,5 @@ def same_bytes(out: Path) -> dict[str, bytes]:
     """A folder's files but for those that say when and how fast they were made. Nothing hidden is left in it."""
     paths = [path for path in out.rglob("*") if path.is_file()]
     assert not [path for path in paths if path.name.startswith(".")]
-    timed = {"shard.json", "files.json", "manifest.json"}
+    timed = {"shard.json", "files.json", "manifest.json", "report.html"}
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in paths if path.name not in timed}

@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src/wheatstone"
 MODULES = sorted(SOURCE.rglob("*.py"))
-BY_STRING = {"_lazy.py": "what a door lists", "cli/_app.py": "the verbs' own modules"}
+BY_STRING = {"_lazy.py": "what a door lists", "cli/_app.py": "the verbs' own modules", "_view.py": "pandas or polars"}
 """Modules that may import by a string, and what."""
 PRIVATE = re.compile(r"wheatstone\.[a-z]\w*(\.\w+)*")
 """A module of a room, as a string names it."""

@@ -16,6 +16,7 @@ from commands import MAIN, Cli, Refused
 from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import render
+from typer import rich_utils
 
 from wheatstone.cli._app import _GROUPS, _PANELS, _VERBS, app_of
 from wheatstone.cli._command import Command, Group
@@ -66,7 +67,7 @@ def test_help_shows_every_text_as_it_is_written(verb: str, cli: Cli, monkeypatch
     command = VERBS[verb]
     for columns in (60, 400):
         monkeypatch.setenv("COLUMNS", str(columns))
-        monkeypatch.setenv("TERMINAL_WIDTH", str(columns))
+        monkeypatch.setattr(rich_utils, "MAX_WIDTH", columns)  # which typer reads once, when it is imported
         shown = cli(*verb.split(), "--help").out
         assert max(map(cell_len, shown.splitlines())) <= columns
     text = " ".join(shown.replace("│", " ").split())

@@ -138,8 +138,8 @@ def test_a_backward_pass_fetches_weights_again_instead_of_keeping_them(tmp_path:
         before.append(len(fetched))
         return logits[:, 3]
 
-    spread.channel_gradients(TOKENS, values)
-    assert (before, fetched) == ([1], ["weight"] * 2)
+    list(spread.channel_gradients(TOKENS, values).each())
+    assert (before, fetched) == ([1], ["weight"] * 3)  # forward, backward, and for the gradients at its channels
 
 
 def test_a_layer_on_two_devices_is_refused(tmp_path: Path) -> None:

@@ -2064,8 +2064,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                id: string;
                 name: string;
+                id: string;
             };
             cookie?: never;
         };

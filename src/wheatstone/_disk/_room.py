@@ -10,11 +10,11 @@ from wheatstone._path import StrPath
 
 
 @contextmanager
-def room_for(what: str, where: StrPath, do: str) -> Generator[None]:
+def room_for(expected: str, where: StrPath, do: str) -> Generator[None]:
     """Converts an OSError of what is written inside it.
 
     Args:
-        what: is done, such as `write the run`.
+        expected: such as `room and permission to write the run`, which people search for.
         where: the file or folder.
         do: the next step for the reader.
 
@@ -24,6 +24,4 @@ def room_for(what: str, where: StrPath, do: str) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        raise ComputationError(
-            expected=f"room and permission to {what}", got=f"{where}: {reason(error)}", do=do
-        ) from error
+        raise ComputationError(expected=expected, got=f"{where}: {reason(error)}", do=do) from error

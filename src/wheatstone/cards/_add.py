@@ -57,7 +57,7 @@ def add_card(
     again = "free some space and make the card again; the run is as it was"
     with (
         part_reserved(run, FOLDER),
-        room_for("add the card to the run", run, again),
+        room_for("room and permission to add the card to the run", run, again),
         changed_run(run) as change,
     ):
         folder = change.folder(FOLDER)

@@ -156,7 +156,11 @@ def _new_export(ledger: Ledger, out: StrPath, *, force: bool) -> Generator[Path,
     out = Path(out).absolute()
     with (
         claimed_for(out, lambda: check_export(ledger, out, force=force)) as claim,
-        room_for("write the export", out, "free some space or choose another --out; nothing was left behind"),
+        room_for(
+            "room and permission to write the export",
+            out,
+            "free some space or choose another --out; nothing was left behind",
+        ),
     ):
         claim.work.mkdir()
         yield claim.work

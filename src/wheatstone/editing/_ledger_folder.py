@@ -151,7 +151,7 @@ def save_ledger(ledger: Ledger, folder: StrPath) -> None:
     folder = Path(folder)
     with (
         reserved_ledger(folder),
-        room_for("write the ledger", folder, "free some space; the ledger is as it was"),
+        room_for("room and permission to write the ledger", folder, "free some space; the ledger is as it was"),
     ):
         _save(ledger, folder)
 

@@ -112,7 +112,7 @@ def _put(there: Path, key: str, done: Done) -> None:
     shutil.rmtree(work, ignore_errors=True)  # a killed process could not clear it
     again = "free some space; what is finished is kept, and the same command goes on from there"
     try:
-        with room_for("write the run", there, again):
+        with room_for("room and permission to write the run", there, again):
             work.mkdir(parents=True)
             for name, content in done.files.items():
                 (work / name).parent.mkdir(parents=True, exist_ok=True)

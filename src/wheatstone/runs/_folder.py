@@ -88,7 +88,11 @@ def new_run(out: StrPath, *, force: bool = False) -> Generator[Path, None, None]
     out = Path(out).absolute()
     with reserved(out, force=force) as claim:
         try:
-            with room_for("write the run", out, "free some space or choose another --out; nothing was left behind"):
+            with room_for(
+                "room and permission to write the run",
+                out,
+                "free some space or choose another --out; nothing was left behind",
+            ):
                 claim.work.mkdir()
                 yield claim.work
                 write_hashes(claim.work)
@@ -110,7 +114,7 @@ def new_part(run: StrPath, name: str) -> Generator[Path, None, None]:
     """
     with (
         part_reserved(run, name),
-        room_for("add to the run", Path(run) / name, "free some space; the run is as it was"),
+        room_for("room and permission to add to the run", Path(run) / name, "free some space; the run is as it was"),
         changed_run(run) as change,
     ):
         yield change.folder(name)

@@ -44,7 +44,7 @@ def add_verification(run: StrPath, found: Verification, page: Callable[[Path], s
     run = Path(run)
     again = "free some space and verify it again; the run is as it was"
     with (
-        room_for("add the verification to the run", run, again),
+        room_for("room and permission to add the verification to the run", run, again),
         claimed(run / "held_out.json", wait=_WAIT),  # one after the other, so that none is lost
     ):
         if own:

@@ -99,7 +99,7 @@ class Jobs:
             )
             journal = Journal(self._folder / f"{asked.id}.jsonl", asked)
             again = "free some space, or set WHEATSTONE_HOME to another folder, then ask again"
-            with room_for("save the job", journal.path, again):
+            with room_for("room and permission to save the job", journal.path, again):
                 journal.begin()
             self._journals[asked.id] = journal
             self._tell(journal, "queued")
