@@ -117,7 +117,7 @@ class _Acdc:
         """Which way the metric goes when a circuit gets worse."""
         self.started = experiment.evaluations
         self.keep = torch.from_numpy(self.graph.valid).clone()
-        self.whole, _ = experiment.start_from(self.keep)
+        self.whole, _ = experiment.state(self.keep)
         self.trace: list[AcdcStep] = []
 
     def run(self) -> AcdcResult:
