@@ -197,3 +197,11 @@ def test_a_run_of_another_verb_is_refused_where_one_is_asked_for(tmp_path: Path)
         RunError, match=r"a run of `wheatstone neuron screen` or `wheatstone edit`; got .*'neuron scan'"
     ):
         read_manifest(tmp_path, "neuron", "edit")
+
+
+@pytest.mark.parametrize("digest", [2**62, None, [], {}, True])
+def test_a_hash_that_is_none_is_damage(tmp_path: Path, digest: object) -> None:
+    out = make_run(tmp_path / "run")
+    noted = json.loads((out / "files.json").read_text())
+    (out / "files.json").write_text(json.dumps(dict.fromkeys(noted, digest)))
+    assert damaged_files(out) == ["figures/circuit.svg", "manifest.json"]

@@ -319,7 +319,8 @@ def _note_hashes(run: Path, change: Change) -> None:
         write_json(change.file(_HASHES), dict(sorted((others | ours).items())))
 
 
-def _noted_hashes(run: Path) -> dict[str, str] | None:
+def _noted_hashes(run: Path) -> dict[str, Any] | None:
+    """The hashes as the file has them, which may be of any type: a run may come from anyone."""
     try:
         noted = load_json(run / _HASHES)
     except (OSError, ValueError):
