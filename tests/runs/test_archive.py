@@ -235,3 +235,9 @@ def test_a_manifest_of_another_kind_is_refused_whole(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="a run of format"):
         import_run(archive, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_place_without_a_name_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunError) as refused:
+        import_run("/", tmp_path / "out")
+    assert refused.value.got == "/"

@@ -33,7 +33,7 @@ def render(chart: Any, path: StrPath) -> None:
         path.write_text(page, encoding="utf-8")
     else:
         raise RequestError(
-            expected=f"a file ending in {', '.join(SUFFIXES)}", got=path.name, do="choose one of these formats"
+            expected=f"a file ending in {', '.join(SUFFIXES)}", got=str(path), do="choose one of these formats"
         )
 
 

@@ -87,7 +87,7 @@ def check_ending(archive: Path) -> None:
         RunError: it says no format.
     """
     if not archive.name.endswith(SUFFIXES):
-        raise RunError(expected=f"an archive ending in {' or '.join(SUFFIXES)}", got=archive.name, do="name it so")
+        raise RunError(expected=f"an archive ending in {' or '.join(SUFFIXES)}", got=str(archive), do="name it so")
 
 
 def _files(run: Path) -> list[Path]:
