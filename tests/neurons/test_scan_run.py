@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tolerance import rounding
 
 from wheatstone._errors import RequestError, RunError
 from wheatstone.models import ResidualModel, Tokens
-from wheatstone.neurons import ScanSettings, run_scan
+from wheatstone.neurons import Scan, ScanSettings, run_scan
 from wheatstone.runs import damaged_files
 from wheatstone.runs._folder import read_json
 
@@ -86,6 +87,19 @@ def test_a_scan_is_a_run(model: ResidualModel, texts: Path, tmp_path: Path) -> N
 
 def _rows(run: Path, table: str, number: int) -> list[dict[str, Any]]:
     return pq.read_table(run / table / f"{number:05}.parquet").to_pylist()
+
+
+@pytest.mark.parametrize("name", ["counted", "documents", "tokens", "shards", "texts"])
+def test_a_manifest_without_what_a_scan_says_is_refused(
+    model: ResidualModel, texts: Path, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / "scan"
+    run_scan(model, settings_for(texts), out)
+    manifest = json.loads((out / "manifest.json").read_text())
+    (manifest["settings"] if name == "texts" else manifest).pop(name)
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(RunError, match=f"whose manifest lacks .*{name}"):
+        Scan.load(out)
 
 
 def test_killed_at_every_write_it_goes_on_to_the_same_bytes(model: ResidualModel, texts: Path, tmp_path: Path) -> None:

@@ -81,6 +81,10 @@ class ScannedNeuron(Brief):
         return sum(count for at, count in enumerate(self.histogram) if low <= edges[at] and edges[at + 1] <= high)
 
 
+_NEEDED = ("counted", "documents", "tokens", "shards")
+"""Of a scan's manifest, beside what every manifest has."""
+
+
 @dataclass(frozen=True, eq=False)
 class Scan(Brief):
     """A finished scan.
@@ -108,7 +112,16 @@ class Scan(Brief):
             raise RunError(
                 expected="a finished scan", got=f"{folder}, which is not", do="start it again: it goes on where it was"
             )
-        return cls(folder, Run.open(folder, cls.verb).manifest)
+        manifest = Run.open(folder, cls.verb).manifest
+        lacking = [name for name in _NEEDED if name not in manifest]
+        lacking += [] if "texts" in manifest["settings"] else ["settings.texts"]
+        if lacking:
+            raise RunError(
+                expected="a scan as Wheatstone writes it",
+                got=f"{folder}, whose manifest lacks {', '.join(lacking)}",
+                do="check it with `wheatstone runs check`, or make it again",
+            )
+        return cls(folder, manifest)
 
     def check(self, model: ResidualModel) -> None:
         """Refuses another model than the scan is of.
