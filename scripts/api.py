@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import ast
 import inspect
-import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from generated import write_or_check
 
 import wheatstone
 from wheatstone._lazy import opens
@@ -154,15 +155,5 @@ def page() -> str:
     return "\n".join(line.rstrip() for line in text.split("\n")).rstrip() + "\n"
 
 
-def main() -> None:
-    """Writes or checks."""
-    wanted = page()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(wanted, encoding="utf-8")
-    elif not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != wanted:
-        print(f"{PAGE.name} is not what scripts/api.py writes; run it")
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    write_or_check({PAGE: page()})

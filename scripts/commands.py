@@ -10,12 +10,12 @@ And the lists that `wheatstone tasks`, `edit --list` and `neuron probe --list` p
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import typer
+from generated import write_or_check
 
 from wheatstone._bounds import Bounds
 from wheatstone.cli._app import app_of
@@ -80,15 +80,5 @@ def page() -> str:
     return "\n".join([HEAD, *(section(words, command) for words, command in commands(root, "wheatstone"))])
 
 
-def main() -> None:
-    """Writes or checks."""
-    for path, wanted in ((PAGE, page()), (LISTS, lists())):
-        if "--check" not in sys.argv[1:]:
-            path.write_text(wanted, encoding="utf-8")
-        elif not path.is_file() or path.read_text(encoding="utf-8") != wanted:
-            print(f"{path.name} is not what scripts/commands.py writes; run it")
-            sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    write_or_check({PAGE: page(), LISTS: lists()})

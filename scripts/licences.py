@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
+
+from generated import write_or_check
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/licences.md"
@@ -90,15 +91,5 @@ def page() -> str:
     return HEAD + "\n".join(rows) + "\n" + WEB_HEAD + "\n".join(web) + "\n"
 
 
-def main() -> None:
-    """Writes or checks."""
-    wanted = page()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(wanted, encoding="utf-8")
-    elif PAGE.read_text(encoding="utf-8") != wanted:
-        print("docs/licences.md is not what scripts/licences.py writes; run it")
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    write_or_check({PAGE: page()})

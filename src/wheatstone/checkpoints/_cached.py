@@ -28,6 +28,7 @@ class CachedModel(Brief):
         title: what the weights are, where it is known.
         folders: its weights, and the statistics that editing measured of it.
         bytes: that they take on the disk.
+        usable: whether its weights are there and their manifest can be read.
     """
 
     name: str
@@ -35,7 +36,6 @@ class CachedModel(Brief):
     folders: tuple[Path, ...]
     bytes: int
     usable: bool = True
-    """Whether its weights are there and their manifest can be read."""
 
 
 def cached_models() -> tuple[CachedModel, ...]:
@@ -53,7 +53,7 @@ def cached_models() -> tuple[CachedModel, ...]:
 def remove_cached(name: str) -> CachedModel:
     """Removes what the cache holds for a model. It is fetched or measured again when it is next needed.
 
-    Each folder is renamed first: whatever interrupts the removal, no part of a model is left where a model was.
+    Each folder is renamed first: if the removal is interrupted, no part of a model is left in its place.
 
     Args:
         name: as `cached_models` has it, or of its folder where several have one name.

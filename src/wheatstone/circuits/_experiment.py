@@ -34,7 +34,7 @@ from wheatstone.tasks import (
 Ablation = Literal["counterfactual", "mean", "zero"]
 ABLATIONS: tuple[str, ...] = get_args(Ablation)
 _SPREAD = 4
-"""One part in so many of the memory may hold what ablated nodes write, or a circuit's run, spread out."""
+"""What ablated nodes write, or a circuit's run, may be spread out in this part of the memory: a quarter."""
 
 
 class Experiment:

@@ -128,7 +128,7 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
 
     output = Output("runs show", as_json)
     if not (run / "manifest.json").is_file() and (begun := work_begun(run)):
-        _show_unfinished(run, begun, output)
+        _show_work(run, begun, output)
         return
     opened = Run.open(run)
     with sound(run):
@@ -181,7 +181,7 @@ def _result_of(run: Run) -> dict[str, Any] | None:
     }
 
 
-def _show_unfinished(run: Path, begun: dict[str, Any], output: Output) -> None:
+def _show_work(run: Path, begun: dict[str, Any], output: Output) -> None:
     from wheatstone.executors import shards_done
     from wheatstone.runs import command_of, sound
 

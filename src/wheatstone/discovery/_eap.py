@@ -26,7 +26,7 @@ from wheatstone.discovery._method import ScoreMethod
 from wheatstone.models import BackwardRules, ChannelGradients, NodeOutputs, span_positions
 
 _SPREAD = 8
-"""One part in so many of the memory may hold what nodes write, spread out."""
+"""What nodes write may be spread out in this part of the memory: an eighth."""
 _LAYERS = 4
 """Layers whose channels are multiplied with what nodes write at once."""
 
