@@ -19,6 +19,7 @@ from wheatstone._errors import ModelError, RequestError, RunError
 from wheatstone.cli import main
 from wheatstone.figures import head_page, write_head_pages
 from wheatstone.lenses import HEADS, PLACES, HeadCorpus, HeadScan, Readout, head_at, head_facts, run_head_pages
+from wheatstone.lenses._names import name_ends
 from wheatstone.models import ResidualModel, Tokens
 from wheatstone.neurons import ScanSettings, Window, plan_scan, run_scan
 from wheatstone.runs import damaged_files
@@ -61,6 +62,7 @@ def test_sums_are_those_of_the_patterns(family: str) -> None:
         places, even = (torch.zeros(model.graph.heads, len(PLACES), dtype=torch.float64) for _ in range(2))
         tokens, effects, strongest = torch.zeros_like(scan.sums[layer]["tokens"]), list[torch.Tensor](), []
         for row in rows:
+            names = name_ends(model.decode(row))
             run = model.forward(Tokens.of([row]), cache=True)
             assert run.nodes is not None
             pattern = model.attention(Tokens.of([row]), [layer])[0, 0]
@@ -73,6 +75,7 @@ def test_sums_are_those_of_the_patterns(family: str) -> None:
                     [query - 1],
                     [key for key in range(query) if row[key] == row[query]],
                     [key for key in range(1, query + 1) if row[key - 1] == row[query] and key - 1 < query],
+                    [key for key in range(query) if names[key]],
                 ]
                 for place, keys in enumerate(kinds):
                     counted = [key for key in keys if key > 0]

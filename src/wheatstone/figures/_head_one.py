@@ -26,6 +26,7 @@ _PLACES = {
     "previous": "the token before it",
     "copy": "earlier tokens like it",
     "after a copy": "tokens that follow an earlier one like it",
+    "name": "the ends of earlier names",
 }
 _GROUPS = {
     ("effect", "max"): "Raises the token that follows most, one a text window",
@@ -64,12 +65,12 @@ def write_head_pages(folder: StrPath, heads: Iterable[Mapping[str, Any]]) -> Non
     for facts in heads:
         (folder / f"{facts['head']}.html").write_text(head_page(facts, still=True), encoding="utf-8")
         made = _made(facts)
-        most = facts["looks_at"][0] if facts["looks_at"] else None
+        most, places = facts["looks_at"][0] if facts["looks_at"] else None, facts["places"]
         rows.append(
             (
                 facts["head"],
                 percent(facts["first"]),
-                *(percent(facts["places"][place]["share"]) for place in _PLACES),
+                *(percent(places[place]["share"]) if place in places else "–" for place in _PLACES),
                 f"{visible(most['text'])} ({percent(most['share'])})" if most else "–",
                 decimal(facts["effect"]["mean"], 3),
                 count(len(facts["circuits"]), "circuit") if facts["circuits"] else "–",
@@ -78,7 +79,7 @@ def write_head_pages(folder: StrPath, heads: Iterable[Mapping[str, Any]]) -> Non
     columns = ("head", "first token", *_PLACES.values(), "looks most at", "adds", "in")
     words = {"head", "looks most at", "in"}
     table = PageTable(
-        "Of each head's attention the share on the first token; of the rest the shares on four kinds of place, and the "
+        "Of each head's attention the share on the first token; of the rest the shares on some kinds of place, and the "
         "token that takes most beyond what even attention would give it. Then what the head adds directly to the logit "
         "of the token that follows, on average.",
         tuple((name, name not in words) for name in columns),
@@ -106,7 +107,8 @@ def _made(facts: Mapping[str, Any]) -> dict[str, str]:
 def places_chart(facts: Mapping[str, Any]) -> Any:
     """The share of the attention off the first token on each kind of place, beside what even attention would give.
 
-    When this misleads: a token may be of several kinds, so shares may add up to more than 1.
+    When this misleads: a token may be of several kinds, so shares may add up to more than 1. Names are words with a
+    capital letter inside a sentence; a scan of an earlier version has none.
     """
     rows: list[Row] = [
         {"place": _PLACES[place], "share": found[kind], "of": of}

@@ -3,8 +3,8 @@
 At every position but a window's first and last, of every head:
 
 * its attention: the share that rests on the first token, and of the keys after it the shares on some places (the token
-  itself, the one before, earlier copies of it, the tokens after those) next to what even attention would give these
-  places, had it the same share to spend; the same by the token that is looked at;
+  itself, the one before, earlier copies of it, the tokens after those, ends of names) next to what even attention would
+  give these places, had it the same share to spend; the same by the token that is looked at;
 * its `effect`: what its write adds to the logit of the token that follows, less the mean over all tokens, through the
   final norm at its frozen scale; and its `attention`: the largest weight on a key after the first token. Of both the
   moments, a histogram, the strongest examples and one of each bin, as of a neuron's activation.
@@ -21,13 +21,16 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from wheatstone._errors import RunError
+from wheatstone.lenses._names import name_ends
 from wheatstone.lenses._readout import Readout
 from wheatstone.models import ResidualModel, Tokens, stream_heads, wide
 from wheatstone.neurons import CorpusScan, LayerStatistics, Window
 
-PLACES = ("self", "previous", "copy", "after a copy")
+PLACES = ("self", "previous", "copy", "after a copy", "name")
 """Keys, beside the first token, whose share is kept: of a query the token itself, the one before it, earlier tokens
-like it, and the tokens that follow these. A key may be of several kinds."""
+like it, the tokens that follow these, and the last tokens of earlier names (`name_ends`), which are what most texts are
+about. A key may be of several kinds."""
 SIGNALS = ("effect", "attention")
 
 
@@ -95,12 +98,19 @@ class HeadScan(CorpusScan):
                 statistics.restore(parts, count)
         for layer, sums in self.sums.items():
             for name, array in sums.items():
-                array.copy_(arrays[f"a{layer}.{name}"])
+                found = arrays[f"a{layer}.{name}"]
+                if found.shape != array.shape:
+                    raise RunError(
+                        expected=f"sums of the {len(PLACES)} kinds of place that this version counts",
+                        got=f"{found.shape[-1]} of an earlier version",
+                        do="delete the unfinished scan and begin again",
+                    )
+                array.copy_(found)
 
     def _run(self, tokens: Tokens, keys: Tensor, same: list[tuple[slice, int]]) -> None:
         same = [each for each in same if each[1] > 2]
         ids = tokens.ids.cpu()
-        masks = [places_of(ids[rows, : length - 1]) for rows, length in same]
+        masks = [self._places(ids[rows, : length - 1]) for rows, length in same]
 
         def look(layer: int, weights: Tensor) -> None:
             if layer not in self.signals:
@@ -123,6 +133,9 @@ class HeadScan(CorpusScan):
                 scaled = wide(z) * wide(block.output_scale(z))
                 effect = (scaled * read).unflatten(-1, (block.heads, -1)).sum(-1)
                 signals["effect"].see(effect, keys[rows, 1 : length - 1].to(effect.device))
+
+    def _places(self, ids: Int[Tensor, "window key"]) -> Bool[Tensor, "window place query key"]:
+        return places_of(ids, torch.tensor([name_ends(self.model.decode(row)) for row in ids.tolist()]))
 
     def _add(
         self,
@@ -158,14 +171,22 @@ class HeadScan(CorpusScan):
         return scale.view(stream.shape[:2])[..., None] * (rows @ self._map.T)
 
 
-def places_of(ids: Int[Tensor, "window key"]) -> Bool[Tensor, "window place query key"]:
-    """Which keys are in which of the `PLACES` of each query, from the second token on; never the first key."""
+def places_of(
+    ids: Int[Tensor, "window key"], names: Bool[Tensor, "window key"]
+) -> Bool[Tensor, "window place query key"]:
+    """Which keys are in which of the `PLACES` of each query, from the second token on; never the first key.
+
+    Args:
+        ids: the tokens.
+        names: which of them are the last of a name.
+    """
     at = torch.arange(ids.shape[1])
     query, key = at[1:, None], at[None]
     like = ids[:, None, :] == ids[:, 1:, None]
     copy = like & (key < query)
     after = torch.zeros_like(copy)
     after[..., 1:] = copy[..., :-1]
-    found = torch.stack([(key == query).expand_as(like), (key == query - 1).expand_as(like), copy, after], 1)
+    name = names[:, None] & (key < query)
+    found = torch.stack([(key == query).expand_as(like), (key == query - 1).expand_as(like), copy, after, name], 1)
     found[..., 0] = False
     return found
