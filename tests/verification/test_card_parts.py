@@ -58,8 +58,8 @@ def test_shares_by_hand() -> None:
 def test_a_circuit_judged_by_what_is_lost_without_it(tiny_several: Experiment) -> None:
     keep = attribute(tiny_several).top([60])
     pairs = tiny_several.encoded.pairs
-    without = carried(tiny_several, torch.from_numpy(tiny_several.graph.valid) & ~keep, pairs)
-    lost = carried(tiny_several, keep, pairs, complete=True)
+    without = carried(tiny_several.over(pairs), torch.from_numpy(tiny_several.graph.valid) & ~keep)
+    lost = carried(tiny_several.over(pairs), keep, complete=True)
     assert lost.share().value == pytest.approx(1 - without.share().value)
 
 
@@ -127,11 +127,11 @@ def test_the_effect_of_an_edge_is_what_the_circuit_loses_without_it() -> None:
     experiment = Experiment(model, pairs[:6])
     way = way_of(experiment)
     edges = torch.tensor([experiment.graph.edge("input", "a1.g1<v>"), experiment.graph.edge("a1.h2", "logits")])
-    assert [found.value for found in exact_effects(experiment, way, edges, pairs[:6])] == pytest.approx([1, 1])
+    assert [found.value for found in exact_effects(experiment.over(pairs[:6]), way, edges)] == pytest.approx([1, 1])
     extra = way.clone()
     extra[experiment.graph.edge("input", "m0")] = True
     more = torch.tensor([experiment.graph.edge("input", "m0")])
-    assert exact_effects(experiment, extra, more, pairs[:6])[0].value == pytest.approx(0, abs=1e-9)
+    assert exact_effects(experiment.over(pairs[:6]), extra, more)[0].value == pytest.approx(0, abs=1e-9)
 
 
 def test_a_planted_backup_is_found() -> None:
@@ -146,20 +146,20 @@ def test_a_planted_backup_is_found() -> None:
     model = ResidualModel(module, model.tokenizer, id="backup")
     pairs = explainable_pairs(model, [(f"w1 w{at} w3 w4", f"w1 w{at + 10} w3 w4") for at in range(5, 15)])
     experiment = Experiment(model, pairs, ablation="zero", allow_weak=True)
-    first, *others = backup_heads(experiment, way_of(experiment), pairs)
+    first, *others = backup_heads([experiment.on(pairs)], way_of(experiment))
     assert first.head == "a1.h0"
     assert abs(first.intact) < 0.05
     assert first.ablated > 0.5
     assert first.growth.value == pytest.approx(first.ablated - first.intact)
     assert all(abs(other.growth.value) < 1e-9 for other in others)
     without = Experiment(*planted())
-    assert all(abs(row.growth.value) < 1e-9 for row in backup_heads(without, way_of(without), without.encoded.pairs))
+    assert all(abs(row.growth.value) < 1e-9 for row in backup_heads([without], way_of(without)))
 
 
 def test_direct_effects_are_those_of_runs_without_the_edge(tiny_several: Experiment) -> None:
     keep = attribute(tiny_several).top([30])[0]
     pairs = tiny_several.encoded.pairs
-    row = backup_heads(tiny_several, keep, pairs, most=1)[0]
+    row = backup_heads([tiny_several.on(pairs)], keep, most=1)[0]
     graph = tiny_several.graph
     valid = torch.from_numpy(graph.valid)
     masks = torch.stack([valid, valid, valid & ~keep, valid & ~keep])
@@ -172,7 +172,7 @@ def test_a_claim_is_measured_under_each_specification() -> None:
     model, pairs = planted()
     experiment = Experiment(model, pairs[:6])
     way = way_of(experiment)
-    line = specification_line(experiment, way, way[None][:0], pairs[:6], least=0.5, measured_on="6 facts")
+    line = specification_line([experiment.on(pairs[:6])], way, way[None][:0], least=0.5, measured_on="6 facts")
     assert [(row.ablation, row.metric) for row in line.rows] == [
         ("counterfactual", "logit_diff"),
         ("counterfactual", "prob_diff"),
@@ -207,6 +207,6 @@ def test_specifications_that_disagree() -> None:
     """A circuit of no edges keeps nothing under its own ablation, and the same under all others."""
     experiment = Experiment(make_tiny("llama", torch.float64), planted()[1][:4], allow_weak=True)
     none = torch.zeros(experiment.graph.valid.shape, dtype=torch.bool)
-    line = specification_line(experiment, none, none[None][:0], experiment.encoded.pairs, least=0.5, measured_on="4")
+    line = specification_line([experiment], none, none[None][:0], least=0.5, measured_on="4")
     assert line.verdict == SUPPORTED
     assert "does not keep" in line.why

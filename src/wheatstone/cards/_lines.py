@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,7 +54,7 @@ _FACTS = 32
 """Facts on which circuits are compared, at most; each is run under every circuit."""
 _READ_CLOSELY = 16
 """Facts on which backups are looked for, and other specifications tried."""
-_SEARCHED = 32
+_SEARCHED = 16
 """Prompts that the search for a second circuit reads, at most."""
 
 
@@ -146,6 +146,9 @@ def lines_of(
     lap("search a second circuit")
 
     pairs, words = material.compared_on
+    # Run once for all lines. Other specifications and backups are looked for on the first of them.
+    experiments = list(experiment.over(pairs, most=_READ_CLOSELY))
+    close = experiments[:1]
     groups: dict[str, Tensor] = {"circuit": keep[None]}
     if found is not None and bool((core := keep & scores.spread(found.decided_in.float()).bool()).any()):
         groups["core"] = core[None]
@@ -163,7 +166,7 @@ def lines_of(
         if not null.missing:
             groups[name] = torch.cat([null.against[None], null.masks])
     report("comparing circuits", 0, None)
-    shares = _compared(material, groups, pairs)
+    shares = _compared(material, groups, experiments)
     lap("compare circuits")
     held_out = held_out_line(
         experiment,
@@ -187,29 +190,27 @@ def lines_of(
         tables[EDGES] = edge_table(keep[valid], scores, found)
     null_part: NullLine = null_line(nulls, shares, keep, least=settings.times, size=material.size, measured_on=words)
     if found is not None and settings.effects:
-        core_part = with_effects(core_part, _effects(material, keep, core_part, settings.effects, pairs, report))
+        core_part = with_effects(core_part, _effects(material, keep, core_part, settings.effects, experiments, report))
     lap("exact effects")
     second_line = _second_line(second, keep, names, shares, words)
     if second is not None and not experiment.spans:
-        backups = backup_heads(experiment, _removed(keep, second), pairs[:_READ_CLOSELY], report=report)
+        backups = backup_heads(close, _removed(keep, second), report=report)
         second_line = replace(second_line, backups=backups)
     lap("backup heads")
     # The same copies as in the line of nulls: a page with two means of different draws would contradict itself.
     copies = keep[None][:0] if nulls[EXCHANGED].missing else nulls[EXCHANGED].masks
-    close = pairs[:_READ_CLOSELY]
     specification = specification_line(
-        experiment,
+        close,
         keep,
         copies,
-        close,
         least=settings.keep,
         complete=material.complete,
-        measured_on=words if len(close) == len(pairs) else f"{len(close)} of {words}",
+        measured_on=words if len(pairs) <= _READ_CLOSELY else f"{_READ_CLOSELY} of {words}",
         report=report,
     )
     lap("specifications")
     removed = keep if second is None else _removed(keep, second)
-    selectivity = selectivity_line(experiment, removed, close, material.others, report=report)
+    selectivity = selectivity_line(experiment, removed, pairs[:_READ_CLOSELY], material.others, report=report)
     lap("other tasks")
     card = Card(
         len(circuit),
@@ -293,10 +294,10 @@ def _shuffled(material: CardMaterial, settings: CardSettings, scores: PromptScor
 
 
 def _compared(
-    material: CardMaterial, groups: Mapping[str, Tensor], pairs: tuple[PromptPair, ...]
+    material: CardMaterial, groups: Mapping[str, Tensor], experiments: Sequence[Experiment]
 ) -> dict[str, Carried]:
     """What the circuits of each group carry, all run on the same facts."""
-    whole = carried(material.experiment, torch.cat(list(groups.values())), pairs, complete=material.complete)
+    whole = carried(experiments, torch.cat(list(groups.values())), complete=material.complete)
     ends = torch.tensor([len(masks) for masks in groups.values()]).cumsum(0).tolist()
     starts = [0, *ends[:-1]]
     return {
@@ -315,14 +316,14 @@ def _effects(
     keep: Bool[Tensor, "channel node"],
     line: CoreLine,
     most: int,
-    pairs: tuple[PromptPair, ...],
+    experiments: Sequence[Experiment],
     report: Reporter,
 ) -> dict[tuple[str, str], Estimate]:
     """Exact effects of the circuit's edges of the strongest scores."""
     report("exact effects", 0, None)
     names = [(row.sender, row.receiver) for row in line.edges[:most]]
     places = torch.tensor([material.experiment.graph.edge(*name) for name in names])
-    found = exact_effects(material.experiment, keep, places, pairs, complete=material.complete)
+    found = exact_effects(experiments, keep, places, complete=material.complete)
     return dict(zip(names, found, strict=True))
 
 

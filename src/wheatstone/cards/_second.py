@@ -89,7 +89,7 @@ def second_circuit(
     suspects = suspects[: min(_SUSPECTS, int(keep.sum()))]
     without = valid.flatten().repeat(len(suspects), 1)
     without[torch.arange(len(suspects)), suspects] = False
-    left = carried(experiment, without.unflatten(1, keep.shape), pairs[:_TRIED_ON])
+    left = carried(experiment.over(pairs[:_TRIED_ON]), without.unflatten(1, keep.shape))
     needed = torch.tensor([left.share(at).value <= 1 - _MOST_LOST for at in range(len(suspects))])
     spared = torch.zeros(keep.numel(), dtype=torch.bool)
     spared[suspects[needed]] = True
@@ -100,7 +100,7 @@ def second_circuit(
     sizes = _sizes(int(keep.sum()), largest)
     every = _cut(scores.values, valid, torch.zeros_like(keep), sizes)
     others = _cut(scores.values, valid & (~keep | spared), spared, sizes)
-    tried = carried(experiment, torch.cat([every, others, spared[None], keep[None]]), pairs)
+    tried = carried(experiment.over(pairs), torch.cat([every, others, spared[None], keep[None]]))
     report("second circuit", 2, 3)
     alone, kept = (tried.share(2 * len(sizes) + at).value for at in range(2))
     goal = min(_MOST_GOAL, 1 - abs(1 - kept))

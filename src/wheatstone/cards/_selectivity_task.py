@@ -58,7 +58,7 @@ class TaskShard:
         same_weights(model, circuit)
         experiment = Experiment.of(circuit, model, self.pairs[:_TOGETHER], allow_weak=True)
         masks = torch.stack([replace(circuit, edges=edges).mask(experiment.graph) for edges in self.removed.values()])
-        found = carried(experiment, masks, self.pairs, complete=True)
+        found = carried(experiment.over(self.pairs), masks, complete=True)
         result = {
             "task": self.name,
             "prompts": [pair.prompt for pair in self.pairs],

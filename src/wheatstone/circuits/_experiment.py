@@ -7,11 +7,12 @@ found with.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from functools import cached_property
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wheatstone._errors import PromptError, RequestError, check_choice
@@ -234,6 +235,36 @@ class Experiment:
             allow_weak=True if self.allow_weak or allow_weak else None,
         )
 
+    def under(self, ablation: str, metric: str) -> Experiment:
+        """The same prompts under another ablation or metric; runs are shared where the ablation is the same.
+
+        Args:
+            ablation: as in `Experiment`.
+            metric: as in `Experiment`.
+
+        Raises:
+            PromptError: ablation changes this metric by no more than rounding; or a prompt lacks what it needs.
+        """
+        if ablation != self.ablation:
+            return Experiment(
+                self.model,
+                self.encoded.pairs,
+                ablation=ablation,
+                metric=metric,
+                reference=self.reference,
+                positions=self.spans or None,
+                memory=self.memory,
+                allow_weak=True,
+            )
+        if metric == self.metric.name:
+            return self
+        other = copy(self)
+        other.__dict__.pop("model_answers", None)
+        other.metric = metric_named(metric, self.encoded)
+        other.clean, other.corrupt = (other.values_of(logits) for logits in (self.clean_logits, self.corrupt_logits))
+        other.check_weak(True)
+        return other
+
     def both_ways(self) -> Experiment:
         """The same experiment on its prompts and, after them, on each prompt and counterfactual swapped.
 
@@ -307,12 +338,29 @@ class Experiment:
         return self.values_of(logits.unflatten(0, (-1, batch))).flatten()
 
     def logits(
-        self, keep: Bool[Tensor, "circuit channel node"], *, resume: CircuitState | None = None
+        self,
+        keep: Bool[Tensor, "circuit channel node"],
+        *,
+        resume: CircuitState | None = None,
+        vocabulary: Int[Tensor, " vocab"] | None = None,
     ) -> Float[Tensor, "circuit batch vocab"]:
-        """Runs circuits, as many at once as fit in memory."""
+        """Runs circuits, as many at once as fit in memory.
+
+        Args:
+            keep: the circuits' edges.
+            resume: state of a circuit that contains all of these.
+            vocabulary: token ids to give logits of; all by default.
+        """
         self.evaluations += len(keep)
         return self.model.circuit_logits(
-            self.encoded.clean, self._along, keep, resume=resume, spans=self.spans, start=self.start, budget=self.memory
+            self.encoded.clean,
+            self._along,
+            keep,
+            resume=resume,
+            spans=self.spans,
+            start=self.start,
+            vocabulary=vocabulary,
+            budget=self.memory,
         )
 
     def start_from(self, keep: Bool[Tensor, "channel node"]) -> tuple[CircuitState | None, float]:
@@ -334,7 +382,10 @@ class Experiment:
         self, keep: Bool[Tensor, "circuit channel node"], *, resume: CircuitState | None = None
     ) -> Float[Tensor, "circuit batch"]:
         """The metric of each circuit on each prompt."""
-        return self.values_of(self.logits(keep, resume=resume))
+        if not self.metric.reads_answers_alone:
+            return self.values_of(self.logits(keep, resume=resume))
+        vocabulary, targets = self.targets.answers_alone()
+        return self.metric(self.logits(keep, resume=resume, vocabulary=vocabulary), targets)
 
     def faithfulness_of(self, values: Float[Tensor, "*many batch"]) -> Float[Tensor, "*many"]:
         """(circuit − corrupt) / (clean − corrupt), each averaged over prompts before dividing.

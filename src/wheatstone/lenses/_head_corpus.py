@@ -219,7 +219,7 @@ class HeadCorpus(Scan):
         spent = counted - float(sums["first"])
         shares = {
             place: (float(own) / spent, float(even) / spent)
-            for place, own, even in zip(PLACES, sums["places"], sums["places_even"], strict=False)  # older scans lack some
+            for place, own, even in zip(PLACES, sums["places"], sums["places_even"], strict=False)
         }
         return ScannedHead(
             counted=counted,

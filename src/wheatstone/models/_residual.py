@@ -402,6 +402,7 @@ class ResidualModel(Interactive):
         resume: CircuitState | None = None,
         spans: Sequence[Span] = (),
         start: int = 0,
+        vocabulary: Int[Tensor, " vocab"] | None = None,
         budget: int | None = None,
     ) -> Float[Tensor, "circuit batch vocab"]:
         """As `forward_circuit`, for any number of circuits and prompts: as many at once as fit in memory.
@@ -413,6 +414,7 @@ class ResidualModel(Interactive):
             resume: state of a circuit that contains all of these.
             spans: as in `forward_circuit`.
             start: as in `forward_circuit`.
+            vocabulary: token ids to give logits of, in this order; all by default. A few cost less.
             budget: bytes that a batch may take beside its logits; default `memory_budget`.
 
         Raises:
@@ -427,8 +429,11 @@ class ResidualModel(Interactive):
         def run(prompts: Tokens, written: Ablated, circuits: Tensor, state: CircuitState | None) -> Tensor:
             return self.forward_circuit(prompts, written, circuits, resume=state, spans=spans, start=start).logits
 
+        def every() -> Tensor:
+            return run_in_pieces(self, run, tokens, ablated, keep, resume, budget)
+
         budget = memory_budget(self.device) if budget is None else budget
-        return run_in_pieces(self, run, tokens, ablated, keep, resume, budget)
+        return every() if vocabulary is None else logits_of(self.module, vocabulary, every)
 
     def without_each_edge(
         self,

@@ -15,19 +15,18 @@ and everything else is the plain model on a changed residual stream. So no bank 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from wheatstone.models._block import QKV, Block, replaced_forward
+from wheatstone.models._block import QKV, Block
 from wheatstone.models._decoder import Decoder
+from wheatstone.models._few_tokens import logits_of
 from wheatstone.models._memory import circuit_bytes, in_pieces
-from wheatstone.models._parts import weight_of
 from wheatstone.models._streams import Streams, record_streams
 from wheatstone.models._tokens import Tokens
 
@@ -127,22 +126,9 @@ class SingleEdges:
             return torch.stack([self._without(prompt, edges[which]) for prompt in self.prompts[rows]], dim=1)
 
         whole = (len(edges), len(self.prompts))
-        restricted = self._unembedding()
-        with replaced_forward(restricted):
-            logits = in_pieces(piece, whole, whole)
-        return logits if restricted or self.vocabulary is None else logits[..., self.vocabulary]
-
-    def _unembedding(self) -> dict[nn.Module, Callable[[Tensor], Tensor]]:
-        """The unembedding's forward where only some tokens' logits are wanted: their rows alone."""
-        module, ids = self.model.module.get_output_embeddings(), self.vocabulary
-        if ids is None or module is None:  # a model need not say which module it is
-            return {}
-        if not isinstance(module, nn.Linear) or module.weight.is_meta:
-            every = module.forward
-            return {module: lambda x: every(x)[..., ids]}
-        weight, bias = weight_of(module)
-        rows, own = weight[ids], None if bias is None else bias[ids]
-        return {module: lambda x: functional.linear(x, rows, own)}
+        if self.vocabulary is None:
+            return in_pieces(piece, whole, whole)
+        return logits_of(self.model.module, self.vocabulary, lambda: in_pieces(piece, whole, whole))
 
     def _without(self, prompt: _Prompt, edges: Sequence[Edge]) -> Float[Tensor, "edge vocab"]:
         """Logits at one prompt's last position without each of some edges into one sublayer."""

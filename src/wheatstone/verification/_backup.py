@@ -34,9 +34,8 @@ _TOGETHER = 64
 
 
 def backup_heads(
-    experiment: Experiment,
+    experiments: Sequence[Experiment],
     removed: Bool[Tensor, "channel node"],
-    pairs: Sequence[PromptPair],
     *,
     most: int = 5,
     report: Reporter = silent,
@@ -47,28 +46,27 @@ def backup_heads(
     the unembedding for each head.
 
     Args:
-        experiment: model, ablation and metric; edges are kept at all positions together.
+        experiments: with the facts, see `Experiment.over`; edges are kept at all positions together.
         removed: the circuit's edges.
-        pairs: the facts.
         most: how many are returned, the largest growth first.
         report: progress callback.
 
     Raises:
         RequestError: edges are distinguished by position.
     """
-    graph = experiment.whole_graph
+    graph = experiments[0].whole_graph
     valid = torch.from_numpy(graph.valid)
     heads = [node for layer in range(graph.layers) for node in range(len(graph.nodes))[graph.head_nodes(layer)]]
     heads = [node for node in heads if not removed[graph.logits_channel, node]]
     seen: list[PromptPair] = []
     whole, lost = list[np.ndarray](), list[np.ndarray]()
-    for part in experiment.over(pairs):
-        report("backup heads", len(seen), len(pairs))
+    for done, part in enumerate(experiments):
+        report("backup heads", done, len(experiments))
         both = [_direct_effects(part, base, heads) for base in (valid, valid & ~removed)]
         whole.append((part.clean - part.corrupt).double().cpu().numpy()[None])
         lost.append(np.stack(both))
         seen += part.encoded.pairs
-    report("backup heads", len(pairs), len(pairs))
+    report("backup heads", len(experiments), len(experiments))
     scale = mean_by_prompt(seen, np.concatenate(whole, 1))[0]
     values = np.concatenate(lost, 2)
     intact, ablated = (mean_by_prompt(seen, rows) for rows in values)

@@ -57,7 +57,8 @@ def held_out_line(
     while seen < len(prompts):
         report("held-out facts", seen, len(prompts))
         chosen = {prompts[at] for at in order[seen : seen + _LOOK]}
-        parts.append(carried(experiment, keep[None], [p for p in several if p.prompt in chosen], complete=complete))
+        facts = [pair for pair in several if pair.prompt in chosen]
+        parts.append(carried(experiment.over(facts), keep[None], complete=complete))
         seen += len(chosen)
         whole = _joined(parts)
         values = whole.each()

@@ -75,4 +75,4 @@ def selectivity_line(
 
 def _lost(experiment: Experiment, removed: Bool[Tensor, "channel node"], pairs: Sequence[PromptPair]) -> Estimate:
     """Share of a behaviour that the whole model loses without some edges."""
-    return carried(experiment, removed[None], pairs, complete=True).share()
+    return carried(experiment.over(pairs), removed[None], complete=True).share()

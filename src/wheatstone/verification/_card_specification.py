@@ -13,7 +13,6 @@ from wheatstone._intervals import MINIMUM
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import why
 from wheatstone.circuits import ABLATIONS, Experiment
-from wheatstone.tasks import PromptPair
 from wheatstone.verification._card import (
     NOT_SUPPORTED,
     NOT_TESTED,
@@ -22,17 +21,16 @@ from wheatstone.verification._card import (
     SpecificationRow,
     percents,
 )
-from wheatstone.verification._carried import Carried, carried
+from wheatstone.verification._carried import carried
 
 SPECIFICATION_CLAIM = "The claim is the same under other ablations and metrics."
 _METRICS = ("logit_diff", "prob_diff")
 
 
 def specification_line(
-    experiment: Experiment,
+    experiments: Sequence[Experiment],
     keep: Bool[Tensor, "channel node"],
     others: Bool[Tensor, "circuit channel node"],
-    pairs: Sequence[PromptPair],
     *,
     least: float,
     complete: bool = False,
@@ -42,10 +40,9 @@ def specification_line(
     """Measures a circuit under each other ablation with its own metric, and with each other metric under its own.
 
     Args:
-        experiment: that the circuit was found in.
+        experiments: those that the circuit was found in, with the facts; see `Experiment.over`.
         keep: the circuit.
         others: circuits that chance gives, beside it; may be none.
-        pairs: the facts.
         least: share of the behaviour that is claimed to be kept.
         complete: whether the circuit is judged by what is lost without it.
         measured_on: which facts these are, in words.
@@ -54,7 +51,7 @@ def specification_line(
     When this misleads: under zero ablation nodes write what they never write on text, and a model without any edge is
     no baseline of its behaviour. A mean is that of the counterfactual prompts of these facts.
     """
-    own = experiment.ablation, experiment.metric.name
+    own = experiments[0].ablation, experiments[0].metric.name
     ways = [
         own,
         *((own[0], metric) for metric in _METRICS if metric != own[1]),
@@ -64,7 +61,7 @@ def specification_line(
     for done, (ablation, metric) in enumerate(ways):
         report("specifications", done, len(ways))
         try:
-            found = _under(experiment, ablation, metric, masks, pairs, complete)
+            found = carried([each.under(ablation, metric) for each in experiments], masks, complete=complete)
         except WheatstoneError as error:
             rows.append(SpecificationRow(ablation, metric, missing=why(error)))
             continue
@@ -72,7 +69,8 @@ def specification_line(
         rows.append(SpecificationRow(ablation, metric, found.share(), random))
     report("specifications", len(ways), len(ways))
     measured = [row for row in rows if row.kept is not None]
-    if len(measured) < 2 or len({pair.prompt for pair in pairs}) < MINIMUM:
+    facts = {pair.prompt for each in experiments for pair in each.encoded.pairs}
+    if len(measured) < 2 or len(facts) < MINIMUM:
         few = f"Fewer than {MINIMUM} facts do not show whether a claim about the behaviour changes."
         none = "No other specification could be measured." if len(measured) < 2 else few
         return SpecificationLine(SPECIFICATION_CLAIM, NOT_TESTED, none, least, tuple(rows), measured_on)
@@ -89,27 +87,3 @@ def specification_line(
         return SpecificationLine(SPECIFICATION_CLAIM, NOT_SUPPORTED, why_, least, tuple(rows), measured_on)
     why_ = f"{said} That is the same under all {len(measured)} specifications that were measured."
     return SpecificationLine(SPECIFICATION_CLAIM, SUPPORTED, why_, least, tuple(rows), measured_on)
-
-
-def _under(
-    experiment: Experiment,
-    ablation: str,
-    metric: str,
-    masks: Bool[Tensor, "circuit channel node"],
-    pairs: Sequence[PromptPair],
-    complete: bool,
-) -> Carried:
-    """The circuits under one specification."""
-    if (ablation, metric) == (experiment.ablation, experiment.metric.name):
-        return carried(experiment, masks, pairs, complete=complete)
-    other = Experiment(
-        experiment.model,
-        experiment.encoded.pairs,
-        ablation=ablation,
-        metric=metric,
-        reference=experiment.reference,
-        positions=experiment.spans or None,
-        memory=experiment.memory,
-        allow_weak=True,
-    )
-    return carried(other, masks, pairs, complete=complete)

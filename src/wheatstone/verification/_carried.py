@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,8 @@ from torch import Tensor
 
 from wheatstone._intervals import ratio_interval
 from wheatstone._view import Brief
-from wheatstone.circuits import Experiment, kept_over
-from wheatstone.tasks import PromptPair
+from wheatstone.circuits import Experiment
+from wheatstone.tasks import PromptPair, mean_by_prompt
 from wheatstone.verification._card import NOTHING, Estimate
 
 
@@ -56,23 +56,26 @@ class Carried(Brief):
 
 
 def carried(
-    experiment: Experiment,
+    experiments: Iterable[Experiment],
     masks: Bool[Tensor, "circuit channel node"],
-    pairs: Sequence[PromptPair],
     *,
     complete: bool = False,
 ) -> Carried:
     """Runs circuits on facts.
 
     Args:
-        experiment: model, ablation and metric.
+        experiments: with the facts, see `Experiment.over`; one with several counterfactuals counts once.
         masks: the circuits.
-        pairs: the facts; one with several counterfactuals counts once.
         complete: whether circuits are judged by what is lost without them.
     """
-    run = torch.from_numpy(experiment.graph.valid) & ~masks if complete else masks
-    kept = kept_over(experiment.over(pairs), run)
-    model, empty, circuits = kept.model[1], kept.empty[1], kept.circuits[:, 1]
+    pairs, found = list[PromptPair](), list[np.ndarray]()
+    for experiment in experiments:
+        run = torch.from_numpy(experiment.graph.valid) & ~masks if complete else masks
+        values = torch.cat([experiment.clean[None], experiment.corrupt[None], experiment.values(run)])
+        found.append(values.double().cpu().numpy())
+        pairs += experiment.encoded.pairs
+    model, empty, *others = mean_by_prompt(pairs, np.concatenate(found, 1))
+    circuits = np.stack(others)
     return Carried(model - circuits if complete else circuits - empty, model - empty)
 
 

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
 from wheatstone.circuits import Experiment
-from wheatstone.tasks import PromptPair
 from wheatstone.verification._card import Estimate
 from wheatstone.verification._carried import carried, ratio_estimate
 
 
 def exact_effects(
-    experiment: Experiment,
+    experiments: Iterable[Experiment],
     keep: Bool[Tensor, "channel node"],
     edges: Int[Tensor, "edge 2"],
-    pairs: Sequence[PromptPair],
     *,
     complete: bool = False,
 ) -> list[Estimate]:
     """Removes edges from a circuit, one at a time.
 
     Args:
-        experiment: model, ablation and metric.
+        experiments: with the prompts, see `Experiment.over`.
         keep: the circuit.
         edges: (channel, node) of edges of the circuit.
-        pairs: the prompts.
         complete: whether the circuit is judged by what is lost without it.
 
     Returns:
@@ -39,6 +36,6 @@ def exact_effects(
     """
     without = keep.repeat(len(edges) + 1, 1, 1)
     without[torch.arange(1, len(edges) + 1), edges[:, 0], edges[:, 1]] = False
-    found = carried(experiment, without, pairs, complete=complete)
+    found = carried(experiments, without, complete=complete)
     lost = found.part[:1] - found.part[1:]
     return [ratio_estimate(row, found.whole) for row in lost]

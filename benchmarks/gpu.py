@@ -1,0 +1,292 @@
+"""What an accelerator gives: parity, scoring, verified search, graph, scan, compression and memory, unattended.
+
+    python benchmarks/gpu.py OUT.json [--device cuda] [--minutes 8] [--only NAME ...]
+    python benchmarks/gpu.py OUT.json --device cpu --small     # the same cases on a tiny random model
+    python benchmarks/gpu.py OUT.json --write                  # docs/results/gpu.md of what is in the file
+    python benchmarks/gpu.py --wheels                          # what a machine without a network must be given
+
+Every case runs in a process of its own with the time that is left, and is added to the file as soon as it ends; a case
+that fails or finds no time says so there. Seconds are of the clock, loading apart; memory is the device's peak above
+the loaded model (resident memory on a CPU). The shapes of larger models have random weights in bfloat16: what they
+cost is that of the real ones, what they find means nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does
+
+import torch
+from memory import measured
+from scale_models import WORDS, random_pairs, shaped_model
+
+from wheatstone import Experiment, PromptPair, load_model
+from wheatstone.compression import compress
+from wheatstone.discovery import attribute, discover
+from wheatstone.graphs import graph
+from wheatstone.models import ResidualModel
+from wheatstone.neurons import ScanSettings, run_scan
+from wheatstone.texts import bundled_texts
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs/results/gpu.md"
+FRANCE = PromptPair(
+    prompt="The official language of France is",
+    counterfactual="The official language of Japan is",
+    answers=(" French",),
+    distractors=(" Japanese",),
+)
+SHAPES: dict[str, dict[str, int]] = {
+    "tiny": {"layers": 4, "heads": 4, "kv_heads": 2, "head_dim": 16, "mlp": 256, "vocabulary": WORDS},
+    "Llama-3.2-1B's": {"layers": 16, "heads": 32, "kv_heads": 8, "head_dim": 64, "mlp": 8192, "vocabulary": 128256},
+    "Llama-3.1-8B's": {"layers": 32, "heads": 32, "kv_heads": 8, "head_dim": 128, "mlp": 14336, "vocabulary": 128256},
+}
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measurement.
+
+    Args:
+        what: a function of `WORK`.
+        model: `smollm2-135m`, or a name of `SHAPES`.
+        prompts: of random models.
+        cpu: measured on the CPU whatever the device, to compare.
+    """
+
+    what: str
+    model: str = "smollm2-135m"
+    prompts: int = 1
+    cpu: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.what}, {self.model}, {self.prompts}" + (" (CPU)" if self.cpu else "")
+
+
+CASES = (
+    Case("parity"),
+    Case("eap-ig"),
+    Case("eap-ig", cpu=True),
+    Case("verified"),
+    Case("verified", cpu=True),
+    Case("graph"),
+    Case("scan"),
+    Case("compress"),
+    Case("eap-ig", "Llama-3.2-1B's", 100),
+    Case("eap-ig", "Llama-3.1-8B's", 100),
+    Case("verified", "Llama-3.1-8B's"),
+)
+SMALL = tuple(Case(what, "tiny", 4) for what in ("parity", "eap-ig", "verified", "graph", "scan", "compress"))
+
+
+def load(case: Case, device: str) -> tuple[ResidualModel, list[PromptPair]]:
+    """A case's model and prompts."""
+    if case.model == "smollm2-135m":
+        return load_model(case.model, device=device), [FRANCE]
+    dtype = torch.float32 if case.model == "tiny" else torch.bfloat16
+    model = shaped_model(**SHAPES[case.model], device=device, dtype=dtype)
+    return model, random_pairs(model, case.prompts)
+
+
+def parity(model: ResidualModel, pairs: list[PromptPair]) -> Line:
+    """The largest gap of log-probabilities to the CPU's in float32, and that of bfloat16."""
+    texts = [pair.prompt for pair in pairs] + [document.text[:400] for document in list(bundled_texts())[:4]]
+    reference = model.forward(texts).logits.log_softmax(-1).cpu()
+    found = {"on the device": reference}
+    module = model.module
+    if model.device.type != "cpu":
+        module.to("cpu")
+        found["reference"] = model.forward(texts).logits.log_softmax(-1)
+    module.to(torch.bfloat16)
+    found["bfloat16"] = model.forward(texts).logits.log_softmax(-1).cpu()
+    base = found.pop("reference", reference)
+    return {f"gap {name}": float((rows - base).abs().max()) for name, rows in found.items()}
+
+
+def eap_ig(model: ResidualModel, pairs: list[PromptPair]) -> Line:
+    """EAP-IG in 5 steps, the experiment included."""
+    scores = attribute(Experiment(model, pairs, allow_weak=True), method="eap-ig", steps=5)
+    return {"edges": model.graph.edges, "finite": bool(scores.values.isfinite().all())}
+
+
+def verified(model: ResidualModel, pairs: list[PromptPair]) -> Line:
+    """A circuit of one pair whose every edge is proved necessary."""
+    circuit = discover(model, pairs[:1], faithfulness=0.9, allow_weak=True)
+    return {"kept edges": len(circuit), "faithfulness": circuit.faithfulness}
+
+
+def neuron_graph(model: ResidualModel, pairs: list[PromptPair]) -> Line:
+    """A graph of 500 nodes at most."""
+    (pair, *_) = pairs
+    found = graph(
+        model, pair.prompt, pair.answers[0], counterfactual=pair.counterfactual, distractor=pair.distractors[0]
+    )
+    return {"nodes": len(found.nodes), "edges": len(found.edges)}
+
+
+def scan(model: ResidualModel, _pairs: list[PromptPair]) -> Line:
+    """Neurons over bundled text."""
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = run_scan(model, ScanSettings(tokens=20_000), Path(folder) / "scan")
+    return {"tokens": int(manifest["tokens"])}
+
+
+def compressed(model: ResidualModel, _pairs: list[PromptPair]) -> Line:
+    """20 kB of bundled text; random words for a model that knows no others."""
+    data = next(iter(bundled_texts())).text.encode()[: 20_000 if model.vocabulary > WORDS else 200]
+    found = compress(model, io.BytesIO(data), io.BytesIO(), general=False)
+    return {"bytes in": found.bytes_in, "bytes out": found.bytes_out}
+
+
+WORK: dict[str, Callable[[ResidualModel, list[PromptPair]], Line]] = {
+    "parity": parity,
+    "eap-ig": eap_ig,
+    "verified": verified,
+    "graph": neuron_graph,
+    "scan": scan,
+    "compress": compressed,
+}
+
+
+def run(case: Case, device: str) -> Line:
+    """Measures one case in this process."""
+    device = "cpu" if case.cpu else device
+    begun = time.perf_counter()
+    model, pairs = load(case, device)
+    model.forward([pairs[0].prompt])
+    about: Line = {"load seconds": round(time.perf_counter() - begun, 1)}
+    started = 0.0
+
+    def work() -> None:
+        nonlocal started
+        started = time.perf_counter()
+        about.update(WORK[case.what](model, pairs))
+        if device != "cpu":
+            torch.cuda.synchronize()
+        about["seconds"] = round(time.perf_counter() - started, 2)
+
+    if device == "cpu":
+        about["peak MB"] = measured(work)["mb"]
+        return about
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    work()
+    about["model MB"] = round(before / 1e6)
+    about["peak MB"] = round((torch.cuda.max_memory_allocated() - before) / 1e6)
+    return about
+
+
+def machine(device: str) -> Line:
+    """What was measured on."""
+    found: Line = {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "torch": torch.__version__,
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "device": device,
+    }
+    if device.startswith("cuda"):
+        properties = torch.cuda.get_device_properties(device)
+        found |= {"name": properties.name, "memory MB": round(properties.total_memory / 1e6)}
+    return found
+
+
+def measure(options: argparse.Namespace) -> Line:
+    """All cases, one after the other, as far as the time goes."""
+    end, cases = time.monotonic() + 60 * options.minutes, SMALL if options.small else CASES
+    found: Line = {"about": machine(options.device), "cases": {}}
+    for case in cases:
+        if options.only and case.what not in options.only:
+            continue
+        left = end - time.monotonic()
+        line: Line = {"missing": "no time was left"}
+        if left > 5:
+            command = [sys.executable, __file__, "-", "--device", options.device, "--case", case.name]
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, timeout=left)
+                shown, errors = done.stdout.strip().splitlines(), done.stderr.strip().splitlines()
+                line = json.loads(shown[-1]) if not done.returncode else {"missing": errors[-1][:300]}
+            except subprocess.TimeoutExpired:
+                line = {"missing": f"not done in {left:.0f} s"}
+        found["cases"][case.name] = line | {"load": round(os.getloadavg()[0], 1)}
+        print(case.name, found["cases"][case.name], flush=True)
+        options.out.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    return found
+
+
+def page(found: Line) -> str:
+    """The page of a file."""
+    about = found["about"]
+    device = about.get("name", f"the CPU alone ({about['machine']})")
+    rows = [
+        f"| {name} | {line.get('seconds', '')} | {line.get('peak MB', '')} | {line.get('load', '')} | "
+        + (line.get("missing") or "; ".join(f"{key} {_shown(line[key])}" for key in line if key not in _COLUMNS))
+        + " |"
+        for name, line in found["cases"].items()
+    ]
+    small = all("tiny" in name for name in found["cases"])
+    lead = [
+        "# On an accelerator",
+        "",
+        f"Made by `python benchmarks/gpu.py OUT.json{' --device cpu --small' if small else ''}`, then `--write`, on "
+        f"{device}, torch {about['torch']}, {about['date']}; each case once (n = 1).",
+    ]
+    if not about["device"].startswith("cuda"):
+        lead += [
+            "",
+            "**No GPU has been measured**: this is the CPU's run of the same cases, which shows that the script works, "
+            "and nothing about an accelerator.",
+        ]
+    head = ["", "| case, model, prompts | seconds | peak MB | load | found |", "|---|---|---|---|---|"]
+    return "\n".join([*lead, *head, *rows, ""])
+
+
+_COLUMNS = {"seconds", "peak MB", "load", "missing"}
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("out", nargs="?", type=Path, help="the JSON file")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--small", action="store_true", help="a tiny random model instead")
+    parser.add_argument("--minutes", type=float, default=8.0, help="for all cases together")
+    parser.add_argument("--only", nargs="+", choices=tuple(WORK))
+    parser.add_argument("--write", action="store_true", help="write docs/results/gpu.md of the file")
+    parser.add_argument("--wheels", action="store_true", help="print the pinned packages")
+    parser.add_argument("--case", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.wheels:
+        print((ROOT / "constraints.txt").read_text(encoding="utf-8"), end="")
+        return
+    if options.case:
+        (case,) = (case for case in (*CASES, *SMALL) if case.name == options.case)
+        print(json.dumps(run(case, options.device)))
+        return
+    if options.out is None:
+        parser.error("expected a file for the results; got none")
+    if options.write:
+        PAGE.write_text(page(json.loads(options.out.read_text(encoding="utf-8"))), encoding="utf-8")
+        return
+    measure(options)
+
+
+if __name__ == "__main__":
+    main()
