@@ -17,6 +17,7 @@ from torch import Tensor
 from wheatstone._errors import RequestError
 from wheatstone.models._attention import attention_patterns, attention_values
 from wheatstone.models._backward import BackwardRules
+from wheatstone.models._few_tokens import logits_of
 from wheatstone.models._gradient_memory import (
     channel_gradient_bytes,
     circuit_gradient_bytes,
