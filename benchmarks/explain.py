@@ -28,6 +28,7 @@ from wheatstone._progress import silent
 from wheatstone.circuits import ModelInfo
 from wheatstone.lenses import Material
 from wheatstone.mechanisms import head_roles, roles_of
+from wheatstone.runs import summary_json
 from wheatstone.studies import SECTIONS
 
 ROOT = Path(__file__).parents[1]
@@ -53,7 +54,10 @@ def explained(material: Material) -> dict[str, Any]:
     for section in SHOWN:
         begun = time.perf_counter()
         if SECTIONS[section].missing(material) is None:
-            found[section] = {"summary": SECTIONS[section].read(material, silent).summary, "n": material.n}
+            found[section] = {
+                "summary": summary_json(SECTIONS[section].read(material, silent).summary),
+                "n": material.n,
+            }
             found[section]["seconds"] = time.perf_counter() - begun
     return found
 

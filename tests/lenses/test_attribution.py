@@ -95,7 +95,7 @@ def test_rows_say_what_was_measured(material: Material) -> None:
     rows = [NodeAttribution(*row) for row in found.tables["attribution_nodes"].rows]
     assert {row.node for row in rows} == {*material.experiment.graph.nodes, "biases"}
     assert sum(row.share for row in rows) == rounding(material.experiment.model).near(1)
-    assert sum(row.direct for row in rows) == rounding(material.experiment.model).near(found.summary["measured"])
+    assert sum(row.direct for row in rows) == rounding(material.experiment.model).near(found.summary.measured)
     assert {(row.direct_low, row.direct_high) for row in rows} == {(None, None)}  # three prompts are too few
 
 
@@ -112,7 +112,7 @@ def test_without_distractors_the_answer_stands_against_the_mean_of_all(material:
     logits = alone.experiment.clean_logits
     expected = logits[range(3), alone.experiment.encoded.answers[:, 0]] - logits.mean(-1)
     rounding(material.experiment.model).check(direct_effects(alone).sum(0), expected)
-    assert attribution(alone, silent).summary["against"] == "the mean of all logits"
+    assert attribution(alone, silent).summary.against == "the mean of all logits"
 
 
 def test_attention_rows_add_up(material: Material) -> None:
@@ -146,6 +146,6 @@ def test_on_real_weights_the_mover_writes_french_from_france(france_material: Ma
     assert sum(direct.values()) == rounding(france_material.experiment.model).near(
         float(france_material.experiment.clean.mean())
     )
-    most = attention(france_material, silent).summary["heads"]["a23.h4"]
-    assert most["span"] == "subject"
-    assert most["weight"] > 0.5
+    most = attention(france_material, silent).summary.heads["a23.h4"]
+    assert most.span == "subject"
+    assert most.weight > 0.5

@@ -81,21 +81,21 @@ def test_too_few_prompts_to_halve_are_named(model: ResidualModel, pairs: list[Pr
 def test_the_words_of_the_strongest_parts(model: ResidualModel, pairs: list[PromptPair]) -> None:
     material = material_of(Experiment(model, pairs))
     summary = vocabulary(material, silent).summary
-    assert (summary["n"], summary["held_out"]) == (4, True)
+    assert (summary.n, summary.held_out) == (4, True)
     nodes = material.experiment.graph.nodes
     strength = direct_effects(material)[1:-1, EVEN].abs().mean(1)
     strongest = [nodes[1 + at] for at in strength.argsort(descending=True)[:10].tolist()]
-    assert list(summary["most_often"]) == strongest
+    assert list(summary.most_often) == strongest
     answers = material.experiment.encoded.answers[:, 0]
 
     def first(node: str, half: list[int]) -> float:
         logits = material.readout.logits(material.last_nodes[material.experiment.graph.node_index[node]])
         return float((logits.argmax(-1) == answers)[half].double().mean())
 
-    assert summary["answer_first"] == pytest.approx({node: first(node, ODD) for node in summary["answer_first"]})
-    by_choice = [first(node, EVEN) for node in summary["answer_first"]]
+    assert summary.answer_first == pytest.approx({node: first(node, ODD) for node in summary.answer_first})
+    by_choice = [first(node, EVEN) for node in summary.answer_first]
     assert by_choice == sorted(by_choice, reverse=True)
-    assert set(summary["answer_first"]) == {node for node in strongest if first(node, EVEN) > 0}
+    assert set(summary.answer_first) == {node for node in strongest if first(node, EVEN) > 0}
 
 
 def test_the_place_that_brings_most_back(

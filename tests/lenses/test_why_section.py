@@ -38,7 +38,7 @@ def told(folder: Path, found: Explanation, n: int) -> StoredSection:
     for name, table in found.tables.items():
         write_table(table, folder / f"{name}.parquet")
     about = {
-        "summary": found.summary,
+        "summary": summary_json(found.summary),
         "n": n,
         "tables": {name: len(table.rows) for name, table in found.tables.items()},
     }
@@ -52,7 +52,7 @@ def test_rows_are_attention_scores_of_the_circuit_s_heads(material: Material, fo
     near = rounding(experiment.model).near
     looks, pairs = looks_of(found), [PairRow(*row) for row in found.tables["why_pairs"].rows]
     assert {row.head for row in looks} <= {edge.sender for edge in material.circuit.edges}
-    assert len(looks) == material.n * len(found.summary["heads"])
+    assert len(looks) == material.n * len(found.summary.heads)
     row, pair = looks[1], experiment.encoded.pairs[1]
     score = attention_scores(experiment.model, pair.prompt, head=row.head, answer=pair.answers[0])
     removed = score.confirm(3, alone=False)[-1]
@@ -70,16 +70,16 @@ def test_without_heads_in_the_circuit_all_are_candidates(material: Material) -> 
     headless = dataclasses.replace(material.first(1), circuit=dataclasses.replace(material.circuit, edges=edges))
     strength, names = direct_effects(headless)[:-1].abs().mean(1), material.experiment.graph.nodes
     heads = sorted((at for at, name in enumerate(names) if name[0] == "a"), key=lambda at: -float(strength[at]))
-    assert list(SECTIONS["why"].read(headless, silent).summary["heads"]) == [names[at] for at in heads[:4]]
+    assert list(SECTIONS["why"].read(headless, silent).summary.heads) == [names[at] for at in heads[:4]]
 
 
 def test_the_page_says_what_the_rows_are(found: Explanation, tmp_path: Path) -> None:
     section = told(tmp_path, found, 3)
     said = [claim.text for claim in PARTS["why"].claims(section)]
-    head, first = next(iter(found.summary["heads"].items()))
-    assert said[0].startswith(f"{head} looks from the last token at “{first['token'].strip()}” with ")
-    assert f"the pair of what {first['pair'][0]} writes into the query and {first['pair'][1]} into the key" in said[0]
-    assert f"(the strongest on {first['times']} of 3 prompts, mean)" in said[0]
+    head, first = next(iter(found.summary.heads.items()))
+    assert said[0].startswith(f"{head} looks from the last token at “{first.token.strip()}” with ")
+    assert f"the pair of what {first.pair[0]} writes into the query and {first.pair[1]} into the key" in said[0]
+    assert f"(the strongest on {first.times} of 3 prompts, mean)" in said[0]
     assert any("removed from each score" in text for text in said)
     (exhibit,) = PARTS["why"].exhibits(section)
     assert Picture.of(exhibit.chart).svg.startswith("<svg")

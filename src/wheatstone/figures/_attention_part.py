@@ -11,6 +11,7 @@ from wheatstone.figures._attribution_part import interval
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._theme import BLUE, INK, ORANGE, PAPER, finished, heading, of_rows
 from wheatstone.figures._words import clipped, decimal, percent, quoted, visible
+from wheatstone.lenses import AttentionSummary
 from wheatstone.runs import Row
 
 _SPANS = {
@@ -27,8 +28,8 @@ def claims(stored: StoredSection) -> list[Claim]:
     """For the strongest heads: where they look, and what they take from there."""
     rows = stored.tables["attention_spans"]
     said: list[Claim] = []
-    for head, most in list(stored.summary["heads"].items())[:4]:
-        (row,) = (row for row in rows if (row["head"], row["span"]) == (head, most["span"]))
+    for head, most in list(stored.read(AttentionSummary).heads.items())[:4]:
+        (row,) = (row for row in rows if (row["head"], row["span"]) == (head, most.span))
         where = _SPANS.get(row["span"], f"the part {quoted(row['span'])}")
         text = (
             f"{head} looks from the last token at {where} with {percent(row['weight'])} of its attention and writes "

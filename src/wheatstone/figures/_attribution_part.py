@@ -11,6 +11,7 @@ from wheatstone._intervals import interval_text
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._theme import BLUE, INK, ORANGE, SOFT, diverging, finished, heading, of_rows, squares
 from wheatstone.figures._words import count, decimal, signed
+from wheatstone.lenses import AttributionSummary, NamedEffect
 from wheatstone.runs import Row
 
 _BARS = 16
@@ -19,53 +20,48 @@ _BARS = 16
 
 def claims(stored: StoredSection) -> list[Claim]:
     """Which nodes write the answer themselves, and which against it."""
-    found = stored.summary
+    found = stored.read(AttributionSummary)
     said: list[Claim] = []
-    if found["heads"]:
-        against = f"; most against it writes {listed(found['against_heads'][:1])}" if found["against_heads"] else ""
-        text = f"In logits, the heads that write the answer themselves most are {listed(found['heads'][:3])}{against}"
-        names = ", ".join(row["name"] for row in found["heads"][:3])
+    if found.heads:
+        against = f"; most against it writes {listed(found.against_heads[:1])}" if found.against_heads else ""
+        text = f"In logits, the heads that write the answer themselves most are {listed(found.heads[:3])}{against}"
+        names = ", ".join(row.name for row in found.heads[:3])
         brief = f"The heads that write it most directly are {names}."
         said.append(Claim(f"{text}{_on(stored)}.", "attribution_nodes", True, brief))
     said.append(Claim(_parts(stored), "attribution_nodes"))
-    if found["mlps"]:
-        text = f"The MLPs that write the answer themselves most are {listed(found['mlps'])}{_on(stored)}."
+    if found.mlps:
+        text = f"The MLPs that write the answer themselves most are {listed(found.mlps)}{_on(stored)}."
         said.append(Claim(text, "attribution_nodes"))
-    if found["neurons"]:
-        names = ", ".join(
-            f"{row['name']} ({decimal(row['direct'])}{interval(row.get('low'), row.get('high'))})"
-            for row in found["neurons"]
-        )
-        text = f"The neurons with the largest direct effect are {names}, in logits{_on(stored)}."
+    if found.neurons:
+        text = f"The neurons with the largest direct effect are {listed(found.neurons)}, in logits{_on(stored)}."
         said.append(Claim(text, "attribution_neurons"))
     return said
 
 
 def _on(stored: StoredSection) -> str:
     """Which prompts the numbers of a chosen few are of."""
-    n = count(int(stored.summary.get("n", stored.n)), "prompt")
-    if stored.summary.get("held_out"):
-        return f" ({n} that did not choose them)"
-    return f" ({n})"
+    found = stored.read(AttributionSummary)
+    n = count(stored.n if found.n is None else found.n, "prompt")
+    return f" ({n} that did not choose them)" if found.held_out else f" ({n})"
 
 
 def _parts(stored: StoredSection) -> str:
     """What all heads and all MLPs add to the difference, in logits: as shares, parts that cancel would say nothing."""
-    found = stored.summary
-    parts = found.get("parts") or {
+    found = stored.read(AttributionSummary)
+    parts = found.parts or {
         kind: sum(row["direct"] for row in stored.tables["attribution_nodes"] if row["kind"] == kind)
         for kind in ("head", "mlp", "input", "biases")
     }
     return (
-        f"The answer is {decimal(found['difference'])} logits above {found['against']} ({count(stored.n, 'prompt')}): "
+        f"The answer is {decimal(found.difference)} logits above {found.against} ({count(stored.n, 'prompt')}): "
         f"heads write {signed(parts['head'])} of these themselves, MLPs {signed(parts['mlp'])}, input and biases "
         f"{signed(parts['input'] + parts['biases'])}."
     )
 
 
-def listed(rows: Sequence[Any]) -> str:
+def listed(rows: Sequence[NamedEffect]) -> str:
     """`a23.h4 (2.31, 95% 2.10 to 2.52)` and so on."""
-    return ", ".join(f"{row['name']} ({decimal(row['direct'])}{interval(row['low'], row['high'])})" for row in rows)
+    return ", ".join(f"{row.name} ({decimal(row.direct)}{interval(row.low, row.high)})" for row in rows)
 
 
 def interval(low: float | None, high: float | None) -> str:
@@ -139,7 +135,7 @@ def _chart(stored: StoredSection) -> Any:
     right = alt.layer(*marks, zero).properties(width=300, height=alt.Step(21), title=heading("the strongest"))
     picture = alt.hconcat(left, right, spacing=40)
     subtitle = [
-        f"What each component itself adds to the logit of the answer, less {stored.summary['against']},",
+        f"What each component itself adds to the logit of the answer, less {stored.read(AttributionSummary).against},",
         f"through the final norm at its frozen scale; mean of {count(stored.n, 'prompt')}. ●: in the circuit.",
     ]
     return finished(picture, "Who writes the answer", subtitle, " ".join(claim.text for claim in claims(stored)))

@@ -11,6 +11,7 @@ from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._layer_axis import banded, layers_x
 from wheatstone.figures._theme import BLUE, INK, ORANGE, finished, growing, heading, labelled, of_rows, squares, written
 from wheatstone.figures._words import clipped, count, percent, probability, quoted, visible
+from wheatstone.lenses import LensCourse, LensSummary
 from wheatstone.runs import Row
 
 _WIDTH, _HEIGHT = 250, 190
@@ -21,21 +22,22 @@ _POSITIONS = 10
 
 def claims(stored: StoredSection) -> list[Claim]:
     """When the answer becomes first, where it is seen before, and how sure the model is."""
-    last, subject = stored.summary["plain"]["last"], stored.summary["plain"]["subject"]
+    found = stored.read(LensSummary)
+    last, subject = found.plain
     where = f"At the last token{'' if stored.n == 1 else ' of the typical prompt'} the answer"
-    if last["first_after"] is None:
-        when = f"{where} does not end up as the first choice (rank {last['rank_at_end']:,.0f})"
+    if last.first_after is None:
+        when = f"{where} does not end up as the first choice (rank {last.rank_at_end:,.0f})"
     else:
         when = f"{where} is the first choice from {_after(last)} on"
-    sure = probability(last["probability_at_end"])
+    sure = probability(last.probability_at_end)
     said = [Claim(f"{when}, with probability {sure} at the end.", "lens_by_layer", True, f"{when}.")]
-    best = f"its best rank is {subject['best_rank']:,.0f}, after {_sublayer(subject['best_after'])}"
+    best = f"its best rank is {subject.best_rank:,.0f}, after {_sublayer(subject.best_after)}"
     if stored.n > 1:
         best += f" (of the typical prompt of {stored.n}, which chose that layer)"
     said.append(Claim(f"Read at the subject's last token instead, {best}.", "lens_by_layer"))
-    if tuned := stored.summary.get("tuned"):
-        end = tuned["last"]
-        first = "does not become first" if end["first_after"] is None else f"is first from {_after(end)} on"
+    if found.tuned is not None:
+        end = found.tuned.last
+        first = "does not become first" if end.first_after is None else f"is first from {_after(end)} on"
         said.append(Claim(f"Through the tuned lens the answer {first}.", "lens_by_layer"))
     return said
 
@@ -59,8 +61,8 @@ def exhibits(stored: StoredSection) -> list[Exhibit]:
     ]
 
 
-def _after(summary: Any) -> str:
-    return "the start" if summary["first_half"] == 0 else _sublayer(summary["first_after"])
+def _after(course: LensCourse) -> str:
+    return "the start" if not course.first_after or course.first_half == 0 else _sublayer(course.first_after)
 
 
 def _sublayer(name: str) -> str:

@@ -8,7 +8,8 @@ import altair as alt
 
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._theme import BLUE, INK, ORANGE, finished, heading, of_rows
-from wheatstone.figures._words import chosen_words, clipped, count, percent, quoted, visible
+from wheatstone.figures._words import clipped, count, percent, quoted, visible
+from wheatstone.lenses import VocabularySummary
 from wheatstone.runs import Row
 
 _WORDS = 5
@@ -16,22 +17,23 @@ _WORDS = 5
 
 def claims(stored: StoredSection) -> list[Claim]:
     """Whose own write has the answer as its top token, and what the strongest promotes."""
-    share: dict[str, float] = stored.summary["answer_first"]
+    found = stored.read(VocabularySummary)
+    share = found.answer_first
     said: list[Claim] = []
     if any(share.values()):
-        if "n" in stored.summary:  # those that were chosen, in their order
-            best, n = list(share)[:3], int(stored.summary["n"])
+        if found.n is not None:  # those that were chosen, in their order
+            best, n = list(share)[:3], found.n
         else:  # of an older version: all nodes, on the prompts that chose them
             best, n = sorted((name for name in share if share[name] > 0), key=lambda name: -share[name])[:3], stored.n
         names = ", ".join(f"{name}{'' if n == 1 else f' on {percent(share[name])}'}" for name in best)
-        where = "" if n == 1 else f" ({chosen_words(stored.summary, n)})"
+        where = "" if n == 1 else f" ({count(n, 'prompt')} that {'did not choose' if found.held_out else 'chose'} them)"
         said.append(
             Claim(f"Read alone, these have the answer as the token they promote most: {names}{where}.", "vocabulary")
         )
     else:
         said.append(Claim("None of the strongest parts promotes the answer above all other tokens.", "vocabulary"))
-    for name, sides in list(stored.summary["most_often"].items())[:3]:
-        words = ", ".join(quoted(visible(word), 20) for word in sides["promotes"][:4])
+    for name, sides in list(found.most_often.items())[:3]:
+        words = ", ".join(quoted(visible(word), 20) for word in sides.promotes[:4])
         said.append(Claim(f"{name} promotes most {'' if stored.n == 1 else 'often '}{words}.", "vocabulary"))
     return said
 

@@ -9,6 +9,7 @@ import altair as alt
 from wheatstone.figures._explained import Claim, Exhibit, Part, StoredSection
 from wheatstone.figures._theme import BLUE, INK, ORANGE, SOFT, finished, heading, of_rows
 from wheatstone.figures._words import percent, quoted, signed, visible
+from wheatstone.lenses import WhySummary
 from wheatstone.runs import Row
 
 _BARS = 5
@@ -17,21 +18,22 @@ _BARS = 5
 
 def claims(stored: StoredSection) -> list[Claim]:
     """For each head, what makes it look at one token rather than the next best, and what is left without it."""
-    many, said = int(stored.summary["prompts"]), list[Claim]()
-    for head, found in stored.summary["heads"].items():
-        if found["pair"] is None:
+    summary, said = stored.read(WhySummary), list[Claim]()
+    many = summary.prompts
+    for head, found in summary.heads.items():
+        if found.pair is None:
             continue
-        query, key = found["pair"]
-        token, other = (quoted(visible(found[name])) for name in ("token", "runner_up_token"))
+        query, key = found.pair
+        token, other = (quoted(visible(text or "")) for text in (found.token, found.runner_up_token))
         look = (
-            f"{head} looks from the last token at {token} with {percent(found['weight'])} of its attention, and next "
-            f"at {other} with {percent(found['runner_up_weight'])}"
+            f"{head} looks from the last token at {token} with {percent(found.weight)} of its attention, and next "
+            f"at {other} with {percent(found.runner_up_weight or 0.0)}"
         )
         where = "" if many == 1 else f" in the first of {many} prompts"
-        often = "" if many == 1 else f" (the strongest on {found['times']} of {many} prompts, mean)"
+        often = "" if many == 1 else f" (the strongest on {found.times} of {many} prompts, mean)"
         text = (
-            f"{look}{where}. Of the {signed(found['difference'])} logits between the two scores, the pair of what "
-            f"{query} writes into the query and {key} into the key adds {signed(found['value'])}{often}."
+            f"{look}{where}. Of the {signed(found.difference or 0.0)} logits between the two scores, the pair of what "
+            f"{query} writes into the query and {key} into the key adds {signed(found.value or 0.0)}{often}."
         )
         said.append(Claim(text, "why_pairs"))
     return said + _removals(stored)
@@ -78,7 +80,7 @@ def _chart(stored: StoredSection) -> Any:
         for head, look in looks.items()
         if look["runner_up"] is not None
     ]
-    prompt = quoted(stored.summary["prompt"], 60)
+    prompt = quoted(stored.read(WhySummary).prompt, 60)
     subtitle = [f"From the last token of {prompt}. Pairs of the difference between the two scores, in logits."]
     picture = alt.vconcat(*panels, spacing=14).resolve_scale(x="shared")
     return finished(picture, "Why heads look there", subtitle, " ".join(claim.text for claim in claims(stored)))

@@ -60,17 +60,6 @@ def percent(share: float) -> str:
     return f"{share * 100:.{digits}f}%".replace("-", "−")
 
 
-def chosen_words(summary: Mapping[str, Any], n: int) -> str:
-    """How many prompts numbers are measured on, and whether these chose what the numbers are of.
-
-    Args:
-        summary: of a section, with `held_out`.
-        n: prompts that they are measured on.
-    """
-    others = "that did not choose them" if summary.get("held_out") else "that chose them"
-    return f"{count(n, 'prompt')} {others}"
-
-
 def meaningful(share: float) -> bool:
     """Whether a share of a whole means something: between nothing and all.
 

@@ -63,6 +63,17 @@ if TYPE_CHECKING:
     from wheatstone.lenses._section import several_prompts as several_prompts
     from wheatstone.lenses._section import spans as spans
     from wheatstone.lenses._section import whole_mlps as whole_mlps
+    from wheatstone.lenses._summaries import AttentionSummary as AttentionSummary
+    from wheatstone.lenses._summaries import AttributionSummary as AttributionSummary
+    from wheatstone.lenses._summaries import HeadLook as HeadLook
+    from wheatstone.lenses._summaries import LensCourse as LensCourse
+    from wheatstone.lenses._summaries import LensSites as LensSites
+    from wheatstone.lenses._summaries import LensSummary as LensSummary
+    from wheatstone.lenses._summaries import MostWritten as MostWritten
+    from wheatstone.lenses._summaries import NamedEffect as NamedEffect
+    from wheatstone.lenses._summaries import Sides as Sides
+    from wheatstone.lenses._summaries import VocabularySummary as VocabularySummary
+    from wheatstone.lenses._summaries import WhySummary as WhySummary
     from wheatstone.lenses._tuned import TunedLens as TunedLens
     from wheatstone.lenses._vocabulary import VOCABULARY as VOCABULARY
     from wheatstone.lenses._vocabulary import VocabularyPush as VocabularyPush

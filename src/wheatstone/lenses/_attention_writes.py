@@ -24,6 +24,7 @@ from wheatstone._intervals import SHARE, interval_note, mean_intervals
 from wheatstone._progress import Reporter
 from wheatstone.lenses._attribution import direct_effects, norm_scale
 from wheatstone.lenses._section import Explanation, Material, Section
+from wheatstone.lenses._summaries import AttentionSummary, MostWritten
 from wheatstone.runs import Table
 
 _HEADS = 8
@@ -135,8 +136,8 @@ def attention(material: Material, report: Reporter) -> Explanation:
     )
     tables = {"attention_spans": Table.of(SpanAttention, rows), "attention_tokens": Table.of(TokenAttention, tokens)}
     most = {name: max((row for row in rows if row.head == name), key=lambda row: abs(row.toward)) for name in names}
-    summary = {name: {"span": row.span, "weight": row.weight, "toward": row.toward} for name, row in most.items()}
-    return Explanation(tables, {"heads": summary}, method)
+    summary = {name: MostWritten(row.span, row.weight, row.toward) for name, row in most.items()}
+    return Explanation(tables, AttentionSummary(summary), method)
 
 
 def _by_span(material: Material, names: list[str], found: HeadWrites) -> Iterator[SpanAttention]:

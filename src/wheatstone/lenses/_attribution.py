@@ -26,6 +26,7 @@ from torch import Tensor
 from wheatstone._intervals import halves_of, interval_note, mean_intervals, measured_on
 from wheatstone._progress import Reporter
 from wheatstone.lenses._section import Explanation, Material, Section
+from wheatstone.lenses._summaries import AttributionSummary, NamedEffect
 from wheatstone.models import wide
 from wheatstone.runs import Table
 
@@ -127,30 +128,30 @@ def attribution(material: Material, report: Reporter) -> Explanation:
     measured = material.answer_gap(material.experiment.clean_logits)
     strongest = sorted((row for row in nodes if row.kind in ("head", "mlp")), key=lambda row: -abs(strength[row.node]))
 
-    def named(kind: str, sign: int, most: int) -> list[dict[str, object]]:
+    def named(kind: str, sign: int, most: int) -> tuple[NamedEffect, ...]:
         """The strongest on one half of the prompts, with their numbers on the other."""
         rows = [row for row in strongest if row.kind == kind and sign * strength[row.node] > 0][:most]
-        return [_named(row.node, of_others[row.node]) for row in rows]
+        return tuple(_named(row.node, of_others[row.node]) for row in rows)
 
     against = "the distractor" if material.has_distractors else "the mean of all logits"
-    summary = {
-        "difference": total,
-        "measured": float(measured.double().mean()),
-        "largest_gap": float((effects.sum(0) - measured.double().cpu()).abs().max()),
-        "against": against,
-        "n": held.shape[1],
-        "held_out": halves is not None,
-        "heads": named("head", 1, 5),
-        "against_heads": named("head", -1, 3),
-        "mlps": named("mlp", 1, 3),
-        "neurons": by_half,
-        "parts": {kind: sum(row.direct for row in nodes if row.kind == kind) for kind in _KINDS},
-    }
+    summary = AttributionSummary(
+        difference=total,
+        measured=float(measured.double().mean()),
+        largest_gap=float((effects.sum(0) - measured.double().cpu()).abs().max()),
+        against=against,
+        heads=named("head", 1, 5),
+        against_heads=named("head", -1, 3),
+        mlps=named("mlp", 1, 3),
+        neurons=by_half,
+        n=held.shape[1],
+        held_out=halves is not None,
+        parts={kind: sum(row.direct for row in nodes if row.kind == kind) for kind in _KINDS},
+    )
     method = (
         f"Direct logit attribution at the last token, the final norm's scale frozen at each prompt's own, n = "
         f"{material.n}: first answer against {against}, mean over prompts, {interval_note(held.shape[1])}. The "
         f"components named in sentences are {measured_on(material.n)}. Terms add up to the difference; largest gap "
-        f"{summary['largest_gap']:.1g} logits."
+        f"{summary.largest_gap:.1g} logits."
     )
     prompts = (
         PromptAttribution(prompt, name, value)
@@ -165,7 +166,7 @@ def attribution(material: Material, report: Reporter) -> Explanation:
     return Explanation(tables, summary, method)
 
 
-def _best_neurons(material: Material, most: int = 3) -> list[dict[str, object]]:
+def _best_neurons(material: Material, most: int = 3) -> tuple[NamedEffect, ...]:
     """The strongest neurons on one half of the prompts, with their effects on the other."""
     halves = halves_of(material.n)
     chosen, measured = (None, None) if halves is None else (list(half) for half in halves)
@@ -176,7 +177,7 @@ def _best_neurons(material: Material, most: int = 3) -> list[dict[str, object]]:
         best = np.argsort(-np.abs(order.mean(0)))[:most]
         found += [(abs(float(order[:, at].mean())), f"m{layer}.n{at}", held[:, at]) for at in best.tolist()]
     rows = sorted(found, key=lambda row: -row[0])[:most]
-    return [_named(name, (float(values.mean()), mean_intervals(values[None])[0])) for _, name, values in rows]
+    return tuple(_named(name, (float(values.mean()), mean_intervals(values[None])[0])) for _, name, values in rows)
 
 
 def _neurons(material: Material) -> Iterator[NeuronAttribution]:
@@ -223,9 +224,9 @@ def _place(name: str) -> tuple[int | None, str]:
     return layer, "head" if name[0] == "a" else "mlp"
 
 
-def _named(name: str, numbers: tuple[float, tuple[float | None, float | None]]) -> dict[str, object]:
-    direct, (low, high) = numbers
-    return {"name": name, "direct": direct, "low": low, "high": high}
+def _named(name: str, numbers: tuple[float, tuple[float | None, float | None]]) -> NamedEffect:
+    direct, interval = numbers
+    return NamedEffect(name, direct, *interval)
 
 
 ATTRIBUTION = Section("attribution", "Which heads, MLPs and neurons write the answer themselves?", attribution)

@@ -21,6 +21,7 @@ from torch import Tensor
 from wheatstone._intervals import SHARE, interval_note, mean_intervals
 from wheatstone._progress import Reporter
 from wheatstone.lenses._section import Explanation, Material, Section
+from wheatstone.lenses._summaries import LensCourse, LensSites, LensSummary
 from wheatstone.lenses._tuned import TunedLens
 from wheatstone.models import Graph
 from wheatstone.runs import Table
@@ -132,7 +133,8 @@ def logit_lens(material: Material, report: Reporter) -> Explanation:
             points += _by_layer(material, lens, translate, site, nodes)
             report("logit lens", len(points), None)
         places += _by_position(material, lens, translate)
-    summary = {lens: {site: _summary(points, lens, site) for site in ("last", "subject")} for lens in lenses}
+    courses = {lens: LensSites(*(_course(points, lens, site) for site in ("last", "subject"))) for lens in lenses}
+    summary = LensSummary(courses["plain"], courses.get("tuned"))
     method = (
         f"Logit lens through the final norm at every half layer, n = {material.n}. Rank: median over prompts; "
         f"probability and logit difference: mean, {interval_note(material.n)}. "
@@ -225,21 +227,21 @@ def _seen(material: Material, stream: Float[Tensor, "place d_model"], prompts: T
     return _Seen(*map(torch.cat, zip(*parts, strict=True)))
 
 
-def _summary(points: list[LensPoint], lens: str, site: str) -> dict[str, object]:
+def _course(points: list[LensPoint], lens: str, site: str) -> LensCourse:
     """Where the answer becomes first, on most prompts and for good, and how sure the model is in the end."""
     rows = [point for point in points if (point.lens, point.site) == (lens, site)]
     stays = next((i + 1 for i, row in reversed(list(enumerate(rows))) if row.rank > 1), 0)
     first = rows[stays] if stays < len(rows) else None
     best = min(rows, key=lambda row: row.rank)
-    return {
-        "first_after": None if first is None else first.after,
-        "first_half": None if first is None else first.half,
-        "best_rank": best.rank,
-        "best_after": best.after,
-        "rank_at_end": rows[-1].rank,
-        "probability_at_end": rows[-1].probability,
-        "halves": len(rows) - 1,
-    }
+    return LensCourse(
+        first_after=None if first is None else first.after,
+        first_half=None if first is None else first.half,
+        best_rank=best.rank,
+        best_after=best.after,
+        rank_at_end=rows[-1].rank,
+        probability_at_end=rows[-1].probability,
+        halves=len(rows) - 1,
+    )
 
 
 LENS = Section("lens", "After which layer is the answer the model's first choice, and where?", logit_lens)

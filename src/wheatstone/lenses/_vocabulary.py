@@ -13,6 +13,7 @@ from wheatstone._intervals import halves_of, measured_on
 from wheatstone._progress import Reporter
 from wheatstone.lenses._attribution import direct_effects
 from wheatstone.lenses._section import Explanation, Material, Section
+from wheatstone.lenses._summaries import Sides, VocabularySummary
 from wheatstone.runs import Table
 
 _NODES = 10
@@ -67,7 +68,7 @@ def vocabulary(material: Material, report: Reporter) -> Explanation:
                 for place, (text, value) in enumerate(zip(words, values, strict=True), 1)
             ]
             tokens[side] = Counter(text for words in texts for text in words)
-        first[name] = {side: [text for text, _ in found.most_common(5)] for side, found in tokens.items()}
+        first[name] = Sides(**{side: tuple(text for text, _ in found.most_common(5)) for side, found in tokens.items()})
     answers = material.experiment.encoded.answers[:, 0]
     logits = material.readout.logits(material.last_nodes[chosen])
     own = (logits >= logits.gather(-1, answers.expand(len(chosen), -1)[..., None])).sum(-1)
@@ -75,12 +76,12 @@ def vocabulary(material: Material, report: Reporter) -> Explanation:
     by_choice = is_first[:, choosing].mean(1).tolist()
     named = sorted((row for row in range(len(chosen)) if by_choice[row] > 0), key=lambda row: -by_choice[row])
     shares = is_first[:, measuring].mean(1).tolist()
-    summary = {
-        "most_often": first,
-        "answer_first": {graph.nodes[chosen[row]]: shares[row] for row in named},
-        "n": len(measuring),
-        "held_out": halves is not None,
-    }
+    summary = VocabularySummary(
+        most_often=first,
+        answer_first={graph.nodes[chosen[row]]: shares[row] for row in named},
+        n=len(measuring),
+        held_out=halves is not None,
+    )
     method = (
         f"The {_NODES} nodes of the largest mean |direct effect|: what each writes at the last token, through the "
         f"final norm at its frozen scale and the unembedding, less its mean over the vocabulary; n = {material.n}. "

@@ -8,7 +8,7 @@ it in an exact run. See `wheatstone.lenses.attention_scores`.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from wheatstone._intervals import halves_of
 from wheatstone._progress import Reporter
@@ -16,6 +16,7 @@ from wheatstone._text import count
 from wheatstone.lenses._attention_score import AttentionScore, score_of
 from wheatstone.lenses._attribution import direct_effects
 from wheatstone.lenses._section import Explanation, Material, Section
+from wheatstone.lenses._summaries import HeadLook, WhySummary
 from wheatstone.runs import Table
 
 _HEADS = 4
@@ -113,11 +114,11 @@ def why(material: Material, report: Reporter) -> Explanation:
         "of senders, the norms' scales held at those of the run. Exact: the three strongest pairs subtracted from that "
         "one score, and the model's own attention code run on."
     )
-    summary = {
-        "heads": {head: _summed(head, looks, pairs) for head in heads},
-        "prompts": len(prompts),
-        "prompt": encoded.pairs[prompts[0]].prompt,
-    }
+    summary = WhySummary(
+        heads={head: _summed(head, looks, pairs) for head in heads},
+        prompts=len(prompts),
+        prompt=encoded.pairs[prompts[0]].prompt,
+    )
     return Explanation({"why_looks": Table.of(LookRow, looks), "why_pairs": Table.of(PairRow, pairs)}, summary, method)
 
 
@@ -162,24 +163,25 @@ def _pairs(prompt: int, score: AttentionScore) -> list[PairRow]:
     ]
 
 
-def _summed(head: str, looks: list[LookRow], pairs: list[PairRow]) -> dict[str, Any]:
+def _summed(head: str, looks: list[LookRow], pairs: list[PairRow]) -> HeadLook:
     """A head over the prompts that were read: its first one's look, and the pair that is most often first."""
     rows = [row for row in looks if row.head == head]
     first = [row for row in pairs if row.head == head and row.of == "difference" and row.place == 1]
-    look = {name: getattr(rows[0], name) for name in ("token", "weight", "runner_up_token", "runner_up_weight")}
+    one = rows[0]
+    look = HeadLook(one.token, one.weight, one.runner_up_token, one.runner_up_weight, None)
     if not first:
-        return look | {"pair": None}
+        return look
     (pair, times), *_ = Counter((row.query_sender, row.key_sender) for row in first).most_common(1)
     values = [row.value for row in first if (row.query_sender, row.key_sender) == pair]
     differences = [row.difference for row in rows if row.difference is not None]
-    return look | {
-        "pair": list(pair),
-        "times": times,
-        "value": sum(values) / len(values),
-        "difference": sum(differences) / len(differences),
-        "weight_without": sum(row.exact for row in rows) / len(rows),
-        "mean_weight": sum(row.weight for row in rows) / len(rows),
-    }
+    return look._replace(
+        pair=pair,
+        times=times,
+        value=sum(values) / len(values),
+        difference=sum(differences) / len(differences),
+        weight_without=sum(row.exact for row in rows) / len(rows),
+        mean_weight=sum(row.weight for row in rows) / len(rows),
+    )
 
 
 WHY = Section("why", "Why do the circuit's strongest heads look where they look?", why)
