@@ -47,8 +47,13 @@ def timed(words: list[str]) -> tuple[float, float]:
     """Runs a command; seconds on the clock and processor seconds, of its workers too."""
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run([*COMMAND, *words], check=True, stdout=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.perf_counter() - begun, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    after, clock = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - begun
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(
+        f"head {words[0]}: {clock:,.0f} s, {processor:,.0f} s of processor time, load {os.getloadavg()[0]:.1f}",
+        flush=True,
+    )
+    return clock, processor
 
 
 def killed_and_continued(words: list[str], after: float) -> None:
