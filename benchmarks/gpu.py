@@ -127,7 +127,7 @@ def eap_ig(model: ResidualModel, pairs: list[PromptPair]) -> Line:
 def verified(model: ResidualModel, pairs: list[PromptPair]) -> Line:
     """A circuit of one pair whose every edge is proved necessary."""
     circuit = discover(model, pairs[:1], faithfulness=0.9, allow_weak=True)
-    return {"kept edges": len(circuit), "faithfulness": circuit.faithfulness}
+    return {"kept edges": len(circuit), "faithfulness": circuit.evaluation and circuit.evaluation.faithfulness}
 
 
 def neuron_graph(model: ResidualModel, pairs: list[PromptPair]) -> Line:
@@ -136,7 +136,7 @@ def neuron_graph(model: ResidualModel, pairs: list[PromptPair]) -> Line:
     found = graph(
         model, pair.prompt, pair.answers[0], counterfactual=pair.counterfactual, distractor=pair.distractors[0]
     )
-    return {"nodes": len(found.nodes), "edges": len(found.edges)}
+    return {"nodes": len(found.rows), "edges": len(found.edges)}
 
 
 def scan(model: ResidualModel, _pairs: list[PromptPair]) -> Line:
