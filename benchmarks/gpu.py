@@ -49,11 +49,12 @@ FRANCE = PromptPair(
     answers=(" French",),
     distractors=(" Japanese",),
 )
-SHAPES: dict[str, dict[str, int]] = {
-    "tiny": {"layers": 4, "heads": 4, "kv_heads": 2, "head_dim": 16, "mlp": 256, "vocabulary": WORDS},
-    "Llama-3.2-1B's": {"layers": 16, "heads": 32, "kv_heads": 8, "head_dim": 64, "mlp": 8192, "vocabulary": 128256},
-    "Llama-3.1-8B's": {"layers": 32, "heads": 32, "kv_heads": 8, "head_dim": 128, "mlp": 14336, "vocabulary": 128256},
+SHAPES = {
+    "tiny": (4, 4, 2, 16, 256, WORDS),
+    "Llama-3.2-1B's": (16, 32, 8, 64, 8192, 128256),
+    "Llama-3.1-8B's": (32, 32, 8, 128, 14336, 128256),
 }
+"""Layers, heads, key and value heads, width of a head, neurons of a layer, vocabulary."""
 Line = dict[str, Any]
 
 
@@ -99,7 +100,7 @@ def load(case: Case, device: str) -> tuple[ResidualModel, list[PromptPair]]:
     if case.model == "smollm2-135m":
         return load_model(case.model, device=device), [FRANCE]
     dtype = torch.float32 if case.model == "tiny" else torch.bfloat16
-    model = shaped_model(**SHAPES[case.model], device=device, dtype=dtype)
+    model = shaped_model(*SHAPES[case.model], device=device, dtype=dtype)
     return model, random_pairs(model, case.prompts)
 
 
@@ -108,7 +109,7 @@ def parity(model: ResidualModel, pairs: list[PromptPair]) -> Line:
     texts = [pair.prompt for pair in pairs] + [document.text[:400] for document in list(bundled_texts())[:4]]
     reference = model.forward(texts).logits.log_softmax(-1).cpu()
     found = {"on the device": reference}
-    module = model.module
+    module: Any = model.module
     if model.device.type != "cpu":
         module.to("cpu")
         found["reference"] = model.forward(texts).logits.log_softmax(-1)

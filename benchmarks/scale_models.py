@@ -19,18 +19,17 @@ WORDS = 400
 
 def random_model(layers: int, heads: int, width: int = 64) -> ResidualModel:
     """A random llama whose heads are 16 wide each, with a vocabulary of words."""
-    shape = {"heads": heads, "kv_heads": max(1, heads // 2), "head_dim": 16, "mlp": 4 * width, "vocabulary": WORDS}
-    return shaped_model(layers=layers, **shape, width=width)
+    return shaped_model(layers, heads, max(1, heads // 2), 16, 4 * width, WORDS, width=width)
 
 
 def shaped_model(
-    *,
     layers: int,
     heads: int,
     kv_heads: int,
     head_dim: int,
     mlp: int,
     vocabulary: int,
+    *,
     width: int | None = None,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,

@@ -18,7 +18,7 @@ from wheatstone.figures._load import RunData
 from wheatstone.figures._parts import PARTS
 from wheatstone.figures._report import Picture
 from wheatstone.lenses import Explanation, LookRow, Material, PairRow, direct_effects
-from wheatstone.runs import Run, Section
+from wheatstone.runs import Run, Section, summary_json
 from wheatstone.runs._tables import write_table
 from wheatstone.studies import SECTIONS
 

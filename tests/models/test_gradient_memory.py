@@ -88,7 +88,7 @@ def test_an_experiment_s_scores_do_not_depend_on_its_memory(metric: str, tiny64:
     method=st.sampled_from(["eap-ig", "gim", "ceap", "eap-ig-activations"]),
     ablation=st.sampled_from(["counterfactual", "mean", "zero"]),
 )
-@settings(max_examples=30)
+@settings(max_examples=10)  # of each of three families
 def test_scores_and_circuits_are_the_same_under_any_budget(
     memory: int, pairs: list[tuple[str, str]], steps: int, method: str, ablation: str, tiny64: ResidualModel
 ) -> None:

@@ -54,7 +54,7 @@ def vocabulary(material: Material, report: Reporter) -> Explanation:
     choosing, measuring = (list(half) for half in halves or (every, every))
     strength = direct_effects(material)[1:-1, choosing].abs().mean(1)
     chosen = [1 + node for node in strength.argsort(descending=True)[:_NODES].tolist()]
-    rows, first = list[VocabularyPush](), dict[str, dict[str, list[str]]]()
+    rows, first = list[VocabularyPush](), dict[str, Sides]()
     for node in chosen:
         name, tokens = graph.nodes[node], dict[str, Counter[str]]()
         logits = material.readout.logits(material.last_nodes[node])

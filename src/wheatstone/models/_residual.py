@@ -430,10 +430,11 @@ class ResidualModel(Interactive):
         def run(prompts: Tokens, written: Ablated, circuits: Tensor, state: CircuitState | None) -> Tensor:
             return self.forward_circuit(prompts, written, circuits, resume=state, spans=spans, start=start).logits
 
-        def every() -> Tensor:
-            return run_in_pieces(self, run, tokens, ablated, keep, resume, budget)
+        most = memory_budget(self.device) if budget is None else budget
 
-        budget = memory_budget(self.device) if budget is None else budget
+        def every() -> Tensor:
+            return run_in_pieces(self, run, tokens, ablated, keep, resume, most)
+
         return every() if vocabulary is None else logits_of(self.module, vocabulary, every)
 
     def without_each_edge(
