@@ -9,9 +9,7 @@ if TYPE_CHECKING:
     from wheatstone.graphs._edges import edges_of as edges_of
     from wheatstone.graphs._foreign import ForeignGraph as ForeignGraph
     from wheatstone.graphs._foreign import from_circuit_tracer as from_circuit_tracer
-    from wheatstone.graphs._graph import EdgeRow as EdgeRow
     from wheatstone.graphs._graph import NeuronGraph as NeuronGraph
-    from wheatstone.graphs._graph import NodeRow as NodeRow
     from wheatstone.graphs._graph import graph as graph
     from wheatstone.graphs._graph_run import GraphRun as GraphRun
     from wheatstone.graphs._graph_run import peak_bytes as peak_bytes
@@ -31,6 +29,8 @@ if TYPE_CHECKING:
     from wheatstone.graphs._question import mean_baseline as mean_baseline
     from wheatstone.graphs._question import zero_baseline as zero_baseline
     from wheatstone.graphs._rank import node_slopes as node_slopes
+    from wheatstone.graphs._rows import EdgeRow as EdgeRow
+    from wheatstone.graphs._rows import NodeRow as NodeRow
     from wheatstone.graphs._settings import GraphSettings as GraphSettings
     from wheatstone.graphs._supernodes import Supernode as Supernode
     from wheatstone.graphs._task import TaskNodes as TaskNodes

@@ -14,8 +14,9 @@ from torch import Tensor
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._view import Brief
-from wheatstone.graphs._graph import EdgeRow, NeuronGraph, NodeRow, graph
+from wheatstone.graphs._graph import NeuronGraph, graph
 from wheatstone.graphs._interchange import to_circuit_tracer
+from wheatstone.graphs._rows import EdgeRow, NodeRow
 from wheatstone.graphs._settings import GraphSettings
 from wheatstone.models import ResidualModel, continued, manifest_without_prompts
 from wheatstone.runs import Table, write_json, write_table
