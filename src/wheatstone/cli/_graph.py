@@ -11,36 +11,28 @@ from wheatstone._text import shown
 from wheatstone.cli._answers import print_answers
 from wheatstone.cli._loading import load
 from wheatstone.cli._new_run import ForceOption, OutOption, new_run
-from wheatstone.cli._options import (
-    AllowWeakOption,
-    AnswerOption,
-    DeviceOption,
-    DistractorOption,
-    DtypeOption,
-    ModelOption,
-    PromptOption,
-)
+from wheatstone.cli._options import AllowWeakOption, DeviceOption, DtypeOption, ModelOption
 from wheatstone.cli._output import JsonOption, Output
+from wheatstone.cli._prompts import PromptOptions
 from wheatstone.cli._settings import options_of
 from wheatstone.graphs import GraphSettings
 
 
-@options_of(GraphSettings)
+@options_of(GraphSettings, apart=("prompts", "counterfactual"))
 def graph(
     *,
     out: OutOption,
     model: ModelOption = "smollm2-135m",
-    prompt: PromptOption = None,
-    answer: AnswerOption = None,
+    prompts: PromptOptions,
     counterfactual: Annotated[
         list[str] | None,
         typer.Option(
             "--counterfactual",
             help="A prompt of the same number of tokens with another answer: the graph then explains the difference. "
-            "May be repeated; edges show the first, and with --verify the graph holds under each.",
+            "May be repeated; edges show the first, and with --verify the graph holds under each. With --task those "
+            "prompts of the task serve too that differ from the prompt in their subject alone.",
         ),
     ] = None,
-    distractor: DistractorOption = None,
     settings: GraphSettings,
     allow_weak: AllowWeakOption = False,
     device: DeviceOption = "cpu",
@@ -52,33 +44,54 @@ def graph(
 
     Needs no trained dictionaries. Edges add up under linear rules; what the kept nodes hold alone is run exactly and
     printed. Writes a run with tables, a picture, a report, and a file for circuit-tracer's page and Neuronpedia.
+
+    With --task and no prompt: the heads and neurons that all prompts of the task need, at each part of the prompt.
+    They are learned on the training prompts and judged on the test prompts, whose subjects they have not seen.
     """
-    if not prompt or not answer:
+    if not prompts.task and not (prompts.prompt and prompts.answer):
         raise RequestError(
-            expected="--prompt and --answer", got="not both", do="give a prompt and the continuation to explain"
+            expected="--prompt and --answer, or --task",
+            got="neither",
+            do="give a prompt and the continuation to explain",
         )
+    if bool(prompts.prompt) != bool(prompts.answer) or (counterfactual and not prompts.prompt):
+        raise RequestError(
+            expected="--prompt with --answer", got="one without the other", do="give both, or --task alone"
+        )
+    others = tuple(counterfactual or ())
+    settings.check(len(others) + bool(prompts.task))
+    if prompts.task:
+        from wheatstone.tasks import check_task
+
+        check_task(prompts.task)
     output = Output("graph", as_json)
     with new_run(output, out, force=force) as new:
         from wheatstone.figures import graph_words
-        from wheatstone.graphs import peak_bytes, run_graph
+        from wheatstone.graphs import peak_bytes, run_graph, task_graph
 
-        others = tuple(counterfactual or ())
-        settings.check(len(others))
         loaded = load(model, device, dtype, new.report)
-        run = run_graph(
-            loaded,
-            prompt,
-            tuple(answer),
-            distractors=tuple(distractor or ()),
-            counterfactuals=others,
-            settings=settings,
-            allow_weak=allow_weak,
-            report=new.report,
-        )
-        new.save(run.save)
+        task = prompts.load_task(loaded, settings.seed, new.report)
+        if task and not prompts.prompt:
+            run, said = task_graph(loaded, task, settings=settings, report=new.report), None
+            new.save(run.save, task=task.to_json())
+        else:
+            run = run_graph(
+                loaded,
+                prompts.prompt or "",
+                tuple(prompts.answer or ()),
+                distractors=tuple(prompts.distractor or ()),
+                counterfactuals=others,
+                others=task.every if task else (),
+                settings=settings,
+                allow_weak=allow_weak,
+                report=new.report,
+            )
+            new.save(run.save)
+            said = run.said
     summary = run.summary()
     output.document({**new.about, "peak_bytes": peak_bytes(), **summary})
-    print_answers(output, run.said)
+    if said is not None:
+        print_answers(output, said)
     for sentence in graph_words(summary):
         output.print(shown(sentence), markup=False)
     new.announce()

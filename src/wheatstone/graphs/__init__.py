@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from wheatstone.graphs._proof import prove as prove
     from wheatstone.graphs._proof import single_effects as single_effects
     from wheatstone.graphs._question import Baseline as Baseline
+    from wheatstone.graphs._question import Case as Case
     from wheatstone.graphs._question import Question as Question
     from wheatstone.graphs._question import counterfactual_baseline as counterfactual_baseline
     from wheatstone.graphs._question import mean_baseline as mean_baseline
@@ -35,5 +36,11 @@ if TYPE_CHECKING:
     from wheatstone.graphs._supernodes import Supernode as Supernode
     from wheatstone.graphs._task import TaskNodes as TaskNodes
     from wheatstone.graphs._task import TaskSetProof as TaskSetProof
+    from wheatstone.graphs._task_ablations import MeanAblation as MeanAblation
+    from wheatstone.graphs._task_ablations import TaskAblation as TaskAblation
+    from wheatstone.graphs._task_ablations import counterfactual_ablation as counterfactual_ablation
+    from wheatstone.graphs._task_edges import mean_edges as mean_edges
+    from wheatstone.graphs._task_graph import TaskGraph as TaskGraph
+    from wheatstone.graphs._task_graph import task_graph as task_graph
 
 __getattr__ = door(__name__)

@@ -13,7 +13,7 @@ from wheatstone._progress import Reporter
 from wheatstone.graphs._learn import learn_nodes
 from wheatstone.graphs._nodes import NodeAxis
 from wheatstone.graphs._proof import SetProof, prove
-from wheatstone.graphs._question import Baseline, Question
+from wheatstone.graphs._question import Case
 from wheatstone.graphs._settings import GraphSettings
 
 _SIZES = (25, 35, 50, 70, 100, 140, 200, 280, 400, 560, 800, 1100, 1600, 2200, 3200)
@@ -21,9 +21,8 @@ _SIZES = (25, 35, 50, 70, 100, 140, 200, 280, 400, 560, 800, 1100, 1600, 2200, 3
 
 
 def enough_nodes(
-    question: Question,
+    cases: Sequence[Case],
     axis: NodeAxis,
-    baselines: Sequence[Baseline],
     slopes: Float[Tensor, " node"],
     settings: GraphSettings,
     report: Reporter,
@@ -31,9 +30,8 @@ def enough_nodes(
     """The smallest set of a learned ranking that holds the answer under all baselines; the nearest where none does."""
     most = min(settings.nodes, axis.size - 1)
     ranking = learn_nodes(
-        question,
+        cases,
         axis,
-        baselines,
         slopes=slopes,
         target=max(1, round(most * 0.6)),
         steps=settings.steps,
@@ -46,7 +44,7 @@ def enough_nodes(
         sets = torch.zeros(len(sizes), axis.size, dtype=torch.bool)
         for row, size in enumerate(sizes):
             sets[row, order[:size]] = True
-        proofs = zip(*(prove(question, axis, baseline, sets) for baseline in baselines), strict=True)
+        proofs = zip(*(prove(case.question, axis, case.baseline, sets) for case in cases), strict=True)
         return [(size, list(each)) for size, each in zip(sizes, proofs, strict=True)]
 
     rough = tried([size for size in _SIZES if size < most] + [most])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,13 +15,14 @@ from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone._text import count
 from wheatstone._view import Tabular
+from wheatstone.graphs._clock import Clock
 from wheatstone.graphs._edges import edges_of
 from wheatstone.graphs._enough import enough_nodes
 from wheatstone.graphs._influence import prune
 from wheatstone.graphs._learn import SETS
 from wheatstone.graphs._nodes import Node, NodeAxis
 from wheatstone.graphs._proof import SetProof, ablated_target, prove, single_effects
-from wheatstone.graphs._question import Question, counterfactual_baseline, mean_baseline, zero_baseline
+from wheatstone.graphs._question import Case, Question, counterfactual_baseline, mean_baseline, zero_baseline
 from wheatstone.graphs._rank import STEPS as RANKING_STEPS
 from wheatstone.graphs._rank import node_slopes
 from wheatstone.graphs._rows import EdgeRow, NodeRow, edge_rows, grouped, node_rows
@@ -30,6 +30,7 @@ from wheatstone.graphs._settings import GraphSettings
 from wheatstone.graphs._supernodes import Supernode
 from wheatstone.models import LINEAR, ResidualModel, channel_gradient_bytes, memory_room, run_nodes
 from wheatstone.runs import Table
+from wheatstone.tasks import PromptPair
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,6 +47,7 @@ class NeuronGraph(Tabular):
         edges: the kept edges.
         supernodes: groups of neurons that send alike.
         proofs: exact runs of the kept heads and neurons, under each counterfactual or other baseline.
+        held_out: the same under counterfactuals that the nodes were not chosen with; may be empty.
         target: what the target is called, such as `' French' rather than ' Japanese'`.
         clean: its value on the prompt, in logits.
         ablated: its value with all nodes ablated.
@@ -59,6 +61,7 @@ class NeuronGraph(Tabular):
     edges: tuple[EdgeRow, ...]
     supernodes: tuple[Supernode, ...]
     proofs: tuple[SetProof, ...]
+    held_out: tuple[SetProof, ...]
     target: str
     clean: float
     ablated: float
@@ -102,6 +105,8 @@ def graph(
     *,
     counterfactual: str | Sequence[str] = (),
     distractor: str | Sequence[str] = (),
+    further: Sequence[PromptPair] = (),
+    held_out: Sequence[PromptPair] = (),
     settings: GraphSettings | None = None,
     check: Callable[[Float[Tensor, " vocab"]], object] = lambda _logits: None,
     report: Reporter = silent,
@@ -115,6 +120,9 @@ def graph(
         counterfactual: prompts of the same length with another answer. Edges show the difference to the first; a
             verified graph holds under all of them.
         distractor: what the answer is compared with, usually a counterfactual's answer.
+        further: pairs of this prompt with further counterfactuals, each with distractors of its own, as
+            `counterfactuals_among` finds them in a task.
+        held_out: pairs with other counterfactuals, under which the kept nodes are run when all is done.
         settings: how; by default a quick graph.
         check: given the model's logits after the prompt, before anything else is done; may raise.
         report: progress callback.
@@ -130,24 +138,27 @@ def graph(
     """
     settings = settings or GraphSettings()
     texts, answers, distractors = map(_texts, (counterfactual, answer, distractor))
-    settings.check(len(texts))
-    clock = _Clock()
+    settings.check(len(texts) + len(further))
+    clock = Clock()
+    if further and not texts:
+        distractors = distractors or further[0].distractors
     question = Question.of(model, prompt, answers, distractors, settings.target)
     check(question.clean.logits[0])
     axis = NodeAxis.of(model, question.tokens.width)
     _check_memory(question, settings)
-    ablation = settings.ablation or ("counterfactual" if texts else "mean")
+    ablation = settings.ablation or ("counterfactual" if texts or further else "mean")
     if ablation == "counterfactual":
-        baselines = [counterfactual_baseline(question, text) for text in texts]
-    elif ablation == "mean":
-        baselines = [mean_baseline(question, report=report)]
+        cases = [Case(question, counterfactual_baseline(question, text)) for text in texts]
+        cases += [_case(question, pair) for pair in further]
     else:
-        baselines = [zero_baseline(question)]
+        made = mean_baseline(question, report=report) if ablation == "mean" else zero_baseline(question)
+        cases = [Case(question, made)]
+    baseline = cases[0].baseline
     clock.mark("baselines")
-    slopes = node_slopes(question, axis, baselines[0])
+    slopes = node_slopes(question, axis, baseline)
     clock.mark("ranking")
     if settings.verify:
-        kept = enough_nodes(question, axis, baselines, slopes, settings, report)
+        kept = enough_nodes(cases, axis, slopes, settings, report)
     else:
         kept = torch.zeros(axis.size, dtype=torch.bool)
         kept[slopes.abs().argsort(descending=True, stable=True)[: settings.nodes]] = True
@@ -157,7 +168,7 @@ def graph(
     tokens = [Node(-1, "token", 0, position) for position in range(question.tokens.width)]
     nodes = [*tokens, *(node for node, _ in pairs)]
     run = run_nodes(model, question.tokens, loss=question.measure, rules=LINEAR)
-    edges = edges_of(model, question.tokens, run, baselines[0], nodes)
+    edges = edges_of(model, question.tokens, run, baseline, nodes)
     always = torch.tensor([node.kind == "token" for node in nodes])
     pruned = prune(
         edges, always, nodes=1.0 if settings.verify else settings.node_threshold, threshold=settings.edge_threshold
@@ -167,46 +178,43 @@ def graph(
     shown = torch.ones_like(pruned.nodes) if settings.verify else pruned.nodes
     held = torch.zeros(1, axis.size, dtype=torch.bool)
     held[0, [place for (_, place), keep in zip(pairs, shown[len(tokens) :].tolist(), strict=True) if keep]] = True
-    proofs = [prove(question, axis, baseline, held)[0] for baseline in baselines]
-    plain = node_slopes(question, axis, baselines[0], steps=1, rules=None)
+    others = [_case(question, pair) for pair in held_out]
+    proofs, unseen = (
+        tuple(prove(case.question, axis, case.baseline, held)[0] for case in each) for each in (cases, others)
+    )
+    plain = node_slopes(question, axis, baseline, steps=1, rules=None)
     strongest = sorted(held[0].nonzero()[:, 0].tolist(), key=lambda place: -abs(float(plain[place])))[: settings.exact]
-    effects = dict(zip(strongest, single_effects(question, axis, baselines[0], strongest).tolist(), strict=True))
+    effects = dict(zip(strongest, single_effects(question, axis, baseline, strongest).tolist(), strict=True))
     clock.mark("exact runs")
-    found = node_rows(question, baselines[0], nodes, dict(pairs), edges, pruned, plain, effects)
+    found = node_rows(question, baseline, nodes, dict(pairs), edges, pruned, plain, effects)
     target = _target_name(question, answers, distractors)
-    rows, supernodes = grouped(question, nodes, edges, shown, found, target)
+    names = [*map(str, nodes)]
+    rows, supernodes = grouped(model, nodes, names, edges, shown, found, target)
     clock.mark("words")
     clean = float(question.measure(question.clean.logits))
     return NeuronGraph(
         question,
         settings,
         rows,
-        edge_rows(nodes, edges, pruned.edges),
+        edge_rows(names, edges, pruned.edges),
         supernodes,
-        tuple(proofs),
+        proofs,
+        unseen,
         target,
         clean,
-        float(ablated_target(question, axis, baselines[0])),
+        float(ablated_target(question, axis, baseline)),
         edges.rounding,
         clock.seconds,
     )
 
 
+def _case(question: Question, pair: PromptPair) -> Case:
+    """The question under a counterfactual, compared with its answer."""
+    return Case(question.against(pair.distractors), counterfactual_baseline(question, pair.counterfactual))
+
+
 def _texts(given: str | Sequence[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
-
-
-class _Clock:
-    """Seconds by stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def mark(self, stage: str) -> None:
-        """Ends a stage."""
-        now = time.perf_counter()
-        self.seconds[stage], self._last = now - self._last, now
 
 
 def _check_memory(question: Question, settings: GraphSettings) -> None:

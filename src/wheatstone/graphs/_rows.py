@@ -14,8 +14,9 @@ from wheatstone.graphs._influence import Pruned
 from wheatstone.graphs._nodes import Node
 from wheatstone.graphs._question import Baseline, Question
 from wheatstone.graphs._supernodes import Supernode, groups_of, named
+from wheatstone.graphs._task import TaskNodes
 from wheatstone.graphs._words import poles
-from wheatstone.models import NodeValues, wide
+from wheatstone.models import NodeValues, ResidualModel, wide
 
 
 class NodeRow(NamedTuple):
@@ -27,7 +28,7 @@ class NodeRow(NamedTuple):
         layer: from 0; -1 of a token.
         position: in the prompt, from 0.
         token: of the prompt at this position.
-        value: a neuron's activation; how large what a head or token writes is.
+        value: a neuron's activation; how large what a head or token writes is; None of the parts of a task's prompts.
         ablated: the same under the baseline.
         sent: what the node sends to all others and the target together, in logits: the sum of its edges in the whole
             model under linear rules.
@@ -38,6 +39,7 @@ class NodeRow(NamedTuple):
         promotes: tokens that what it writes here makes likelier.
         suppresses: tokens that it makes less likely.
         supernode: number of its supernode, from 0; -1 where it has none.
+        recurs: of a task's graph, the share of prompts on which it is among the strongest as many; None of a prompt's.
     """
 
     node: str
@@ -45,8 +47,8 @@ class NodeRow(NamedTuple):
     layer: int
     position: int
     token: str
-    value: float
-    ablated: float
+    value: float | None
+    ablated: float | None
     sent: float
     slope: float | None
     effect: float | None
@@ -55,6 +57,7 @@ class NodeRow(NamedTuple):
     promotes: list[str]
     suppresses: list[str]
     supernode: int
+    recurs: float | None = None
 
 
 class EdgeRow(NamedTuple):
@@ -111,9 +114,60 @@ def node_rows(
     return rows
 
 
-def _size(node: Node, written: Float[Tensor, "1 pos d_model"], values: NodeValues | None) -> float:
+def task_rows(
+    model: ResidualModel,
+    training: TaskNodes,
+    nodes: Sequence[Node],
+    names: Sequence[str],
+    edges: Edges,
+    pruned: Pruned,
+    slopes: Float[Tensor, " kept"],
+    recurs: Float[Tensor, " kept"],
+) -> list[NodeRow]:
+    """A row for every node of a task's graph; no supernodes yet.
+
+    Args:
+        model: the model.
+        training: the training prompts.
+        nodes: of the graph, one for each part of the prompt first, then the kept ones.
+        names: of all of these.
+        edges: between them.
+        pruned: of these edges.
+        slopes: of the kept ones.
+        recurs: likewise.
+    """
+    words = poles(model, edges.written)
+    own, ablated = training.values()
+    tokens = len(nodes) - len(slopes)
+    rows: list[NodeRow] = []
+    for number, (node, name) in enumerate(zip(nodes, names, strict=True)):
+        kept = number - tokens
+        rows.append(
+            NodeRow(
+                node=name,
+                kind=node.kind,
+                layer=node.layer,
+                position=node.position,
+                token=training.spans[node.position],
+                value=None if kept < 0 else _size(node, None, own),
+                ablated=None if kept < 0 else _size(node, None, ablated),
+                sent=float(edges.sent[number]),
+                slope=None if kept < 0 else float(slopes[kept]),
+                effect=None,
+                influence=float(pruned.influence[number]),
+                rest=float(edges.rest[number]),
+                promotes=words[number][0],
+                suppresses=words[number][1],
+                supernode=-1,
+                recurs=None if kept < 0 else float(recurs[kept]),
+            )
+        )
+    return rows
+
+
+def _size(node: Node, written: Float[Tensor, "1 pos d_model"] | None, values: NodeValues | None) -> float:
     """A neuron's activation, or how large a head's value or a token's embedding is."""
-    if node.kind == "token":
+    if node.kind == "token" and written is not None:
         return float(written[0, node.position].norm())
     if values is None:
         return 0.0
@@ -123,8 +177,9 @@ def _size(node: Node, written: Float[Tensor, "1 pos d_model"], values: NodeValue
 
 
 def grouped(
-    question: Question,
+    model: ResidualModel,
     nodes: Sequence[Node],
+    names: Sequence[str],
     edges: Edges,
     shown: Bool[Tensor, " node"],
     rows: Sequence[NodeRow],
@@ -134,11 +189,11 @@ def grouped(
     groups = groups_of(nodes, edges.weights, shown)
     if groups:
         together = torch.stack([edges.written[group].sum(0) for group in groups])
-        words = poles(question.model, together)
+        words = poles(model, together)
     else:
         words = []
     supernodes = tuple(
-        named(nodes, edges.weights, group, *sides, target) for group, sides in zip(groups, words, strict=True)
+        named(names, edges.weights, group, *sides, target) for group, sides in zip(groups, words, strict=True)
     )
     number_of = {number: place for place, group in enumerate(groups) for number in group}
     return (
@@ -147,9 +202,9 @@ def grouped(
     )
 
 
-def edge_rows(nodes: Sequence[Node], edges: Edges, kept: Bool[Tensor, "row node"]) -> tuple[EdgeRow, ...]:
+def edge_rows(names: Sequence[str], edges: Edges, kept: Bool[Tensor, "row node"]) -> tuple[EdgeRow, ...]:
     """The kept edges, the strongest first."""
-    names = [*map(str, nodes), "target"]
+    names = [*names, "target"]
     weights = wide(edges.weights)
     sums = weights.abs().sum(1) + edges.rest.abs()
     rows, columns = kept.nonzero().T.tolist()

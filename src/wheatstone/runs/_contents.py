@@ -137,7 +137,7 @@ CONTENTS: dict[str, Contents] = {
         document="graph",
         tables={
             "nodes": _columns(
-                "node kind token", "layer position supernode", "value ablated sent slope effect influence rest",
+                "node kind token", "layer position supernode", "value ablated sent slope effect influence rest recurs?",
                 promotes=[str], suppresses=[str],
             ),
             "edges": _columns("sender receiver", "", "weight share"),

@@ -109,11 +109,14 @@ SHAPES: dict[str, Any] = {
             {
                 "baseline": str,
                 "nodes": _COUNT,
-                "answer": str,
+                "answer?": str,
                 "enough": bool,
-                **dict.fromkeys(("faithfulness", "completeness", "kl"), _NUMBER),
+                **dict.fromkeys(("faithfulness", "completeness", "kl?", "agreement?"), _NUMBER),
             }
         ],
+        "curve?": [{"ablation": str, "split": str, "units": _COUNT, "faithfulness": _NUMBER}],
+        "chosen?": Each((None, _COUNT)),
+        "held_out?": [{"counterfactual": str, "faithfulness": _NUMBER, "keeps_top": bool}],
         "supernodes": [{"name": str, "nodes": [str], "suppresses": [str], "weight": _NUMBER}],
         "linear_residual": (None, _NUMBER),
     },
