@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +18,9 @@ from wheatstone.cli._output import JsonOption, Output
 from wheatstone.cli._prompts import PromptOptions
 from wheatstone.cli._settings import options_of
 from wheatstone.graphs import GraphSettings
+
+_OTHERS = 1000
+"""Prompts of a task that may be counterfactuals of a prompt, at most."""
 
 
 @options_of(GraphSettings, apart=("prompts", "counterfactual"))
@@ -34,6 +39,10 @@ def graph(
         ),
     ] = None,
     settings: GraphSettings,
+    corpus: Annotated[
+        Path | None,
+        typer.Option("--scan", help="A scan of texts (`neuron scan`): what the strongest neurons respond to there."),
+    ] = None,
     allow_weak: AllowWeakOption = False,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
@@ -47,6 +56,7 @@ def graph(
 
     With --task and no prompt: the heads and neurons that all prompts of the task need, at each part of the prompt.
     They are learned on the training prompts and judged on the test prompts, whose subjects they have not seen.
+    --known and --size are of such a task alone.
     """
     if not prompts.task and not (prompts.prompt and prompts.answer):
         raise RequestError(
@@ -67,13 +77,21 @@ def graph(
     output = Output("graph", as_json)
     with new_run(output, out, force=force) as new:
         from wheatstone.figures import graph_words
-        from wheatstone.graphs import peak_bytes, run_graph, task_graph
+        from wheatstone.graphs import peak_bytes, run_graph, strongest_neurons, task_graph
+        from wheatstone.neurons import EvidenceRow, Scan, scan_evidence
+        from wheatstone.runs import Table, write_table
 
+        scan = None if corpus is None else Scan.load(corpus)
         loaded = load(model, device, dtype, new.report)
-        task = prompts.load_task(loaded, settings.seed, new.report)
+        if scan is not None:
+            scan.check(loaded)
+        # The model need not know the answers of counterfactuals.
+        asked = replace(prompts, known=0, size=_OTHERS) if prompts.prompt else prompts
+        task = asked.load_task(loaded, settings.seed, new.report)
+        said = None
         if task and not prompts.prompt:
-            run, said = task_graph(loaded, task, settings=settings, report=new.report), None
-            new.save(run.save, task=task.to_json())
+            run = task_graph(loaded, task, settings=settings, report=new.report)
+            rows = run.rows
         else:
             run = run_graph(
                 loaded,
@@ -86,8 +104,15 @@ def graph(
                 allow_weak=allow_weak,
                 report=new.report,
             )
-            new.save(run.save)
-            said = run.said
+            rows, said = run.graph.rows, run.said
+        evidence = None if scan is None else scan_evidence(loaded, scan, strongest_neurons(rows))
+
+        def write(folder: Path) -> None:
+            run.save(folder)
+            if evidence is not None:
+                write_table(Table(EvidenceRow, evidence), folder / "evidence.parquet")
+
+        new.save(write, task=task.to_json() if task and not prompts.prompt else None)
     summary = run.summary()
     output.document({**new.about, "peak_bytes": peak_bytes(), **summary})
     if said is not None:

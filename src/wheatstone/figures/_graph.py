@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import mode
 from typing import Any
 
 import altair as alt
@@ -31,7 +32,7 @@ _SIGNS = ("for the answer", "against it")
 
 @dataclass(frozen=True)
 class _Mark:
-    """Something that is drawn: a node, or a supernode in place of its neurons."""
+    """Something that is drawn: a node, or a supernode in place of its neurons; the label that a person gave it."""
 
     name: str
     kind: str
@@ -40,6 +41,7 @@ class _Mark:
     sent: float
     says: str
     about: str
+    label: str = ""
 
 
 def _marks(summary: Row, nodes: Sequence[Row]) -> tuple[list[_Mark], dict[str, str]]:
@@ -64,10 +66,11 @@ def _marks(summary: Row, nodes: Sequence[Row]) -> tuple[list[_Mark], dict[str, s
                 f"group {number}",
                 "group",
                 layers[len(layers) // 2],
-                rows[0]["position"],
+                mode(row["position"] for row in rows),
                 sum(row["sent"] for row in rows),
                 one["name"],
-                count(len(rows), "neuron"),
+                count(len(rows), "neuron" if all(row["kind"] == "neuron" for row in rows) else "node"),
+                clipped(one["name"], 24) if one.get("given") else "",
             )
         )
     tokens = [mark for mark in marks if mark.kind == "token"]
@@ -191,7 +194,9 @@ _COLOURS = alt.Scale(domain=list(_SIGNS), range=[BLUE, ORANGE])
 def _labels(marks: Sequence[_Mark]) -> dict[str, str]:
     """Names that are written beside marks: those of the strongest."""
     strongest = sorted((mark for mark in marks if mark.kind != "token"), key=lambda mark: -abs(mark.sent))[:_LABELS]
-    return {mark.name: mark.about if mark.kind == "group" else mark.name.split("@")[0] for mark in strongest}
+    return {
+        mark.name: mark.label or (mark.about if mark.kind == "group" else mark.name.split("@")[0]) for mark in strongest
+    }
 
 
 def _placed(

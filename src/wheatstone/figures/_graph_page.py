@@ -14,6 +14,7 @@ from wheatstone.figures._page import PagePart, PageTable, captioned, page_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._view import Charts, View
 from wheatstone.figures._words import clipped, count, decimal, percent, quoted, warnings_of
+from wheatstone.graphs import graph_nodes
 from wheatstone.runs import Run
 
 _ROWS = 60
@@ -25,18 +26,22 @@ _CAPTION = (
 )
 
 
-def _read(run: Run) -> tuple[Run, list[Row], list[Row]]:
-    return run, run.rows("nodes"), run.rows("edges")
+_Data = tuple[Row, Mapping[str, Any], list[Row], list[Row], list[Row]]
+"""Summary, manifest, nodes, edges and evidence of a run."""
 
 
-def _charts(data: tuple[Run, list[Row], list[Row]]) -> Charts:
-    run, nodes, edges = data
-    return {"graph": partial(graph_chart, run.result, run.manifest, nodes, edges)}
+def _read(run: Run) -> _Data:
+    nodes, supernodes = graph_nodes(run)
+    evidence = run.rows("evidence") if "evidence" in run.tables else []
+    return {**run.result, "supernodes": supernodes}, run.manifest, nodes, run.rows("edges"), evidence
 
 
-def _page(data: tuple[Run, list[Row], list[Row]], drawn: Mapping[str, Picture], missing: Mapping[str, str]) -> str:
-    run, nodes, _ = data
-    summary, manifest = run.result, run.manifest
+def _charts(data: _Data) -> Charts:
+    return {"graph": partial(graph_chart, *data[:4])}
+
+
+def _page(data: _Data, drawn: Mapping[str, Picture], missing: Mapping[str, str]) -> str:
+    summary, manifest, nodes, _, evidence = data
     task = "task" in summary  # whose nodes recur over prompts; single ones are not ablated
     numbers = ("sent", True), ("slope", True), ("recurs" if task else "effect", True), ("influence", True)
     strongest = sorted(nodes, key=lambda row: -abs(row["effect"] or row["slope"] or row["sent"]))[:_ROWS]
@@ -65,11 +70,18 @@ def _page(data: tuple[Run, list[Row], list[Row]], drawn: Mapping[str, Picture], 
     )
     groups = PageTable(
         "Neurons at one position whose outgoing edges are alike. Their names say where most of what they send goes, "
-        "and which tokens they make likelier together.",
-        (("group", False), ("neurons", True), ("to the answer", True), ("makes less likely", False)),
+        "and which tokens they make likelier together, unless a person named them.",
+        (("", False), ("name", False), ("nodes", True), ("to the answer", True), ("makes less likely", False)),
         tuple(
-            (one["name"], str(len(one["nodes"])), _number(one["weight"]), ", ".join(map(quoted, one["suppresses"][:4])))
-            for one in summary["supernodes"]
+            (
+                f"group {number}",
+                one["name"],
+                str(len(one["nodes"])),
+                _number(one["weight"]),
+                ", ".join(map(quoted, one["suppresses"][:4])),
+            )
+            for number, one in sorted(enumerate(summary["supernodes"]), key=lambda pair: not pair[1].get("given"))
+            if one["nodes"]
         ),
     )
     proofs = _proofs(summary["proofs"])
@@ -78,6 +90,7 @@ def _page(data: tuple[Run, list[Row], list[Row]], drawn: Mapping[str, Picture], 
         *([PagePart("What the nodes hold", tables=(proofs, *_others(summary)))] if proofs.rows else []),
         *([PagePart("Groups of neurons", tables=(groups,))] if groups.rows else []),
         PagePart("The nodes", tables=(table,)),
+        *([PagePart("What its neurons respond to", tables=(_evidence(evidence),))] if evidence else []),
     ]
     facts = {
         "model": shown_name(manifest["model"]),
@@ -156,6 +169,28 @@ def _others(summary: Row) -> list[PageTable]:
             )
         )
     return tables
+
+
+def _evidence(rows: Sequence[Row]) -> PageTable:
+    """What a scan of texts says about the strongest neurons."""
+    return PageTable(
+        "In the texts of a scan. Lower: the share of positions at which the activation is below that here. Passages: "
+        "where it is strongest at the same end, the token in brackets.",
+        (("node", False), ("here", True), ("lower", True), ("mean", True), ("passages", False)),
+        tuple(
+            (
+                row["node"],
+                _number(row["value"]),
+                percent(row["below"]),
+                f"{row['mean']:+.2f} ± {row['deviation']:.2f}",
+                " · ".join(
+                    f"{clipped(passage, 90)} ({strength:+.1f})"
+                    for passage, strength in zip(row["passages"], row["strengths"], strict=True)
+                ),
+            )
+            for row in rows
+        ),
+    )
 
 
 def _made(summary: Row, manifest: Mapping[str, Any]) -> dict[str, str]:

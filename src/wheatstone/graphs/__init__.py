@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wheatstone.graphs._influence import prune as prune
     from wheatstone.graphs._interchange import to_circuit_tracer as to_circuit_tracer
     from wheatstone.graphs._learn import learn_nodes as learn_nodes
+    from wheatstone.graphs._networkx import graph_graphml as graph_graphml
     from wheatstone.graphs._nodes import Node as Node
     from wheatstone.graphs._nodes import NodeAxis as NodeAxis
     from wheatstone.graphs._proof import SetProof as SetProof
@@ -30,8 +31,11 @@ if TYPE_CHECKING:
     from wheatstone.graphs._question import mean_baseline as mean_baseline
     from wheatstone.graphs._question import zero_baseline as zero_baseline
     from wheatstone.graphs._rank import node_slopes as node_slopes
+    from wheatstone.graphs._regrouped import graph_nodes as graph_nodes
+    from wheatstone.graphs._regrouped import own_supernodes as own_supernodes
     from wheatstone.graphs._rows import EdgeRow as EdgeRow
     from wheatstone.graphs._rows import NodeRow as NodeRow
+    from wheatstone.graphs._rows import strongest_neurons as strongest_neurons
     from wheatstone.graphs._settings import GraphSettings as GraphSettings
     from wheatstone.graphs._supernodes import Supernode as Supernode
     from wheatstone.graphs._task import TaskNodes as TaskNodes

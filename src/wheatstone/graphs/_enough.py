@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from wheatstone._progress import Reporter
@@ -14,25 +14,31 @@ from wheatstone.graphs._learn import learn_nodes
 from wheatstone.graphs._nodes import NodeAxis
 from wheatstone.graphs._proof import SetProof, prove
 from wheatstone.graphs._question import Case
+from wheatstone.graphs._rank import node_slopes
 from wheatstone.graphs._settings import GraphSettings
 
 _SIZES = (25, 35, 50, 70, 100, 140, 200, 280, 400, 560, 800, 1100, 1600, 2200, 3200)
 """Sets that are tried of a learned ranking, as far as the largest that is asked for."""
+_CASES = 8
+"""By which the size is chosen, at most."""
 
 
 def enough_nodes(
     cases: Sequence[Case],
     axis: NodeAxis,
-    slopes: Float[Tensor, " node"],
     settings: GraphSettings,
     report: Reporter,
 ) -> Bool[Tensor, " node"]:
-    """The smallest set of a learned ranking that holds the answer under all baselines; the nearest where none does."""
+    """The smallest set of a learned ranking that holds the answer in all cases; the nearest where none does.
+
+    Of many cases the size is chosen by the first few.
+    """
+    slopes = [node_slopes(case.question, axis, case.baseline) for case in cases]
     most = min(settings.nodes, axis.size - 1)
     ranking = learn_nodes(
         cases,
         axis,
-        slopes=slopes,
+        slopes=torch.stack(slopes).mean(0),
         target=max(1, round(most * 0.6)),
         steps=settings.steps,
         seed=settings.seed,
@@ -44,7 +50,7 @@ def enough_nodes(
         sets = torch.zeros(len(sizes), axis.size, dtype=torch.bool)
         for row, size in enumerate(sizes):
             sets[row, order[:size]] = True
-        proofs = zip(*(prove(case.question, axis, case.baseline, sets) for case in cases), strict=True)
+        proofs = zip(*(prove(case.question, axis, case.baseline, sets) for case in cases[:_CASES]), strict=True)
         return [(size, list(each)) for size, each in zip(sizes, proofs, strict=True)]
 
     rough = tried([size for size in _SIZES if size < most] + [most])

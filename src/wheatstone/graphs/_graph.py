@@ -20,6 +20,7 @@ from wheatstone.graphs._edges import edges_of
 from wheatstone.graphs._enough import enough_nodes
 from wheatstone.graphs._influence import prune
 from wheatstone.graphs._learn import SETS
+from wheatstone.graphs._networkx import networkx_of
 from wheatstone.graphs._nodes import Node, NodeAxis
 from wheatstone.graphs._proof import SetProof, ablated_target, prove, single_effects
 from wheatstone.graphs._question import Case, Question, counterfactual_baseline, mean_baseline, zero_baseline
@@ -87,15 +88,12 @@ class NeuronGraph(Tabular):
 
     def to_networkx(self) -> Any:
         """The graph as a `networkx.DiGraph`, with the columns of the tables as attributes."""
-        import networkx
-
-        graph = networkx.DiGraph(target=self.target, prompt=self.question.prompt)
-        for row in self.rows:
-            graph.add_node(row.node, **row._asdict())
-        graph.add_node("target", kind="target", name=self.target)
-        for edge in self.edges:
-            graph.add_edge(edge.sender, edge.receiver, weight=edge.weight, share=edge.share)
-        return graph
+        return networkx_of(
+            [row._asdict() for row in self.rows],
+            [edge._asdict() for edge in self.edges],
+            target=self.target,
+            prompt=self.question.prompt,
+        )
 
 
 def graph(
@@ -139,6 +137,7 @@ def graph(
     settings = settings or GraphSettings()
     texts, answers, distractors = map(_texts, (counterfactual, answer, distractor))
     settings.check(len(texts) + len(further))
+    NodeAxis.of(model, 1)  # refuses a mixture of experts, before the model runs
     clock = Clock()
     if further and not texts:
         distractors = distractors or further[0].distractors
@@ -155,11 +154,10 @@ def graph(
         cases = [Case(question, made)]
     baseline = cases[0].baseline
     clock.mark("baselines")
-    slopes = node_slopes(question, axis, baseline)
-    clock.mark("ranking")
     if settings.verify:
-        kept = enough_nodes(cases, axis, slopes, settings, report)
+        kept = enough_nodes(cases, axis, settings, report)
     else:
+        slopes = node_slopes(question, axis, baseline)
         kept = torch.zeros(axis.size, dtype=torch.bool)
         kept[slopes.abs().argsort(descending=True, stable=True)[: settings.nodes]] = True
     clock.mark("choosing nodes")

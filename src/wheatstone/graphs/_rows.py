@@ -76,6 +76,13 @@ class EdgeRow(NamedTuple):
     share: float
 
 
+def strongest_neurons(rows: Sequence[NodeRow], most: int = 40) -> list[tuple[str, float]]:
+    """The neurons with the largest effects, or slopes where none was run: names and activations."""
+    neurons = [row for row in rows if row.kind == "neuron"]
+    neurons.sort(key=lambda row: -abs(row.effect or row.slope or 0.0))
+    return [(row.node, row.value) for row in neurons[:most] if row.value is not None]
+
+
 def node_rows(
     question: Question,
     baseline: Baseline,

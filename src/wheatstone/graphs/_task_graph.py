@@ -20,10 +20,11 @@ from wheatstone._errors import RequestError
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone._view import Brief
+from wheatstone.graphs._clock import Clock
 from wheatstone.graphs._influence import prune
 from wheatstone.graphs._nodes import Node
 from wheatstone.graphs._proof import BAND
-from wheatstone.graphs._rows import EdgeRow, NodeRow, edge_rows, grouped
+from wheatstone.graphs._rows import EdgeRow, NodeRow, edge_rows, grouped, task_rows
 from wheatstone.graphs._settings import GraphSettings
 from wheatstone.graphs._supernodes import Supernode
 from wheatstone.graphs._task import TaskNodes, TaskSetProof

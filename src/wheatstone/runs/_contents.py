@@ -141,6 +141,9 @@ CONTENTS: dict[str, Contents] = {
                 promotes=[str], suppresses=[str],
             ),
             "edges": _columns("sender receiver", "", "weight share"),
+            "evidence?": _columns(
+                "node", "", "value below mean deviation least most", passages=[str], strengths=[float]
+            ),
         },
         figures=("graph",),
     ),

@@ -120,6 +120,7 @@ SHAPES: dict[str, Any] = {
         "supernodes": [{"name": str, "nodes": [str], "suppresses": [str], "weight": _NUMBER}],
         "linear_residual": (None, _NUMBER),
     },
+    "supernodes.json": {"supernodes": [{"name": str, "members": [str]}]},
     "sweep.json": {"pairs": _COUNT, "failed": dict, "heads": [{"node": str, "share": _NUMBER}]},
     "selectivity.json": {
         "circuits": [{"circuit": str, "own": (None, _ESTIMATE), "others": (None, _ESTIMATE), "place": (None, _COUNT)}],
