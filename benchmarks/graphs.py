@@ -357,8 +357,9 @@ def _sets(sets: Sequence[dict[str, Any]]) -> list[str]:
     return [
         f"{len(sets)} facts of {len(RELATIONS)} relations that the model ranks first. Enough: alone the nodes have the "
         f"model's first choice and a faithfulness of .9 to 1.1. Learned with up to {LEARNED_WITH} counterfactuals "
-        f"(`--verify` with `--nodes {NODES}`): the sets of {share(one)} facts are enough under the first counterfactual, "
-        f"of {share(every)} under all of them; the median set has {np.median(sizes):.0f} nodes. Under six counterfactuals "
+        f"(`--verify` with `--nodes {NODES}`): the sets of {share(one)} facts are enough under the first "
+        f"counterfactual, of {share(every)} under all of them; the median set has {np.median(sizes):.0f} nodes. Under "
+        f"six counterfactuals "
         f"that were not used, the median faithfulness is {np.median(others):.2f} (quartiles "
         f"{np.quantile(others, 0.25):.2f} and {np.quantile(others, 0.75):.2f}), and {share(tops)} keep the first "
         f"choice. Learning takes {np.median(seconds):.0f} s of processor time a fact (median).",

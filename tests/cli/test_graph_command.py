@@ -118,4 +118,4 @@ def test_a_scan_says_what_the_strongest_neurons_respond_to(
         assert all(passage.count("[") == 1 for passage in row["passages"])
         assert row["below"] == found.quantile(row["value"])
     assert "What its neurons respond to" in (tmp_path / "run" / "report.html").read_text()
-    assert "no run" in refused(*words, "--scan", tmp_path, "--out", tmp_path / "other")
+    assert "a folder without a manifest.json" in refused(*words, "--scan", tmp_path, "--out", tmp_path / "other")

@@ -84,10 +84,10 @@ def test_the_page_and_the_export_show_the_name(run: Run, tmp_path: Path) -> None
     [
         ({"name": "x", "members": ["m9.n9@9"]}, "m9.n9@9"),
         ({"name": "x", "members": ["group 99999"]}, "group 99999"),
-        ({"name": "x", "members": []}, "without members"),
-        ({"name": "x" * 61, "members": ["group 0"]}, "longer than 60"),
-        ({"members": ["group 0"]}, "supernodes"),
-        ({"name": 3, "members": ["group 0"]}, "supernodes"),
+        ({"name": "x", "members": []}, "and members"),
+        ({"name": "x" * 61, "members": ["group 0"]}, "1 to 60 characters"),
+        ({"members": ["group 0"]}, "1 to 60 characters"),
+        ({"name": 3, "members": ["group 0"]}, "1 to 60 characters"),
     ],
 )
 def test_what_does_not_fit_the_graph_is_refused(run: Run, tmp_path: Path, supernode: dict[str, Any], said: str) -> None:

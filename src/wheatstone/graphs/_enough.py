@@ -21,6 +21,8 @@ _SIZES = (25, 35, 50, 70, 100, 140, 200, 280, 400, 560, 800, 1100, 1600, 2200, 3
 """Sets that are tried of a learned ranking, as far as the largest that is asked for."""
 _CASES = 8
 """By which the size is chosen, at most."""
+_BACK = 10
+"""By how much nodes that hold the answer back are ranked lower when learning starts."""
 
 
 def enough_nodes(
@@ -33,12 +35,14 @@ def enough_nodes(
 
     Of many cases the size is chosen by the first few.
     """
-    slopes = [node_slopes(case.question, axis, case.baseline) for case in cases]
+    slopes = torch.stack([node_slopes(case.question, axis, case.baseline) for case in cases]).mean(0)
+    # Supporters come first: alone they reach the target with few nodes, and learning lets in what holds them back.
+    start = torch.where(slopes > 0, slopes, slopes / _BACK)
     most = min(settings.nodes, axis.size - 1)
     ranking = learn_nodes(
         cases,
         axis,
-        slopes=torch.stack(slopes).mean(0),
+        slopes=start,
         target=max(1, round(most * 0.6)),
         steps=settings.steps,
         seed=settings.seed,

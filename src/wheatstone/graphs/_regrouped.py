@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wheatstone._errors import RequestError, RunError, WheatstoneError, reason
+from wheatstone._errors import RequestError, RunError, reason
 from wheatstone._json import load_json
 from wheatstone._path import StrPath, expanded
-from wheatstone.runs import Row, Run, check_document
+from wheatstone.runs import Row, Run
 
 FORMAT = "wheatstone.supernodes/1"
 GROUP = "group "
@@ -54,19 +54,29 @@ def own_supernodes(run: StrPath, file: StrPath) -> tuple[dict[str, Any], list[Ro
     nodes, found, sent = opened.rows("nodes"), opened.result["supernodes"], target_edges(opened)
     try:
         document = load_json(path)
-        check_document(path, "supernodes.json", document)
-        written = document["supernodes"]
-        if len(written) > _MOST or not all(0 < len(one["name"]) <= _LONGEST and one["members"] for one in written):
-            raise ValueError(f"more than {_MOST} supernodes, one without members, or a name longer than {_LONGEST}")
+        written = document.get("supernodes") if isinstance(document, dict) else None
+        if not isinstance(written, list) or len(written) > _MOST or not all(map(_is_supernode, written)):
+            raise ValueError(
+                f"no list of at most {_MOST} supernodes, each with a name of 1 to {_LONGEST} characters and members"
+            )
         _, supernodes = regrouped(nodes, found, written, sent)
-    except (OSError, ValueError, KeyError, WheatstoneError) as error:
+    except (OSError, ValueError, RunError) as error:
         raise RequestError(
             expected='a file such as {"supernodes": [{"name": "writes French", "members": ["group 0", "m29.n864@5"]}]}',
-            got=f"{path}: {error.got if isinstance(error, WheatstoneError) else reason(error)}",
+            got=f"{path}: {error.got if isinstance(error, RunError) else reason(error)}",
             do="correct it; the page of the graph lists its nodes and groups",
         ) from error
     plain = [{"name": one["name"], "members": list(one["members"])} for one in written]
     return {"format": FORMAT, "supernodes": plain}, supernodes
+
+
+def _is_supernode(one: Any) -> bool:
+    """Whether it has a name and members."""
+    if not isinstance(one, dict):
+        return False
+    name, members = one.get("name"), one.get("members")
+    named = isinstance(name, str) and 0 < len(name) <= _LONGEST
+    return named and isinstance(members, list) and bool(members) and all(isinstance(each, str) for each in members)
 
 
 def target_edges(run: Run) -> dict[str, float]:

@@ -183,6 +183,7 @@ def task_graph(
     report("slopes", 0, 1)
     training = TaskNodes(model, task.train, spans=spans)
     slopes = training.slopes()
+    report("slopes", 1, 1)
     most = min(settings.nodes, training.axis.size - 1)
     ranking = TaskNodes(model, several, spans=spans).learn(
         target=max(1, round(most * _TARGET)),

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from wheatstone.runs._contents import CONTENTS as CONTENTS
     from wheatstone.runs._contents import Contents as Contents
     from wheatstone.runs._contents import command_of as command_of
-    from wheatstone.runs._documents import check_document as check_document
     from wheatstone.runs._folder import FORMAT as FORMAT
     from wheatstone.runs._folder import add_file as add_file
     from wheatstone.runs._folder import add_text as add_text
