@@ -78,6 +78,8 @@ def test_half_a_request_is_refused(refused: Refused, tiny_task: tuple[Path, Path
     assert "--prompt and --answer, or --task" in refused(*words)
     assert "--prompt with --answer" in refused(*words, "--task", task, "--prompt", "w1 w2")
     assert "--prompt with --answer" in refused(*words, "--task", task, "--counterfactual", "w1 w2")
+    assert "--prompt with --answer" in refused(*words, "--task", task, "--distractor", " w8")
+    assert "three ablations" in refused(*words, "--task", task, "--known", 0, "--ablation", "mean")
     assert "a bundled task" in refused(*words, "--task", "no such task")
     assert "--nodes" in refused(*words, "--task", task, "--nodes", 0)
 

@@ -64,7 +64,8 @@ def graph(
             got="neither",
             do="give a prompt and the continuation to explain",
         )
-    if bool(prompts.prompt) != bool(prompts.answer) or (counterfactual and not prompts.prompt):
+    given = counterfactual or prompts.distractor
+    if bool(prompts.prompt) != bool(prompts.answer) or (given and not prompts.prompt):
         raise RequestError(
             expected="--prompt with --answer", got="one without the other", do="give both, or --task alone"
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 import altair as alt
 
+from wheatstone.figures._graph_words import graph_title
 from wheatstone.figures._load import Row
 from wheatstone.figures._theme import BLUE, FAINT, INK, ORANGE, PAPER, SOFT, finished, halo, of_rows
 from wheatstone.figures._words import clipped, count, percent, quoted
@@ -182,7 +183,7 @@ def graph_chart(summary: Row, manifest: Mapping[str, Any], nodes: Sequence[Row],
     strongest = ", ".join(f"{edge['sender']} to {edge['receiver']} ({edge['weight']:+.2f})" for edge in edges[:5])
     return finished(
         picture,
-        f"From {quoted(summary['prompt'], 48)} to {clipped(summary['target']['name'], 34)}",
+        graph_title(summary, 48, 34),
         subtitle,
         f"Graph of {count(len(nodes), 'node')} and {count(len(edges), 'edge')}. Strongest edges: {strongest}.",
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from wheatstone.checkpoints import shown_name
 from wheatstone.figures._graph import graph_chart
-from wheatstone.figures._graph_words import graph_words
+from wheatstone.figures._graph_words import graph_title, graph_words
 from wheatstone.figures._load import Row
 from wheatstone.figures._page import PagePart, PageTable, captioned, page_of
 from wheatstone.figures._report import Picture
@@ -97,12 +97,7 @@ def _page(data: _Data, drawn: Mapping[str, Picture], missing: Mapping[str, str])
         **(_made(summary, manifest) if summary["proofs"] else {"imported": "nothing was run"}),
         "version": manifest["versions"]["wheatstone"],
     }
-    title = (
-        f"What the prompts of {clipped(summary['prompt'], 60)} have in common"
-        if task
-        else f"From {quoted(summary['prompt'], 60)} to {clipped(summary['target']['name'], 40)}"
-    )
-    return page_of("graph", title, graph_words(summary), parts, facts, warnings_of(summary))
+    return page_of("graph", graph_title(summary, 60, 40), graph_words(summary), parts, facts, warnings_of(summary))
 
 
 def _proofs(proofs: Sequence[Row]) -> PageTable:

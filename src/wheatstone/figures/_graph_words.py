@@ -5,7 +5,20 @@ from __future__ import annotations
 from statistics import median
 
 from wheatstone.figures._load import Row
-from wheatstone.figures._words import count, percent, quoted
+from wheatstone.figures._words import clipped, count, percent, quoted
+
+
+def graph_title(summary: Row, prompt: int, target: int) -> str:
+    """What a graph is called.
+
+    Args:
+        summary: of `graph.json`.
+        prompt: characters of the prompt, at most.
+        target: of the target.
+    """
+    if "task" in summary:
+        return f"What the prompts of {clipped(summary['prompt'], prompt)} have in common"
+    return f"From {quoted(summary['prompt'], prompt)} to {clipped(summary['target']['name'], target)}"
 
 
 def graph_words(summary: Row) -> list[str]:

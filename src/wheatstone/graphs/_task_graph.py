@@ -158,13 +158,13 @@ def task_graph(
     Args:
         model: every MLP of which has neurons.
         task: with pairs in all three splits, and distractors.
-        settings: how; `nodes` is the largest set that is tried, and `target` and `ablation` are not used.
+        settings: how; `nodes` is the largest set that is tried. No `target` and no `ablation`.
         report: progress callback.
 
     Raises:
         ModelError: the model has a mixture of experts.
         PromptError: prompts that cannot be compared.
-        RequestError: a split is empty, or settings out of range.
+        RequestError: a split is empty, or settings are out of range or not of a task.
 
     When this misleads: one ranking for all prompts leaves out what only some need. The size is chosen on the validation
     prompts under the counterfactual; the same nodes may hold more or less under a mean. Edges are means over a few
@@ -172,6 +172,12 @@ def task_graph(
     """
     settings = settings or GraphSettings()
     settings.check(1)
+    if settings.target or settings.ablation:
+        raise RequestError(
+            expected="a task's graph, which compares right with wrong answers under three ablations",
+            got="--target or --ablation",
+            do="leave it out, or give one prompt",
+        )
     clock = Clock()
     for split in ("train", "validation", "test"):
         if not task.split(split):
