@@ -53,9 +53,8 @@ def own_supernodes(run: StrPath, file: StrPath) -> tuple[dict[str, Any], list[Ro
     opened, path = Run.open(run, "graph"), expanded(file)
     nodes, found, sent = opened.rows("nodes"), opened.result["supernodes"], target_edges(opened)
     try:
-        document = load_json(path)
-        written = document.get("supernodes") if isinstance(document, dict) else None
-        if not isinstance(written, list) or len(written) > _MOST or not all(map(_is_supernode, written)):
+        written = _list(load_json(path), "supernodes")
+        if written is None or len(written) > _MOST or not all(map(_is_supernode, written)):
             raise ValueError(
                 f"no list of at most {_MOST} supernodes, each with a name of 1 to {_LONGEST} characters and members"
             )
@@ -70,13 +69,23 @@ def own_supernodes(run: StrPath, file: StrPath) -> tuple[dict[str, Any], list[Ro
     return {"format": FORMAT, "supernodes": plain}, supernodes
 
 
+def _field(record: Any, name: str) -> Any:
+    """A field of a record; None of anything else."""
+    fields: Mapping[str, Any] = record if isinstance(record, dict) else {}
+    return fields.get(name)
+
+
+def _list(record: Any, name: str) -> list[Any] | None:
+    """A list in a record."""
+    found = _field(record, name)
+    return found if isinstance(found, list) else None
+
+
 def _is_supernode(one: Any) -> bool:
     """Whether it has a name and members."""
-    if not isinstance(one, dict):
-        return False
-    name, members = one.get("name"), one.get("members")
+    name, members = _field(one, "name"), _list(one, "members")
     named = isinstance(name, str) and 0 < len(name) <= _LONGEST
-    return named and isinstance(members, list) and bool(members) and all(isinstance(each, str) for each in members)
+    return named and bool(members) and all(isinstance(each, str) for each in members or ())
 
 
 def target_edges(run: Run) -> dict[str, float]:
