@@ -1,12 +1,13 @@
 """Graphs of single prompts on SmolLM2-135M-Instruct (Q4_1): cost, sums, effects, and what sets of nodes hold.
 
-    python benchmarks/graphs.py OUT [--facts 50] [--write]
+    python benchmarks/graphs.py OUT [--facts 50] [--sets] [--write]
 
 Works fact by fact and keeps what it has in OUT, so that it can be stopped and started again. `--write` puts the tables
 into docs/results/graphs.md.
 
-Facts are drawn from five bundled relations, those that the model ranks first. For each fact nodes are learned with four
-counterfactuals and judged under two others that were not used; the quick graph of the same fact is proven as well.
+Facts are drawn from five bundled relations, those that the model ranks first. For each fact nodes are learned with up
+to 16 counterfactuals and judged under six others that were not used; the quick graph of the same fact is proven as
+well. `--sets` measures these sets alone.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does
@@ -36,16 +38,15 @@ from wheatstone.graphs import (
     graph,
     node_slopes,
     peak_bytes,
-    prove,
     single_effects,
 )
 from wheatstone.models import LINEAR
-from wheatstone.tasks import PromptPair, load_task, several_counterfactuals
+from wheatstone.tasks import PromptPair, counterfactuals_among, load_task
 
 PAGE = Path(__file__).parent.parent / "docs/results/graphs.md"
 RELATIONS = ("country_capital", "country_language", "country_currency", "country_largest_city", "landmark_country")
-LEARNED_WITH, JUDGED_WITH = 4, 2
-"""Counterfactuals of a fact."""
+LEARNED_WITH, JUDGED_WITH, LEAST = 16, 6, 4
+"""Counterfactuals of a fact to learn with, at most, and to judge by; and the fewest to learn with."""
 NODES = 500
 EFFECT_PROMPTS, EFFECT_NODES = 10, 500
 UNITS = (25, 50, 75, 100, 150, 200, 300, 500, 1000)
@@ -69,11 +70,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("out", type=Path, help="folder of what was measured")
     parser.add_argument("--facts", type=int, default=50)
+    parser.add_argument("--sets", action="store_true", help="only what sets of nodes hold")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     model = ws.load_model("smollm2-135m")
     facts = drawn(model, options.facts)
+    sets: list[dict[str, Any]] = []
+    for number, fact in enumerate(facts):
+        sets.append(kept(options.out / f"set-{number}.json", lambda fact=fact: learned(model, fact)))
+        print(f"{number + 1} of {len(facts)}: {sets[-1]['prompt']} {sets[-1]['learned']}", flush=True)
+    if options.sets:
+        print("\n\n".join(_sets(sets)))
+        return
     cost = kept(options.out / "cost.json", lambda: measured_cost(model))
     an = kept(options.out / "an.json", lambda: an_neurons(model))
     effects = [
@@ -81,10 +90,6 @@ def main() -> None:
         for number, fact in enumerate(facts[:EFFECT_PROMPTS])
     ]
     task = kept(options.out / "agreement.json", lambda: agreement(model))
-    sets: list[dict[str, Any]] = []
-    for number, fact in enumerate(facts):
-        sets.append(kept(options.out / f"set-{number}.json", lambda fact=fact: learned(model, fact)))
-        print(f"{number + 1} of {len(facts)}: {sets[-1]['prompt']} {sets[-1]['learned']}", flush=True)
     text = page(cost, an, effects, sets, task)
     print(text)
     if options.write:
@@ -102,13 +107,13 @@ def drawn(model: ws.ResidualModel, count: int) -> list[list[PromptPair]]:
     """Facts with their counterfactuals, the relations in turn."""
     by_relation: list[list[list[PromptPair]]] = []
     for name in RELATIONS:
-        task = load_task(f"facts/{name}", model, seed=0, known=1, size=60)
-        pairs = [pair for split in ("train", "validation", "test") for pair in task.split(split)]
-        several = several_counterfactuals(model, pairs, most=LEARNED_WITH + JUDGED_WITH)
-        together: dict[str, list[PromptPair]] = {}
-        for pair in several:
-            together.setdefault(pair.prompt, []).append(pair)
-        by_relation.append([group for group in together.values() if len(group) == LEARNED_WITH + JUDGED_WITH])
+        known = load_task(f"facts/{name}", model, seed=0, known=1, size=60).every
+        every = load_task(f"facts/{name}", model, seed=0, known=None, size=None).every
+        groups = [counterfactuals_among(model, pair.prompt, pair.answers, every) for pair in known]
+        shuffled = [Random(number).sample(group, len(group)) for number, group in enumerate(groups)]
+        by_relation.append(
+            [group[: LEARNED_WITH + JUDGED_WITH] for group in shuffled if len(group) >= LEAST + JUDGED_WITH]
+        )
     turns = max(map(len, by_relation))
     return [groups[turn] for turn in range(turns) for groups in by_relation if turn < len(groups)][:count]
 
@@ -189,24 +194,16 @@ def learned(model: ws.ResidualModel, fact: Sequence[PromptPair]) -> dict[str, An
         model,
         first.prompt,
         first.answers,
-        counterfactual=[pair.counterfactual for pair in fact[:LEARNED_WITH]],
-        distractor=first.distractors,
+        further=fact[:-JUDGED_WITH],
+        held_out=fact[-JUDGED_WITH:],
         settings=settings,
     )
     seconds = time.process_time() - used
-    axis = NodeAxis.of(model, found.question.tokens.width)
-    names = {row.node for row in found.rows if row.kind != "token"}
-    held = torch.zeros(1, axis.size, dtype=torch.bool)
-    held[0, [place for place in range(axis.size) if str(axis.node(place)) in names]] = True
-    others = []
-    for pair in fact[LEARNED_WITH:]:
-        question = Question.of(model, pair.prompt, pair.answers, pair.distractors, None)
-        others.append(prove(question, axis, counterfactual_baseline(question, pair.counterfactual), held)[0])
     quick = drawn_graph(model, first, GraphSettings(exact=0))
     return {
         "prompt": first.prompt,
         "learned": [[proof.nodes, proof.faithfulness, proof.keeps_top] for proof in found.proofs],
-        "others": [[proof.nodes, proof.faithfulness, proof.keeps_top] for proof in others],
+        "others": [[proof.nodes, proof.faithfulness, proof.keeps_top] for proof in found.held_out],
         "quick": [[proof.nodes, proof.faithfulness, proof.keeps_top] for proof in quick.proofs],
         "processor_seconds": seconds,
     }
@@ -217,7 +214,7 @@ def agreement(model: ws.ResidualModel) -> dict[str, Any]:
     task = load_task("sv-agreement", model, seed=0, known=10, size=160)
     used = time.process_time()
     training = TaskNodes(model, task.split("train"))
-    rankings = {"shared gate": training.slopes().abs(), "learned": training.learn(target=150)}
+    rankings = {"shared gate": training.slopes().mean(0).abs(), "learned": training.learn(target=150)}
     seconds = time.process_time() - used
     found: dict[str, Any] = {
         "seconds": seconds,
@@ -348,19 +345,21 @@ def _sets(sets: Sequence[dict[str, Any]]) -> list[str]:
         between = interval_text(mean_interval(np.array(values, dtype=float), bounds=SHARE))
         return f"{sum(values)} of {len(values)} ([{between}])"
 
+    def shown(proof: Sequence[Any]) -> str:
+        return f"{proof[1]:.2f}{'' if proof[2] else '*'}"
+
     rows = [
-        f"| {fact['prompt']} | {fact['learned'][0][0]} | "
-        + ", ".join(f"{proof[1]:.2f}{'' if proof[2] else '*'}" for proof in fact["learned"])
-        + " | "
-        + ", ".join(f"{proof[1]:.2f}{'' if proof[2] else '*'}" for proof in fact["others"])
-        + f" | {fact['quick'][0][0]} | {fact['quick'][0][1]:.2f}{'' if fact['quick'][0][2] else '*'} |"
+        f"| {fact['prompt']} | {fact['learned'][0][0]} | {shown(fact['learned'][0])} | "
+        f"{np.median([proof[1] for proof in fact['learned']]):.2f} | {', '.join(map(shown, fact['others']))} | "
+        f"{fact['quick'][0][0]} | {shown(fact['quick'][0])} |"
         for fact in sets
     ]
     return [
         f"{len(sets)} facts of {len(RELATIONS)} relations that the model ranks first. Enough: alone the nodes have the "
-        "model's first choice and a faithfulness of .9 to 1.1. Learned with four counterfactuals (`--verify` with "
-        f"`--nodes {NODES}`): the sets of {share(one)} facts are enough under the first counterfactual, of "
-        f"{share(every)} under all four; the median set has {np.median(sizes):.0f} nodes. Under two counterfactuals "
+        f"model's first choice and a faithfulness of .9 to 1.1. Learned with up to {LEARNED_WITH} counterfactuals "
+        f"(`--verify` with `--nodes {NODES}`): the sets of {share(one)} facts are enough under the first "
+        f"counterfactual, of {share(every)} under all of them; the median set has {np.median(sizes):.0f} nodes. Under "
+        f"six counterfactuals "
         f"that were not used, the median faithfulness is {np.median(others):.2f} (quartiles "
         f"{np.quantile(others, 0.25):.2f} and {np.quantile(others, 0.75):.2f}), and {share(tops)} keep the first "
         f"choice. Learning takes {np.median(seconds):.0f} s of processor time a fact (median).",
@@ -369,8 +368,8 @@ def _sets(sets: Sequence[dict[str, Any]]) -> list[str]:
         f"(medians); {share([enough(proof) for proof in quick])} are enough. It shows what is influential.",
         "\n".join(
             [
-                "| prompt | nodes | faithfulness under four | under two others | quick: nodes | faithfulness |",
-                "|---|---|---|---|---|---|",
+                "| prompt | nodes | faithfulness: the first | all, median | six others | quick: nodes | faithfulness |",
+                "|---|---|---|---|---|---|---|",
                 *rows,
             ]
         ),

@@ -126,6 +126,7 @@ def bases(answers: tuple[str, ...]) -> dict[tuple[str, ...], list[tuple[str, ...
         ("runs", "check"): [("run",)],
         ("runs", "export"): [("run", "--out", "out.zip")],
         ("runs", "import"): [("run.zip", *out)],
+        ("runs", "regroup"): [("graph", "supernodes.json")],
         ("runs", "prune"): [("--dry-run",)],
         ("runs",): [()],
         ("models", "check"): [("model",)],

@@ -60,6 +60,8 @@ def make_workspace(folder: Path) -> None:
     facts = [{"subject": one, "answers": [f" {answer}"]} for one, answer in zip(subjects, answers, strict=True)]
     relation = {"name": "steps", "kind": "factual", "templates": ["{subject} w2", "w3 {subject} w2"], "facts": facts}
     (folder / "relation.json").write_text(json.dumps(relation))
+    supernodes = {"supernodes": [{"name": "the first token", "members": ["input@0"]}]}
+    (folder / "supernodes.json").write_text(json.dumps(supernodes))
     samples = [{"subject": one, "object": answer} for one, answer in zip(subjects, answers, strict=True)]
     lre = {"name": "steps", "prompt_templates": ["{} w2"], "samples": samples}
     (folder / "lre.json").write_text(json.dumps(lre))

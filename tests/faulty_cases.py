@@ -152,6 +152,7 @@ CASES = (
     ),
     Case("runs add", "runs add run", (_QUICK,), "run"),
     Case("runs delete", "runs delete run", (_QUICK,), "run", again=(2,)),
+    Case("runs regroup", "runs regroup run IN/supernodes.json", (_GRAPH,), "run"),
     Case("runs prune", "runs prune --older-than 0d --yes", (_QUICK,), "run"),
 )
 READERS = {
@@ -206,6 +207,7 @@ def make_inputs(folder: Path) -> None:
         text = " ".join(f"w{(number * 7 + at * at) % 40}" for at in range(30 + number))
         (folder / "texts" / f"{number}.txt").write_text(text)
     (folder / "text.txt").write_text("w1 w2 w3 w4 w5 w1 w2 w3")
+    (folder / "supernodes.json").write_text('{"supernodes": [{"name": "first", "members": ["input@0"]}]}')
     _lines(folder / "words.jsonl", [_labelled(document) for document in range(20)])
     write_tiny_gguf(folder / "tiny.gguf")
 

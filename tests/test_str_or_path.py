@@ -61,6 +61,7 @@ from wheatstone.figures import (
     render_figure,
     report_html,
 )
+from wheatstone.graphs import own_supernodes
 from wheatstone.lenses import AttentionRow, TunedLens
 from wheatstone.models import ResidualModel, load_model
 from wheatstone.neurons import (
@@ -327,6 +328,7 @@ CALLS: dict[str, Callable[[StrPath, ResidualModel], Any]] = {
     "report_html": lambda run, _: len(report_html(run)),
     "reserved": lambda run, _: _used(reserved(_new(run, "reserved"))),
     "resolve_model": lambda run, _: resolve_model(_in(run, "none"), revision=None, report=silent),
+    "own_supernodes": lambda run, _: own_supernodes(run, _in(run, "circuit.json")),
     "reserved_ledger": lambda run, _: _used(reserved_ledger(_new(run, "ledger"))),
     "save_edit": lambda run, _: _edit(_new(run, "edit")),
     "save_ledger": lambda run, model: _empty_ledger(model, _new(run, "ledger")),
@@ -367,6 +369,7 @@ LONG = {
         "ImportedRun.save",
         "NeuronRun.save",
         "ProbeRun.save",
+        "TaskGraph.save",
     ),
     "TraceRun.save",
     *("add_card", "make_card"),

@@ -8,6 +8,7 @@ Long commands are shortened by options that come last (`SHORTER`). What cannot r
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -32,6 +33,7 @@ SHORTER = {
     "explain runs/capitals": ["--most", "4"],
     "neuron probe --concept": ["--most", "25", "--layers", "7"],
     "graph --verify": ["--steps", "10"],
+    "graph --task": ["--steps", "5", "--nodes", "50", "--size", "20"],
     "head scan": ["--tokens", "2048"],
     "neuron scan": ["--tokens", "4096"],
     "selectivity": ["--facts", "4"],
@@ -92,6 +94,8 @@ def place(smollm2_files: ModelFiles, tmp_path_factory: pytest.TempPathFactory) -
     folder, home = tmp_path_factory.mktemp("clone"), tmp_path_factory.mktemp("home")
     (home / "models").symlink_to(smollm2_files.folder.parent)
     (folder / "src").symlink_to(ROOT / "src")
+    own = {"supernodes": [{"name": "my own", "members": ["group 0"]}]}
+    (folder / "supernodes.json").write_text(json.dumps(own))
     (folder / "notes.txt").write_text("The official language of France is French, and its capital is Paris.\n" * 3)
     before = Path.cwd()
     with pytest.MonkeyPatch.context() as patch:

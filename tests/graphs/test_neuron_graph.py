@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from random import Random
 
 import networkx
 import pytest
@@ -25,7 +26,9 @@ from wheatstone.graphs import (
     single_effects,
     to_circuit_tracer,
 )
+from wheatstone.graphs._learn import Turns
 from wheatstone.models import NodeValues, Replace, ResidualModel, run_nodes
+from wheatstone.tasks import PromptPair
 
 PROMPT, OTHER = "w3 w1 w4 w1 w5", "w3 w1 w6 w1 w5"
 
@@ -208,5 +211,46 @@ def test_a_prompt_of_one_token_has_a_graph(model: ResidualModel) -> None:
 
 
 def test_a_mixture_of_experts_is_refused() -> None:
-    with pytest.raises(ModelError, match="every MLP of which has neurons"):
-        NodeAxis.of(tiny_family("mixtral"), 3)
+    with pytest.raises(ModelError, match=r"every MLP of which has neurons.*wheatstone discover --experts-of LAYER"):
+        graph(tiny_family("mixtral"), PROMPT, " w7")
+
+
+def test_further_counterfactuals_have_distractors_of_their_own(model: ResidualModel, question: Question) -> None:
+    further, unseen = (
+        PromptPair(prompt=PROMPT, counterfactual=f"w3 w1 {word} w1 w5", answers=(" w7",), distractors=(f" {other}",))
+        for word, other in (("w9", "w10"), ("w11", "w12"))
+    )
+    settings = GraphSettings(nodes=40, steps=5, verify=True)
+    found = graph(
+        model,
+        PROMPT,
+        " w7",
+        counterfactual=OTHER,
+        distractor=" w8",
+        further=[further],
+        held_out=[unseen],
+        settings=settings,
+    )
+    axis = NodeAxis.of(model, question.tokens.width)
+    held = torch.zeros(1, axis.size, dtype=torch.bool)
+    names = {row.node for row in found.rows if row.kind != "token"}
+    held[0, [p for p in range(axis.size) if str(axis.node(p)) in names]] = True
+    for pair, proof in zip((further, unseen), (found.proofs[1], found.held_out[0]), strict=True):
+        asked = Question.of(model, PROMPT, [" w7"], pair.distractors, None)
+        assert proof == prove(asked, axis, counterfactual_baseline(asked, pair.counterfactual), held)[0]
+    assert len(found.proofs) == 2
+
+
+def test_the_first_of_a_tasks_counterfactuals_is_compared_with(model: ResidualModel) -> None:
+    pair = PromptPair(prompt=PROMPT, counterfactual=OTHER, answers=(" w7",), distractors=(" w8",))
+    settings = GraphSettings(nodes=10, exact=0)
+    alone = graph(model, PROMPT, " w7", further=[pair], settings=settings)
+    given = graph(model, PROMPT, " w7", counterfactual=OTHER, distractor=" w8", settings=settings)
+    assert (alone.rows, alone.edges, alone.target) == (given.rows, given.edges, given.target)
+
+
+def test_turns_take_every_case_equally_often() -> None:
+    turns, draw = Turns(5), Random(0)
+    drawn = torch.cat([turns.next(3, draw) for _ in range(10)])
+    assert drawn.bincount().tolist() == [6] * 5
+    assert sorted(drawn[:5].tolist()) == list(range(5))

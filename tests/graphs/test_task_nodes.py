@@ -8,8 +8,9 @@ from tiny import explainable_pairs, make_tiny
 from tolerance import rounding
 
 from wheatstone._errors import RequestError
-from wheatstone.graphs import TaskNodes
-from wheatstone.models import Replace, ResidualModel
+from wheatstone.graphs import MeanAblation, NodeAxis, Question, TaskNodes, mean_baseline
+from wheatstone.models import NodeValues, Replace, ResidualModel, run_nodes
+from wheatstone.tasks import encode
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +55,81 @@ def test_a_learned_ranking_finds_sets_that_hold(nodes: TaskNodes) -> None:
     assert abs(learned.faithfulness - 1) < abs(last.faithfulness - 1)
 
 
-def test_slopes_are_means_over_prompts(nodes: TaskNodes, model: ResidualModel) -> None:
-    each = [TaskNodes(model, [pair]).slopes() for pair in nodes.encoded.pairs]
-    rounding(model).times(4).check(nodes.slopes(), torch.stack(each).mean(0))
+def test_slopes_are_those_of_each_prompt(nodes: TaskNodes, model: ResidualModel) -> None:
+    each = [TaskNodes(model, [pair]).slopes()[0] for pair in nodes.encoded.pairs]
+    rounding(model).times(4).check(nodes.slopes(), torch.stack(each))
 
 
 def test_options_out_of_range_are_refused(nodes: TaskNodes) -> None:
     for target, steps, batch in ((0, 1, 1), (nodes.axis.size, 1, 1), (5, 0, 1), (5, 1, 0)):
         with pytest.raises(RequestError, match="a target from 1 to"):
             nodes.learn(target=target, steps=steps, batch=batch)
+
+
+def test_parts_of_the_prompt_have_gates_of_their_own(nodes: TaskNodes, model: ResidualModel) -> None:
+    parts = TaskNodes(model, nodes.encoded.pairs, spans=("subject", "last"))
+    assert parts.spans == ("subject", "last", "elsewhere")
+    assert parts.axis.size == 3 * nodes.axis.size
+    neuron = parts.axis.node(3 * parts.axis.heads + parts.axis.neurons[0] + 3)
+    assert str(neuron) == "m0.n3@1"  # at the last token
+    but_one = torch.ones(1, parts.axis.size, dtype=torch.bool)
+    but_one[0, parts.axis.place(neuron)] = False
+    for number, pair in enumerate(nodes.encoded.pairs):
+        clean, other = (model.tokens([text]) for text in (pair.prompt, pair.counterfactual))
+        value = model.neurons(other, all_positions=True).activations[0][:, -1:, 3]
+        expected = model.forward_with(clean, [Replace(at="m0.n3", positions=(-1,), value=value)]).logits
+        rounding(model).times(2).check(parts.logits(but_one)[0, number], expected[0])
+
+
+def test_slopes_of_parts_add_up_to_those_of_all_positions(nodes: TaskNodes, model: ResidualModel) -> None:
+    parts = TaskNodes(model, nodes.encoded.pairs, spans=("subject", "last"))
+    found = parts.axis.values(parts.slopes(steps=1, rules=None))
+    together = NodeValues(*(tuple(part.sum(1, keepdim=True) for part in kind) for kind in (found.heads, found.neurons)))
+    rounding(model).times(4).check(nodes.axis.row(together), nodes.slopes(steps=1, rules=None))
+
+
+def test_a_mean_over_a_task_is_that_of_the_same_places(model: ResidualModel) -> None:
+    """Two prompts of one length: ablated to their means, every place but the first has the mean of both."""
+    pairs = explainable_pairs(model, [("w4 w2 w3", "w14 w2 w3"), ("w5 w2 w3", "w15 w2 w3")])
+    first = TaskNodes(model, pairs)
+    found = TaskNodes(model, pairs, ablation=MeanAblation.of_task(model, first.encoded))
+    own = run_nodes(model, first.encoded.clean).values.neurons[1]
+    means = own.mean(0, keepdim=True).expand_as(own).clone()
+    means[:, 0] = own[:, 0]
+    _, ablated = found.values()
+    rounding(model).check(ablated.neurons[1][0, 0], means.mean((0, 1)))
+
+
+def test_a_longer_prompt_has_the_means_of_the_nearest_places(model: ResidualModel) -> None:
+    pairs = explainable_pairs(model, [("w1 w4 w2 w3", "w1 w14 w2 w3"), ("w1 w5 w2 w3", "w1 w15 w2 w3")])
+    known = TaskNodes(model, pairs).encoded
+    ablation = MeanAblation.of_task(model, known)
+    longer = encode(model, explainable_pairs(model, [("w1 w4 w6 w8 w2 w3", "w1 w14 w7 w9 w2 w3")]))
+    values = ablation(model, longer).neurons[0][0]
+    means = run_nodes(model, known.clean).values.neurons[0].mean(0)
+    for position, place in enumerate(
+        (1, 1, 1, 2, 3), start=1
+    ):  # the subject is three tokens long, of which one is known
+        rounding(model).check(values[position], means[place])
+
+
+def test_a_mean_over_texts_is_that_of_a_prompts_graph(model: ResidualModel) -> None:
+    pairs = explainable_pairs(model, [("w4 w2 w3", "w14 w2 w3")])
+    found = TaskNodes(model, pairs, ablation=MeanAblation.of_texts(model))
+    question = Question.of(model, pairs[0].prompt, pairs[0].answers, pairs[0].distractors, None)
+    nothing = torch.zeros(1, found.axis.size, dtype=torch.bool)
+    axis = NodeAxis.of(model, question.tokens.width)
+    expected = ablated_logits(question, axis)
+    rounding(model).check(found.logits(nothing)[0], expected)
+
+
+def ablated_logits(question: Question, axis: NodeAxis) -> torch.Tensor:
+    """Everything ablated to the mean over texts."""
+    gates = axis.values(torch.zeros(1, axis.size, dtype=question.model.dtype))
+    baseline = mean_baseline(question).values
+    return run_nodes(question.model, question.tokens, gates=gates, ablated=baseline).logits
+
+
+def test_a_span_that_a_prompt_lacks_is_refused(nodes: TaskNodes, model: ResidualModel) -> None:
+    with pytest.raises(RequestError, match="a span that every prompt has"):
+        TaskNodes(model, nodes.encoded.pairs, spans=("relation",))

@@ -7,7 +7,7 @@ import torch
 from tiny import make_tiny
 
 from wheatstone import PromptPair
-from wheatstone.tasks import mean_by_prompt, several_counterfactuals
+from wheatstone.tasks import counterfactuals_among, mean_by_prompt, several_counterfactuals
 
 
 def pair(prompt: str, counterfactual: str, answer: str, distractor: str = " w9") -> PromptPair:
@@ -52,3 +52,17 @@ def test_means_over_the_pairs_of_a_prompt() -> None:
     pairs = [PAIRS[0], PAIRS[1], PAIRS[0], PAIRS[2]]
     found = mean_by_prompt(pairs, np.array([[1.0, 5.0, 3.0, 7.0], [0.0, 1.0, 0.0, 1.0]]))
     assert found.tolist() == [[2.0, 5.0, 7.0], [0.0, 1.0, 1.0]]
+
+
+def test_a_prompt_of_ones_own_is_paired_with_those_of_a_task() -> None:
+    model = make_tiny("llama", torch.float32)
+    found = counterfactuals_among(model, "w0 w9 w3", [" w6"], PAIRS)
+    assert [one.counterfactual for one in found] == ["w0 w1 w3", "w0 w4 w3", "w0 w8 w3"]  # w2 answers the same
+    assert {(one.prompt, one.answers) for one in found} == {("w0 w9 w3", (" w6",))}
+    assert [one.distractors for one in found] == [(" w5",), (" w7",), (" w5",)]
+    assert counterfactuals_among(model, "w5 w9 w3", [" w6"], PAIRS) == []
+    assert [one.counterfactual for one in counterfactuals_among(model, "w0 w1 w3", [" w9"], PAIRS)] == [
+        "w0 w2 w3",
+        "w0 w4 w3",
+        "w0 w8 w3",
+    ]  # not itself

@@ -60,6 +60,7 @@ EXAMPLES = {
     "runs delete": ("runs delete runs/france",),
     "runs export": ("runs export runs/france --out france.tar.zst",),
     "runs import": ("runs import france.tar.zst --out runs/france",),
+    "runs regroup": ("runs regroup runs/graph supernodes.json",),
     "runs list": ("runs list --limit 10",),
     "runs prune": ("runs prune --older-than 30d --dry-run",),
     "runs show": ("runs show runs/france",),

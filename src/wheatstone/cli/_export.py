@@ -25,8 +25,8 @@ def export(
         str,
         typer.Option(
             "--format",
-            help="json (its result), parquet (a table), svg or png (a figure), html (report); of a circuit also "
-            "graphml, eap-json.",
+            help="json (its result), parquet (a table), svg or png (a figure), html (report); of a circuit or a graph "
+            "graphml; of a circuit eap-json.",
         ),
     ],
     out: Annotated[Path | None, typer.Option("--out", help="File to write; by default beside the run.")] = None,
@@ -72,9 +72,9 @@ def _name(run: Run, format: str, figure: str | None, table: str | None) -> str:
         name = table or _main(run, tuple(contents.columns), "tables", "its result as json")
         run.path_of(name)  # refused before a file is named after it
         return name
-    if format in _CIRCUIT and contents.document != "circuit":
+    if format in _CIRCUIT and contents.document not in ("circuit", *(["graph"] if format == "graphml" else [])):
         raise RequestError(
-            expected=f"a run with a circuit, for {format}",
+            expected=f"a run with a circuit{' or a graph' if format == 'graphml' else ''}, for {format}",
             got=f"{run.path}, a run of `wheatstone {contents.command}`",
             do="export its result as json, or give a run of `wheatstone discover`",
         )
@@ -104,6 +104,13 @@ def _write(run: Run, format: str, name: str, path: Path) -> None:
         from wheatstone.figures import report_html
 
         path.write_text(report_html(run.path), encoding="utf-8")
+    elif run.contents.document == "graph":
+        from wheatstone.graphs import graph_graphml
+        from wheatstone.runs import sound
+
+        with sound(run.path):
+            text = graph_graphml(run)
+        path.write_text(text, encoding="utf-8")
     else:
         from wheatstone.circuits import Circuit, to_eap_json, to_graphml
         from wheatstone.runs import sound

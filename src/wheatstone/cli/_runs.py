@@ -17,6 +17,7 @@ from wheatstone.cli._options import number
 from wheatstone.cli._output import JsonOption, Output
 from wheatstone.cli._runs_archive import export, import_
 from wheatstone.cli._runs_prune import prune
+from wheatstone.cli._runs_regroup import regroup
 
 if TYPE_CHECKING:
     from wheatstone.runs import Run
@@ -299,3 +300,4 @@ def _damage(names: list[str]) -> str:
 runs_app.command()(export)
 runs_app.command("import")(import_)
 runs_app.command()(prune)
+runs_app.command()(regroup)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from wheatstone.figures._edit_trace import trace_chart as trace_chart
     from wheatstone.figures._explain import claims_of as claims_of
     from wheatstone.figures._explain import render_explanation as render_explanation
-    from wheatstone.figures._graph import graph_words as graph_words
+    from wheatstone.figures._graph_words import graph_words as graph_words
     from wheatstone.figures._head_one import head_page as head_page
     from wheatstone.figures._head_one import write_head_pages as write_head_pages
     from wheatstone.figures._load import RunData as RunData

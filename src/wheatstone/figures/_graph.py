@@ -1,28 +1,22 @@
-"""The picture and the page of a graph: tokens from left to right, layers upwards, and what they say."""
+"""The picture of a graph: tokens from left to right, layers upwards."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from statistics import mode
 from typing import Any
 
 import altair as alt
 
-from wheatstone.checkpoints import shown_name
+from wheatstone.figures._graph_words import graph_title
 from wheatstone.figures._load import Row
-from wheatstone.figures._page import PagePart, PageTable, captioned, page_of
-from wheatstone.figures._report import Picture
 from wheatstone.figures._theme import BLUE, FAINT, INK, ORANGE, PAPER, SOFT, finished, halo, of_rows
-from wheatstone.figures._view import Charts, View
-from wheatstone.figures._words import clipped, count, decimal, percent, quoted, warnings_of
-from wheatstone.runs import Run
+from wheatstone.figures._words import clipped, count, percent, quoted
 
 _MARKS, _CURVES, _LABELS = 46, 130, 12
 """Marks, edges and names that are drawn: the strongest. The tables have all."""
-_ROWS = 60
-"""Nodes of the page's table."""
 _SHAPES = {
     "token": "square",
     "head": "circle",
@@ -35,16 +29,11 @@ _SHAPES = {
 _STEP, _LETTER, _NARROW = 17.0, 6.4, 26.0
 """Pixels between marks of one layer and position, of a letter beside one, and of the narrowest column."""
 _SIGNS = ("for the answer", "against it")
-_CAPTION = (
-    "Each column is a token of the prompt, each row a layer. A mark is a token, a head, a neuron, or a group of "
-    "neurons that send alike; its size is how much it sends. A line carries what one writes into a later one, "
-    "as wide as it is strong. Only the strongest are drawn. Point at a mark to see its edges and what it writes."
-)
 
 
 @dataclass(frozen=True)
 class _Mark:
-    """Something that is drawn: a node, or a supernode in place of its neurons."""
+    """Something that is drawn: a node, or a supernode in place of its neurons; the label that a person gave it."""
 
     name: str
     kind: str
@@ -53,129 +42,7 @@ class _Mark:
     sent: float
     says: str
     about: str
-
-
-def _read(run: Run) -> tuple[Run, list[Row], list[Row]]:
-    return run, run.rows("nodes"), run.rows("edges")
-
-
-def _charts(data: tuple[Run, list[Row], list[Row]]) -> Charts:
-    run, nodes, edges = data
-    return {"graph": partial(graph_chart, run.result, run.manifest, nodes, edges)}
-
-
-def _page(data: tuple[Run, list[Row], list[Row]], drawn: Mapping[str, Picture], missing: Mapping[str, str]) -> str:
-    run, nodes, _ = data
-    summary, manifest = run.result, run.manifest
-    numbers = ("sent", True), ("slope", True), ("effect", True), ("influence", True)
-    strongest = sorted(nodes, key=lambda row: -abs(row["effect"] or row["slope"] or row["sent"]))[:_ROWS]
-    table = PageTable(
-        f"The strongest of {count(len(nodes), 'node')}. Sent: to all others and the answer together, in logits, by the "
-        "linear rules. Slope: what the answer would lose without it, by the gradient. Effect: what it loses when the "
-        "node alone is ablated, run exactly. Influence: the share of what reaches the answer that passes through it.",
-        (("node", False), ("token", False), *numbers, ("makes likelier", False), ("makes less likely", False)),
-        tuple(
-            (
-                row["node"],
-                row["token"],
-                *(_number(row[name]) for name in ("sent", "slope", "effect")),
-                "–" if row["influence"] is None else percent(row["influence"]),
-                ", ".join(map(quoted, row["promotes"][:4])),
-                ", ".join(map(quoted, row["suppresses"][:4])),
-            )
-            for row in strongest
-        ),
-    )
-    groups = PageTable(
-        "Neurons at one position whose outgoing edges are alike. Their names say where most of what they send goes, "
-        "and which tokens they make likelier together.",
-        (("group", False), ("neurons", True), ("to the answer", True), ("makes less likely", False)),
-        tuple(
-            (one["name"], str(len(one["nodes"])), _number(one["weight"]), ", ".join(map(quoted, one["suppresses"][:4])))
-            for one in summary["supernodes"]
-        ),
-    )
-    proofs = PageTable(
-        "Exact runs. Alone: every other head and neuron is ablated. Enough is a faithfulness of .9 to 1.1 with the "
-        "model's own first choice.",
-        (
-            ("ablated to", False),
-            ("nodes", True),
-            ("faithfulness", True),
-            ("lost without them", True),
-            ("KL", True),
-            ("first choice", False),
-            ("enough", False),
-        ),
-        tuple(
-            (
-                proof["baseline"],
-                str(proof["nodes"]),
-                decimal(proof["faithfulness"]),
-                decimal(proof["completeness"]),
-                decimal(proof["kl"]),
-                quoted(proof["answer"]),
-                "yes" if proof["enough"] else "no",
-            )
-            for proof in summary["proofs"]
-        ),
-    )
-    parts = [
-        PagePart("How it gets there", pictures=tuple(captioned(drawn, {"graph": _CAPTION}).values())),
-        *([PagePart("What the nodes hold", tables=(proofs,))] if proofs.rows else []),
-        *([PagePart("Groups of neurons", tables=(groups,))] if groups.rows else []),
-        PagePart("The nodes", tables=(table,)),
-    ]
-    facts = {
-        "model": shown_name(manifest["model"]),
-        **(_made(summary, manifest) if summary["proofs"] else {"imported": "nothing was run"}),
-        "version": manifest["versions"]["wheatstone"],
-    }
-    title = f"From {quoted(summary['prompt'], 60)} to {clipped(summary['target']['name'], 40)}"
-    return page_of("graph", title, graph_words(summary), parts, facts, warnings_of(summary))
-
-
-def _made(summary: Row, manifest: Mapping[str, Any]) -> dict[str, str]:
-    """How a graph was made that this package drew."""
-    settings, target = manifest["settings"], summary["target"]
-    return {
-        "weights": manifest["model"]["sha256"][:12],
-        "target": f"{target['name']}: {decimal(target['clean'])} logits, {decimal(target['ablated'])} ablated",
-        "compared with": "; ".join(summary["counterfactuals"]) or settings["ablation"] or "running text",
-        "nodes": f"{'learned, ' if settings['verify'] else ''}of {settings['nodes']:,} looked at",
-        "edges add up": f"within {summary['linear_residual']:.1g} of what a node does under the linear rules",
-        "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest["timings"].items()),
-    }
-
-
-def graph_words(summary: Row) -> list[str]:
-    """What a graph shows, in sentences.
-
-    Args:
-        summary: of `graph.json`.
-    """
-    if not summary["proofs"]:
-        return [f"{summary['nodes']:,} nodes and {summary['edges']:,} edges out of a file. Nothing was run."]
-    first = summary["proofs"][0]
-    kept = first["nodes"]
-    said = [
-        f"Alone, {kept:,} heads and neurons keep {percent(first['faithfulness'])} of the target "
-        f"({summary['target']['name']}; all others ablated to {first['baseline']}), and their first choice is "
-        f"{quoted(first['answer'])}. Without them {percent(first['completeness'])} is lost. Exact runs."
-    ]
-    if len(summary["proofs"]) > 1:
-        others = ", ".join(percent(proof["faithfulness"]) for proof in summary["proofs"][1:])
-        said.append(f"Under the other counterfactuals they keep {others}.")
-    if not summary["enough"]:
-        said.append(
-            "That is not enough to give the answer alone: the graph shows what is influential, not all that is needed. "
-            "--verify looks for nodes that are enough."
-        )
-    return said
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:+.2f}"
+    label: str = ""
 
 
 def _marks(summary: Row, nodes: Sequence[Row]) -> tuple[list[_Mark], dict[str, str]]:
@@ -200,10 +67,11 @@ def _marks(summary: Row, nodes: Sequence[Row]) -> tuple[list[_Mark], dict[str, s
                 f"group {number}",
                 "group",
                 layers[len(layers) // 2],
-                rows[0]["position"],
+                mode(row["position"] for row in rows),
                 sum(row["sent"] for row in rows),
                 one["name"],
-                count(len(rows), "neuron"),
+                count(len(rows), "neuron" if all(row["kind"] == "neuron" for row in rows) else "node"),
+                clipped(one["name"], 24) if one.get("given") else "",
             )
         )
     tokens = [mark for mark in marks if mark.kind == "token"]
@@ -315,7 +183,7 @@ def graph_chart(summary: Row, manifest: Mapping[str, Any], nodes: Sequence[Row],
     strongest = ", ".join(f"{edge['sender']} to {edge['receiver']} ({edge['weight']:+.2f})" for edge in edges[:5])
     return finished(
         picture,
-        f"From {quoted(summary['prompt'], 48)} to {clipped(summary['target']['name'], 34)}",
+        graph_title(summary, 48, 34),
         subtitle,
         f"Graph of {count(len(nodes), 'node')} and {count(len(edges), 'edge')}. Strongest edges: {strongest}.",
     )
@@ -327,7 +195,9 @@ _COLOURS = alt.Scale(domain=list(_SIGNS), range=[BLUE, ORANGE])
 def _labels(marks: Sequence[_Mark]) -> dict[str, str]:
     """Names that are written beside marks: those of the strongest."""
     strongest = sorted((mark for mark in marks if mark.kind != "token"), key=lambda mark: -abs(mark.sent))[:_LABELS]
-    return {mark.name: mark.about if mark.kind == "group" else mark.name.split("@")[0] for mark in strongest}
+    return {
+        mark.name: mark.label or (mark.about if mark.kind == "group" else mark.name.split("@")[0]) for mark in strongest
+    }
 
 
 def _placed(
@@ -417,6 +287,3 @@ def _curves(
             tooltip=[alt.Tooltip("from:N"), alt.Tooltip("to:N"), alt.Tooltip("weight:N", title="carries")],
         )
     )
-
-
-VIEW = View(_read, _charts, _page)

@@ -11,7 +11,7 @@ from wheatstone._progress import Reporter, silent
 from wheatstone.figures import (
     _circuit_view,
     _edit,
-    _graph,
+    _graph_page,
     _neuron_screen,
     _probes_page,
     _selectivity,
@@ -34,7 +34,7 @@ VIEWS: dict[str, View[Any]] = {
     "edit": _edit.VIEW,
     "neuron": _neuron_screen.VIEW,
     "neuron probe": _probes_page.VIEW,
-    "graph": _graph.VIEW,
+    "graph": _graph_page.VIEW,
     "study": _study.VIEW,
     "sweep": _sweep.VIEW,
     "selectivity": _selectivity.VIEW,

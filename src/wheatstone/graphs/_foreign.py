@@ -20,7 +20,7 @@ from wheatstone._path import StrPath
 from wheatstone._text import count
 from wheatstone._version import __version__
 from wheatstone._view import Brief
-from wheatstone.graphs._graph import EdgeRow, NodeRow
+from wheatstone.graphs._rows import EdgeRow, NodeRow
 from wheatstone.graphs._supernodes import Supernode
 from wheatstone.runs import FORMAT, Table, write_json, write_table
 

@@ -3,100 +3,38 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone._text import count
 from wheatstone._view import Tabular
-from wheatstone.graphs._edges import Edges, edges_of
-from wheatstone.graphs._influence import Pruned, prune
-from wheatstone.graphs._learn import SETS, learn_nodes
+from wheatstone.graphs._clock import Clock
+from wheatstone.graphs._edges import edges_of
+from wheatstone.graphs._enough import enough_nodes
+from wheatstone.graphs._influence import prune
+from wheatstone.graphs._learn import SETS
+from wheatstone.graphs._networkx import networkx_of
 from wheatstone.graphs._nodes import Node, NodeAxis
 from wheatstone.graphs._proof import SetProof, ablated_target, prove, single_effects
-from wheatstone.graphs._question import (
-    Baseline,
-    Question,
-    counterfactual_baseline,
-    mean_baseline,
-    zero_baseline,
-)
+from wheatstone.graphs._question import Case, Question, counterfactual_baseline, mean_baseline, zero_baseline
 from wheatstone.graphs._rank import STEPS as RANKING_STEPS
 from wheatstone.graphs._rank import node_slopes
+from wheatstone.graphs._rows import EdgeRow, NodeRow, edge_rows, grouped, node_rows
 from wheatstone.graphs._settings import GraphSettings
-from wheatstone.graphs._supernodes import Supernode, groups_of, named
-from wheatstone.graphs._words import poles
-from wheatstone.models import LINEAR, NodeValues, ResidualModel, channel_gradient_bytes, memory_room, run_nodes, wide
+from wheatstone.graphs._supernodes import Supernode
+from wheatstone.models import LINEAR, ResidualModel, channel_gradient_bytes, memory_room, run_nodes
 from wheatstone.runs import Table
+from wheatstone.tasks import PromptPair
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_SIZES = (25, 35, 50, 70, 100, 140, 200, 280, 400, 560, 800, 1100, 1600, 2200, 3200)
-"""Sets that are tried of a learned ranking, as far as the largest that is asked for."""
-
-
-class NodeRow(NamedTuple):
-    """A node of a graph: a row of nodes.parquet.
-
-    Args:
-        node: its name, such as `m25.n1527@6`.
-        kind: `token`, `head` or `neuron`.
-        layer: from 0; -1 of a token.
-        position: in the prompt, from 0.
-        token: of the prompt at this position.
-        value: a neuron's activation; how large what a head or token writes is.
-        ablated: the same under the baseline.
-        sent: what the node sends to all others and the target together, in logits: the sum of its edges in the whole
-            model under linear rules.
-        slope: what the target would lose without it by the plain gradient, in logits; None of a token.
-        effect: what it loses when the node alone is ablated, run exactly; None where that was not run.
-        influence: share of what reaches the target that passes through it; None where a file does not say it.
-        rest: what nodes outside the graph send to it, in logits; likewise.
-        promotes: tokens that what it writes here makes likelier.
-        suppresses: tokens that it makes less likely.
-        supernode: number of its supernode, from 0; -1 where it has none.
-    """
-
-    node: str
-    kind: str
-    layer: int
-    position: int
-    token: str
-    value: float
-    ablated: float
-    sent: float
-    slope: float | None
-    effect: float | None
-    influence: float | None
-    rest: float | None
-    promotes: list[str]
-    suppresses: list[str]
-    supernode: int
-
-
-class EdgeRow(NamedTuple):
-    """An edge of a graph: a row of edges.parquet.
-
-    Args:
-        sender: a node's name.
-        receiver: a node's name, or `target`.
-        weight: what it carries, in logits.
-        share: of everything that is sent to the receiver, without signs.
-    """
-
-    sender: str
-    receiver: str
-    weight: float
-    share: float
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -110,6 +48,7 @@ class NeuronGraph(Tabular):
         edges: the kept edges.
         supernodes: groups of neurons that send alike.
         proofs: exact runs of the kept heads and neurons, under each counterfactual or other baseline.
+        held_out: the same under counterfactuals that the nodes were not chosen with; may be empty.
         target: what the target is called, such as `' French' rather than ' Japanese'`.
         clean: its value on the prompt, in logits.
         ablated: its value with all nodes ablated.
@@ -123,6 +62,7 @@ class NeuronGraph(Tabular):
     edges: tuple[EdgeRow, ...]
     supernodes: tuple[Supernode, ...]
     proofs: tuple[SetProof, ...]
+    held_out: tuple[SetProof, ...]
     target: str
     clean: float
     ablated: float
@@ -148,15 +88,12 @@ class NeuronGraph(Tabular):
 
     def to_networkx(self) -> Any:
         """The graph as a `networkx.DiGraph`, with the columns of the tables as attributes."""
-        import networkx
-
-        graph = networkx.DiGraph(target=self.target, prompt=self.question.prompt)
-        for row in self.rows:
-            graph.add_node(row.node, **row._asdict())
-        graph.add_node("target", kind="target", name=self.target)
-        for edge in self.edges:
-            graph.add_edge(edge.sender, edge.receiver, weight=edge.weight, share=edge.share)
-        return graph
+        return networkx_of(
+            [row._asdict() for row in self.rows],
+            [edge._asdict() for edge in self.edges],
+            target=self.target,
+            prompt=self.question.prompt,
+        )
 
 
 def graph(
@@ -166,6 +103,8 @@ def graph(
     *,
     counterfactual: str | Sequence[str] = (),
     distractor: str | Sequence[str] = (),
+    further: Sequence[PromptPair] = (),
+    held_out: Sequence[PromptPair] = (),
     settings: GraphSettings | None = None,
     check: Callable[[Float[Tensor, " vocab"]], object] = lambda _logits: None,
     report: Reporter = silent,
@@ -179,6 +118,9 @@ def graph(
         counterfactual: prompts of the same length with another answer. Edges show the difference to the first; a
             verified graph holds under all of them.
         distractor: what the answer is compared with, usually a counterfactual's answer.
+        further: pairs of this prompt with further counterfactuals, each with distractors of its own, as
+            `counterfactuals_among` finds them in a task.
+        held_out: pairs with other counterfactuals, under which the kept nodes are run when all is done.
         settings: how; by default a quick graph.
         check: given the model's logits after the prompt, before anything else is done; may raise.
         report: progress callback.
@@ -194,25 +136,28 @@ def graph(
     """
     settings = settings or GraphSettings()
     texts, answers, distractors = map(_texts, (counterfactual, answer, distractor))
-    settings.check(len(texts))
-    clock = _Clock()
+    settings.check(len(texts) + len(further))
+    NodeAxis.of(model, 1)  # refuses a mixture of experts, before the model runs
+    clock = Clock()
+    if further and not texts:
+        distractors = distractors or further[0].distractors
     question = Question.of(model, prompt, answers, distractors, settings.target)
     check(question.clean.logits[0])
     axis = NodeAxis.of(model, question.tokens.width)
     _check_memory(question, settings)
-    ablation = settings.ablation or ("counterfactual" if texts else "mean")
+    ablation = settings.ablation or ("counterfactual" if texts or further else "mean")
     if ablation == "counterfactual":
-        baselines = [counterfactual_baseline(question, text) for text in texts]
-    elif ablation == "mean":
-        baselines = [mean_baseline(question, report=report)]
+        cases = [Case(question, counterfactual_baseline(question, text)) for text in texts]
+        cases += [_case(question, pair) for pair in further]
     else:
-        baselines = [zero_baseline(question)]
+        made = mean_baseline(question, report=report) if ablation == "mean" else zero_baseline(question)
+        cases = [Case(question, made)]
+    baseline = cases[0].baseline
     clock.mark("baselines")
-    slopes = node_slopes(question, axis, baselines[0])
-    clock.mark("ranking")
     if settings.verify:
-        kept = _enough(question, axis, baselines, slopes, settings, report)
+        kept = enough_nodes(cases, axis, settings, report)
     else:
+        slopes = node_slopes(question, axis, baseline)
         kept = torch.zeros(axis.size, dtype=torch.bool)
         kept[slopes.abs().argsort(descending=True, stable=True)[: settings.nodes]] = True
     clock.mark("choosing nodes")
@@ -221,7 +166,7 @@ def graph(
     tokens = [Node(-1, "token", 0, position) for position in range(question.tokens.width)]
     nodes = [*tokens, *(node for node, _ in pairs)]
     run = run_nodes(model, question.tokens, loss=question.measure, rules=LINEAR)
-    edges = edges_of(model, question.tokens, run, baselines[0], nodes)
+    edges = edges_of(model, question.tokens, run, baseline, nodes)
     always = torch.tensor([node.kind == "token" for node in nodes])
     pruned = prune(
         edges, always, nodes=1.0 if settings.verify else settings.node_threshold, threshold=settings.edge_threshold
@@ -231,46 +176,43 @@ def graph(
     shown = torch.ones_like(pruned.nodes) if settings.verify else pruned.nodes
     held = torch.zeros(1, axis.size, dtype=torch.bool)
     held[0, [place for (_, place), keep in zip(pairs, shown[len(tokens) :].tolist(), strict=True) if keep]] = True
-    proofs = [prove(question, axis, baseline, held)[0] for baseline in baselines]
-    plain = node_slopes(question, axis, baselines[0], steps=1, rules=None)
+    others = [_case(question, pair) for pair in held_out]
+    proofs, unseen = (
+        tuple(prove(case.question, axis, case.baseline, held)[0] for case in each) for each in (cases, others)
+    )
+    plain = node_slopes(question, axis, baseline, steps=1, rules=None)
     strongest = sorted(held[0].nonzero()[:, 0].tolist(), key=lambda place: -abs(float(plain[place])))[: settings.exact]
-    effects = dict(zip(strongest, single_effects(question, axis, baselines[0], strongest).tolist(), strict=True))
+    effects = dict(zip(strongest, single_effects(question, axis, baseline, strongest).tolist(), strict=True))
     clock.mark("exact runs")
-    found = _rows(question, baselines[0], nodes, dict(pairs), edges, pruned, plain, effects)
+    found = node_rows(question, baseline, nodes, dict(pairs), edges, pruned, plain, effects)
     target = _target_name(question, answers, distractors)
-    rows, supernodes = _grouped(question, nodes, edges, shown, found, target)
+    names = [*map(str, nodes)]
+    rows, supernodes = grouped(model, nodes, names, edges, shown, found, target)
     clock.mark("words")
     clean = float(question.measure(question.clean.logits))
     return NeuronGraph(
         question,
         settings,
         rows,
-        _edge_rows(nodes, edges, pruned.edges),
+        edge_rows(names, edges, pruned.edges),
         supernodes,
-        tuple(proofs),
+        proofs,
+        unseen,
         target,
         clean,
-        float(ablated_target(question, axis, baselines[0])),
+        float(ablated_target(question, axis, baseline)),
         edges.rounding,
         clock.seconds,
     )
 
 
+def _case(question: Question, pair: PromptPair) -> Case:
+    """The question under a counterfactual, compared with its answer."""
+    return Case(question.against(pair.distractors), counterfactual_baseline(question, pair.counterfactual))
+
+
 def _texts(given: str | Sequence[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
-
-
-class _Clock:
-    """Seconds by stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def mark(self, stage: str) -> None:
-        """Ends a stage."""
-        now = time.perf_counter()
-        self.seconds[stage], self._last = now - self._last, now
 
 
 def _check_memory(question: Question, settings: GraphSettings) -> None:
@@ -289,55 +231,6 @@ def _check_memory(question: Question, settings: GraphSettings) -> None:
         )
 
 
-def _enough(
-    question: Question,
-    axis: NodeAxis,
-    baselines: Sequence[Baseline],
-    slopes: Float[Tensor, " node"],
-    settings: GraphSettings,
-    report: Reporter,
-) -> Bool[Tensor, " node"]:
-    """The smallest set of a learned ranking that holds the answer under all baselines; the nearest where none does."""
-    most = min(settings.nodes, axis.size - 1)
-    ranking = learn_nodes(
-        question,
-        axis,
-        baselines,
-        slopes=slopes,
-        target=max(1, round(most * 0.6)),
-        steps=settings.steps,
-        seed=settings.seed,
-        report=report,
-    )
-    order = ranking.argsort(descending=True, stable=True)
-
-    def tried(sizes: Sequence[int]) -> list[tuple[int, list[SetProof]]]:
-        sets = torch.zeros(len(sizes), axis.size, dtype=torch.bool)
-        for row, size in enumerate(sizes):
-            sets[row, order[:size]] = True
-        proofs = zip(*(prove(question, axis, baseline, sets) for baseline in baselines), strict=True)
-        return [(size, list(each)) for size, each in zip(sizes, proofs, strict=True)]
-
-    rough = tried([size for size in _SIZES if size < most] + [most])
-    size = _best(rough)
-    for low, high in pairwise([0, *(size for size, _ in rough)]):
-        if high == size and high - low > 8:  # a finer look between the best size and the one before it
-            finer = tried([low + (high - low) * part // 8 for part in range(1, 8)])
-            size = _best([*finer, *(pair for pair in rough if pair[0] == size)])
-            break
-    kept = torch.zeros(axis.size, dtype=torch.bool)
-    kept[order[:size]] = True
-    return kept
-
-
-def _best(tried: Sequence[tuple[int, Sequence[SetProof]]]) -> int:
-    """The smallest size that is enough; otherwise one that keeps the top token and is nearest to the model's target."""
-    enough = [size for size, proofs in tried if all(proof.enough for proof in proofs)]
-    if enough:
-        return min(enough)
-    return min(tried, key=lambda one: sum(abs(proof.faithfulness - 1) + (not proof.keeps_top) for proof in one[1]))[0]
-
-
 def _target_name(question: Question, answers: Sequence[str], distractors: Sequence[str]) -> str:
     """What the target is called."""
     if question.weights is not None:
@@ -346,90 +239,3 @@ def _target_name(question: Question, answers: Sequence[str], distractors: Sequen
         " or ".join(json.dumps(text, ensure_ascii=False) for text in texts) for texts in (answers, distractors)
     )
     return said if question.distractors is None else f"{said} rather than {others}"
-
-
-def _rows(
-    question: Question,
-    baseline: Baseline,
-    nodes: Sequence[Node],
-    places: Mapping[Node, int],
-    edges: Edges,
-    pruned: Pruned,
-    plain: Float[Tensor, " place"],
-    effects: Mapping[int, float],
-) -> list[NodeRow]:
-    """A row for every node, kept or not; no supernodes yet."""
-    texts = question.model.decode(question.tokens.ids[0].tolist())
-    words = poles(question.model, edges.written)
-    rows: list[NodeRow] = []
-    for number, node in enumerate(nodes):
-        place = places.get(node)
-        rows.append(
-            NodeRow(
-                node=str(node),
-                kind=node.kind,
-                layer=node.layer,
-                position=node.position,
-                token=texts[node.position],
-                value=_size(node, question.clean.input, question.clean.values),
-                ablated=_size(node, baseline.input, baseline.values),
-                sent=float(edges.sent[number]),
-                slope=None if place is None else float(plain[place]),
-                effect=None if place is None else effects.get(place),
-                influence=float(pruned.influence[number]),
-                rest=float(edges.rest[number]),
-                promotes=words[number][0],
-                suppresses=words[number][1],
-                supernode=-1,
-            )
-        )
-    return rows
-
-
-def _size(node: Node, written: Float[Tensor, "1 pos d_model"], values: NodeValues | None) -> float:
-    """A neuron's activation, or how large a head's value or a token's embedding is."""
-    if node.kind == "token":
-        return float(written[0, node.position].norm())
-    if values is None:
-        return 0.0
-    if node.kind == "neuron":
-        return float(values.neurons[node.layer][0, node.position, node.index])
-    return float(values.heads[node.layer][0, node.position, node.index].norm())
-
-
-def _grouped(
-    question: Question,
-    nodes: Sequence[Node],
-    edges: Edges,
-    shown: Bool[Tensor, " node"],
-    rows: Sequence[NodeRow],
-    target: str,
-) -> tuple[tuple[NodeRow, ...], tuple[Supernode, ...]]:
-    """Rows with their supernodes' numbers, and the supernodes."""
-    groups = groups_of(nodes, edges.weights, shown)
-    if groups:
-        together = torch.stack([edges.written[group].sum(0) for group in groups])
-        words = poles(question.model, together)
-    else:
-        words = []
-    supernodes = tuple(
-        named(nodes, edges.weights, group, *sides, target) for group, sides in zip(groups, words, strict=True)
-    )
-    number_of = {number: place for place, group in enumerate(groups) for number in group}
-    return (
-        tuple(row._replace(supernode=number_of.get(number, -1)) for number, row in enumerate(rows) if shown[number]),
-        supernodes,
-    )
-
-
-def _edge_rows(nodes: Sequence[Node], edges: Edges, kept: Bool[Tensor, "row node"]) -> tuple[EdgeRow, ...]:
-    """The kept edges, the strongest first."""
-    names = [*map(str, nodes), "target"]
-    weights = wide(edges.weights)
-    sums = weights.abs().sum(1) + edges.rest.abs()
-    rows, columns = kept.nonzero().T.tolist()
-    found = [
-        EdgeRow(names[column], names[row], float(weights[row, column]), float(weights[row, column].abs() / sums[row]))
-        for row, column in zip(rows, columns, strict=True)
-    ]
-    return tuple(sorted(found, key=lambda edge: (-abs(edge.weight), edge.sender, edge.receiver)))

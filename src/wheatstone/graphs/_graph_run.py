@@ -6,20 +6,28 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
+from wheatstone._errors import PromptError
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
+from wheatstone._text import count
 from wheatstone._view import Brief
-from wheatstone.graphs._graph import EdgeRow, NeuronGraph, NodeRow, graph
+from wheatstone.graphs._graph import NeuronGraph, graph
 from wheatstone.graphs._interchange import to_circuit_tracer
+from wheatstone.graphs._proof import SetProof
+from wheatstone.graphs._rows import EdgeRow, NodeRow
 from wheatstone.graphs._settings import GraphSettings
 from wheatstone.models import ResidualModel, continued, manifest_without_prompts
 from wheatstone.runs import Table, write_json, write_table
-from wheatstone.tasks import ModelAnswers, model_answer
+from wheatstone.tasks import ModelAnswers, PromptPair, counterfactuals_among, model_answer
+
+_HELD_OUT = 6
+"""Counterfactuals out of a task that a graph is judged under, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +39,7 @@ class GraphRun(Brief):
         answers: that were asked for.
         distractors: likewise.
         counterfactuals: prompts that were compared with.
+        held_out: others, which the nodes were judged under alone.
         said: what the model itself says at the prompt.
     """
 
@@ -38,6 +47,7 @@ class GraphRun(Brief):
     answers: tuple[str, ...]
     distractors: tuple[str, ...]
     counterfactuals: tuple[str, ...]
+    held_out: tuple[str, ...]
     said: ModelAnswers
 
     def summary(self) -> dict[str, Any]:
@@ -53,9 +63,10 @@ class GraphRun(Brief):
             "nodes": len(graph.rows),
             "edges": len(graph.edges),
             "enough": graph.enough,
-            "proofs": [
-                {**asdict(proof), "answer": model.decode([proof.answer])[0], "enough": proof.enough}
-                for proof in graph.proofs
+            "proofs": [_proof(model, proof) for proof in graph.proofs],
+            "held_out": [
+                {"counterfactual": text, **_proof(model, proof)}
+                for text, proof in zip(self.held_out, graph.held_out, strict=True)
             ],
             "supernodes": [asdict(one) for one in graph.supernodes],
             "linear_residual": graph.linear_residual,
@@ -85,6 +96,7 @@ def run_graph(
     *,
     distractors: Sequence[str] = (),
     counterfactuals: Sequence[str] = (),
+    others: Sequence[PromptPair] = (),
     settings: GraphSettings,
     allow_weak: bool | None = None,
     report: Reporter = silent,
@@ -97,6 +109,8 @@ def run_graph(
         answers: right continuations.
         distractors: wrong ones.
         counterfactuals: prompts of the same length with another answer.
+        others: a task's pairs. Those prompts that can be counterfactuals too are divided at random: up to six to judge
+            the nodes under, and as many as the settings say to choose the nodes with.
         settings: how.
         allow_weak: False refuses a prompt whose answer the model itself does not give.
         report: progress callback.
@@ -105,18 +119,37 @@ def run_graph(
         PromptError: see `graph`, or a weak answer.
         RequestError: see `graph`.
     """
+    fit = counterfactuals_among(model, prompt, answers, others) if others else []
+    if others and len(fit) < 2:
+        raise PromptError(
+            expected="a task with two prompts or more that differ from this one in their subject alone, as many tokens",
+            got=f"{count(len(fit), 'such prompt')} of {len(others)}",
+            do="choose the template that the prompt is written in (--template), or give --counterfactual",
+        )
+    fit = Random(settings.seed).sample(fit, len(fit))
+    unseen = min(_HELD_OUT, len(fit) // 2)
+    held_out, further = fit[:unseen], fit[unseen : unseen + settings.counterfactuals]
     made = graph(
         model,
         prompt,
         answers,
         counterfactual=counterfactuals,
         distractor=distractors,
+        further=further,
+        held_out=held_out,
         settings=settings,
         check=lambda logits: _said(model, prompt, logits, answers, distractors, allow_weak),
         report=report,
     )
     said = _said(model, prompt, made.question.clean.logits[0], answers, distractors, True)
-    return GraphRun(made, tuple(answers), tuple(distractors), tuple(counterfactuals), said)
+    compared = (*counterfactuals, *(pair.counterfactual for pair in further))
+    return GraphRun(
+        made, tuple(answers), tuple(distractors), compared, tuple(pair.counterfactual for pair in held_out), said
+    )
+
+
+def _proof(model: ResidualModel, proof: SetProof) -> dict[str, Any]:
+    return {**asdict(proof), "answer": model.decode([proof.answer])[0], "enough": proof.enough}
 
 
 def _said(

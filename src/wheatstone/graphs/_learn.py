@@ -1,6 +1,6 @@
 """A set of nodes that holds the answer: one ranking of all nodes, learned so that the sets cut from it work.
 
-Each step runs several sets at once. Each draws a size k, one of the baselines and noise for every node; its gates are 1
+Each step runs several sets at once. Each draws a size k, one of the cases and noise for every node; its gates are 1
 for the k nodes with the highest
 
     x = θ + t · noise          noise of the standard logistic distribution
@@ -32,7 +32,7 @@ from wheatstone._text import count
 from wheatstone.discovery import MaskAdam, between, size_thresholds
 from wheatstone.graphs._nodes import NodeAxis
 from wheatstone.graphs._proof import ablated_target
-from wheatstone.graphs._question import Baseline, Question
+from wheatstone.graphs._question import Baseline, Case
 from wheatstone.models import NodeValues, run_nodes
 
 _NOISE = (1.0, 0.2)
@@ -45,9 +45,8 @@ _START = 2.0
 
 
 def learn_nodes(
-    question: Question,
+    cases: Sequence[Case],
     axis: NodeAxis,
-    baselines: Sequence[Baseline],
     *,
     slopes: Float[Tensor, " node"],
     target: int,
@@ -60,15 +59,14 @@ def learn_nodes(
     """Ranks all nodes of a prompt: any set is its highest entries.
 
     Args:
-        question: what is explained.
+        cases: the prompt's question under one or more baselines, each of which a set must hold under.
         axis: of the prompt's nodes.
-        baselines: what ablated nodes do; with several, a set must hold under each.
         slopes: to start from.
         target: size around which sizes are drawn.
         steps: of Adam.
         sets: run in each step.
         learning_rate: of θ, per step.
-        seed: of sizes, baselines and noise.
+        seed: of sizes, cases and noise.
         report: progress callback.
 
     Raises:
@@ -78,18 +76,21 @@ def learn_nodes(
     and it has no sign and no unit. Judge it under a baseline that it was not learned with.
     """
     check_learning(axis.size, target, steps, sets)
+    question = cases[0].question
     tokens = question.tokens.repeat(sets)
-    ablated = _stacked(baselines)
+    ablated = _stacked([case.baseline for case in cases])
     model = question.clean.logits
     expected, top = model.log_softmax(-1), int(model[0].argmax())
-    whole = question.measure(model)
-    gaps = torch.stack([whole[0] - ablated_target(question, axis, baseline) for baseline in baselines]).abs()
+    whole = torch.cat([case.question.measure(model) for case in cases])
+    gaps = (whole - torch.stack([ablated_target(case.question, axis, case.baseline) for case in cases])).abs()
+    turns = Turns(len(cases))
 
     def slope_of(gates: Float[Tensor, "set node"], draw: Random) -> Float[Tensor, "set node"]:
-        which = torch.tensor([draw.randrange(len(baselines)) for _ in range(sets)])
+        which = turns.next(sets, draw)
 
         def loss(logits: Tensor) -> Tensor:
-            return distance(logits, question.measure(logits), whole, gaps[which], expected, torch.tensor([top] * sets))
+            values = [cases[at].question.measure(row[None]) for at, row in zip(which.tolist(), logits, strict=True)]
+            return distance(logits, torch.cat(values), whole[which], gaps[which], expected, torch.tensor([top] * sets))
 
         chosen = ablated and ablated.rows(which)
         run = run_nodes(question.model, tokens, gates=axis.values(gates), ablated=chosen, loss=loss)
@@ -108,6 +109,25 @@ def learn_nodes(
         device=question.model.device,
         report=report,
     )
+
+
+class Turns:
+    """Draws numbers so that each comes as often as any other: all in a random order, then again in another.
+
+    Args:
+        count: of numbers, from 0.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._left: list[int] = []
+
+    def next(self, few: int, draw: Random) -> Int[Tensor, " few"]:
+        """The next few."""
+        while len(self._left) < few:
+            self._left += draw.sample(range(self._count), self._count)
+        now, self._left = self._left[:few], self._left[few:]
+        return torch.tensor(now)
 
 
 def check_learning(nodes: int, target: int, steps: int, sets: int) -> None:

@@ -103,7 +103,7 @@ class NodeAxis(Brief):
             raise ModelError(
                 expected="a model every MLP of which has neurons",
                 got=f"a mixture of experts in {len(routed)} layers of {model.id}, the first of them {routed[0]}",
-                do="ask for a circuit of heads and experts (wheatstone discover --split-mlp experts)",
+                do="find a circuit of its experts instead (wheatstone discover --experts-of LAYER)",
             )
         return cls(model.graph.heads, tuple(block.neurons for block in model.blocks), positions)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
@@ -91,15 +91,8 @@ class Question(Brief):
                 do="give one, or choose the target logit or top",
             )
         check_lengths(model, model.encode(prompt), model.encode(prompt))
-        right, wrong = (
-            list(dict.fromkeys(continued(model, prompt, text)[0] for text in texts)) for texts in (answers, distractors)
-        )
-        if shared := sorted(set(right) & set(wrong)):
-            raise PromptError(
-                expected="an answer and a distractor that differ in their first token",
-                got=f"{model.reader.shown(shared[0])} in both",
-                do="choose another distractor",
-            )
+        right = _firsts(model, prompt, answers)
+        wrong = _wrong(model, prompt, right, distractors)
         tokens = model.tokens([prompt])
         clean = run_nodes(model, tokens)
         weights = None
@@ -111,12 +104,60 @@ class Question(Brief):
         others = torch.tensor(wrong, device=model.device) if target == "difference" else None
         return cls(model, prompt, tokens, ids, weights, others, target, clean)
 
+    def against(self, distractors: Sequence[str]) -> Question:
+        """The same question with the answer compared with other distractors, where it is compared with any.
+
+        Args:
+            distractors: usually the answers of a counterfactual.
+
+        Raises:
+            PromptError: one does not continue the prompt, or shares its first token with an answer.
+        """
+        if self.distractors is None or not distractors:
+            return self
+        wrong = _wrong(self.model, self.prompt, self.answers.tolist(), distractors)
+        return replace(self, distractors=torch.tensor(wrong, device=self.model.device))
+
     def measure(self, logits: Float[Tensor, "batch vocab"]) -> Float[Tensor, " batch"]:
         """The target, in logits."""
         answers = logits[:, self.answers]
         found = answers.logsumexp(-1) if self.weights is None else (answers * self.weights).sum(-1)
         others = logits.mean(-1) if self.distractors is None else logits[:, self.distractors].logsumexp(-1)
         return found - others
+
+
+@dataclass(frozen=True, eq=False)
+class Case(Brief):
+    """A question, and what nodes do where they are ablated.
+
+    Args:
+        question: what is explained; under another counterfactual the answer may be compared with another distractor.
+        baseline: what ablated nodes do.
+    """
+
+    question: Question
+    baseline: Baseline
+
+
+def _firsts(model: ResidualModel, prompt: str, texts: Sequence[str]) -> list[int]:
+    """First tokens of continuations, each once."""
+    return list(dict.fromkeys(continued(model, prompt, text)[0] for text in texts))
+
+
+def _wrong(model: ResidualModel, prompt: str, right: Sequence[int], distractors: Sequence[str]) -> list[int]:
+    """First tokens of distractors.
+
+    Raises:
+        PromptError: an answer has the same.
+    """
+    wrong = _firsts(model, prompt, distractors)
+    if shared := sorted(set(right) & set(wrong)):
+        raise PromptError(
+            expected="an answer and a distractor that differ in their first token",
+            got=f"{model.reader.shown(shared[0])} in both",
+            do="choose another distractor",
+        )
+    return wrong
 
 
 def counterfactual_baseline(question: Question, text: str) -> Baseline:
@@ -147,7 +188,6 @@ def zero_baseline(question: Question) -> Baseline:
     return Baseline("zero", torch.zeros_like(question.clean.input), None)
 
 
-@torch.no_grad()
 def mean_baseline(question: Question, *, report: Reporter = silent) -> Baseline:
     """What nodes do on average in running text: 2,048 tokens of the texts in the package.
 
@@ -158,7 +198,23 @@ def mean_baseline(question: Question, *, report: Reporter = silent) -> Baseline:
         question: what is explained.
         report: progress callback.
     """
-    model, own = question.model, question.clean
+    own = question.clean
+    means = [
+        torch.cat((part[:, :1], mean.to(part).expand_as(part[:, 1:])), 1)
+        for part, mean in zip(_parts(own), text_means(question.model, report=report), strict=True)
+    ]
+    layers = question.model.graph.layers
+    return Baseline("mean", means[0], NodeValues(tuple(means[1 : layers + 1]), tuple(means[layers + 1 :])))
+
+
+@torch.no_grad()
+def text_means(model: ResidualModel, *, report: Reporter = silent) -> list[Tensor]:
+    """Means over running text, first tokens apart: of the input, of every layer's heads, of every layer's neurons.
+
+    Args:
+        model: the model.
+        report: progress callback.
+    """
     documents = [document for document in bundled_texts() if document.kind != "code"]
     ids = [token for document in documents for token in model.encode(document.text[:_CHARACTERS])]
     rows = [ids[first : first + _WINDOW] for first in range(0, min(len(ids), _TOKENS) - _WINDOW + 1, _WINDOW)]
@@ -169,14 +225,7 @@ def mean_baseline(question: Question, *, report: Reporter = silent) -> Baseline:
         here = [part[:, 1:].double().sum((0, 1)) for part in _parts(run)]
         sums = here if not sums else [one + other for one, other in zip(sums, here, strict=True)]
     report("means over running text", len(rows), len(rows))
-    count = len(rows) * (_WINDOW - 1)
-    means: list[Tensor] = []
-    for part, total in zip(_parts(own), sums, strict=True):
-        mean = (total / count).to(part).expand_as(part).clone()
-        mean[:, 0] = part[:, 0]
-        means.append(mean)
-    layers = model.graph.layers
-    return Baseline("mean", means[0], NodeValues(tuple(means[1 : layers + 1]), tuple(means[layers + 1 :])))
+    return [total / (len(rows) * (_WINDOW - 1)) for total in sums]
 
 
 def _parts(run: NodeRun) -> list[Tensor]:

@@ -25,6 +25,7 @@ class GraphSettings:
         edge_threshold: share of the influence that the kept edges have together.
         verify: learn which nodes hold the answer, and keep the fewest that do alone: the model's first choice and 90 to
             110% of its target. About a minute on SmolLM2-135M.
+        counterfactuals: prompts of the task, at most, that nodes are chosen with; up to six others judge them.
         steps: steps of learning, with verify.
         exact: strongest nodes, by their slopes, that are also ablated alone.
         seed: seed of learning.
@@ -36,6 +37,7 @@ class GraphSettings:
     node_threshold: Annotated[float, SHARE] = 0.8
     edge_threshold: Annotated[float, SHARE] = 0.98
     verify: bool = False
+    counterfactuals: Annotated[int, COUNT] = 16
     steps: Annotated[int, COUNT] = 80
     exact: Annotated[int, ROWS] = 32
     seed: Annotated[int, SEED] = 0
@@ -56,5 +58,7 @@ class GraphSettings:
         check_choice("an ablation", self.ablation, ABLATIONS)
         if self.ablation == "counterfactual" and not counterfactuals:
             raise RequestError(
-                expected="a counterfactual prompt to ablate to", got="none", do="give --counterfactual, or choose mean"
+                expected="a counterfactual prompt to ablate to",
+                got="none",
+                do="give --counterfactual or --task, or choose mean",
             )

@@ -73,7 +73,7 @@ def groups_of(
 
 
 def named(
-    nodes: Sequence[Node],
+    names: Sequence[str],
     weights: Float[Tensor, "row node"],
     group: Sequence[int],
     promotes: Sequence[str],
@@ -83,7 +83,7 @@ def named(
     """A group with its name: where most of what it sends goes, and what it says.
 
     Args:
-        nodes: of the graph.
+        names: of the graph's nodes.
         weights: its edges; the last row is the target.
         group: numbers of its neurons.
         promotes: see `Supernode`.
@@ -95,10 +95,10 @@ def named(
     says = ", ".join(repr(token) for token in promotes[:2])
     if sent[row].abs() < _MAIN * sent.abs().sum():
         name = f"says {says}"
-    elif row == len(nodes):
+    elif row == len(names):
         name = f"{'for' if sent[row] > 0 else 'against'} {answer}: says {says}"
     else:
-        name = f"feeds {nodes[row]}: says {says}"
+        name = f"feeds {names[row]}: says {says}"
     return Supernode(
-        name, tuple(str(nodes[number]) for number in group), tuple(promotes), tuple(suppresses), float(sent[-1])
+        name, tuple(names[number] for number in group), tuple(promotes), tuple(suppresses), float(sent[-1])
     )

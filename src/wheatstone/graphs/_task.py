@@ -1,7 +1,8 @@
-"""Heads and neurons that a task's answers need, the same at all positions: learned on some prompts, judged on others.
+"""Heads and neurons that a task's answers need: learned on some prompts, judged on others.
 
-One gate for each head and neuron at all positions together. Sets are learned as for one prompt (`learn_nodes`), with
-another prompt and counterfactual in each row of a step, and proven by exact runs on prompts that were not used.
+One gate for each head and neuron at all positions together, or at all positions of a part of the prompt (`subject`,
+`last`), which aligns prompts of different lengths. Sets are learned as for one prompt (`learn_nodes`), with another
+prompt and counterfactual in each row of a step, and proven by exact runs on prompts that were not used.
 """
 
 from __future__ import annotations
@@ -12,17 +13,20 @@ from random import Random
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
+from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
-from wheatstone.graphs._learn import check_learning, distance, learned_ranking
+from wheatstone._text import count
+from wheatstone.graphs._learn import Turns, check_learning, distance, learned_ranking
 from wheatstone.graphs._nodes import NodeAxis
 from wheatstone.graphs._rank import STEPS
-from wheatstone.models import LINEAR, BackwardRules, NodeRun, NodeValues, ResidualModel, Tokens, run_nodes
-from wheatstone.tasks import Encoded, PromptPair, Targets, encode, metric_named
+from wheatstone.graphs._task_ablations import TaskAblation, counterfactual_ablation, node_values, parts_of
+from wheatstone.models import LINEAR, BackwardRules, NodeRun, NodeValues, ResidualModel, Tokens, memory_room, run_nodes
+from wheatstone.tasks import PromptPair, Targets, encode, metric_named
 
-_TOKENS = 1024
-"""Tokens run at once."""
+ELSEWHERE = "elsewhere"
+"""Positions that no named part of a prompt holds."""
 
 
 @dataclass(frozen=True)
@@ -50,35 +54,40 @@ class TaskNodes:
     Args:
         model: every MLP of which has neurons.
         pairs: with distractors.
-        ablated: what closed gates give, the same for every prompt and position; by default what the node does on the
-            prompt's counterfactual.
+        spans: parts of the prompts, each with gates of its own; where two overlap, the later one has the position. The
+            axis has one more for all other positions. None for one gate at all positions together.
+        ablation: what closed gates give.
 
     Raises:
         ModelError: the model has a mixture of experts.
         PromptError: the prompts cannot be compared.
+        RequestError: a prompt lacks a span, or the prompts need more memory than there is.
     """
 
-    def __init__(self, model: ResidualModel, pairs: Sequence[PromptPair], *, ablated: NodeValues | None = None) -> None:
-        self.model, self.axis = model, NodeAxis.of(model, 1)
-        self.encoded: Encoded = encode(model, pairs)
+    def __init__(
+        self,
+        model: ResidualModel,
+        pairs: Sequence[PromptPair],
+        *,
+        spans: Sequence[str] = (),
+        ablation: TaskAblation = counterfactual_ablation,
+    ) -> None:
+        self.model, self.encoded = model, encode(model, pairs)
+        self.spans = (*spans, ELSEWHERE) if spans else ()
+        self.axis = NodeAxis.of(model, max(1, len(self.spans)))
+        self._check_memory()
         self._metric = metric_named("logit_diff", self.encoded)
         every = torch.arange(len(pairs))
-        self._ablated = ablated
-        if ablated is None:
-            runs = [
-                run_nodes(model, self._tokens(part, self.encoded.counterfactual)).values for part in self._parts(every)
-            ]
-            self._ablated = NodeValues(
-                *(_joined(kind) for kind in ([run.heads for run in runs], [run.neurons for run in runs]))
-            )
-        self._clean = torch.cat([run_nodes(model, self._tokens(part)).logits for part in self._parts(every)])
+        self.places: Int[Tensor, "prompt pos"] = self._places()
+        self._ablated = ablation(model, self.encoded)
+        self._clean = torch.cat([run_nodes(model, self._tokens(part)).logits for part in parts_of(self.encoded)])
         self.clean: Float[Tensor, " prompt"] = self._values(self._clean, every)
         nothing = torch.zeros(1, self.axis.size, dtype=torch.bool)
         self.ablated: Float[Tensor, " prompt"] = self._values(self.logits(nothing)[0], every)
 
     def logits(self, sets: Bool[Tensor, "set unit"]) -> Float[Tensor, "set prompt vocab"]:
         """Logits of sets alone, on every prompt."""
-        parts = self._parts(torch.arange(len(self.encoded.pairs)))
+        parts = parts_of(self.encoded)
         return torch.stack([torch.cat([self._run(part, one[None]).logits for part in parts]) for one in sets])
 
     def prove(self, sets: Bool[Tensor, "set unit"]) -> list[TaskSetProof]:
@@ -97,26 +106,35 @@ class TaskNodes:
             found.append(TaskSetProof(int(one.sum()), shares[0], 1 - shares[1], float(same), len(every)))
         return found
 
-    def slopes(self, *, steps: int = STEPS) -> Float[Tensor, " unit"]:
-        """What the metric gains when a unit's gate opens, along one shared gate: the mean over prompts, in logits.
+    def slopes(self, *, steps: int = STEPS, rules: BackwardRules | None = LINEAR) -> Float[Tensor, "prompt unit"]:
+        """What the metric gains on each prompt when a unit's gate opens, in logits.
 
         Args:
             steps: gates at which slopes are taken, see `node_slopes`.
+            rules: of the backward pass, likewise.
         """
-        total = torch.zeros(self.axis.size, dtype=self.model.dtype)
-        for step in range(steps):
-            gates = torch.full((1, self.axis.size), (step + 0.5) / steps, dtype=self.model.dtype)
-            for part in self._parts(torch.arange(len(self.clean))):
-                total += self._slopes(part, gates, lambda logits, part=part: self._values(logits, part), LINEAR).sum(0)
-        return total / (steps * len(self.clean))
+        total = torch.zeros(len(self.clean), self.axis.size, dtype=self.model.dtype)
+        for along in [1.0] if steps == 1 else [(step + 0.5) / steps for step in range(steps)]:
+            gates = torch.full((1, self.axis.size), along, dtype=self.model.dtype)
+            for part in parts_of(self.encoded):
+                total[part] += self._slopes(part, gates, lambda logits, part=part: self._values(logits, part), rules)
+        return total / steps
 
     def learn(
-        self, *, target: int, steps: int = 120, batch: int = 10, seed: int = 0, report: Reporter = silent
+        self,
+        *,
+        target: int,
+        slopes: Float[Tensor, " unit"] | None = None,
+        steps: int = 120,
+        batch: int = 10,
+        seed: int = 0,
+        report: Reporter = silent,
     ) -> Float[Tensor, " unit"]:
         """Ranks all heads and neurons: any set is its highest entries.
 
         Args:
             target: size around which sizes are drawn.
+            slopes: to start from; by default the mean of `slopes` over the prompts.
             steps: of Adam.
             batch: prompts of a step, each with a set of its own.
             seed: of prompts, sizes and noise.
@@ -125,18 +143,15 @@ class TaskNodes:
         Raises:
             RequestError: an option out of range.
         """
-        count = len(self.clean)
+        prompts = len(self.clean)
         check_learning(self.axis.size, target, steps, batch)
-        batch = min(batch, count)
+        batch = min(batch, prompts)
         gap = (self.clean - self.ablated).mean().abs()
         expected, tops = self._clean.log_softmax(-1), self._clean.argmax(-1)
-        left: list[int] = []
+        turns = Turns(prompts)
 
         def slope_of(gates: Float[Tensor, "set unit"], draw: Random) -> Float[Tensor, "set unit"]:
-            while len(left) < batch:
-                left.extend(draw.sample(range(count), count))
-            now = torch.tensor(left[:batch])
-            del left[:batch]
+            now = turns.next(batch, draw)
 
             def loss(logits: Tensor) -> Tensor:
                 return distance(
@@ -146,7 +161,7 @@ class TaskNodes:
             return self._slopes(now, gates, loss, None)
 
         return learned_ranking(
-            self.slopes(),
+            self.slopes().mean(0) if slopes is None else slopes,
             slope_of,
             target=target,
             steps=steps,
@@ -158,6 +173,23 @@ class TaskNodes:
             report=report,
         )
 
+    def values(self) -> tuple[NodeValues, NodeValues]:
+        """What nodes do on these prompts, and ablated: means over prompts and the positions of each gate."""
+        tokens = self.encoded.clean
+        at = nn.functional.one_hot(self.places, self.axis.positions)
+        at = at * (torch.arange(tokens.width, device=at.device) < tokens.lengths[:, None])[..., None]
+        times = at.sum((0, 1)).clamp_min(1)
+
+        def mean(part: Tensor) -> Tensor:
+            sums = torch.einsum("bps,bpn->sn", at.to(part), part.flatten(2))
+            return (sums / times[:, None]).unflatten(1, part.shape[2:])[None]
+
+        own, ablated = (
+            NodeValues(tuple(map(mean, found.heads)), tuple(map(mean, found.neurons)))
+            for found in (node_values(self.model, tokens), self._ablated)
+        )
+        return own, ablated
+
     def _run(
         self,
         which: Int[Tensor, " row"],
@@ -166,30 +198,60 @@ class TaskNodes:
         rules: BackwardRules | None = None,
     ) -> NodeRun:
         opened = self.axis.values(gates.to(self.model.dtype).to(self.model.device))
+        if self.spans:
+            rows, place = torch.arange(len(which))[:, None], self.places[which]
+            heads, neurons = (
+                tuple(part.expand(len(which), -1, -1)[rows, place] for part in kind)
+                for kind in (opened.heads, opened.neurons)
+            )
+            opened = NodeValues(heads, neurons)
         return run_nodes(
-            self.model, self._tokens(which), gates=opened, ablated=self._elsewhere(which), loss=loss, rules=rules
+            self.model, self._tokens(which), gates=opened, ablated=self._ablated.rows(which), loss=loss, rules=rules
         )
 
     def _slopes(
         self, which: Int[Tensor, " row"], gates: Tensor, loss: Callable[[Tensor], Tensor], rules: BackwardRules | None
     ) -> Float[Tensor, "row unit"]:
-        """Of each prompt, summed over its positions."""
+        """Of each prompt, summed over the positions of each gate."""
         run = self._run(which, gates, loss, rules)
         assert run.gradients is not None
-        found = run.gradients.slopes(run.values, self._elsewhere(which))
-        heads, neurons = (tuple(part.sum(1, keepdim=True) for part in kind) for kind in (found.heads, found.neurons))
-        return self.axis.row(NodeValues(heads, neurons)).cpu()
+        found = run.gradients.slopes(run.values, self._ablated.rows(which))
+        at = nn.functional.one_hot(self.places[which], self.axis.positions).to(found.heads[0])
 
-    def _tokens(self, which: Int[Tensor, " row"], of: Tokens | None = None) -> Tokens:
-        tokens = self.encoded.clean if of is None else of
-        return Tokens(tokens.ids[which], tokens.lengths[which])
+        def summed(part: Tensor) -> Tensor:
+            return torch.einsum("bps,bpn->bsn", at, part)
 
-    def _elsewhere(self, which: Int[Tensor, " row"]) -> NodeValues | None:
-        """What closed gates give on some prompts."""
-        found = self._ablated
-        if found is None or len(found.heads[0]) == 1 < len(self.encoded.pairs):
-            return found
-        return found.rows(which)
+        return self.axis.row(NodeValues(tuple(map(summed, found.heads)), tuple(map(summed, found.neurons)))).cpu()
+
+    def _places(self) -> Int[Tensor, "prompt pos"]:
+        """Which of the axis' positions each position of each prompt belongs to."""
+        tokens = self.encoded.clean
+        places = torch.full_like(tokens.ids, self.axis.positions - 1)
+        at = torch.arange(tokens.width, device=places.device)
+        for number, name in enumerate(self.spans[:-1]):
+            start, end = self.encoded.span(name).T[..., None]
+            places[(start <= at) & (at < end)] = number
+        return places
+
+    def _check_memory(self) -> None:
+        """Refuses more prompts than fit.
+
+        Raises:
+            RequestError: they do not.
+        """
+        tokens, model = self.encoded.clean, self.model
+        # What ablated nodes do is kept; while it is made, the parts that it is joined from as well.
+        numbers = model.graph.layers * model.graph.heads * model.blocks[0].d_head + sum(self.axis.neurons)
+        need = 2 * tokens.ids.numel() * numbers * model.dtype.itemsize
+        if need > (budget := memory_room(model.device)):
+            raise RequestError(
+                expected=f"prompts whose nodes take at most {budget / 1e9:.1f} GB",
+                got=f"{count(tokens.batch, 'prompt')} of up to {count(tokens.width, 'token')}, {need / 1e9:.1f} GB",
+                do="take fewer or shorter prompts (--size)",
+            )
+
+    def _tokens(self, which: Int[Tensor, " row"]) -> Tokens:
+        return Tokens(self.encoded.clean.ids[which], self.encoded.clean.lengths[which])
 
     def _values(self, logits: Float[Tensor, "row vocab"], which: Int[Tensor, " row"]) -> Float[Tensor, " row"]:
         """The metric of some prompts."""
@@ -197,11 +259,3 @@ class TaskNodes:
             self.encoded, answers=self.encoded.answers[which], distractors=self.encoded.distractors[which]
         )
         return self._metric(logits, Targets(encoded, logits))
-
-    def _parts(self, which: Int[Tensor, " row"]) -> list[Int[Tensor, " part"]]:
-        """Prompts that run together."""
-        return list(which.split(max(1, _TOKENS // self.encoded.clean.width)))
-
-
-def _joined(runs: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-    return tuple(torch.cat(parts) for parts in zip(*runs, strict=True))

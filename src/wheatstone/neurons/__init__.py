@@ -73,6 +73,8 @@ if TYPE_CHECKING:
     from wheatstone.neurons._scan_bins import BINS as BINS
     from wheatstone.neurons._scan_bins import bin_edges as bin_edges
     from wheatstone.neurons._scan_bins import bins_of as bins_of
+    from wheatstone.neurons._scan_evidence import EvidenceRow as EvidenceRow
+    from wheatstone.neurons._scan_evidence import scan_evidence as scan_evidence
     from wheatstone.neurons._scan_layer import PLACE_BITS as PLACE_BITS
     from wheatstone.neurons._scan_layer import LayerStatistics as LayerStatistics
     from wheatstone.neurons._scan_plan import plan_scan as plan_scan

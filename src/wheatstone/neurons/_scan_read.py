@@ -75,10 +75,23 @@ class ScannedNeuron(Brief):
     histogram: tuple[int, ...]
     examples: tuple[Example, ...]
 
+    def quantile(self, value: float) -> float:
+        """Share of all positions whose bin lies below that of an activation, and half of those in it."""
+        return _quantile(self.histogram, value)
+
     def positions_between(self, low: float, high: float) -> int:
         """Positions whose activation lies between two edges of bins."""
         edges = bin_edges()
         return sum(count for at, count in enumerate(self.histogram) if low <= edges[at] and edges[at + 1] <= high)
+
+
+def _quantile(histogram: Sequence[int], value: float) -> float:
+    """Share of positions whose bin lies below that of an activation, and half of those in it."""
+    edges = np.array(bin_edges())
+    # A value on an edge is in the bin that lies farther from 0.
+    bin_ = int(np.searchsorted(edges, value, side="right" if value > 0 else "left")) - 1
+    bin_ = min(max(bin_, 0), len(histogram) - 1)
+    return (sum(histogram[:bin_]) + histogram[bin_] / 2) / sum(histogram)
 
 
 _NEEDED = ("counted", "documents", "tokens", "shards")
@@ -183,19 +196,15 @@ class Scan(Brief):
         table = table.filter(pa.array(table["neuron"].to_numpy() == neuron.index))
         rows = table.to_pylist()
         windows, names = self.texts_of(rows)
-        edges = np.array(bin_edges())
-        before = np.concatenate([[0], np.cumsum(histogram)])
         found: list[Example] = []
         for row in rows:
             value = row["activation"]
-            # A value on an edge is in the bin that lies farther from 0.
-            bin_ = int(np.searchsorted(edges, value, side="right" if value > 0 else "left")) - 1
             found.append(
                 Example(
                     kind=row["kind"],
                     rank=row["rank"],
                     activation=value,
-                    quantile=float(before[bin_] + before[bin_ + 1]) / 2 / before[-1],
+                    quantile=_quantile(histogram, value),
                     document=names[row["document"]],
                     window=row["window"],
                     position=row["position"],

@@ -137,10 +137,13 @@ CONTENTS: dict[str, Contents] = {
         document="graph",
         tables={
             "nodes": _columns(
-                "node kind token", "layer position supernode", "value ablated sent slope effect influence rest",
+                "node kind token", "layer position supernode", "value ablated sent slope effect influence rest recurs?",
                 promotes=[str], suppresses=[str],
             ),
             "edges": _columns("sender receiver", "", "weight share"),
+            "evidence?": _columns(
+                "node", "", "value below mean deviation least most", passages=[str], strengths=[float]
+            ),
         },
         figures=("graph",),
     ),

@@ -109,14 +109,18 @@ SHAPES: dict[str, Any] = {
             {
                 "baseline": str,
                 "nodes": _COUNT,
-                "answer": str,
+                "answer?": str,
                 "enough": bool,
-                **dict.fromkeys(("faithfulness", "completeness", "kl"), _NUMBER),
+                **dict.fromkeys(("faithfulness", "completeness", "kl?", "agreement?"), _NUMBER),
             }
         ],
+        "curve?": [{"ablation": str, "split": str, "units": _COUNT, "faithfulness": _NUMBER}],
+        "chosen?": Each((None, _COUNT)),
+        "held_out?": [{"counterfactual": str, "faithfulness": _NUMBER, "keeps_top": bool}],
         "supernodes": [{"name": str, "nodes": [str], "suppresses": [str], "weight": _NUMBER}],
         "linear_residual": (None, _NUMBER),
     },
+    "supernodes.json": {"supernodes": [{"name": str, "members": [str]}]},
     "sweep.json": {"pairs": _COUNT, "failed": dict, "heads": [{"node": str, "share": _NUMBER}]},
     "selectivity.json": {
         "circuits": [{"circuit": str, "own": (None, _ESTIMATE), "others": (None, _ESTIMATE), "place": (None, _COUNT)}],

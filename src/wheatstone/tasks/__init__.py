@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from wheatstone.tasks._relation import bundled_relation as bundled_relation
     from wheatstone.tasks._relation import bundled_relations as bundled_relations
     from wheatstone.tasks._relation import relation_named as relation_named
+    from wheatstone.tasks._several import counterfactuals_among as counterfactuals_among
     from wheatstone.tasks._several import mean_by_prompt as mean_by_prompt
     from wheatstone.tasks._several import several_counterfactuals as several_counterfactuals
     from wheatstone.tasks._source import About as About

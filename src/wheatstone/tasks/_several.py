@@ -8,8 +8,8 @@ from random import Random
 import numpy as np
 from jaxtyping import Float
 
-from wheatstone.models import ResidualModel
-from wheatstone.tasks._encode import encode
+from wheatstone.models import ResidualModel, continued
+from wheatstone.tasks._encode import Encoded, encode
 from wheatstone.tasks._pair import PromptPair
 
 
@@ -36,13 +36,8 @@ def several_counterfactuals(
     """
     draw = Random(seed)
     encoded = encode(model, pairs)
-    tokens = encoded.clean
-    ids, lengths, subjects = (part.tolist() for part in (tokens.ids, tokens.lengths, encoded.span("subject")))
-    frames = [
-        (*row[:start], *[-1] * (end - start), *row[end:length])
-        for row, length, (start, end) in zip(ids, lengths, subjects, strict=True)
-    ]
-    firsts = [{token for token in row if token >= 0} for row in encoded.answers.tolist()]
+    frames = [_framed(ids, subject) for ids, subject in _subjects(encoded)]
+    firsts = _firsts(encoded)
     alike: dict[tuple[int, ...], list[int]] = {}
     for index, frame in enumerate(frames):
         alike.setdefault(frame, []).append(index)
@@ -56,6 +51,52 @@ def several_counterfactuals(
         chosen = draw.sample(fit, min(len(fit), most - 1))
         found += [pair, *(_against(pair, other) for other in chosen)]
     return found
+
+
+def counterfactuals_among(
+    model: ResidualModel, prompt: str, answers: Sequence[str], pairs: Sequence[PromptPair]
+) -> list[PromptPair]:
+    """Pairs one prompt with those prompts of a task that can be its counterfactuals.
+
+    They have the same tokens everywhere but in their subject, as many of them, and answers with other first tokens.
+
+    Args:
+        model: whose tokenizer aligns the prompts.
+        prompt: the prompt; it need not be one of the task's.
+        answers: right continuations.
+        pairs: of the task.
+
+    Returns:
+        One pair for each of these prompts, in their order, with its answers as distractors.
+    """
+    ours, encoded = model.encode(prompt), encode(model, pairs)
+    right = {continued(model, prompt, answer)[0] for answer in answers}
+    found: dict[str, PromptPair] = {}
+    for pair, (ids, subject), firsts in zip(pairs, _subjects(encoded), _firsts(encoded), strict=True):
+        if ids != ours and _framed(ids, subject) == _framed(ours, subject) and not firsts & right:
+            found.setdefault(
+                pair.prompt,
+                PromptPair(prompt=prompt, counterfactual=pair.prompt, answers=tuple(answers), distractors=pair.answers),
+            )
+    return list(found.values())
+
+
+def _subjects(encoded: Encoded) -> list[tuple[list[int], tuple[int, int]]]:
+    """Tokens of every prompt, and where its subject is."""
+    tokens = encoded.clean
+    rows = zip(tokens.ids.tolist(), tokens.lengths.tolist(), encoded.span("subject").tolist(), strict=True)
+    return [(ids[:length], (start, end)) for ids, length, (start, end) in rows]
+
+
+def _framed(ids: Sequence[int], subject: tuple[int, int]) -> tuple[int, ...]:
+    """Tokens with -1 in place of those of the subject."""
+    start, end = subject
+    return (*ids[:start], *[-1] * len(ids[start:end]), *ids[end:])
+
+
+def _firsts(encoded: Encoded) -> list[set[int]]:
+    """First tokens of every prompt's answers."""
+    return [{token for token in row if token >= 0} for row in encoded.answers.tolist()]
 
 
 def _against(pair: PromptPair, other: PromptPair) -> PromptPair:

@@ -99,6 +99,11 @@ class Task(Brief):
         check_choice("a split", name, SPLITS)
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
+    @property
+    def every(self) -> tuple[PromptPair, ...]:
+        """The pairs of all splits."""
+        return (*self.train, *self.validation, *self.test)
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON: everything but the pairs, of which it has the numbers."""
         return {

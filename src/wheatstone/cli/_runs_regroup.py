@@ -1,0 +1,41 @@
+"""`wheatstone runs regroup`: the supernodes of a graph, named, merged and split by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wheatstone.cli._output import JsonOption, Output
+
+
+def regroup(
+    run: Annotated[Path, typer.Argument(help="Folder of a run of `wheatstone graph`.", metavar="RUN")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help='JSON: {"supernodes": [{"name": "writes French", "members": ["group 0", "m29.n864@5"]}]}; a member is '
+            "a node, or a group as the page numbers them.",
+            metavar="FILE",
+        ),
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Name, merge or split the supernodes of a graph. The run keeps them, and its pictures and page show them.
+
+    Nodes that are named here leave the groups that were found for them. Another file replaces what this one said.
+    """
+    from wheatstone.figures import render_all
+    from wheatstone.graphs import own_supernodes
+    from wheatstone.runs import add_file, add_pictures
+
+    output = Output("runs regroup", as_json)
+    with output.progress() as report:
+        written, supernodes = own_supernodes(run, file)
+        add_file(run, "supernodes.json", written)
+        add_pictures(run, lambda folder: render_all(folder, report))
+    kept = [{"name": one["name"], "nodes": one["nodes"]} for one in supernodes if one["nodes"]]
+    output.document({"run": str(run), "supernodes": kept})
+    for one in kept:
+        output.print(f"{len(one['nodes']):4,}  {one['name']}", markup=False)
