@@ -122,8 +122,8 @@ def test_bits_of_several_models_are_one_table_and_one_page(
     assert [len(row) for row in rows] == [6, 6], shown  # name, bits, a byte, tokens, a token, weights
     assert [float(row[1]) for row in rows] == sorted(round(one["bits"], 1) for one in alone)
     html = page.read_text(encoding="utf-8")
-    dearest = [max(one.surprise) for one in (bits(ws.load_model(each), text[1]) for each in (model, other))]
-    assert all(f"{cost:.1f}" in html for cost in dearest)
+    highest = [max(one.surprise) for one in (bits(ws.load_model(each), text[1]) for each in (model, other))]
+    assert all(f"{cost:.1f}" in html for cost in highest)
     assert html.count("Where the text surprised") == 2
     assert 'href="#t1-' in html
     said = refused(*text, "--model", model, "--model", other, "--ablate", tmp_path)
