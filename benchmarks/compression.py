@@ -5,7 +5,8 @@
 Rows lie in docs/results/compression.jsonl as they come; a part whose rows are there is not run again, so that a run
 that was stopped goes on. `--write` puts the tables into docs/results/compression.md and the picture into docs/images,
 without running anything where `--parts none` is given. `--parts coded --size 1000000` takes some half an hour of one
-idle core for each `--text`, `models` five minutes a form; everything else minutes.
+idle core for each `--text`, `models` five minutes a form, `random-smollm2` (not run by default) hours for 1,000 files;
+everything else minutes.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from compression_mixers import mixers
 from compression_models import induction, models
 from compression_parts import coded, contexts, kinds, throughput
 from compression_round_trips import commands, random_files, texts
+from compression_speed import general, rounding, speed, steps
 from compression_tables import tables
 
 import wheatstone as ws
@@ -54,7 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
         "--parts",
-        default="sequences,throughput,training,random,texts,commands,kinds,mixers,contexts,induction,models,coded",
+        default="sequences,throughput,training,random,texts,commands,speed,steps,rounding,general,kinds,mixers,contexts,induction,models,coded",
         help="which to run",
     )
     parser.add_argument("--text", choices=("books", "docs"), default="books", help="what is coded")
@@ -73,7 +75,12 @@ def main() -> None:
         "sequences": ("smollm2-135m/", lambda: sequences(model)),
         "throughput": ("16/", lambda: throughput(model, 16, 8)),
         "training": ("0/", lambda: training(0)),
-        "random": (f"tiny-llama/{options.files}", lambda: random_files(tiny(), options.files)),
+        "random": ("tiny-llama/", lambda: random_files(tiny(), options.files, set())),
+        "random-smollm2": ("", lambda: random_files(model, options.files, done("random"))),
+        "speed": ("", lambda: speed(done("speed"))),
+        "steps": ("", lambda: steps(model, done("steps"))),
+        "rounding": ("books", lambda: rounding(model)),
+        "general": ("bundled texts/", general),
         "texts": ("tiny-llama/", lambda: texts(tiny(), model)),
         "mixers": ("", lambda: mixers(model, done("mixers"))),
         "contexts": ("", lambda: contexts(model, options.text, done("contexts"))),
@@ -91,7 +98,7 @@ def main() -> None:
             continue
         for row in run():
             with RESULTS.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"part": part, **row}, ensure_ascii=False) + "\n")
+                file.write(json.dumps({"part": part.removesuffix("-smollm2"), **row}, ensure_ascii=False) + "\n")
             print(part, row["key"], flush=True)
     if options.write:
         tables(rows(), RESULTS.parents[1])

@@ -15,7 +15,8 @@ from compression_parts import ahead, english
 
 from wheatstone.compression import Chunking
 from wheatstone.compression._alphabet import Alphabet
-from wheatstone.compression._blocks import groups_of
+from wheatstone.compression._blocks import stretches
+from wheatstone.compression._container import cut_by_size
 from wheatstone.compression._mixing import ORDERS, Mixer
 from wheatstone.models import ResidualModel
 
@@ -237,7 +238,7 @@ def mixers(model: ResidualModel, done: set[str]) -> Iterator[Row]:
 def _of_text(model: ResidualModel, text: str) -> Row:
     alphabet, chunking = Alphabet(model.reader, model.vocabulary), Chunking()
     symbols = np.array(alphabet.symbols(english(text, SIZE)).symbols, np.int32)
-    group = groups_of(len(symbols), chunking)[0]
+    group = stretches(len(symbols), *cut_by_size(len(symbols), chunking))[0]
     table = np.stack([np.pad(symbols[at], (0, len(group[0]) - len(at))) for at in group])
     made = {name: mixer(alphabet.tokens, len(group)) for name, mixer in MIXERS.items()}
     bits, seconds, lanes = dict.fromkeys(["the model", *made], 0.0), dict.fromkeys(made, 0.0), np.arange(len(group))

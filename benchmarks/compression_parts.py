@@ -16,8 +16,9 @@ from transformers import DynamicCache
 from wheatstone.compression import Chunking
 from wheatstone.compression._alphabet import Alphabet
 from wheatstone.compression._bits import beside
-from wheatstone.compression._blocks import groups_of
+from wheatstone.compression._blocks import stretches
 from wheatstone.compression._coder import Encoder
+from wheatstone.compression._container import cut_by_size
 from wheatstone.compression._lanes import Lanes, Start
 from wheatstone.compression._mixing import Mixer
 from wheatstone.models import ResidualModel
@@ -67,7 +68,7 @@ def coded(model: ResidualModel, text: str, size: int, done: set[str]) -> Iterato
     alphabet = Alphabet(model.reader, model.vocabulary)
     symbols = np.array(alphabet.symbols(data).symbols, np.int32)
     general = beside(data)
-    for number, group in enumerate(groups_of(len(symbols), chunking)):
+    for number, group in enumerate(stretches(len(symbols), *cut_by_size(len(symbols), chunking))):
         if f"{text}/{size}/{number}" in done:
             continue
         started, lanes = time.process_time(), len(group)

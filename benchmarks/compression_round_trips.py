@@ -16,20 +16,24 @@ from wheatstone.compression import Chunking
 from wheatstone.compression._alphabet import Alphabet
 from wheatstone.compression._blocks import BlockCoder
 from wheatstone.compression._lanes import Start
+from wheatstone.compression._step import Llama
 from wheatstone.models import ResidualModel
 from wheatstone.texts import bundled_texts
 
 Row = dict[str, Any]
 MANY_LANES = Chunking(window=16, overlap=4, lanes=256, stretch=8)
+TOGETHER = 5
 COMMANDS = "docs/docs/intro/contributing.txt"
 """The bundled text that goes through the commands; beside it, random files."""
 
 
-def random_files(model: ResidualModel, files: int) -> Iterator[Row]:
-    """Random files of 0 to 4 kB of all byte values."""
+def random_files(model: ResidualModel, files: int, done: set[str]) -> Iterator[Row]:
+    """Random files of 0 to 4 kB of all byte values, `TOGETHER` to a row."""
     draw = random.Random(0)
-    data = (draw.randbytes(draw.randrange(4097)) for _ in range(files))
-    yield {"key": f"{model.id}/{files}", **_there_and_back(model, data)}
+    for first in range(0, files, TOGETHER):
+        data = [draw.randbytes(draw.randrange(4097)) for _ in range(min(TOGETHER, files - first))]
+        if (key := f"{model.id}/from {first}") not in done:
+            yield {"key": key, **_there_and_back(model, data)}
 
 
 def texts(model: ResidualModel, of: ResidualModel) -> Iterator[Row]:
@@ -79,7 +83,8 @@ def _there_and_back(model: ResidualModel, files: Iterable[bytes]) -> Row:
     count, size, wrong, symbols, started = 0, 0, 0, 0, time.process_time()
     with ThreadPoolExecutor(1) as pool:
         alphabet = Alphabet(model.reader, model.vocabulary)
-        coders = [BlockCoder(model, alphabet, Start.of(model), MANY_LANES, mixing, pool) for mixing in (False, True)]
+        start, llama = Start.of(model), Llama.of(model)
+        coders = [BlockCoder(model, alphabet, start, MANY_LANES, mixing, pool, llama) for mixing in (False, True)]
         for count, data in enumerate(files, start=1):
             coder = coders[(count - 1) % 2]
             block = coder.coded(data, silent)[0]

@@ -12,6 +12,7 @@ import altair as alt
 import numpy as np
 from compression_models_tables import induction, models
 from compression_round_trips_tables import commands, random_files, texts
+from compression_speed_tables import general, rounding, speed, steps
 
 from wheatstone._intervals import interval_text, mean_interval, median_interval
 from wheatstone.compression import Chunking
@@ -37,6 +38,10 @@ def tables(rows: Sequence[Row], docs: Path) -> None:
         "mixers": mixers,
         "contexts": contexts,
         "throughput": throughput,
+        "speed": speed,
+        "steps": steps,
+        "rounding": rounding,
+        "general": general,
         "random": random_files,
         "texts": texts,
         "commands": commands,

@@ -195,7 +195,7 @@ def _container(folder: Path) -> None:
     with (folder / "text.whst").open("rb") as source:
         open_checked(source)
         header = Header.read(source)
-        for _ in read_blocks(source, header.chunking):
+        for _ in read_blocks(source, header):
             pass
 
 
@@ -362,7 +362,7 @@ def make_others(folder: Path, run: Path) -> None:
     ledger = Ledger(model_id="tiny", model_sha256="0" * 64, precision="float32", base=hashes, weights=hashes)
     save_ledger(replace(ledger, entries=(LedgerEntry(1, edit),), next_number=2), folder / "ledger")
     with (folder / "text.whst").open("wb") as out:
-        writer = Writer(out, Header(Chunking(), True, "0" * 64, bytes(8), "tiny", 0))
+        writer = Writer(out, Header(Chunking(), True, "0" * 64, bytes(8), "tiny", 0, rounded=True))
         writer.put(Block(STORED, 3, 0, 0, (b"abc",)))
-        writer.put(Block(CODED, 9, 0, 9, (b"abcd", b"efgh")))
+        writer.put(Block(CODED, 9, 0, 9, (b"abcd", b"efgh"), 2))
         writer.close()

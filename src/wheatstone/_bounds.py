@@ -101,6 +101,12 @@ EXAMPLES = Bounds(1, 1_000)
 """Kept of each neuron."""
 ROWS = Bounds(0, 1_000_000)
 """That are listed."""
+MODELS = Bounds(1, 20)
+"""That are compared; each is loaded once."""
+LANES = Bounds(1, 1_024)
+"""Stretches of a text that are read side by side."""
+LOOKBACK = Bounds(16, 65_535)
+"""Tokens that a compressor's model looks back on."""
 WORKERS = Bounds(1, 1_024)
 """Processes or threads."""
 PORT = Bounds(0, 65_535)

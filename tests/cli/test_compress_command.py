@@ -18,10 +18,11 @@ import pytest
 import torch
 from commands import Cli, Refused
 from needs import require
+from tiny import make_tiny
 
 import wheatstone as ws
 from wheatstone.circuits import Circuit, ModelInfo
-from wheatstone.compression import Chunking, compress
+from wheatstone.compression import Chunking, bits, compress
 
 
 @pytest.fixture
@@ -37,6 +38,37 @@ def test_there_and_back(cli: Cli, model: str, tmp_path: Path) -> None:
     assert done.document["bytes_out"] == code.stat().st_size
     assert cli("decompress", code, "--out", back, "--model", model).code == 0
     assert back.read_bytes() == data.read_bytes()
+
+
+def test_an_estimate_writes_nothing(cli: Cli, refused: Refused, model: str, tmp_path: Path) -> None:
+    data = tmp_path / "in.txt"
+    data.write_bytes(random.Random(0).randbytes(3000))
+    found = cli("compress", data, "--estimate", "--model", model, "--json").document
+    assert found["bytes_in"] == 3000
+    assert not found["by_model"]  # noise is stored as it is
+    assert 3000 < found["bytes_out"] < 3250
+    assert "by LZMA or as they are" in cli("compress", data, "--estimate", "--model", model).out
+    assert [path.name for path in tmp_path.iterdir()] == ["in.txt"]
+    assert "--out FILE; got none" in refused("compress", data, "--model", model)
+
+
+@pytest.mark.parametrize("options", [("--exact",), ("--lanes", "3"), ("--window", "16", "--no-mixing")])
+def test_options_are_in_the_file(cli: Cli, model: str, tmp_path: Path, options: tuple[str, ...]) -> None:
+    data, code, back = tmp_path / "in.txt", tmp_path / "in.whst", tmp_path / "back.txt"
+    data.write_text("w1w2w3w4" * 3)
+    assert cli("compress", data, "--out", code, "--model", model, *options).code == 0
+    assert cli("decompress", code, "--out", back, "--model", model).code == 0
+    assert back.read_bytes() == data.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("option", "number"), [("--lanes", 0), ("--lanes", 1025), ("--window", 15), ("--window", 65536)]
+)
+def test_a_number_out_of_range_is_refused(refused: Refused, option: str, number: int, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("w1")
+    said = refused("compress", tmp_path / "in.txt", "--out", tmp_path / "out", option, number)
+    assert option in said
+    assert "range" in said
 
 
 def test_a_file_in_the_way_is_kept(cli: Cli, refused: Refused, model: str, tmp_path: Path) -> None:
@@ -71,6 +103,32 @@ def test_bits_of_a_text_and_its_page(cli: Cli, model: str, tmp_path: Path) -> No
     assert "xz -9e" in done.document["beside"]
     assert "http" not in page.read_text(encoding="utf-8").replace("http-equiv", "")
     assert "w2" in page.read_text(encoding="utf-8")
+
+
+def test_bits_of_several_models_are_one_table_and_one_page(
+    cli: Cli, refused: Refused, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    other, page = tmp_path / "other", tmp_path / "page.html"
+    make_tiny("llama", torch.float32, layers=1).module.save_pretrained(other)
+    ws.load_model(model).tokenizer.save_pretrained(other)
+    text = ("bits", "w1 w2 w3 w2 w1")
+    alone = [cli(*text, "--model", one, "--json").document for one in (model, other)]
+    both = cli(*text, "--model", model, "--model", other, "--out", page, "--json")
+    assert both.document["bits"] == alone[0]["bits"]
+    assert [row["bits"] for row in both.document["models"]] == [one["bits"] for one in alone]
+    shown = cli(*text, "--model", model, "--model", other).out
+    rows = [line.split() for line in shown.splitlines() if line.split()[:1] in ([model], [str(other)])]
+    assert [len(row) for row in rows] == [6, 6], shown  # name, bits, a byte, tokens, a token, weights
+    assert [float(row[1]) for row in rows] == sorted(round(one["bits"], 1) for one in alone)
+    html = page.read_text(encoding="utf-8")
+    highest = [max(one.surprise) for one in (bits(ws.load_model(each), text[1]) for each in (model, other))]
+    assert all(f"{cost:.1f}" in html for cost in highest)
+    assert html.count("Where the text surprised") == 2
+    assert 'href="#t1-' in html
+    said = refused(*text, "--model", model, "--model", other, "--ablate", tmp_path)
+    assert "expected one --model with --ablate" in said
+    assert "models to compare from 1 to 20" in refused(*text, *["--model", model] * 21)
 
 
 def test_bits_with_a_circuit_ablated(cli: Cli, refused: Refused, model: str, tmp_path: Path) -> None:

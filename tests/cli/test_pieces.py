@@ -216,7 +216,7 @@ def test_bits_of_a_text_are_what_the_lanes_code(model: ResidualModel) -> None:
 
     text = " ".join(f"The capital of {s} is {c}" for s, c in zip(SUBJECTS, CAPITALS, strict=True))
     chunking, source = Chunking(32, 8, 1, 4096, 4096), io.BytesIO(text.encode())
-    done = compress(model, source, io.BytesIO(), mixing=False, general=False, chunking=chunking, threads=1)
+    done = compress(model, source, io.BytesIO(), mixing=False, general=False, exact=True, chunking=chunking)
     found = bits(model, text, window=32, overlap=8)
     assert found.escaped == 0
     assert len(found.tokens) > 4 * 32

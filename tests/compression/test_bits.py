@@ -11,7 +11,7 @@ from tiny import make_tiny
 from tolerance import rounding
 
 import wheatstone as ws
-from wheatstone.compression import Chunking, bits, compress
+from wheatstone.compression import bits, compress
 from wheatstone.compression._coder import Decoder, Encoder
 from wheatstone.models import ResidualModel
 
@@ -53,7 +53,7 @@ def test_windows_see_what_stands_before(llama: ResidualModel) -> None:
 @pytest.mark.real_weights
 def test_the_coder_needs_what_bits_says(smollm2: ResidualModel) -> None:
     text = "The official language of France is French. The official language of Japan is"
-    done = compress(smollm2, io.BytesIO(text.encode()), out := io.BytesIO(), mixing=False, chunking=Chunking(lanes=1))
+    done = compress(smollm2, io.BytesIO(text.encode()), out := io.BytesIO(), mixing=False, exact=True, lanes=1)
     found = bits(smollm2, text)
     assert done.ideal_bits == rounding(smollm2).near(found.total)
     assert 8 * len(out.getvalue()) < found.total + 8 * 160  # header, checksums, the end of the code

@@ -27,8 +27,8 @@ from transformers import PreTrainedTokenizerFast
 import wheatstone as ws
 from wheatstone.compression import Chunking, Compressed, compress, decompress
 from wheatstone.compression._alphabet import Alphabet
-from wheatstone.compression._blocks import BlockCoder
-from wheatstone.compression._compress import _coder  # pyright: ignore[reportPrivateUsage]
+from wheatstone.compression._blocks import BlockCoder, stretches
+from wheatstone.compression._compress import coder_of
 from wheatstone.compression._container import LZMA, STORED, Block, Header, Writer, open_checked, read_blocks
 from wheatstone.compression._lanes import Start
 from wheatstone.models import ResidualModel
@@ -78,7 +78,7 @@ def test_any_bytes_come_back(worded: ResidualModel, data: bytes, mixing: bool) -
 def kinds(code: bytes) -> list[int]:
     source = io.BytesIO(code)
     open_checked(source)
-    return [block.kind for block in read_blocks(source, Header.read(source).chunking)]
+    return [block.kind for block in read_blocks(source, Header.read(source))]
 
 
 @pytest.mark.parametrize(
@@ -133,16 +133,16 @@ def test_a_block_that_claims_gigabytes_of_code_is_refused(worded: ResidualModel)
     source = io.BytesIO(code)
     open_checked(source)
     header = Header.read(source)
-    at = source.tell() + struct.calcsize("<BIIIB")  # the length of the first part of the first block
+    at = source.tell() + struct.calcsize("<BIIIHB")  # the length of the first part of the first block
     with pytest.raises(ws.RequestError, match="coded in 4,294,967,295"):
-        list(read_blocks(io.BytesIO(code[source.tell() : at] + b"\xff" * 4 + code[at + 4 :]), header.chunking))
+        list(read_blocks(io.BytesIO(code[source.tell() : at] + b"\xff" * 4 + code[at + 4 :]), header))
 
 
 def test_an_interrupt_waits_for_no_group(worded: ResidualModel) -> None:
     steps: list[int] = []
 
     def code() -> None:
-        with _coder(worded, SMALL, mixing=False, threads=1, start=Start.of(worded)) as coder:
+        with coder_of(worded, SMALL, mixing=False, threads=1, start=Start.of(worded)) as coder:
 
             def advance(step: int) -> None:
                 steps.append(step)
@@ -158,6 +158,41 @@ def test_an_interrupt_waits_for_no_group(worded: ResidualModel) -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert len(steps) == 1
+
+
+@settings(max_examples=25)
+@given(symbols=st.integers(0, 3000), lanes=st.one_of(st.none(), st.integers(1, 1024)))
+def test_every_symbol_is_in_one_lane(worded: ResidualModel, symbols: int, lanes: int | None) -> None:
+    with coder_of(worded, SMALL, mixing=False, threads=1, start=Start.of(worded), lanes=lanes) as coder:
+        together, groups = coder.cut(symbols)
+    found = stretches(symbols, together, groups)
+    assert [at for group in found for stretch in group for at in stretch.tolist()] == list(range(symbols))
+    assert all(len(stretch) for group in found for stretch in group)
+    if lanes is not None and symbols:
+        assert min(lanes, symbols) - groups < together * groups <= min(lanes, symbols) + groups
+
+
+def test_a_block_in_more_lanes_than_symbols_is_refused(worded: ResidualModel) -> None:
+    out = io.BytesIO()
+    source = io.BytesIO(coded(worded, b"w1 w2")[0])
+    open_checked(source)
+    header = Header.read(source)
+    (block,) = read_blocks(source, header)
+    for lanes in (0, block.symbols + 1, 65_535):
+        out = io.BytesIO()
+        writer = Writer(out, header)
+        writer.put(replace(block, lanes=lanes))
+        writer.close()
+        with pytest.raises(ws.RequestError, match="lane"):
+            restored(worded, out.getvalue())
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 5, 1024])
+def test_any_number_of_lanes_is_restored_and_more_than_there_are_is_refused(worded: ResidualModel, lanes: int) -> None:
+    data = b"w1 w2 w3 w4 " * 10
+    assert restored(worded, coded(worded, data, lanes=lanes)[0]) == data
+    with pytest.raises(ws.RequestError, match="lanes from 1 to 1,024"):
+        coded(worded, data, lanes=0)
 
 
 def test_threads_change_nothing(worded: ResidualModel) -> None:

@@ -26,6 +26,12 @@ VERSION_1 = (
     "AAAAGrz0UNMf3odxuHCMu+BkTaapUhjrxAEx5VpAqHd+KqRosZK5Z/csKAA8AAAAAAAAAMANmPTBWxVJYdrC+TeuL2xR0mS4sEePYujMMgYt1s5V"
 )
 """What `compress` wrote of `TEXT` with `exact_model` and chunking `SMALL`, before it recorded start tokens."""
+VERSION_3 = (
+    "V0hTVAMIAAMAAgAIAAAAABAAAAEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAENs14ZlmUdsBWV4YWN0AAEAAAE8AAAAP/hIfDwAAAADJAAA"
+    "APN8RVVkAnRjosbsorpUMGCXf/TUUFO4RVP6PqfOS9/sNAhCUyQAAABBAQQ+zn5mpERW1b0BCHpAJux1wFs0/ck0hV52ozaE+InSLdgcAAAAMgODLq5w"
+    "ssB+IoLK8OBmvnpnDu1HQdbholSZHwA8AAAAAAAAAHVEX0ezNu88nS1iAPQtGLwgZNU37pgRc15IsgZT4EDE"
+)
+"""The same, with mixing, in three groups of two lanes, before blocks recorded how they are cut."""
 TEXT = b"wjsT5NgxSteVOPcDeFw8ctefoHK4EvohSdENWhclUfWxsde6w03lunw0cTmF"
 SMALL = Chunking(window=8, overlap=3, lanes=2, stretch=4096, block=4096)
 
@@ -35,11 +41,13 @@ def pieces(request: pytest.FixtureRequest) -> ResidualModel:
     return make_model(make_tokenizer(request.param))
 
 
-def test_a_file_of_version_1_is_still_restored() -> None:
+@pytest.mark.parametrize(("code", "start"), [(VERSION_1, None), (VERSION_3, BOS)], ids=["1", "3"])
+def test_a_file_of_an_earlier_version_is_still_restored(code: str, start: int | None) -> None:
     model, out = exact_model(), io.BytesIO()
-    source = io.BytesIO(base64.b64decode(VERSION_1))
+    source = io.BytesIO(base64.b64decode(code))
     open_checked(source)
-    assert Header.read(source).start is None
+    header = Header.read(source)
+    assert (header.start, header.rounded) == (start, False)
     assert decompress(model, source, out) == len(TEXT)
     assert out.getvalue() == TEXT
 
@@ -64,7 +72,7 @@ def test_a_start_token_beyond_the_vocabulary_is_refused() -> None:
     model, code = exact_model(), io.BytesIO()
     compress(model, io.BytesIO(b""), code, chunking=SMALL)
     changed = bytearray(code.getvalue()[:-32])
-    changed[-13:-9] = (999).to_bytes(4, "little")  # before the end's kind and the 8 bytes of the size
+    changed[-14:-10] = (999).to_bytes(4, "little")  # before rounding, the end's kind and the 8 bytes of the size
     data = bytes(changed) + hashlib.sha256(changed).digest()
     with pytest.raises(ws.RequestError, match="a start token of exact, below 258; got 999"):
         decompress(model, io.BytesIO(data), io.BytesIO())
@@ -134,7 +142,7 @@ def test_every_window_begins_with_the_start_token(pieces: ResidualModel) -> None
     assert found.escaped == 0
     chunking = Chunking(window, overlap, 1, 4096, 4096)
     source = io.BytesIO(text.encode())
-    done = compress(pieces, source, io.BytesIO(), mixing=False, general=False, chunking=chunking, threads=1)
+    done = compress(pieces, source, io.BytesIO(), mixing=False, general=False, exact=True, chunking=chunking, threads=1)
     assert done.ideal_bits == rounding(pieces).near(found.total)
     assert len(found.surprise) == len(ids) > window
     assert all(one > 0 for one, _ in pairwise(found.surprise))

@@ -42,7 +42,7 @@ _VERBS = {
     "pull": "_pull",
     "compress": "_compress",
     "decompress": "_compress",
-    "bits": "_compress",
+    "bits": "_bits",
     "doctor": "_doctor",
     "completion": "_completion",
 }

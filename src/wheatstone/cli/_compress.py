@@ -1,30 +1,27 @@
-"""`wheatstone compress`, `decompress` and `bits`: a model as a lossless compressor, and what a text costs it."""
+"""`wheatstone compress` and `decompress`: a model as a lossless compressor."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wheatstone._bounds import WORKERS
+from wheatstone._bounds import LANES, LOOKBACK, WORKERS
 from wheatstone._errors import RequestError
-from wheatstone._json import read_bounded
-from wheatstone._path import expanded, is_file
 from wheatstone.cli._loading import load
-from wheatstone.cli._new_file import new_file, reserved_file
-from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption, number
+from wheatstone.cli._new_file import new_file
+from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption, ReplaceOption, number
 from wheatstone.cli._output import JsonOption, Output
 
+if TYPE_CHECKING:
+    from wheatstone.compression import Chunking
+
 _LONG = 3600.0
-_LARGEST = 10_000_000
-"""Bytes of a text for `bits`: two days of one core."""
 _SURELY_SHORT = 100_000
 """Bytes that take less than that even at 7 tokens a second, so that nothing need be run to tell."""
 _INPUT = Annotated[Path, typer.Argument(metavar="IN", help="The file.", show_default=False)]
 _OUT = Annotated[Path, typer.Option("--out", help="File to write.", metavar="FILE", show_default=False)]
-_FORCE = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
 _THREADS = Annotated[
     int | None,
     number("--threads", WORKERS, "Parts worked on at once; all cores by default. Changes no byte."),
@@ -33,14 +30,45 @@ _THREADS = Annotated[
 
 def compress(
     source: _INPUT,
-    out: _OUT,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write; needed but for --estimate.", metavar="FILE")
+    ] = None,
     model: ModelOption = "smollm2-135m",
     mixing: Annotated[
         bool, typer.Option("--mixing/--no-mixing", help="Mix in what the text itself has shown so far: smaller.")
     ] = True,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="Use the weights as they are. By default those of a llama in float32 on the CPU, such as SmolLM2, are "
+            "rounded to 8 bits: faster, at next to no cost in size.",
+        ),
+    ] = False,
+    window: Annotated[
+        int | None,
+        number(
+            "--window",
+            LOOKBACK,
+            "Most tokens the model looks back on, no more than its context; 1,024 by default. More are smaller, slower "
+            "and take more memory.",
+        ),
+    ] = None,
+    lanes: Annotated[
+        int | None,
+        number(
+            "--lanes",
+            LANES,
+            "Stretches that each block of 1 MiB is cut into and that are read side by side; by the size by default. "
+            "More are faster and larger.",
+        ),
+    ] = None,
     threads: _THREADS = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Only say about how long it would take and how small it would become.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Go on where it will take more than an hour.")] = False,
-    force: _FORCE = False,
+    force: ReplaceOption = False,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     as_json: JsonOption = False,
@@ -55,20 +83,37 @@ def compress(
     """
     output = Output("compress", as_json)
     _readable(source)
+    if estimate:
+        _print_estimate(output, source, model, exact, window, lanes, threads, device, dtype)
+        return
+    if out is None:
+        raise RequestError(expected="--out FILE", got="none", do="name the file to write, or add --estimate")
     with output.starting() as report, new_file(out, force=force) as partial:
         from wheatstone.compression import compress as run
         from wheatstone.compression import estimate_seconds
 
         loaded = load(model, device, dtype, report)
         size = source.stat().st_size
-        if not yes and size > _SURELY_SHORT and (seconds := estimate_seconds(loaded, size, threads)) > _LONG:
+        known_short = yes or size <= _SURELY_SHORT
+        seconds = 0.0 if known_short else estimate_seconds(loaded, size, threads, exact=exact, lanes=lanes)
+        if seconds > _LONG:
             raise RequestError(
                 expected="a file that takes less than an hour",
                 got=f"{size:,} bytes, about {seconds / 3600:,.1f} hours",
                 do="compress a part, or say --yes",
             )
         with source.open("rb") as opened, partial.open("wb") as target:
-            done = run(loaded, opened, target, mixing=mixing, threads=threads, report=report)
+            done = run(
+                loaded,
+                opened,
+                target,
+                mixing=mixing,
+                chunking=_chunking(window),
+                exact=exact,
+                lanes=lanes,
+                threads=threads,
+                report=report,
+            )
     ratio = done.bytes_in / done.bytes_out
     output.document({**vars(done), "out": str(out), "bits_per_byte": 8 / ratio if done.bytes_in else None})
     gain = f"{ratio:.2f} times smaller" if ratio > 1 else "no smaller: too short, or nothing that the model foresees"
@@ -80,7 +125,7 @@ def decompress(
     out: _OUT,
     model: ModelOption = "smollm2-135m",
     threads: _THREADS = None,
-    force: _FORCE = False,
+    force: ReplaceOption = False,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     as_json: JsonOption = False,
@@ -103,142 +148,37 @@ def decompress(
     output.print(f"{size:,} bytes restored: {out}", markup=False)
 
 
-def bits(
-    source: Annotated[str, typer.Argument(metavar="TEXT|FILE", help="A file; or a text, where no file is called so.")],
-    model: ModelOption = "smollm2-135m",
-    out: Annotated[Path | None, typer.Option("--out", help="Page to write: every token coloured by its bits.")] = None,
-    ablate: Annotated[
-        Path | None,
-        typer.Option("--ablate", help="Run, or circuit.json: what its circuit is worth on each token.", metavar="RUN"),
-    ] = None,
-    counterfactual: Annotated[
-        str | None,
-        typer.Option(
-            "--counterfactual",
-            help="With --ablate, a text of as many tokens; ablated edges carry what nodes write there. By default that "
-            "of the circuit's own prompt where the text goes on from it, or else their mean over the text's tokens "
-            "after the first.",
-        ),
-    ] = None,
-    as_text: Annotated[
-        bool, typer.Option("--text", help="Read the argument as a text, also where it looks like the name of a file.")
-    ] = False,
-    force: _FORCE = False,
-    device: DeviceOption = "cpu",
-    dtype: DtypeOption = "float32",
-    as_json: JsonOption = False,
-) -> None:
-    """What a text costs a model in bits, token by token, beside gzip, bzip2, xz, zstd and brotli.
+def _chunking(window: int | None) -> Chunking | None:
+    """Of a window, a quarter of which is read again where it is full and cannot slide."""
+    from wheatstone.compression import Chunking
 
-    With --ablate: what each token costs with a circuit's edges ablated, and with all others ablated, next to the model
-    intact. The difference is what the circuit is worth; compare it with that of the control circuits, the same wiring
-    between other heads.
-    """
-    if counterfactual is not None and ablate is None:
-        raise RequestError(expected="--ablate RUN with --counterfactual", got="none", do="name a run")
-    output = Output("bits", as_json)
-    path = Path(source) if as_text else expanded(source)
-    from_file = not as_text and is_file(path)
-    if not from_file and not as_text and _like_a_path(source):
-        raise RequestError(
-            expected="a text or a file",
-            got=f"the folder {source}" if os.path.isdir(path) else f"{source[:200]}, which is not there",
-            do="check the path, or add --text if it is a text",
-        )
-    data = _text_in(path) if from_file else os.fsencode(source)
-    name = path.name if from_file else source
-    with reserved_file(out, force=force):
-        if ablate is None:
-            _print_bits(output, data, model, out, name, force, device, dtype)
-        else:
-            text = data.decode("utf-8", "replace")
-            _print_worth(output, ablate, text, counterfactual, model, out, name, force, device, dtype)
+    return None if window is None else Chunking(window=window, overlap=max(1, window // 4))
 
 
-def _print_bits(
-    output: Output, data: bytes, model: str, out: Path | None, name: str, force: bool, device: str, dtype: str
-) -> None:
-    """`bits` of a text alone."""
-    with output.starting() as report:
-        from wheatstone.checkpoints import shown_name
-        from wheatstone.compression import bits as run
-
-        loaded = load(model, device, dtype, report)
-        found = run(loaded, data, report=report)
-    output.document(found.to_dict())
-    output.print(
-        f"{found.total:,.1f} bits: {found.per_byte:.3f} a byte of {found.bytes:,}, "
-        f"{found.total / max(1, len(found.tokens)):.2f} a token of {len(found.tokens):,}; "
-        f"with the model's {found.weights / 1e6:,.0f} MB counted, {found.per_byte_with_weights:,.3f} a byte."
-    )
-    output.print(f"The text begins after the start token {found.start_text!r}, and so does every window.", markup=False)
-    if found.escaped:
-        output.print(f"{found.escaped:,} bytes are coded one by one: the tokenizer does not give them back.")
-    for coder, size in found.beside.items():
-        output.print(f"  {coder:18} {size:>12,} bytes  {8 * size / max(1, found.bytes):.3f} bits a byte")
-    if out is not None:  # last: the numbers are there even where the page cannot be written
-        from wheatstone.figures import bits_page
-
-        with new_file(out, force=force) as partial:
-            shown = shown_name({"id": loaded.id, "title": loaded.title})
-            partial.write_text(bits_page(found, shown, name), encoding="utf-8")
-        output.print(f"Every token: {out}", markup=False)
-
-
-def _print_worth(
+def _print_estimate(
     output: Output,
-    ablate: Path,
-    text: str,
-    counterfactual: str | None,
+    source: Path,
     model: str,
-    out: Path | None,
-    name: str,
-    force: bool,
+    exact: bool,
+    window: int | None,
+    lanes: int | None,
+    threads: int | None,
     device: str,
     dtype: str,
 ) -> None:
-    """`bits --ablate`."""
-    with output.starting() as report:
-        from wheatstone.checkpoints import shown_name
-        from wheatstone.circuits import Circuit, same_weights
-        from wheatstone.compression import circuit_bits
+    """`compress --estimate`."""
+    with output.starting() as report, source.open("rb") as opened:
+        from wheatstone.compression import estimate
 
-        circuit = Circuit.load(ablate)
         loaded = load(model, device, dtype, report)
-        same_weights(loaded, circuit)
-        found = circuit_bits(loaded, circuit, text, counterfactual=counterfactual)
-    output.document({"edges": len(circuit), **found.to_dict()})
-    output.print(f"{'intact':>8} {'ablated':>8} {'alone':>8} {'worth':>8}  token")
-    output.print(" ".join(["       -"] * 4) + f"  {found.first!r}", markup=False)
-    for token, *bits in zip(found.tokens, found.intact, found.ablated, found.alone, found.worth, strict=True):
-        output.print(" ".join(f"{value:z8.2f}" for value in bits) + f"  {token!r}", markup=False)
-    output.print(
-        f"{len(circuit)} edges ({found.ablation} ablation) are worth {sum(found.worth):,.1f} bits of this text: "
-        f"{sum(found.ablated):,.1f} without them, {sum(found.intact):,.1f} with.",
-        markup=False,
-    )
-    output.print(found.compared, markup=False)
-    if out is not None:
-        from wheatstone.figures import circuit_bits_page
-
-        with new_file(out, force=force) as partial:
-            shown = shown_name({"id": loaded.id, "title": loaded.title})
-            partial.write_text(circuit_bits_page(found, len(circuit), shown, name), encoding="utf-8")
-        output.print(f"Every token: {out}", markup=False)
-
-
-def _text_in(path: Path) -> bytes:
-    try:
-        return read_bounded(path, _LARGEST)
-    except ValueError as error:
-        raise RequestError(
-            expected=f"a text of at most {_LARGEST / 1e6:.0f} MB", got=str(path), do="take a part of it"
-        ) from error
-
-
-def _like_a_path(source: str) -> bool:
-    """Whether a text may be meant as a file's name: one word with a folder or an ending."""
-    return len(source) < 4096 and source.split() == [source] and bool("/" in source or Path(source).suffix)
+        chunking = _chunking(window)
+        found = estimate(loaded, opened, chunking=chunking, exact=exact, lanes=lanes, threads=threads, report=report)
+    output.document({"estimate": True, **vars(found)})
+    if found.by_model:
+        how = f"in about {found.seconds:,.0f} s each way, beside loading the model; {found.lanes:,} lanes"
+    else:
+        how = "by LZMA or as they are: the model would need more"
+    output.print(f"{found.bytes_in:,} bytes would become about {found.bytes_out:,}, {how}.", markup=False)
 
 
 def _readable(source: Path) -> None:

@@ -11,7 +11,7 @@ EXAMPLES = {
     "bits": ('bits "The official language of France is French."', "bits notes.txt --out bits.html"),
     "card": ("card runs/france",),
     "completion": ("completion bash >> ~/.bashrc", "completion fish > ~/.config/fish/completions/wheatstone.fish"),
-    "compress": ("compress notes.txt --out notes.whst",),
+    "compress": ("compress notes.txt --out notes.whst", "compress notes.txt --estimate"),
     "decompress": ("decompress notes.whst --out notes.txt",),
     "discover": (
         f"discover {_PAIR} --out runs/france",

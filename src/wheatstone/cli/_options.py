@@ -36,6 +36,7 @@ DtypeOption = Annotated[
         "--dtype", help="Precision: float32, float64, bfloat16 or float16; half precision blurs single edges."
     ),
 ]
+ReplaceOption = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
 SeedOption = Annotated[int, number("--seed", SEED, "Seed of random circuits.")]
 PromptOption = Annotated[
     str | None, typer.Option("--prompt", help="The clean prompt; what is explained is the token after it.")

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from wheatstone.compression._compress import Compressed as Compressed
     from wheatstone.compression._compress import compress as compress
     from wheatstone.compression._compress import decompress as decompress
-    from wheatstone.compression._compress import estimate_seconds as estimate_seconds
     from wheatstone.compression._container import Chunking as Chunking
     from wheatstone.compression._container import open_checked as open_checked
+    from wheatstone.compression._estimate import Estimate as Estimate
+    from wheatstone.compression._estimate import estimate as estimate
+    from wheatstone.compression._estimate import estimate_seconds as estimate_seconds
 
 __getattr__ = door(__name__)

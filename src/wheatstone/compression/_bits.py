@@ -71,24 +71,25 @@ class Bits(Brief):
 
     def to_dict(self) -> dict[str, object]:
         """As JSON has it, the tokens left out."""
+        beside = {
+            name: {"bytes": size, "bits_per_byte": 8 * size / max(1, self.bytes)} for name, size in self.beside.items()
+        }
+        return {**self.of_model(), "bytes": self.bytes, "characters": self.characters, "beside": beside}
+
+    def of_model(self) -> dict[str, object]:
+        """The part of `to_dict` that depends on the model."""
         return {
             "bits": self.total,
             "escape_bits": self.escape_bits,
             "tokens": len(self.tokens),
-            "bytes": self.bytes,
             "start_token": self.start_text,
             "start_token_id": self.start,
             "bytes_escaped": self.escaped,
-            "characters": self.characters,
             "bits_per_token": self.total / max(1, len(self.tokens)),
             "bits_per_byte": self.per_byte,
             "bits_per_character": self.total / max(1, self.characters),
             "weights_bytes": self.weights,
             "bits_per_byte_with_weights": self.per_byte_with_weights,
-            "beside": {
-                name: {"bytes": size, "bits_per_byte": 8 * size / max(1, self.bytes)}
-                for name, size in self.beside.items()
-            },
         }
 
 

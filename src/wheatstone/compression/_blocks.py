@@ -16,15 +16,18 @@ from wheatstone._errors import ComputationError, RequestError
 from wheatstone.compression._alphabet import Alphabet
 from wheatstone.compression._bits import bits
 from wheatstone.compression._coder import Decoder, Encoder
-from wheatstone.compression._container import CODED, PREFIXED, Block, Chunking
+from wheatstone.compression._container import CODED, PREFIXED, Block, Chunking, cut_by_size
 from wheatstone.compression._lanes import Lanes, Start
 from wheatstone.compression._mixing import Mixer
+from wheatstone.compression._step import Llama, LlamaLanes
 from wheatstone.models import ResidualModel
 
 _SAMPLE = 1024
 """Bytes of a sample."""
 _SURELY = 0.8
 """A sample lacks the text before it, so that it costs the model more than the same bytes inside a block."""
+_TWO_GROUPS = 4
+"""Lanes from which on they are two groups, for two cores: a step of half as many takes less time."""
 Advance = Callable[[int], None]
 """A callback that receives how many symbols have just been done."""
 Stretch = Int[np.ndarray, " _"]
@@ -44,6 +47,8 @@ class BlockCoder:
         chunking: how a block is cut up.
         mixing: whether an adaptive model is mixed in.
         pool: where groups are worked on, each on one thread.
+        llama: the model in 8 bits, which codes in its place; None where the model itself does.
+        lanes: stretches that a block is cut into, over all groups; by its size by default.
         stopped: once set, groups that are being worked on are given up at their next step.
     """
 
@@ -53,6 +58,8 @@ class BlockCoder:
     chunking: Chunking
     mixing: bool
     pool: ThreadPoolExecutor
+    llama: Llama | None = None
+    lanes: int | None = None
     stopped: Event = field(default_factory=Event)
 
     def encode(self, data: bytes, advance: Advance) -> tuple[Block, float]:
@@ -89,10 +96,40 @@ class BlockCoder:
             self._read(group, put, advance)
             return coder.finish(), coder.bits
 
-        codes = list(self.pool.map(code, groups_of(len(symbols), self.chunking)))
+        together, groups = self.cut(len(symbols))
+        codes = list(self.pool.map(code, stretches(len(symbols), together, groups)))
         kind = PREFIXED if found.prefixed else CODED
-        block = Block(kind, len(data), zlib.crc32(data), len(symbols), tuple(code for code, _ in codes))
+        block = Block(kind, len(data), zlib.crc32(data), len(symbols), tuple(code for code, _ in codes), together)
         return block, sum(cost for _, cost in codes)
+
+    def cut(self, symbols: int) -> tuple[int, int]:
+        """Lanes of each group, and groups, for a block of `symbols` symbols; several cores share the groups."""
+        lanes, groups = cut_by_size(symbols, self.chunking)
+        if self.lanes is not None:
+            lanes, groups = min(self.lanes, symbols), -(-min(self.lanes, symbols) // self.chunking.lanes)
+            lanes = -(-lanes // max(1, groups))
+        if groups == 1 and lanes >= _TWO_GROUPS:
+            lanes, groups = -(-lanes // 2), 2
+        return max(1, min(lanes, symbols // max(1, groups))), groups
+
+    def predictions(self, count: int, steps: int, window: int, overlap: int) -> Lanes | LlamaLanes:
+        """Lanes at their start.
+
+        Raises:
+            ComputationError: there is no room for their keys and values.
+        """
+        if self.llama is None:
+            return Lanes(self.model, count, window=window, overlap=overlap, start=self.start)
+        try:
+            start = self.start.token
+            return LlamaLanes(self.llama, count, steps, window=window, overlap=overlap, start=start)
+        except RuntimeError as error:  # of torch's allocator
+            size = self.llama.cache_bytes(count, min(window, steps)) / 1e9
+            raise ComputationError(
+                expected=f"{size:,.1f} GB for the keys and values of {count} lanes",
+                got="less",
+                do="use fewer --threads",
+            ) from error
 
     def decode(self, block: Block, advance: Advance) -> bytes:
         """What a block was made of.
@@ -124,10 +161,8 @@ class BlockCoder:
 
             self._read(group, take, advance)
 
-        groups = groups_of(block.symbols, self.chunking)
+        groups = stretches(block.symbols, block.lanes, len(block.codes))
         try:
-            if len(block.codes) != len(groups):
-                raise ValueError(f"{len(block.codes)} codes of {len(groups)} groups")
             list(self.pool.map(restore, block.codes, groups))
             return self.alphabet.join(symbols.tolist(), prefixed=block.kind == PREFIXED)
         except (ValueError, LookupError, AssertionError, OverflowError) as error:  # a code without a meaning
@@ -137,7 +172,7 @@ class BlockCoder:
         """Goes through the lanes of a group side by side; encoder and decoder differ only in `exchange`."""
         torch.set_num_threads(1)  # in this thread: how many share a sum decides its last bits
         tokens, start, chunking = self.alphabet.tokens, self.start.token, self.chunking
-        lanes = Lanes(self.model, len(group), window=chunking.window, overlap=chunking.overlap, start=self.start)
+        lanes = self.predictions(len(group), len(group[0]), chunking.window, chunking.overlap)
         mixer = Mixer(tokens, len(group)) if self.mixing else None
         for step in range(len(group[0])):
             if self.stopped.is_set():
@@ -170,14 +205,15 @@ def _undecodable(error: object) -> RequestError:
     )
 
 
-def groups_of(symbols: int, chunking: Chunking) -> list[list[Stretch]]:
+def stretches(symbols: int, lanes: int, groups: int) -> list[list[Stretch]]:
     """Cuts a block into stretches of consecutive symbols, and these into groups that are read side by side.
 
-    A short text is one lane or a few; a long one as many full groups as leave each lane a long stretch. Stretches
-    of a group differ by one symbol at most, the longer ones first.
+    Stretches of a group differ by one symbol at most, the longer ones first.
+
+    Args:
+        symbols: of the block.
+        lanes: stretches of each group.
+        groups: that are worked on apart, each on one thread.
     """
-    if not symbols:
-        return []
-    groups = max(1, symbols // (chunking.lanes * chunking.stretch))
-    lanes = chunking.lanes if groups > 1 else min(chunking.lanes, 1 + symbols // (chunking.stretch // 8 + 1))
-    return [np.array_split(part, lanes) for part in np.array_split(np.arange(symbols), groups)]
+    parts = np.array_split(np.arange(symbols), groups) if groups else []
+    return [np.array_split(part, lanes) for part in parts]

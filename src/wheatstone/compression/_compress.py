@@ -13,12 +13,14 @@ from io import BufferedIOBase
 
 import torch
 
+from wheatstone._bounds import LANES
 from wheatstone._errors import ModelError, RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone.compression._alphabet import Alphabet
-from wheatstone.compression._blocks import BlockCoder, groups_of
+from wheatstone.compression._blocks import BlockCoder
 from wheatstone.compression._container import Chunking, Header, Writer, open_checked, read_blocks
-from wheatstone.compression._lanes import Lanes, Start
+from wheatstone.compression._lanes import Start
+from wheatstone.compression._step import Llama
 from wheatstone.models import ResidualModel
 
 _PROBE = 4
@@ -50,6 +52,8 @@ def compress(
     mixing: bool = True,
     chunking: Chunking | None = None,
     general: bool = True,
+    exact: bool = False,
+    lanes: int | None = None,
     threads: int | None = None,
     report: Reporter = silent,
 ) -> Compressed:
@@ -66,6 +70,10 @@ def compress(
         mixing: mix in what the text itself has shown so far (`Mixer`): smaller, at no measurable cost of time.
         chunking: how text is cut up; the window is no longer than the model's `causal_context`.
         general: whether LZMA may code a block instead of the model.
+        exact: use the weights as they are. By default a llama in float32 on the CPU is rounded to 8 bits (`Llama`),
+            which is faster and costs next to no bits; other models are always exact.
+        lanes: stretches that each block is cut into and that are read side by side, from 1 to 1,024; by default by the
+            block's size. More are faster, and larger: each begins without the text before it.
         threads: groups of lanes that are worked on at once; as many as there are cores by default.
         report: progress callback, in bytes.
 
@@ -73,14 +81,19 @@ def compress(
     of torch they may differ in the last bits, and then the file cannot be restored; a fingerprint in the header makes
     `decompress` refuse it there. Weights are not in the file: see `wheatstone.compression.bits` for both accounts.
 
+    Raises:
+        RequestError: a number of lanes that is out of range.
+
     Source: Delétang et al. 2024, Language Modeling Is Compression (arXiv 2309.10668), section 2.
     """
+    LANES.check("lanes", lanes)
     started, chunking = time.perf_counter(), (chunking or Chunking()).within(model.causal_context)
     total = source.seek(0, 2)
     source.seek(0)
-    start = Start.of(model)
-    with _coder(model, chunking, mixing, threads, start) as coder:
-        header = Header(chunking, mixing, _weights(model), _fingerprint(coder), model.id, start.token)
+    start, llama = Start.of(model), None if exact else Llama.of(model)
+    with coder_of(model, chunking, mixing, threads, start, llama, lanes) as coder:
+        rounded = llama is not None
+        header = Header(chunking, mixing, _weights(model), _fingerprint(coder), model.id, start.token, rounded)
         writer = Writer(out, header)
         ideal = 0.0
         while data := source.read(chunking.block):
@@ -133,46 +146,42 @@ def decompress(
             do="do not use what sent the file",
         )
     start = Start.of_version_1(model) if header.start is None else Start(header.start)
-    done = 0
-    with _coder(model, header.chunking, header.mixing, threads, start) as coder:
+    llama, done = Llama.of(model) if header.rounded else None, 0
+    if header.rounded and llama is None:
+        raise ModelError(
+            expected=f"{header.model} in float32 on the CPU, where it can be rounded to 8 bits as it was for this file",
+            got=f"{model.id} in {model.precision} on {model.device}",
+            do="decompress with --device cpu --dtype float32",
+        )
+    with coder_of(model, header.chunking, header.mixing, threads, start, llama) as coder:
         if _fingerprint(coder) != header.arithmetic:
             raise ModelError(
                 expected="a machine, precision and release of torch that compute as where this was compressed",
                 got=f"other last bits with {model.dtype} and torch {torch.__version__}",
                 do="decompress where it was compressed, or with that processor, --dtype and release",
             )
-        for block in read_blocks(source, header.chunking):
+        for block in read_blocks(source, header):
             out.write(coder.decode(block, _share(report, "decompressing", done, block.size, total)))
             done += block.size
             report("decompressing", done, total)
     return done
 
 
-def estimate_seconds(model: ResidualModel, size: int, threads: int | None = None) -> float:
-    """About how long `compress` takes: the pace of a short run, and 4 bytes a token as in English text.
-
-    Args:
-        model: the model.
-        size: of the file, in bytes.
-        threads: as in `compress`.
-    """
-    with _coder(model, Chunking(), mixing=False, threads=threads, start=Start.of(model)) as coder:
-        _fingerprint(coder)  # the first run is slower
-        started = time.perf_counter()
-        _fingerprint(coder)
-        step = (time.perf_counter() - started) / (_PROBE + 1)
-    groups = groups_of(min(size, Chunking().block) // 4, Chunking()) or [[]]
-    lanes = sum(len(group) for group in groups) or 1
-    return size / 4 / lanes * step * len(groups) / min(len(groups), threads or os.cpu_count() or 1)
-
-
 @contextmanager
-def _coder(
-    model: ResidualModel, chunking: Chunking, mixing: bool, threads: int | None, start: Start
+def coder_of(
+    model: ResidualModel,
+    chunking: Chunking,
+    mixing: bool,
+    threads: int | None,
+    start: Start,
+    llama: Llama | None = None,
+    lanes: int | None = None,
 ) -> Generator[BlockCoder]:
+    """A coder of blocks and the threads it works on, which end with it."""
     before = torch.get_num_threads()
     pool = ThreadPoolExecutor(threads or os.cpu_count() or 1)
-    coder = BlockCoder(model, Alphabet(model.reader, model.vocabulary), start, chunking, mixing, pool)
+    alphabet = Alphabet(model.reader, model.vocabulary)
+    coder = BlockCoder(model, alphabet, start, chunking, mixing, pool, llama, lanes)
     try:
         yield coder
     finally:
@@ -186,7 +195,7 @@ def _fingerprint(coder: BlockCoder) -> bytes:
 
     def probe() -> bytes:
         torch.set_num_threads(1)
-        lanes = Lanes(coder.model, coder.chunking.lanes, window=_PROBE, overlap=2, start=coder.start)
+        lanes = coder.predictions(coder.chunking.lanes, _PROBE + 1, _PROBE, 2)
         digest = hashlib.sha256()
         for step in range(_PROBE + 1):
             digest.update(lanes.probabilities().cpu().numpy().tobytes())

@@ -1,12 +1,13 @@
 """The file: a header, blocks, and a checksum over both.
 
-    magic "WHST", version 3                                   5 bytes
+    magic "WHST", version 4                                   5 bytes
     header                                                    see `Header.pack`
-    blocks: kind, bytes, CRC-32 of them, symbols, code        until kind `end`
+    blocks: kind, bytes, CRC-32 of them, symbols, lanes, code until kind `end`
     bytes in all, SHA-256 of everything before it             8 + 32 bytes
 
-Earlier versions are still read: version 2 has no blocks of kind `LZMA`, and version 1 no start token in its header
-either (see `Start.of_version_1`).
+Earlier versions are still read. Version 3 does not say how a block is cut into lanes (see `cut_by_size`) nor whether
+weights are rounded, which they are not. Version 2 has no blocks of kind `LZMA` either, and version 1 no start token in
+its header (see `Start.of_version_1`).
 
 All numbers are little-endian. Each block is read alone, so that memory does not grow with the file.
 """
@@ -23,12 +24,14 @@ from io import BufferedIOBase
 
 from wheatstone._errors import RequestError
 
-MAGIC, VERSIONS = b"WHST", (1, 2, 3)
+MAGIC, VERSIONS = b"WHST", (1, 2, 3, 4)
 END, CODED, STORED, PREFIXED, LZMA = 0, 1, 2, 3, 4
 _HEADER = struct.Struct("<HHHIIB32s8sB")
-_BLOCK = struct.Struct("<BIIIB")
+_BLOCK = struct.Struct("<BIIIHB")
+_BLOCK_OF_VERSION_3 = struct.Struct("<BIIIB")
 _LENGTH = struct.Struct("<I")
 _START = struct.Struct("<I")
+_ROUNDED = struct.Struct("<B")
 _TOTAL = struct.Struct("<Q")
 _DIGEST = 32
 # No container of xz around it: a block has its own checksum. The dictionary is as large as a block is by default.
@@ -73,6 +76,8 @@ class Header:
         arithmetic: fingerprint of how this machine computed with them.
         model: what the model is called.
         start: token that a text begins after; None in a file of version 1, which does not say.
+        rounded: whether the model's weights were rounded to 8 bits (`Llama`).
+        version: of the format.
     """
 
     chunking: Chunking
@@ -81,6 +86,8 @@ class Header:
     arithmetic: bytes
     model: str
     start: int | None
+    rounded: bool
+    version: int = VERSIONS[-1]
 
     def pack(self) -> bytes:
         """As bytes, in the newest version of the format.
@@ -92,7 +99,8 @@ class Header:
             raise ValueError("files are written with their start token")
         name = self.model.encode()[:255]
         numbers = (*astuple(self.chunking), self.mixing, bytes.fromhex(self.sha256), self.arithmetic, len(name))
-        return MAGIC + bytes([VERSIONS[-1]]) + _HEADER.pack(*numbers) + name + _START.pack(self.start)
+        start = MAGIC + bytes([VERSIONS[-1]]) + _HEADER.pack(*numbers) + name
+        return start + _START.pack(self.start) + _ROUNDED.pack(self.rounded)
 
     @classmethod
     def read(cls, source: BufferedIOBase) -> Header:
@@ -107,13 +115,16 @@ class Header:
             *numbers, mixing, sha256, arithmetic, length = _HEADER.unpack(source.read(_HEADER.size))
             chunking, model = Chunking(*numbers), source.read(length).decode()
             start = _START.unpack(source.read(_START.size))[0] if version > 1 else None
+            rounded = _ROUNDED.unpack(source.read(_ROUNDED.size))[0] if version > 3 else 0
         except (struct.error, UnicodeDecodeError) as error:
             raise _unsound(f"a header that cannot be read ({error})") from error
         if not (0 < chunking.overlap < chunking.window and chunking.stretch and 0 < chunking.block <= _MOST_BLOCK):
             raise _unsound(f"{chunking}")
         if not 0 < chunking.lanes <= _MOST_LANES:
             raise _unsound(f"{chunking.lanes} lanes")
-        return cls(chunking, bool(mixing), sha256.hex(), arithmetic, model, start)
+        if rounded > 1:
+            raise _unsound(f"weights rounded in way {rounded}")
+        return cls(chunking, bool(mixing), sha256.hex(), arithmetic, model, start, bool(rounded), version)
 
 
 @dataclass(frozen=True)
@@ -127,6 +138,7 @@ class Block:
         crc: of these bytes.
         symbols: how many symbols were coded.
         codes: of each group of lanes; of the other kinds, one.
+        lanes: stretches of each group; 0 without the model.
     """
 
     kind: int
@@ -134,10 +146,11 @@ class Block:
     crc: int
     symbols: int
     codes: tuple[bytes, ...]
+    lanes: int = 0
 
     def pack(self) -> bytes:
         """As bytes."""
-        start = _BLOCK.pack(self.kind, self.size, self.crc, self.symbols, len(self.codes))
+        start = _BLOCK.pack(self.kind, self.size, self.crc, self.symbols, self.lanes, len(self.codes))
         return start + b"".join(_LENGTH.pack(len(code)) + code for code in self.codes)
 
     @classmethod
@@ -193,7 +206,7 @@ class Writer:
         self.written += len(data)
 
 
-def read_blocks(source: BufferedIOBase, chunking: Chunking) -> Generator[Block]:
+def read_blocks(source: BufferedIOBase, header: Header) -> Generator[Block]:
     """The blocks after the header, one at a time.
 
     Raises:
@@ -201,15 +214,34 @@ def read_blocks(source: BufferedIOBase, chunking: Chunking) -> Generator[Block]:
     """
     try:
         while (kind := source.read(1)) != bytes([END]):
-            kind, size, crc, symbols, count = _BLOCK.unpack(kind + source.read(_BLOCK.size - 1))
-            if kind not in (CODED, STORED, PREFIXED, LZMA) or size > chunking.block or symbols > _MOST_SYMBOLS * size:
+            form = _BLOCK if header.version > 3 else _BLOCK_OF_VERSION_3
+            kind, size, crc, symbols, *lanes, count = form.unpack(kind + source.read(form.size - 1))
+            known = kind in (CODED, STORED, PREFIXED, LZMA)
+            if not known or size > header.chunking.block or symbols > _MOST_SYMBOLS * size:
                 raise _unsound(f"a block of kind {kind}, {size:,} bytes and {symbols:,} symbols")
             codes = tuple(_code(source, size) for _ in range(count))
             if kind in (STORED, LZMA) and len(codes) != 1:
                 raise _unsound(f"a block without the model in {len(codes)} parts")
-            yield Block(kind, size, crc, symbols, codes)
+            by_model = kind in (CODED, PREFIXED)
+            together, groups = (lanes[0], count) if lanes else cut_by_size(symbols, header.chunking)
+            if by_model and (together > _MOST_LANES or groups != count or (lanes and together * groups > symbols)):
+                raise _unsound(f"{symbols:,} symbols in {count} groups of {together:,} lanes")
+            if by_model and symbols and not together * groups:
+                raise _unsound(f"{symbols:,} symbols in no lane")
+            yield Block(kind, size, crc, symbols, codes, together)
     except struct.error as error:
         raise _unsound(f"a block that is cut off ({error})") from error
+
+
+def cut_by_size(symbols: int, chunking: Chunking) -> tuple[int, int]:
+    """Lanes of each group and groups of a block by its size, as in all files up to version 3.
+
+    A short text is one lane or a few; a long one as many full groups as leave each lane a long stretch.
+    """
+    groups = symbols // (chunking.lanes * chunking.stretch)
+    if groups > 1:
+        return chunking.lanes, groups
+    return min(chunking.lanes, 1 + symbols // (chunking.stretch // 8 + 1)), min(1, symbols)
 
 
 def _code(source: BufferedIOBase, size: int) -> bytes:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from wheatstone.compression import Bits, CircuitBits
 from wheatstone.figures._report import template
 
@@ -12,21 +15,47 @@ _DARKEST_WORTH = 8.0
 _LIGHT_TEXT_FROM = 0.8
 """Of the darkest; white letters are the easier to read from there on, dark ones before."""
 _MOST = 20_000
+_SURPRISES, _AROUND = 10, 12
+"""Tokens listed as the most surprising, and how many before each are shown."""
 
 
-def bits_page(found: Bits, model: str, name: str) -> str:
-    """The page: totals, general compressors beside, and the first 20,000 tokens coloured.
+def bits_page(found: Mapping[str, Bits], name: str) -> str:
+    """The page: totals, general compressors beside, and of each model the first 20,000 tokens coloured.
 
     Args:
-        found: what `wheatstone.compression.bits` found.
-        model: what the model is called.
+        found: what `wheatstone.compression.bits` found, by what the model is called; of one text.
         name: of the text.
     """
-    tokens = [
-        {"text": token, "bits": cost, "share": min(1.0, cost / _DARKEST), "dark": cost > _LIGHT_TEXT_FROM * _DARKEST}
-        for token, cost in zip(found.tokens[:_MOST], found.surprise[:_MOST], strict=True)
+    models = [
+        {"name": model, "cost": cost, "tokens": _coloured(cost), "surprises": _surprises(cost)}
+        for model, cost in sorted(found.items(), key=lambda row: row[1].total)
     ]
-    return template("bits.html.jinja").render(found=found, model=model, name=name, tokens=tokens, darkest=_DARKEST)
+    text = next(iter(found.values()))
+    return template("bits.html.jinja").render(models=models, text=text, name=name, darkest=_DARKEST)
+
+
+def _coloured(cost: Bits) -> list[dict[str, Any]]:
+    """The first tokens, as the page shows them."""
+    return [
+        {"text": token, "bits": bits, "share": min(1.0, bits / _DARKEST), "dark": bits > _LIGHT_TEXT_FROM * _DARKEST}
+        for token, bits in zip(cost.tokens[:_MOST], cost.surprise[:_MOST], strict=True)
+    ]
+
+
+def _surprises(cost: Bits) -> list[dict[str, Any]]:
+    """The tokens that cost most, each with the text before and after it."""
+    order = sorted(range(len(cost.tokens)), key=lambda at: -cost.surprise[at])[:_SURPRISES]
+    return [
+        {
+            "place": at,
+            "before": "".join(cost.tokens[max(0, at - _AROUND) : at]),
+            "text": cost.tokens[at],
+            "after": "".join(cost.tokens[at + 1 : at + 1 + _AROUND // 3]),
+            "bits": cost.surprise[at],
+            "linked": at < _MOST,
+        }
+        for at in order
+    ]
 
 
 def circuit_bits_page(found: CircuitBits, edges: int, model: str, name: str) -> str:
