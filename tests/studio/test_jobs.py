@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Generator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from browser import served
+from browser import ended, served
 from starlette.testclient import TestClient
 from tolerance import Rounding
 
@@ -44,45 +43,6 @@ ADDRESS = "http://127.0.0.1:8765"
 
 
 @pytest.fixture(scope="module")
-def pair(tiny_task: tuple[Path, Path]) -> Pair:
-    record = json.loads(tiny_task[1].read_text().splitlines()[0])
-    return Pair(
-        prompt=record["prompt"],
-        counterfactual=record["counterfactual"],
-        answer=record["answers"][0],
-        distractor=record["distractors"][0],
-    )
-
-
-@pytest.fixture(scope="module")
-def discover(tiny_task: tuple[Path, Path], pair: Pair) -> Discover:
-    return Discover(model=str(tiny_task[0]), pair=pair, method="eap", faithfulness=0.5)
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("runs")
-
-
-@pytest.fixture(scope="module")
-def jobs(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Jobs, None, None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WHEATSTONE_HOME", str(tmp_path_factory.mktemp("home")))
-        jobs = Jobs(Library((runs,)))
-        yield jobs
-        jobs.close()
-
-
-@pytest.fixture(scope="module")
-def made(jobs: Jobs, discover: Discover) -> str:
-    """A run that a job has made."""
-    last = ended(jobs, jobs.submit(discover).id)
-    assert last.state == "done", last
-    assert last.run
-    return last.run
-
-
-@pytest.fixture(scope="module")
 def change(made: str) -> Intervene:
     """A job of milliseconds."""
     return Intervene(run=made, changes=[Change(node="a0.h1", how="scale", factor=2), Change(node="m1", how="patch")])
@@ -99,15 +59,6 @@ def idle(tmp_path: Path) -> Jobs:
     jobs = Jobs(Library((tmp_path,)), tmp_path / "jobs", Bounds(waiting=2))
     jobs._serve = lambda: None  # pyright: ignore[reportAttributeAccessIssue]
     return jobs
-
-
-def ended(jobs: Jobs, id: str) -> JobEvent:
-    """The last event of a job, waited for."""
-
-    async def last() -> JobEvent:
-        return [event async for event in jobs.follow(id)][-1]
-
-    return asyncio.run(asyncio.wait_for(last(), 600))
 
 
 def test_a_discovery_becomes_a_run_that_other_jobs_add_to(

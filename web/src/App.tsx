@@ -1,5 +1,5 @@
 // One screen: the map, its size below, what is locked and all that belongs to the run beside it.
-import { useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
+import { type ReactNode, useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
 import { flushSync } from "react-dom";
 import { Compared } from "./Compared";
 import { Connections } from "./Connections";
@@ -8,6 +8,7 @@ import { compare, comparison } from "./compare";
 import { exportJson, exportNeuronpedia, exportPage, exportPng, exportSvg, type Shown } from "./exporting";
 import { Boundary } from "./Fetching";
 import { type Edge, type EdgeList, edgeList, measureOf, shownEdges, touches } from "./graph";
+import { GraphPlace } from "./GraphPlace";
 import { Help } from "./Help";
 import { Intervene } from "./Intervene";
 import { jobsInWords, Said, useAsking } from "./Jobs";
@@ -18,12 +19,14 @@ import { CircuitMap } from "./Map";
 import { Warnings } from "./ModelAnswers";
 import { Measure } from "./Measure";
 import { Naming, Trouble } from "./Naming";
+import { isKey } from "./names";
 import { Proof } from "./Proof";
 import { RunFacts } from "./RunFacts";
 import { Runs, titlesOf } from "./Runs";
 import type { Scene } from "./scene";
 import { PromptChoice, Selection, togglePin, useTable } from "./Selection";
-import { type ApiError, fetchEdges, fetchRun, fetchRuns, fetchVerifications, type Run, type RunList, type Verification } from "./server";
+import { type ApiError, fetchContents, fetchEdges, fetchGraph, fetchRun, fetchRuns, fetchVerifications, type Run, type RunList, type Verification } from "./server";
+import { Shared, useShared } from "./Shared";
 import { Size } from "./Size";
 import { Story } from "./Story";
 import { gathered } from "./supernodes";
@@ -37,6 +40,35 @@ type Loaded = { run: Run; list: EdgeList };
 const load = async (id: string): Promise<Loaded> => {
   const [run, table] = await Promise.all([fetchRun(id), fetchEdges(id)]);
   return { run, list: edgeList(table.columns, table.rows, table.about, run) };
+};
+
+/** A run that is open: how it is shown, and what it is for a new job. */
+interface Open {
+  place: (shown: { view: View; theme: string; other: Loaded | undefined }) => ReactNode;
+  run?: Run;
+}
+
+/** How runs are opened, by the command that made them; those of other commands open as their report. */
+export const OPENERS: Record<string, (id: string) => Promise<Open>> = {
+  discover: (id) => circuitOpener(id),
+  import: (id) => circuitOpener(id),
+  graph: async (id) => {
+    const graph = await fetchGraph(id);
+    return { place: ({ view, theme }) => <GraphPlace graph={graph} view={view} theme={theme} /> };
+  },
+};
+
+const circuitOpener = async (id: string): Promise<Open> => {
+  const loaded = await load(id);
+  return { run: loaded.run, place: ({ view, theme, other }) => <Workplace loaded={loaded} other={other} view={onCircuit(view)} theme={theme} /> };
+};
+
+/** What of a view belongs to a circuit: names that are a graph's alone are left out. */
+const onCircuit = (view: View): View => ({ ...view, sel: isKey(view.sel) ? view.sel : "", pins: view.pins.filter(isKey), tab: TABS.some(([tab]) => tab === view.tab) ? view.tab : "circuit" });
+
+const open = async (id: string): Promise<Open> => {
+  const { command } = await fetchContents(id);
+  return (OPENERS[command] ?? circuitOpener)(id);
 };
 
 const TABS: [View["tab"], string][] = [
@@ -64,7 +96,7 @@ export function App() {
   const first = home.current;
   useEffect(() => void (before.current = runs), [runs]);
   const id = view.run || first;
-  const loaded = useFetched(id && `${id} ${again}`, () => load(id));
+  const loaded = useFetched(id && `open ${id} ${again}`, () => open(id));
   const other = useFetched(view.vs && `${view.vs} ${again}`, () => load(view.vs));
   const reload = () => {
     forget();
@@ -110,7 +142,7 @@ export function App() {
       ))}
       {loaded.state === "here" ? (
         <Boundary key={id} what="This view" leave={() => show({ ...FRESH, vs: "", mode: "circuit" })}>
-          <Workplace loaded={loaded.value} other={valueOf(other)} view={view} theme={theme} />
+          {loaded.value.place({ view, theme, other: valueOf(other) })}
         </Boundary>
       ) : (
         <main className="waiting">
@@ -119,10 +151,10 @@ export function App() {
         </main>
       )}
       {help && <Help close={() => setHelp(false)} tour={() => setTour(true)} />}
-      {listing && <Runs runs={runs} open={(run) => show({ run, ...FRESH })} close={() => setListing(false)} />}
+      {listing && <Runs runs={runs} opens={(run) => run.command in OPENERS} open={(run) => show({ run, ...FRESH })} close={() => setListing(false)} />}
       {working && (
         <Work
-          run={loaded.state === "here" ? loaded.value.run : undefined}
+          run={valueOf(loaded)?.run}
           open={(run, at) => {
             reload();
             show({ run, ...FRESH, ...at });
@@ -144,7 +176,7 @@ function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Load
   const by = compared?.by ?? measureOf(mine, view.mode);
   const edges = useMemo(() => (compared ? compare(compared.a, compared.b, by) : mine), [compared, mine, by]);
   const used = useMemo(() => new Set(list.edges.filter((edge) => edge.circuit).map((edge) => edge.from.span)), [list]);
-  const notes = useLabels(run);
+  const notes = useShared(useLabels(run), view);
   const { supernodes } = notes.labels;
   const drawn = useMemo(() => {
     const together = (side: Edge[]) => gathered(side, supernodes, by, edges);
@@ -186,6 +218,7 @@ function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Load
           </div>
           <span className="spring" />
           <Views notes={notes} view={view} />
+          <Shared notes={notes} view={view} />
           <div className="choice" role="group" aria-label="Export this view">
             <button onClick={() => save(exportSvg)}>SVG</button>
             <button onClick={() => save(exportPng)}>PNG</button>

@@ -5,6 +5,8 @@ import { count, decimal } from "./words";
 
 interface Props {
   runs: RunList | undefined;
+  /** Whether a run opens in the app. */
+  opens: (run: RunSummary) => boolean;
   open: (run: string) => void;
   close: () => void;
 }
@@ -34,13 +36,12 @@ export function titlesOf(runs: RunSummary[]): Map<string, string> {
   return new Map(runs.map((run) => [run.id, alike.get(run.title)!.length > 1 ? `${run.title} · ${folder(run)}` : run.title]));
 }
 
-export function Runs({ runs, open, close }: Props) {
+export function Runs({ runs, opens, open, close }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [wanted, want] = useState("");
   const [by, sort] = useState<{ column: number; down: boolean }>({ column: 5, down: true });
   useEffect(() => dialog.current?.showModal(), []);
   const all = useMemo(() => [...(runs?.runs ?? []), ...(runs?.others ?? [])], [runs]);
-  const circuits = useMemo(() => new Set(runs?.runs.map((run) => run.id)), [runs]);
   const listed = useMemo(() => {
     const words = wanted.toLowerCase().split(/\s+/).filter(Boolean);
     const found = all.filter((run) => {
@@ -86,7 +87,7 @@ export function Runs({ runs, open, close }: Props) {
                     <>
                       {run.title} <small>{run.trouble}</small>
                     </>
-                  ) : circuits.has(run.id) ? (
+                  ) : opens(run) ? (
                     <button
                       onClick={() => {
                         open(run.id);

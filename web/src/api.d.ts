@@ -396,6 +396,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/{id}/graph": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Graph
+         * @description A graph in neurons: at most 5,000 nodes and 20,000 edges, the most influential, and how many there are.
+         */
+        get: operations["graph_api_v1_runs__id__graph_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -460,7 +480,7 @@ export interface components {
         Change: {
             /**
              * Node
-             * @description `a23.h4`, `m17`; `a23.h4@5` at one part of the prompt
+             * @description `a23.h4`, `m17`, `m29.n392`; `a23.h4@5` at one part of the prompt
              */
             node: string;
             /**
@@ -713,6 +733,199 @@ export interface components {
             only: string[];
         };
         /**
+         * Generate
+         * @description A continuation of one of a run's prompts, next to the one with some nodes changed. Adds nothing to the run.
+         */
+        Generate: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            verb: "generate";
+            /**
+             * Run
+             * @description of the list of runs
+             */
+            run: string;
+            /**
+             * Prompt
+             * @description which of the run's
+             * @default 0
+             */
+            prompt: number;
+            /** Changes */
+            changes: components["schemas"]["Change"][];
+            /**
+             * Tokens
+             * @description to write, at most
+             * @default 30
+             */
+            tokens: number;
+            /**
+             * Temperature
+             * @description 0: greedy
+             * @default 0
+             */
+            temperature: number;
+            /**
+             * Seed
+             * @description of the draws, the same for both texts
+             * @default 0
+             */
+            seed: number;
+        };
+        /**
+         * Generated
+         * @description A continuation as the model writes it, and with nodes changed, as far as they are written.
+         */
+        Generated: {
+            /** Prompt */
+            prompt: string;
+            /**
+             * Original
+             * @description tokens
+             */
+            original: string[];
+            /** Changed */
+            changed: string[];
+        };
+        /**
+         * GraphDocument
+         * @description A graph in neurons, as much of it as is drawn: columns of edges, the most influential first.
+         */
+        GraphDocument: {
+            /** Id */
+            id: string;
+            /** Title */
+            title: string;
+            /** Path */
+            path: string;
+            /** Created */
+            created: string;
+            /** Example */
+            example: boolean;
+            /** Model */
+            model: string;
+            /** Layers */
+            layers: number;
+            /** Prompt */
+            prompt: string;
+            /** Tokens */
+            tokens: string[];
+            /** Counterfactuals */
+            counterfactuals: string[];
+            target: components["schemas"]["GraphTarget"];
+            /** Proofs */
+            proofs: components["schemas"]["Proof"][];
+            /** Enough */
+            enough: boolean;
+            /** Suggested */
+            suggested: components["schemas"]["Suggested"][];
+            /** Nodes */
+            nodes: components["schemas"]["GraphNode"][];
+            /**
+             * Sender
+             * @description number of a node
+             */
+            sender: number[];
+            /**
+             * Receiver
+             * @description the same; the target is numbered after the last node
+             */
+            receiver: number[];
+            /** Weight */
+            weight: number[];
+            /**
+             * Share
+             * @description of everything that is sent to the receiver
+             */
+            share: number[];
+            /** Total Nodes */
+            total_nodes: number;
+            /** Total Edges */
+            total_edges: number;
+            /**
+             * Changeable
+             * @description whether its nodes can be changed: it was drawn of a model here
+             */
+            changeable: boolean;
+            /** Notes */
+            notes: string[];
+        };
+        /**
+         * GraphNode
+         * @description A node of a graph in neurons. Numbers are in logits of the target unless they say otherwise.
+         */
+        GraphNode: {
+            /** Node */
+            node: string;
+            /**
+             * Kind
+             * @description token, head, neuron, or what another tool calls it
+             */
+            kind: string;
+            /**
+             * Layer
+             * @description -1 of a token
+             */
+            layer: number;
+            /** Position */
+            position: number;
+            /** Token */
+            token: string;
+            /**
+             * Value
+             * @description a neuron's activation; how large what a head or token writes is
+             */
+            value: number;
+            /**
+             * Ablated
+             * @description the same with the node ablated
+             */
+            ablated: number;
+            /**
+             * Sent
+             * @description to all others and the target together
+             */
+            sent: number;
+            /**
+             * Slope
+             * @description what the target would lose without it, by the gradient
+             */
+            slope: number | null;
+            /**
+             * Effect
+             * @description what it loses when the node alone is ablated, run exactly
+             */
+            effect: number | null;
+            /**
+             * Influence
+             * @description share of what reaches the target that passes through it
+             */
+            influence: number;
+            /**
+             * Rest
+             * @description what nodes outside the graph send to it
+             */
+            rest: number | null;
+            /** Promotes */
+            promotes: string[];
+            /** Suppresses */
+            suppresses: string[];
+        };
+        /**
+         * GraphTarget
+         * @description What a graph explains.
+         */
+        GraphTarget: {
+            /** Name */
+            name: string;
+            /** Clean */
+            clean: number | null;
+            /** Ablated */
+            ablated: number | null;
+        };
+        /**
          * IntervalByCondition
          * @description 95% intervals; none for fewer than four prompts.
          */
@@ -803,7 +1016,7 @@ export interface components {
             /** Created */
             created: string;
             /** Request */
-            request: components["schemas"]["Discover"] | components["schemas"]["Ask"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Intervene"] | components["schemas"]["Measure"] | components["schemas"]["Look"];
+            request: components["schemas"]["Discover"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Ask"] | components["schemas"]["Intervene"] | components["schemas"]["Generate"] | components["schemas"]["Measure"] | components["schemas"]["Look"];
             /**
              * Ahead
              * @description jobs that come before it
@@ -854,7 +1067,13 @@ export interface components {
              * @description the run that was made or added to
              */
             run?: string | null;
+            /**
+             * Left
+             * @description seconds of this stage, at the rate so far
+             */
+            left?: number | null;
             changed?: components["schemas"]["Changed"] | null;
+            generated?: components["schemas"]["Generated"] | null;
             measured?: components["schemas"]["Measured"] | null;
             looked?: components["schemas"]["Looked"] | null;
             /** @description what the model itself says */
@@ -879,7 +1098,10 @@ export interface components {
          * @description What a person calls a node.
          */
         Label: {
-            /** Node */
+            /**
+             * Node
+             * @description such as `a23.h4`; of a graph in neurons with its position, `m29.n392@5`, or as another tool names it
+             */
             node: string;
             /** Text */
             text: string;
@@ -1389,6 +1611,26 @@ export interface components {
             empty: components["schemas"]["Reading"];
         };
         /**
+         * Proof
+         * @description What the nodes of a graph hold alone, run exactly.
+         */
+        Proof: {
+            /** Baseline */
+            baseline: string;
+            /** Nodes */
+            nodes: number;
+            /** Faithfulness */
+            faithfulness: number;
+            /** Completeness */
+            completeness: number;
+            /** Kl */
+            kl: number;
+            /** Answer */
+            answer: string;
+            /** Enough */
+            enough: boolean;
+        };
+        /**
          * Reading
          * @description One prompt under one condition.
          */
@@ -1614,6 +1856,21 @@ export interface components {
             name: string;
             /** Positions */
             positions: number[];
+        };
+        /**
+         * Suggested
+         * @description Nodes that a graph groups.
+         */
+        Suggested: {
+            /** Name */
+            name: string;
+            /** Nodes */
+            nodes: string[];
+            /**
+             * Weight
+             * @description what they send to the target together
+             */
+            weight: number;
         };
         /**
          * Supernode
@@ -2312,7 +2569,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Discover"] | components["schemas"]["Ask"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Intervene"] | components["schemas"]["Measure"] | components["schemas"]["Look"];
+                "application/json": components["schemas"]["Discover"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Ask"] | components["schemas"]["Intervene"] | components["schemas"]["Generate"] | components["schemas"]["Measure"] | components["schemas"]["Look"];
             };
         };
         responses: {
@@ -2653,6 +2910,46 @@ export interface operations {
             };
             /** @description it was not said what was read */
             428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    graph_api_v1_runs__id__graph_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GraphDocument"];
+                };
+            };
+            /** @description not there, or not readable */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the request is wrong */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };

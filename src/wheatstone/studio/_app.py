@@ -11,6 +11,7 @@ from wheatstone._path import StrPath
 from wheatstone._version import __version__
 from wheatstone.studio._crowd import Crowd, Doorman
 from wheatstone.studio._drawing import Drawings
+from wheatstone.studio._graphs import router as graphs
 from wheatstone.studio._guard import LOOPBACK, Guard, Limits
 from wheatstone.studio._jobs import Jobs
 from wheatstone.studio._jobs_foreman import Bounds
@@ -59,6 +60,7 @@ def create_app(
     app.include_router(router)
     app.include_router(jobs_router)
     app.include_router(labels)
+    app.include_router(graphs)
     add_handlers(app)
     app.add_middleware(Doorman, crowd=crowd)
     app.add_middleware(Guard, hosts=hosts, token=token, limits=limits)

@@ -23,13 +23,11 @@ from wheatstone.studio._jobs_journal import KEPT, Asked, Journal, read_journals
 from wheatstone.studio._jobs_schema import (
     Ask,
     Discover,
-    Intervene,
     Job,
     JobEvent,
     JobList,
     JobRequest,
-    Look,
-    Measure,
+    Question,
 )
 from wheatstone.studio._library import Library
 from wheatstone.studio._schema import Problem
@@ -79,7 +77,7 @@ class Jobs:
             return self._job(self._find(id))
 
     def submit(self, request: JobRequest) -> Job:
-        """Puts a job at the end of the queue.
+        """Puts a job at the end of the queue. A request that equals a job's that has not ended gives that job.
 
         Raises:
             RequestError: the queue is full, or another studio has it.
@@ -89,6 +87,10 @@ class Jobs:
         """
         title = self._checked(request)
         with self._changed:
+            self._open()
+            for journal in self._journals.values():
+                if not journal.ended and journal.asked.request == request:
+                    return self._job(journal)
             self._check_room()
             created = datetime.now(UTC)
             asked = Asked(
@@ -249,7 +251,7 @@ class Jobs:
             title = f"{request.pair.prompt[:200]} →{request.pair.answer}"
             return title if isinstance(request, Discover) else f"ask: {title}"
         run = self._library.find(request.run)
-        if request.run.startswith("example-") and not isinstance(request, Intervene | Measure | Look):
+        if request.run.startswith("example-") and not isinstance(request, Question):
             raise RequestError(
                 expected="a run of your own", got="an example, which is read-only", do="discover its prompt again"
             )

@@ -13,8 +13,8 @@ from typing import Literal
 from wheatstone._errors import RequestError, RunError
 from wheatstone.runs import clear_partial
 from wheatstone.studio._jobs_journal import Journal
-from wheatstone.studio._jobs_schema import Ask, Discover, Intervene, Look, Measure
-from wheatstone.studio._jobs_worker import Ended, Order, Worker
+from wheatstone.studio._jobs_schema import Ask, Discover, Question
+from wheatstone.studio._jobs_worker import Ended, Order, Progress, Worker
 from wheatstone.studio._library import Library, identity
 from wheatstone.studio._schema import Problem
 
@@ -39,6 +39,20 @@ class Bounds:
     idle: float = 600.0
     patience: float = 15.0
     paths: bool = True
+
+
+class _Rate:
+    """How fast a stage is, from its first report on."""
+
+    def __init__(self) -> None:
+        self._stage, self._since, self._from = "", 0.0, 0.0
+
+    def left(self, now: Progress, at: float) -> float | None:
+        """Seconds that the stage will still take at the rate so far; None where that is not known."""
+        if now.stage != self._stage:
+            self._stage, self._since, self._from = now.stage, at, now.done
+        made = now.done - self._from
+        return None if now.total is None or made <= 0 else (now.total - now.done) * (at - self._since) / made
 
 
 class Foreman:
@@ -100,6 +114,7 @@ class Foreman:
 
     def _hear_out(self, journal: Journal, worker: Worker, folder: Path) -> None:
         until = time.monotonic() + self._bounds.seconds
+        rate = _Rate()
         while True:
             try:
                 heard = worker.hear(0.2)
@@ -110,7 +125,8 @@ class Foreman:
                 self._ended(journal, heard, folder)
                 return
             if heard:
-                self._tell(journal, "running", **vars(heard))
+                at = {"stage": heard.stage, "done": heard.done, "total": heard.total}
+                self._tell(journal, "running", **at, left=rate.left(heard, time.monotonic()), **heard.about)
             now = time.monotonic()
             if now > until:
                 self.stop("late")
@@ -120,7 +136,7 @@ class Foreman:
     def _ended(self, journal: Journal, ended: Ended, folder: Path) -> None:
         if ended.state == "cancelled":
             self._was_stopped(journal)
-        elif ended.state == "done" and not isinstance(journal.asked.request, Intervene | Ask | Measure | Look):
+        elif ended.state == "done" and not isinstance(journal.asked.request, Question):
             self._tell(journal, "done", run=identity(str(folder)))
         else:
             self._tell(journal, ended.state, **ended.about)

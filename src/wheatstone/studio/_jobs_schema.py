@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from wheatstone._bounds import SEED, TEMPERATURE
 from wheatstone.studio._schema import Interval, ModelAnswers, Problem, _Frozen
 
 LONGEST = 5_000
@@ -83,11 +84,16 @@ class Explain(_Frozen):
 class Change(_Frozen):
     """What is done to one node as the model runs."""
 
-    node: Annotated[str, Field(max_length=60, description="`a23.h4`, `m17`; `a23.h4@5` at one part of the prompt")]
+    node: Annotated[
+        str, Field(max_length=60, description="`a23.h4`, `m17`, `m29.n392`; `a23.h4@5` at one part of the prompt")
+    ]
     how: Literal["ablate", "scale", "patch"] = Field(
         description="write nothing; write `factor` times as much; write what it writes on the counterfactual"
     )
     factor: Annotated[float, Field(ge=-100, le=100)] = 1.0
+
+
+Changes = Annotated[list[Change], Field(min_length=1, max_length=500)]
 
 
 class Intervene(_Frozen):
@@ -96,7 +102,19 @@ class Intervene(_Frozen):
     verb: Literal["intervene"] = "intervene"
     run: RunName
     prompt: Annotated[int, Field(ge=0, description="which of the run's")] = 0
-    changes: Annotated[list[Change], Field(min_length=1, max_length=50)]
+    changes: Changes
+
+
+class Generate(_Frozen):
+    """A continuation of one of a run's prompts, next to the one with some nodes changed. Adds nothing to the run."""
+
+    verb: Literal["generate"] = "generate"
+    run: RunName
+    prompt: Annotated[int, Field(ge=0, description="which of the run's")] = 0
+    changes: Changes
+    tokens: Annotated[int, Field(ge=1, le=200, description="to write, at most")] = 30
+    temperature: Annotated[float, Field(ge=TEMPERATURE.least, le=TEMPERATURE.most, description="0: greedy")] = 0.0
+    seed: Annotated[int, Field(ge=SEED.least, le=SEED.most, description="of the draws, the same for both texts")] = 0
 
 
 class Measure(_Frozen):
@@ -118,7 +136,9 @@ class Look(_Frozen):
     query: Annotated[int, Field(ge=-1, description="position that looks; -1 is the last")] = -1
 
 
-JobRequest = Annotated[Discover | Ask | Verify | Explain | Intervene | Measure | Look, Field(discriminator="verb")]
+Question = Ask | Intervene | Generate | Measure | Look
+"""Jobs that add nothing to any run: their last event holds the result."""
+JobRequest = Annotated[Discover | Verify | Explain | Question, Field(discriminator="verb")]
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 
 
@@ -139,6 +159,14 @@ class Changed(_Frozen):
     prompt: str
     tokens: list[TokenChange] = Field(description="answers, distractors, and the likeliest before and after")
     kl: float = Field(description="KL(before ‖ after), nats")
+
+
+class Generated(_Frozen):
+    """A continuation as the model writes it, and with nodes changed, as far as they are written."""
+
+    prompt: str
+    original: tuple[str, ...] = Field(description="tokens")
+    changed: tuple[str, ...]
 
 
 With = Literal["model", "alone", "without"]
@@ -203,7 +231,9 @@ class JobEvent(_Frozen):
     total: float | None = Field(default=None, description="of this stage; none where it is not known")
     problem: Problem | None = Field(default=None, description="why it failed")
     run: str | None = Field(default=None, description="the run that was made or added to")
+    left: float | None = Field(default=None, description="seconds of this stage, at the rate so far")
     changed: Changed | None = None
+    generated: Generated | None = None
     measured: Measured | None = None
     looked: Looked | None = None
     answers: ModelAnswers | None = Field(default=None, description="what the model itself says")

@@ -11,8 +11,8 @@ from wheatstone._side import EXPLANATION, LISTING
 from wheatstone.circuits import Circuit, Experiment, same_weights
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.figures import render_explanation, report_html
-from wheatstone.lenses import NodeChange, attention_scores, next_token_change
-from wheatstone.models import ResidualModel, load_model, span_positions
+from wheatstone.lenses import attention_scores
+from wheatstone.models import ResidualModel, load_model
 from wheatstone.runs import Run, reserved, sound
 from wheatstone.studies import (
     ExplainSettings,
@@ -22,12 +22,14 @@ from wheatstone.studies import (
     plan_discovery,
     write_discovery,
 )
+from wheatstone.studio._jobs_changes import Report, Subject, circuit_subject, generated, graph_subject, intervened
 from wheatstone.studio._jobs_schema import (
     Ask,
-    Change,
     Changed,
     Discover,
     Explain,
+    Generate,
+    Generated,
     Intervene,
     JobRequest,
     Look,
@@ -37,7 +39,6 @@ from wheatstone.studio._jobs_schema import (
     Pair,
     PairAdds,
     SenderAdds,
-    TokenChange,
     Verify,
 )
 from wheatstone.studio._schema import ModelAnswers
@@ -59,7 +60,7 @@ class Work:
         self._measured: tuple[Any, Experiment] | None = None
         """That of the selection measured last, and of what: the next one is usually of the same run."""
 
-    def do(self, request: JobRequest, folder: Path, report: Reporter, *, again: bool = False) -> dict[str, Any]:
+    def do(self, request: JobRequest, folder: Path, report: Report, *, again: bool = False) -> dict[str, Any]:
         """Does a job.
 
         Args:
@@ -83,6 +84,8 @@ class Work:
                 self._explain(request, folder, report)
             case Intervene():
                 return {"changed": self._intervene(request, folder, report)}
+            case Generate():
+                return {"generated": self._generate(request, folder, report)}
             case Measure():
                 return {"measured": self._measure(request, folder, report)}
             case Look():
@@ -182,16 +185,18 @@ class Work:
             top={name: reading.top for name, reading in first.items()},
         )
 
-    def _intervene(self, asked: Intervene, run: Path, report: Reporter) -> Changed:
+    def _subject(self, run: Path, prompt: int, report: Reporter) -> Subject:
+        """What nodes are changed on: a prompt of a circuit's run, or that of a graph."""
+        if Run.open(run).verb == "graph":
+            return graph_subject(run, prompt, lambda name: self._load(name, report))
         circuit, model = self._circuit(run, report)
-        pair = _example(circuit, asked.prompt)
-        width = model.tokens([pair.prompt]).width
-        names = [span.name for span in circuit.spans]
-        places = dict(zip(names, span_positions(circuit.spans, width), strict=False))
-        changes = [_change(change, places) for change in asked.changes]
-        found = next_token_change(model.like(circuit.model.graph), pair, changes)
-        tokens = [TokenChange(**row._asdict()) for row in found.tokens]
-        return Changed(prompt=pair.prompt, tokens=tokens, kl=found.kl)
+        return circuit_subject(circuit, model, _example(circuit, prompt))
+
+    def _intervene(self, asked: Intervene, run: Path, report: Reporter) -> Changed:
+        return intervened(self._subject(run, asked.prompt, report), asked.changes)
+
+    def _generate(self, asked: Generate, run: Path, report: Report) -> Generated:
+        return generated(self._subject(run, asked.prompt, report), asked, report)
 
     def _look(self, asked: Look, run: Path, report: Reporter) -> Looked:
         circuit, model = self._circuit(run, report)
@@ -236,12 +241,3 @@ def _pair(pair: Pair) -> PromptPair:
         answers=(pair.answer,),
         distractors=(pair.distractor,) if pair.distractor else (),
     )
-
-
-def _change(change: Change, places: dict[str, list[int]]) -> NodeChange:
-    node, _, place = change.node.partition("@")
-    if place and place not in places:
-        raise RequestError(
-            expected=f"a part of the prompts out of {', '.join(places) or 'none'}", got=repr(place), do="pin another"
-        )
-    return NodeChange(node, change.how, change.factor, tuple(places[place]) if place else None)

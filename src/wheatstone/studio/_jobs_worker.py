@@ -25,7 +25,9 @@ from wheatstone.studio._problems import status_of
 from wheatstone.studio._schema import Problem
 
 _EVERY = 0.2
-"""Seconds between two words on one stage."""
+"""Seconds between two reports on one stage."""
+_PARTLY = 0.05
+"""The same where a report holds a part of the result, such as the tokens written so far."""
 _GRACE = 1.0
 """Seconds that the process has to clear up after its server ended, for a long step in torch does not hear an
 interruption; what is left then, the next command removes."""
@@ -50,11 +52,12 @@ class Order:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a stage is."""
+    """How far a stage is, and what there is of the result."""
 
     stage: str
     done: float
     total: float | None
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -187,11 +190,11 @@ def _reporter(pipe: Connection) -> Any:
     """Sends a stage's beginning and end, and what is between a few times a second."""
     reported: dict[str, float] = {}
 
-    def report(stage: str, done: float, total: float | None) -> None:
+    def report(stage: str, done: float, total: float | None, /, **about: Any) -> None:
         now = time.monotonic()
-        if stage not in reported or done == total or now - reported[stage] >= _EVERY:
+        if stage not in reported or done == total or now - reported[stage] >= (_PARTLY if about else _EVERY):
             reported[stage] = now
             with contextlib.suppress(OSError):  # the server is gone: `listen` ends the job
-                pipe.send(Progress(stage, done, total))
+                pipe.send(Progress(stage, done, total, about))
 
     return report
