@@ -10,6 +10,7 @@ import { Boundary } from "./Fetching";
 import { type Edge, type EdgeList, edgeList, measureOf, shownEdges, touches } from "./graph";
 import { GraphPlace } from "./GraphPlace";
 import { Help } from "./Help";
+import { Import } from "./Import";
 import { Intervene } from "./Intervene";
 import { jobsInWords, Said, useAsking } from "./Jobs";
 import { useJobs } from "./jobs";
@@ -85,6 +86,7 @@ export function App() {
   const [help, setHelp] = useState(false);
   const [working, setWorking] = useState(false);
   const [listing, setListing] = useState(false);
+  const [importing, setImporting] = useState(false);
   const { jobs, ended } = useJobs();
   const [tour, setTour] = useState(false);
   const [theme, setTheme] = useTheme();
@@ -114,6 +116,9 @@ export function App() {
         <RunChoice label="Compare with" value={view.vs} runs={runs} none="nothing" choose={(vs) => show({ vs })} />
         <button onClick={() => setListing(true)} title="All runs, of every command">
           All runs
+        </button>
+        <button onClick={() => setImporting(true)} title="A circuit or an attribution graph of another tool; it can also be dropped on the page">
+          Import
         </button>
         <span className="spring" />
         <button className="main" onClick={() => setWorking(true)} title="New circuit, and the jobs ( n )">
@@ -162,6 +167,7 @@ export function App() {
           close={() => setWorking(false)}
         />
       )}
+      <Import asked={importing} sent={() => setWorking(true)} close={() => setImporting(false)} />
       {tour && <Tour end={() => setTour(false)} />}
     </>
   );
@@ -232,7 +238,7 @@ function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Load
           </div>
         </div>
         <Warnings answers={run.model_answers} />
-        {compared && other && <Compared runs={[run, other.run]} edges={edges} compared={compared} />}
+        {compared && other && <Compared runs={[run, other.run]} total={list.total === other.list.total && run.spans.length === other.run.spans.length ? list.total : 0} edges={edges} compared={compared} />}
         <Trouble notes={notes} />
         <Said error={exported.error} />
         <CircuitMap run={run} edges={drawn} total={list.total} used={used} view={seen} by={by} labels={notes.labels} light={theme} onScene={onScene} />
@@ -291,7 +297,7 @@ function RunChoice({ label, value, runs, none, choose }: RunChoiceProps) {
       <span>{label}</span>
       <select value={value} onChange={(event) => choose(event.target.value)}>
         {none && <option value="">{none}</option>}
-        {!none && !runs?.runs.some((run) => run.id === value) && <option value={value}>a run that is not listed</option>}
+        {!none && !runs?.runs.some((run) => run.id === value) && <option value={value}>{runs?.others.find((run) => run.id === value)?.title ?? "a run that is not listed"}</option>}
         {groups.map(([name, example]) => {
           const members = runs?.runs.filter((run) => run.example === example) ?? [];
           return members.length ? (

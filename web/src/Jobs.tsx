@@ -60,8 +60,10 @@ export function aboutJob(request: JobRequest): string {
       return request.on === "given" && request.pair ? `on ${quoted(request.pair.prompt, request.pair.answer)}` : request.on === "test" ? "on the test split" : "on its own prompts";
     case "explain":
       return request.only?.join(", ") ?? "";
+    case "import":
+      return request.model ?? "";
     default:
-      return `against “${request.pair.counterfactual}”; ${request.model}`;
+      return [request.pair ? `against “${request.pair.counterfactual}”` : "", request.model, request.goal === "complete" ? "complete" : ""].filter(Boolean).join("; ");
   }
 }
 

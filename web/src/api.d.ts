@@ -288,6 +288,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send
+         * @description Puts the import of a JSON file, which is the body, into the queue: a circuit or an attribution graph.
+         */
+        post: operations["send_api_v1_imports_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/jobs/{id}": {
         parameters: {
             query?: never;
@@ -416,6 +436,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/chance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Chance
+         * @description What two circuits of these sizes would share by chance, drawn from all edges of a model.
+         */
+        get: operations["chance_api_v1_chance_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -441,21 +481,84 @@ export interface components {
         };
         /**
          * Ask
-         * @description What the model itself says of a pair, as a discovery checks it first. Makes nothing.
+         * @description What the model itself says, as a discovery checks it first, and what the discovery would take. Makes nothing.
          */
         Ask: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            verb: "ask";
             /**
              * Model
              * @description a bundled name, a Hugging Face id, a folder or a .gguf file
              * @default smollm2-135m
              */
             model: string;
-            pair: components["schemas"]["Pair"];
+            pair?: components["schemas"]["Pair"] | null;
+            /**
+             * Pairs
+             * @description several, explained together
+             * @default []
+             */
+            pairs: components["schemas"]["Pair"][];
+            /**
+             * Task
+             * @description a bundled task by its name
+             * @default
+             */
+            task: string;
+            /**
+             * Faithfulness
+             * @description share of the metric's change to keep
+             * @default 0.9
+             */
+            faithfulness: number;
+            /**
+             * Method
+             * @description empty: learned for a task that has enough prompts, else verified
+             * @default verified
+             * @enum {string}
+             */
+            method: "" | "verified" | "re-ranked" | "eap-ig" | "eap";
+            /**
+             * Positions
+             * @description whether to tell edges apart by token
+             * @default
+             * @enum {string}
+             */
+            positions: "" | "each" | "spans";
+            /**
+             * Metric
+             * @description empty: the task's own
+             * @default
+             * @enum {string}
+             */
+            metric: "" | "logit_diff" | "prob_diff" | "kl";
+            /**
+             * Ablation
+             * @default counterfactual
+             * @enum {string}
+             */
+            ablation: "counterfactual" | "mean" | "zero";
+            /**
+             * Goal
+             * @default sufficient
+             * @enum {string}
+             */
+            goal: "sufficient" | "complete";
+            /**
+             * Allow Weak
+             * @description continue where the model itself does not give the answer, or ablation changes little
+             * @default false
+             */
+            allow_weak: boolean;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            verb: "ask";
+            /**
+             * Cost
+             * @description also expect the time, for which first stages of the search are run
+             * @default false
+             */
+            cost: boolean;
         };
         /**
          * ByCondition
@@ -472,6 +575,27 @@ export interface components {
             random: number;
             /** Empty */
             empty: number;
+        };
+        /**
+         * Chance
+         * @description What chance gives for two sets of edges.
+         */
+        Chance: {
+            /**
+             * Shared
+             * @description edges that both have, expected
+             */
+            shared: number;
+            /**
+             * Overlap
+             * @description share of the union that both have, expected
+             */
+            overlap: number;
+            /**
+             * At Least
+             * @description probability of sharing at least as many as they do
+             */
+            at_least: number;
         };
         /**
          * Change
@@ -547,6 +671,42 @@ export interface components {
             missing: components["schemas"]["Missing"][];
         };
         /**
+         * Cost
+         * @description What a discovery would take.
+         */
+        Cost: {
+            /** Prompts */
+            prompts: number;
+            /**
+             * Tokens
+             * @description of all prompts, padding included
+             */
+            tokens: number;
+            /**
+             * Edges
+             * @description of the model
+             */
+            edges: number;
+            /**
+             * Needed
+             * @description most bytes beside the weights
+             */
+            needed: number;
+            /**
+             * Free
+             * @description bytes
+             */
+            free: number;
+            /**
+             * Seconds
+             * @description half and twice what is expected; none where it was not estimated
+             */
+            seconds: [
+                number,
+                number
+            ] | null;
+        };
+        /**
          * CurvePoint
          * @description A circuit of a size, run.
          */
@@ -563,21 +723,28 @@ export interface components {
         };
         /**
          * Discover
-         * @description A new run: the circuit of a pair, proved and explained.
+         * @description A new run: the circuit of a pair, of several or of a task, proved and explained.
          */
         Discover: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            verb: "discover";
             /**
              * Model
              * @description a bundled name, a Hugging Face id, a folder or a .gguf file
              * @default smollm2-135m
              */
             model: string;
-            pair: components["schemas"]["Pair"];
+            pair?: components["schemas"]["Pair"] | null;
+            /**
+             * Pairs
+             * @description several, explained together
+             * @default []
+             */
+            pairs: components["schemas"]["Pair"][];
+            /**
+             * Task
+             * @description a bundled task by its name
+             * @default
+             */
+            task: string;
             /**
              * Faithfulness
              * @description share of the metric's change to keep
@@ -586,23 +753,48 @@ export interface components {
             faithfulness: number;
             /**
              * Method
+             * @description empty: learned for a task that has enough prompts, else verified
              * @default verified
              * @enum {string}
              */
-            method: "verified" | "re-ranked" | "eap-ig" | "eap";
+            method: "" | "verified" | "re-ranked" | "eap-ig" | "eap";
             /**
              * Positions
              * @description whether to tell edges apart by token
              * @default
              * @enum {string}
              */
-            positions: "" | "each";
+            positions: "" | "each" | "spans";
+            /**
+             * Metric
+             * @description empty: the task's own
+             * @default
+             * @enum {string}
+             */
+            metric: "" | "logit_diff" | "prob_diff" | "kl";
+            /**
+             * Ablation
+             * @default counterfactual
+             * @enum {string}
+             */
+            ablation: "counterfactual" | "mean" | "zero";
+            /**
+             * Goal
+             * @default sufficient
+             * @enum {string}
+             */
+            goal: "sufficient" | "complete";
             /**
              * Allow Weak
              * @description continue where the model itself does not give the answer, or ablation changes little
              * @default false
              */
             allow_weak: boolean;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            verb: "discover";
         };
         /**
          * Draft
@@ -926,6 +1118,33 @@ export interface components {
             ablated: number | null;
         };
         /**
+         * Import
+         * @description A new run out of a file that was sent: a circuit of EAP-IG, a circuit.json, or an attribution graph.
+         */
+        Import: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            verb: "import";
+            /**
+             * File
+             * @description SHA-256 of what was sent
+             */
+            file: string;
+            /**
+             * Name
+             * @description what the run is called by
+             */
+            name: string;
+            /**
+             * Model
+             * @description of a circuit; an attribution graph needs none
+             * @default
+             */
+            model: string | "";
+        };
+        /**
          * IntervalByCondition
          * @description 95% intervals; none for fewer than four prompts.
          */
@@ -1016,7 +1235,7 @@ export interface components {
             /** Created */
             created: string;
             /** Request */
-            request: components["schemas"]["Discover"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Ask"] | components["schemas"]["Intervene"] | components["schemas"]["Generate"] | components["schemas"]["Measure"] | components["schemas"]["Look"];
+            request: components["schemas"]["Discover"] | components["schemas"]["Import"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Ask"] | components["schemas"]["Intervene"] | components["schemas"]["Generate"] | components["schemas"]["Measure"] | components["schemas"]["Look"];
             /**
              * Ahead
              * @description jobs that come before it
@@ -1078,6 +1297,7 @@ export interface components {
             looked?: components["schemas"]["Looked"] | null;
             /** @description what the model itself says */
             answers?: components["schemas"]["ModelAnswers"] | null;
+            cost?: components["schemas"]["Cost"] | null;
         };
         /**
          * JobList
@@ -1100,7 +1320,7 @@ export interface components {
         Label: {
             /**
              * Node
-             * @description such as `a23.h4`; of a graph in neurons with its position, `m29.n392@5`, or as another tool names it
+             * @description `a23.h4`; of a graph in neurons with its position, `m29.n392@5`, or as another tool has it
              */
             node: string;
             /** Text */
@@ -2569,7 +2789,54 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Discover"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Ask"] | components["schemas"]["Intervene"] | components["schemas"]["Generate"] | components["schemas"]["Measure"] | components["schemas"]["Look"];
+                "application/json": components["schemas"]["Discover"] | components["schemas"]["Import"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Ask"] | components["schemas"]["Intervene"] | components["schemas"]["Generate"] | components["schemas"]["Measure"] | components["schemas"]["Look"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description not there, or not readable */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the request is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    send_api_v1_imports_post: {
+        parameters: {
+            query: {
+                /** @description what the run is called by */
+                name: string;
+                /** @description of a circuit; an attribution graph needs none */
+                model?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
             };
         };
         responses: {
@@ -2937,6 +3204,49 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["GraphDocument"];
+                };
+            };
+            /** @description not there, or not readable */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the request is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    chance_api_v1_chance_get: {
+        parameters: {
+            query: {
+                a: number;
+                b: number;
+                both: number;
+                total: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Chance"];
                 };
             };
             /** @description not there, or not readable */

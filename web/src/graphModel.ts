@@ -48,7 +48,7 @@ const READABLE = 300;
 export function suggestions(graph: Graph): Supernodes {
   const used = new Map<string, number>();
   return graph.suggested.map(({ name, nodes }) => {
-    const plain = name.replace(/[<>@|*]/g, " ").replace(/\s+/g, " ").trim().slice(0, 54) || "group";
+    const plain = name.replace(/@/g, " at ").replace(/[<>|*]/g, " ").replace(/\s+/g, " ").trim().slice(0, 54) || "group";
     const times = (used.get(plain) ?? 0) + 1;
     used.set(plain, times);
     return { name: times > 1 ? `${plain} (${times})` : plain, members: nodes };
@@ -76,7 +76,7 @@ export function drawnGraph(graph: Graph, supernodes: Supernodes, nodes: number, 
   const items = new Map<string, Item>();
   const keys = graph.nodes.map((node) => {
     if (!stays(node)) return "";
-    const key = home.get(node.node) ?? node.node;
+    const key = chosen.has(node.node) ? node.node : (home.get(node.node) ?? node.node); // what is picked stands out of its group
     const had = items.get(key);
     if (had) had.members.push(node);
     else items.set(key, { key, kind: key === node.node ? node.kind : "super", layer: node.layer, position: node.position, influence: 0, members: [node] });

@@ -50,6 +50,7 @@ const run = (id: string) => `runs/${encodeURIComponent(id)}`;
 export const fetchRuns = () => json<RunList>("runs");
 export const fetchRun = (id: string) => json<Run>(run(id));
 export const fetchContents = (id: string) => json<Schemas["Contents"]>(`${run(id)}/contents`);
+export const fetchChance = (a: number, b: number, both: number, total: number) => json<Schemas["Chance"]>(`chance?a=${a}&b=${b}&both=${both}&total=${total}`);
 export const fetchGraph = (id: string) => json<Graph>(`${run(id)}/graph`);
 export const fetchPortable = (id: string) => json<Portable>(`${run(id)}/portable`);
 export async function fetchLabels(id: string): Promise<{ labels: Labels; etag: string }> {

@@ -9,6 +9,7 @@ from starlette.staticfiles import StaticFiles
 
 from wheatstone._path import StrPath
 from wheatstone._version import __version__
+from wheatstone.studio._chance import router as chance
 from wheatstone.studio._crowd import Crowd, Doorman
 from wheatstone.studio._drawing import Drawings
 from wheatstone.studio._graphs import router as graphs
@@ -61,6 +62,7 @@ def create_app(
     app.include_router(jobs_router)
     app.include_router(labels)
     app.include_router(graphs)
+    app.include_router(chance)
     add_handlers(app)
     app.add_middleware(Doorman, crowd=crowd)
     app.add_middleware(Guard, hosts=hosts, token=token, limits=limits)

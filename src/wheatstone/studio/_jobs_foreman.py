@@ -12,8 +12,8 @@ from typing import Literal
 
 from wheatstone._errors import RequestError, RunError
 from wheatstone.runs import clear_partial
-from wheatstone.studio._jobs_journal import Journal
-from wheatstone.studio._jobs_schema import Ask, Discover, Question
+from wheatstone.studio._jobs_journal import Journal, sent_file
+from wheatstone.studio._jobs_schema import Ask, Discover, Import, Question
 from wheatstone.studio._jobs_worker import Ended, Order, Progress, Worker
 from wheatstone.studio._library import Library, identity
 from wheatstone.studio._schema import Problem
@@ -81,7 +81,7 @@ class Foreman:
         try:
             folder = self._folder_for(journal)
             again = (folder / "manifest.json").is_file()
-            if isinstance(journal.asked.request, Discover):  # a job that is resumed continues in this folder
+            if isinstance(journal.asked.request, Discover | Import):  # a job that is resumed continues in this folder
                 self._tell(journal, "running", stage="starting", run=identity(str(folder)))
             self._hear_out(journal, self._start(journal, folder, again), folder)
         except RequestError as error:
@@ -107,7 +107,9 @@ class Foreman:
         with self._lock:
             worker = self._worker = self._worker or Worker()
             self._current = journal.asked.id
-            worker.send(Order(journal.asked.id, journal.asked.request, folder, again))
+            request = journal.asked.request
+            sent = sent_file(journal.path.parent, request.file) if isinstance(request, Import) else None
+            worker.send(Order(journal.asked.id, request, folder, again, sent))
             if self._stopped:  # the word came before there was anyone to hear it
                 worker.send(journal.asked.id)
         return worker
@@ -169,7 +171,9 @@ class Foreman:
     def _folder_for(self, journal: Journal) -> Path:
         request = journal.asked.request
         if isinstance(request, Discover):
-            return self._begun(journal) or self._library.free_folder(f"{request.pair.prompt}{request.pair.answer}")
+            return self._begun(journal) or self._library.free_folder(request.about)
+        if isinstance(request, Import):
+            return self._begun(journal) or self._library.free_folder(request.name)
         if isinstance(request, Ask):
             return self._library.new_runs  # where nothing is written
         return self._library.find(request.run)

@@ -42,12 +42,14 @@ class Order:
         request: what for.
         folder: of its run.
         again: whether an earlier start of the job saved its run there, which may be replaced.
+        sent: the file that an import reads.
     """
 
     id: str
     request: JobRequest
     folder: Path
     again: bool = False
+    sent: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,8 @@ def _live(pipe: Connection) -> None:
         try:
             current = order.id
             interrupted()  # the word to stop may have come before the job
-            ended = Ended("done", work.do(order.request, order.folder, _reporter(pipe), again=order.again))
+            more = {"again": order.again, "sent": order.sent}
+            ended = Ended("done", work.do(order.request, order.folder, _reporter(pipe), **more))
             current = None
         except KeyboardInterrupt:
             current = None

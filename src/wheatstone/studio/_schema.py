@@ -253,7 +253,7 @@ Node = Annotated[
     str,
     Field(
         pattern=r"^((a\d{1,4}\.h\d{1,4}|m\d{1,4}(\.[ne]\d{1,7})?|input)(@\d{1,6})?|(E|\d{1,4})_\d{1,9}_\d{1,6})$",
-        description="such as `a23.h4`; of a graph in neurons with its position, `m29.n392@5`, or as another tool names it",
+        description="`a23.h4`; of a graph in neurons with its position, `m29.n392@5`, or as another tool has it",
     ),
 ]
 Short = Annotated[str, Field(min_length=1, max_length=80)]
