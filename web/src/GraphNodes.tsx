@@ -1,9 +1,8 @@
 // What is locked on a graph: what it is and says, what it gets from whom and sends to whom; else the list of all.
 import { useState, type ReactNode } from "react";
 import { named, TARGET, type Drawn, type Item, type Link } from "./graphModel";
-import { Evidence } from "./Evidence";
 import { together } from "./names";
-import { togglePin } from "./Selection";
+import { Command, togglePin } from "./Selection";
 import type { Graph, GraphNode, Labels } from "./server";
 import { show, type View } from "./view";
 import { decimal, percent, plural, signed, token } from "./words";
@@ -36,7 +35,12 @@ export function GraphNodes({ graph, drawn, supernodes, view, children }: Props) 
         {children}
         <Ends graph={graph} title="gets from" links={drawn.links.filter((link) => link.to === item.key)} other={(link) => link.from} />
         <Ends graph={graph} title="sends to" links={drawn.links.filter((link) => link.from === item.key)} other={(link) => link.to} />
-        {item.kind === "neuron" && item.members.length === 1 && graph.changeable && <Evidence graph={graph} neuron={item.members[0]!.node.replace(/@.*/, "")} />}
+        {item.kind === "neuron" && item.members.length === 1 && graph.changeable && (
+          <>
+            <p className="note">What it responds to in running text is in a scan of the model:</p>
+            <Command text={`wheatstone neuron show ${item.members[0]!.node.replace(/@.*/, "")} --model ${graph.model} --scan SCAN`} />
+          </>
+        )}
       </div>
     );
   const words = q.toLowerCase().split(/\s+/).filter(Boolean);

@@ -11,6 +11,9 @@ interface Props {
   close: () => void;
 }
 
+/** Rows that are added at a time. */
+const PAGE = 60;
+
 const folder = (run: RunSummary): string => run.path.split(/[\\/]/).at(-1) ?? "";
 
 interface Column {
@@ -40,7 +43,9 @@ export function Runs({ runs, opens, open, close }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [wanted, want] = useState("");
   const [by, sort] = useState<{ column: number; down: boolean }>({ column: 5, down: true });
+  const [most, setMost] = useState(PAGE); // rows that are there: a browser needs long for a table of thousands
   useEffect(() => dialog.current?.showModal(), []);
+  useEffect(() => setMost(PAGE), [wanted, by]);
   const all = useMemo(() => [...(runs?.runs ?? []), ...(runs?.others ?? [])], [runs]);
   const listed = useMemo(() => {
     const words = wanted.toLowerCase().split(/\s+/).filter(Boolean);
@@ -65,7 +70,13 @@ export function Runs({ runs, opens, open, close }: Props) {
         </span>
         <button onClick={() => dialog.current?.close()}>Close</button>
       </header>
-      <div className="scroll" tabIndex={0} role="region" aria-label="List of runs">
+      <div
+        className="scroll"
+        tabIndex={0}
+        role="region"
+        aria-label="List of runs"
+        onScroll={({ currentTarget: { scrollTop, clientHeight, scrollHeight } }) => scrollTop + 2 * clientHeight > scrollHeight && most < listed.length && setMost(most + PAGE)}
+      >
         <table>
           <thead>
             <tr>
@@ -80,7 +91,7 @@ export function Runs({ runs, opens, open, close }: Props) {
             </tr>
           </thead>
           <tbody>
-            {listed.map((run) => (
+            {listed.slice(0, most).map((run) => (
               <tr key={run.id}>
                 <th scope="row">
                   {run.trouble ? (
@@ -110,6 +121,7 @@ export function Runs({ runs, opens, open, close }: Props) {
             ))}
           </tbody>
         </table>
+        {most < listed.length && <button onClick={() => setMost(listed.length)}>Show all {count(listed.length)}</button>}
       </div>
     </dialog>
   );

@@ -66,7 +66,7 @@ export function Subgraph({ graph, drawn, pins, labels }: { graph: Graph; drawn: 
               className="box"
               tabIndex={0}
               role="button"
-              aria-label={name}
+              aria-label={cut(name, 20)}
               data-key={item.key}
               onPointerDown={(event) => {
                 const now = inside(event);
