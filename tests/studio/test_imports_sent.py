@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from test_graphs import foreign
 
 from wheatstone._errors import RequestError
-from wheatstone.circuits import Circuit
+from wheatstone.circuits import Circuit, to_eap_json
 from wheatstone.runs import damaged_files
 from wheatstone.studio import Library, create_app
 from wheatstone.studio._guard import Limits
@@ -46,7 +46,7 @@ def test_a_foreign_graph_becomes_a_run_that_is_drawn(client: TestClient, jobs: J
 def test_circuits_of_both_formats_become_runs(client: TestClient, jobs: Jobs, made: str) -> None:
     run = jobs._library.find(made)
     circuit = Circuit.load(run)
-    eap = client.get(f"/api/v1/runs/{made}/circuit.json").content, circuit.to_eap_json().encode()
+    eap = client.get(f"/api/v1/runs/{made}/circuit.json").content, to_eap_json(circuit).encode()
     for name, content in zip(("own", "eap"), eap, strict=True):
         sent = client.post(SENT, params={"name": name, "model": circuit.model.id}, content=content)
         last = ended(jobs, sent.json()["id"])

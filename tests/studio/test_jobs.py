@@ -286,12 +286,14 @@ def test_another_page_starts_nothing(client: TestClient, discover: Discover) -> 
 
 
 def test_the_queue_is_bounded(idle: Jobs, discover: Discover) -> None:
-    first = idle.submit(discover)
-    assert idle.submit(discover).ahead == 1
+    one, two, three = (discover.model_copy(update={"faithfulness": share}) for share in (0.5, 0.6, 0.7))
+    first = idle.submit(one)
+    assert idle.submit(two).ahead == 1
+    assert idle.submit(one).id == first.id  # the same once more is the same job
     with pytest.raises(RequestError, match="at most 2 jobs that wait"):
-        idle.submit(discover)
+        idle.submit(three)
     idle.cancel(first.id)
-    assert idle.submit(discover).last.state == "queued"
+    assert idle.submit(three).last.state == "queued"
 
 
 def test_a_stopped_job_can_be_resumed_by_the_same_worker(jobs: Jobs, discover: Discover) -> None:

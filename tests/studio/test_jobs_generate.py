@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -17,6 +19,7 @@ from wheatstone.studio._jobs import Jobs
 from wheatstone.studio._jobs_foreman import _Rate
 from wheatstone.studio._jobs_schema import Change, Discover, Generate, JobEvent
 from wheatstone.studio._jobs_worker import Progress
+from wheatstone.studio._library import EXAMPLES, identity
 
 LONG = 29
 """Tokens: all that the model's context has room for."""
@@ -141,3 +144,45 @@ def test_time_that_is_left_follows_from_the_rate() -> None:
     assert rate.left(Progress("search", 30, 110), 9.0) == 16.0  # 20 in 4 s, 80 are left
     assert rate.left(Progress("verify", 1, 4), 10.0) is None
     assert rate.left(Progress("verify", 1, None), 12.0) is None
+
+
+def test_nodes_of_a_graph_are_changed_at_their_position(jobs: Jobs, runs: Path, made: str, discover: Discover) -> None:
+    """A graph of the prompt of a circuit: the same change at one position gives the same text in both."""
+    pair = discover.pair
+    assert pair
+    folder = shutil.copytree(EXAMPLES / "a-fact-in-neurons", runs / "graph", dirs_exist_ok=True)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest["model"] = json.loads((jobs._library.find(made) / "manifest.json").read_text(encoding="utf-8"))["model"]
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    graph = json.loads((folder / "graph.json").read_text(encoding="utf-8"))
+    graph |= {
+        "prompt": pair.prompt,
+        "tokens": pair.prompt.split(),
+        "answers": [pair.answer],
+        "counterfactuals": [pair.counterfactual],
+    }
+    (folder / "graph.json").write_text(json.dumps(graph), encoding="utf-8")
+    id = identity(str(folder))
+
+    def text(run: str, node: str) -> tuple[str, ...]:
+        changes = [Change(node=node, how="patch"), Change(node="a1.h2", how="scale", factor=-4)]
+        end = ended(jobs, jobs.submit(Generate(run=run, changes=changes, tokens=5, temperature=1.0, seed=1)).id)
+        assert end.generated, end
+        return end.generated.changed
+
+    last = len(graph["tokens"]) - 1
+    assert text(id, f"a0.h1@{last}") == text(id, f"a0.h1@{last}")
+    assert text(id, "m0") == text(made, "m0")
+    wrong = ended(jobs, jobs.submit(Generate(run=id, changes=[Change(node=f"m0@{last + 1}", how="patch")])).id)
+    assert wrong.problem
+    assert "a part of the prompts" in wrong.problem.detail
+    graph["counterfactuals"] = []
+    (folder / "graph.json").write_text(json.dumps(graph), encoding="utf-8")
+    without = ended(jobs, jobs.submit(Generate(run=id, changes=[Change(node="m0", how="patch")])).id)
+    assert without.problem
+    assert "a counterfactual to patch from" in without.problem.detail
+    manifest["model"]["sha256"] = ""
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    foreign = ended(jobs, jobs.submit(Generate(run=id, changes=[Change(node="m0", how="ablate")])).id)
+    assert foreign.problem
+    assert "one of another tool" in foreign.problem.detail

@@ -102,6 +102,6 @@ function usual(item: Item, all: Item[]): Point {
   const beside = order.filter((one) => Math.round(one.layer) === Math.round(item.layer));
   const y = HEIGHT - TALL / 2 - 4 - (levels.length > 1 ? (row * (HEIGHT - TALL - 8)) / (levels.length - 1) : 0);
   // Rows of one box each are staggered, so that lines between rows do not cross the boxes between them.
-  const shift = beside.length === 1 ? ((row % 3) - 1) * WIDTH * 0.2 : 0;
+  const shift = beside.length === 1 ? (row % 2 ? 0.2 : -0.2) * WIDTH : 0;
   return { x: (WIDTH * (beside.indexOf(item) + 0.5)) / beside.length + shift, y };
 }

@@ -76,7 +76,7 @@ export function drawnGraph(graph: Graph, supernodes: Supernodes, nodes: number, 
   const items = new Map<string, Item>();
   const keys = graph.nodes.map((node) => {
     if (!stays(node)) return "";
-    const key = chosen.has(node.node) ? node.node : (home.get(node.node) ?? node.node); // what is picked stands out of its group
+    const key = chosen.has(node.node) ? node.node : (home.get(node.node) ?? node.node); // what is picked is drawn by itself
     const had = items.get(key);
     if (had) had.members.push(node);
     else items.set(key, { key, kind: key === node.node ? node.kind : "super", layer: node.layer, position: node.position, influence: 0, members: [node] });

@@ -11,7 +11,7 @@ interface Spot extends Point {
   key: string;
 }
 
-/** Strokes beyond which a line cannot be told from its neighbours. */
+/** Strokes beyond which lines lie too close to point at one. */
 const APART = 900;
 
 /** Finds the key of what lies within some pixels of a place, "" for nothing. The trees are made when it is first asked. */

@@ -89,9 +89,10 @@ class Jobs:
         """
         title = self._checked(request)
         with self._changed:
-            self._open()
+            self._mine()
             for journal in self._journals.values():
-                if not journal.ended and journal.asked.request == request:
+                stopping = journal.last.state == "running" and self._foreman.stopping
+                if journal.asked.request == request and not journal.ended and not stopping:
                     return self._job(journal)
             self._check_room()
             created = datetime.now(UTC)
@@ -354,3 +355,4 @@ class Jobs:
         ended = [journal for journal in self._journals.values() if journal.ended]
         for journal in ended[: max(0, len(self._journals) - KEPT)]:
             self._journals.pop(journal.asked.id).path.unlink(missing_ok=True)
+        self._forget_sent()

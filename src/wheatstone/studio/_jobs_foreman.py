@@ -76,6 +76,11 @@ class Foreman:
         """Whether there is no worker."""
         return self._worker is None
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the job that runs was asked to stop."""
+        return self._stopped is not None
+
     def do(self, journal: Journal) -> None:
         """Does a job from its start to its end, whatever that is."""
         try:
