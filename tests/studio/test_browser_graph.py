@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from browser import NEEDED, picture
+from browser import NEEDED, pictured
 from needs import AXE
 from playwright.sync_api import Page, expect
 from test_graphs import foreign, write
@@ -57,8 +57,7 @@ def test_a_graph_opens_as_a_map_with_its_neurons(sized: Page, address: str, tmp_
     pane = page.get_by_role("region", name="Pinned nodes")
     expect(pane.locator(".box")).to_have_count(4)  # the three, and the target
     expect(pane).to_contain_text(f"{100 * share:.0f}%")
-    assert page.viewport_size
-    picture(page, f"studio-graph-{light}-{page.viewport_size['width']}", tmp_path)
+    pictured(page, "studio-graph", tmp_path, light)
 
 
 def test_pruning_keeps_the_most_influential(sized: Page, address: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import NEEDED, picture, ready, saved, served
+from browser import NEEDED, ready, saved, served
 from playwright.sync_api import Browser, Page, expect
 from test_graphs import foreign
 
@@ -125,7 +125,7 @@ def test_a_dropped_graph_is_imported_and_opened(
         ready(page, address, "?run=example-a-fact")
         drop(page, "<b>theirs</b>.json", json.dumps(graph))
         expect(page.get_by_test_id("dropped")).to_contain_text("an attribution graph, 301 nodes, 2,000 edges")
-        picture(page, f"studio-import-{size[0]}", tmp_path)
+        page.screenshot(path=tmp_path / f"studio-import-{size[0]}.png")
         page.get_by_role("button", name="Import", exact=True).last.click()
         job = page.get_by_test_id("job").first
         expect(job).to_contain_text("import: <b>theirs</b>")

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from browser import NEEDED, picture, ready, served
+from browser import NEEDED, pictured, ready, served
 from playwright.sync_api import Browser, Page, expect
 
 from wheatstone.studio import Library
@@ -65,7 +65,7 @@ def test_the_text_is_written_next_to_the_original(
     assert box
     assert page.viewport_size
     assert box["x"] + box["width"] <= page.viewport_size["width"]
-    picture(page, f"studio-steer-{light}-{page.viewport_size['width']}", tmp_path)
+    pictured(page, "studio-steer", tmp_path, light)
 
 
 def test_a_neuron_is_pinned_by_its_name_and_a_long_text_is_stopped(page: Page, address: str) -> None:
