@@ -45,7 +45,7 @@ const load = async (id: string): Promise<Loaded> => {
 
 /** A run that is open: how it is shown, and what it is for a new job. */
 interface Open {
-  place: (shown: { view: View; theme: string; other: Loaded | undefined }) => ReactNode;
+  place: (shown: { view: View; theme: string; other: Fetched<Loaded> }) => ReactNode;
   run?: Run;
 }
 
@@ -147,7 +147,7 @@ export function App() {
       ))}
       {loaded.state === "here" ? (
         <Boundary key={id} what="This view" leave={() => show({ ...FRESH, vs: "", mode: "circuit" })}>
-          {loaded.value.place({ view, theme, other: valueOf(other) })}
+          {loaded.value.place({ view, theme, other })}
         </Boundary>
       ) : (
         <main className="waiting">
@@ -173,7 +173,9 @@ export function App() {
   );
 }
 
-function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Loaded; other: Loaded | undefined; view: View; theme: string }) {
+function Workplace({ loaded: { run, list }, other: second, view, theme }: { loaded: Loaded; other: Fetched<Loaded>; view: View; theme: string }) {
+  const other = valueOf(second);
+  const unready = second.state === "waiting"; // an export now would lack the comparison
   const [pointed, point] = useState<string[]>([]);
   const scene = useRef<() => Scene>(null);
   const onScene = useCallback((drawn: () => Scene) => void (scene.current = drawn), []);
@@ -226,13 +228,19 @@ function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Load
           <Views notes={notes} view={view} />
           <Shared notes={notes} view={view} />
           <div className="choice" role="group" aria-label="Export this view">
-            <button onClick={() => save(exportSvg)}>SVG</button>
-            <button onClick={() => save(exportPng)}>PNG</button>
-            <button onClick={() => save(exportJson)}>JSON</button>
-            <button disabled={!run.prompts.length || (!verifications && verified.state === "waiting")} onClick={() => save(exportNeuronpedia)} title={`A graph in Neuronpedia's and circuit-tracer's schema${other ? ", which knows one circuit only: that of A" : ""}`}>
+            <button disabled={unready} onClick={() => save(exportSvg)}>
+              SVG
+            </button>
+            <button disabled={unready} onClick={() => save(exportPng)}>
+              PNG
+            </button>
+            <button disabled={unready} onClick={() => save(exportJson)}>
+              JSON
+            </button>
+            <button disabled={unready || !run.prompts.length || (!verifications && verified.state === "waiting")} onClick={() => save(exportNeuronpedia)} title={`A graph in Neuronpedia's and circuit-tracer's schema${other ? ", which knows one circuit only: that of A" : ""}`}>
               Neuronpedia
             </button>
-            <button disabled={exported.busy} onClick={() => save(exportPage)} title="One page with the map, the list and the numbers, that works offline">
+            <button disabled={unready || exported.busy} onClick={() => save(exportPage)} title="One page with the map, the list and the numbers, that works offline">
               Page
             </button>
           </div>
