@@ -62,16 +62,16 @@ def idle(tmp_path: Path) -> Jobs:
 
 
 def test_a_discovery_becomes_a_run_that_other_jobs_add_to(
-    client: TestClient, jobs: Jobs, discover: Discover, made: str, change: Intervene
+    client: TestClient, jobs: Jobs, discover: Discover, pair: Pair, made: str, change: Intervene
 ) -> None:
     run = client.get(f"/api/v1/runs/{made}").json()
-    assert run["prompts"][0]["prompt"] == discover.pair.prompt
+    assert run["prompts"][0]["prompt"] == pair.prompt
     assert run["missing"] == []
     assert damaged_files(Path(run["path"])) == []
     assert made in {run["id"] for run in client.get("/api/v1/runs").json()["runs"]}
     asked = (
         {"verb": "verify", "run": made, "on": "own"},
-        {"verb": "verify", "run": made, "on": "given", "pair": discover.pair.model_dump()},
+        {"verb": "verify", "run": made, "on": "given", "pair": pair.model_dump()},
         {"verb": "explain", "run": made, "only": ["vocabulary"]},
         change.model_dump(),
         {"verb": "look", "run": made, "head": "a1.h0"},
@@ -360,8 +360,8 @@ def test_a_job_that_cannot_be_saved_is_refused(
     assert "free some space" in response.json()["do"]
 
 
-def test_a_line_separator_in_a_prompt_is_no_end_of_a_line(tmp_path: Path, discover: Discover) -> None:
-    odd = discover.model_copy(update={"pair": discover.pair.model_copy(update={"prompt": "a\u2028b\x85c"})})
+def test_a_line_separator_in_a_prompt_is_no_end_of_a_line(tmp_path: Path, discover: Discover, pair: Pair) -> None:
+    odd = discover.model_copy(update={"pair": pair.model_copy(update={"prompt": "a\u2028b\x85c"})})
     now = datetime.now(UTC).isoformat()
     journal = Journal(tmp_path / "one.jsonl", Asked(id="one", title="one", created=now, request=odd))
     journal.begin()
@@ -441,11 +441,11 @@ def test_ending_the_studio_stops_what_runs(tmp_path: Path, discover: Discover) -
     assert (one.last.state, two.last.state) == ("interrupted", "interrupted")
 
 
-def test_tokens_of_a_draft_are_the_model_s(client: TestClient, discover: Discover) -> None:
-    said = client.post("/api/v1/tokens", json={"model": discover.model} | discover.pair.model_dump()).json()
-    assert said["prompt"] == discover.pair.prompt.split()
-    assert said["counterfactual"] == discover.pair.counterfactual.split()
-    assert said["answer"] == discover.pair.answer.split()
+def test_tokens_of_a_draft_are_the_model_s(client: TestClient, discover: Discover, pair: Pair) -> None:
+    said = client.post("/api/v1/tokens", json={"model": discover.model} | pair.model_dump()).json()
+    assert said["prompt"] == pair.prompt.split()
+    assert said["counterfactual"] == pair.counterfactual.split()
+    assert said["answer"] == pair.answer.split()
     assert said["problems"] == []
 
 

@@ -39,8 +39,8 @@ def test_many_pairs_and_every_option_reach_the_run(
     client: TestClient, jobs: Jobs, discover: Discover, pairs: tuple[Pair, ...]
 ) -> None:
     asked = {"metric": "prob_diff", "ablation": "mean", "goal": "complete", "positions": "", "method": "eap"}
-    request = Discover(model=discover.model, pairs=pairs, faithfulness=0.3, allow_weak=True, **asked)
-    job = jobs.submit(request)
+    request = {"model": discover.model, "pairs": pairs, "faithfulness": 0.3, "allow_weak": True, **asked}
+    job = jobs.submit(Discover.model_validate(request))
     assert job.title.endswith("and 2 more")
     last = ended(jobs, job.id)
     assert last.state == "done", last
