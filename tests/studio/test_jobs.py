@@ -426,7 +426,8 @@ def test_what_a_server_that_was_killed_left_is_interrupted_and_can_be_resumed(
 def test_ending_the_studio_stops_what_runs(tmp_path: Path, discover: Discover) -> None:
     """With a queue of its own, and so a second worker."""
     other = Jobs(Library((tmp_path,)), tmp_path / "jobs")
-    first, second = other.submit(discover), other.submit(discover)
+    first = other.submit(discover)
+    second = other.submit(discover.model_copy(update={"faithfulness": 0.6}))  # the same again would be the same job
 
     async def begun() -> None:
         async for event in other.follow(first.id):
