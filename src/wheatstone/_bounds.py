@@ -66,6 +66,8 @@ EFFECT = Bounds(0, 1_000_000_000)
 """In units of a metric."""
 NOISE = Bounds(0, 1_000)
 """In standard deviations."""
+TEMPERATURE = Bounds(0, 10)
+"""That logits are divided by before a token is drawn."""
 RANK = Bounds(0, 1_000_000)
 """Of a token among a model's predictions."""
 PAIRS = Bounds(3, 10_000)

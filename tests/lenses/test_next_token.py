@@ -9,7 +9,7 @@ from tolerance import rounding
 
 from wheatstone._errors import RequestError
 from wheatstone.circuits import Experiment
-from wheatstone.lenses import NodeChange, next_token_change
+from wheatstone.lenses import NodeChange, next_token_change, node_interventions
 from wheatstone.models import ResidualModel
 
 
@@ -66,3 +66,24 @@ def test_without_its_head_the_language_of_france_is_less_french(smollm2: Residua
     answer = next_token_change(smollm2, FRANCE, [NodeChange("a23.h4", "ablate")]).tokens[0]
     assert answer.token == " French"
     assert answer.after < answer.before
+
+
+def test_a_neuron_is_changed_at_its_activation(tiny_experiment: Experiment) -> None:
+    """Patched at all neurons of a layer, its MLP writes what it writes on the counterfactual."""
+    model, pair = tiny_experiment.model, tiny_experiment.encoded.pairs[0]
+    neurons = [NodeChange(f"m1.n{index}", "patch") for index in range(model.blocks[1].neurons)]
+    by_neuron, by_node = (next_token_change(model, pair, each) for each in (neurons, [NodeChange("m1", "patch")]))
+    assert by_neuron.kl > 0
+    for one, other in zip(by_neuron.tokens, by_node.tokens, strict=True):
+        assert one.logit_after == rounding(model).near(other.logit_after)
+    with pytest.raises(RequestError, match=r"m1\.n99999"):
+        next_token_change(model, pair, [NodeChange("m1.n99999", "ablate")])
+
+
+def test_a_patched_prompt_is_continued_as_it_is_patched(tiny_experiment: Experiment) -> None:
+    """The first token written is the first choice of the changed run; later steps have no counterfactual."""
+    model, pair = tiny_experiment.model, tiny_experiment.encoded.pairs[0]
+    changes = [NodeChange("input", "patch")]
+    made = model.generate(pair.prompt, new=3, interventions=node_interventions(model, pair, changes))
+    assert made.ids[0][0] == int(_probabilities(model, pair.counterfactual).argmax())
+    assert len(made.ids[0]) >= 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import re
 import shutil
 import threading
@@ -21,6 +23,7 @@ from playwright.sync_api import Page, expect
 
 from wheatstone.studio import Library, create_app
 from wheatstone.studio._jobs import Jobs
+from wheatstone.studio._jobs_schema import JobEvent
 from wheatstone.studio._library import EXAMPLES
 from wheatstone.studio._serve import Server
 
@@ -100,3 +103,26 @@ def saved(page: Page, name: str) -> bytes:
 
 def rows(page: Page) -> Any:
     return page.locator(".rows li button")
+
+
+def ended(jobs: Jobs, id: str) -> JobEvent:
+    """The last event of a job, waited for."""
+
+    async def last() -> JobEvent:
+        return [event async for event in jobs.follow(id)][-1]
+
+    return asyncio.run(asyncio.wait_for(last(), 600))
+
+
+def picture(page: Page, name: str, tmp_path: Path) -> None:
+    """A picture of the page, for the guide where STUDIO_PICTURES says so."""
+    page.screenshot(path=Path(os.environ.get("STUDIO_PICTURES", tmp_path)) / f"{name}.png")
+
+
+def pictured(page: Page, name: str, tmp_path: Path, light: str = "light") -> None:
+    """The same of a page that is looked at in every size and light; the guide shows one of them."""
+    assert page.viewport_size
+    width = page.viewport_size["width"]
+    page.screenshot(path=tmp_path / f"{name}-{light}-{width}.png")
+    if (light, width) == ("light", 1280):
+        picture(page, name, tmp_path)

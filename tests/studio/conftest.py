@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from browser import served, write_large
+from browser import ended, served, write_large
 from needs import chromium
 from playwright.sync_api import Browser, Page, sync_playwright
 from starlette.testclient import TestClient
 
+from wheatstone.checkpoints._cache import ModelFiles
 from wheatstone.studio import Library, create_app
+from wheatstone.studio._jobs import Jobs
+from wheatstone.studio._jobs_schema import Discover, Pair
 from wheatstone.studio._library import EXAMPLES, identity
 
 ADDRESS = "http://127.0.0.1:8765"
@@ -67,7 +72,20 @@ def address(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator
 @pytest.fixture
 def page(browser: Browser, address: str) -> Generator[Page, None, None]:
     """A page at 1280 by 800. It may ask no other host, and log no error."""
-    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    with _watched(browser, address, 1280, 800) as page:
+        yield page
+
+
+@pytest.fixture(params=[(1280, 800), (1920, 1080)], ids=lambda size: f"{size[0]}x{size[1]}")
+def sized(request: pytest.FixtureRequest, browser: Browser, address: str) -> Generator[Page, None, None]:
+    """The same at both sizes that the app is made for."""
+    with _watched(browser, address, *request.param) as page:
+        yield page
+
+
+@contextmanager
+def _watched(browser: Browser, address: str, width: int, height: int) -> Generator[Page, None, None]:
+    page = browser.new_page(viewport={"width": width, "height": height})
     page.set_default_timeout(20_000)
     asked: list[str] = []
     wrong: list[str] = []
@@ -77,3 +95,53 @@ def page(browser: Browser, address: str) -> Generator[Page, None, None]:
     page.close()
     assert wrong == []
     assert [url for url in asked if not url.startswith((address, "blob:", "data:"))] == []
+
+
+@pytest.fixture(scope="module")
+def pair(tiny_task: tuple[Path, Path]) -> Pair:
+    record = json.loads(tiny_task[1].read_text().splitlines()[0])
+    return Pair(
+        prompt=record["prompt"],
+        counterfactual=record["counterfactual"],
+        answer=record["answers"][0],
+        distractor=record["distractors"][0],
+    )
+
+
+@pytest.fixture(scope="module")
+def discover(tiny_task: tuple[Path, Path], pair: Pair) -> Discover:
+    return Discover(model=str(tiny_task[0]), pair=pair, method="eap", faithfulness=0.5)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def jobs(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Jobs, None, None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WHEATSTONE_HOME", str(tmp_path_factory.mktemp("home")))
+        jobs = Jobs(Library((runs,)))
+        yield jobs
+        jobs.close()
+
+
+@pytest.fixture(scope="module")
+def made(jobs: Jobs, discover: Discover) -> str:
+    """A run that a job has made."""
+    last = ended(jobs, jobs.submit(discover).id)
+    assert last.state == "done", last
+    assert last.run
+    return last.run
+
+
+@pytest.fixture(scope="module")
+def with_smollm2(tmp_path_factory: pytest.TempPathFactory, smollm2_files: ModelFiles) -> Generator[Path, None, None]:
+    """A cache folder with SmolLM2 in it and nothing else."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "models").mkdir()
+    (home / "models" / "smollm2-135m").symlink_to(smollm2_files.folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WHEATSTONE_HOME", str(home))
+        yield home

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from browser import NEEDED, ready, rows, saved
 from playwright.sync_api import Browser, Page, expect
 
+from wheatstone.studio._chance import overlap_by_chance
 from wheatstone.studio._library import EXAMPLES, identity
 
 pytestmark = NEEDED
@@ -112,3 +114,17 @@ def test_a_group_s_edge_is_shared_by_its_heads_in_neuronpedia_s_graph(page: Page
     links = [link for link in graph["links"] if names[link["source"]] == "m0" and names[link["target"]][:4] == "a23."]
     assert {names[link["target"]] for link in links} == {"a23.h4", "a23.h5"}
     assert [link["weight"] for link in links] == pytest.approx([effect / 2] * 2)
+
+
+def test_overlap_is_shown_next_to_what_chance_gives(sized: Page, address: str) -> None:
+    page = sized
+    ready(page, address, "?run=example-a-fact&vs=example-a-or-an")
+    said = page.get_by_test_id("chance")
+    a, b = ({(edge["from"], edge["to"]) for edge in _circuit(name)} for name in ("a-fact", "a-or-an"))
+    found = overlap_by_chance(len(a), len(b), len(a & b), 70_651)
+    p = "< 0.0001" if found.at_least < 0.0001 else "="
+    expect(said).to_contain_text(f"as many or more shared: p {p}")
+    expect(said).to_contain_text(f"by chance {float(f'{found.overlap:.1g}'):.4f}")
+    expect(said).to_have_attribute("title", re.compile(f"all 70,651: {found.shared:.1f} shared"))
+    ready(page, address, "?run=example-a-fact&vs=example-a-fact-by-token")  # edges of two kinds: no common draw
+    expect(said).to_have_count(0)

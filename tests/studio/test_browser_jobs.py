@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from browser import NEEDED, ready, served
+from browser import NEEDED, picture, ready, served
 from needs import AXE
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from wheatstone.checkpoints._cache import ModelFiles
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.models import load_model
 from wheatstone.runs import add_file, new_run
@@ -36,18 +34,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, smollm2_files: ModelFiles) -> Generator[Path, None, None]:
-    """A cache folder with SmolLM2 in it and nothing else."""
-    home = tmp_path_factory.mktemp("home")
-    (home / "models").mkdir()
-    (home / "models" / "smollm2-135m").symlink_to(smollm2_files.folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WHEATSTONE_HOME", str(home))
-        yield home
-
-
-@pytest.fixture(scope="module")
-def address(runs: Path, home: Path) -> Generator[str, None, None]:
+def address(runs: Path, with_smollm2: Path) -> Generator[str, None, None]:
     with served(Library((runs,))) as address:
         yield address
 
@@ -58,10 +45,6 @@ def field(page: Page, name: str) -> Locator:
 
 def said(page: Page) -> Locator:
     return page.locator(".new .said")
-
-
-def picture(page: Page, name: str, tmp_path: Path) -> None:
-    page.screenshot(path=Path(os.environ.get("STUDIO_PICTURES", tmp_path)) / f"{name}.png")
 
 
 @pytest.mark.real_weights
@@ -235,9 +218,9 @@ def test_axe_finds_nothing_serious_where_work_is_asked_for(page: Page, address: 
 
 
 def test_a_server_that_is_started_again_says_what_was_interrupted(
-    browser: Browser, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, tmp_path: Path, with_smollm2: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "models").symlink_to(home / "models")
+    (tmp_path / "models").symlink_to(with_smollm2 / "models")
     monkeypatch.setenv("WHEATSTONE_HOME", str(tmp_path))
     page = browser.new_page()
     page.set_default_timeout(20_000)

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Generator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from browser import served
+from browser import ended, served
 from starlette.testclient import TestClient
 from tolerance import Rounding
 
@@ -44,45 +43,6 @@ ADDRESS = "http://127.0.0.1:8765"
 
 
 @pytest.fixture(scope="module")
-def pair(tiny_task: tuple[Path, Path]) -> Pair:
-    record = json.loads(tiny_task[1].read_text().splitlines()[0])
-    return Pair(
-        prompt=record["prompt"],
-        counterfactual=record["counterfactual"],
-        answer=record["answers"][0],
-        distractor=record["distractors"][0],
-    )
-
-
-@pytest.fixture(scope="module")
-def discover(tiny_task: tuple[Path, Path], pair: Pair) -> Discover:
-    return Discover(model=str(tiny_task[0]), pair=pair, method="eap", faithfulness=0.5)
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("runs")
-
-
-@pytest.fixture(scope="module")
-def jobs(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Jobs, None, None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WHEATSTONE_HOME", str(tmp_path_factory.mktemp("home")))
-        jobs = Jobs(Library((runs,)))
-        yield jobs
-        jobs.close()
-
-
-@pytest.fixture(scope="module")
-def made(jobs: Jobs, discover: Discover) -> str:
-    """A run that a job has made."""
-    last = ended(jobs, jobs.submit(discover).id)
-    assert last.state == "done", last
-    assert last.run
-    return last.run
-
-
-@pytest.fixture(scope="module")
 def change(made: str) -> Intervene:
     """A job of milliseconds."""
     return Intervene(run=made, changes=[Change(node="a0.h1", how="scale", factor=2), Change(node="m1", how="patch")])
@@ -101,26 +61,17 @@ def idle(tmp_path: Path) -> Jobs:
     return jobs
 
 
-def ended(jobs: Jobs, id: str) -> JobEvent:
-    """The last event of a job, waited for."""
-
-    async def last() -> JobEvent:
-        return [event async for event in jobs.follow(id)][-1]
-
-    return asyncio.run(asyncio.wait_for(last(), 600))
-
-
 def test_a_discovery_becomes_a_run_that_other_jobs_add_to(
-    client: TestClient, jobs: Jobs, discover: Discover, made: str, change: Intervene
+    client: TestClient, jobs: Jobs, discover: Discover, pair: Pair, made: str, change: Intervene
 ) -> None:
     run = client.get(f"/api/v1/runs/{made}").json()
-    assert run["prompts"][0]["prompt"] == discover.pair.prompt
+    assert run["prompts"][0]["prompt"] == pair.prompt
     assert run["missing"] == []
     assert damaged_files(Path(run["path"])) == []
     assert made in {run["id"] for run in client.get("/api/v1/runs").json()["runs"]}
     asked = (
         {"verb": "verify", "run": made, "on": "own"},
-        {"verb": "verify", "run": made, "on": "given", "pair": discover.pair.model_dump()},
+        {"verb": "verify", "run": made, "on": "given", "pair": pair.model_dump()},
         {"verb": "explain", "run": made, "only": ["vocabulary"]},
         change.model_dump(),
         {"verb": "look", "run": made, "head": "a1.h0"},
@@ -335,12 +286,14 @@ def test_another_page_starts_nothing(client: TestClient, discover: Discover) -> 
 
 
 def test_the_queue_is_bounded(idle: Jobs, discover: Discover) -> None:
-    first = idle.submit(discover)
-    assert idle.submit(discover).ahead == 1
+    one, two, three = (discover.model_copy(update={"faithfulness": share}) for share in (0.5, 0.6, 0.7))
+    first = idle.submit(one)
+    assert idle.submit(two).ahead == 1
+    assert idle.submit(one).id == first.id  # the same once more is the same job
     with pytest.raises(RequestError, match="at most 2 jobs that wait"):
-        idle.submit(discover)
+        idle.submit(three)
     idle.cancel(first.id)
-    assert idle.submit(discover).last.state == "queued"
+    assert idle.submit(three).last.state == "queued"
 
 
 def test_a_stopped_job_can_be_resumed_by_the_same_worker(jobs: Jobs, discover: Discover) -> None:
@@ -407,8 +360,8 @@ def test_a_job_that_cannot_be_saved_is_refused(
     assert "free some space" in response.json()["do"]
 
 
-def test_a_line_separator_in_a_prompt_is_no_end_of_a_line(tmp_path: Path, discover: Discover) -> None:
-    odd = discover.model_copy(update={"pair": discover.pair.model_copy(update={"prompt": "a\u2028b\x85c"})})
+def test_a_line_separator_in_a_prompt_is_no_end_of_a_line(tmp_path: Path, discover: Discover, pair: Pair) -> None:
+    odd = discover.model_copy(update={"pair": pair.model_copy(update={"prompt": "a\u2028b\x85c"})})
     now = datetime.now(UTC).isoformat()
     journal = Journal(tmp_path / "one.jsonl", Asked(id="one", title="one", created=now, request=odd))
     journal.begin()
@@ -473,7 +426,8 @@ def test_what_a_server_that_was_killed_left_is_interrupted_and_can_be_resumed(
 def test_ending_the_studio_stops_what_runs(tmp_path: Path, discover: Discover) -> None:
     """With a queue of its own, and so a second worker."""
     other = Jobs(Library((tmp_path,)), tmp_path / "jobs")
-    first, second = other.submit(discover), other.submit(discover)
+    first = other.submit(discover)
+    second = other.submit(discover.model_copy(update={"faithfulness": 0.6}))  # the same again would be the same job
 
     async def begun() -> None:
         async for event in other.follow(first.id):
@@ -488,11 +442,11 @@ def test_ending_the_studio_stops_what_runs(tmp_path: Path, discover: Discover) -
     assert (one.last.state, two.last.state) == ("interrupted", "interrupted")
 
 
-def test_tokens_of_a_draft_are_the_model_s(client: TestClient, discover: Discover) -> None:
-    said = client.post("/api/v1/tokens", json={"model": discover.model} | discover.pair.model_dump()).json()
-    assert said["prompt"] == discover.pair.prompt.split()
-    assert said["counterfactual"] == discover.pair.counterfactual.split()
-    assert said["answer"] == discover.pair.answer.split()
+def test_tokens_of_a_draft_are_the_model_s(client: TestClient, discover: Discover, pair: Pair) -> None:
+    said = client.post("/api/v1/tokens", json={"model": discover.model} | pair.model_dump()).json()
+    assert said["prompt"] == pair.prompt.split()
+    assert said["counterfactual"] == pair.counterfactual.split()
+    assert said["answer"] == pair.answer.split()
     assert said["problems"] == []
 
 

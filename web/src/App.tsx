@@ -1,5 +1,5 @@
 // One screen: the map, its size below, what is locked and all that belongs to the run beside it.
-import { useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
+import { type ReactNode, useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
 import { flushSync } from "react-dom";
 import { Compared } from "./Compared";
 import { Connections } from "./Connections";
@@ -8,7 +8,9 @@ import { compare, comparison } from "./compare";
 import { exportJson, exportNeuronpedia, exportPage, exportPng, exportSvg, type Shown } from "./exporting";
 import { Boundary } from "./Fetching";
 import { type Edge, type EdgeList, edgeList, measureOf, shownEdges, touches } from "./graph";
+import { GraphPlace } from "./GraphPlace";
 import { Help } from "./Help";
+import { Import } from "./Import";
 import { Intervene } from "./Intervene";
 import { jobsInWords, Said, useAsking } from "./Jobs";
 import { useJobs } from "./jobs";
@@ -18,12 +20,14 @@ import { CircuitMap } from "./Map";
 import { Warnings } from "./ModelAnswers";
 import { Measure } from "./Measure";
 import { Naming, Trouble } from "./Naming";
+import { isKey } from "./names";
 import { Proof } from "./Proof";
 import { RunFacts } from "./RunFacts";
 import { Runs, titlesOf } from "./Runs";
 import type { Scene } from "./scene";
 import { PromptChoice, Selection, togglePin, useTable } from "./Selection";
-import { type ApiError, fetchEdges, fetchRun, fetchRuns, fetchVerifications, type Run, type RunList, type Verification } from "./server";
+import { type ApiError, fetchContents, fetchEdges, fetchGraph, fetchRun, fetchRuns, fetchVerifications, type Run, type RunList, type Verification } from "./server";
+import { Shared, useShared } from "./Shared";
 import { Size } from "./Size";
 import { Story } from "./Story";
 import { gathered } from "./supernodes";
@@ -37,6 +41,35 @@ type Loaded = { run: Run; list: EdgeList };
 const load = async (id: string): Promise<Loaded> => {
   const [run, table] = await Promise.all([fetchRun(id), fetchEdges(id)]);
   return { run, list: edgeList(table.columns, table.rows, table.about, run) };
+};
+
+/** A run that is open: how it is shown, and what it is for a new job. */
+interface Open {
+  place: (shown: { view: View; theme: string; other: Fetched<Loaded> }) => ReactNode;
+  run?: Run;
+}
+
+/** How runs are opened, by the command that made them; those of other commands open as their report. */
+export const OPENERS: Record<string, (id: string) => Promise<Open>> = {
+  discover: (id) => circuitOpener(id),
+  import: (id) => circuitOpener(id),
+  graph: async (id) => {
+    const graph = await fetchGraph(id);
+    return { place: ({ view, theme }) => <GraphPlace graph={graph} view={view} theme={theme} /> };
+  },
+};
+
+const circuitOpener = async (id: string): Promise<Open> => {
+  const loaded = await load(id);
+  return { run: loaded.run, place: ({ view, theme, other }) => <Workplace loaded={loaded} other={other} view={onCircuit(view)} theme={theme} /> };
+};
+
+/** What of a view belongs to a circuit: names that are a graph's alone are left out. */
+const onCircuit = (view: View): View => ({ ...view, sel: isKey(view.sel) ? view.sel : "", pins: view.pins.filter(isKey), tab: TABS.some(([tab]) => tab === view.tab) ? view.tab : "circuit" });
+
+const open = async (id: string): Promise<Open> => {
+  const { command } = await fetchContents(id);
+  return (OPENERS[command] ?? circuitOpener)(id);
 };
 
 const TABS: [View["tab"], string][] = [
@@ -53,6 +86,7 @@ export function App() {
   const [help, setHelp] = useState(false);
   const [working, setWorking] = useState(false);
   const [listing, setListing] = useState(false);
+  const [importing, setImporting] = useState(false);
   const { jobs, ended } = useJobs();
   const [tour, setTour] = useState(false);
   const [theme, setTheme] = useTheme();
@@ -64,7 +98,7 @@ export function App() {
   const first = home.current;
   useEffect(() => void (before.current = runs), [runs]);
   const id = view.run || first;
-  const loaded = useFetched(id && `${id} ${again}`, () => load(id));
+  const loaded = useFetched(id && `open ${id} ${again}`, () => open(id));
   const other = useFetched(view.vs && `${view.vs} ${again}`, () => load(view.vs));
   const reload = () => {
     forget();
@@ -82,6 +116,9 @@ export function App() {
         <RunChoice label="Compare with" value={view.vs} runs={runs} none="nothing" choose={(vs) => show({ vs })} />
         <button onClick={() => setListing(true)} title="All runs, of every command">
           All runs
+        </button>
+        <button onClick={() => setImporting(true)} title="A circuit or an attribution graph of another tool; it can also be dropped on the page">
+          Import
         </button>
         <span className="spring" />
         <button className="main" onClick={() => setWorking(true)} title="New circuit, and the jobs ( n )">
@@ -110,7 +147,7 @@ export function App() {
       ))}
       {loaded.state === "here" ? (
         <Boundary key={id} what="This view" leave={() => show({ ...FRESH, vs: "", mode: "circuit" })}>
-          <Workplace loaded={loaded.value} other={valueOf(other)} view={view} theme={theme} />
+          {loaded.value.place({ view, theme, other })}
         </Boundary>
       ) : (
         <main className="waiting">
@@ -119,10 +156,10 @@ export function App() {
         </main>
       )}
       {help && <Help close={() => setHelp(false)} tour={() => setTour(true)} />}
-      {listing && <Runs runs={runs} open={(run) => show({ run, ...FRESH })} close={() => setListing(false)} />}
+      {listing && <Runs runs={runs} opens={(run) => run.command in OPENERS} open={(run) => show({ run, ...FRESH })} close={() => setListing(false)} />}
       {working && (
         <Work
-          run={loaded.state === "here" ? loaded.value.run : undefined}
+          run={valueOf(loaded)?.run}
           open={(run, at) => {
             reload();
             show({ run, ...FRESH, ...at });
@@ -130,12 +167,15 @@ export function App() {
           close={() => setWorking(false)}
         />
       )}
+      <Import asked={importing} sent={() => setWorking(true)} close={() => setImporting(false)} />
       {tour && <Tour end={() => setTour(false)} />}
     </>
   );
 }
 
-function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Loaded; other: Loaded | undefined; view: View; theme: string }) {
+function Workplace({ loaded: { run, list }, other: second, view, theme }: { loaded: Loaded; other: Fetched<Loaded>; view: View; theme: string }) {
+  const other = valueOf(second);
+  const unready = second.state === "waiting"; // an export now would lack the comparison
   const [pointed, point] = useState<string[]>([]);
   const scene = useRef<() => Scene>(null);
   const onScene = useCallback((drawn: () => Scene) => void (scene.current = drawn), []);
@@ -144,7 +184,7 @@ function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Load
   const by = compared?.by ?? measureOf(mine, view.mode);
   const edges = useMemo(() => (compared ? compare(compared.a, compared.b, by) : mine), [compared, mine, by]);
   const used = useMemo(() => new Set(list.edges.filter((edge) => edge.circuit).map((edge) => edge.from.span)), [list]);
-  const notes = useLabels(run);
+  const notes = useShared(useLabels(run), view);
   const { supernodes } = notes.labels;
   const drawn = useMemo(() => {
     const together = (side: Edge[]) => gathered(side, supernodes, by, edges);
@@ -186,20 +226,27 @@ function Workplace({ loaded: { run, list }, other, view, theme }: { loaded: Load
           </div>
           <span className="spring" />
           <Views notes={notes} view={view} />
+          <Shared notes={notes} view={view} />
           <div className="choice" role="group" aria-label="Export this view">
-            <button onClick={() => save(exportSvg)}>SVG</button>
-            <button onClick={() => save(exportPng)}>PNG</button>
-            <button onClick={() => save(exportJson)}>JSON</button>
-            <button disabled={!run.prompts.length || (!verifications && verified.state === "waiting")} onClick={() => save(exportNeuronpedia)} title={`A graph in Neuronpedia's and circuit-tracer's schema${other ? ", which knows one circuit only: that of A" : ""}`}>
+            <button disabled={unready} onClick={() => save(exportSvg)}>
+              SVG
+            </button>
+            <button disabled={unready} onClick={() => save(exportPng)}>
+              PNG
+            </button>
+            <button disabled={unready} onClick={() => save(exportJson)}>
+              JSON
+            </button>
+            <button disabled={unready || !run.prompts.length || (!verifications && verified.state === "waiting")} onClick={() => save(exportNeuronpedia)} title={`A graph in Neuronpedia's and circuit-tracer's schema${other ? ", which knows one circuit only: that of A" : ""}`}>
               Neuronpedia
             </button>
-            <button disabled={exported.busy} onClick={() => save(exportPage)} title="One page with the map, the list and the numbers, that works offline">
+            <button disabled={unready || exported.busy} onClick={() => save(exportPage)} title="One page with the map, the list and the numbers, that works offline">
               Page
             </button>
           </div>
         </div>
         <Warnings answers={run.model_answers} />
-        {compared && other && <Compared runs={[run, other.run]} edges={edges} compared={compared} />}
+        {compared && other && <Compared runs={[run, other.run]} total={list.total === other.list.total && run.spans.length === other.run.spans.length ? list.total : 0} edges={edges} compared={compared} />}
         <Trouble notes={notes} />
         <Said error={exported.error} />
         <CircuitMap run={run} edges={drawn} total={list.total} used={used} view={seen} by={by} labels={notes.labels} light={theme} onScene={onScene} />
@@ -258,7 +305,7 @@ function RunChoice({ label, value, runs, none, choose }: RunChoiceProps) {
       <span>{label}</span>
       <select value={value} onChange={(event) => choose(event.target.value)}>
         {none && <option value="">{none}</option>}
-        {!none && !runs?.runs.some((run) => run.id === value) && <option value={value}>a run that is not listed</option>}
+        {!none && !runs?.runs.some((run) => run.id === value) && <option value={value}>{runs?.others.find((run) => run.id === value)?.title ?? "a run that is not listed"}</option>}
         {groups.map(([name, example]) => {
           const members = runs?.runs.filter((run) => run.example === example) ?? [];
           return members.length ? (

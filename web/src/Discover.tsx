@@ -1,16 +1,18 @@
 // A new circuit: the prompt pair with its tokens as it is typed, what is wrong with it, and the options.
 import { useEffect, useId, useRef, useState } from "react";
-import { JobList, JobState, type Opens, Said, useAsking } from "./Jobs";
-import { type Draft, draftTokens, type DraftTokens, isActive, submit, useJobs } from "./jobs";
+import { JobList, JobState, type Opens, Said, saidOf, useAsking } from "./Jobs";
+import { type Draft, draftTokens, type DraftTokens, isActive, type Job, type JobRequest, type Pair, submit, useJobs } from "./jobs";
 import { ModelAnswers } from "./ModelAnswers";
 import type { Run } from "./server";
 import { type Fetched, useFetched, valueOf } from "./use";
-import { token } from "./words";
+import { decimal, plural, timeLeft, token } from "./words";
 
 const EXAMPLE = { prompt: "The official language of France is", counterfactual: "The official language of Japan is", answer: " French", distractor: " Japanese" };
 const EMPTY: Draft = { model: "smollm2-135m", prompt: "", counterfactual: "", answer: "", distractor: "" };
-type Method = "verified" | "re-ranked" | "eap-ig" | "eap";
+type Discover = Extract<JobRequest, { verb: "discover" }>;
+type Method = NonNullable<Discover["method"]>;
 const METHODS: [Method, string][] = [
+  ["", "learned for a task that has enough prompts, else verified"],
   ["verified", "verified: each edge proved"],
   ["re-ranked", "re-ranked: quicker, no such proof"],
   ["eap-ig", "eap-ig: the ranking alone"],
@@ -24,8 +26,34 @@ const FIELDS: [keyof typeof EXAMPLE, string, string][] = [
   ["distractor", "Distractor", "the counterfactual's answer; may be empty"],
 ];
 
+/** What else a discovery is asked for: a name of the request, its words, and its values with theirs. */
+const OPTIONS: ["metric" | "ablation" | "goal" | "positions", string, [string, string][]][] = [
+  ["metric", "Metric", [["", "the task's, or logit_diff"], ["logit_diff", "logit_diff: logits"], ["prob_diff", "prob_diff: probability"], ["kl", "kl: nats"]]],
+  ["ablation", "Ablation", [["counterfactual", "counterfactual"], ["mean", "mean"], ["zero", "zero"]]],
+  ["goal", "Goal", [["sufficient", "sufficient: the circuit alone keeps the metric"], ["complete", "complete: without it the metric is gone"]]],
+  ["positions", "Positions", [["", "all tokens alike"], ["spans", "spans: subject, relation, last"], ["each", "each token"]]],
+];
+type Options = Record<(typeof OPTIONS)[number][0], string>;
+const PLAIN: Options = { metric: "", ablation: "counterfactual", goal: "sufficient", positions: "" };
+type About = "pair" | "pairs" | "task";
+const ABOUTS: [About, string][] = [
+  ["pair", "One pair"],
+  ["pairs", "Many pairs"],
+  ["task", "A task"],
+];
+
 /** What is being typed is kept while the page is open. */
 let typed: Draft = EMPTY;
+
+/** Pairs, one a line: prompt, counterfactual, answer and distractor with a tab or a bar between them. */
+function pairsOf(text: string): { pairs: Pair[]; wrong: string } {
+  const lines = text.split("\n").filter((line) => line.trim());
+  const pairs = lines.map((line) => line.split(/\t|\|/)).map(([prompt = "", counterfactual = "", answer = "", distractor = ""]) => ({ prompt: prompt.trim(), counterfactual: counterfactual.trim(), answer: answer.trimEnd(), distractor: distractor.trimEnd() }));
+  const bad = pairs.findIndex(({ prompt, counterfactual, answer }) => !prompt || !counterfactual || !answer.trim());
+  if (bad >= 0) return { pairs, wrong: `Line ${bad + 1} lacks a prompt, a counterfactual or an answer.` };
+  return { pairs, wrong: pairs.length > MOST_PAIRS ? `At most ${MOST_PAIRS} pairs; the command line takes more.` : "" };
+}
+const MOST_PAIRS = 200;
 
 export function Work({ run, open, close }: { run: Run | undefined; open: Opens; close: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
@@ -47,40 +75,84 @@ export function Work({ run, open, close }: { run: Run | undefined; open: Opens; 
 }
 
 function Form({ run }: { run: Run | undefined }) {
+  const [about, setAbout] = useState<About>("pair");
   const [draft, setDraft] = useState(typed);
+  const [lines, setLines] = useState("");
+  const [task, setTask] = useState("");
   const [faithfulness, setFaithfulness] = useState("0.9");
   const [method, setMethod] = useState<Method>("verified");
-  const [positions, setPositions] = useState(false);
+  const [options, setOptions] = useState(PLAIN);
   const [allowWeak, setAllowWeak] = useState(false);
   const { jobs } = useJobs();
   const { busy, error, ask } = useAsking();
   const known = useTokens(draft);
   const tokens = valueOf(known);
   const change = (patch: Partial<Draft>) => setDraft((typed = { ...draft, ...patch }));
-  const complete = Boolean(draft.prompt && draft.counterfactual && draft.answer);
-  const wrong = known.state === "failed" || Boolean(tokens?.problems?.length);
   const pair = { prompt: draft.prompt, counterfactual: draft.counterfactual, answer: draft.answer, distractor: draft.distractor };
-  const pairOf = (request: object) => JSON.stringify([(request as { model?: string }).model, (request as { pair?: object }).pair]);
-  const question = { verb: "ask" as const, model: draft.model, pair };
-  const asked = jobs.find((job) => job.request.verb === "ask" && pairOf(job.request) === pairOf(question));
+  const several = pairsOf(lines);
+  const state: Record<About, { asked: Partial<Discover>; ready: boolean }> = {
+    pair: { asked: { pair }, ready: Boolean(draft.prompt && draft.counterfactual && draft.answer) && known.state !== "failed" && !tokens?.problems?.length },
+    pairs: { asked: { pairs: several.pairs }, ready: several.pairs.length > 0 && !several.wrong },
+    task: { asked: { task }, ready: /^[a-z0-9_+-]+(\/[a-z0-9_+-]+)?$/.test(task) },
+  };
+  const { asked, ready } = state[about];
+  const search = { model: draft.model, ...asked, faithfulness: Number(faithfulness), method, allow_weak: allowWeak, ...options } as Omit<Discover, "verb">;
+  const key = (request: object) => JSON.stringify(Object.entries({ ...PLAIN, ...request }).filter(([name, value]) => !["verb", "cost"].includes(name) && value !== "" && value !== null && !(Array.isArray(value) && !value.length)).sort());
+  const answered = jobs.find((job) => job.request.verb === "ask" && key(job.request) === key(search));
+  const waiting = answered && isActive(answered);
   return (
     <form
       className="new"
       aria-label="New circuit"
       onSubmit={(event) => {
         event.preventDefault();
-        void ask(() => submit({ verb: "discover", model: draft.model, pair, faithfulness: Number(faithfulness), method, positions: positions ? "each" : "", allow_weak: allowWeak }));
+        void ask(() => submit({ verb: "discover", ...search }));
       }}
     >
       <header>
         <h2>New circuit</h2>
-        <button type="button" onClick={() => change({ ...EMPTY, ...EXAMPLE })}>
-          Fill in an example
-        </button>
+        <div className="choice small" role="group" aria-label="Of what">
+          {ABOUTS.map(([value, words]) => (
+            <button
+              key={value}
+              type="button"
+              aria-pressed={about === value}
+              onClick={() => {
+                setAbout(value);
+                setMethod(value === "task" ? "" : "verified");
+              }}
+            >
+              {words}
+            </button>
+          ))}
+        </div>
+        {about === "pair" && (
+          <button type="button" onClick={() => change({ ...EMPTY, ...EXAMPLE })}>
+            Fill in an example
+          </button>
+        )}
       </header>
-      {FIELDS.map(([name, label, hint]) => (
-        <Field key={name} name={name} label={label} hint={hint} value={draft[name]} change={(text) => change({ [name]: text })} tokens={tokens} />
-      ))}
+      {about === "pair" && FIELDS.map(([name, label, hint]) => <Field key={name} name={name} label={label} hint={hint} value={draft[name]} change={(text) => change({ [name]: text })} tokens={tokens} />)}
+      {about === "pairs" && (
+        <label className="lines">
+          Pairs <small>one a line: prompt | counterfactual | answer | distractor</small>
+          <textarea rows={7} value={lines} spellCheck={false} placeholder={Object.values(EXAMPLE).join(" |")} onChange={(event) => setLines(event.target.value)} />
+          <span className={several.wrong ? "said" : "note"} role="status">
+            {several.wrong || plural(several.pairs.length, "pair")}
+          </span>
+        </label>
+      )}
+      {about === "task" && (
+        <label className="lines">
+          Task <small>bundled, by its name: `wheatstone tasks` lists them</small>
+          <input type="text" value={task} list="tasks" maxLength={100} spellCheck={false} onChange={(event) => setTask(event.target.value.trim())} />
+          <datalist id="tasks">
+            {["facts/country_capital", "facts/country_language", "ioi", "induction"].map((name) => (
+              <option key={name} value={name} />
+            ))}
+          </datalist>
+        </label>
+      )}
       <div className="how">
         <label>
           Model
@@ -93,47 +165,69 @@ function Form({ run }: { run: Run | undefined }) {
           Faithfulness
           <input type="number" min="0.05" max="1" step="any" value={faithfulness} onChange={(event) => setFaithfulness(event.target.value)} />
         </label>
-        <label>
-          Method
-          <select value={method} onChange={(event) => setMethod(event.target.value as Method)}>
-            {METHODS.map(([value, words]) => (
-              <option key={value} value={value}>
-                {words}
-              </option>
-            ))}
-          </select>
-        </label>
-        <label className="check">
-          <input type="checkbox" checked={positions} onChange={(event) => setPositions(event.target.checked)} /> tell tokens apart
-        </label>
+        <Choice label="Method" value={method} values={METHODS} choose={(value) => setMethod(value as Method)} />
+        {OPTIONS.map(([name, label, values]) => (
+          <Choice key={name} label={label} value={options[name]} values={values} choose={(value) => setOptions({ ...options, [name]: value })} />
+        ))}
         <label className="check" title="Continue where the model itself does not give the answer, or where ablation takes away less than half of the metric. The run says so.">
           <input type="checkbox" checked={allowWeak} onChange={(event) => setAllowWeak(event.target.checked)} /> allow a weak answer
         </label>
       </div>
       <Problems names={["model"]} tokens={tokens} />
-      {tokens?.notes?.map((note) => (
-        <p key={note} className="note">
-          {note}
-        </p>
-      ))}
-      {known.state === "failed" && <Said error={known.error} />}
-      <Said error={error} />
-      {asked?.last.answers && <ModelAnswers answers={asked.last.answers} />}
+      {about === "pair" &&
+        tokens?.notes?.map((note) => (
+          <p key={note} className="note">
+            {note}
+          </p>
+        ))}
+      {about === "pair" && known.state === "failed" && <Said error={known.error} />}
+      <Said error={error ?? (answered?.last.problem ? saidOf(answered.last.problem) : null)} />
+      {answered?.last.answers && <ModelAnswers answers={answered.last.answers} />}
+      {answered?.last.cost && <Costs cost={answered.last.cost} />}
       <div className="go">
-        <button className="main" disabled={!complete || wrong || busy}>
+        <button className="main" disabled={!ready || busy}>
           Find its circuit
         </button>
-        <button type="button" disabled={!complete || wrong || busy || (asked && isActive(asked))} title="The answer's rank and probability in the model, its first choice, and the tokens that are scored" onClick={() => void ask(() => submit(question))}>
+        <button type="button" disabled={!ready || busy || waiting} title="The answer's rank and probability in the model, its first choice, the tokens that are scored, and the memory that a search needs" onClick={() => void ask(() => submit({ verb: "ask", ...search, cost: false }))}>
           What does the model say?
         </button>
-        {asked && isActive(asked) && <JobState job={asked} />}
-        {run && !run.example && (
-          <button type="button" disabled={!complete || wrong || busy} title={`Run the circuit of “${run.title}” on this pair, and add the result to its proof`} onClick={() => void ask(() => submit({ verb: "verify", run: run.id, on: "given", pair, allow_weak: allowWeak }))}>
+        <button type="button" disabled={!ready || busy || waiting} title="The same, and the time that the search is expected to take; its first stages are run for that" onClick={() => void ask(() => submit({ verb: "ask", ...search, cost: true }))}>
+          What will it cost?
+        </button>
+        {answered && waiting && <JobState job={answered} />}
+        {run && !run.example && about === "pair" && (
+          <button type="button" disabled={!ready || busy} title={`Run the circuit of “${run.title}” on this pair, and add the result to its proof`} onClick={() => void ask(() => submit({ verb: "verify", run: run.id, on: "given", pair, allow_weak: allowWeak }))}>
             Test the open circuit on it
           </button>
         )}
       </div>
     </form>
+  );
+}
+
+function Choice({ label, value, values, choose }: { label: string; value: string; values: [string, string][]; choose: (value: string) => void }) {
+  return (
+    <label>
+      {label}
+      <select value={value} onChange={(event) => choose(event.target.value)}>
+        {values.map(([value, words]) => (
+          <option key={value} value={value}>
+            {words}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+/** What a discovery would take. */
+function Costs({ cost }: { cost: NonNullable<Job["last"]["cost"]> }) {
+  const gigabytes = (bytes: number) => `${decimal(bytes / 2 ** 30, 1)} GiB`;
+  return (
+    <p className="note" data-testid="cost">
+      {plural(cost.prompts, "prompt")}, {plural(cost.tokens, "token")}, {plural(cost.edges, "edge")} of the model. At most {gigabytes(cost.needed)} of memory beside the model; {gigabytes(cost.free)} free.
+      {cost.seconds && ` About ${timeLeft(2 * cost.seconds[0])}, roughly ${timeLeft(cost.seconds[0])} to ${timeLeft(cost.seconds[1])}.`}
+    </p>
   );
 }
 

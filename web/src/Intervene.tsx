@@ -4,11 +4,13 @@ import type { components } from "./api";
 import { aboutJob, JobState, Said, timeOf, useAsking } from "./Jobs";
 import { isActive, type Job, submit, useJobs } from "./jobs";
 import { selected } from "./Measure";
-import { inWords } from "./names";
+import { Field } from "./Naming";
+import { inWords, isKey } from "./names";
 import { PromptChoice } from "./Selection";
 import { ApiError, type Labels, type Run } from "./server";
 import { spanWords } from "./spans";
-import type { View } from "./view";
+import { Steer } from "./Steer";
+import { show, type View } from "./view";
 import { decimal, percent, signed, token } from "./words";
 
 type Schemas = components["schemas"];
@@ -19,45 +21,91 @@ const HOWS: [How, string][] = [
   ["patch", "patch from the counterfactual"],
 ];
 
+interface Props {
+  /** The run, and which of its prompts. */
+  run: string;
+  prompt: number;
+  /** What is changed, and each in words. */
+  nodes: string[];
+  words: (node: string) => string;
+  /** Whether a name may be pinned. */
+  known: (name: string) => boolean;
+  view: View;
+}
+
 export function Intervene({ run, labels, view }: { run: Run; labels: Labels; view: View }) {
-  const nodes = selected(view, labels.supernodes);
-  const [chosen, choose] = useState<Record<string, { how: How; factor: string }>>({});
-  const { jobs } = useJobs();
-  const { busy, error, ask } = useAsking();
-  const [mine, ...earlier] = jobs.filter((job) => job.request.verb === "intervene" && job.request.run === run.id);
-  const prompt = Math.min(view.prompt, run.prompts.length - 1);
-  const of = (node: string) => chosen[node] ?? { how: "ablate" as How, factor: "2" };
-  const go = () => {
-    const changes = nodes.map((node) => ({ node, how: of(node).how, factor: Number(of(node).factor) || 0 }));
-    return submit({ verb: "intervene", run: run.id, prompt, changes });
-  };
   return (
     <div className="intervene">
       <p className="note">Change what nodes write while the model reads the prompt, and see what it says next. Lock a node on the map, or pin several ( p ).</p>
       <PromptChoice run={run} view={view} />
-      <ul className="changes">
+      <Changing
+        run={run.id}
+        prompt={Math.min(view.prompt, run.prompts.length - 1)}
+        nodes={selected(view, labels.supernodes)}
+        words={(node) => inWords(node, (span) => spanWords(run, span))}
+        known={(name) => isKey(name) && !name.includes(">")}
+        view={view}
+      />
+    </div>
+  );
+}
+
+/** What is done to some nodes, and what the model says then: its next token, or a text. */
+export function Changing({ run, prompt, nodes, words, known, view }: Props) {
+  const [chosen, choose] = useState<Record<string, Done>>({});
+  const of = (node: string) => chosen[node] ?? USUAL;
+  const changes = nodes.map((node) => ({ node, how: of(node).how, factor: Number(of(node).factor) || 0 }));
+  return (
+    <>
+      <ul className="changes" aria-label="Changes">
+        {nodes.length > 2 && <Line node="all of them" title="" done={USUAL} change={(done) => choose(Object.fromEntries(nodes.map((node) => [node, done])))} />}
         {nodes.map((node) => (
-          <li key={node}>
-            <b title={inWords(node, (span) => spanWords(run, span))}>{node}</b>
-            <select aria-label={`What to do to ${node}`} value={of(node).how} onChange={(event) => choose({ ...chosen, [node]: { ...of(node), how: event.target.value as How } })}>
-              {HOWS.map(([how, words]) => (
-                <option key={how} value={how}>
-                  {words}
-                </option>
-              ))}
-            </select>
-            {of(node).how === "scale" && (
-              <label>
-                ×{" "}
-                <input type="number" aria-label={`Factor of ${node}`} min="-100" max="100" step="any" value={of(node).factor} onChange={(event) => choose({ ...chosen, [node]: { ...of(node), factor: event.target.value } })} />
-              </label>
-            )}
-          </li>
+          <Line key={node} node={node} title={words(node)} done={of(node)} change={(done) => choose({ ...chosen, [node]: done })} />
         ))}
         {!nodes.length && <li className="note">No node is locked or pinned.</li>}
       </ul>
+      <Field label="Pin a node or neuron, such as m29.n392" value="" most={60} save={(name) => known(name) && !view.pins.includes(name) && show({ pins: [...view.pins, name] })} action="Pin" />
+      <NextToken run={run} prompt={prompt} changes={changes} />
+      <Steer run={run} prompt={prompt} changes={changes} />
+    </>
+  );
+}
+
+type Change = Schemas["Change"];
+interface Done {
+  how: How;
+  factor: string;
+}
+const USUAL: Done = { how: "ablate", factor: "2" };
+
+function Line({ node, title, done, change }: { node: string; title: string; done: Done; change: (done: Done) => void }) {
+  return (
+    <li>
+      <b title={title}>{node}</b>
+      <select aria-label={`What to do to ${node}`} value={done.how} onChange={(event) => change({ ...done, how: event.target.value as How })}>
+        {HOWS.map(([how, words]) => (
+          <option key={how} value={how}>
+            {words}
+          </option>
+        ))}
+      </select>
+      {done.how === "scale" && (
+        <label>
+          × <input type="number" aria-label={`Factor of ${node}`} min="-100" max="100" step="any" value={done.factor} onChange={(event) => change({ ...done, factor: event.target.value })} />
+        </label>
+      )}
+    </li>
+  );
+}
+
+function NextToken({ run, prompt, changes }: { run: string; prompt: number; changes: Change[] }) {
+  const { jobs } = useJobs();
+  const { busy, error, ask } = useAsking();
+  const [mine, ...earlier] = jobs.filter((job) => job.request.verb === "intervene" && job.request.run === run);
+  return (
+    <section aria-label="Next token">
       <div className="go">
-        <button className="main" disabled={!nodes.length || busy || (mine && isActive(mine))} onClick={() => void ask(go)}>
+        <button className="main" disabled={!changes.length || busy || (mine && isActive(mine))} onClick={() => void ask(() => submit({ verb: "intervene", run, prompt, changes }))}>
           Run
         </button>
         {mine && isActive(mine) && <JobState job={mine} />}
@@ -72,7 +120,7 @@ export function Intervene({ run, labels, view }: { run: Run; labels: Labels; vie
           ))}
         </details>
       )}
-    </div>
+    </section>
   );
 }
 

@@ -3,7 +3,7 @@ import { useState } from "react";
 import { cancel, drop, isActive, type Job, type JobRequest, resume, submit, useJobs } from "./jobs";
 import { ApiError } from "./server";
 import type { View } from "./view";
-import { plural, quoted } from "./words";
+import { count, percent, plural, quoted, timeLeft } from "./words";
 
 /** Where a job's result is shown: a run, and what of it. */
 export type Opens = (run: string, at: Partial<View>) => void;
@@ -38,11 +38,20 @@ export function Said({ error, before = "" }: { error: ApiError | null; before?: 
   );
 }
 
+/** Changes in words; of many, the first. */
+function changesInWords(changes: Extract<JobRequest, { verb: "intervene" }>["changes"]): string {
+  const words = changes.slice(0, NAMED).map(({ node, how, factor }) => (how === "ablate" ? `without ${node}` : how === "scale" ? `${node} × ${factor}` : `${node} patched`));
+  return `${words.join(", ")}${changes.length > NAMED ? ` and ${changes.length - NAMED} more` : ""}`;
+}
+const NAMED = 8;
+
 /** What a job does to what, beyond its title. */
 export function aboutJob(request: JobRequest): string {
   switch (request.verb) {
     case "intervene":
-      return request.changes.map(({ node, how, factor }) => (how === "ablate" ? `without ${node}` : how === "scale" ? `${node} × ${factor}` : `${node} patched`)).join(", ");
+      return changesInWords(request.changes);
+    case "generate":
+      return `${changesInWords(request.changes)}${request.temperature ? `; temperature ${request.temperature}, seed ${request.seed}` : ""}`;
     case "measure":
       return `${request.nodes.join(", ")}, ${request.on === "test" ? "on the test split" : "on its own prompts"}`;
     case "look":
@@ -51,8 +60,10 @@ export function aboutJob(request: JobRequest): string {
       return request.on === "given" && request.pair ? `on ${quoted(request.pair.prompt, request.pair.answer)}` : request.on === "test" ? "on the test split" : "on its own prompts";
     case "explain":
       return request.only?.join(", ") ?? "";
+    case "import":
+      return request.model ?? "";
     default:
-      return `against “${request.pair.counterfactual}”; ${request.model}`;
+      return [request.pair ? `against “${request.pair.counterfactual}”` : "", request.model, request.goal === "complete" ? "complete" : ""].filter(Boolean).join("; ");
   }
 }
 
@@ -64,6 +75,7 @@ function resultOf({ request, last }: Job): [string, Partial<View>] | null {
   if (last.state !== "done") return null;
   switch (request.verb) {
     case "intervene":
+    case "generate":
       return [request.run, { tab: "change" }];
     case "measure":
       return [request.run, { tab: "circuit", pins: request.nodes }];
@@ -171,14 +183,21 @@ export const saidOf = (problem: NonNullable<Job["last"]["problem"]>): ApiError =
   return new ApiError(`${said[0]?.toUpperCase() ?? ""}${said.slice(1)}.`, problem.do);
 };
 
+/** Units beyond which a share says more than a count, such as bytes. */
+const COUNTED = 100_000;
+
 /** The state of a job: in words, and as a bar where it runs. */
 export function JobState({ job }: { job: Job }) {
-  const { state, stage, done = 0, total } = job.last;
+  const { state, stage, done = 0, total, left } = job.last;
   if (state === "queued") return <small>waiting{job.ahead ? `, ${plural(job.ahead, "job")} before it` : ""}</small>;
   if (state === "running")
     return (
       <label className="job-progress">
-        <small>{stage}</small>
+        <small>
+          {stage}
+          {total ? `, ${total > COUNTED ? percent(done / total) : `${count(done)} of ${count(total)}`}` : ""}
+          {left && left >= 1 ? `, ${timeLeft(left)} left` : ""}
+        </small>
         <progress max={1} {...(total ? { value: Math.min(1, done / total) } : {})} />
       </label>
     );

@@ -1,30 +1,32 @@
 // Names by hand: a label for the locked node, a supernode of the pinned ones.
 import { useEffect, useState } from "react";
 import { labelOf, renamed, withLabel, withoutSupernode, withSupernode } from "./edits";
-import type { Notes } from "./labels";
+import type { Labelled, Notes } from "./labels";
 import { parse, together } from "./names";
-import type { Run } from "./server";
 import { show, type View } from "./view";
 import { plural } from "./words";
 
 interface Props {
-  run: Run;
+  run: Labelled;
   notes: Notes;
   view: View;
+  /** The node of a key: on a circuit's map without its place in the prompt. */
+  nodeOf?: (key: string) => string;
 }
 
 /** What a supernode's name may not have: the signs of edges, places, lists. */
-const SIGNS = /[<>@|*]/g;
+export const SIGNS = /[<>@|*]/g;
 
-export function Naming({ run, notes, view }: Props) {
-  const node = view.sel && !view.sel.includes(">") ? parse(view.sel).node : "";
+export function Naming({ run, notes, view, nodeOf = (key) => parse(key).node }: Props) {
+  const named = (key: string) => !key.startsWith("*") && !["logits", "target"].includes(key);
+  const node = view.sel && !view.sel.includes(">") ? nodeOf(view.sel) : "";
   const chosen = notes.labels.supernodes.find((known) => together(known.name) === node);
-  const pinned = [...new Set(view.pins.filter((pin) => !pin.includes(">")).map((pin) => parse(pin).node))].filter((pin) => !["super", "logits"].includes(parse(pin).kind));
+  const pinned = [...new Set(view.pins.filter((pin) => !pin.includes(">")).map(nodeOf))].filter(named);
   const free = pinned.filter((pin) => !notes.labels.supernodes.some((known) => known.members.includes(pin)));
   if (!node && free.length < 2) return null;
   return (
     <section className="naming" aria-label="Names by hand">
-      {node && !chosen && !["super", "logits"].includes(parse(node).kind) && (
+      {node && !chosen && named(node) && (
         <Field key={node} label={`Label of ${node}`} value={labelOf(notes.labels, node)} most={80} save={(text) => notes.change(withLabel(node, text))} action="Save label" />
       )}
       {chosen && (
@@ -70,7 +72,7 @@ export function Naming({ run, notes, view }: Props) {
           save={(text) => {
             if (!text) return;
             notes.change(withSupernode(text, free));
-            show({ sel: together(text), pins: view.pins.filter((pin) => pin.includes(">") || !free.includes(parse(pin).node)) });
+            show({ sel: together(text), pins: view.pins.filter((pin) => pin.includes(">") || !free.includes(nodeOf(pin))) });
           }}
           action="Put together"
           refuse={SIGNS}

@@ -5,9 +5,14 @@ import { count, decimal } from "./words";
 
 interface Props {
   runs: RunList | undefined;
+  /** Whether a run opens in the app. */
+  opens: (run: RunSummary) => boolean;
   open: (run: string) => void;
   close: () => void;
 }
+
+/** Rows that are added at a time. */
+const PAGE = 60;
 
 const folder = (run: RunSummary): string => run.path.split(/[\\/]/).at(-1) ?? "";
 
@@ -34,13 +39,14 @@ export function titlesOf(runs: RunSummary[]): Map<string, string> {
   return new Map(runs.map((run) => [run.id, alike.get(run.title)!.length > 1 ? `${run.title} · ${folder(run)}` : run.title]));
 }
 
-export function Runs({ runs, open, close }: Props) {
+export function Runs({ runs, opens, open, close }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [wanted, want] = useState("");
   const [by, sort] = useState<{ column: number; down: boolean }>({ column: 5, down: true });
+  const [most, setMost] = useState(PAGE); // rows that are there: a browser needs long for a table of thousands
   useEffect(() => dialog.current?.showModal(), []);
+  useEffect(() => setMost(PAGE), [wanted, by]);
   const all = useMemo(() => [...(runs?.runs ?? []), ...(runs?.others ?? [])], [runs]);
-  const circuits = useMemo(() => new Set(runs?.runs.map((run) => run.id)), [runs]);
   const listed = useMemo(() => {
     const words = wanted.toLowerCase().split(/\s+/).filter(Boolean);
     const found = all.filter((run) => {
@@ -64,7 +70,13 @@ export function Runs({ runs, open, close }: Props) {
         </span>
         <button onClick={() => dialog.current?.close()}>Close</button>
       </header>
-      <div className="scroll" tabIndex={0} role="region" aria-label="List of runs">
+      <div
+        className="scroll"
+        tabIndex={0}
+        role="region"
+        aria-label="List of runs"
+        onScroll={({ currentTarget: { scrollTop, clientHeight, scrollHeight } }) => scrollTop + 2 * clientHeight > scrollHeight && most < listed.length && setMost(most + PAGE)}
+      >
         <table>
           <thead>
             <tr>
@@ -79,14 +91,14 @@ export function Runs({ runs, open, close }: Props) {
             </tr>
           </thead>
           <tbody>
-            {listed.map((run) => (
+            {listed.slice(0, most).map((run) => (
               <tr key={run.id}>
                 <th scope="row">
                   {run.trouble ? (
                     <>
                       {run.title} <small>{run.trouble}</small>
                     </>
-                  ) : circuits.has(run.id) ? (
+                  ) : opens(run) ? (
                     <button
                       onClick={() => {
                         open(run.id);
@@ -109,6 +121,7 @@ export function Runs({ runs, open, close }: Props) {
             ))}
           </tbody>
         </table>
+        {most < listed.length && <button onClick={() => setMost(listed.length)}>Show all {count(listed.length)}</button>}
       </div>
     </dialog>
   );

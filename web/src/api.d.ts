@@ -288,6 +288,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send
+         * @description Puts the import of a JSON file, which is the body, into the queue: a circuit or an attribution graph.
+         */
+        post: operations["send_api_v1_imports_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/jobs/{id}": {
         parameters: {
             query?: never;
@@ -396,6 +416,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/{id}/graph": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Graph
+         * @description A graph in neurons: at most 5,000 nodes and 20,000 edges, the most influential, and how many there are.
+         */
+        get: operations["graph_api_v1_runs__id__graph_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/chance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Chance
+         * @description What two circuits of these sizes would share by chance, drawn from all edges of a model.
+         */
+        get: operations["chance_api_v1_chance_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -421,21 +481,84 @@ export interface components {
         };
         /**
          * Ask
-         * @description What the model itself says of a pair, as a discovery checks it first. Makes nothing.
+         * @description What the model itself says, as a discovery checks it first, and what the discovery would take. Makes nothing.
          */
         Ask: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            verb: "ask";
             /**
              * Model
              * @description a bundled name, a Hugging Face id, a folder or a .gguf file
              * @default smollm2-135m
              */
             model: string;
-            pair: components["schemas"]["Pair"];
+            pair?: components["schemas"]["Pair"] | null;
+            /**
+             * Pairs
+             * @description several, explained together
+             * @default []
+             */
+            pairs: components["schemas"]["Pair"][];
+            /**
+             * Task
+             * @description a bundled task by its name
+             * @default
+             */
+            task: string;
+            /**
+             * Faithfulness
+             * @description share of the metric's change to keep
+             * @default 0.9
+             */
+            faithfulness: number;
+            /**
+             * Method
+             * @description empty: learned for a task that has enough prompts, else verified
+             * @default verified
+             * @enum {string}
+             */
+            method: "" | "verified" | "re-ranked" | "eap-ig" | "eap";
+            /**
+             * Positions
+             * @description whether to tell edges apart by token
+             * @default
+             * @enum {string}
+             */
+            positions: "" | "each" | "spans";
+            /**
+             * Metric
+             * @description empty: the task's own
+             * @default
+             * @enum {string}
+             */
+            metric: "" | "logit_diff" | "prob_diff" | "kl";
+            /**
+             * Ablation
+             * @default counterfactual
+             * @enum {string}
+             */
+            ablation: "counterfactual" | "mean" | "zero";
+            /**
+             * Goal
+             * @default sufficient
+             * @enum {string}
+             */
+            goal: "sufficient" | "complete";
+            /**
+             * Allow Weak
+             * @description continue where the model itself does not give the answer, or ablation changes little
+             * @default false
+             */
+            allow_weak: boolean;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            verb: "ask";
+            /**
+             * Cost
+             * @description also expect the time, for which first stages of the search are run
+             * @default false
+             */
+            cost: boolean;
         };
         /**
          * ByCondition
@@ -454,13 +577,34 @@ export interface components {
             empty: number;
         };
         /**
+         * Chance
+         * @description What chance gives for two sets of edges.
+         */
+        Chance: {
+            /**
+             * Shared
+             * @description edges that both have, expected
+             */
+            shared: number;
+            /**
+             * Overlap
+             * @description share of the union that both have, expected
+             */
+            overlap: number;
+            /**
+             * At Least
+             * @description probability of sharing at least as many as they do
+             */
+            at_least: number;
+        };
+        /**
          * Change
          * @description What is done to one node as the model runs.
          */
         Change: {
             /**
              * Node
-             * @description `a23.h4`, `m17`; `a23.h4@5` at one part of the prompt
+             * @description `a23.h4`, `m17`, `m29.n392`; `a23.h4@5` at one part of the prompt
              */
             node: string;
             /**
@@ -527,6 +671,42 @@ export interface components {
             missing: components["schemas"]["Missing"][];
         };
         /**
+         * Cost
+         * @description What a discovery would take.
+         */
+        Cost: {
+            /** Prompts */
+            prompts: number;
+            /**
+             * Tokens
+             * @description of all prompts, padding included
+             */
+            tokens: number;
+            /**
+             * Edges
+             * @description of the model
+             */
+            edges: number;
+            /**
+             * Needed
+             * @description most bytes beside the weights
+             */
+            needed: number;
+            /**
+             * Free
+             * @description bytes
+             */
+            free: number;
+            /**
+             * Seconds
+             * @description half and twice what is expected; none where it was not estimated
+             */
+            seconds: [
+                number,
+                number
+            ] | null;
+        };
+        /**
          * CurvePoint
          * @description A circuit of a size, run.
          */
@@ -543,21 +723,28 @@ export interface components {
         };
         /**
          * Discover
-         * @description A new run: the circuit of a pair, proved and explained.
+         * @description A new run: the circuit of a pair, of several or of a task, proved and explained.
          */
         Discover: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            verb: "discover";
             /**
              * Model
              * @description a bundled name, a Hugging Face id, a folder or a .gguf file
              * @default smollm2-135m
              */
             model: string;
-            pair: components["schemas"]["Pair"];
+            pair?: components["schemas"]["Pair"] | null;
+            /**
+             * Pairs
+             * @description several, explained together
+             * @default []
+             */
+            pairs: components["schemas"]["Pair"][];
+            /**
+             * Task
+             * @description a bundled task by its name
+             * @default
+             */
+            task: string;
             /**
              * Faithfulness
              * @description share of the metric's change to keep
@@ -566,23 +753,48 @@ export interface components {
             faithfulness: number;
             /**
              * Method
+             * @description empty: learned for a task that has enough prompts, else verified
              * @default verified
              * @enum {string}
              */
-            method: "verified" | "re-ranked" | "eap-ig" | "eap";
+            method: "" | "verified" | "re-ranked" | "eap-ig" | "eap";
             /**
              * Positions
              * @description whether to tell edges apart by token
              * @default
              * @enum {string}
              */
-            positions: "" | "each";
+            positions: "" | "each" | "spans";
+            /**
+             * Metric
+             * @description empty: the task's own
+             * @default
+             * @enum {string}
+             */
+            metric: "" | "logit_diff" | "prob_diff" | "kl";
+            /**
+             * Ablation
+             * @default counterfactual
+             * @enum {string}
+             */
+            ablation: "counterfactual" | "mean" | "zero";
+            /**
+             * Goal
+             * @default sufficient
+             * @enum {string}
+             */
+            goal: "sufficient" | "complete";
             /**
              * Allow Weak
              * @description continue where the model itself does not give the answer, or ablation changes little
              * @default false
              */
             allow_weak: boolean;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            verb: "discover";
         };
         /**
          * Draft
@@ -713,6 +925,226 @@ export interface components {
             only: string[];
         };
         /**
+         * Generate
+         * @description A continuation of one of a run's prompts, next to the one with some nodes changed. Adds nothing to the run.
+         */
+        Generate: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            verb: "generate";
+            /**
+             * Run
+             * @description of the list of runs
+             */
+            run: string;
+            /**
+             * Prompt
+             * @description which of the run's
+             * @default 0
+             */
+            prompt: number;
+            /** Changes */
+            changes: components["schemas"]["Change"][];
+            /**
+             * Tokens
+             * @description to write, at most
+             * @default 30
+             */
+            tokens: number;
+            /**
+             * Temperature
+             * @description 0: greedy
+             * @default 0
+             */
+            temperature: number;
+            /**
+             * Seed
+             * @description of the draws, the same for both texts
+             * @default 0
+             */
+            seed: number;
+        };
+        /**
+         * Generated
+         * @description A continuation as the model writes it, and with nodes changed, as far as they are written.
+         */
+        Generated: {
+            /** Prompt */
+            prompt: string;
+            /**
+             * Original
+             * @description tokens
+             */
+            original: string[];
+            /** Changed */
+            changed: string[];
+        };
+        /**
+         * GraphDocument
+         * @description A graph in neurons, as much of it as is drawn: columns of edges, the most influential first.
+         */
+        GraphDocument: {
+            /** Id */
+            id: string;
+            /** Title */
+            title: string;
+            /** Path */
+            path: string;
+            /** Created */
+            created: string;
+            /** Example */
+            example: boolean;
+            /** Model */
+            model: string;
+            /** Layers */
+            layers: number;
+            /** Prompt */
+            prompt: string;
+            /** Tokens */
+            tokens: string[];
+            /** Counterfactuals */
+            counterfactuals: string[];
+            target: components["schemas"]["GraphTarget"];
+            /** Proofs */
+            proofs: components["schemas"]["Proof"][];
+            /** Enough */
+            enough: boolean;
+            /** Suggested */
+            suggested: components["schemas"]["Suggested"][];
+            /** Nodes */
+            nodes: components["schemas"]["GraphNode"][];
+            /**
+             * Sender
+             * @description number of a node
+             */
+            sender: number[];
+            /**
+             * Receiver
+             * @description the same; the target is numbered after the last node
+             */
+            receiver: number[];
+            /** Weight */
+            weight: number[];
+            /**
+             * Share
+             * @description of everything that is sent to the receiver
+             */
+            share: number[];
+            /** Total Nodes */
+            total_nodes: number;
+            /** Total Edges */
+            total_edges: number;
+            /**
+             * Changeable
+             * @description whether its nodes can be changed: it was drawn of a model here
+             */
+            changeable: boolean;
+            /** Notes */
+            notes: string[];
+        };
+        /**
+         * GraphNode
+         * @description A node of a graph in neurons. Numbers are in logits of the target unless they say otherwise.
+         */
+        GraphNode: {
+            /** Node */
+            node: string;
+            /**
+             * Kind
+             * @description token, head, neuron, or what another tool calls it
+             */
+            kind: string;
+            /**
+             * Layer
+             * @description -1 of a token
+             */
+            layer: number;
+            /** Position */
+            position: number;
+            /** Token */
+            token: string;
+            /**
+             * Value
+             * @description a neuron's activation; how large what a head or token writes is
+             */
+            value: number;
+            /**
+             * Ablated
+             * @description the same with the node ablated
+             */
+            ablated: number;
+            /**
+             * Sent
+             * @description to all others and the target together
+             */
+            sent: number;
+            /**
+             * Slope
+             * @description what the target would lose without it, by the gradient
+             */
+            slope: number | null;
+            /**
+             * Effect
+             * @description what it loses when the node alone is ablated, run exactly
+             */
+            effect: number | null;
+            /**
+             * Influence
+             * @description share of what reaches the target that passes through it
+             */
+            influence: number;
+            /**
+             * Rest
+             * @description what nodes outside the graph send to it
+             */
+            rest: number | null;
+            /** Promotes */
+            promotes: string[];
+            /** Suppresses */
+            suppresses: string[];
+        };
+        /**
+         * GraphTarget
+         * @description What a graph explains.
+         */
+        GraphTarget: {
+            /** Name */
+            name: string;
+            /** Clean */
+            clean: number | null;
+            /** Ablated */
+            ablated: number | null;
+        };
+        /**
+         * Import
+         * @description A new run out of a file that was sent: a circuit of EAP-IG, a circuit.json, or an attribution graph.
+         */
+        Import: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            verb: "import";
+            /**
+             * File
+             * @description SHA-256 of what was sent
+             */
+            file: string;
+            /**
+             * Name
+             * @description what the run is called by
+             */
+            name: string;
+            /**
+             * Model
+             * @description of a circuit; an attribution graph needs none
+             * @default
+             */
+            model: string | "";
+        };
+        /**
          * IntervalByCondition
          * @description 95% intervals; none for fewer than four prompts.
          */
@@ -803,7 +1235,7 @@ export interface components {
             /** Created */
             created: string;
             /** Request */
-            request: components["schemas"]["Discover"] | components["schemas"]["Ask"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Intervene"] | components["schemas"]["Measure"] | components["schemas"]["Look"];
+            request: components["schemas"]["Discover"] | components["schemas"]["Import"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Ask"] | components["schemas"]["Intervene"] | components["schemas"]["Generate"] | components["schemas"]["Measure"] | components["schemas"]["Look"];
             /**
              * Ahead
              * @description jobs that come before it
@@ -854,11 +1286,18 @@ export interface components {
              * @description the run that was made or added to
              */
             run?: string | null;
+            /**
+             * Left
+             * @description seconds of this stage, at the rate so far
+             */
+            left?: number | null;
             changed?: components["schemas"]["Changed"] | null;
+            generated?: components["schemas"]["Generated"] | null;
             measured?: components["schemas"]["Measured"] | null;
             looked?: components["schemas"]["Looked"] | null;
             /** @description what the model itself says */
             answers?: components["schemas"]["ModelAnswers"] | null;
+            cost?: components["schemas"]["Cost"] | null;
         };
         /**
          * JobList
@@ -879,7 +1318,10 @@ export interface components {
          * @description What a person calls a node.
          */
         Label: {
-            /** Node */
+            /**
+             * Node
+             * @description `a23.h4`; of a graph in neurons with its position, `m29.n392@5`, or as another tool has it
+             */
             node: string;
             /** Text */
             text: string;
@@ -1389,6 +1831,26 @@ export interface components {
             empty: components["schemas"]["Reading"];
         };
         /**
+         * Proof
+         * @description What the nodes of a graph hold alone, run exactly.
+         */
+        Proof: {
+            /** Baseline */
+            baseline: string;
+            /** Nodes */
+            nodes: number;
+            /** Faithfulness */
+            faithfulness: number;
+            /** Completeness */
+            completeness: number;
+            /** Kl */
+            kl: number;
+            /** Answer */
+            answer: string;
+            /** Enough */
+            enough: boolean;
+        };
+        /**
          * Reading
          * @description One prompt under one condition.
          */
@@ -1614,6 +2076,21 @@ export interface components {
             name: string;
             /** Positions */
             positions: number[];
+        };
+        /**
+         * Suggested
+         * @description Nodes that a graph groups.
+         */
+        Suggested: {
+            /** Name */
+            name: string;
+            /** Nodes */
+            nodes: string[];
+            /**
+             * Weight
+             * @description what they send to the target together
+             */
+            weight: number;
         };
         /**
          * Supernode
@@ -2312,7 +2789,54 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Discover"] | components["schemas"]["Ask"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Intervene"] | components["schemas"]["Measure"] | components["schemas"]["Look"];
+                "application/json": components["schemas"]["Discover"] | components["schemas"]["Import"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Ask"] | components["schemas"]["Intervene"] | components["schemas"]["Generate"] | components["schemas"]["Measure"] | components["schemas"]["Look"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description not there, or not readable */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the request is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    send_api_v1_imports_post: {
+        parameters: {
+            query: {
+                /** @description what the run is called by */
+                name: string;
+                /** @description of a circuit; an attribution graph needs none */
+                model?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
             };
         };
         responses: {
@@ -2653,6 +3177,89 @@ export interface operations {
             };
             /** @description it was not said what was read */
             428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    graph_api_v1_runs__id__graph_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GraphDocument"];
+                };
+            };
+            /** @description not there, or not readable */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the request is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    chance_api_v1_chance_get: {
+        parameters: {
+            query: {
+                a: number;
+                b: number;
+                both: number;
+                total: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Chance"];
+                };
+            };
+            /** @description not there, or not readable */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the request is wrong */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };

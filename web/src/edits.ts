@@ -31,6 +31,14 @@ export const withoutSupernode =
   (name: string): Edit =>
   (labels) => ({ ...labels, supernodes: labels.supernodes.filter((known) => known.name !== name) });
 
+/** A supernode without one of its members; with fewer than two it is none. */
+export const withoutMember =
+  (name: string, node: string): Edit =>
+  (labels) => ({
+    ...labels,
+    supernodes: labels.supernodes.map((known) => (known.name === name ? { ...known, members: known.members.filter((member) => member !== node) } : known)).filter((known) => known.members.length > 1),
+  });
+
 export const withView =
   (name: string, query: string): Edit =>
   (labels) => ({ ...labels, views: [...labels.views.filter((known) => known.name !== name), { name, query }] });

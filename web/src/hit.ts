@@ -1,9 +1,9 @@
 // What the pointer can hit: nodes, and points along edges while these can be distinguished.
 import { type Quadtree, quadtree } from "d3-quadtree";
 import { type Edge, type Measure, weightOf, weightWords } from "./graph";
-import { ends, type Layout, type Point } from "./layout";
+import type { Point } from "./layout";
 import { inWords, plain } from "./names";
-import type { Scene } from "./scene";
+import type { Scene, Stroke } from "./scene";
 import { type Drawn, spanWords } from "./spans";
 import { count, plural, signed } from "./words";
 
@@ -11,13 +11,16 @@ interface Spot extends Point {
   key: string;
 }
 
+/** Strokes beyond which lines lie too close to point at one. */
+const APART = 900;
+
 /** Finds the key of what lies within some pixels of a place, "" for nothing. The trees are made when it is first asked. */
-export function targetsOf(scene: Scene, edges: Edge[], layout: Layout): (x: number, y: number, near: number) => string {
+export function targetsOf(scene: Scene): (x: number, y: number, near: number) => string {
   let made: { nodes: Quadtree<Spot>; along: Quadtree<Spot> } | undefined;
   return (x, y, near) => {
     made ??= {
       nodes: tree(scene.marks.filter((mark) => mark.shape !== "port")),
-      along: tree(edges.length > 600 ? [] : edges.flatMap((edge) => alongEdge(edge, ends(layout, edge)))),
+      along: tree(scene.strokes.length > APART ? [] : scene.strokes.filter((stroke) => stroke.key).flatMap(along)),
     };
     return made.nodes.find(x, y, near)?.key ?? made.along.find(x, y, near * 0.6)?.key ?? "";
   };
@@ -30,14 +33,14 @@ const tree = (spots: Spot[]): Quadtree<Spot> =>
     (spot) => spot.y,
   );
 
-function alongEdge(edge: Edge, [from, to]: ReturnType<typeof ends>): Spot[] {
+function along({ from, to, key }: Stroke): Spot[] {
   const bend = Math.max(6, Math.abs(to.y - from.y) * 0.42);
   return Array.from({ length: 13 }, (_, i) => {
     const t = (i + 1) / 14;
     const s = 1 - t;
     const x = s * s * s * from.x + 3 * s * s * t * from.x + 3 * s * t * t * to.x + t * t * t * to.x;
     const y = s * s * s * from.y + 3 * s * s * t * (from.y - bend) + 3 * s * t * t * (to.y + bend) + t * t * t * to.y;
-    return { x, y, key: edge.key };
+    return { x, y, key };
   });
 }
 

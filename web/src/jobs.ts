@@ -6,7 +6,7 @@ import { type ApiError, request } from "./server";
 type Schemas = components["schemas"];
 export type Job = Schemas["Job"];
 export type JobEvent = Schemas["JobEvent"];
-export type JobRequest = Schemas["Discover"] | Schemas["Ask"] | Schemas["Verify"] | Schemas["Explain"] | Schemas["Intervene"] | Schemas["Measure"] | Schemas["Look"];
+export type JobRequest = Schemas["Discover"] | Schemas["Import"] | Schemas["Ask"] | Schemas["Verify"] | Schemas["Explain"] | Schemas["Intervene"] | Schemas["Generate"] | Schemas["Measure"] | Schemas["Look"];
 export type Pair = Schemas["Pair"];
 export type Draft = Required<Schemas["Draft"]>;
 export type DraftTokens = Schemas["DraftTokens"];
@@ -93,6 +93,9 @@ const then = async <T,>(done: Promise<T>): Promise<T> => {
 const at = (job: Job) => `jobs/${encodeURIComponent(job.id)}`;
 
 export const submit = (asked: JobRequest) => then(send<Job>("POST", "jobs", asked));
+/** Sends a file and asks for its import. */
+export const sendFile = (file: File, name: string, model: string) =>
+  then(request(`imports?${new URLSearchParams({ name, model })}`, { method: "POST", headers: { "content-type": "application/json" }, body: file }));
 export const cancel = (job: Job) => then(send<Job>("POST", `${at(job)}/cancel`));
 export const resume = (job: Job) => then(send<Job>("POST", `${at(job)}/resume`));
 export const drop = (job: Job) => then(send<void>("DELETE", at(job)));

@@ -1,7 +1,7 @@
 // What a person wrote on a run: kept in the run's folder, or in this browser for an example, which is read-only.
 import { useCallback, useEffect, useRef, useState } from "react";
 import type { Edit } from "./edits";
-import { ApiError, fetchLabels, type Labels, type Run, saveLabels } from "./server";
+import { ApiError, fetchLabels, type Labels, saveLabels } from "./server";
 
 export interface Notes {
   labels: Labels;
@@ -14,9 +14,15 @@ export interface Notes {
 }
 
 const NONE: Labels = { format: "wheatstone.labels/1", labels: [], supernodes: [], views: [] };
-const key = (run: Run) => `labels of ${run.id}`;
+/** What labels belong to. */
+export interface Labelled {
+  id: string;
+  /** Read-only: its labels are kept in this browser. */
+  example: boolean;
+}
+const key = (run: Labelled) => `labels of ${run.id}`;
 
-function stored(run: Run): Labels {
+function stored(run: Labelled): Labels {
   try {
     return { ...NONE, ...(JSON.parse(localStorage.getItem(key(run)) ?? "{}") as Partial<Labels>) };
   } catch {
@@ -24,7 +30,7 @@ function stored(run: Run): Labels {
   }
 }
 
-export function useLabels(run: Run): Notes {
+export function useLabels(run: Labelled): Notes {
   const [labels, setLabels] = useState<Labels>(NONE);
   const [trouble, setTrouble] = useState("");
   const [waiting, setWaiting] = useState<Edit | null>(null);

@@ -54,6 +54,9 @@ export const isKey = (key: string): boolean => {
   return isName(from) && (ends.length === 1 || isName(to));
 };
 
+/** The same of a graph in neurons, which may be another tool's: `m29.n392@5`, `12_345_6`, `target`. */
+export const isGraphKey = (key: string): boolean => isName(key) || key === "target" || /^(E|\d{1,4})_\d{1,9}_\d{1,6}$/.test(key);
+
 const isName = (name: string): boolean => PATTERN.test(name) || /^\*[^<>|*]+$/.test(name);
 
 /** How a supernode is written among the nodes. */

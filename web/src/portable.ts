@@ -119,7 +119,7 @@ export function draw(home: HTMLElement, circuit: Portable, start: Partial<Start>
     const layout = placed(model, labels.supernodes);
     const scene = sceneOf(layout, edges, { by, sel: now.sel, hover, pins: now.pins, dir: "both", called: (node) => labelOf(labels, node) });
     paint(prepared(canvas, { width, height }), over(groundOf(circuit, model), scene), palette(page));
-    targets = targetsOf(scene, edges, layout);
+    targets = targetsOf(scene);
     tip.hidden = !hover;
     if (!hover) return;
     const [heading, ...lines] = hoverWords(hover, edges, circuit, by);

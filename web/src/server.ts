@@ -10,6 +10,8 @@ export type Run = Schemas["Run"];
 export type Verification = Schemas["VerificationResult"];
 export type ByCondition = Schemas["ByCondition"];
 export type Labels = Schemas["Labels"];
+export type Graph = Schemas["GraphDocument"];
+export type GraphNode = Schemas["GraphNode"];
 export type Sentence = Schemas["Sentence"];
 export type Portable = Schemas["Portable"];
 export type Row = Record<string, unknown>;
@@ -47,6 +49,9 @@ const run = (id: string) => `runs/${encodeURIComponent(id)}`;
 
 export const fetchRuns = () => json<RunList>("runs");
 export const fetchRun = (id: string) => json<Run>(run(id));
+export const fetchContents = (id: string) => json<Schemas["Contents"]>(`${run(id)}/contents`);
+export const fetchChance = (a: number, b: number, both: number, total: number) => json<Schemas["Chance"]>(`chance?a=${a}&b=${b}&both=${both}&total=${total}`);
+export const fetchGraph = (id: string) => json<Graph>(`${run(id)}/graph`);
 export const fetchPortable = (id: string) => json<Portable>(`${run(id)}/portable`);
 export async function fetchLabels(id: string): Promise<{ labels: Labels; etag: string }> {
   const response = await request(`${run(id)}/labels`);

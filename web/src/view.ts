@@ -1,6 +1,6 @@
 // What is looked at, kept in the address: a reload or a sent link shows the same, and the back button goes back.
 import { useSyncExternalStore } from "react";
-import { isKey } from "./names";
+import { isGraphKey, isKey } from "./names";
 
 export interface View {
   run: string;
@@ -10,17 +10,24 @@ export interface View {
   /** Edges of the ranking. */
   n: number;
   map: "layers" | "tokens";
+  /** Where the map is: how large, and its corner; "" for all of it. */
+  zoom: string;
   /** Locked node (`a23.h4`) or edge (`m0>a23.g1<v>`). */
   sel: string;
   pins: string[];
   dir: "both" | "in" | "out";
-  tab: "circuit" | "layers" | "proof" | "run" | "change";
+  tab: "circuit" | "layers" | "proof" | "run" | "change" | "groups";
+  /** Of a graph in neurons: percent of all influence that the nodes and the edges drawn have; 0 of edges for as many as can be read. */
+  nodes: number;
+  edges: number;
   q: string;
   sort: "strength" | "layer" | "name";
   group: "none" | "layer" | "role" | "token";
   prompt: number;
   /** Split of the verification that is shown; "" for the first. */
   on: string;
+  /** Labels that a link brings, see `Shared.tsx`; "" for the run's own. */
+  labels: string;
 }
 
 const DEFAULTS: View = {
@@ -29,23 +36,27 @@ const DEFAULTS: View = {
   mode: "circuit",
   n: 100,
   map: "tokens",
+  zoom: "",
   sel: "",
   pins: [],
   dir: "both",
   tab: "circuit",
+  nodes: 100,
+  edges: 0,
   q: "",
   sort: "strength",
   group: "none",
   prompt: 0,
   on: "",
+  labels: "",
 };
 /** What the view of a newly opened run does not keep of another's. */
-export const FRESH = { sel: "", pins: [] as string[], prompt: 0, on: "" };
+export const FRESH = { sel: "", pins: [] as string[], zoom: "", prompt: 0, on: "", labels: "" };
 const CHOICES: Partial<Record<keyof View, readonly string[]>> = {
   mode: ["circuit", "ranking"],
   map: ["layers", "tokens"],
   dir: ["both", "in", "out"],
-  tab: ["circuit", "layers", "proof", "run", "change"],
+  tab: ["circuit", "layers", "proof", "run", "change", "groups"],
   sort: ["strength", "layer", "name"],
   group: ["none", "layer", "role", "token"],
 };
@@ -62,7 +73,8 @@ export function read(search: string): View {
   }
   const found = view as unknown as View;
   // A link may come from anyone, and a name in it may be none.
-  return { ...found, sel: isKey(found.sel) ? found.sel : "", pins: found.pins.filter(isKey) };
+  const is = (key: string) => isKey(key) || isGraphKey(key);
+  return { ...found, sel: is(found.sel) ? found.sel : "", pins: found.pins.filter(is) };
 }
 
 export function write(view: View): string {

@@ -21,3 +21,5 @@ export const token = (text: string): string => shown(text.replace(/^ /, "·").re
 /** A model or file without the folders of the machine that it is on: an export leaves that machine. */
 export const homeless = (name: string): string => (/^([/~]|[A-Za-z]:[\\/])/.test(name) ? (name.split(/[\\/]/).filter(Boolean).at(-1) ?? name) : name);
 export const homelessIn = <T,>(value: T): T => JSON.parse(JSON.stringify(value), (_, inner: unknown) => (typeof inner === "string" ? homeless(inner) : inner)) as T;
+/** Seconds as one says them: no more exact than a guess can be. */
+export const timeLeft = (seconds: number): string => (seconds < 90 ? `${count(seconds)} s` : seconds < 5400 ? `${count(seconds / 60)} min` : `${count(seconds / 3600)} h`);

@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from wheatstone.lenses._logit_lens import logit_lens as logit_lens
     from wheatstone.lenses._next_token import NextToken as NextToken
     from wheatstone.lenses._next_token import NextTokenChange as NextTokenChange
-    from wheatstone.lenses._next_token import NodeChange as NodeChange
     from wheatstone.lenses._next_token import next_token_change as next_token_change
+    from wheatstone.lenses._node_change import NodeChange as NodeChange
+    from wheatstone.lenses._node_change import node_interventions as node_interventions
     from wheatstone.lenses._readout import Readout as Readout
     from wheatstone.lenses._run_attribution import LogitAttribution as LogitAttribution
     from wheatstone.lenses._run_attribution import LogitShare as LogitShare

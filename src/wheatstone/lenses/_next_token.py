@@ -12,32 +12,13 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor
 
-from wheatstone._errors import RequestError
 from wheatstone._view import Brief
-from wheatstone.models import Intervention, KnockOut, Replace, ResidualModel, Scale
+from wheatstone.lenses._node_change import NodeChange, node_interventions
+from wheatstone.models import ResidualModel
 from wheatstone.tasks import PromptPair, encode
 
 _SHOWN = 8
-
-
-@dataclass(frozen=True)
-class NodeChange(Brief):
-    """What is done to a node.
-
-    Args:
-        node: of the model's graph, such as `a23.h4`.
-        how: `ablate` writes nothing, `scale` writes `factor` times as much, `patch` writes what the node writes on the
-            counterfactual.
-        factor: of `scale`.
-        positions: where in the prompt; None for everywhere.
-    """
-
-    node: str
-    how: Literal["ablate", "scale", "patch"]
-    factor: float = 1.0
-    positions: tuple[int, ...] | None = None
 
 
 class NextToken(NamedTuple):
@@ -80,19 +61,8 @@ def next_token_change(model: ResidualModel, pair: PromptPair, changes: Sequence[
     make up for what is missing hide what it did.
     """
     encoded = encode(model, [pair])
-    names = model.graph.nodes
-    for change in changes:
-        if change.node not in names:
-            raise RequestError(
-                expected=f"a node of {model.id}, such as {names[1]}",
-                got=repr(change.node),
-                do="pin a head or an MLP; an edge or an input cannot be changed alone",
-            )
-    written: Tensor | None = None
-    if any(change.how == "patch" for change in changes):
-        written = model.forward(encoded.counterfactual, cache=True).nodes
+    interventions = node_interventions(model, pair, changes)
     before = model.forward(encoded.clean).logits[0]
-    interventions = [_intervention(change, names, written) for change in changes]
     after = model.forward_with(encoded.clean, interventions).logits[0]
     was, now = before.log_softmax(-1).double(), after.log_softmax(-1).double()
     roles: dict[int, Literal["answer", "distractor"]] = {
@@ -114,12 +84,3 @@ def next_token_change(model: ResidualModel, pair: PromptPair, changes: Sequence[
         for token in dict.fromkeys([*named, *likeliest])
     )
     return NextTokenChange(tokens, max(0.0, float((was.exp() * (was - now)).sum())))
-
-
-def _intervention(change: NodeChange, names: tuple[str, ...], written: Tensor | None) -> Intervention:
-    if change.how == "scale":
-        return Scale(at=change.node, factor=change.factor, positions=change.positions)
-    if change.how == "ablate":
-        return KnockOut(at=change.node, positions=change.positions)
-    assert written is not None
-    return Replace(at=change.node, value=written[names.index(change.node)], positions=change.positions)

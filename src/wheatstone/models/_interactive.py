@@ -9,7 +9,7 @@ from torch import Tensor
 
 from wheatstone._errors import RequestError
 from wheatstone.models._decoder import Decoder
-from wheatstone.models._generate import Generation, generated
+from wheatstone.models._generate import Generation, Sampling, Written, generated
 from wheatstone.models._interventions import Add, Apply, Intervention, Positions, Replace
 from wheatstone.models._kept_memory import check_memory
 from wheatstone.models._model_run import ModelRun
@@ -200,22 +200,37 @@ class Interactive(Decoder):
         *,
         new: int = 20,
         interventions: Sequence[Intervention] = (),
+        temperature: float = 0.0,
+        seed: int = 0,
         cache: bool = True,
+        written: Written = lambda _prompt, _token: None,
     ) -> Generation:
-        """Continues texts greedily, up to the token that ends a text.
+        """Continues texts, up to the token that ends a text.
 
         Args:
             texts: the prompts; each is continued by itself.
             new: tokens to write, at most.
             interventions: those without positions act on every token that is read, written ones included; positions
                 are those of the prompt.
+            temperature: that logits are divided by before a token is drawn, from 0 to 10; 0, the default, takes the
+                likeliest token.
+            seed: of the draws. Runs with the same seed draw with the same noise, with interventions or without, so
+                that what differs between their texts comes from the interventions.
             cache: whether to keep the keys and values of earlier positions; without it every step runs the whole
                 text again. Where rotary tables depend on the length it is not used.
+            written: called with the number of the prompt and the id of each token as soon as it is chosen.
 
         Raises:
-            RequestError: more tokens than the context has room for; else see a call.
+            RequestError: more tokens than the context has room for, a temperature or seed out of range; else see a
+                call.
+
+        When this misleads: one text is one draw. After the first token that differs, the two texts are continued from
+        different prompts.
         """
-        return generated(self, fitting(self, texts), new, interventions, cache=cache)
+        sampling = Sampling(temperature, seed)
+        return generated(
+            self, fitting(self, texts), new, interventions, cache=cache, sampling=sampling, written=written
+        )
 
 
 def _several(at: At) -> list[str]:

@@ -9,8 +9,10 @@ from starlette.staticfiles import StaticFiles
 
 from wheatstone._path import StrPath
 from wheatstone._version import __version__
+from wheatstone.studio._chance import router as chance
 from wheatstone.studio._crowd import Crowd, Doorman
 from wheatstone.studio._drawing import Drawings
+from wheatstone.studio._graphs import router as graphs
 from wheatstone.studio._guard import LOOPBACK, Guard, Limits
 from wheatstone.studio._jobs import Jobs
 from wheatstone.studio._jobs_foreman import Bounds
@@ -59,6 +61,8 @@ def create_app(
     app.include_router(router)
     app.include_router(jobs_router)
     app.include_router(labels)
+    app.include_router(graphs)
+    app.include_router(chance)
     add_handlers(app)
     app.add_middleware(Doorman, crowd=crowd)
     app.add_middleware(Guard, hosts=hosts, token=token, limits=limits)

@@ -28,6 +28,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+SENT = "/api/v1/imports"
+"""Where files are sent to."""
 _COOKIE = "wheatstone-token"
 _HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
@@ -45,10 +47,12 @@ class Limits:
 
     Args:
         body: bytes of a request.
+        file: bytes of a file that is sent to be imported.
         seconds: until it is answered; a stream of events may go on for longer.
     """
 
     body: int = 1_000_000
+    file: int = 64_000_000
     seconds: float = 30.0
 
 
@@ -90,7 +94,7 @@ class Guard:
         stream = scope["path"].endswith("/events")
         try:
             async with asyncio.timeout(None if stream else self.limits.seconds):
-                await self.app(scope, self._bounded(receive), out)
+                await self.app(scope, self._bounded(receive, self._most(scope)), out)
         except TimeoutError:
             if not started:
                 late = problem(
@@ -117,8 +121,9 @@ class Guard:
         if site not in ("same-origin", "none") and not followed:
             return _foreign(f"one that is {site[:40]!r}")
         length = headers.get("content-length", "0")
-        if not re.fullmatch("[0-9]{1,15}", length) or int(length) > self.limits.body:
-            return self._too_large()
+        most = self._most(scope)
+        if not re.fullmatch("[0-9]{1,15}", length) or int(length) > most:
+            return self._too_large(most)
         return self._unknown(scope, headers) if self.token else None
 
     def _unknown(self, scope: Message, headers: Headers) -> Response | None:
@@ -142,7 +147,11 @@ class Guard:
             401, "RequestError", expected="the token", got="none or another", do="open the address that was printed"
         )
 
-    def _bounded(self, receive: Receive) -> Receive:
+    def _most(self, scope: Message) -> int:
+        """Bytes that a request's body may have."""
+        return self.limits.file if scope["path"] == SENT else self.limits.body
+
+    def _bounded(self, receive: Receive, most: int) -> Receive:
         """Counts the body as it comes, whatever its header said.
 
         It raises an HTTPException, for the app makes any other error while it reads a body into "bad request".
@@ -153,17 +162,17 @@ class Guard:
             nonlocal had
             message = await receive()
             had += len(message.get("body", b""))
-            if had > self.limits.body:
+            if had > most:
                 raise HTTPException(413, "the request is too large")
             return message
 
         return bounded
 
-    def _too_large(self) -> Response:
+    def _too_large(self, most: int) -> Response:
         return problem(
             413,
             "RequestError",
-            expected=f"at most {self.limits.body / 1e6:.0f} MB",
+            expected=f"at most {most / 1e6:.0f} MB",
             got="more",
             do="send less, or use the command line",
         )

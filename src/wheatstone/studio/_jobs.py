@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import secrets
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -13,23 +14,22 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from wheatstone._disk import room_for
+from wheatstone._disk import replaced, room_for
 from wheatstone._errors import RequestError, RunError, reason
 from wheatstone._home import home
 from wheatstone.checkpoints import tokenizer_here
 from wheatstone.runs import Run
 from wheatstone.studio._jobs_foreman import Bounds, Foreman
-from wheatstone.studio._jobs_journal import KEPT, Asked, Journal, read_journals
+from wheatstone.studio._jobs_journal import KEPT, Asked, Journal, read_journals, sent_file
 from wheatstone.studio._jobs_schema import (
     Ask,
     Discover,
-    Intervene,
+    Import,
     Job,
     JobEvent,
     JobList,
     JobRequest,
-    Look,
-    Measure,
+    Question,
 )
 from wheatstone.studio._library import Library
 from wheatstone.studio._schema import Problem
@@ -79,7 +79,7 @@ class Jobs:
             return self._job(self._find(id))
 
     def submit(self, request: JobRequest) -> Job:
-        """Puts a job at the end of the queue.
+        """Puts a job at the end of the queue. A request that equals a job's that has not ended gives that job.
 
         Raises:
             RequestError: the queue is full, or another studio has it.
@@ -89,6 +89,11 @@ class Jobs:
         """
         title = self._checked(request)
         with self._changed:
+            self._mine()
+            for journal in self._journals.values():
+                stopping = journal.last.state == "running" and self._foreman.stopping
+                if journal.asked.request == request and not journal.ended and not stopping:
+                    return self._job(journal)
             self._check_room()
             created = datetime.now(UTC)
             asked = Asked(
@@ -105,6 +110,37 @@ class Jobs:
             self._tell(journal, "queued")
             self._forget_old()
             return self._job(journal)
+
+    def submit_file(self, content: bytes, name: str, model: str) -> Job:
+        """Keeps a file that was sent, and puts the job that reads it at the end of the queue.
+
+        Raises:
+            ComputationError: the file could not be kept.
+            RequestError: as `submit`.
+        """
+        request = Import(file=hashlib.sha256(content).hexdigest(), name=name, model=model)
+        with self._changed:
+            self._check_room()
+            path = sent_file(self._folder, request.file)
+            again = "free some space, or set WHEATSTONE_HOME to another folder, then send it again"
+            with room_for("room and permission to keep the file", path, again):
+                path.parent.mkdir(exist_ok=True)
+                with replaced(path) as partial:
+                    partial.write_bytes(content)
+            try:
+                return self.submit(request)
+            finally:
+                self._forget_sent()
+
+    def _forget_sent(self) -> None:
+        """Removes files that no job reads any more."""
+        wanted = {asked.file for asked in self._requests() if isinstance(asked, Import)}
+        for path in self._folder.glob("sent/*.json"):
+            if path.stem not in wanted:
+                path.unlink(missing_ok=True)
+
+    def _requests(self) -> list[JobRequest]:
+        return [journal.asked.request for journal in self._journals.values()]
 
     def cancel(self, id: str) -> Job:
         """Drops a job from the queue, or stops it; one that has ended stays as it is."""
@@ -148,6 +184,7 @@ class Jobs:
                 )
             self._mine()
             self._journals.pop(id).path.unlink(missing_ok=True)
+            self._forget_sent()
 
     def follow(self, id: str, after: int = 0) -> AsyncIterator[JobEvent]:
         """What happened to a job since an event, then what happens as it does, until the job or the studio ends.
@@ -240,16 +277,20 @@ class Jobs:
 
     def _checked(self, request: JobRequest) -> str:
         """Refuses what can be refused before the queue; a title for the rest."""
-        if isinstance(request, Discover | Ask):
+        if isinstance(request, Discover | Ask | Import) and request.model:
             if not self._bounds.paths and Path(request.model).exists():
                 raise RequestError(
                     expected="a model by its name", got="a path", do="open the studio on the machine it runs on"
                 )
             tokenizer_here(request.model)
-            title = f"{request.pair.prompt[:200]} →{request.pair.answer}"
-            return title if isinstance(request, Discover) else f"ask: {title}"
+        if isinstance(request, Import):
+            if not sent_file(self._folder, request.file).is_file():
+                raise RequestError(expected="a file that was sent", got="none", do="send it again")
+            return f"import: {request.name}"
+        if isinstance(request, Discover | Ask):
+            return request.about if isinstance(request, Discover) else f"ask: {request.about}"
         run = self._library.find(request.run)
-        if request.run.startswith("example-") and not isinstance(request, Intervene | Measure | Look):
+        if request.run.startswith("example-") and not isinstance(request, Question):
             raise RequestError(
                 expected="a run of your own", got="an example, which is read-only", do="discover its prompt again"
             )
@@ -314,3 +355,4 @@ class Jobs:
         ended = [journal for journal in self._journals.values() if journal.ended]
         for journal in ended[: max(0, len(self._journals) - KEPT)]:
             self._journals.pop(journal.asked.id).path.unlink(missing_ok=True)
+        self._forget_sent()

@@ -12,9 +12,9 @@ from typing import Literal
 
 from wheatstone._errors import RequestError, RunError
 from wheatstone.runs import clear_partial
-from wheatstone.studio._jobs_journal import Journal
-from wheatstone.studio._jobs_schema import Ask, Discover, Intervene, Look, Measure
-from wheatstone.studio._jobs_worker import Ended, Order, Worker
+from wheatstone.studio._jobs_journal import Journal, sent_file
+from wheatstone.studio._jobs_schema import Ask, Discover, Import, Question
+from wheatstone.studio._jobs_worker import Ended, Order, Progress, Worker
 from wheatstone.studio._library import Library, identity
 from wheatstone.studio._schema import Problem
 
@@ -41,6 +41,20 @@ class Bounds:
     paths: bool = True
 
 
+class _Rate:
+    """How fast a stage is, from its first report on."""
+
+    def __init__(self) -> None:
+        self._stage, self._since, self._from = "", 0.0, 0.0
+
+    def left(self, now: Progress, at: float) -> float | None:
+        """Seconds that the stage will still take at the rate so far; None where that is not known."""
+        if now.stage != self._stage:
+            self._stage, self._since, self._from = now.stage, at, now.done
+        made = now.done - self._from
+        return None if now.total is None or made <= 0 else (now.total - now.done) * (at - self._since) / made
+
+
 class Foreman:
     """Has the worker, and knows the job it is at.
 
@@ -62,12 +76,17 @@ class Foreman:
         """Whether there is no worker."""
         return self._worker is None
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the job that runs was asked to stop."""
+        return self._stopped is not None
+
     def do(self, journal: Journal) -> None:
         """Does a job from its start to its end, whatever that is."""
         try:
             folder = self._folder_for(journal)
             again = (folder / "manifest.json").is_file()
-            if isinstance(journal.asked.request, Discover):  # a job that is resumed continues in this folder
+            if isinstance(journal.asked.request, Discover | Import):  # a job that is resumed continues in this folder
                 self._tell(journal, "running", stage="starting", run=identity(str(folder)))
             self._hear_out(journal, self._start(journal, folder, again), folder)
         except RequestError as error:
@@ -93,13 +112,16 @@ class Foreman:
         with self._lock:
             worker = self._worker = self._worker or Worker()
             self._current = journal.asked.id
-            worker.send(Order(journal.asked.id, journal.asked.request, folder, again))
+            request = journal.asked.request
+            sent = sent_file(journal.path.parent, request.file) if isinstance(request, Import) else None
+            worker.send(Order(journal.asked.id, request, folder, again, sent))
             if self._stopped:  # the word came before there was anyone to hear it
                 worker.send(journal.asked.id)
         return worker
 
     def _hear_out(self, journal: Journal, worker: Worker, folder: Path) -> None:
         until = time.monotonic() + self._bounds.seconds
+        rate = _Rate()
         while True:
             try:
                 heard = worker.hear(0.2)
@@ -110,7 +132,8 @@ class Foreman:
                 self._ended(journal, heard, folder)
                 return
             if heard:
-                self._tell(journal, "running", **vars(heard))
+                at = {"stage": heard.stage, "done": heard.done, "total": heard.total}
+                self._tell(journal, "running", **at, left=rate.left(heard, time.monotonic()), **heard.about)
             now = time.monotonic()
             if now > until:
                 self.stop("late")
@@ -120,7 +143,7 @@ class Foreman:
     def _ended(self, journal: Journal, ended: Ended, folder: Path) -> None:
         if ended.state == "cancelled":
             self._was_stopped(journal)
-        elif ended.state == "done" and not isinstance(journal.asked.request, Intervene | Ask | Measure | Look):
+        elif ended.state == "done" and not isinstance(journal.asked.request, Question):
             self._tell(journal, "done", run=identity(str(folder)))
         else:
             self._tell(journal, ended.state, **ended.about)
@@ -153,7 +176,9 @@ class Foreman:
     def _folder_for(self, journal: Journal) -> Path:
         request = journal.asked.request
         if isinstance(request, Discover):
-            return self._begun(journal) or self._library.free_folder(f"{request.pair.prompt}{request.pair.answer}")
+            return self._begun(journal) or self._library.free_folder(request.about)
+        if isinstance(request, Import):
+            return self._begun(journal) or self._library.free_folder(request.name)
         if isinstance(request, Ask):
             return self._library.new_runs  # where nothing is written
         return self._library.find(request.run)

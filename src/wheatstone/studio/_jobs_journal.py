@@ -93,6 +93,16 @@ class Journal:
                 del self.unsaved[0]
 
 
+def sent_file(folder: Path, name: str) -> Path:
+    """Where a file that was sent is kept until no job reads it.
+
+    Args:
+        folder: of the jobs.
+        name: its SHA-256.
+    """
+    return folder / "sent" / f"{name}.json"
+
+
 def read_journals(folder: Path) -> list[Journal]:
     """The jobs that can be read, oldest first; a line that a crash cut short is passed over."""
     found: list[Journal] = []

@@ -6,14 +6,18 @@ from collections.abc import AsyncIterable, AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import ValidationError
 
+from wheatstone._errors import RequestError
 from wheatstone.studio._jobs import Jobs
 from wheatstone.studio._jobs_schema import Draft, DraftTokens, Job, JobEvent, JobList, JobRequest
 from wheatstone.studio._problems import RESPONSES
 from wheatstone.studio._tokens import draft_tokens
 
 router = APIRouter(prefix="/api/v1", responses=RESPONSES)
+_FILE = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
 
 
 def _jobs(request: Request) -> Jobs:
@@ -36,6 +40,28 @@ def jobs(request: Request) -> JobList:
 def submit(request: Request, asked: JobRequest) -> Job:
     """Puts a job into the queue."""
     return _jobs(request).submit(asked)
+
+
+@router.post("/imports", status_code=202, openapi_extra=_FILE)
+async def send(
+    request: Request,
+    name: Annotated[str, Query(min_length=1, max_length=200, description="what the run is called by")],
+    model: Annotated[str, Query(max_length=200, description="of a circuit; an attribution graph needs none")] = "",
+) -> Job:
+    """Puts the import of a JSON file, which is the body, into the queue: a circuit or an attribution graph."""
+    content = await request.body()
+    return await run_in_threadpool(_sent, _jobs(request), content, name, model)
+
+
+def _sent(jobs: Jobs, content: bytes, name: str, model: str) -> Job:
+    if content[:100].lstrip()[:1] != b"{":
+        raise RequestError(expected="a JSON object", got="another file", do="send a circuit or an attribution graph")
+    try:
+        return jobs.submit_file(content, name, model)
+    except ValidationError as error:
+        raise RequestError(
+            expected="the name of a model", got=repr(model)[:200], do="choose one of `wheatstone models list`"
+        ) from error
 
 
 @router.get("/jobs/{id}")

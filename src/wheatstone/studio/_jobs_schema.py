@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from wheatstone._bounds import SEED, TEMPERATURE
 from wheatstone.studio._schema import Interval, ModelAnswers, Problem, _Frozen
 
 LONGEST = 5_000
@@ -34,27 +35,63 @@ class Pair(_Frozen):
     distractor: Annotated[str, Field(max_length=200, description="wrong; usually the counterfactual's answer")] = ""
 
 
-class Discover(_Frozen):
-    """A new run: the circuit of a pair, proved and explained."""
+class _Search(_Frozen):
+    """What a discovery is about, and how it searches: the same for what is asked before it."""
 
-    verb: Literal["discover"] = "discover"
     model: ModelName = "smollm2-135m"
-    pair: Pair
+    pair: Pair | None = None
+    pairs: Annotated[tuple[Pair, ...], Field(max_length=200, description="several, explained together")] = ()
+    task: Annotated[
+        str, Field(max_length=100, pattern=r"^[a-z0-9_+-]*(/[a-z0-9_+-]+)?$", description="a bundled task by its name")
+    ] = ""
     faithfulness: Annotated[float, Field(gt=0, le=1, description="share of the metric's change to keep")] = 0.9
-    method: Literal["verified", "re-ranked", "eap-ig", "eap"] = "verified"
-    positions: Literal["", "each"] = Field(default="", description="whether to tell edges apart by token")
+    method: Literal["", "verified", "re-ranked", "eap-ig", "eap"] = Field(
+        default="verified", description="empty: learned for a task that has enough prompts, else verified"
+    )
+    positions: Literal["", "each", "spans"] = Field(default="", description="whether to tell edges apart by token")
+    metric: Literal["", "logit_diff", "prob_diff", "kl"] = Field(default="", description="empty: the task's own")
+    ablation: Literal["counterfactual", "mean", "zero"] = "counterfactual"
+    goal: Literal["sufficient", "complete"] = "sufficient"
     allow_weak: bool = Field(
         default=False,
         description="continue where the model itself does not give the answer, or ablation changes little",
     )
 
+    @model_validator(mode="after")
+    def _one_of_them(self) -> _Search:
+        if sum(map(bool, (self.pair, self.pairs, self.task))) != 1:
+            raise ValueError("give one of pair, pairs and task")
+        return self
 
-class Ask(_Frozen):
-    """What the model itself says of a pair, as a discovery checks it first. Makes nothing."""
+    @property
+    def about(self) -> str:
+        """What it is about, as a title."""
+        if self.task:
+            return self.task
+        first, *others = [self.pair] if self.pair else self.pairs
+        return f"{first.prompt[:200]} →{first.answer}" + (f" and {len(others)} more" if others else "")
+
+
+class Discover(_Search):
+    """A new run: the circuit of a pair, of several or of a task, proved and explained."""
+
+    verb: Literal["discover"] = "discover"
+
+
+class Import(_Frozen):
+    """A new run out of a file that was sent: a circuit of EAP-IG, a circuit.json, or an attribution graph."""
+
+    verb: Literal["import"] = "import"
+    file: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of what was sent")]
+    name: Annotated[str, Field(min_length=1, max_length=200, description="what the run is called by")]
+    model: ModelName | Literal[""] = Field(default="", description="of a circuit; an attribution graph needs none")
+
+
+class Ask(_Search):
+    """What the model itself says, as a discovery checks it first, and what the discovery would take. Makes nothing."""
 
     verb: Literal["ask"] = "ask"
-    model: ModelName = "smollm2-135m"
-    pair: Pair
+    cost: bool = Field(default=False, description="also expect the time, for which first stages of the search are run")
 
 
 class Verify(_Frozen):
@@ -83,11 +120,16 @@ class Explain(_Frozen):
 class Change(_Frozen):
     """What is done to one node as the model runs."""
 
-    node: Annotated[str, Field(max_length=60, description="`a23.h4`, `m17`; `a23.h4@5` at one part of the prompt")]
+    node: Annotated[
+        str, Field(max_length=60, description="`a23.h4`, `m17`, `m29.n392`; `a23.h4@5` at one part of the prompt")
+    ]
     how: Literal["ablate", "scale", "patch"] = Field(
         description="write nothing; write `factor` times as much; write what it writes on the counterfactual"
     )
     factor: Annotated[float, Field(ge=-100, le=100)] = 1.0
+
+
+Changes = Annotated[list[Change], Field(min_length=1, max_length=500)]
 
 
 class Intervene(_Frozen):
@@ -96,7 +138,19 @@ class Intervene(_Frozen):
     verb: Literal["intervene"] = "intervene"
     run: RunName
     prompt: Annotated[int, Field(ge=0, description="which of the run's")] = 0
-    changes: Annotated[list[Change], Field(min_length=1, max_length=50)]
+    changes: Changes
+
+
+class Generate(_Frozen):
+    """A continuation of one of a run's prompts, next to the one with some nodes changed. Adds nothing to the run."""
+
+    verb: Literal["generate"] = "generate"
+    run: RunName
+    prompt: Annotated[int, Field(ge=0, description="which of the run's")] = 0
+    changes: Changes
+    tokens: Annotated[int, Field(ge=1, le=200, description="to write, at most")] = 30
+    temperature: Annotated[float, Field(ge=TEMPERATURE.least, le=TEMPERATURE.most, description="0: greedy")] = 0.0
+    seed: Annotated[int, Field(ge=SEED.least, le=SEED.most, description="of the draws, the same for both texts")] = 0
 
 
 class Measure(_Frozen):
@@ -118,7 +172,9 @@ class Look(_Frozen):
     query: Annotated[int, Field(ge=-1, description="position that looks; -1 is the last")] = -1
 
 
-JobRequest = Annotated[Discover | Ask | Verify | Explain | Intervene | Measure | Look, Field(discriminator="verb")]
+Question = Ask | Intervene | Generate | Measure | Look
+"""Jobs that add nothing to any run: their last event holds the result."""
+JobRequest = Annotated[Discover | Import | Verify | Explain | Question, Field(discriminator="verb")]
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 
 
@@ -139,6 +195,14 @@ class Changed(_Frozen):
     prompt: str
     tokens: list[TokenChange] = Field(description="answers, distractors, and the likeliest before and after")
     kl: float = Field(description="KL(before ‖ after), nats")
+
+
+class Generated(_Frozen):
+    """A continuation as the model writes it, and with nodes changed, as far as they are written."""
+
+    prompt: str
+    original: tuple[str, ...] = Field(description="tokens")
+    changed: tuple[str, ...]
 
 
 With = Literal["model", "alone", "without"]
@@ -192,6 +256,17 @@ class Looked(_Frozen):
     removed: float = Field(description="attention weight without the score's three strongest pairs, in an exact run")
 
 
+class Cost(_Frozen):
+    """What a discovery would take."""
+
+    prompts: int
+    tokens: int = Field(description="of all prompts, padding included")
+    edges: int = Field(description="of the model")
+    needed: int = Field(description="most bytes beside the weights")
+    free: int = Field(description="bytes")
+    seconds: Interval | None = Field(description="half and twice what is expected; none where it was not estimated")
+
+
 class JobEvent(_Frozen):
     """One thing that happened to a job."""
 
@@ -203,10 +278,13 @@ class JobEvent(_Frozen):
     total: float | None = Field(default=None, description="of this stage; none where it is not known")
     problem: Problem | None = Field(default=None, description="why it failed")
     run: str | None = Field(default=None, description="the run that was made or added to")
+    left: float | None = Field(default=None, description="seconds of this stage, at the rate so far")
     changed: Changed | None = None
+    generated: Generated | None = None
     measured: Measured | None = None
     looked: Looked | None = None
     answers: ModelAnswers | None = Field(default=None, description="what the model itself says")
+    cost: Cost | None = None
 
 
 class Job(_Frozen):

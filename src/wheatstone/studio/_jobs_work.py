@@ -2,45 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from wheatstone._errors import ComputationError, RequestError
 from wheatstone._progress import Reporter
 from wheatstone._side import EXPLANATION, LISTING
-from wheatstone.circuits import Circuit, Experiment, same_weights
-from wheatstone.discovery import DiscoverySettings
+from wheatstone.circuits import Circuit, Experiment, open_foreign, same_weights
 from wheatstone.figures import render_explanation, report_html
-from wheatstone.lenses import NodeChange, attention_scores, next_token_change
-from wheatstone.models import ResidualModel, load_model, span_positions
-from wheatstone.runs import Run, reserved, sound
+from wheatstone.graphs import from_circuit_tracer
+from wheatstone.lenses import attention_scores
+from wheatstone.models import ResidualModel, load_model
+from wheatstone.runs import Run, listed, new_run, reserved, sound
 from wheatstone.studies import (
     ExplainSettings,
     add_explanation,
     add_verification,
     explain_run,
     plan_discovery,
+    run_import,
     write_discovery,
 )
+from wheatstone.studio._jobs_changes import Report, Subject, circuit_subject, generated, graph_subject, intervened
 from wheatstone.studio._jobs_schema import (
     Ask,
-    Change,
     Changed,
     Discover,
     Explain,
+    Generate,
+    Generated,
+    Import,
     Intervene,
     JobRequest,
     Look,
     Looked,
     Measure,
     Measured,
-    Pair,
     PairAdds,
     SenderAdds,
-    TokenChange,
     Verify,
 )
-from wheatstone.studio._schema import ModelAnswers
+from wheatstone.studio._jobs_search import asked_of, prompt_pair, search_of
 from wheatstone.tasks import PromptPair
 from wheatstone.verification import verify, verify_nodes
 
@@ -59,7 +62,9 @@ class Work:
         self._measured: tuple[Any, Experiment] | None = None
         """That of the selection measured last, and of what: the next one is usually of the same run."""
 
-    def do(self, request: JobRequest, folder: Path, report: Reporter, *, again: bool = False) -> dict[str, Any]:
+    def do(
+        self, request: JobRequest, folder: Path, report: Report, *, again: bool = False, sent: Path | None = None
+    ) -> dict[str, Any]:
         """Does a job.
 
         Args:
@@ -67,6 +72,7 @@ class Work:
             folder: of the run: to be made by `discover`, there already for the others.
             report: progress callback.
             again: whether a run that is in the folder is an earlier one of the same job, which `discover` replaces.
+            sent: the file that an import reads.
 
         Returns:
             What the job's last event holds beside its state.
@@ -75,14 +81,21 @@ class Work:
         match request:
             case Discover():
                 self._discover(request, folder, report, again=again)
+            case Import():
+                assert sent
+                self._import(request, sent, folder, report, again=again)
             case Ask():
-                return {"answers": self._ask(request, report)}
+                search = search_of(request, lambda name: self._load(name, report), report)
+                answers, cost = asked_of(search, cost=request.cost, report=report)
+                return {"answers": answers, "cost": cost}
             case Verify():
                 self._verify(request, folder, report)
             case Explain():
                 self._explain(request, folder, report)
             case Intervene():
                 return {"changed": self._intervene(request, folder, report)}
+            case Generate():
+                return {"generated": self._generate(request, folder, report)}
             case Measure():
                 return {"measured": self._measure(request, folder, report)}
             case Look():
@@ -112,16 +125,10 @@ class Work:
         return circuit, self._measured[1], words
 
     def _discover(self, asked: Discover, out: Path, report: Reporter, *, again: bool) -> None:
-        settings = DiscoverySettings(
-            faithfulness=asked.faithfulness,
-            method=asked.method,
-            positions=asked.positions or None,
-            allow_weak=asked.allow_weak,
-        )
-        settings.check()
         with reserved(out, force=again):
-            model, pairs = self._load(asked.model, report), [_pair(asked.pair)]
-            plan_discovery(model, pairs, settings).check()
+            search = search_of(asked, lambda name: self._load(name, report), report)
+            model = search.model
+            plan_discovery(model, search.pairs, search.settings).check()
 
             def explain(folder: Path) -> None:
                 (folder / "explain").mkdir()
@@ -129,19 +136,34 @@ class Work:
 
             # No figures and no report: the app draws what it shows, and `export` makes them when they are wanted.
             _, missing = write_discovery(
-                out, model, pairs, settings, last={EXPLANATION: explain}, force=again, report=report
+                out,
+                model,
+                search.pairs,
+                search.settings,
+                **search.splits,
+                last={EXPLANATION: explain},
+                force=again,
+                report=report,
             )
-            if LISTING in missing:
-                raise ComputationError(
-                    expected="a finished run in the list of runs",
-                    got=missing[LISTING],
-                    do=f"free some space, then list it with `wheatstone runs add {out}`; the run is kept",
-                )
+            _check_listed(missing, out)
 
-    def _ask(self, asked: Ask, report: Reporter) -> ModelAnswers:
-        model = self._load(asked.model, report)
-        found = DiscoverySettings(allow_weak=True).experiment(model, [_pair(asked.pair)])
-        return ModelAnswers.model_validate(found.model_answers.to_dict())
+    def _import(self, asked: Import, sent: Path, out: Path, report: Report, *, again: bool) -> None:
+        report("reading the file", 0, None)
+        form, document = open_foreign(sent, graphs=True)
+        with reserved(out, force=again):
+            if form.read is None:
+                save = from_circuit_tracer(document).save
+            elif asked.model:
+                model = self._load(asked.model, report)
+                imported = form.read(document, model, "counterfactual", "logit_diff")
+                save = run_import(model, imported, source=asked.name, report=report).save
+            else:
+                raise RequestError(
+                    expected="the model that the circuit was found in", got="none", do="choose it where it is imported"
+                )
+            with new_run(out, force=again) as folder:
+                save(folder)
+            _check_listed(listed(out), out)
 
     def _verify(self, asked: Verify, run: Path, report: Reporter) -> None:
         circuit, model = self._circuit(run, report)
@@ -149,7 +171,7 @@ class Work:
             raise RequestError(expected="a prompt pair", got="none", do="give one, or verify on its own prompts")
         pairs, words, several = circuit.examples, "the prompts it was found on", 1
         if asked.on == "given" and asked.pair:
-            pairs, words = (_pair(asked.pair),), "given prompts"
+            pairs, words = (prompt_pair(asked.pair),), "given prompts"
         elif asked.on == "test":
             pairs = _test_pairs(run)
             words, several = "test", Run.open(run).settings.get("counterfactuals", 1)
@@ -182,16 +204,18 @@ class Work:
             top={name: reading.top for name, reading in first.items()},
         )
 
-    def _intervene(self, asked: Intervene, run: Path, report: Reporter) -> Changed:
+    def _subject(self, run: Path, prompt: int, report: Reporter) -> Subject:
+        """What nodes are changed on: a prompt of a circuit's run, or that of a graph."""
+        if Run.open(run).verb == "graph":
+            return graph_subject(run, prompt, lambda name: self._load(name, report))
         circuit, model = self._circuit(run, report)
-        pair = _example(circuit, asked.prompt)
-        width = model.tokens([pair.prompt]).width
-        names = [span.name for span in circuit.spans]
-        places = dict(zip(names, span_positions(circuit.spans, width), strict=False))
-        changes = [_change(change, places) for change in asked.changes]
-        found = next_token_change(model.like(circuit.model.graph), pair, changes)
-        tokens = [TokenChange(**row._asdict()) for row in found.tokens]
-        return Changed(prompt=pair.prompt, tokens=tokens, kl=found.kl)
+        return circuit_subject(circuit, model, _example(circuit, prompt))
+
+    def _intervene(self, asked: Intervene, run: Path, report: Reporter) -> Changed:
+        return intervened(self._subject(run, asked.prompt, report), asked.changes)
+
+    def _generate(self, asked: Generate, run: Path, report: Report) -> Generated:
+        return generated(self._subject(run, asked.prompt, report), asked, report)
 
     def _look(self, asked: Look, run: Path, report: Reporter) -> Looked:
         circuit, model = self._circuit(run, report)
@@ -214,6 +238,16 @@ class Work:
         )
 
 
+def _check_listed(missing: Mapping[str, str], out: Path) -> None:
+    """Refuses to call a run done that the list of runs lacks."""
+    if LISTING in missing:
+        raise ComputationError(
+            expected="a finished run in the list of runs",
+            got=missing[LISTING],
+            do=f"free some space, then list it with `wheatstone runs add {out}`; the run is kept",
+        )
+
+
 def _example(circuit: Circuit, number: int) -> PromptPair:
     """One of the prompts of a circuit's run."""
     if number >= len(circuit.examples):
@@ -227,21 +261,3 @@ def _test_pairs(run: Path) -> tuple[PromptPair, ...]:
     """The test split of a run's task."""
     with sound(run):
         return tuple(PromptPair.model_validate(pair) for pair in Run.open(run).document("task")["pairs"]["test"])
-
-
-def _pair(pair: Pair) -> PromptPair:
-    return PromptPair(
-        prompt=pair.prompt,
-        counterfactual=pair.counterfactual,
-        answers=(pair.answer,),
-        distractors=(pair.distractor,) if pair.distractor else (),
-    )
-
-
-def _change(change: Change, places: dict[str, list[int]]) -> NodeChange:
-    node, _, place = change.node.partition("@")
-    if place and place not in places:
-        raise RequestError(
-            expected=f"a part of the prompts out of {', '.join(places) or 'none'}", got=repr(place), do="pin another"
-        )
-    return NodeChange(node, change.how, change.factor, tuple(places[place]) if place else None)

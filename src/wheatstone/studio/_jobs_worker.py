@@ -25,7 +25,9 @@ from wheatstone.studio._problems import status_of
 from wheatstone.studio._schema import Problem
 
 _EVERY = 0.2
-"""Seconds between two words on one stage."""
+"""Seconds between two reports on one stage."""
+_PARTLY = 0.05
+"""The same where a report holds a part of the result, such as the tokens written so far."""
 _GRACE = 1.0
 """Seconds that the process has to clear up after its server ended, for a long step in torch does not hear an
 interruption; what is left then, the next command removes."""
@@ -40,21 +42,24 @@ class Order:
         request: what for.
         folder: of its run.
         again: whether an earlier start of the job saved its run there, which may be replaced.
+        sent: the file that an import reads.
     """
 
     id: str
     request: JobRequest
     folder: Path
     again: bool = False
+    sent: Path | None = None
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a stage is."""
+    """How far a stage is, and what there is of the result."""
 
     stage: str
     done: float
     total: float | None
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -152,7 +157,8 @@ def _live(pipe: Connection) -> None:
         try:
             current = order.id
             interrupted()  # the word to stop may have come before the job
-            ended = Ended("done", work.do(order.request, order.folder, _reporter(pipe), again=order.again))
+            more = {"again": order.again, "sent": order.sent}
+            ended = Ended("done", work.do(order.request, order.folder, _reporter(pipe), **more))
             current = None
         except KeyboardInterrupt:
             current = None
@@ -187,11 +193,11 @@ def _reporter(pipe: Connection) -> Any:
     """Sends a stage's beginning and end, and what is between a few times a second."""
     reported: dict[str, float] = {}
 
-    def report(stage: str, done: float, total: float | None) -> None:
+    def report(stage: str, done: float, total: float | None, /, **about: Any) -> None:
         now = time.monotonic()
-        if stage not in reported or done == total or now - reported[stage] >= _EVERY:
+        if stage not in reported or done == total or now - reported[stage] >= (_PARTLY if about else _EVERY):
             reported[stage] = now
             with contextlib.suppress(OSError):  # the server is gone: `listen` ends the job
-                pipe.send(Progress(stage, done, total))
+                pipe.send(Progress(stage, done, total, about))
 
     return report

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -96,13 +97,14 @@ def identity(path: str) -> str:
 
 def _inside(folders: Sequence[StrPath]) -> list[Path]:
     """The run folders directly inside some folders."""
-    return sorted(
-        path.absolute()
-        for folder in map(Path, folders)
-        if folder.is_dir()
-        for path in folder.iterdir()
-        if not path.name.startswith(".") and (path / "manifest.json").is_file()
-    )
+    # Names instead of paths until a run is found: with thousands of runs, making paths takes most of the time.
+    return [
+        Path(path)
+        for folder in map(os.path.abspath, folders)
+        if os.path.isdir(folder)
+        for path in sorted(os.path.join(folder, name) for name in os.listdir(folder) if not name.startswith("."))
+        if os.path.isfile(os.path.join(path, "manifest.json"))
+    ]
 
 
 def _summary(path: Path, id: str, *, example: bool) -> tuple[str, RunSummary]:
@@ -121,12 +123,12 @@ def state_of(path: Path, *more: str) -> State:
     """Time and size of the files that a run's line is read from, and of others: what is read of them is kept until they
     change. Zeros for a file that is not there, or not any more.
     """
-    return tuple(_time_and_size(path / name) for name in ("manifest.json", "circuit.json", *more))
+    return tuple(_time_and_size(os.path.join(path, name)) for name in ("manifest.json", "circuit.json", *more))
 
 
-def _time_and_size(file: Path) -> tuple[int, int]:
+def _time_and_size(file: str) -> tuple[int, int]:
     try:
-        state = file.stat()
+        state = os.stat(file)
     except OSError:  # what is wrong with it is said where it is read
         return 0, 0
     return state.st_mtime_ns, state.st_size

@@ -249,7 +249,13 @@ class VerificationResult(_Frozen):
     prompts: list[PromptReadings]
 
 
-Node = Annotated[str, Field(pattern=r"^(a\d{1,4}\.h\d{1,4}|m\d{1,4}(\.[ne]\d{1,7})?|input)$")]
+Node = Annotated[
+    str,
+    Field(
+        pattern=r"^((a\d{1,4}\.h\d{1,4}|m\d{1,4}(\.[ne]\d{1,7})?|input)(@\d{1,6})?|(E|\d{1,4})_\d{1,9}_\d{1,6})$",
+        description="`a23.h4`; of a graph in neurons with its position, `m29.n392@5`, or as another tool has it",
+    ),
+]
 Short = Annotated[str, Field(min_length=1, max_length=80)]
 Name = Annotated[str, Field(pattern=r"^[^<>@|*\s]([^<>@|*]*[^<>@|*\s])?$", max_length=60)]
 """Of a supernode; the signs that names of nodes and addresses of views are made with are not in it."""
