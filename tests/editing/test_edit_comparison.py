@@ -9,6 +9,7 @@ from tolerance import rounding
 
 from wheatstone._errors import PromptError, RequestError
 from wheatstone.editing import (
+    HOLDS,
     CircuitSettings,
     ComparisonSettings,
     Edit,
@@ -50,7 +51,9 @@ def written(model: ResidualModel, request: EditRequest, layer: int, scale: float
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
 @pytest.mark.parametrize(
-    "circuit", [CircuitSettings(edges=30), CircuitSettings("eap", faithfulness=0.5)], ids=["edges", "faithfulness"]
+    "circuit",
+    [CircuitSettings("eap-ig", edges=60), CircuitSettings("eap"), CircuitSettings("verified")],
+    ids=["edges", "faithfulness", "search"],
 )
 def test_an_edit_of_nothing_keeps_every_edge_and_every_rank(kind: str, circuit: CircuitSettings) -> None:
     model = make_tiny(kind, torch.float32)
@@ -60,8 +63,12 @@ def test_an_edit_of_nothing_keeps_every_edge_and_every_rank(kind: str, circuit: 
     assert found.circuit is not None
     assert {row.state for row in found.circuit.edges} == {"kept"}
     assert all(row.score_before == row.score_after for row in found.circuit.edges)
-    assert circuit.goal or len(found.circuit.edges) == 30
+    assert circuit.goal or len(found.circuit.edges) == 60
     summary = found.summary
+    assert summary["circuit"]["holds"]
+    assert summary["circuit"]["held"]["before"]["n"] == 1
+    assert not summary["circuit"]["held"]["before"]["held_out"]
+    assert "on the prompt that each was found on" in comparison_words(summary)[0]
     assert summary["circuit"]["nodes"]["gone"] == summary["circuit"]["nodes"]["new"] == 0
     assert summary["circuit"]["faithfulness"]["before"] == summary["circuit"]["faithfulness"]["after"]
     by_state = {state: [row[1:] for row in found.writers.lens if row.state == state] for state in ("before", "after")}
@@ -77,7 +84,7 @@ def test_an_edit_of_nothing_keeps_every_edge_and_every_rank(kind: str, circuit: 
 def test_an_edit_that_does_not_take_is_compared_without_circuits() -> None:
     model = make_tiny("llama", torch.float32)
     request = EditRequest(prompt="w4 w2 w3", subject="w4", target="w9")  # which w6 favours more than w4 does
-    settings = ComparisonSettings(CircuitSettings(edges=30), "w6", subjects=NEIGHBOURS)
+    settings = ComparisonSettings(CircuitSettings("eap-ig", edges=30), "w6", subjects=NEIGHBOURS)
     found = compare_edit(model, written(model, request, 1, 0.0), settings)
     assert found.circuit is None
     assert "nothing to explain" in found.refused
@@ -88,6 +95,34 @@ def test_an_edit_that_does_not_take_is_compared_without_circuits() -> None:
     assert "0 of 5 neighbours" in said[-1]
     drawn = comparison_chart([row._asdict() for row in found.writers.lens], summary).to_dict(validate=True)
     assert len(drawn["hconcat"]) == 1
+
+
+def test_circuits_that_do_not_hold_are_not_compared() -> None:
+    model = make_tiny("llama", torch.float32)
+    request = EditRequest(prompt="w4 w2 w3", subject="w4", target=says(model, "w4 w2 w3"))
+    settings = ComparisonSettings(CircuitSettings("eap-ig", edges=1), unlike(model, request), subjects=NEIGHBOURS)
+    found = compare_edit(model, written(model, request, 1, 0.0), settings)
+    assert found.circuit is not None
+    assert not found.circuit.holds
+    assert found.circuit.edges == ()
+    assert "edit_edges" not in found.tables
+    summary = found.summary
+    assert abs(1 - summary["circuit"]["faithfulness"]["before"]) > 1 - HOLDS
+    assert not {"edges", "nodes", "kept_by_chance"} & summary["circuit"].keys()
+    said = comparison_words(summary)[0]
+    assert "the circuit before the edit and after the edit does not hold, so that edges are not compared" in said
+    drawn = comparison_chart([row._asdict() for row in found.writers.lens], summary).to_dict(validate=True)
+    assert len(drawn["hconcat"]) == 1
+
+
+def test_a_relation_s_circuits_need_a_relation() -> None:
+    model = make_tiny("llama", torch.float32)
+    request = EditRequest(prompt="w4 w2 w3", subject="w4", target=says(model, "w4 w2 w3"))
+    found = compare_edit(
+        model, written(model, request, 1, 0.0), ComparisonSettings(counterfactual=unlike(model, request))
+    )
+    assert found.circuit is None
+    assert "a prompt that a bundled relation asks" in found.refused
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
@@ -155,7 +190,9 @@ def test_what_cannot_be_compared_is_refused() -> None:
     with pytest.raises(PromptError, match="3 tokens"):
         edit_question(model, request, "w5 w6")
     with pytest.raises(RequestError, match="at least one edge"):
-        CircuitSettings(edges=0).check()
+        CircuitSettings("eap", edges=0).check()
+    with pytest.raises(RequestError, match="chooses the size itself"):
+        CircuitSettings("verified", edges=200).check()
     with pytest.raises(RequestError, match="a method out of"):
         CircuitSettings("guess").check()
     with pytest.raises(RequestError, match="faithfulness"):
