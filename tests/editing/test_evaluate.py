@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tolerance import rounding
 
 from wheatstone._errors import PromptError, RequestError
 from wheatstone.editing import (
+    Abilities,
     Case,
     EditRequest,
     Evaluation,
@@ -180,14 +182,15 @@ def test_abilities_are_compared_prompt_by_prompt() -> None:
     assert set(rows) == {"text", "facts/by hand", "by hand", name}
     assert rows[name].change == rounding(model).near(3)
     assert (rows["text"].n, rows["by hand"].n, rows[name].low) == (5, 6, None)
-    assert rows["text"].low is not None
-    assert rows["text"].high is not None
-    assert rows["text"].low < rows["text"].change < rows["text"].high
-    assert rows["by hand"].change == rows["by hand"].after - rows["by hand"].before
-    few = {row.name: row for row in ability_rows(before, before)}
-    assert set(few) == {"text", "facts/by hand", "by hand"}
-    assert (few["text"].change, few["by hand"].change) == (1.0, 0.0)
-    assert {row.low for row in ability_rows(*[abilities_of(model, {}, passages_read=3)] * 2)} == {None}
+    assert rows["by hand"].change == pytest.approx(rows["by hand"].after - rows["by hand"].before)
+    same = {row.name: row for row in ability_rows(before, before)}
+    assert set(same) == {"text", "facts/by hand", "by hand"}
+    assert (same["text"].change, same["by hand"].change) == (1.0, 0.0)
+    for losses, has in (((1.0, 2.0, 4.0, 3.0), True), ((1.0, 2.0, 4.0), False)):
+        (text,) = ability_rows(Abilities((0.5,) * len(losses), {}, {}), Abilities(losses, {}, {}))
+        assert text.change == pytest.approx(math.exp(sum(losses) / len(losses) - 0.5))
+        assert (text.low or 0) < text.change < (text.high or math.inf)
+        assert (text.low is not None, text.high is not None) == (has, has)
 
 
 def test_rows_of_cases_by_hand() -> None:
