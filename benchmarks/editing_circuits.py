@@ -6,9 +6,9 @@
 One case of each relation of benchmarks/editing.py, edited by four methods in the layer of the other tables: who
 writes the new object, whether the heads that moved the old one move it, which edges of the relation's circuits stay
 where these hold, what leaks to neighbours, and how far the rankings of two neighbours and of another relation's fact
-change. Results lie in docs/results/editing-circuits.jsonl; a run that is stopped continues where it was. A line takes two to
-three searches as `discover --task` does. Lines without `held` are of an earlier version, whose circuits were the first
-200 edges of a ranking.
+change. Results lie in docs/results/editing-circuits.jsonl; a run that is stopped continues where it was. A line takes
+two or three searches as `discover --task` does. Lines without `held` are of an earlier version, whose circuits were the
+first 200 edges of a ranking.
 """
 
 from __future__ import annotations
