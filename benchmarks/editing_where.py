@@ -28,6 +28,7 @@ from typing import Any
 
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
+import numpy as np
 from editing import LAYER, RELATIONS, by_turn
 from editing_tables import PAGE, Line, lines, write_part
 
@@ -172,13 +173,13 @@ def _mean(evaluations: Sequence[Evaluation], kind: str) -> str:
     if not means:
         return "–"
     forced, free = zip(*means, strict=True)
-    ends = mean_interval(forced, bounds=SHARE)
+    ends = mean_interval(np.array(forced), bounds=SHARE)
     interval = f" [{ends[0]:.0%}–{ends[1]:.0%}]" if ends else ""
     return f"{sum(forced) / len(forced):.0%}{interval} / {sum(free) / len(free):.0%}"
 
 
 def _signed(gains: Sequence[float]) -> str:
-    ends = mean_interval(gains, bounds=DIFFERENCE)
+    ends = mean_interval(np.array(gains), bounds=DIFFERENCE)
     interval = f" [{100 * ends[0]:+.0f} to {100 * ends[1]:+.0f}]" if ends else ""
     return f"{100 * sum(gains) / len(gains):+.0f}{interval}" if gains else "–"
 
