@@ -122,7 +122,10 @@ def test_circuits_that_do_not_hold_are_not_compared() -> None:
 
 
 def test_a_relation_s_circuits_are_judged_on_prompts_that_they_have_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An edit of nothing: the same circuit before and after, with its own numbers on the test split."""
+    """An edit of nothing: the same circuit before and after, with its own numbers on the test split.
+
+    Found by a scoring method, which takes a second where learning takes a minute; the rest is the same.
+    """
     model = make_tiny("llama", torch.float32)
     request = EditRequest(prompt="w4 w2 w3", subject="w4", target=says(model, "w4 w2 w3"))
     pairs = tuple(
@@ -136,14 +139,15 @@ def test_a_relation_s_circuits_are_judged_on_prompts_that_they_have_not_seen(mon
     )
     task = Task(About("by hand", "prompts", ""), pairs[:6], pairs[6:10], pairs[10:])
     monkeypatch.setattr(_circuit_change, "task_of_edit", lambda *_: task)
-    settings = ComparisonSettings(CircuitSettings(), unlike(model, request), subjects=NEIGHBOURS)
+    monkeypatch.setattr(_circuit_change, "LEARNED", "eap")
+    settings = ComparisonSettings(CircuitSettings("eap"), unlike(model, request), subjects=NEIGHBOURS)
     found = compare_edit(model, written(model, request, 1, 0.0), settings)
     assert found.circuit is not None
     assert (found.circuit.held_before.n, found.circuit.held_before.held_out) == (4, True)
     assert found.circuit.held_before == found.circuit.held_after
     assert found.circuit.before.edges == found.circuit.after.edges
     assert set(found.circuit.before.examples) == set(task.train)
-    experiment = CircuitSettings().search(0.9).experiment(model, task.train)
+    experiment = CircuitSettings("eap").search(0.9).experiment(model, task.train)
     test = experiment.on(experiment.several(task.test, most=4), allow_weak=True)
     assert len(test.encoded.pairs) == 4 * 4  # as many counterfactuals of each, so that means of means are means
     (reached,) = test.faithfulness(found.circuit.before.mask()[None])
