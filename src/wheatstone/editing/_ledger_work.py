@@ -92,6 +92,8 @@ def add_edits(
                 held = [one for one in group if any(conflict.same for conflict in ledger.conflicts(one))]
                 known += held
                 group = [one for one in group if one not in held]
+            if not group:
+                continue
             old = _contradicted(ledger, group) if replace else ()
             base = ledger.without(model, *old) if old else ledger
             base.check_new(group)
