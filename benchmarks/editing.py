@@ -35,6 +35,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 import psutil
 from editing_tables import RESULTS, lines, tables, use_tables, write_part
 
+from wheatstone._disk import replaced
 from wheatstone._errors import PromptError
 from wheatstone._home import home
 from wheatstone.editing import (
@@ -153,7 +154,8 @@ def made_in_turn(
         cost = cost_of(time.perf_counter() - wall, time.process_time() - processor, memory[0], len(part))
         costs |= {case.name: cost for case in part}
         folder.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps(costs), encoding="utf-8")
+        with replaced(kept) as partial:
+            partial.write_text(json.dumps(costs), encoding="utf-8")
         print(f"  {start + len(part):,} of {len(cases):,} facts, {cost['seconds']:.1f} s a fact", flush=True)
     return _ledger(model, folder), costs
 
@@ -208,7 +210,7 @@ def run(
                     folder = home() / "benchmarks" / "editing" / model.sha256[:12] / name
                     ledger, costs = made_in_turn(model, method, turn, batch, folder)
                     applied = ledger.applied(model) if len(ledger) else nullcontext()
-                    count = len(ledger)
+                    count = sum(len(entry.edit.requests) for entry in ledger.entries)
                 about = {"method": method, "sequence": sequence, "batch": batch, "order": order, "layer": LAYER}
                 about |= {"edits": count}
                 with applied:
@@ -273,7 +275,7 @@ def main() -> None:
     }
     run(
         model,
-        options.methods,
+        [method for method in options.methods if options.sequence == 1 or method != STEERING],
         cases,
         options.sequence,
         options.batch,
