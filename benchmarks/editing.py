@@ -1,17 +1,19 @@
-"""Every editor side by side on SmolLM2-135M-Instruct (Q4_1): the table of docs/results/editing.md.
+"""Every editor side by side on SmolLM2-135M-Instruct (Q4_1): the tables of docs/results/editing.md.
 
     python benchmarks/editing.py --methods r-rome ft-m --cases 7      # adds what is missing, a case a line
-    python benchmarks/editing.py --sequence 10 --methods r-rome       # ten edits, one on another
-    python benchmarks/editing.py --sequence 100 --cases 13 --judged 25 --methods r-rome
-    python benchmarks/editing.py --sequence 100 --cases 13 --judged 25 --methods memit alphaedit --together
+    python benchmarks/editing.py --sequence 10 --orders 3 --methods r-rome
+    python benchmarks/editing.py --sequence 100 --cases 13 --judged 25 --orders 3 --methods memit nas ultraedit
+    python benchmarks/editing.py --sequence 100 --batch 100 --cases 13 --judged 25 --methods memit
+    python benchmarks/editing.py --sequence 1000 --batch 100 --cases 200 --judged 50 --methods memit nas ultraedit
     python benchmarks/editing.py --costs                              # of statistics from nothing, of an edit
     python benchmarks/editing.py --write                              # makes the tables of the lines there are
 
-Results lie in docs/results/editing.jsonl; a run that is stopped goes on where it was. A line takes 5 to 15 s of one
-core (statistics apart), so the whole table (8 methods, 56 cases) about 90 minutes; `--sequence` costs the same a case,
-with `--judged` half of that for those that are only edited. With `--together` the facts of a sequence are one edit, as
-`memit` is meant to be used; its cost is shared out among them. An edit of a sequence whose target is the present answer
-already, because an earlier one spilt over, is not made: that is counted.
+Results lie in docs/results/editing.jsonl. The edits of a sequence are in a ledger under the cache folder, each on disk
+before the next is begun: a run that is stopped continues where it was, and memory grows by an edit's factors alone. An
+edit takes 5 to 15 s of one core (statistics apart), a judged case 5 s. `--orders` repeats a
+sequence in other orders and judges the same cases in each. With `--batch` that many facts are one edit, as `memit` is
+meant to be used; its cost is shared out among them. An edit whose target is the present answer already, because an
+earlier one spilt over, is not made: that is counted.
 """
 
 from __future__ import annotations
@@ -22,25 +24,36 @@ import os
 import threading
 import time
 from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import psutil
-from editing_tables import RESULTS, lines, tables, write_part
+from editing_tables import RESULTS, lines, tables, use_tables, write_part
 
+from wheatstone._disk import replaced
 from wheatstone._errors import PromptError
+from wheatstone._home import home
 from wheatstone.editing import (
     METHODS,
     Case,
     Edit,
+    Ledger,
     Steering,
+    abilities_of,
+    ability_prompts,
+    ability_rows,
+    add_edits,
     baseline_of,
     evaluate,
+    is_ledger,
     key_statistics,
     make_edit,
+    open_ledger,
     relation_cases,
     steer,
     weights_hash,
@@ -98,27 +111,57 @@ def peak_memory() -> Generator[list[float]]:
         watcher.join()
 
 
-def made(
-    model: ResidualModel, method: str, cases: Sequence[Case], before: Sequence[Edit]
-) -> tuple[Edit | Steering | None, dict[str, Any]]:
-    """An edit, and what it cost a case; none where earlier edits make the model say the target already."""
+def cost_of(seconds: float, processor: float, memory: float, facts: int) -> dict[str, Any]:
+    """What a fact's edit cost."""
+    each = {"seconds": seconds / facts, "processor_seconds": processor / facts}
+    return {name: round(value, 2) for name, value in each.items()} | {"memory_mb": round(memory)}
+
+
+def made(model: ResidualModel, method: str, case: Case) -> tuple[Edit | Steering, dict[str, Any]]:
+    """An edit of the plain model, and what it cost."""
     wall, processor = time.perf_counter(), time.process_time()
     with peak_memory() as memory:
         if method == STEERING:
-            edit: Edit | Steering | None = steering_of(model, cases[0])
+            edit: Edit | Steering = steering_of(model, case)
         else:
-            requests = [case.request for case in cases]
-            try:
-                edit = make_edit(model, requests, method, layer=None if method == "lora" else LAYER, before=before)
-            except PromptError:
-                if not before:
-                    raise
-                edit = None
-    return edit, {
-        "seconds": round((time.perf_counter() - wall) / len(cases), 2),
-        "processor_seconds": round((time.process_time() - processor) / len(cases), 2),
-        "memory_mb": round(memory[0]),
-    }
+            edit = make_edit(model, case.request, method, layer=_layer(method))
+    return edit, cost_of(time.perf_counter() - wall, time.process_time() - processor, memory[0], 1)
+
+
+def _layer(method: str) -> int | None:
+    return None if method == "lora" else LAYER
+
+
+def made_in_turn(
+    model: ResidualModel, method: str, cases: Sequence[Case], batch: int, folder: Path
+) -> tuple[Ledger, dict[str, dict[str, Any]]]:
+    """The ledger of a sequence, continued where it was; and what each case's edit cost, kept beside it."""
+    kept = folder.with_suffix(".costs.json")
+    costs: dict[str, dict[str, Any]] = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
+    for start in range(0, len(cases), batch):
+        part = cases[start : start + batch]
+        if all(case.name in costs for case in part):
+            continue
+        there = {request for entry in _ledger(model, folder).entries for request in entry.edit.requests}
+        wall, processor = time.perf_counter(), time.process_time()
+        with peak_memory() as memory:
+            requests = [case.request for case in part]
+            if there.isdisjoint(requests):  # else it is on disk, and was stopped before its cost was
+                try:
+                    add_edits(folder, model, requests, method, layer=_layer(method), at_once=True)
+                except PromptError as error:
+                    print(f"  not made: {error}", flush=True)
+        cost = cost_of(time.perf_counter() - wall, time.process_time() - processor, memory[0], len(part))
+        costs |= {case.name: cost for case in part}
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with replaced(kept) as partial:
+            partial.write_text(json.dumps(costs), encoding="utf-8")
+        print(f"  {start + len(part):,} of {len(cases):,} facts, {cost['seconds']:.1f} s a fact", flush=True)
+    return _ledger(model, folder), costs
+
+
+def _ledger(model: ResidualModel, folder: Path) -> Ledger:
+    return open_ledger(folder) if is_ledger(folder) else Ledger.of(model)
 
 
 def run(
@@ -126,53 +169,63 @@ def run(
     methods: Sequence[str],
     cases: Sequence[Case],
     sequence: int,
+    batch: int,
     judged: int,
-    together: bool,
-    known: set[tuple[str, int, bool, str]],
+    orders: int,
+    known: set[tuple[str, int, int, int, str]],
 ) -> None:
-    """Adds the lines that are missing: for each group of cases that are in place together, every method.
+    """Adds the lines that are missing: for each group of cases that are in place together, every method and order.
 
     Args:
         model: the model.
         methods: to compare.
         cases: in order.
         sequence: how many are in place together.
-        judged: of them, at most so many are judged, evenly spread over the sequence.
-        together: whether they are one edit rather than one a case.
-        known: lines that are there: method, sequence, whether together, case.
+        batch: facts of one edit.
+        judged: of them, at most this many are judged, the same in every order.
+        orders: of each sequence.
+        known: lines that are there: method, sequence, batch, order, case.
     """
+    prompts = ability_prompts(model) if sequence > 1 else {}
+    before = abilities_of(model, prompts) if prompts else None
     for start in range(0, len(cases) - sequence + 1, sequence):
         group = cases[start : start + sequence]
-        chosen = {at * sequence // judged for at in range(judged)} if judged < sequence else range(sequence)
-        sample = [case for at, case in enumerate(group) if at in chosen]
-        missing = [
-            name for name in methods if any((name, sequence, together, case.name) not in known for case in sample)
-        ]
-        baselines = [baseline_of(model, case) for case in sample] if missing else []
-        for method in missing:
-            if method != STEERING:
-                key_statistics(model, [LAYER] if "rome" in method else range(LAYER - 2, LAYER + 1))
-            with ExitStack() as applied:
-                edits: list[Edit] = []
-                costs: dict[str, dict[str, Any]] = {}
-                for part in [group] if together else [[case] for case in group]:
-                    edit, cost = made(model, method, part, edits)
-                    costs |= {case.name: cost for case in part}
-                    if edit is not None:
-                        applied.enter_context(edit.applied(model))
-                    if isinstance(edit, Edit):
-                        edits.append(edit)
-                evaluations = [evaluate(model, *one) for one in zip(sample, baselines, strict=True)]
-            about = {"method": method, "sequence": sequence, "layer": LAYER, "edits": len(edits)}
-            about |= {"together": True} if together else {}
-            rows = [
-                about | {"case": case.name, "group": case.group} | costs[case.name] | evaluation.document()
-                for case, evaluation in zip(sample, evaluations, strict=True)
-            ]
-            with RESULTS.open("a", encoding="utf-8") as file:
-                file.writelines(json.dumps(row) + "\n" for row in rows)
-            seconds = sum(cost["processor_seconds"] for cost in costs.values())
-            print(method, sequence, group[0].name, f"{seconds:.1f} s", flush=True)
+        sample = [group[at * sequence // judged] for at in range(judged)] if judged < sequence else group
+        for order in range(orders):
+            turn = Random(order).sample(group, len(group)) if order else group
+            for method in methods:
+                keys = [(method, sequence, batch, order, case.name) for case in sample]
+                missing = [case for case, key in zip(sample, keys, strict=True) if key not in known]
+                if not missing:
+                    continue
+                print(method, f"{sequence} facts by {batch}, order {order}, from {group[0].name}", flush=True)
+                baselines = [baseline_of(model, case) for case in missing]
+                if method != STEERING:
+                    key_statistics(model, [LAYER] if "rome" in method else range(LAYER - 2, LAYER + 1))
+                if sequence == 1:
+                    edit, cost = made(model, method, group[0])
+                    costs, applied, count = {group[0].name: cost}, edit.applied(model), 1
+                else:
+                    name = f"{method}-{sequence}-{batch}-{start}-{order}"
+                    folder = home() / "benchmarks" / "editing" / model.sha256[:12] / name
+                    ledger, costs = made_in_turn(model, method, turn, batch, folder)
+                    applied = ledger.applied(model) if len(ledger) else nullcontext()
+                    count = sum(len(entry.edit.requests) for entry in ledger.entries)
+                about = {"method": method, "sequence": sequence, "batch": batch, "order": order, "layer": LAYER}
+                about |= {"edits": count}
+                with applied:
+                    for case, baseline in zip(missing, baselines, strict=True):
+                        found = evaluate(model, case, baseline).document()
+                        add_line(about | {"case": case.name, "group": case.group} | costs[case.name] | found)
+                    if before is not None:
+                        rows = ability_rows(before, abilities_of(model, prompts))
+                        add_line(about | {"from": group[0].name, "abilities": [list(row) for row in rows]})
+
+
+def add_line(line: dict[str, Any]) -> None:
+    """Puts a line at the end of the results."""
+    with RESULTS.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 def costs(model: ResidualModel, case: Case, methods: Sequence[str]) -> None:
@@ -184,7 +237,7 @@ def costs(model: ResidualModel, case: Case, methods: Sequence[str]) -> None:
             key_statistics(model, layers)
             print(f"key statistics of layers {[*layers]}: {time.perf_counter() - started:.1f} s", flush=True)
         for method in methods:
-            print(method, *(f"{made(model, method, [case], [])[1]['seconds']:.1f} s" for _ in range(3)), flush=True)
+            print(method, *(f"{made(model, method, case)[1]['seconds']:.1f} s" for _ in range(3)), flush=True)
 
 
 def main() -> None:
@@ -194,13 +247,18 @@ def main() -> None:
     parser.add_argument("--relations", nargs="+", default=RELATIONS)
     parser.add_argument("--cases", type=int, default=7, help="of each relation")
     parser.add_argument("--sequence", type=int, default=1, help="edits that are in place together")
+    parser.add_argument("--batch", type=int, default=1, help="facts of a sequence that are one edit")
     parser.add_argument("--judged", type=int, default=30, help="of a longer sequence, evenly spread")
-    parser.add_argument("--together", action="store_true", help="make the facts of a sequence one edit")
+    parser.add_argument("--orders", type=int, default=1, help="in which a sequence is made; from three on intervals")
     parser.add_argument("--costs", action="store_true", help="only time statistics and edits, on an idle machine")
     parser.add_argument("--write", action="store_true", help="only write the table")
     options = parser.parse_args()
+    if options.sequence % options.batch:
+        parser.error(f"--batch must divide --sequence {options.sequence}, not {options.batch}")
     if options.write:
-        write_part("table", tables(lines(RESULTS), [*METHODS, STEERING], LAYER))
+        found = lines(RESULTS)
+        write_part("table", tables([line for line in found if "batch" not in line], [*METHODS, STEERING], LAYER))
+        write_part("use", use_tables([line for line in found if "batch" in line], [*METHODS, STEERING], LAYER))
         return
     model = load_model("smollm2-135m")
     if options.costs:
@@ -208,14 +266,24 @@ def main() -> None:
         return
     whole = weights_hash(model)
     cases = by_turn(relation_cases(model, options.relations, options.cases))
+    if options.sequence > len(cases):
+        parser.error(f"only {len(cases)} cases, fewer than --sequence {options.sequence}: give --cases or --relations")
     known = {
-        (line["method"], line["sequence"], line.get("together", False), line["case"])
+        (line["method"], line["sequence"], line["batch"], line["order"], line["case"])
         for line in lines(RESULTS)
-        if line["layer"] == LAYER
+        if line["layer"] == LAYER and "batch" in line and "case" in line
     }
-    run(model, options.methods, cases, options.sequence, options.judged, options.together, known)
+    run(
+        model,
+        [method for method in options.methods if options.sequence == 1 or method != STEERING],
+        cases,
+        options.sequence,
+        options.batch,
+        options.judged,
+        options.orders if options.sequence > 1 else 1,
+        known,
+    )
     assert weights_hash(model) == whole, "an edit was not undone"
-    print(tables(lines(RESULTS), [*METHODS, STEERING], LAYER))
 
 
 if __name__ == "__main__":

@@ -4,9 +4,11 @@
     python benchmarks/editing_circuits.py --write    # only writes
 
 One case of each relation of benchmarks/editing.py, edited by four methods in the layer of the other tables: who
-writes the new object, whether the heads that moved the old one move it, which edges stay, what leaks to neighbours, and
-how far the circuits of two neighbours and of another relation's fact change. Results lie in
-docs/results/editing-circuits.jsonl; a run that is stopped goes on where it was. A line takes 20 to 30 s of one core.
+writes the new object, whether the heads that moved the old one move it, which edges of the relation's circuits stay
+where these hold, what leaks to neighbours, and how far the rankings of two neighbours and of another relation's fact
+change. Results lie in docs/results/editing-circuits.jsonl; a run that is stopped continues where it was. A line takes
+two or three searches as `discover --task` does. Lines without `held` are of an earlier version, whose circuits were the
+first 200 edges of a ranking.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from wheatstone._intervals import DIFFERENCE, SHARE, interval_text, mean_interva
 from wheatstone.circuits import Experiment
 from wheatstone.discovery import attribute
 from wheatstone.editing import (
+    HOLDS,
     Case,
     ComparisonSettings,
     EditRequest,
@@ -133,15 +136,16 @@ def table(found: Sequence[Line]) -> str:
         ),
         "of the ten heads that write most of the new, those": lambda line: line["writers"]["movers_kept"],
         "layers done when the new object ranks first": lambda line: line["first"],
-        f"edges kept, of {EDGES}": lambda line: _circuit(line, "edges"),
-        "nodes kept, of those before": lambda line: _circuit(line, "nodes"),
-        "faithfulness of these edges before": lambda line: _faithfulness(line, "before"),
+        "both circuits hold": lambda line: _holds(line),
+        "edges kept, of those before, where both hold": lambda line: _circuit(line, "edges"),
+        "nodes kept, likewise": lambda line: _circuit(line, "nodes"),
+        "faithfulness of the circuit before": lambda line: _faithfulness(line, "before"),
         "– and after": lambda line: _faithfulness(line, "after"),
         "neighbours that say something else": lambda line: line["leak"]["changed"] / max(1, line["leak"]["n"]),
         "leak predicted by the key at the subject": lambda line: _leak(line, "at_subject"),
         "leak predicted by the key at the last token": lambda line: _leak(line, "at_last"),
-        "a neighbour's edges, Jaccard": lambda line: _beside(line, "neighbour"),
-        "another relation's fact's edges, Jaccard": lambda line: _beside(line, "elsewhere"),
+        f"a neighbour's first {EDGES} edges of the ranking, Jaccard": lambda line: _beside(line, "neighbour"),
+        "another relation's fact's, Jaccard": lambda line: _beside(line, "elsewhere"),
     }
     if not found:
         return "\nNothing is compared yet.\n"
@@ -161,7 +165,7 @@ def _bounds(row: str) -> tuple[float, float] | None:
     """What the values of a row cannot exceed."""
     if row.startswith("leak"):
         return DIFFERENCE
-    return SHARE if row.startswith(("neighbours", "nodes")) or row.endswith("Jaccard") else None
+    return SHARE if row.startswith(("neighbours", "nodes", "edges", "both")) or row.endswith("Jaccard") else None
 
 
 def _cell(values: Sequence[float | tuple[float, float] | None], bounds: tuple[float, float] | None) -> str:
@@ -183,11 +187,20 @@ def _share(line: Line, group: str, of: str = "gain") -> tuple[float, float]:
     return gains[group], sum(gains.values())
 
 
-def _circuit(line: Line, of: str) -> float | None:
-    counts: dict[str, Any] | None = line["circuit"] and line["circuit"][of]
-    if counts is None:
+def _holds(line: Line) -> float | None:
+    """Whether both circuits keep enough to be compared; of lines of an earlier version, by their faithfulness alone."""
+    circuit: dict[str, Any] | None = line["circuit"]
+    if circuit is None:
         return None
-    return counts["kept"] if of == "edges" else counts["kept"] / (counts["kept"] + counts["gone"])
+    enough = all(abs(1 - reached) <= 1 - HOLDS for reached in circuit["faithfulness"].values())
+    return float(circuit.get("holds", enough))
+
+
+def _circuit(line: Line, of: str) -> float | None:
+    if not _holds(line):
+        return None
+    counts: dict[str, Any] = line["circuit"][of]
+    return counts["kept"] / (counts["kept"] + counts["gone"])
 
 
 def _faithfulness(line: Line, state: str) -> float | None:

@@ -8,7 +8,10 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from wheatstone.editing import KINDS, Evaluation, score_rows
+import numpy as np
+
+from wheatstone._intervals import MINIMUM_ORDERS, SHARE, crossed_interval, mean_interval
+from wheatstone.editing import KINDS, AbilityRow, Evaluation, score_rows
 
 PAGE = Path(__file__).parents[1] / "docs/results/editing.md"
 RESULTS = PAGE.with_suffix(".jsonl")
@@ -91,3 +94,83 @@ def _table(rows_of: Mapping[str, Sequence[Line]]) -> list[str]:
         ]
         parts.append(f"| {name} | " + " | ".join(cells) + " |")
     return parts
+
+
+def use_tables(found: Sequence[Line], methods: Sequence[str], layer: int) -> str:
+    """For each length of sequence: probes as people read the answers, and what else the model can do."""
+    parts: list[str] = []
+    here = [line for line in found if line["layer"] == layer]
+    for sequence, batch in sorted({(line["sequence"], line["batch"]) for line in here}):
+        rows = {
+            name: [one for one in here if (one["method"], one["sequence"], one["batch"]) == (name, sequence, batch)]
+            for name in methods
+        }
+        rows = {name: of for name, of in rows.items() if of}
+        how = "One edit at a time" if sequence == 1 else f"{sequence:,} facts, {batch} an edit, judged at the end"
+        parts += [f"\n### {how}\n", *_use_table(rows)]
+        if sequence > 1:
+            parts += ["", *_ability_table(rows)]
+    return "\n".join(parts) + "\n" if parts else "\nNothing is measured yet.\n"
+
+
+def _use_table(rows_of: Mapping[str, Sequence[Line]]) -> list[str]:
+    """Whole text [interval] over the cases that have it, then teacher-forced / eight tokens over all."""
+    parts = ["| method | " + " | ".join((*KINDS, "cases", "orders")) + " |", "|---" * (len(KINDS) + 3) + "|"]
+    for name, rows in rows_of.items():
+        cases = [row for row in rows if "case" in row]
+        orders = sorted({row["order"] for row in cases})
+        cells = [_use_cell(cases, orders, kind) for kind in KINDS]
+        parts.append(
+            f"| `{name}` | " + " | ".join([*cells, str(len({row["case"] for row in cases})), str(len(orders))]) + " |"
+        )
+    return parts
+
+
+def _use_cell(rows: Sequence[Line], orders: Sequence[int], kind: str) -> str:
+    """Over cases, and over orders where there are enough; no interval where either is too few."""
+    evaluations = {(row["order"], row["case"]): Evaluation.from_document(row) for row in rows}
+    means = [mean for one in evaluations.values() if (mean := one.mean(kind)) is not None]
+    if not means:
+        return "–"
+    forced, free = (fmean(column) for column in zip(*means, strict=True))
+    names = sorted({case for _, case in evaluations})
+    table = [
+        [evaluations[order, case].whole(kind) if (order, case) in evaluations else None for order in orders]
+        for case in names
+    ]
+    values = np.array([row for row in table if None not in row], dtype=float).T
+    if not values.size:
+        return f"– ({forced:.0%} / {free:.0%})"
+    over = crossed_interval(values, bounds=SHARE) if len(orders) >= MINIMUM_ORDERS else None
+    over = over or (mean_interval(values[0], bounds=SHARE) if len(orders) == 1 else None)
+    interval = f" [{over[0]:.0%}–{over[1]:.0%}]" if over else ""
+    return f"{values.mean():.0%}{interval}, n = {values.shape[1]} ({forced:.0%} / {free:.0%})"
+
+
+def _ability_table(rows_of: Mapping[str, Sequence[Line]]) -> list[str]:
+    """Of each method the mean over its orders; the range of orders in brackets."""
+    found = {
+        name: [[AbilityRow(*one) for one in row["abilities"]] for row in rows if "abilities" in row]
+        for name, rows in rows_of.items()
+    }
+    every = [row for states in found.values() for state in states for row in state]
+    names = list(dict.fromkeys(row.name for row in every if row.measure == "accuracy"))
+    before = {row.name: f"{row.before:.0%}, n = {row.n}" for row in every if row.measure == "accuracy"}
+    heads = ["perplexity", *(f"{name} ({before[name]})" for name in names), "largest growth of a norm"]
+    parts = ["| method | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    for name, states in found.items():
+        if states:
+            cells = [_spread([_one(state, "text") for state in states], "×{:.3f}")]
+            cells += [_spread([100 * _one(state, task) for state in states], "{:+.0f} points") for task in names]
+            norms = [max((row.change for row in state if row.measure == "norm"), default=1.0) for state in states]
+            parts.append(f"| `{name}` | " + " | ".join([*cells, _spread(norms, "×{:.2f}")]) + " |")
+    return parts
+
+
+def _one(rows: Sequence[AbilityRow], name: str) -> float:
+    return next(row.change for row in rows if row.name == name)
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    ends = "" if len(values) == 1 else f" [{form.format(min(values))} to {form.format(max(values))}]"
+    return form.format(fmean(values)) + ends

@@ -55,7 +55,17 @@ def test_a_compared_edit_says_what_it_did_to_the_circuit(
 ) -> None:
     assert "--counterfactual" in refused(*words, "--compare")
     out = tmp_path / "run"
-    compare = ("--compare", "--counterfactual", "w9", "--edges", 30, "--neighbour", "w5", "--neighbour", "w6")
+    compare = (
+        "--compare",
+        "--counterfactual",
+        "w9",
+        "--circuit-method",
+        "eap-ig",
+        "--neighbour",
+        "w5",
+        "--neighbour",
+        "w6",
+    )
     shown = cli(*words, "--method", "ft-m", "--layer", 1, *compare, "--out", out, "--json")
     assert shown.code == 0, shown.err
     found = shown.document["comparison"]
@@ -63,7 +73,9 @@ def test_a_compared_edit_says_what_it_did_to_the_circuit(
     assert found["circuit"]["edges"] == {
         state: sum(row["state"] == state for row in edges) for state in ("kept", "gone", "new")
     }
-    assert len(Circuit.load(out / "before.circuit.json")) == len(Circuit.load(out / "after.circuit.json")) == 30
+    assert {state: len(Circuit.load(out / f"{state}.circuit.json")) for state in ("before", "after")} == (
+        found["circuit"]["sizes"]
+    )
     ranks = {
         (row["state"], row["layer"]): row["rank"]
         for row in pq.read_table(out / "edit_lens.parquet").to_pylist()

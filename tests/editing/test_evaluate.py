@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -13,23 +14,28 @@ from tolerance import rounding
 
 from wheatstone._errors import PromptError, RequestError
 from wheatstone.editing import (
+    Abilities,
     Case,
     EditRequest,
     Evaluation,
     Probe,
+    abilities_of,
+    ability_rows,
     baseline_of,
     evaluate,
     make_edit,
+    negated,
     read_cases,
     relation_cases,
     score_rows,
     steer,
 )
 from wheatstone.editing._edit_run import _looked
-from wheatstone.editing._evaluate import CONTINUED, ProbeScore, held_out_loss
+from wheatstone.editing._evaluate import FLUENT, ProbeScore, held_out_loss
 from wheatstone.editing._fine_tuning import FineTuning
-from wheatstone.editing._generation import continuations, ngram_entropy, says
+from wheatstone.editing._generation import continuations, ngram_entropy, says, until_stop
 from wheatstone.models import ResidualModel
+from wheatstone.tasks import PromptPair
 
 CASE = Case.of(
     "hand",
@@ -92,7 +98,99 @@ def test_the_model_itself_keeps_everything_and_an_edit_moves_it() -> None:
     assert edited.perplexity != rounding(model).near(1)
     assert evaluate(model, CASE, before) == plain
     assert Evaluation.from_document(json.loads(json.dumps(edited.document()))) == edited
-    assert all(len(row) == CONTINUED for row in before.kept)
+    room = [model.context - len(model.encode(probe.prompt)) for probe in CASE.probes]
+    assert [len(row) for row in before.said] == [min(FLUENT, most) for most in room]
+
+
+def test_whole_texts_are_judged_up_to_where_the_model_stops_and_where_it_was_right_before() -> None:
+    model = small_model()
+    prompt = "w1 w2 w3"
+    (said,) = continuations(model, [prompt], FLUENT)
+    words = [model.written([token]).strip() for token in said]
+    new = words[5]
+    request = EditRequest(prompt=prompt, subject="w2", target=new, truth=words[0])
+    case = Case.of("hand", "hand", request, [Probe(kind="locality", prompt=prompt, answers=(words[0], "w47"))])
+    before = baseline_of(model, case)
+    assert before.right == (True, True)
+    plain = evaluate(model, case, before)
+    assert (plain.whole("efficacy"), plain.whole("locality")) == (0.0, 1.0)  # the old object is in the text too
+    assert plain.whole("paraphrase") is None
+    model.module.generation_config.eos_token_id = said[0]
+    assert until_stop(model, said) == []
+    stopped = evaluate(model, case, before)
+    assert (stopped.whole("efficacy"), stopped.whole("locality")) == (0.0, 0.0)
+    assert stopped.mean("efficacy") == plain.mean("efficacy")  # eight tokens, whether or not the model would stop
+    unknown = baseline_of(model, case)
+    assert unknown.right == (False, False)
+    assert evaluate(model, case, unknown).whole("efficacy") is None
+    (row, *_) = score_rows([stopped, plain])
+    assert (row.kind, row.whole, row.whole_n) == ("efficacy", 0.0, 2)
+
+
+def test_a_prompt_is_negated_behind_its_subject() -> None:
+    assert negated("The capital of Germany is", "Germany") == "The capital of Germany is not"
+    assert negated("It is well known that Uluru is in the country of", "Uluru") == (
+        "It is well known that Uluru is not in the country of"
+    )
+    assert negated("The headquarters of IBM are in the city of", "IBM") == (
+        "The headquarters of IBM are not in the city of"
+    )
+    assert negated("Isle of Wight was a part of what is", "Isle") == "Isle of Wight was a part of what is not"
+    for prompt, subject in (("Uluru is not in", "Uluru"), ("It is said of Uluru", "Uluru"), ("Paris isn't", "Paris")):
+        assert negated(prompt, subject) is None
+    assert negated("The capital is", "Rome") is None
+
+
+def test_a_negated_prompt_is_right_where_the_new_answer_does_not_follow() -> None:
+    model = small_model()
+    prompt = "w9 is not"
+    (said,) = continuations(model, [prompt], FLUENT)
+    word = model.written(said[:1]).strip()
+    request = EditRequest(prompt="w9 is", subject="w9", target=word, truth="w47")
+    case = Case.of("hand", "hand", request, [])
+    assert [(probe.kind, probe.prompt) for probe in case.probes] == [("efficacy", "w9 is"), ("negation", prompt)]
+    before = baseline_of(model, case)
+    found = evaluate(model, case, before)
+    assert found.mean("negation") == (0.0, 0.0)
+    assert found.whole("negation") == (0.0 if before.right[1] else None)
+    other = next(f"w{at}" for at in range(40) if f"w{at}" not in {model.written([token]).strip() for token in said})
+    away = case.model_copy(
+        update={"probes": (case.probes[0], case.probes[1].model_copy(update={"answers": (other,), "others": ()}))}
+    )
+    found = evaluate(model, away, baseline_of(model, away))
+    assert (found.mean("negation"), found.whole("negation")) == ((1.0, 1.0), 1.0)
+
+
+def test_abilities_are_compared_prompt_by_prompt() -> None:
+    model = small_model()
+    words = [f"w{at}" for at in range(6)]
+    pairs = tuple(
+        PromptPair(prompt=f"w7 {word}", counterfactual="w8 w9", answers=(" w1",), distractors=(" w2",))
+        for word in words
+    )
+    prompts = {"facts/by hand": pairs, "by hand": pairs}
+    before = abilities_of(model, prompts, passages_read=5)
+    assert before == abilities_of(model, prompts, passages_read=5)
+    logits = model.forward(model.tokens([pair.prompt for pair in pairs])).logits
+    one, two = (model.continuation(f" {word}")[0] for word in ("w1", "w2"))
+    assert before.tasks["by hand"] == tuple((logits[:, one] > logits[:, two]).double().tolist())
+    assert before.tasks["facts/by hand"] == tuple((logits.argmax(-1) == one).double().tolist())
+    name = "model.layers.1.mlp.down_proj.weight"
+    weight = model.module.get_parameter(name)
+    weight.data *= 3
+    rows = {row.name: row for row in ability_rows(before, abilities_of(model, prompts, passages_read=5))}
+    assert set(rows) == {"text", "facts/by hand", "by hand", name}
+    assert rows[name].change == rounding(model).near(3)
+    assert (rows["text"].n, rows["by hand"].n, rows[name].low) == (5, 6, None)
+    assert rows["by hand"].change == pytest.approx(rows["by hand"].after - rows["by hand"].before)
+    same = {row.name: row for row in ability_rows(before, before)}
+    assert set(same) == {"text", "facts/by hand", "by hand"}
+    assert (same["text"].change, same["by hand"].change) == (1.0, 0.0)
+    for losses, has in (((1.0, 2.0, 4.0, 3.0), True), ((1.0, 2.0, 4.0), False)):
+        (text,) = ability_rows(Abilities((0.5,) * len(losses), {}, {}), Abilities(losses, {}, {}))
+        assert text.change == pytest.approx(math.exp(sum(losses) / len(losses) - 0.5))
+        assert (text.low or 0) < text.change < (text.high or math.inf)
+        assert (text.low is not None, text.high is not None) == (has, has)
 
 
 def test_rows_of_cases_by_hand() -> None:
@@ -175,9 +273,9 @@ KNOWEDIT = {
 
 def test_three_record_formats(tmp_path: Path) -> None:
     kinds = {
-        "counterfact": (COUNTERFACT, ["efficacy", "paraphrase", "neighbourhood"]),
+        "counterfact": (COUNTERFACT, ["efficacy", "paraphrase", "neighbourhood", "negation"]),
         "zsre": (ZSRE, ["efficacy", "paraphrase", "locality"]),
-        "knowedit": (KNOWEDIT, ["efficacy", "paraphrase", "portability", "locality"]),
+        "knowedit": (KNOWEDIT, ["efficacy", "paraphrase", "portability", "locality", "negation"]),
     }
     for name, (record, expected) in kinds.items():
         path = tmp_path / f"{name}.json"

@@ -49,6 +49,22 @@ def test_kept_by_the_model_s_hash_and_read_once(own_home: Path, monkeypatch: pyt
     assert torch.equal(key_statistics(again, [1], tokens=600)[1].sums, found[1].sums)
 
 
+def test_with_a_layer_those_nearby_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Facts are traced to layers near each other: the second one's statistics are there already."""
+    model = small_model()
+    (whole,) = key_statistics(model, [2], tokens=600).values()
+    assert whole.layer == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_read", lambda *_: pytest.fail("read again"))
+        found = key_statistics(model, [0, 1], tokens=600)
+    monkeypatch.setattr(module, "NARROW", 8)
+    alone = small_model()
+    torch.testing.assert_close(key_statistics(alone, [0], tokens=600)[0].sums, found[0].sums)
+    monkeypatch.setattr(module, "_read", lambda *_: pytest.fail("read again"))
+    with pytest.raises(pytest.fail.Exception, match="read again"):
+        key_statistics(alone, [1], tokens=600)
+
+
 def test_interrupted_it_goes_on_where_it_was(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = small_model()
     whole = key_statistics(model, [1], tokens=6_000)[1]
@@ -61,7 +77,7 @@ def test_interrupted_it_goes_on_where_it_was(own_home: Path, monkeypatch: pytest
 
     with pytest.raises(KeyboardInterrupt):
         key_statistics(model, [1], tokens=6_000, report=stop)
-    assert len(list(own_home.rglob("*.part"))) == 1
+    assert len(list(own_home.rglob("*.part"))) == 3  # the layer and its neighbours
     reported: list[float] = []
     resumed = key_statistics(model, [1], tokens=6_000, report=lambda _stage, done, _total: reported.append(done))[1]
     assert reported[0] > 1_000

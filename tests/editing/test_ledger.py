@@ -233,6 +233,20 @@ def test_stopped_between_two_edits_it_continues(
     assert done.ledger.weights == straight.ledger.weights
 
 
+def test_of_facts_at_once_those_that_are_known_are_left_out(model: ResidualModel, tmp_path: Path) -> None:
+    one, two, three = requests_for(model, 3)
+    add_edits(tmp_path, model, one, TRAINED, layer=1)
+    with open_ledger(tmp_path).applied(model):
+        said = model.decode(model.forward(model.tokens([two.prompt])).logits.argmax(-1).tolist())[0]
+    already = two.model_copy(update={"target": said.strip()})
+    done = add_edits(tmp_path, model, [one, already, three], SPREAD, layer=1, at_once=True)
+    assert (done.numbers, done.known) == ((2,), (one, already))
+    assert done.ledger.entry(2).edit.requests == (three,)
+    again = add_edits(tmp_path, model, [one, three], SPREAD, layer=1, at_once=True)
+    assert (again.numbers, again.known) == ((), (one, three))
+    assert again.ledger.weights == done.ledger.weights
+
+
 @pytest.mark.parametrize("stage", ["while writing", "before it is put in place"])
 def test_a_change_that_fails_leaves_the_ledger_as_it_was(
     model: ResidualModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str

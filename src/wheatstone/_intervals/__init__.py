@@ -15,6 +15,8 @@ from wheatstone._intervals._words import interval_text as interval_text
 from wheatstone._lazy import door
 
 if TYPE_CHECKING:
+    from wheatstone._intervals._crossed import MINIMUM_ORDERS as MINIMUM_ORDERS
+    from wheatstone._intervals._crossed import crossed_interval as crossed_interval
     from wheatstone._intervals._jackknife import jackknife_interval as jackknife_interval
     from wheatstone._intervals._mean import DIFFERENCE as DIFFERENCE
     from wheatstone._intervals._mean import SHARE as SHARE

@@ -45,7 +45,9 @@ def edit(
     ] = False,
     compare: Annotated[
         bool,
-        typer.Option("--compare", help="Also compare circuit, ranks by layer, writers and neighbours."),
+        typer.Option(
+            "--compare", help="Also compare circuits, where they hold, ranks by layer, writers and neighbours."
+        ),
     ] = False,
     counterfactual: Annotated[
         str | None,
@@ -60,18 +62,23 @@ def edit(
     ] = None,
     circuit_method: Annotated[
         str,
-        typer.Option("--circuit-method", help="With --compare: a scoring method, or `verified` for a search."),
-    ] = "eap-ig",
+        typer.Option(
+            "--circuit-method",
+            help="With --compare: learned, on facts of the bundled relation that asks so, which takes minutes; or of "
+            "this one prompt verified (a search) or a scoring method.",
+        ),
+    ] = "learned",
     edges: Annotated[
-        int, number("--edges", EDGES, "With --compare: edges of each circuit, the first of its ranking.")
-    ] = 200,
+        int | None,
+        number(
+            "--edges",
+            EDGES,
+            "With --compare and a scoring method: take the first edges of its ranking, however much they keep.",
+        ),
+    ] = None,
     faithfulness: Annotated[
         float | None,
-        number(
-            "--faithfulness",
-            SHARE,
-            "With --compare: take the smallest circuits that reach it instead; 0.9 of a search by default.",
-        ),
+        number("--faithfulness", SHARE, "With --compare: what the circuits are to keep; 0.9 by default."),
     ] = None,
     allow_weak: AllowWeakOption = False,
     out: Annotated[

@@ -5,16 +5,22 @@ from typing import TYPE_CHECKING
 from wheatstone._lazy import door
 
 if TYPE_CHECKING:
+    from wheatstone.editing._abilities import TASKS as TASKS
+    from wheatstone.editing._abilities import Abilities as Abilities
+    from wheatstone.editing._abilities import AbilityRow as AbilityRow
+    from wheatstone.editing._abilities import abilities_of as abilities_of
+    from wheatstone.editing._abilities import ability_prompts as ability_prompts
+    from wheatstone.editing._abilities import ability_rows as ability_rows
     from wheatstone.editing._asked import Asked as Asked
     from wheatstone.editing._asked import asked as asked
     from wheatstone.editing._case import CHANGED as CHANGED
     from wheatstone.editing._case import KINDS as KINDS
     from wheatstone.editing._case import Case as Case
     from wheatstone.editing._case import Probe as Probe
+    from wheatstone.editing._case import negated as negated
     from wheatstone.editing._case import relation_cases as relation_cases
     from wheatstone.editing._case_files import read_cases as read_cases
     from wheatstone.editing._circuit_change import CircuitChange as CircuitChange
-    from wheatstone.editing._circuit_change import CircuitSettings as CircuitSettings
     from wheatstone.editing._circuit_change import EdgeChange as EdgeChange
     from wheatstone.editing._circuit_change import circuit_change as circuit_change
     from wheatstone.editing._comparison import ComparisonSettings as ComparisonSettings
@@ -41,6 +47,9 @@ if TYPE_CHECKING:
     from wheatstone.editing._evaluate import held_out_loss as held_out_loss
     from wheatstone.editing._evaluate import score_rows as score_rows
     from wheatstone.editing._generation import continuations as continuations
+    from wheatstone.editing._judged_circuit import HOLDS as HOLDS
+    from wheatstone.editing._judged_circuit import CircuitSettings as CircuitSettings
+    from wheatstone.editing._judged_circuit import Held as Held
     from wheatstone.editing._leak import Leak as Leak
     from wheatstone.editing._leak import LeakRow as LeakRow
     from wheatstone.editing._leak import leak as leak

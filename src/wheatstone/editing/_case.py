@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from random import Random
 from typing import Literal
@@ -13,10 +14,20 @@ from wheatstone.editing._request import EditRequest
 from wheatstone.models import ResidualModel, joined
 from wheatstone.tasks import PHRASES, Relation, bundled_relation, bundled_relations
 
-Kind = Literal["efficacy", "paraphrase", "neighbourhood", "portability", "locality"]
-KINDS: tuple[Kind, ...] = ("efficacy", "paraphrase", "neighbourhood", "portability", "locality")
-CHANGED: tuple[Kind, ...] = ("efficacy", "paraphrase", "portability")
-"""Kinds whose answer an edit should change; that of the others it should leave."""
+Kind = Literal["efficacy", "paraphrase", "neighbourhood", "two hops", "portability", "negation", "locality"]
+KINDS: tuple[Kind, ...] = (
+    "efficacy",
+    "paraphrase",
+    "neighbourhood",
+    "two hops",
+    "portability",
+    "negation",
+    "locality",
+)
+CHANGED: tuple[Kind, ...] = ("efficacy", "paraphrase", "two hops", "portability")
+"""Kinds whose answer an edit should change; that of the others it should leave, but for `negation`."""
+NEGATION: Kind = "negation"
+"""The kind whose answer should be neither the new object nor anything in particular."""
 _NEIGHBOURS, _ELSEWHERE, _HOPS = 4, 3, 2
 
 
@@ -24,12 +35,14 @@ class Probe(BaseModel):
     """A prompt that an edit is judged by.
 
     Args:
-        kind: `efficacy`, the request itself; `paraphrase`, the relation's other templates; `portability`, what follows
-            from the new fact, over two hops or the other way round; `neighbourhood`, other subjects of the relation;
-            `locality`, other relations.
+        kind: `efficacy`, the request itself; `paraphrase`, the relation's other templates; `two hops`, a second
+            relation of the new object; `portability`, what else follows from the new fact, such as the other way round;
+            `negation`, the question with a "not"; `neighbourhood`, other subjects of the relation; `locality`, other
+            relations.
         prompt: the prompt.
-        answers: what should follow; of a prompt that should not change, what is true, for the reader.
-        others: what used to be right and no longer is.
+        answers: what should follow; of a prompt that should not change, what is true; of `negation`, what should not
+            follow.
+        others: what used to be right and no longer is; of `negation`, what should not have followed before the edit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,10 +72,35 @@ class Case(BaseModel):
 
     @classmethod
     def of(cls, name: str, group: str, request: EditRequest, probes: Sequence[Probe]) -> Case:
-        """A case whose first probe is the request."""
+        """A case whose first probe is the request, and whose last is it or a paraphrase negated, where one can be.
+
+        Args:
+            name: of the case.
+            group: the relation, or the file.
+            request: the edit to make.
+            probes: the others.
+        """
         old = (request.truth,) if request.truth else ()
         first = Probe(kind="efficacy", prompt=request.prompt, answers=(request.target,), others=old)
-        return cls(name=name, group=group, request=request, probes=(first, *probes))
+        asked = (probe.prompt for probe in (first, *probes) if probe.kind in ("efficacy", "paraphrase"))
+        denied = (text for prompt in asked if (text := negated(prompt, request.subject)) is not None)
+        last = [Probe(kind=NEGATION, prompt=text, answers=(request.target,), others=old) for text in denied][:1]
+        return cls(name=name, group=group, request=request, probes=(first, *probes, *last))
+
+
+def negated(prompt: str, subject: str) -> str | None:
+    """A prompt with "not" after the last is, are, was or were behind its subject; None where there is none.
+
+    Args:
+        prompt: such as `The capital of Germany is`.
+        subject: as it is written there.
+    """
+    before, found, after = prompt.partition(subject)
+    verbs = list(re.finditer(r"(?<!\w)(is|are|was|were)(?!\w)(?! not\b)", after))
+    if not found or not verbs:
+        return None
+    at = verbs[-1].end()
+    return f"{before}{subject}{after[:at]} not{after[at:]}"
 
 
 def relation_cases(
@@ -167,9 +205,7 @@ def _ported(
             old = {answer for one in truth for answer in answers.get(one, ())}
             if target in answers and not old & set(answers[target]) and old:
                 prompt = other.templates[0].replace("{subject}", phrase.replace("{subject}", subject))
-                probes.append(
-                    Probe(kind="portability", prompt=prompt, answers=answers[target], others=tuple(sorted(old)))
-                )
+                probes.append(Probe(kind="two hops", prompt=prompt, answers=answers[target], others=tuple(sorted(old))))
         probes = draw.sample(probes, min(_HOPS, len(probes)))
     probes += [
         Probe(kind="portability", prompt=text.replace("{object}", target), answers=(subject,))

@@ -1,83 +1,30 @@
-"""The circuit before an edit and after it, found under one setting: which edges stayed, went and came."""
+"""The circuit before an edit and after it, found under one setting: which edges stayed, went and came.
+
+Edges are compared only where both circuits hold, see `wheatstone.editing.Held`. Two searches that differ in nothing but
+their seed find different edges too: what those share is the mark for what an edit left.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
 from wheatstone._view import Brief
-from wheatstone.circuits import Circuit, Edge, Experiment, ModelInfo
-from wheatstone.discovery import (
-    LEARNED,
-    SEARCHES,
-    DiscoverySettings,
-    EdgeScores,
-    attribute,
-    discover_in,
-    evaluation_of,
-    method_named,
-)
+from wheatstone.circuits import Circuit, Edge
+from wheatstone.discovery import LEARNED, EdgeScores
 from wheatstone.editing._edit import Edit
+from wheatstone.editing._judged_circuit import (
+    CircuitSettings,
+    Held,
+    JudgedCircuit,
+    circuit_of_prompt,
+    circuit_of_task,
+    task_of_edit,
+)
 from wheatstone.editing._question import EditQuestion
 from wheatstone.models import ResidualModel
 from wheatstone.tasks import PromptPair
-
-
-@dataclass(frozen=True)
-class CircuitSettings:
-    """How both circuits are found.
-
-    Args:
-        method: a scoring method, or a search such as `verified`; see `wheatstone.discover`.
-        edges: how many edges of the scoring method's ranking to take.
-        faithfulness: take the smallest circuit that reaches it instead; of a search 0.9 by default.
-        ablation: what edges outside the circuit carry.
-        metric: `logit_diff` (logits), `prob_diff` (probability) or `kl` (nats).
-        allow_weak: whether to compare circuits where ablation takes away less than half of the metric.
-    """
-
-    method: str = "eap-ig"
-    edges: int = 200
-    faithfulness: float | None = None
-    ablation: str = "counterfactual"
-    metric: str = "logit_diff"
-    allow_weak: bool | None = None
-
-    @property
-    def goal(self) -> float | None:
-        """The faithfulness to reach; None where edges are counted."""
-        return 0.9 if self.faithfulness is None and self.method in SEARCHES else self.faithfulness
-
-    def check(self) -> None:
-        """Refuses what no circuit can be found by.
-
-        Raises:
-            RequestError: no such method, or a size out of range.
-        """
-        if self.method not in SEARCHES or self.method == LEARNED:
-            method_named(self.method)
-        if self.goal is not None:
-            self.search(self.goal).check()
-        elif self.edges < 1:
-            raise RequestError(expected="at least one edge to compare", got=str(self.edges), do="use 200")
-
-    def search(self, faithfulness: float) -> DiscoverySettings:
-        """The same as a discovery is asked for."""
-        return DiscoverySettings(
-            faithfulness=faithfulness,
-            method=self.method,
-            ablation=self.ablation,
-            metric=self.metric,
-            allow_weak=self.allow_weak,
-        )
-
-    @property
-    def words(self) -> str:
-        """In a phrase."""
-        size = f"the first {self.edges} edges" if self.goal is None else f"faithfulness {self.goal:.0%}"
-        return f"{self.method}, {size}, {self.metric}, {self.ablation} ablation"
 
 
 class EdgeChange(NamedTuple):
@@ -100,32 +47,53 @@ class EdgeChange(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class CircuitChange(Brief):
-    """Both circuits and all their edges.
+    """Both circuits, what they keep, and their edges where both hold.
 
     Args:
         before: of the plain model.
         after: of the edited one.
-        edges: of either, the largest |score| first.
+        held_before: what the first keeps in the plain model.
+        held_after: what the second keeps in the edited one.
+        edges: of either, the largest |score| first; none where one does not hold.
+        again: edges that the plain model's circuit shares with another of it, of another seed; None where that was not
+            looked for.
+        task: the relation's task; empty for circuits of one prompt.
     """
 
     before: Circuit
     after: Circuit
+    held_before: Held
+    held_after: Held
     edges: tuple[EdgeChange, ...]
+    again: int | None = None
+    task: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether both circuits hold, so that they are compared."""
+        return self.held_before.holds and self.held_after.holds
 
     @property
     def summary(self) -> dict[str, Any]:
-        """Counts, and what chance would keep."""
+        """What both keep; and where both hold counts, and what chance would keep."""
+        held = {"before": self.held_before, "after": self.held_after}
+        about: dict[str, Any] = {
+            "task": self.task,
+            "holds": self.holds,
+            "sizes": {"before": len(self.before), "after": len(self.after)},
+            "held": {state: one._asdict() for state, one in held.items()},
+            "faithfulness": {state: one.faithfulness for state, one in held.items()},
+        }
+        if not self.holds:
+            return about
         states = [row.state for row in self.edges]
         ours, theirs = set(self.before.nodes), set(self.after.nodes)
         total = self.before.model.graph.edges
-        return {
+        return about | {
             "edges": {state: states.count(state) for state in ("kept", "gone", "new")},
             "nodes": {"kept": len(ours & theirs), "gone": len(ours - theirs), "new": len(theirs - ours)},
             "kept_by_chance": len(self.before) * len(self.after) / total,
-            "faithfulness": {
-                "before": self.before.evaluation.faithfulness if self.before.evaluation else None,
-                "after": self.after.evaluation.faithfulness if self.after.evaluation else None,
-            },
+            "kept_by_another_seed": self.again,
         }
 
 
@@ -142,61 +110,61 @@ def circuit_change(
     Args:
         model: the plain model.
         edit: applied for the second circuit, and undone.
-        question: what both are asked.
+        question: what both are asked, where circuits are of one prompt.
         settings: how they are found.
         report: progress callback.
 
     Raises:
-        PromptError: the prompt pair leaves nothing to explain, in the plain model or in the edited one (an edit that
-            did not take, or that took for the counterfactual too).
+        PromptError: no bundled relation asks so or too few of its facts are known; or the prompts leave nothing to
+            explain, in the plain model or in the edited one (an edit that did not take, or that took for the
+            counterfactual too).
 
-    When this misleads: the two circuits answer with different words, so that some edges change although the path
-    that recalls stays. With a fixed number of edges as many go as come; how far either circuit suffices is its
-    faithfulness. Ranked edges are estimates; only `verified` proves each.
+    When this misleads: circuits of a relation leave the edited fact out: they say what became of the rest of it. Those
+    of the edit's one prompt answer with different words before and after, so that some edges change although the path
+    that recalls stays, and are judged on the prompt they were found on. A circuit is one of several that hold.
     """
     settings = settings or CircuitSettings()
     settings.check()
-    report("circuits", 0, 2)
-    before, scores_before = _found(_experiment(model, question.before, settings), settings)
-    report("circuits", 1, 2)
+    task = task_of_edit(model, edit.requests[0], settings, report) if settings.method == LEARNED else None
+
+    def found(pair: PromptPair, seed: int = settings.seed) -> JudgedCircuit:
+        if task is None:
+            return circuit_of_prompt(model, pair, settings)
+        return circuit_of_task(model, task, replace(settings, seed=seed), report)
+
+    before = found(question.before)
     with edit.applied(model):
-        after, scores_after = _found(_experiment(model, question.after, settings), settings)
-    report("circuits", 2, 2)
-    ours, theirs = set(before.edges), set(after.edges)
+        after = found(question.after)
+    again, rows = None, list[EdgeChange]()
+    if before.held.holds and after.held.holds:
+        if task is not None:
+            again = len(before.circuit & found(question.before, settings.seed + 1).circuit)
+        rows = _changes(before, after)
+    return CircuitChange(
+        before.circuit,
+        after.circuit,
+        before.held,
+        after.held,
+        tuple(rows),
+        again,
+        "" if task is None else task.name,
+    )
+
+
+def _changes(before: JudgedCircuit, after: JudgedCircuit) -> list[EdgeChange]:
+    ours, theirs = set(before.circuit.edges), set(after.circuit.edges)
     rows = [
         EdgeChange(
             edge.sender,
             edge.receiver,
             "kept" if edge in ours and edge in theirs else "gone" if edge in ours else "new",
-            _score(scores_before, edge),
-            _score(scores_after, edge),
+            _score(before.scores, edge),
+            _score(after.scores, edge),
         )
-        for edge in (before | after).edges
+        for edge in (before.circuit | after.circuit).edges
     ]
     rows.sort(key=lambda row: -max(abs(row.score_before), abs(row.score_after)))
-    return CircuitChange(before, after, tuple(rows))
-
-
-def _experiment(model: ResidualModel, pair: PromptPair, settings: CircuitSettings) -> Experiment:
-    return Experiment(model, [pair], ablation=settings.ablation, metric=settings.metric, allow_weak=settings.allow_weak)
-
-
-def _found(experiment: Experiment, settings: CircuitSettings) -> tuple[Circuit, EdgeScores]:
-    if settings.goal is not None:
-        found = discover_in(experiment, settings.search(settings.goal), curve=False)
-        return found.circuit, found.scores
-    scores = attribute(experiment, method=settings.method)
-    (keep,) = scores.top([settings.edges])
-    circuit = Circuit.of_mask(
-        ModelInfo.of(experiment.model, experiment.graph),
-        keep,
-        ablation=experiment.ablation,
-        metric=experiment.metric.name,
-        scores=tuple(scores.values[keep].tolist()),
-        examples=experiment.encoded.pairs,
-        evaluation=evaluation_of(experiment, keep),
-    )
-    return circuit, scores
+    return rows
 
 
 def _score(scores: EdgeScores, edge: Edge) -> float:

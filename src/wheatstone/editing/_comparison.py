@@ -9,8 +9,9 @@ from typing import Any
 from wheatstone._errors import PromptError
 from wheatstone._progress import Reporter, silent
 from wheatstone._view import Brief
-from wheatstone.editing._circuit_change import CircuitChange, CircuitSettings, EdgeChange, circuit_change
+from wheatstone.editing._circuit_change import CircuitChange, EdgeChange, circuit_change
 from wheatstone.editing._edit import Edit
+from wheatstone.editing._judged_circuit import CircuitSettings
 from wheatstone.editing._leak import Leak, LeakRow, leak
 from wheatstone.editing._question import EditQuestion, edit_question, other_subjects
 from wheatstone.editing._writers import ObjectByLayer, WriterChange, WritersChange, writers_change
@@ -60,7 +61,8 @@ class EditComparison:
     @property
     def tables(self) -> dict[str, Table]:
         """By name of the file."""
-        edges = {} if self.circuit is None else {"edit_edges": Table.of(EdgeChange, self.circuit.edges)}
+        circuits = self.circuit
+        edges = {} if circuits is None or not circuits.holds else {"edit_edges": Table.of(EdgeChange, circuits.edges)}
         return edges | {
             "edit_lens": Table.of(ObjectByLayer, self.writers.lens),
             "edit_writers": Table.of(WriterChange, self.writers.writers),

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers import GenerationConfig
 
-from wheatstone.models import ResidualModel
+from wheatstone.models import ResidualModel, end_tokens
 
 
 def continuations(model: ResidualModel, prompts: Sequence[str], length: int) -> list[list[int]]:
@@ -45,6 +45,17 @@ def _generated(model: ResidualModel, rows: Sequence[list[int]], new: int) -> lis
     generate: Any = model.module.generate
     with model.rotary.alone():
         return generate(ids, attention_mask=mask, generation_config=config)[:, width:].tolist()
+
+
+def until_stop(model: ResidualModel, tokens: Sequence[int]) -> list[int]:
+    """A continuation up to where the model ends its text by itself; all of it where it does not.
+
+    Args:
+        model: whose tokens end a text.
+        tokens: the continuation.
+    """
+    ends = end_tokens(model)
+    return list(tokens[: next((at for at, token in enumerate(tokens) if token in ends), len(tokens))])
 
 
 def says(text: str, answers: Sequence[str], others: Sequence[str] = ()) -> bool:

@@ -88,13 +88,22 @@ def add_edits(
         numbers, replaced, known = list[int](), list[int](), list[EditRequest]()
         for place, group in enumerate(groups):
             report("edits", place, len(groups))
-            if len(groups) > 1 and _known(ledger, model, group[0]):
-                known += group
+            if len(each) > 1:
+                held = [one for one in group if any(conflict.same for conflict in ledger.conflicts(one))]
+                known += held
+                group = [one for one in group if one not in held]
+            if not group:
                 continue
             old = _contradicted(ledger, group) if replace else ()
             base = ledger.without(model, *old) if old else ledger
             base.check_new(group)
             with base.applied(model):
+                if len(each) > 1 and not old:
+                    said = [one for one in group if _says(model, asked(model, one))]
+                    known += said
+                    group = [one for one in group if one not in said]
+                if not group:
+                    continue
                 edit = make_edit(model, group, editor, layer=layer, before=_before(base), report=report)
             ledger = base.with_edit(model, edit)
             save_ledger(ledger, folder)
@@ -213,14 +222,6 @@ def _says(model: ResidualModel, request: Asked) -> bool:
     best = model.forward(tokens, all_positions=True).logits.argmax(-1)
     wanted = following >= 0
     return bool((best[wanted] == following[wanted]).all())
-
-
-def _known(ledger: Ledger, model: ResidualModel, request: EditRequest) -> bool:
-    """Whether the ledger holds a fact, or the model with the ledger says it."""
-    if any(conflict.same for conflict in ledger.conflicts(request)):
-        return True
-    with ledger.applied(model):
-        return _says(model, asked(model, request))
 
 
 def _contradicted(ledger: Ledger, requests: Sequence[EditRequest]) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from wheatstone._errors import PromptError
 from wheatstone.editing._asked import Asked, asked
 from wheatstone.editing._request import EditRequest
 from wheatstone.models import ResidualModel, Tokens, continued, joined
-from wheatstone.tasks import PromptPair, bundled_relation, bundled_relations
+from wheatstone.tasks import PromptPair, Relation, bundled_relation, bundled_relations
 
 _CANDIDATES = 40
 """Other subjects that are tried as the counterfactual."""
@@ -104,17 +104,26 @@ def other_subjects(model: ResidualModel, request: EditRequest, *, most: int, see
         seed: of the draw.
     """
     new = model.continuation(request.continuation)[0]
+    relation, _ = asking_relation(request) or (None, 0)
+    if relation is None:
+        return []
+    apart = [
+        fact.subject
+        for fact in relation.facts
+        if fact.subject != request.subject
+        and all(model.continuation(follows(request, answer))[0] != new for answer in fact.answers)
+    ]
+    return Random(seed).sample(apart, min(most, len(apart)))
+
+
+def asking_relation(request: EditRequest) -> tuple[Relation, int] | None:
+    """The bundled relation that asks as a request does, and which of its templates; None where there is none."""
     for name in bundled_relations():
         relation = bundled_relation(name)
-        if any(text.replace("{subject}", request.subject) == request.prompt for text in relation.templates):
-            apart = [
-                fact.subject
-                for fact in relation.facts
-                if fact.subject != request.subject
-                and all(model.continuation(follows(request, answer))[0] != new for answer in fact.answers)
-            ]
-            return Random(seed).sample(apart, min(most, len(apart)))
-    return []
+        for place, text in enumerate(relation.templates):
+            if text.replace("{subject}", request.subject) == request.prompt:
+                return relation, place
+    return None
 
 
 def asked_of(request: EditRequest, subject: str) -> EditRequest:

@@ -69,7 +69,7 @@ def _page(run: Run, drawn: Mapping[str, Picture], missing: Mapping[str, str]) ->
     if "trace" in drawn:
         parts.append(PagePart("Where the fact is recalled", pictures=(PagePicture("trace", drawn["trace"], _CAPTION),)))
     if summary["comparison"]:
-        edges = run.rows("edit_edges") if summary["comparison"]["circuit"] else []
+        edges = run.rows("edit_edges") if "edit_edges" in run.tables else []
         leak = run.rows("edit_leak")
         parts.append(comparison_part(summary["comparison"], edges, leak, drawn.get("comparison")))
     weights = ", ".join(f"{name} {shape}" for name, shape in summary["weights"].items())

@@ -59,7 +59,7 @@ def comparison_chart(lens: Sequence[Row], summary: Mapping[str, Any]) -> Any:
         )
         .properties(width=440, height=260, title=heading("Rank at the last token"))
     )
-    counts = summary["circuit"] or {}
+    counts = _compared(summary["circuit"]) or {}
     bars: list[Row] = [
         {"of": of, "state": state, "count": counts[of][state]}
         for of in ("edges", "nodes")
@@ -120,15 +120,45 @@ def comparison_words(summary: Mapping[str, Any]) -> list[str]:
     return said
 
 
+def _compared(circuit: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The counts of both circuits' edges; None where there are no circuits, or one of them does not hold."""
+    return circuit if circuit and circuit.get("edges") else None
+
+
 def _circuits(summary: Mapping[str, Any]) -> str:
     circuit = summary["circuit"]
-    edges, nodes, reached = circuit["edges"], circuit["nodes"], circuit["faithfulness"]
+    reached = circuit["faithfulness"]
+    held = circuit.get("held")
+    kept = f"Faithfulness {decimal(reached['before'])} before, {decimal(reached['after'])} after."
+    about = f"Circuit ({summary['setting']}; against {quoted(summary['distractor'])})"
+    if held:
+        about = f"Circuits of {circuit['task']} ({summary['setting']})" if circuit["task"] else about
+        kept = f"They keep {_held(held['before'])} before and {_held(held['after'])} after the edit, {_where(held)}."
+    if not _compared(circuit):
+        wrong = " and ".join(
+            f"{state} the edit" for state in ("before", "after") if held is not None and not held[state]["holds"]
+        )
+        return f"{about}: the circuit {wrong} does not hold, so that edges are not compared. {kept}"
+    edges, nodes = circuit["edges"], circuit["nodes"]
+    again = circuit.get("kept_by_another_seed")
+    beside = "" if again is None else f"; another seed keeps {again}"
     return (
-        f"Circuit ({summary['setting']}; against {quoted(summary['distractor'])}): {edges['kept']} edges kept, "
-        f"{edges['gone']} gone, {edges['new']} new (chance keeps {decimal(circuit['kept_by_chance'], 1)}); nodes "
-        f"{nodes['kept']}, {nodes['gone']}, {nodes['new']}. Faithfulness {decimal(reached['before'])} before, "
-        f"{decimal(reached['after'])} after."
+        f"{about}: {edges['kept']} edges kept, {edges['gone']} gone, {edges['new']} new (chance keeps "
+        f"{decimal(circuit['kept_by_chance'], 1)}{beside}); nodes {nodes['kept']}, {nodes['gone']}, {nodes['new']}. "
+        f"{kept}"
     )
+
+
+def _held(held: Mapping[str, Any]) -> str:
+    gain = "" if held["gain_kept"] is None else f" and {decimal(held['gain_kept'])} of the gain in Hit@10"
+    return f"{decimal(held['faithfulness'])} of the metric{gain}"
+
+
+def _where(held: Mapping[str, Any]) -> str:
+    prompts = [held[state]["n"] for state in ("before", "after")]
+    if not held["before"]["held_out"]:
+        return "on the prompt that each was found on"
+    return f"on {prompts[0]} prompts that neither has seen"
 
 
 def comparison_part(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from wheatstone.models._continuation import remedy_for_shared as remedy_for_shared
     from wheatstone.models._continuation import scored_note as scored_note
     from wheatstone.models._generate import Generation as Generation
+    from wheatstone.models._generate import end_tokens as end_tokens
     from wheatstone.models._gradient_memory import channel_gradient_bytes as channel_gradient_bytes
     from wheatstone.models._gradient_memory import circuit_gradient_bytes as circuit_gradient_bytes
     from wheatstone.models._gradients import ChannelGradients as ChannelGradients

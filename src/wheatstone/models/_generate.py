@@ -135,7 +135,7 @@ def _continued(
     switched = model.rotary.last is not None and len(ids) + new > model.rotary.last
     # Without a config, sliding layers keep all keys as the others do: masks then have one column for each position.
     past = DynamicCache() if cache and not switched else None
-    prompt, ends, choose = Tokens.of([ids], model.device), _ends(model), sampling.chooser()
+    prompt, ends, choose = Tokens.of([ids], model.device), end_tokens(model), sampling.chooser()
     found: list[int] = []
     while len(found) < new and not (found and found[-1] in ends):
         tokens = Tokens.of([ids + found], model.device)
@@ -147,8 +147,12 @@ def _continued(
     return found
 
 
-def _ends(model: Decoder) -> set[int]:
-    """Tokens that end a text."""
+def end_tokens(model: Decoder) -> set[int]:
+    """Tokens at which a model's own settings end a text; none where it has no such settings.
+
+    Args:
+        model: the model.
+    """
     config = getattr(model.module, "generation_config", None)
     ends = getattr(config, "eos_token_id", None)
     return set() if ends is None else {ends} if isinstance(ends, int) else set(ends)
