@@ -142,11 +142,13 @@ def made_in_turn(
         part = cases[start : start + batch]
         if all(case.name in costs for case in part):
             continue
-        there = {request for entry in _ledger(model, folder).entries for request in entry.edit.requests}
+        there = [request for entry in _ledger(model, folder).entries for request in entry.edit.requests]
         wall, processor = time.perf_counter(), time.process_time()
         with peak_memory() as memory:
             requests = [case.request for case in part]
-            if there.isdisjoint(requests):  # else it is on disk, and was stopped before its cost was
+            if not any(
+                request in there for request in requests
+            ):  # else it is on disk, and was stopped before its cost was
                 try:
                     add_edits(folder, model, requests, method, layer=_layer(method), at_once=True)
                 except PromptError as error:

@@ -210,7 +210,7 @@ def test_six_hundred_runs_are_listed_and_filtered(
             print(f"\n{RUNS} runs: {seconds}")
         listed.get_by_role("button", name="made by").click()
         listed.get_by_label("Filter runs").fill("graph")
-        expect(listed.get_by_role("link").first).to_be_visible()
+        expect(listed.get_by_role("button", name="Greater than, in neurons")).to_be_visible()
         listed.get_by_label("Filter runs").fill("fact-599")
         listed.get_by_role("button", name="A fact: France → French").click()
         expect(page).to_have_url(re.compile(identity(str(tmp_path / "runs" / "fact-599"))))

@@ -231,9 +231,13 @@ def score_rows(evaluations: Sequence[Evaluation]) -> list[ScoreRow]:
             (low, high), (free_low, free_high) = mean_intervals(values, bounds=SHARE)
             forced, free = (float(value) for value in values.mean(1))
             wholes = np.array([whole for one in evaluations if (whole := one.whole(kind)) is not None])
-            whole = (float(wholes.mean()), *mean_intervals(wholes[None], bounds=SHARE)[0]) if len(wholes) else ()
-            about = (*(whole or (None, None, None)), len(wholes))
-            rows.append(ScoreRow(kind, forced, low, high, free, free_low, free_high, len(found), *about))
+            row = ScoreRow(kind, forced, low, high, free, free_low, free_high, len(found))
+            if len(wholes):
+                ends = mean_intervals(wholes[None], bounds=SHARE)[0]
+                row = row._replace(
+                    whole=float(wholes.mean()), whole_low=ends[0], whole_high=ends[1], whole_n=len(wholes)
+                )
+            rows.append(row)
     main = [row for row in rows if row.kind in ("efficacy", "paraphrase", "neighbourhood")]
     if main:
         forced, free = harmonic_mean([row.teacher_forced for row in main]), harmonic_mean([row.free for row in main])

@@ -127,7 +127,8 @@ def _numbers(names: Sequence[str], number: Mapping[str, int]) -> Int[np.ndarray,
 
 
 def _node(row: Mapping[str, Any], influence: float) -> GraphNode:
-    return GraphNode(**{**{name: row[name] for name in GraphNode.model_fields}, "influence": influence})
+    fields: dict[str, Any] = {name: row[name] for name in GraphNode.model_fields}
+    return GraphNode(**fields | {"influence": influence})
 
 
 def _suggested(groups: Sequence[Mapping[str, Any]], kept: set[str]) -> list[Suggested]:
