@@ -112,13 +112,15 @@ def steps(model: ResidualModel, done: set[str], repeats: int = 8, length: int = 
         yield {"key": f"{lanes}/{repeats}", "lanes": lanes, "length": length, "load": os.getloadavg()[0], **times}
 
 
-def rounding(model: ResidualModel, pieces: int = 4, length: int = 256) -> Iterator[Row]:
+def rounding(model: ResidualModel, done: set[str], pieces: int = 4, length: int = 256) -> Iterator[Row]:
     """What weights in 8 bits cost: bits of pieces spread over books and documentation, by both ways of computing."""
     torch.set_num_threads(1)
     llama, start = Llama.of(model), Start.of(model)
     assert llama is not None
     alphabet = Alphabet(model.reader, model.vocabulary)
     for text in ("books", "docs"):
+        if text in done:
+            continue
         symbols = np.array(alphabet.symbols(english(text, 300_000)).symbols, np.int64)
         firsts = np.linspace(1000, len(symbols) - 2 * length, pieces).astype(int)
         rows = torch.from_numpy(np.stack([symbols[first : first + length] for first in firsts]))
@@ -134,7 +136,7 @@ def rounding(model: ResidualModel, pieces: int = 4, length: int = 256) -> Iterat
         yield {"key": text, "tokens": length, "exact_bits": exact.tolist(), "rounded_bits": costs.tolist()}
 
 
-def general() -> Iterator[Row]:
+def general(done: set[str]) -> Iterator[Row]:
     """What LZMA and Zstandard make of the bundled texts, cut into blocks of several sizes."""
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": Chunking().block}]
     packer = zstandard.ZstdCompressor(
@@ -144,7 +146,7 @@ def general() -> Iterator[Row]:
     data = {"bundled texts": [text.text.encode() for text in bundled_texts()], "shared libraries": own}
     for kind, files in data.items():
         for size in (1_000, 10_000, 100_000):
-            blocks = [file[:size] for file in files if len(file) >= size]
+            blocks = [file[:size] for file in files if len(file) >= size and f"{kind}/{size}" not in done]
             packed = [
                 (len(lzma.compress(block, lzma.FORMAT_RAW, filters=filters)), len(packer.compress(block)))
                 for block in blocks

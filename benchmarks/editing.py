@@ -19,6 +19,7 @@ earlier one spilt over, is not made: that is counted.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import threading
@@ -146,19 +147,20 @@ def made_in_turn(
         wall, processor = time.perf_counter(), time.process_time()
         with peak_memory() as memory:
             requests = [case.request for case in part]
-            if not any(
-                request in there for request in requests
-            ):  # else it is on disk, and was stopped before its cost was
+            on_disk = any(request in there for request in requests)  # stopped before its cost was kept
+            if not on_disk:
                 try:
                     add_edits(folder, model, requests, method, layer=_layer(method), at_once=True)
                 except PromptError as error:
                     print(f"  not made: {error}", flush=True)
         cost = cost_of(time.perf_counter() - wall, time.process_time() - processor, memory[0], len(part))
+        if on_disk:
+            cost = dict.fromkeys(cost)
         costs |= {case.name: cost for case in part}
         folder.parent.mkdir(parents=True, exist_ok=True)
         with replaced(kept) as partial:
             partial.write_text(json.dumps(costs), encoding="utf-8")
-        print(f"  {start + len(part):,} of {len(cases):,} facts, {cost['seconds']:.1f} s a fact", flush=True)
+        print(f"  {start + len(part):,} of {len(cases):,} facts, {cost['seconds'] or 0:.1f} s a fact", flush=True)
     return _ledger(model, folder), costs
 
 
@@ -198,7 +200,8 @@ def run(
             for method in methods:
                 keys = [(method, sequence, batch, order, case.name) for case in sample]
                 missing = [case for case, key in zip(sample, keys, strict=True) if key not in known]
-                if not missing:
+                abilities = (method, sequence, batch, order, f"from {group[0].name}")
+                if not missing and (before is None or abilities in known):
                     continue
                 print(method, f"{sequence} facts by {batch}, order {order}, from {group[0].name}", flush=True)
                 baselines = [baseline_of(model, case) for case in missing]
@@ -208,7 +211,9 @@ def run(
                     edit, cost = made(model, method, group[0])
                     costs, applied, count = {group[0].name: cost}, edit.applied(model), 1
                 else:
-                    name = f"{method}-{sequence}-{batch}-{start}-{order}"
+                    facts = json.dumps([case.request.model_dump() for case in turn])
+                    of = hashlib.sha256(facts.encode()).hexdigest()[:12]
+                    name = f"{method}-{sequence}-{batch}-{start}-{order}-{of}"
                     folder = home() / "benchmarks" / "editing" / model.sha256[:12] / name
                     ledger, costs = made_in_turn(model, method, turn, batch, folder)
                     applied = ledger.applied(model) if len(ledger) else nullcontext()
@@ -219,7 +224,7 @@ def run(
                     for case, baseline in zip(missing, baselines, strict=True):
                         found = evaluate(model, case, baseline).document()
                         add_line(about | {"case": case.name, "group": case.group} | costs[case.name] | found)
-                    if before is not None:
+                    if before is not None and abilities not in known:
                         rows = ability_rows(before, abilities_of(model, prompts))
                         add_line(about | {"from": group[0].name, "abilities": [list(row) for row in rows]})
 
@@ -271,9 +276,9 @@ def main() -> None:
     if options.sequence > len(cases):
         parser.error(f"only {len(cases)} cases, fewer than --sequence {options.sequence}: give --cases or --relations")
     known = {
-        (line["method"], line["sequence"], line["batch"], line["order"], line["case"])
+        (line["method"], line["sequence"], line["batch"], line["order"], line.get("case") or f"from {line['from']}")
         for line in lines(RESULTS)
-        if line["layer"] == LAYER and "batch" in line and "case" in line
+        if line["layer"] == LAYER and "batch" in line
     }
     run(
         model,

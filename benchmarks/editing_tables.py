@@ -88,8 +88,8 @@ def _table(rows_of: Mapping[str, Sequence[Line]]) -> list[str]:
         cells += [
             f"×{median(one.perplexity for one in evaluations):.3f}",
             f"{fmean(one.fluency for one in evaluations):.2f} ({before:.2f})",
-            f"{median(row['processor_seconds'] for row in rows):.1f}",
-            f"{median(row['memory_mb'] for row in rows):.0f}",
+            f"{median([row['processor_seconds'] for row in rows if row['processor_seconds'] is not None] or [0]):.1f}",
+            f"{median([row['memory_mb'] for row in rows if row['memory_mb'] is not None] or [0]):.0f}",
             str(len(rows)),
         ]
         parts.append(f"| {name} | " + " | ".join(cells) + " |")

@@ -16,7 +16,7 @@ from tiny_families import tiny_family
 from torch import Tensor, nn
 
 import wheatstone as ws
-from wheatstone.compression import Chunking, bits, compress, decompress, estimate
+from wheatstone.compression import Chunking, _step, bits, compress, decompress, estimate, estimate_seconds
 from wheatstone.compression._lanes import Lanes, Start
 from wheatstone.compression._step import Llama, LlamaLanes, Rounded
 from wheatstone.models import ResidualModel
@@ -165,6 +165,20 @@ def test_an_estimate_of_english_is_near_what_comes_of_it(smollm2: ResidualModel)
     back = io.BytesIO()
     decompress(smollm2, out, back)
     assert back.getvalue() == data
+
+
+@pytest.mark.parametrize("depth", [24, 1024, 1025, 3000])
+def test_products_are_exact_with_and_without_instructions_for_them(depth: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    left, right = torch.full((3, depth), -127, dtype=torch.int8), torch.full((9, depth), 127, dtype=torch.int8)
+    monkeypatch.setattr(_step, "exact_products", lambda: False)
+    assert (_step._product(left, right) == -depth * 127 * 127).all()
+    monkeypatch.undo()
+    assert (_step._product(left, right) == -depth * 127 * 127).all()
+
+
+@pytest.mark.parametrize("size", [1, 3, 8, 30])
+def test_the_time_of_a_few_symbols_is_estimated(tiny: ResidualModel, size: int) -> None:
+    assert estimate_seconds(tiny, size, 1, lanes=1) > 0 or size < 4
 
 
 def test_nothing_is_estimated_to_become_little(tiny: ResidualModel) -> None:

@@ -25,7 +25,7 @@ from wheatstone.editing import (
     leak,
     writers_change,
 )
-from wheatstone.editing._judged_circuit import task_of_edit
+from wheatstone.editing._judged_circuit import EditTask, task_of_edit
 from wheatstone.editing._question import asking_relation
 from wheatstone.editing._weights import down_projection
 from wheatstone.figures import comparison_chart, comparison_words
@@ -138,7 +138,7 @@ def test_a_relation_s_circuits_are_judged_on_prompts_that_they_have_not_seen(mon
         for at in range(5, 19)
     )
     task = Task(About("by hand", "prompts", ""), pairs[:6], pairs[6:10], pairs[10:])
-    monkeypatch.setattr(_circuit_change, "task_of_edit", lambda *_: task)
+    monkeypatch.setattr(_circuit_change, "task_of_edit", lambda *_: EditTask(task, ()))
     monkeypatch.setattr(_circuit_change, "LEARNED", "eap")
     settings = ComparisonSettings(CircuitSettings("eap"), unlike(model, request), subjects=NEIGHBOURS)
     found = compare_edit(model, written(model, request, 1, 0.0), settings)
@@ -172,8 +172,12 @@ def test_the_edited_fact_is_in_none_of_a_relation_s_prompts(monkeypatch: pytest.
     split = (*made, PromptPair(prompt=names[3], counterfactual=names[0], answers=("w1",)))
     task = Task(About("facts/country_capital", "factual", ""), split, split, split)
     monkeypatch.setattr(_judged_circuit, "load_task", lambda *_, **__: task)
-    left = task_of_edit(model, request, CircuitSettings(), silent)
+    other = asking[0].templates[0].replace("{subject}", "Germany")
+    reworded = [PromptPair(prompt=other, counterfactual=names[1], answers=("w1",)), made[2]]
+    monkeypatch.setattr(_judged_circuit, "other_wordings", lambda *_, **__: (reworded, []))
+    left, wordings = task_of_edit(model, request, CircuitSettings(), silent)
     assert left.train == left.validation == left.test == tuple(made[1:])
+    assert wordings == (made[2],)
     monkeypatch.setattr(_judged_circuit, "load_task", lambda *_, **__: replace(task, test=split[:3]))
     with pytest.raises(PromptError, match="4 known facts of country_capital"):
         task_of_edit(model, request, CircuitSettings(), silent)

@@ -84,6 +84,8 @@ def compress(
     output = Output("compress", as_json)
     _readable(source)
     if estimate:
+        if out is not None:
+            raise RequestError(expected="--estimate, which writes nothing, or --out", got="both", do="leave one out")
         _print_estimate(output, source, model, exact, window, lanes, threads, device, dtype)
         return
     if out is None:
@@ -95,7 +97,11 @@ def compress(
         loaded = load(model, device, dtype, report)
         size = source.stat().st_size
         known_short = yes or size <= _SURELY_SHORT
-        seconds = 0.0 if known_short else estimate_seconds(loaded, size, threads, exact=exact, lanes=lanes)
+        seconds = (
+            0.0
+            if known_short
+            else estimate_seconds(loaded, size, threads, exact=exact, lanes=lanes, chunking=_chunking(window))
+        )
         if seconds > _LONG:
             raise RequestError(
                 expected="a file that takes less than an hour",

@@ -26,6 +26,8 @@ _SAMPLE = 1024
 """Bytes of a sample."""
 _SURELY = 0.8
 """A sample lacks the text before it, so that it costs the model more than the same bytes inside a block."""
+_MOST_GROUPS = 255
+"""Of a block: their number is one byte."""
 _TWO_GROUPS = 4
 """Lanes from which on they are two groups, for two cores: a step of half as many takes less time."""
 Advance = Callable[[int], None]
@@ -107,6 +109,7 @@ class BlockCoder:
         lanes, groups = cut_by_size(symbols, self.chunking)
         if self.lanes is not None:
             lanes, groups = min(self.lanes, symbols), -(-min(self.lanes, symbols) // self.chunking.lanes)
+            groups = min(groups, _MOST_GROUPS)
             lanes = -(-lanes // max(1, groups))
         if groups == 1 and lanes >= _TWO_GROUPS:
             lanes, groups = -(-lanes // 2), 2

@@ -97,7 +97,7 @@ class Header:
         """
         if self.start is None:
             raise ValueError("files are written with their start token")
-        name = self.model.encode()[:255]
+        name = self.model.encode()[:255].decode("utf-8", "ignore").encode()  # no part of a character
         numbers = (*astuple(self.chunking), self.mixing, bytes.fromhex(self.sha256), self.arithmetic, len(name))
         start = MAGIC + bytes([VERSIONS[-1]]) + _HEADER.pack(*numbers) + name
         return start + _START.pack(self.start) + _ROUNDED.pack(self.rounded)

@@ -99,7 +99,13 @@ def estimate(
 
 
 def estimate_seconds(
-    model: ResidualModel, size: int, threads: int | None = None, *, exact: bool = False, lanes: int | None = None
+    model: ResidualModel,
+    size: int,
+    threads: int | None = None,
+    *,
+    exact: bool = False,
+    lanes: int | None = None,
+    chunking: Chunking | None = None,
 ) -> float:
     """About how long `compress` takes: the pace of a short run, and 4 bytes a token as in English text.
 
@@ -109,9 +115,11 @@ def estimate_seconds(
         threads: as in `compress`.
         exact: as in `compress`.
         lanes: as in `compress`.
+        chunking: as in `compress`.
     """
-    block = min(size, Chunking().block)
-    with _coder(model, Chunking(), exact, lanes, threads) as coder:
+    chunking = chunking or Chunking()
+    block = min(size, chunking.block)
+    with _coder(model, chunking, exact, lanes, threads) as coder:
         return size / max(1, block) * _block_seconds(coder, block // 4, threads)
 
 
@@ -131,9 +139,10 @@ def _block_seconds(coder: BlockCoder, symbols: int, threads: int | None) -> floa
 
     def a_step() -> float:
         torch.set_num_threads(1)
-        predictions = coder.predictions(lanes, steps, coder.chunking.window, coder.chunking.overlap)
+        room = max(steps, 2 * (_STEPS + 1))  # for the steps that are timed, from the middle on
+        predictions = coder.predictions(lanes, room, coder.chunking.window, coder.chunking.overlap)
         if isinstance(predictions, LlamaLanes):
-            predictions.position = min(coder.chunking.window, steps) // 2
+            predictions.position = min(coder.chunking.window, room) // 2
         token = torch.full((lanes,), coder.start.token, device=coder.model.device)
         times = list[float]()
         for _ in range(_STEPS + 1):

@@ -4,7 +4,8 @@ transformers' module reads 4 bytes a weight for every token, copies all keys and
 for every head that shares them. Here
 
 * a matrix is whole numbers of 8 bits, a scale for each output. What it is multiplied with is rounded to 16 bits, two
-  numbers of 8, a scale for each lane. Sums of whole numbers are exact: they do not depend on who adds in which order;
+  numbers of 8, a scale for each lane. Sums of whole numbers are exact: they do not depend on who adds in which order
+  (processors without instructions for them take a slower way to the same sums, see `exact_products`);
 * keys and values have their place from the start, and heads that share them are rows of one product;
 * a full window forgets its oldest token instead of being read again.
 
@@ -14,10 +15,11 @@ Norms, rotary embeddings and attention stay in float32.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int, Int8
+from jaxtyping import Float, Int, Int8, Int32
 from torch import Tensor
 from torch.nn.functional import rms_norm, scaled_dot_product_attention, silu
 
@@ -27,6 +29,28 @@ _LARGEST, _FINER = 127, 254
 """Of a number of 8 bits; and how many steps of the second number of an activation are one of the first."""
 _NOTHING = 1e-30
 """Added to a scale, so that a row of zeros has one."""
+
+
+@cache
+def exact_products() -> bool:
+    """Whether torch's products of 8 bits are exact sums here.
+
+    On processors without instructions for them (VNNI on x86) they add pairs in 16 bits, where a sum may not fit.
+    """
+    ones = torch.full((64, 256), _LARGEST, dtype=torch.int8)
+    return all(
+        bool((torch._int_mm(ones[:rows], ones.T) == 256 * _LARGEST**2).all())  # pyright: ignore[reportPrivateImportUsage]
+        for rows in (2, 32)
+    )
+
+
+def _product(left: Int8[Tensor, "row d_in"], right: Int8[Tensor, "out d_in"]) -> Int32[Tensor, "row out"]:
+    """left · rightᵀ, exactly."""
+    if exact_products():
+        return torch._int_mm(left, right.T)  # pyright: ignore[reportPrivateImportUsage]
+    # Sums of 1,024 products are below 2^24, so that float32 holds each of them on the way.
+    parts = zip(left.split(1024, 1), right.split(1024, 1), strict=True)
+    return torch.stack([(ours.float() @ theirs.float().T).int() for ours, theirs in parts]).sum(0, dtype=torch.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +79,7 @@ class Rounded:
         coarse = steps.round()
         digits = torch.cat((coarse, ((steps - coarse) * _FINER).round())).to(torch.int8)
         # One product, so that the matrix is read from memory once.
-        first, second = torch._int_mm(digits, self.weight.T).chunk(2)  # pyright: ignore[reportPrivateImportUsage]
+        first, second = _product(digits, self.weight).chunk(2)
         return (first + second / _FINER) * self.scale * scale
 
 

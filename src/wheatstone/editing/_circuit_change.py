@@ -147,7 +147,7 @@ def circuit_change(
         after.held,
         tuple(rows),
         again,
-        "" if task is None else task.name,
+        "" if task is None else task.task.name,
     )
 
 

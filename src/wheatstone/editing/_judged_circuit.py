@@ -81,6 +81,8 @@ class CircuitSettings:
                 got=f"{self.edges} edges with {self.method}, which chooses the size itself",
                 do="leave it out, or choose a scoring method",
             )
+        if self.edges is not None and self.faithfulness is not None:
+            raise RequestError(expected="a number of edges or a faithfulness", got="both", do="leave one of them out")
         if self.goal is not None:
             self.search(self.goal).check()
         elif self.edges is not None and self.edges < 1:
@@ -136,7 +138,19 @@ class JudgedCircuit(NamedTuple):
     held: Held
 
 
-def task_of_edit(model: ResidualModel, request: EditRequest, settings: CircuitSettings, report: Reporter) -> Task:
+class EditTask(NamedTuple):
+    """The prompts that circuits before and after an edit are found and judged on, the same for both.
+
+    Args:
+        task: of the relation, without the edited subject.
+        wordings: its training facts under the relation's other templates, without that subject either.
+    """
+
+    task: Task
+    wordings: tuple[PromptPair, ...]
+
+
+def task_of_edit(model: ResidualModel, request: EditRequest, settings: CircuitSettings, report: Reporter) -> EditTask:
     """The relation's prompts that the plain model knows, without the edited subject's.
 
     Raises:
@@ -152,8 +166,10 @@ def task_of_edit(model: ResidualModel, request: EditRequest, settings: CircuitSe
     relation, template = asking
     task = load_task(f"facts/{relation.name}", model, template=template, seed=settings.seed, report=report)
 
+    asked = {text.replace("{subject}", request.subject) for text in relation.templates} | {request.prompt}
+
     def others(pairs: Sequence[PromptPair]) -> tuple[PromptPair, ...]:
-        return tuple(pair for pair in pairs if request.prompt not in (pair.prompt, pair.counterfactual))
+        return tuple(pair for pair in pairs if asked.isdisjoint((pair.prompt, pair.counterfactual)))
 
     task = replace(task, train=others(task.train), validation=others(task.validation), test=others(task.test))
     least = min(len(task.train), len(task.validation), len(task.test))
@@ -163,16 +179,18 @@ def task_of_edit(model: ResidualModel, request: EditRequest, settings: CircuitSe
             got=f"{len(task.train)}, {len(task.validation)} and {len(task.test)}",
             do="compare circuits of this one prompt instead (--circuit-method verified)",
         )
-    return task
+    wordings, _ = other_wordings(task.name, task, model, most=len(task.train), seed=settings.seed)
+    return EditTask(task, others(wordings))
 
 
-def circuit_of_task(model: ResidualModel, task: Task, settings: CircuitSettings, report: Reporter) -> JudgedCircuit:
+def circuit_of_task(model: ResidualModel, on: EditTask, settings: CircuitSettings, report: Reporter) -> JudgedCircuit:
     """Learned on training prompts, judged on test prompts with several counterfactuals each."""
     assert settings.goal is not None
-    search = settings.search(settings.goal)
+    search, task = settings.search(settings.goal), on.task
     experiment = search.experiment(model, task.train)
-    wordings, _ = other_wordings(task.name, task, model, most=len(task.train), seed=task.seed)
-    found = discover_in(experiment, search, curve=False, validation=task.validation, wordings=wordings, report=report)
+    found = discover_in(
+        experiment, search, curve=False, validation=task.validation, wordings=on.wordings, report=report
+    )
     test = experiment.several(task.test, most=search.counterfactuals, seed=search.seed)
     kept = kept_over(experiment.over(test), found.circuit.mask()[None])
     gain = (kept.circuits[0, 1] - kept.empty[1]).mean() / (kept.model[1] - kept.empty[1]).mean()

@@ -98,8 +98,8 @@ def add_edits(
             base = ledger.without(model, *old) if old else ledger
             base.check_new(group)
             with base.applied(model):
-                if len(each) > 1 and not old:
-                    said = [one for one in group if _says(model, asked(model, one))]
+                if len(each) > 1:  # what the ledger contradicts is to be replaced, whatever the model says without it
+                    said = [one for one in group if not ledger.conflicts(one) and _says(model, asked(model, one))]
                     known += said
                     group = [one for one in group if one not in said]
                 if not group:
