@@ -89,6 +89,7 @@ def bases(answers: tuple[str, ...]) -> dict[tuple[str, ...], list[tuple[str, ...
         ("graph",): [
             (*model, *pair, *out, "--nodes", "20"),
             (*model, *pair, *out, "--nodes", "20", "--verify", "--steps", "2"),
+            (*model, "--task", "pairs.jsonl", "--known", "0", *out, "--nodes", "20", "--steps", "2"),
         ],
         ("lens",): [("w4 w2 w3", *model), ("w4 w2 w3", *model, *answers[:2])],
         ("attribution",): [("w4 w2 w3", *model, *answers)],

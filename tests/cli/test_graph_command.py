@@ -80,6 +80,10 @@ def test_half_a_request_is_refused(refused: Refused, tiny_task: tuple[Path, Path
     assert "--prompt with --answer" in refused(*words, "--task", task, "--counterfactual", "w1 w2")
     assert "--prompt with --answer" in refused(*words, "--task", task, "--distractor", " w8")
     assert "three ablations" in refused(*words, "--task", task, "--known", 0, "--ablation", "mean")
+    assert "--exact, --allow-weak, not used there" in refused(*words, "--task", task, "--exact", 3, "--allow-weak")
+    pair = ("--prompt", "w1 w2", "--answer", " w7")
+    assert "--ablation counterfactual with --task" in refused(*words, *pair, "--task", task, "--ablation", "mean")
+    assert "--task with --template, --skip-bad" in refused(*words, *pair, "--template", 0, "--skip-bad")
     assert "a bundled task" in refused(*words, "--task", "no such task")
     assert "--nodes" in refused(*words, "--task", task, "--nodes", 0)
 

@@ -89,6 +89,13 @@ def test_nodes_and_links_become_tables() -> None:
     assert found.target == 'Output " hat", Output " mat"'
 
 
+def test_groups_leave_logits_out() -> None:
+    groups = [["says hat", "3_7_2", "27_9_2"], ["the answers", "27_9_2", "27_8_2"]]
+    found = from_circuit_tracer({**DOCUMENT, "qParams": {"supernodes": groups}})
+    assert [(one.name, one.nodes) for one in found.supernodes] == [("says hat", ("3_7_2",))]
+    assert {row.node: row.supernode for row in found.rows} == {"E_5_1": -1, "0_1_2": -1, "3_7_2": 0}
+
+
 def test_the_run_opens_and_its_page_shows_labels_as_text(tmp_path: Path, own_home: Path) -> None:
     save_run(tmp_path / "run", from_circuit_tracer(DOCUMENT).save, pictures=render_all)
     run = Run.open_checked(tmp_path / "run")

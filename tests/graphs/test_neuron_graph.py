@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from random import Random
+from typing import Any
 
 import networkx
 import pytest
@@ -13,8 +14,10 @@ from tiny_families import tiny_family
 from tolerance import rounding
 
 from wheatstone._errors import ModelError, PromptError, RequestError
+from wheatstone.figures import graph_words
 from wheatstone.graphs import (
     Baseline,
+    GraphRun,
     GraphSettings,
     NeuronGraph,
     NodeAxis,
@@ -23,6 +26,7 @@ from wheatstone.graphs import (
     graph,
     node_slopes,
     prove,
+    run_graph,
     single_effects,
     to_circuit_tracer,
 )
@@ -247,6 +251,37 @@ def test_the_first_of_a_tasks_counterfactuals_is_compared_with(model: ResidualMo
     alone = graph(model, PROMPT, " w7", further=[pair], settings=settings)
     given = graph(model, PROMPT, " w7", counterfactual=OTHER, distractor=" w8", settings=settings)
     assert (alone.rows, alone.edges, alone.target) == (given.rows, given.edges, given.target)
+
+
+def test_a_given_distractor_is_what_the_first_of_a_task_is_compared_with(model: ResidualModel) -> None:
+    pair = PromptPair(prompt=PROMPT, counterfactual=OTHER, answers=(" w7",), distractors=(" w10",))
+    settings = GraphSettings(nodes=10, exact=0)
+    found = graph(model, PROMPT, " w7", distractor=" w8", further=[pair], settings=settings)
+    given = graph(model, PROMPT, " w7", counterfactual=OTHER, distractor=" w8", settings=settings)
+    assert (found.rows, found.proofs, found.target) == (given.rows, given.proofs, given.target)
+
+
+def test_a_counterfactual_that_is_given_is_not_drawn_again(model: ResidualModel) -> None:
+    prompts = [f"w{number} w2 w3" for number in range(4, 9)]
+    task = [
+        PromptPair(prompt=text, counterfactual="w14 w2 w3", answers=(f" w{20 + number}",), distractors=(" w30",))
+        for number, text in enumerate(prompts)
+    ]
+
+    def run(**options: Any) -> GraphRun:
+        settings = GraphSettings(nodes=10, exact=0, **options)
+        return run_graph(
+            model, "w3 w2 w3", [" w7"], counterfactuals=prompts[:3], others=task, distractors=[" w8"], settings=settings
+        )
+
+    found = run()
+    assert {*found.held_out, *found.counterfactuals[3:]} == {*prompts[3:]}
+    assert found.counterfactuals[:3] == tuple(prompts[:3])
+    assert len(found.held_out) == 1
+    said = " ".join(graph_words(found.summary()))
+    assert "Under the other counterfactuals they keep" in said
+    assert ("--verify looks for" in said) == (not found.graph.enough)
+    assert run(ablation="zero").counterfactuals == ()
 
 
 def test_turns_take_every_case_equally_often() -> None:

@@ -13,8 +13,16 @@ from tiny import make_tiny
 
 from wheatstone._errors import RequestError, RunError
 from wheatstone.figures import report_html
-from wheatstone.graphs import GraphSettings, graph_graphml, graph_nodes, own_supernodes, run_graph
-from wheatstone.runs import Run, add_file, save_run
+from wheatstone.graphs import (
+    EdgeRow,
+    GraphSettings,
+    NodeRow,
+    graph_graphml,
+    graph_nodes,
+    own_supernodes,
+    run_graph,
+)
+from wheatstone.runs import Run, Table, add_file, save_run, write_json, write_table
 
 PROMPT, OTHER = "w3 w1 w4 w1 w5", "w3 w1 w6 w1 w5"
 
@@ -103,6 +111,46 @@ def test_a_node_in_two_supernodes_is_refused(run: Run, tmp_path: Path) -> None:
     add_file(run.path, "supernodes.json", {"supernodes": two})
     with pytest.raises(RunError, match="in two"):
         graph_nodes(Run.open(run.path))
+
+
+def test_a_graph_without_groups_names_none(run: Run, tmp_path: Path) -> None:
+    write_json(run.path / "graph.json", {**run.result, "supernodes": []})
+    with pytest.raises(RequestError, match=r"got .*mine.json: 'group 0'") as refused:
+        own_supernodes(run.path, written(tmp_path, {"name": "x", "members": ["group 0"]}))
+    assert str(refused.value.__cause__).startswith("expected supernodes of nodes of the graph; got")
+
+
+def test_a_group_with_logits_is_one_of_its_other_nodes(run: Run, tmp_path: Path) -> None:
+    """As runs of imported graphs have them: their logits are no rows."""
+    first, *others = run.result["supernodes"]
+    left = first["nodes"][0]
+    groups = [{**first, "nodes": [*first["nodes"], "27_9_2"]}, *others]
+    write_json(run.path / "graph.json", {**run.result, "supernodes": groups})
+    kept, supernodes = own_supernodes(run.path, written(tmp_path, {"name": "mine", "members": ["group 0"]}))
+    assert supernodes[-1]["nodes"] == first["nodes"]
+    _, supernodes = own_supernodes(run.path, written(tmp_path, {"name": "mine", "members": [left]}))
+    assert "27_9_2" not in {name for one in supernodes for name in one["nodes"]}
+    add_file(run.path, "supernodes.json", kept)
+    assert graph_nodes(Run.open(run.path))[1][-1]["name"] == "mine"
+
+
+def test_control_characters_go_through_graphml(run: Run) -> None:
+    rows, edges = run.rows("nodes"), run.rows("edges")
+    old = edges[0]["sender"]
+    new = f"{old}\x1b"
+    renamed = tuple(NodeRow(**{**row, "node": new if row["node"] == old else row["node"]}) for row in rows)
+    ends = tuple(
+        EdgeRow(**{**edge, **{end: new for end in ("sender", "receiver") if edge[end] == old}}) for edge in edges
+    )
+    write_table(Table(NodeRow, renamed), run.path / "nodes.parquet")
+    write_table(Table(EdgeRow, ends), run.path / "edges.parquet")
+    target = {**run.result["target"], "name": "\x1b[31m"}
+    write_json(run.path / "graph.json", {**run.result, "prompt": "a\x1bb", "target": target})
+    graph = networkx.parse_graphml(graph_graphml(Run.open(run.path)))
+    assert graph.graph["prompt"] == r"a\x1bb"
+    assert graph.nodes["target"]["name"] == r"\x1b[31m"
+    assert rf"{old}\x1b" in graph.nodes
+    assert (graph.number_of_nodes(), graph.number_of_edges()) == (len(rows) + 1, len(edges))
 
 
 def test_graphml_has_every_node_and_edge(run: Run) -> None:

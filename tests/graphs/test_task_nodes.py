@@ -8,7 +8,7 @@ from tiny import explainable_pairs, make_tiny
 from tolerance import rounding
 
 from wheatstone._errors import RequestError
-from wheatstone.graphs import MeanAblation, NodeAxis, Question, TaskNodes, mean_baseline
+from wheatstone.graphs import MeanAblation, Node, NodeAxis, Question, TaskNodes, mean_baseline, mean_edges
 from wheatstone.models import NodeValues, Replace, ResidualModel, run_nodes
 from wheatstone.tasks import encode
 
@@ -98,6 +98,37 @@ def test_a_mean_over_a_task_is_that_of_the_same_places(model: ResidualModel) -> 
     means[:, 0] = own[:, 0]
     _, ablated = found.values()
     rounding(model).check(ablated.neurons[1][0, 0], means.mean((0, 1)))
+
+
+def test_first_tokens_are_in_no_mean(model: ResidualModel) -> None:
+    """Subjects of one and two tokens at the start: the second token alone says what the end of a subject does."""
+    short = explainable_pairs(model, [("w4 w2 w3", "w14 w2 w3")])
+    mixed = [*short, *explainable_pairs(model, [("w6 w5 w2 w3", "w16 w15 w2 w3")])]
+    two = TaskNodes(model, mixed).encoded
+    values = run_nodes(model, two.clean).values.neurons[0]
+    found = MeanAblation.of_task(model, two)(model, two).neurons[0]
+    rounding(model).check(found[1, 1], values[1, 1])
+    rounding(model).check(found[1, 2], (values[0, 1] + values[1, 2]) / 2)
+    rounding(model).check(found[:, 0], values[:, 0])
+
+
+def test_a_place_without_samples_has_the_mean_of_all_others(model: ResidualModel) -> None:
+    one = TaskNodes(model, explainable_pairs(model, [("w4 w2 w3", "w14 w2 w3")])).encoded
+    values = run_nodes(model, one.clean).values.neurons[0][0]
+    longer = encode(model, explainable_pairs(model, [("w6 w5 w2 w3", "w16 w15 w2 w3")]))
+    found = MeanAblation.of_task(model, one)(model, longer).neurons[0][0]
+    rounding(model).check(found[1], (values[1] + values[2]) / 2)
+
+
+def test_edges_that_do_not_fit_in_memory_are_refused(
+    model: ResidualModel, nodes: TaskNodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "wheatstone.graphs._task_edges.memory_room", lambda _device: 20 * 6**2 - 1
+    )  # two nodes at three tokens
+    kept = [Node(0, "neuron", number, 0) for number in range(2)]
+    with pytest.raises(RequestError, match="lower --nodes"):
+        mean_edges(model, nodes.encoded.pairs[:1], torch.zeros(1, 3, dtype=torch.long), kept)
 
 
 def test_a_longer_prompt_has_the_means_of_the_nearest_places(model: ResidualModel) -> None:

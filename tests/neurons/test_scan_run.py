@@ -17,7 +17,7 @@ from tolerance import rounding
 
 from wheatstone._errors import RequestError, RunError
 from wheatstone.models import ResidualModel, Tokens
-from wheatstone.neurons import Scan, ScanSettings, run_scan
+from wheatstone.neurons import Scan, ScannedNeuron, ScanSettings, bin_edges, run_scan, scan_evidence
 from wheatstone.runs import damaged_files
 from wheatstone.runs._folder import read_json
 
@@ -89,7 +89,7 @@ def _rows(run: Path, table: str, number: int) -> list[dict[str, Any]]:
     return pq.read_table(run / table / f"{number:05}.parquet").to_pylist()
 
 
-@pytest.mark.parametrize("name", ["counted", "documents", "tokens", "shards", "texts"])
+@pytest.mark.parametrize("name", ["counted", "documents", "tokens", "shards", "neurons", "texts"])
 def test_a_manifest_without_what_a_scan_says_is_refused(
     model: ResidualModel, texts: Path, tmp_path: Path, name: str
 ) -> None:
@@ -100,6 +100,22 @@ def test_a_manifest_without_what_a_scan_says_is_refused(
     (out / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(RunError, match=f"whose manifest lacks .*{name}"):
         Scan.load(out)
+
+
+def test_a_damaged_scan_is_refused_as_evidence(model: ResidualModel, texts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scan"
+    run_scan(model, settings_for(texts), out)
+    scan = Scan.load(out)
+    (layer, _), *_ = scan.manifest["neurons"].items()
+    (found,) = scan_evidence(model, scan, [(f"m{layer}.n0@2", 0.5)])
+    assert 0 <= found.below <= 1
+    with pytest.raises(RunError, match="a run as Wheatstone writes it"):
+        scan_evidence(model, Scan(out, {**scan.manifest, "neurons": None}), [(f"m{layer}.n0@2", 0.5)])
+
+
+def test_nothing_counted_has_no_quantile_above_0() -> None:
+    none = ScannedNeuron(0, *[0.0] * 6, histogram=(0,) * (len(bin_edges()) - 1), examples=())
+    assert none.quantile(1.0) == 0
 
 
 def test_killed_at_every_write_it_goes_on_to_the_same_bytes(model: ResidualModel, texts: Path, tmp_path: Path) -> None:

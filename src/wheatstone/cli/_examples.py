@@ -32,7 +32,7 @@ EXAMPLES = {
     "edit undo": ("edit undo ledger 1",),
     "explain": ("explain runs/france", "explain runs/france --only lens --only attribution"),
     "export": ("export runs/france --format graphml --out france.graphml",),
-    "graph": (f"graph {_PAIR} --out runs/graph",),
+    "graph": (f"graph {_PAIR} --out runs/graph", "graph --task facts/country_capital --out runs/capitals-graph"),
     "head": ("head scan texts --out runs/heads", "head show a23.h4 --scan runs/heads"),
     "head scan": ("head scan texts --out runs/heads",),
     "head pages": ("head pages --scan runs/heads --out runs/head-pages",),

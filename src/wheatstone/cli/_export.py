@@ -76,7 +76,8 @@ def _name(run: Run, format: str, figure: str | None, table: str | None) -> str:
         raise RequestError(
             expected=f"a run with a circuit{' or a graph' if format == 'graphml' else ''}, for {format}",
             got=f"{run.path}, a run of `wheatstone {contents.command}`",
-            do="export its result as json, or give a run of `wheatstone discover`",
+            do="export its result as json, or give a run of `wheatstone discover`"
+            + (" or `wheatstone graph`" if format == "graphml" else ""),
         )
     return "report" if format == "html" and contents.document != "circuit" else contents.document
 

@@ -34,8 +34,8 @@ def graph(
         typer.Option(
             "--counterfactual",
             help="A prompt of the same number of tokens with another answer: the graph then explains the difference. "
-            "May be repeated; edges show the first, and with --verify the graph holds under each. With --task those "
-            "prompts of the task serve too that differ from the prompt in their subject alone.",
+            "May be repeated; edges show the first, and with --verify nodes are sought that hold under each. With "
+            "--task those prompts of the task serve too that differ from the prompt in their subject alone.",
         ),
     ] = None,
     settings: GraphSettings,
@@ -52,7 +52,8 @@ def graph(
     """Draw how the model gets from the prompt's tokens to the answer, in heads and neurons, and prove what they hold.
 
     Needs no trained dictionaries. Edges add up under linear rules; what the kept nodes hold alone is run exactly and
-    printed. Writes a run with tables, a picture, a report, and a file for circuit-tracer's page and Neuronpedia.
+    printed. Writes a run with tables, a picture and a report; of one prompt also a file for circuit-tracer's page and
+    Neuronpedia.
 
     With --task and no prompt: the heads and neurons that all prompts of the task need, at each part of the prompt.
     They are learned on the training prompts and judged on the test prompts, whose subjects they have not seen.
@@ -71,6 +72,7 @@ def graph(
         )
     others = tuple(counterfactual or ())
     settings.check(len(others) + bool(prompts.task))
+    _check_used(prompts, settings, allow_weak)
     if prompts.task:
         from wheatstone.tasks import check_task
 
@@ -121,3 +123,29 @@ def graph(
     for sentence in graph_words(summary):
         output.print(shown(sentence), markup=False)
     new.announce()
+
+
+def _check_used(prompts: PromptOptions, settings: GraphSettings, allow_weak: bool) -> None:
+    """Refuses options that would have no effect.
+
+    Raises:
+        RequestError: one is given.
+    """
+    if prompts.task and not prompts.prompt:
+        settings.check_of_task(*(["--allow-weak"] if allow_weak else []))
+    elif prompts.task and settings.ablation in ("mean", "zero"):
+        raise RequestError(
+            expected="--ablation counterfactual with --task",
+            got=f"--ablation {settings.ablation}",
+            do="leave --ablation out, or leave --task out",
+        )
+    elif not prompts.task:
+        given = {
+            "--counterfactuals": settings.counterfactuals != GraphSettings.counterfactuals,
+            "--template": prompts.template is not None,
+            "--skip-bad": prompts.skip_bad,
+        }
+        if unused := ", ".join(name for name, is_given in given.items() if is_given):
+            raise RequestError(
+                expected=f"--task with {unused}", got="a prompt without a task", do="leave it out, or name a task"
+            )

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from wheatstone._text import shown
 from wheatstone.cli._output import JsonOption, Output
 
 
@@ -16,7 +17,7 @@ def regroup(
         Path,
         typer.Argument(
             help='JSON: {"supernodes": [{"name": "writes French", "members": ["group 0", "m29.n864@5"]}]}; a member is '
-            "a node, or a group as the page numbers them.",
+            "a node, or a group as the page first numbered it.",
             metavar="FILE",
         ),
     ],
@@ -28,7 +29,7 @@ def regroup(
     """
     from wheatstone.figures import render_all
     from wheatstone.graphs import own_supernodes
-    from wheatstone.runs import add_file, add_pictures
+    from wheatstone.runs import Run, add_file, add_pictures
 
     output = Output("runs regroup", as_json)
     with output.progress() as report:
@@ -36,6 +37,8 @@ def regroup(
         add_file(run, "supernodes.json", written)
         add_pictures(run, lambda folder: render_all(folder, report))
     kept = [{"name": one["name"], "nodes": one["nodes"]} for one in supernodes if one["nodes"]]
-    output.document({"run": str(run), "supernodes": kept})
+    missing = Run.open(run).missing
+    output.document({"run": str(run), "supernodes": kept, "missing": missing})
     for one in kept:
-        output.print(f"{len(one['nodes']):4,}  {one['name']}", markup=False)
+        output.print(f"{len(one['nodes']):4,}  {shown(one['name'])}", markup=False)
+    output.missing(missing)

@@ -174,7 +174,7 @@ def graph_chart(summary: Row, manifest: Mapping[str, Any], nodes: Sequence[Row],
         first = summary["proofs"][0]
         held = (
             f"{first['nodes']:,} heads and neurons alone keep {percent(first['faithfulness'])} "
-            f"(ablated to {first['baseline']}; exact)."
+            f"{'on test prompts ' if 'curve' in summary else ''}(ablated to {first['baseline']}; exact)."
         )
     subtitle = [
         f"{held} The strongest {sum(mark.kind != 'token' for mark in marks)} marks are drawn.",

@@ -20,7 +20,7 @@ from wheatstone.runs import Run
 _ROWS = 60
 """Nodes of the page's table."""
 _CAPTION = (
-    "Each column is a token of the prompt, each row a layer. A mark is a token, a head, a neuron, or a group of "
+    "Each column is a {column} of the prompt, each row a layer. A mark is a token, a head, a neuron, or a group of "
     "neurons that send alike; its size is how much it sends. A line carries what one writes into a later one, "
     "as wide as it is strong. Only the strongest are drawn. Point at a mark to see its edges and what it writes."
 )
@@ -84,9 +84,9 @@ def _page(data: _Data, drawn: Mapping[str, Picture], missing: Mapping[str, str])
             if one["nodes"]
         ),
     )
-    proofs = _proofs(summary["proofs"])
+    proofs, caption = _proofs(summary["proofs"]), _CAPTION.format(column="part" if task else "token")
     parts = [
-        PagePart("How it gets there", pictures=tuple(captioned(drawn, {"graph": _CAPTION}).values())),
+        PagePart("How it gets there", pictures=tuple(captioned(drawn, {"graph": caption}).values())),
         *([PagePart("What the nodes hold", tables=(proofs, *_others(summary)))] if proofs.rows else []),
         *([PagePart("Groups of neurons", tables=(groups,))] if groups.rows else []),
         PagePart("The nodes", tables=(table,)),

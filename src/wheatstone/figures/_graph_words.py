@@ -32,7 +32,7 @@ def graph_words(summary: Row) -> list[str]:
     if "curve" in summary:
         return _of_task(summary)
     first = summary["proofs"][0]
-    kept = first["nodes"]
+    kept, learned = first["nodes"], summary.get("learned", False)
     said = [
         f"Alone, {kept:,} heads and neurons keep {percent(first['faithfulness'])} of the target "
         f"({summary['target']['name']}; all others ablated to {first['baseline']}), and their first choice is "
@@ -41,8 +41,8 @@ def graph_words(summary: Row) -> list[str]:
     if len(summary["proofs"]) > 1:
         shares = sorted(proof["faithfulness"] for proof in summary["proofs"][1:])
         said.append(
-            f"Under the other counterfactuals that they were chosen with they keep {percent(median(shares))} (the "
-            f"median; {percent(shares[0])} to {percent(shares[-1])})."
+            f"Under the other counterfactuals{' that they were chosen with' if learned else ''} they keep "
+            f"{percent(median(shares))} (the median; {percent(shares[0])} to {percent(shares[-1])})."
         )
     if unseen := summary.get("held_out"):
         shares = sorted(proof["faithfulness"] for proof in unseen)
@@ -55,7 +55,7 @@ def graph_words(summary: Row) -> list[str]:
     if not summary["enough"]:
         said.append(
             "That is not enough to give the answer alone: the graph shows what is influential, not all that is needed. "
-            "--verify looks for nodes that are enough."
+            + ("Raise --nodes or --steps." if learned else "--verify looks for nodes that are enough.")
         )
     return said
 

@@ -135,10 +135,10 @@ def from_circuit_tracer(document: Mapping[str, Any]) -> ForeignGraph:
         sent[source] += weight
     if unknown:
         raise _refused("links between the graph's nodes", f"{len(unknown)} unknown, the first {next(iter(unknown))!r}")
-    groups = _groups(document, found)
+    others = {name: node for name, node in found.items() if name not in logits}
+    groups = _groups(document, others)
     number_of = {name: number for number, group in enumerate(groups) for name in group.nodes}
-    others = [(name, node) for name, node in found.items() if name not in logits]
-    rows = [_row(name, node, tokens, sent[name], number_of.get(name, -1)) for name, node in others]
+    rows = [_row(name, node, tokens, sent[name], number_of.get(name, -1)) for name, node in others.items()]
     rows.sort(key=lambda row: (row.layer, row.position, row.node))
     edges = [
         EdgeRow(source, goal, weight, abs(weight) / sums[goal] if sums[goal] else 0.0)
@@ -187,7 +187,7 @@ def _row(name: str, node: Mapping[str, Any], tokens: Sequence[str], sent: float,
 
 
 def _groups(document: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[Supernode, ...]:
-    """Groups of the page's state; names that are no nodes are left out."""
+    """Groups of the page's state; names that are no rows, such as those of logits, are left out."""
     state = document.get("qParams")
     groups: list[Supernode] = []
     for group in _list(state, "supernodes") if isinstance(state, dict) else ():

@@ -119,7 +119,8 @@ def graph(
             verified graph holds under all of them.
         distractor: what the answer is compared with, usually a counterfactual's answer.
         further: pairs of this prompt with further counterfactuals, each with distractors of its own, as
-            `counterfactuals_among` finds them in a task.
+            `counterfactuals_among` finds them in a task. Without `counterfactual` the first is shown, compared with
+            `distractor` if there is one.
         held_out: pairs with other counterfactuals, under which the kept nodes are run when all is done.
         settings: how; by default a quick graph.
         check: given the model's logits after the prompt, before anything else is done; may raise.
@@ -147,8 +148,9 @@ def graph(
     _check_memory(question, settings)
     ablation = settings.ablation or ("counterfactual" if texts or further else "mean")
     if ablation == "counterfactual":
-        cases = [Case(question, counterfactual_baseline(question, text)) for text in texts]
-        cases += [_case(question, pair) for pair in further]
+        firsts = texts or tuple(pair.counterfactual for pair in further[:1])  # compared with the distractors given
+        cases = [Case(question, counterfactual_baseline(question, text)) for text in firsts]
+        cases += [_case(question, pair) for pair in (further if texts else further[1:])]
     else:
         made = mean_baseline(question, report=report) if ablation == "mean" else zero_baseline(question)
         cases = [Case(question, made)]

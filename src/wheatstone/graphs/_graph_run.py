@@ -38,7 +38,7 @@ class GraphRun(Brief):
         graph: the graph.
         answers: that were asked for.
         distractors: likewise.
-        counterfactuals: prompts that were compared with.
+        counterfactuals: prompts that nodes were ablated to.
         held_out: others, which the nodes were judged under alone.
         said: what the model itself says at the prompt.
     """
@@ -63,6 +63,7 @@ class GraphRun(Brief):
             "nodes": len(graph.rows),
             "edges": len(graph.edges),
             "enough": graph.enough,
+            "learned": graph.settings.verify,
             "proofs": [_proof(model, proof) for proof in graph.proofs],
             "held_out": [
                 {"counterfactual": text, **_proof(model, proof)}
@@ -109,8 +110,8 @@ def run_graph(
         answers: right continuations.
         distractors: wrong ones.
         counterfactuals: prompts of the same length with another answer.
-        others: a task's pairs. Those prompts that can be counterfactuals too are divided at random: up to six to judge
-            the nodes under, and as many as the settings say to choose the nodes with.
+        others: a task's pairs. Those prompts that can be counterfactuals too, and are not given, are divided at random:
+            up to six to judge the nodes under, and as many as the settings say to choose the nodes with.
         settings: how.
         allow_weak: False refuses a prompt whose answer the model itself does not give.
         report: progress callback.
@@ -120,6 +121,8 @@ def run_graph(
         RequestError: see `graph`.
     """
     fit = counterfactuals_among(model, prompt, answers, others) if others else []
+    given = [model.encode(text) for text in counterfactuals]
+    fit = [pair for pair in fit if model.encode(pair.counterfactual) not in given]
     if others and len(fit) < 2:
         raise PromptError(
             expected="a task with two prompts or more that differ from this one in their subject alone, as many tokens",
@@ -143,6 +146,8 @@ def run_graph(
     )
     said = _said(model, prompt, made.question.clean.logits[0], answers, distractors, True)
     compared = (*counterfactuals, *(pair.counterfactual for pair in further))
+    if settings.ablation in ("mean", "zero"):
+        compared = ()
     return GraphRun(
         made, tuple(answers), tuple(distractors), compared, tuple(pair.counterfactual for pair in held_out), said
     )

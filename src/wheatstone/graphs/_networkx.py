@@ -19,7 +19,8 @@ def networkx_of(nodes: Iterable[Mapping[str, Any]], edges: Iterable[Mapping[str,
     """
     import networkx
 
-    graph = networkx.DiGraph(**about)
+    graph = networkx.DiGraph()
+    graph.graph.update(about)
     for row in nodes:
         graph.add_node(row["node"], **row)
     graph.add_node("target", kind="target", name=about["target"])
@@ -50,7 +51,9 @@ def graph_graphml(run: Run) -> str:
         for row in nodes
     ]
     summary = run.result
-    graph = networkx_of(rows, run.rows("edges"), target=summary["target"]["name"], prompt=summary["prompt"])
+    edges = [{name: _plain(value) for name, value in edge.items()} for edge in run.rows("edges")]
+    target, prompt = _plain(summary["target"]["name"]), _plain(summary["prompt"])
+    graph = networkx_of(rows, edges, target=target, prompt=prompt)
     return "\n".join(networkx.generate_graphml(graph, prettyprint=True)) + "\n"
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from wheatstone._errors import RequestError, RunError, reason
 from wheatstone._json import load_json
 from wheatstone._path import StrPath, expanded
-from wheatstone.runs import Row, Run
+from wheatstone.runs import Row, Run, sound
 
 FORMAT = "wheatstone.supernodes/1"
 GROUP = "group "
@@ -32,11 +32,12 @@ def graph_nodes(run: Run) -> tuple[list[Row], list[Row]]:
     Raises:
         RunError: a file is damaged, or `supernodes.json` names a node that the graph does not have.
     """
-    nodes, found = run.rows("nodes"), list(run.result["supernodes"])
-    if not run.has("supernodes"):
-        return nodes, found
-    written = run.document("supernodes")["supernodes"]
-    return regrouped(nodes, found, written, target_edges(run))
+    with sound(run.path):
+        nodes, found = run.rows("nodes"), list(run.result["supernodes"])
+        if not run.has("supernodes"):
+            return nodes, found
+        written = run.document("supernodes")["supernodes"]
+        return regrouped(nodes, found, written, target_edges(run))
 
 
 def own_supernodes(run: StrPath, file: StrPath) -> tuple[dict[str, Any], list[Row]]:
@@ -51,20 +52,22 @@ def own_supernodes(run: StrPath, file: StrPath) -> tuple[dict[str, Any], list[Ro
         RunError: the run cannot be read, or is no graph's.
     """
     opened, path = Run.open(run, "graph"), expanded(file)
-    nodes, found, sent = opened.rows("nodes"), opened.result["supernodes"], target_edges(opened)
-    try:
-        written = _list(load_json(path), "supernodes")
-        if written is None or len(written) > _MOST or not all(map(_is_supernode, written)):
-            raise ValueError(
-                f"no list of at most {_MOST} supernodes, each with a name of 1 to {_LONGEST} characters and members"
-            )
-        _, supernodes = regrouped(nodes, found, written, sent)
-    except (OSError, ValueError, RunError) as error:
-        raise RequestError(
-            expected='a file such as {"supernodes": [{"name": "writes French", "members": ["group 0", "m29.n864@5"]}]}',
-            got=f"{path}: {error.got if isinstance(error, RunError) else reason(error)}",
-            do="correct it; the page of the graph lists its nodes and groups",
-        ) from error
+    with sound(opened.path):
+        nodes, found, sent = opened.rows("nodes"), opened.result["supernodes"], target_edges(opened)
+        try:
+            written = _list(load_json(path), "supernodes")
+            if written is None or len(written) > _MOST or not all(map(_is_supernode, written)):
+                raise ValueError(
+                    f"no list of at most {_MOST} supernodes, each with a name of 1 to {_LONGEST} characters and members"
+                )
+            _, supernodes = regrouped(nodes, found, written, sent)
+        except (OSError, ValueError, RunError) as error:
+            raise RequestError(
+                expected="a file such as "
+                '{"supernodes": [{"name": "writes French", "members": ["group 0", "m29.n864@5"]}]}',
+                got=f"{path}: {error.got if isinstance(error, RunError) else reason(error)}",
+                do="correct it; the page of the graph lists its nodes and groups",
+            ) from error
     plain = [{"name": one["name"], "members": list(one["members"])} for one in written]
     return {"format": FORMAT, "supernodes": plain}, supernodes
 
@@ -110,13 +113,16 @@ def regrouped(
         RunError: a member is no node of the graph and no supernode, or is in two of a person's supernodes.
     """
     by_name = {row["node"]: row for row in nodes}
-    groups = {f"{GROUP}{number}": one["nodes"] for number, one in enumerate(found)}
+    # Graphs out of a file may group logits too, which are no rows.
+    found = [{**one, "nodes": [name for name in one["nodes"] if name in by_name]} for one in found]
+    groups = {f"{GROUP}{number}": one["nodes"] for number, one in enumerate(found) if one["nodes"]}
     owner: dict[str, int] = {}
     for number, one in enumerate(written):
         for member in one["members"]:
             for name in groups.get(member, [member]):
                 if name not in by_name:
-                    raise _refused(f"nodes of the graph, or {GROUP}0 to {GROUP}{len(found) - 1}", repr(member)[:80])
+                    ours = f", or {GROUP}0 to {GROUP}{len(found) - 1}" if found else ""
+                    raise _refused(f"nodes of the graph{ours}", repr(member)[:80])
                 if owner.setdefault(name, number) != number:
                     raise _refused("each node in one supernode", f"{name} in two")
     made = [_left(one, [name for name in one["nodes"] if name not in owner], by_name, sent) for one in found]

@@ -9,6 +9,8 @@ from wheatstone._bounds import COUNT, NODES, ROWS, SEED, SHARE, check_fields
 from wheatstone._errors import RequestError, check_choice
 
 ABLATIONS = ("counterfactual", "mean", "zero")
+_OF_A_PROMPT = ("target", "ablation", "node_threshold", "verify", "counterfactuals", "exact")
+"""Settings that a task's graph does not use."""
 
 
 @dataclass(frozen=True)
@@ -61,4 +63,25 @@ class GraphSettings:
                 expected="a counterfactual prompt to ablate to",
                 got="none",
                 do="give --counterfactual or --task, or choose mean",
+            )
+
+    def check_of_task(self, *others: str) -> None:
+        """Refuses settings that a task's graph does not use, before a model is loaded.
+
+        Args:
+            others: further options that were given and are not used.
+
+        Raises:
+            RequestError: one is not at its default.
+        """
+        ours = [
+            f"--{name.replace('_', '-')}"
+            for name in _OF_A_PROMPT
+            if getattr(self, name) != getattr(GraphSettings, name)
+        ]
+        if unused := [*ours, *others]:
+            raise RequestError(
+                expected="a task's graph, which is learned and compares right with wrong answers under three ablations",
+                got=f"{', '.join(unused)}, not used there",
+                do="leave it out, or give one prompt",
             )

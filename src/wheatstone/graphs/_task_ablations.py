@@ -51,7 +51,8 @@ def counterfactual_ablation(model: ResidualModel, encoded: Encoded) -> NodeValue
 
 @dataclass(frozen=True, eq=False)
 class MeanAblation(Brief):
-    """What nodes do on average, by their place in the prompt; each prompt's first token is left as it is.
+    """What nodes do on average, by their place in the prompt; each prompt's first token is left as it is, and is in no
+    mean of places.
 
     Args:
         means: of every layer: a row for each place.
@@ -66,24 +67,28 @@ class MeanAblation(Brief):
         """Means over prompts of a task.
 
         Places are counted from the start as far as the subject, within the subject from its end, and after it from the
-        end of the prompt.
+        end of the prompt. A place that is only ever the first token has the mean over all others.
 
         Args:
             model: the model.
             encoded: prompts that the means are over.
         """
         parts = _places(encoded)
-        longest = [max(1, 1 + max((at for part, at in _flat(parts) if part == which), default=0)) for which in range(3)]
+        later = [place for row in parts for place in row[1:]]
+        longest = [1 + max((at for part, at in later if part == which), default=0) for which in range(3)]
         size = (longest[0], longest[1], longest[2])
         rows, own = _rows(parts, size, encoded.clean.width), node_values(model, encoded.clean)
+        rows[:, 0] = -1
         count = sum(size)
 
         def mean(values: Tensor) -> Tensor:
             flat, where = values.flatten(0, 1), rows.flatten().to(values.device)
             inside = where >= 0
             sums = flat.new_zeros(count, *flat.shape[1:]).index_add_(0, where[inside], flat[inside])
-            times = torch.bincount(where[inside], minlength=count).clamp_min(1)
-            return (sums / times.view(-1, *[1] * (flat.dim() - 1)).to(sums))[None]
+            times = torch.bincount(where[inside], minlength=count)
+            means = sums / times.clamp_min(1).view(-1, *[1] * (flat.dim() - 1)).to(sums)
+            means[times == 0] = sums.sum(0) / max(1, int(times.sum()))
+            return means[None]
 
         return cls(NodeValues(tuple(map(mean, own.heads)), tuple(map(mean, own.neurons))), size)
 
@@ -118,10 +123,6 @@ def _places(encoded: Encoded) -> list[list[tuple[int, int]]]:
             [(0, at) if at < start else (1, end - 1 - at) if at < end else (2, length - 1 - at) for at in range(length)]
         )
     return found
-
-
-def _flat(parts: list[list[tuple[int, int]]]) -> list[tuple[int, int]]:
-    return [place for row in parts for place in row]
 
 
 def _rows(parts: list[list[tuple[int, int]]], longest: tuple[int, int, int], width: int) -> Int[Tensor, "prompt pos"]:

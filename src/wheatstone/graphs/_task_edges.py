@@ -8,12 +8,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from wheatstone._errors import RequestError
 from wheatstone._progress import Reporter, silent
+from wheatstone._text import count as counted
 from wheatstone.graphs._edges import Edges, edges_of
 from wheatstone.graphs._nodes import Node
 from wheatstone.graphs._question import Baseline, Question
-from wheatstone.models import LINEAR, ResidualModel, run_nodes
+from wheatstone.models import LINEAR, ResidualModel, memory_room, run_nodes
 from wheatstone.tasks import PromptPair
+
+_BYTES = 20
+"""Of a pair of nodes: its weight in single precision, in double precision, and summed."""
 
 
 def mean_edges(
@@ -32,6 +37,9 @@ def mean_edges(
         places: the part that each position of each prompt belongs to.
         nodes: with the number of their part as position.
         report: progress callback.
+
+    Raises:
+        RequestError: their edges need more memory than there is.
 
     When this misleads: means hide prompts that disagree. An edge that carries +1 on one half of the prompts and -1 on
     the other has none.
@@ -52,6 +60,7 @@ def mean_edges(
             for owner, node in enumerate(nodes)
             for position in where.get(node.position, ())
         ]
+        _check_memory(len(each), model)
         owners = torch.tensor([owner for _, owner in each])
         run = run_nodes(model, question.tokens, loss=question.measure, rules=LINEAR)
         other = run_nodes(model, model.tokens([pair.counterfactual]))
@@ -67,6 +76,21 @@ def mean_edges(
     report("edges", len(pairs), len(pairs))
     few = len(pairs)
     return Edges(weights / few, totals / few, (sent / few).float(), (written / few).to(model.dtype), rounding)
+
+
+def _check_memory(nodes: int, model: ResidualModel) -> None:
+    """Refuses more nodes than fit.
+
+    Raises:
+        RequestError: their edges do not.
+    """
+    need = _BYTES * nodes**2
+    if need > (budget := memory_room(model.device)):
+        raise RequestError(
+            expected=f"a graph whose edges take at most {budget / 1e9:.1f} GB",
+            got=f"{counted(nodes, 'node')} at single tokens, some {need / 1e9:.1f} GB",
+            do="lower --nodes",
+        )
 
 
 def _summed(values: Float[Tensor, "n *rest"], owners: Int[Tensor, " n"], count: int) -> Float[Tensor, "_owner *rest"]:

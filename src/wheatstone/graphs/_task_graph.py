@@ -27,7 +27,7 @@ from wheatstone.graphs._proof import BAND
 from wheatstone.graphs._rows import EdgeRow, NodeRow, edge_rows, grouped, task_rows
 from wheatstone.graphs._settings import GraphSettings
 from wheatstone.graphs._supernodes import Supernode
-from wheatstone.graphs._task import TaskNodes, TaskSetProof
+from wheatstone.graphs._task import ELSEWHERE, TaskNodes, TaskSetProof
 from wheatstone.graphs._task_ablations import MeanAblation, TaskAblation, counterfactual_ablation
 from wheatstone.graphs._task_edges import mean_edges
 from wheatstone.models import ResidualModel, manifest_without_prompts
@@ -158,7 +158,7 @@ def task_graph(
     Args:
         model: every MLP of which has neurons.
         task: with pairs in all three splits, and distractors.
-        settings: how; `nodes` is the largest set that is tried. No `target` and no `ablation`.
+        settings: how; `nodes` is the largest set that is tried. Those of one prompt alone stay at their defaults.
         report: progress callback.
 
     Raises:
@@ -172,12 +172,7 @@ def task_graph(
     """
     settings = settings or GraphSettings()
     settings.check(1)
-    if settings.target or settings.ablation:
-        raise RequestError(
-            expected="a task's graph, which compares right with wrong answers under three ablations",
-            got="--target or --ablation",
-            do="leave it out, or give one prompt",
-        )
+    settings.check_of_task()
     clock = Clock()
     for split in ("train", "validation", "test"):
         if not task.split(split):
@@ -243,7 +238,7 @@ def task_graph(
 def _spans(model: ResidualModel, task: Task) -> tuple[str, ...]:
     """Named parts that every prompt has, the last token last, so that it is a part of its own."""
     every = encode(model, task.every).spans
-    named = [name for name, where in every.items() if bool((where >= 0).all()) and name != "last"]
+    named = [name for name, where in every.items() if bool((where >= 0).all()) and name not in ("last", ELSEWHERE)]
     return (*named, "last")
 
 

@@ -162,6 +162,7 @@ class HeadCorpus(Scan):
 
     verb: ClassVar[str] = "head scan"
     examples: ClassVar[str] = _EXAMPLES_FILE
+    counts: ClassVar[str] = "heads"
 
     @property
     def heads(self) -> list[str]:

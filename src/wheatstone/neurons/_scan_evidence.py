@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from wheatstone.models import Neuron, ResidualModel
 from wheatstone.neurons._scan_read import Example, Scan
+from wheatstone.runs import sound
 
 _PASSAGES, _BEFORE, _AFTER = 4, 12, 3
 """Passages of a neuron, and tokens of each before and after the strongest."""
@@ -55,26 +56,27 @@ def scan_evidence(model: ResidualModel, scan: Scan, nodes: Iterable[tuple[str, f
     """
     scan.check(model)
     rows: list[EvidenceRow] = []
-    for name, value in nodes:
-        neuron = Neuron.named(name.partition("@")[0])
-        if str(neuron.layer) not in scan.manifest["neurons"]:
-            continue
-        found = scan.neuron(neuron)
-        end = "max" if value >= found.mean else "min"
-        shown = [example for example in found.examples if example.kind == end][:_PASSAGES]
-        rows.append(
-            EvidenceRow(
-                name,
-                value,
-                found.quantile(value),
-                found.mean,
-                found.variance**0.5,
-                found.min,
-                found.max,
-                [_passage(model, example) for example in shown],
-                [example.activation for example in shown],
+    with sound(scan.path):
+        for name, value in nodes:
+            neuron = Neuron.named(name.partition("@")[0])
+            if str(neuron.layer) not in scan.manifest["neurons"]:
+                continue
+            found = scan.neuron(neuron)
+            end = "max" if value >= found.mean else "min"
+            shown = [example for example in found.examples if example.kind == end][:_PASSAGES]
+            rows.append(
+                EvidenceRow(
+                    name,
+                    value,
+                    found.quantile(value),
+                    found.mean,
+                    found.variance**0.5,
+                    found.min,
+                    found.max,
+                    [_passage(model, example) for example in shown],
+                    [example.activation for example in shown],
+                )
             )
-        )
     return tuple(rows)
 
 

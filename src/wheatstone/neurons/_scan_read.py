@@ -91,7 +91,7 @@ def _quantile(histogram: Sequence[int], value: float) -> float:
     # A value on an edge is in the bin that lies farther from 0.
     bin_ = int(np.searchsorted(edges, value, side="right" if value > 0 else "left")) - 1
     bin_ = min(max(bin_, 0), len(histogram) - 1)
-    return (sum(histogram[:bin_]) + histogram[bin_] / 2) / sum(histogram)
+    return (sum(histogram[:bin_]) + histogram[bin_] / 2) / max(1, sum(histogram))
 
 
 _NEEDED = ("counted", "documents", "tokens", "shards")
@@ -112,6 +112,8 @@ class Scan(Brief):
 
     verb: ClassVar[str] = "scan"
     examples: ClassVar[str] = "examples.parquet"
+    counts: ClassVar[str] = "neurons"
+    """In the manifest, how many there are of each layer."""
 
     @classmethod
     def load(cls: type[S], path: StrPath) -> S:
@@ -126,7 +128,7 @@ class Scan(Brief):
                 expected="a finished scan", got=f"{folder}, which is not", do="start it again: it goes on where it was"
             )
         manifest = Run.open(folder, cls.verb).manifest
-        lacking = [name for name in _NEEDED if name not in manifest]
+        lacking = [name for name in (*_NEEDED, cls.counts) if name not in manifest]
         lacking += [] if "texts" in manifest["settings"] else ["settings.texts"]
         if lacking:
             raise RunError(

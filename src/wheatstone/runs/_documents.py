@@ -105,6 +105,7 @@ SHAPES: dict[str, Any] = {
         "nodes": _COUNT,
         "edges": _COUNT,
         "enough": bool,
+        "learned?": bool,
         "proofs": [
             {
                 "baseline": str,
