@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from wheatstone.studio import Library, create_app
 from wheatstone.studio._jobs import Jobs
 from wheatstone.studio._jobs_foreman import _Rate
-from wheatstone.studio._jobs_schema import Change, Discover, Generate, JobEvent
+from wheatstone.studio._jobs_schema import Change, Discover, Generate, Intervene, JobEvent
 from wheatstone.studio._jobs_worker import Progress
 from wheatstone.studio._library import EXAMPLES, identity
 
@@ -107,6 +107,8 @@ def test_a_worker_that_is_killed_while_it_writes_is_said_and_the_text_can_be_had
     assert last.state == "failed"
     assert last.problem
     assert "signal 9" in last.problem.detail
+    assert last.generated  # what was written until then
+    assert last.generated.original
     again = ended(jobs, jobs.resume(job.id).id)
     assert again.state == "done"
     assert again.generated
@@ -176,6 +178,12 @@ def test_nodes_of_a_graph_are_changed_at_their_position(jobs: Jobs, runs: Path, 
     wrong = ended(jobs, jobs.submit(Generate(run=id, changes=[Change(node=f"m0@{last + 1}", how="patch")])).id)
     assert wrong.problem
     assert "a part of the prompts" in wrong.problem.detail
+    graph["answers"] = []
+    (folder / "graph.json").write_text(json.dumps(graph), encoding="utf-8")
+    bare = ended(jobs, jobs.submit(Intervene(run=id, changes=[Change(node="m0", how="ablate")])).id)
+    assert bare.changed, bare
+    answer = next(token for token in bare.changed.tokens if token.role == "answer")
+    assert answer.before == max(token.before for token in bare.changed.tokens)
     graph["counterfactuals"] = []
     (folder / "graph.json").write_text(json.dumps(graph), encoding="utf-8")
     without = ended(jobs, jobs.submit(Generate(run=id, changes=[Change(node="m0", how="patch")])).id)

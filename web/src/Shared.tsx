@@ -1,5 +1,6 @@
 // A link that holds the view with its zoom and the labels of the run; and labels that came with such a link.
 import { useMemo, useState } from "react";
+import { withLabel, withSupernode } from "./edits";
 import type { Notes } from "./labels";
 import { ApiError, type Labels } from "./server";
 import { Said, useAsking } from "./Jobs";
@@ -27,6 +28,12 @@ function unpacked(text: string): Labels | null {
   }
 }
 
+/** A person's own labels and supernodes with those of a link, which count where both name the same. */
+const joined = (own: Labels, theirs: Labels): Labels => {
+  const labels = theirs.labels.reduce((sum, { node, text }) => withLabel(node, text)(sum), own);
+  return theirs.supernodes.reduce((sum, { name, members }) => withSupernode(name, members)(sum), labels);
+};
+
 /** What a person wrote on a run, or what a link says in its place until it is kept or put away. */
 export function useShared(notes: Notes, view: View): Notes & { linked: boolean } {
   const theirs = useMemo(() => (view.labels ? unpacked(view.labels) : null), [view.labels]);
@@ -35,9 +42,10 @@ export function useShared(notes: Notes, view: View): Notes & { linked: boolean }
     ...notes,
     linked: true,
     labels: { ...theirs, views: notes.labels.views },
-    change: (edit) => {
-      notes.change((own) => edit({ ...theirs, views: own.views }));
-      show({ labels: "" }, "replace");
+    change: async (edit) => {
+      const saved = await notes.change((own) => edit(joined(own, theirs)));
+      if (saved) show({ labels: "" }, "replace");
+      return saved;
     },
   };
 }

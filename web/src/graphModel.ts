@@ -213,13 +213,18 @@ export function graphScene(graph: Graph, drawn: Drawn, layout: GraphLayout, { se
   return { width: layout.width, height: layout.height, bands: [], strokes, marks, labels: itemLabels(graph, drawn, marks, layout.width, zoom, called) };
 }
 
+/** Bands beyond which none is drawn: they would take longer than the graph. */
+const MOST_BANDS = 20_000;
+
 /** Rows, columns, and their names. */
 export function graphGround(graph: Graph, layout: GraphLayout): Scene {
   const every = layout.row < 13 ? 5 : layout.row < 20 ? 2 : 1;
   const labels: Label[] = [{ x: 12, y: 20, text: "layer", size: 11, ink: "soft", align: "left", fixed: "xy" }];
   for (let layer = 0; layer < graph.layers; layer += every) labels.push({ x: 34, y: layout.level(layer) - layout.row * 0.3, text: `${layer}`, size: 11, ink: "soft", align: "right", fixed: "x" });
   for (const column of layout.columns) labels.push({ x: column.left + column.width / 2, y: layout.height - 16, text: cut(column.text, column.width / 6.5), size: 12, ink: "ink", align: "center", fixed: "y" });
-  const bands = layout.columns.flatMap((column) => Array.from({ length: Math.ceil(graph.layers / 2) }, (_, i) => ({ x: column.left + 2, width: Math.max(0, column.width - 4), y: layout.level(2 * i) - layout.row * 0.8, height: layout.row })));
+  const levels = Math.ceil(graph.layers / 2);
+  const banded = levels * layout.columns.length <= MOST_BANDS ? layout.columns : [];
+  const bands = banded.flatMap((column) => Array.from({ length: levels }, (_, i) => ({ x: column.left + 2, width: Math.max(0, column.width - 4), y: layout.level(2 * i) - layout.row * 0.8, height: layout.row })));
   return { width: layout.width, height: layout.height, bands, strokes: [], marks: [], labels };
 }
 

@@ -234,6 +234,8 @@ class Jobs:
 
     def _tell(self, journal: Journal, state: str, **about: Any) -> None:
         """Notes an event and wakes whoever waits for one."""
+        if state in ("failed", "cancelled", "interrupted"):  # a text that is half written is kept
+            about = {"generated": journal.last.generated} | about
         event = JobEvent.model_validate(
             {"id": len(journal.events) + 1, "at": datetime.now(UTC).isoformat(), "state": state, **about}
         )

@@ -49,6 +49,8 @@ def circuit_subject(circuit: Circuit, model: ResidualModel, pair: PromptPair) ->
 def graph_subject(run: Path, prompt: int, load: Callable[[str], ResidualModel]) -> Subject:
     """The prompt of a graph, whose first counterfactual `patch` takes from.
 
+    A graph without an answer gets the model's likeliest token.
+
     Raises:
         RequestError: another prompt than its only one, or a graph of another tool.
         ModelError: the weights are not those of the graph.
@@ -56,12 +58,12 @@ def graph_subject(run: Path, prompt: int, load: Callable[[str], ResidualModel]) 
     opened = Run.open(run, "graph")
     with sound(run):
         about, graph = opened.manifest["model"], opened.result
-        pair = PromptPair(
-            prompt=graph["prompt"],
-            counterfactual=next(iter(graph["counterfactuals"]), graph["prompt"]),
-            answers=tuple(graph.get("answers", ())),
-            distractors=tuple(graph.get("distractors", ())),
-        )
+        texts = {
+            "prompt": graph["prompt"],
+            "counterfactual": next(iter(graph["counterfactuals"]), graph["prompt"]),
+            "distractors": tuple(graph.get("distractors", ())),
+        }
+        answers = tuple(graph.get("answers", ()))
         places = {str(at): [at] for at in range(len(graph["tokens"]))}
     if prompt:
         raise RequestError(expected="prompt 0, a graph's only one", got=str(prompt), do="choose it")
@@ -78,7 +80,15 @@ def graph_subject(run: Path, prompt: int, load: Callable[[str], ResidualModel]) 
             got=f"{model.id} ({model.sha256[:12]}…)",
             do="draw the graph again",
         )
-    return Subject(model, pair, places)
+    answers = answers or (_likeliest(model, texts["prompt"]),)
+    with sound(run):
+        return Subject(model, PromptPair(answers=answers, **texts), places)
+
+
+def _likeliest(model: ResidualModel, prompt: str) -> str:
+    """The likeliest next token that has a text: the answer of a graph that has none."""
+    logits = model.forward(model.tokens([prompt])).logits[0]
+    return next(filter(None, model.decode(logits.argsort(descending=True)[:100].tolist())))
 
 
 def intervened(subject: Subject, changes: Sequence[Change]) -> Changed:
