@@ -2,6 +2,7 @@
 import { useMemo, useState } from "react";
 import { withLabel, withSupernode } from "./edits";
 import type { Notes } from "./labels";
+import { isNode } from "./names";
 import { ApiError, type Labels } from "./server";
 import { Said, useAsking } from "./Jobs";
 import { show, type View, write } from "./view";
@@ -14,14 +15,20 @@ const packed = (labels: Labels): string => {
   return rest.labels.length || rest.supernodes.length ? JSON.stringify([rest.labels.map(({ node, text }) => [node, text]), rest.supernodes.map(({ name, members }) => [name, members])]) : "";
 };
 
+/** A supernode's name, as the server takes it. */
+const NAME = /^[^<>@|*\s]([^<>@|*]*[^<>@|*\s])?$/;
+
 /** Labels of a link, which may come from anyone; null where they are none. */
 function unpacked(text: string): Labels | null {
   try {
     const [labels, supernodes] = JSON.parse(text) as [unknown, unknown];
     if (!Array.isArray(labels) || !Array.isArray(supernodes)) return null;
     const word = (value: unknown, most: number): value is string => typeof value === "string" && value.length > 0 && value.length <= most;
-    const named = labels.filter((each): each is [string, string] => Array.isArray(each) && word(each[0], 60) && word(each[1], 80));
-    const groups = supernodes.filter((each): each is [string, string[]] => Array.isArray(each) && word(each[0], 60) && !/[<>@|*]/.test(each[0]) && Array.isArray(each[1]) && each[1].length > 1 && each[1].every((member) => word(member, 60)));
+    const node = (value: unknown): value is string => word(value, 60) && isNode(value);
+    const named = labels.filter((each): each is [string, string] => Array.isArray(each) && node(each[0]) && word(each[1], 80));
+    const groups = supernodes.filter((each): each is [string, string[]] => Array.isArray(each) && word(each[0], 60) && NAME.test(each[0]) && Array.isArray(each[1]) && each[1].length > 1 && each[1].length <= 500 && each[1].every(node));
+    const once = (names: string[]) => new Set(names).size === names.length;
+    if (![named.map(([name]) => name), groups.map(([name]) => name), groups.flatMap(([, members]) => members)].every(once)) return null;
     return { format: "wheatstone.labels/1", labels: named.map(([node, text]) => ({ node, text })), supernodes: groups.map(([name, members]) => ({ name, members })), views: [] };
   } catch {
     return null;

@@ -2,7 +2,7 @@
 import type { Graph, GraphNode, Labels } from "./server";
 import type { Label, Mark, Scene, Stroke } from "./scene";
 import { cut } from "./scene";
-import { together } from "./names";
+import { isNode, together } from "./names";
 import { percent, plural, shown, signed, token } from "./words";
 
 export const TARGET = "target";
@@ -44,15 +44,21 @@ type Supernodes = Labels["supernodes"];
 /** Edges up to which all are drawn where nothing else was asked for. */
 const READABLE = 300;
 
-/** Supernodes that the graph suggests, by names that can be kept. */
+/** Supernodes that the graph suggests, as the server keeps them: names of at most 60 characters, each node in one. */
 export function suggestions(graph: Graph): Supernodes {
-  const used = new Map<string, number>();
-  return graph.suggested.map(({ name, nodes }) => {
-    const plain = name.replace(/@/g, " at ").replace(/[<>|*]/g, " ").replace(/\s+/g, " ").trim().slice(0, 54) || "group";
-    const times = (used.get(plain) ?? 0) + 1;
-    used.set(plain, times);
-    return { name: times > 1 ? `${plain} (${times})` : plain, members: nodes };
+  const [names, homes] = [new Set<string>(), new Set<string>()];
+  const groups = graph.suggested.flatMap(({ name, nodes }) => {
+    const members = [...new Set(nodes)].filter((node) => isNode(node) && !homes.has(node)).slice(0, 500);
+    if (members.length < 2) return [];
+    for (const member of members) homes.add(member);
+    const words = name.replace(/@/g, " at ").replace(/[<>|*]/g, " ").replace(/\s+/g, " ").trim();
+    const plain = [...words].slice(0, 54).join("").trim() || "group";
+    let unique = plain;
+    for (let times = 2; names.has(unique); times++) unique = `${plain} (${times})`;
+    names.add(unique);
+    return [{ name: unique, members }];
   });
+  return groups.slice(0, 200);
 }
 
 /** The fewest, most influential first, that have a share of all influence together. */

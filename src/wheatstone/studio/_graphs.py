@@ -53,7 +53,7 @@ def graph_document(run: Run, *, nodes: int = NODES, edges: int = EDGES) -> Graph
 
     Args:
         run: of the verb `graph`.
-        nodes: most nodes; tokens come first, then the most influential.
+        nodes: most nodes; tokens come first, up to half of them, then the most influential others.
         edges: most edges between them, the most influential.
 
     Raises:
@@ -77,7 +77,10 @@ def graph_document(run: Run, *, nodes: int = NODES, edges: int = EDGES) -> Graph
     if np.isnan(influence).any():
         influence = influences(sender, receiver, share, len(rows))
     token = np.array([row["kind"] == "token" for row in rows], bool)
-    kept = np.sort(np.lexsort((-influence, ~token))[:nodes])
+    order = np.flatnonzero(token)[np.argsort(-influence[token], kind="stable")]
+    turn = np.ones(len(rows), int)  # a long prompt's tokens must not take the place of all other nodes
+    turn[order[: nodes // 2]], turn[order[nodes // 2 :]] = 0, 2
+    kept = np.sort(np.lexsort((-influence, turn))[:nodes])
     place = np.full(len(rows) + 1, -1)
     place[kept] = np.arange(len(kept))
     place[-1] = len(kept)
@@ -130,7 +133,7 @@ def influences(
         if not now.any():
             break
         total += now
-    return np.minimum(total[:nodes], 1e9)
+    return np.minimum(total[:nodes], 1.0)  # where edges lead round, paths are counted more than once
 
 
 def _numbers(names: Sequence[str], number: Mapping[str, int]) -> Int[np.ndarray, " edge"]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from wheatstone._errors import ModelError, RequestError
+from wheatstone._errors import ModelError, PromptError, RequestError
 from wheatstone.circuits import Circuit
 from wheatstone.lenses import NodeChange, next_token_change, node_interventions
-from wheatstone.models import ResidualModel, span_positions
+from wheatstone.models import ResidualModel, continued, span_positions
 from wheatstone.runs import Run, sound
 from wheatstone.studio._jobs_schema import Change, Changed, Generate, Generated, TokenChange
 from wheatstone.tasks import PromptPair
@@ -86,9 +87,18 @@ def graph_subject(run: Path, prompt: int, load: Callable[[str], ResidualModel]) 
 
 
 def _likeliest(model: ResidualModel, prompt: str) -> str:
-    """The likeliest next token that has a text: the answer of a graph that has none."""
-    logits = model.forward(model.tokens([prompt])).logits[0]
-    return next(filter(None, model.decode(logits.argsort(descending=True)[:100].tolist())))
+    """The likeliest next token that can be written as an answer: that of a graph that has none."""
+    likeliest = model.forward(model.tokens([prompt])).logits[0].argsort(descending=True)[:100].tolist()
+    for token, text in zip(likeliest, model.decode(likeliest), strict=True):
+        for answer in (text, f" {text}"):  # some tokenizers give words without the space before them
+            with suppress(PromptError):
+                if text and continued(model, prompt, answer)[0] == token:
+                    return answer
+    raise RequestError(
+        expected="a graph with an answer, or a prompt that the model continues with a word",
+        got=f"no answer to {prompt[-40:]!r}",
+        do="draw the graph again with --answer",
+    )
 
 
 def intervened(subject: Subject, changes: Sequence[Change]) -> Changed:
