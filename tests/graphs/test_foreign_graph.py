@@ -133,6 +133,10 @@ def spoilt(part: str, number: int, name: str, value: object) -> dict[str, Any]:
     [
         (spoilt("links", 0, "source", "nowhere"), "1 unknown, the first 'nowhere'"),
         (spoilt("links", 0, "weight", float("nan")), "a finite number 'weight'"),
+        (spoilt("links", 0, "weight", 1e31), "at most 1e\\+30 in size"),
+        (spoilt("links", 0, "weight", -(10**400)), "at most 1e\\+30 in size"),
+        (spoilt("nodes", 1, "activation", 10**400), "activations of at most"),
+        (spoilt("nodes", 1, "node_id", "target"), "no node that is called 'target'"),
         (spoilt("links", 0, "weight", True), "a finite number 'weight'"),
         (spoilt("links", 0, "target", 5), "a text 'target'"),
         (spoilt("nodes", 1, "ctx_idx", 3), "positions from 0 to 2"),

@@ -124,6 +124,14 @@ def test_an_edge_to_no_node_is_damage(runs_folder: Path, client: TestClient) -> 
     assert answer.status_code == 404
 
 
+def test_a_graph_that_no_browser_can_lay_out_is_refused(runs_folder: Path, client: TestClient) -> None:
+    document = foreign(40, 120)
+    document["nodes"][0]["layer"] = "9999"
+    run = write(document, runs_folder / "tall")
+    answer = client.get(f"/api/v1/runs/{identity(str(run.path))}/graph")
+    assert (answer.status_code, answer.json()["got"]) == (404, "10,000 layers and 8 tokens")
+
+
 def test_a_circuit_is_no_graph(client: TestClient) -> None:
     answer = client.get("/api/v1/runs/example-a-fact/graph")
     assert (answer.status_code, answer.json()["title"]) == (404, "RunError")

@@ -38,8 +38,12 @@ def test_a_foreign_graph_becomes_a_run_that_is_drawn(client: TestClient, jobs: J
     assert Path(given["path"]).name == "theirs"
     assert damaged_files(Path(given["path"])) == []
     kept = sent_file(jobs._folder, sent.json()["request"]["file"])
+    assert not kept.exists()  # a job that is done is not started again
+    failed = client.post(SENT, params={"name": "none"}, content=b"{")
+    assert ended(jobs, failed.json()["id"]).state == "failed"
+    kept = sent_file(jobs._folder, failed.json()["request"]["file"])
     assert kept.is_file()  # until the job is forgotten, for it may be started again
-    jobs.forget(sent.json()["id"])
+    jobs.forget(failed.json()["id"])
     assert not kept.exists()
 
 

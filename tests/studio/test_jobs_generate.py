@@ -14,12 +14,15 @@ import pytest
 from browser import ended
 from starlette.testclient import TestClient
 
+from wheatstone.lenses import NodeChange, node_interventions
+from wheatstone.models import load_model
 from wheatstone.studio import Library, create_app
 from wheatstone.studio._jobs import Jobs
 from wheatstone.studio._jobs_foreman import _Rate
-from wheatstone.studio._jobs_schema import Change, Discover, Generate, JobEvent
+from wheatstone.studio._jobs_schema import Change, Discover, Generate, Intervene, JobEvent
 from wheatstone.studio._jobs_worker import Progress
 from wheatstone.studio._library import EXAMPLES, identity
+from wheatstone.tasks import PromptPair
 
 LONG = 29
 """Tokens: all that the model's context has room for."""
@@ -107,6 +110,8 @@ def test_a_worker_that_is_killed_while_it_writes_is_said_and_the_text_can_be_had
     assert last.state == "failed"
     assert last.problem
     assert "signal 9" in last.problem.detail
+    assert last.generated  # what was written until then
+    assert last.generated.original
     again = ended(jobs, jobs.resume(job.id).id)
     assert again.state == "done"
     assert again.generated
@@ -171,11 +176,22 @@ def test_nodes_of_a_graph_are_changed_at_their_position(jobs: Jobs, runs: Path, 
         return end.generated.changed
 
     last = len(graph["tokens"]) - 1
-    assert text(id, f"a0.h1@{last}") == text(id, f"a0.h1@{last}")
+    model = load_model(discover.model)
+    both = PromptPair(prompt=pair.prompt, counterfactual=pair.counterfactual, answers=(pair.answer,))
+    changed = [NodeChange("a0.h1", "patch", positions=(last,)), NodeChange("a1.h2", "scale", -4.0)]
+    interventions = node_interventions(model, both, changed)
+    ids = model.generate(pair.prompt, new=5, interventions=interventions, temperature=1.0, seed=1).ids[0]
+    assert text(id, f"a0.h1@{last}") == tuple(model.decode(ids))
     assert text(id, "m0") == text(made, "m0")
     wrong = ended(jobs, jobs.submit(Generate(run=id, changes=[Change(node=f"m0@{last + 1}", how="patch")])).id)
     assert wrong.problem
     assert "a part of the prompts" in wrong.problem.detail
+    graph["answers"] = []
+    (folder / "graph.json").write_text(json.dumps(graph), encoding="utf-8")
+    bare = ended(jobs, jobs.submit(Intervene(run=id, changes=[Change(node="m0", how="ablate")])).id)
+    assert bare.changed, bare
+    answer = next(token for token in bare.changed.tokens if token.role == "answer")
+    assert answer.before == max(token.before for token in bare.changed.tokens)
     graph["counterfactuals"] = []
     (folder / "graph.json").write_text(json.dumps(graph), encoding="utf-8")
     without = ended(jobs, jobs.submit(Generate(run=id, changes=[Change(node="m0", how="patch")])).id)

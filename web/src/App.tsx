@@ -69,7 +69,7 @@ const onCircuit = (view: View): View => ({ ...view, sel: isKey(view.sel) ? view.
 
 const open = async (id: string): Promise<Open> => {
   const { command } = await fetchContents(id);
-  return (OPENERS[command] ?? circuitOpener)(id);
+  return (Object.hasOwn(OPENERS, command) ? OPENERS[command]! : circuitOpener)(id);
 };
 
 const TABS: [View["tab"], string][] = [
@@ -113,7 +113,7 @@ export function App() {
           <img src="./icon.svg" alt="" width="20" height="20" /> Wheatstone
         </h1>
         <RunChoice label="Run" value={id} runs={runs} none="" choose={(run) => show({ run, ...FRESH })} />
-        <RunChoice label="Compare with" value={view.vs} runs={runs} none="nothing" choose={(vs) => show({ vs })} />
+        <RunChoice label="Compare with" value={view.vs} runs={runs} none="nothing" choose={(vs) => show({ vs })} disabled={loaded.state === "here" && !loaded.value.run} />
         <button onClick={() => setListing(true)} title="All runs, of every command">
           All runs
         </button>
@@ -156,7 +156,7 @@ export function App() {
         </main>
       )}
       {help && <Help close={() => setHelp(false)} tour={() => setTour(true)} />}
-      {listing && <Runs runs={runs} opens={(run) => run.command in OPENERS} open={(run) => show({ run, ...FRESH })} close={() => setListing(false)} />}
+      {listing && <Runs runs={runs} opens={(run) => Object.hasOwn(OPENERS, run.command)} open={(run) => show({ run, ...FRESH })} close={() => setListing(false)} />}
       {working && (
         <Work
           run={valueOf(loaded)?.run}
@@ -292,9 +292,10 @@ interface RunChoiceProps {
   runs: RunList | undefined;
   none: string;
   choose: (id: string) => void;
+  disabled?: boolean;
 }
 
-function RunChoice({ label, value, runs, none, choose }: RunChoiceProps) {
+function RunChoice({ label, value, runs, none, choose, disabled = false }: RunChoiceProps) {
   const groups: [string, boolean][] = [
     ["Your runs", false],
     ["Examples", true],
@@ -303,9 +304,9 @@ function RunChoice({ label, value, runs, none, choose }: RunChoiceProps) {
   return (
     <label className="run-choice">
       <span>{label}</span>
-      <select value={value} onChange={(event) => choose(event.target.value)}>
+      <select value={value} disabled={disabled} onChange={(event) => choose(event.target.value)}>
         {none && <option value="">{none}</option>}
-        {!none && !runs?.runs.some((run) => run.id === value) && <option value={value}>{runs?.others.find((run) => run.id === value)?.title ?? "a run that is not listed"}</option>}
+        {!none && !runs?.runs.some((run) => run.id === value) && <option value={value}>{runs ? (runs.others.find((run) => run.id === value)?.title ?? "a run that is not listed") : "Reading the list …"}</option>}
         {groups.map(([name, example]) => {
           const members = runs?.runs.filter((run) => run.example === example) ?? [];
           return members.length ? (

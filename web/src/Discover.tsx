@@ -48,7 +48,10 @@ let typed: Draft = EMPTY;
 /** Pairs, one a line: prompt, counterfactual, answer and distractor with a tab or a bar between them. */
 function pairsOf(text: string): { pairs: Pair[]; wrong: string } {
   const lines = text.split("\n").filter((line) => line.trim());
-  const pairs = lines.map((line) => line.split(/\t|\|/)).map(([prompt = "", counterfactual = "", answer = "", distractor = ""]) => ({ prompt: prompt.trim(), counterfactual: counterfactual.trim(), answer: answer.trimEnd(), distractor: distractor.trimEnd() }));
+  const fields = lines.map((line) => line.split(/\t|\|/));
+  const pairs = fields.map(([prompt = "", counterfactual = "", answer = "", distractor = ""]) => ({ prompt: prompt.trim(), counterfactual: counterfactual.trim(), answer: answer.trimEnd(), distractor: distractor.trimEnd() }));
+  const long = fields.findIndex((parts) => parts.length > 4);
+  if (long >= 0) return { pairs, wrong: `Line ${long + 1} has ${fields[long]!.length} fields; at most four.` };
   const bad = pairs.findIndex(({ prompt, counterfactual, answer }) => !prompt || !counterfactual || !answer.trim());
   if (bad >= 0) return { pairs, wrong: `Line ${bad + 1} lacks a prompt, a counterfactual or an answer.` };
   return { pairs, wrong: pairs.length > MOST_PAIRS ? `At most ${MOST_PAIRS} pairs; the command line takes more.` : "" };

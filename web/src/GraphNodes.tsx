@@ -20,6 +20,7 @@ const SHOWN = 60;
 export function GraphNodes({ graph, drawn, supernodes, view, children }: Props) {
   const [q, search] = useState("");
   const item = drawn.items.find((known) => known.key === view.sel);
+  const link = drawn.links.find((known) => known.key === view.sel);
   const inside = (key: string) => supernodes.find((known) => known.members.includes(key));
   if (item)
     return (
@@ -41,6 +42,39 @@ export function GraphNodes({ graph, drawn, supernodes, view, children }: Props) 
             <Command text={`wheatstone neuron show ${item.members[0]!.node.replace(/@.*/, "")} --model ${graph.model} --scan SCAN`} />
           </>
         )}
+      </div>
+    );
+  if (link)
+    return (
+      <div className="selection">
+        <header>
+          <h2>
+            {named(link.from, graph)} → {named(link.to, graph)}
+          </h2>
+          <button onClick={() => show({ sel: "" })}>Unlock</button>
+        </header>
+        <dl>
+          {(
+            [
+              ["weight", `${signed(link.weight, 3)} logits by the linear rules${link.edges > 1 ? `, ${plural(link.edges, "edge")} in sum` : ""}`],
+              ["share", `${percent(link.share)} of what the receiver gets`],
+              ["influence", `${percent(link.influence)} of what reaches the target passes along it`],
+            ] as const
+          ).map(([name, value]) => (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{value}</dd>
+            </div>
+          ))}
+        </dl>
+        <p className="pins">
+          {[link.from, link.to].map((end) => (
+            <button key={end} onClick={() => show({ sel: end })}>
+              {named(end, graph)}
+            </button>
+          ))}
+        </p>
+        {children}
       </div>
     );
   const words = q.toLowerCase().split(/\s+/).filter(Boolean);

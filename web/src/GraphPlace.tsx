@@ -1,7 +1,7 @@
 // A graph in neurons: its map, pruned by influence, what is locked, its supernodes, and a pane of what is pinned.
 import { type ReactNode, useEffect, useMemo } from "react";
 import { Canvas, usePlace } from "./Canvas";
-import { labelOf } from "./edits";
+import { type Edit, labelOf } from "./edits";
 import { Boundary } from "./Fetching";
 import { GraphAbout } from "./GraphAbout";
 import { GraphNodes } from "./GraphNodes";
@@ -10,7 +10,7 @@ import { Changing } from "./Intervene";
 import { useLabels } from "./labels";
 import { Groups } from "./Groups";
 import { Naming, Trouble } from "./Naming";
-import { isGraphKey, together } from "./names";
+import { isKey, isNode, together } from "./names";
 import type { Graph, Labels } from "./server";
 import { Shared, useShared } from "./Shared";
 import { Subgraph } from "./Subgraph";
@@ -36,9 +36,10 @@ const PANES: [View["tab"], string, (pane: Pane) => ReactNode][] = [
 export function GraphPlace({ graph, view, theme }: { graph: Graph; view: View; theme: string }) {
   const place = usePlace();
   const { size, hover, zoomed } = place;
-  const notes = useShared(useLabels(graph), view);
-  const { labels } = notes;
   const suggested = useMemo(() => suggestions(graph), [graph]);
+  const shared = useShared(useLabels(graph), view);
+  const notes = { ...shared, change: (edit: Edit) => shared.change(onSuggested(edit, suggested)) };
+  const { labels } = notes;
   const supernodes = labels.supernodes.length ? labels.supernodes : suggested;
   const picked = useMemo(() => [view.sel, ...view.pins].flatMap((key) => key.split(">")).filter(Boolean), [view.sel, view.pins]);
   const drawn = useMemo(() => drawnGraph(graph, supernodes, view.nodes, view.edges, picked), [graph, supernodes, view.nodes, view.edges, picked]);
@@ -121,6 +122,14 @@ export function GraphPlace({ graph, view, theme }: { graph: Graph; view: View; t
   );
 }
 
+/** An edit that makes the first supernode of one's own also takes over those that are suggested, which would vanish. */
+const onSuggested =
+  (edit: Edit, suggested: Labels["supernodes"]): Edit =>
+  (labels) => {
+    const edited = edit(labels);
+    return !labels.supernodes.length && edited.supernodes.length ? edit({ ...labels, supernodes: suggested }) : edited;
+  };
+
 interface ThresholdProps {
   label: string;
   what: string;
@@ -140,12 +149,14 @@ function Threshold({ label, what, value, change }: ThresholdProps) {
 function Change({ graph, labels, view }: { graph: Graph; labels: Labels; view: View }) {
   const groups = new Map((labels.supernodes.length ? labels.supernodes : suggestions(graph)).map(({ name, members }) => [together(name), members]));
   const known = new Set(graph.nodes.filter((node) => node.kind !== "token").map((node) => node.node));
-  const nodes = [...new Set([...view.pins, view.sel].flatMap((key) => groups.get(key) ?? [key]))].filter((key) => known.has(key));
+  // Nodes of the model that are not in the graph can be changed too.
+  const takes = (name: string) => known.has(name) || (isKey(name) && isNode(name) && !name.startsWith("input"));
+  const nodes = [...new Set([...view.pins, view.sel].flatMap((key) => groups.get(key) ?? [key]))].filter(takes);
   if (!graph.changeable) return <p className="note">This graph is another tool's: its nodes are not in a model here, and cannot be changed. `wheatstone graph` draws one whose nodes can be.</p>;
   return (
     <div className="intervene">
       <p className="note">Change what nodes write while the model reads the prompt, and see what it says next. Lock a mark on the map, or pin several ( p ).</p>
-      <Changing run={graph.id} prompt={0} nodes={nodes} words={(node) => node} known={(name) => isGraphKey(name) && name !== TARGET} view={view} />
+      <Changing run={graph.id} prompt={0} nodes={nodes} words={(node) => node} known={(name) => takes(name) || groups.has(name)} view={view} />
     </div>
   );
 }

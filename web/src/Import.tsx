@@ -95,43 +95,46 @@ export function Import({ asked, sent, close }: { asked: boolean; sent: () => voi
     void ask(() => Promise.resolve()); // what went wrong before is gone with the dialog
     close();
   };
-  if (over) return <div className="dropping">Drop a circuit or an attribution graph</div>;
-  if (!open) return null;
+  const overlay = over && <div className="dropping">Drop a circuit or an attribution graph</div>;
+  if (!open) return overlay;
   const name = dropped?.file.name.replace(/\.json$/i, "").slice(0, 200) || "graph";
   return (
-    <dialog ref={dialog} className="import" onClose={leave} aria-labelledby="import-title">
-      <h2 id="import-title">Import</h2>
-      <p className="note">A circuit.json, a graph of EAP-IG (Graph.to_json), or an attribution graph of circuit-tracer or Neuronpedia. Drop it on the page, or choose it.</p>
-      <input type="file" accept=".json,application/json" aria-label="File" onChange={(event) => look(event.target.files?.[0])} />
-      {dropped && (
-        <p data-testid="dropped">
-          <b>{dropped.file.name}</b>: {dropped.format.name}, {dropped.format.size(dropped.document)}. {dropped.format.model ? "It is checked against the model; nothing is run on prompts." : "Nothing is run; a large one is thinned when it is drawn."}
-        </p>
-      )}
-      {dropped?.format.model && (
-        <label>
-          Model{" "}
-          <input type="text" value={model} maxLength={200} spellCheck={false} onChange={(event) => setModel(event.target.value)} />
-        </label>
-      )}
-      <Said error={error} />
-      <div className="go">
-        <button
-          className="main"
-          disabled={!dropped || busy || Boolean(dropped.format.model && !model)}
-          onClick={() =>
-            dropped &&
-            void ask(async () => {
-              await sendFile(dropped.file, name, dropped.format.model ? model : "");
-              dialog.current?.close();
-              sent();
-            })
-          }
-        >
-          Import
-        </button>
-        <button onClick={() => dialog.current?.close()}>Close</button>
-      </div>
-    </dialog>
+    <>
+      {overlay}
+      <dialog ref={dialog} className="import" onClose={leave} aria-labelledby="import-title">
+        <h2 id="import-title">Import</h2>
+        <p className="note">A circuit.json, a graph of EAP-IG (Graph.to_json), or an attribution graph of circuit-tracer or Neuronpedia. Drop it on the page, or choose it.</p>
+        <input type="file" accept=".json,application/json" aria-label="File" onChange={(event) => look(event.target.files?.[0])} />
+        {dropped && (
+          <p data-testid="dropped">
+            <b>{dropped.file.name}</b>: {dropped.format.name}, {dropped.format.size(dropped.document)}. {dropped.format.model ? "It is checked against the model; nothing is run on prompts." : "Nothing is run; a large one is thinned when it is drawn."}
+          </p>
+        )}
+        {dropped?.format.model && (
+          <label>
+            Model{" "}
+            <input type="text" value={model} maxLength={200} spellCheck={false} onChange={(event) => setModel(event.target.value)} />
+          </label>
+        )}
+        <Said error={error} />
+        <div className="go">
+          <button
+            className="main"
+            disabled={!dropped || busy || Boolean(dropped.format.model && !model)}
+            onClick={() =>
+              dropped &&
+              void ask(async () => {
+                await sendFile(dropped.file, name, dropped.format.model ? model : "");
+                dialog.current?.close();
+                sent();
+              })
+            }
+          >
+            Import
+          </button>
+          <button onClick={() => dialog.current?.close()}>Close</button>
+        </div>
+      </dialog>
+    </>
   );
 }

@@ -43,7 +43,7 @@ export function Intervene({ run, labels, view }: { run: Run; labels: Labels; vie
         prompt={Math.min(view.prompt, run.prompts.length - 1)}
         nodes={selected(view, labels.supernodes)}
         words={(node) => inWords(node, (span) => spanWords(run, span))}
-        known={(name) => isKey(name) && !name.includes(">")}
+        known={(name) => isKey(name) && !name.includes(">") && selected({ ...view, pins: [name], sel: "" }, labels.supernodes).length > 0}
         view={view}
       />
     </div>

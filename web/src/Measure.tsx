@@ -1,7 +1,7 @@
 // What is pinned or put together, measured as one: run alone, and left out. Effects of single edges need not add up.
 import { JobState, Said, saidOf, timeOf, useAsking } from "./Jobs";
 import { isActive, type Job, submit, useJobs } from "./jobs";
-import { parse, together } from "./names";
+import { isKey, parse, together } from "./names";
 import type { Labels, Run } from "./server";
 import type { View } from "./view";
 import { decimal, interval, noInterval, percent, plural, token } from "./words";
@@ -10,7 +10,7 @@ import { decimal, interval, noInterval, percent, plural, token } from "./words";
 export function selected(view: View, supernodes: Labels["supernodes"]): string[] {
   const members = (name: string) => supernodes.find((known) => together(known.name) === parse(name).node)?.members ?? [name];
   const names = [...view.pins, view.sel].filter((name) => name && !name.includes(">")).flatMap(members);
-  return [...new Set(names)].filter((name) => ["head", "mlp", "input"].includes(parse(name).kind));
+  return [...new Set(names)].filter((name) => isKey(name) && ["head", "mlp", "input"].includes(parse(name).kind));
 }
 
 export function Measure({ run, labels, view }: { run: Run; labels: Labels; view: View }) {

@@ -44,18 +44,19 @@ export function Steer({ run, prompt, changes }: { run: string; prompt: number; c
 }
 
 function Texts({ job }: { job: Job }) {
-  const { generated, problem } = job.last;
+  const { generated, problem, state } = job.last;
   const { request } = job;
   if (request.verb !== "generate") return null;
-  if (problem) return <Said error={saidOf(problem)} before={`${aboutJob(request)}: `} />;
-  if (!generated) return null;
+  const failed = problem && <Said error={saidOf(problem)} before={`${aboutJob(request)}: `} />;
+  const stopped = !isActive(job) && state !== "done";
+  if (!generated) return failed ?? (stopped ? <p className="note">{`${aboutJob(request)}: ${state}`}</p> : null);
   const { original, changed } = generated;
   const first = changed.findIndex((text, i) => text !== original[i]);
-  const same = first < 0 && !isActive(job) && original.length === changed.length;
+  const same = first < 0 && state === "done" && original.length === changed.length;
   return (
     <figure className="texts" data-testid="generated" aria-label={`Continuation: ${aboutJob(request)}`} aria-busy={isActive(job)}>
       <figcaption>
-        {aboutJob(request)} <small>{timeOf(job)}</small>
+        {aboutJob(request)} <small>{timeOf(job)}{stopped && `, ${state}`}</small>
       </figcaption>
       <div className="beside">
         {(
@@ -76,6 +77,7 @@ function Texts({ job }: { job: Job }) {
         ))}
       </div>
       {same && <p className="note">The two texts are the same.</p>}
+      {failed}
     </figure>
   );
 }

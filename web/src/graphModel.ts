@@ -2,7 +2,7 @@
 import type { Graph, GraphNode, Labels } from "./server";
 import type { Label, Mark, Scene, Stroke } from "./scene";
 import { cut } from "./scene";
-import { together } from "./names";
+import { isNode, together } from "./names";
 import { percent, plural, shown, signed, token } from "./words";
 
 export const TARGET = "target";
@@ -44,15 +44,21 @@ type Supernodes = Labels["supernodes"];
 /** Edges up to which all are drawn where nothing else was asked for. */
 const READABLE = 300;
 
-/** Supernodes that the graph suggests, by names that can be kept. */
+/** Supernodes that the graph suggests, as the server keeps them: names of at most 60 characters, each node in one. */
 export function suggestions(graph: Graph): Supernodes {
-  const used = new Map<string, number>();
-  return graph.suggested.map(({ name, nodes }) => {
-    const plain = name.replace(/@/g, " at ").replace(/[<>|*]/g, " ").replace(/\s+/g, " ").trim().slice(0, 54) || "group";
-    const times = (used.get(plain) ?? 0) + 1;
-    used.set(plain, times);
-    return { name: times > 1 ? `${plain} (${times})` : plain, members: nodes };
+  const [names, homes] = [new Set<string>(), new Set<string>()];
+  const groups = graph.suggested.flatMap(({ name, nodes }) => {
+    const members = [...new Set(nodes)].filter((node) => isNode(node) && !homes.has(node)).slice(0, 500);
+    if (members.length < 2) return [];
+    for (const member of members) homes.add(member);
+    const words = name.replace(/@/g, " at ").replace(/[<>|*]/g, " ").replace(/\s+/g, " ").trim();
+    const plain = [...words].slice(0, 54).join("").trim() || "group";
+    let unique = plain;
+    for (let times = 2; names.has(unique); times++) unique = `${plain} (${times})`;
+    names.add(unique);
+    return [{ name: unique, members }];
   });
+  return groups.slice(0, 200);
 }
 
 /** The fewest, most influential first, that have a share of all influence together. */
@@ -213,13 +219,18 @@ export function graphScene(graph: Graph, drawn: Drawn, layout: GraphLayout, { se
   return { width: layout.width, height: layout.height, bands: [], strokes, marks, labels: itemLabels(graph, drawn, marks, layout.width, zoom, called) };
 }
 
+/** Bands beyond which none is drawn: they would take longer than the graph. */
+const MOST_BANDS = 20_000;
+
 /** Rows, columns, and their names. */
 export function graphGround(graph: Graph, layout: GraphLayout): Scene {
   const every = layout.row < 13 ? 5 : layout.row < 20 ? 2 : 1;
   const labels: Label[] = [{ x: 12, y: 20, text: "layer", size: 11, ink: "soft", align: "left", fixed: "xy" }];
   for (let layer = 0; layer < graph.layers; layer += every) labels.push({ x: 34, y: layout.level(layer) - layout.row * 0.3, text: `${layer}`, size: 11, ink: "soft", align: "right", fixed: "x" });
   for (const column of layout.columns) labels.push({ x: column.left + column.width / 2, y: layout.height - 16, text: cut(column.text, column.width / 6.5), size: 12, ink: "ink", align: "center", fixed: "y" });
-  const bands = layout.columns.flatMap((column) => Array.from({ length: Math.ceil(graph.layers / 2) }, (_, i) => ({ x: column.left + 2, width: Math.max(0, column.width - 4), y: layout.level(2 * i) - layout.row * 0.8, height: layout.row })));
+  const levels = Math.ceil(graph.layers / 2);
+  const banded = levels * layout.columns.length <= MOST_BANDS ? layout.columns : [];
+  const bands = banded.flatMap((column) => Array.from({ length: levels }, (_, i) => ({ x: column.left + 2, width: Math.max(0, column.width - 4), y: layout.level(2 * i) - layout.row * 0.8, height: layout.row })));
   return { width: layout.width, height: layout.height, bands, strokes: [], marks: [], labels };
 }
 

@@ -9,7 +9,8 @@ export interface Notes {
   trouble: string;
   /** A change that is not saved, for another tab wrote first. */
   waiting: Edit | null;
-  change: (edit: Edit) => void;
+  /** Makes a change and saves it; whether that succeeded. */
+  change: (edit: Edit) => Promise<boolean>;
   drop: () => void;
 }
 
@@ -35,7 +36,7 @@ export function useLabels(run: Labelled): Notes {
   const [trouble, setTrouble] = useState("");
   const [waiting, setWaiting] = useState<Edit | null>(null);
   const read = useRef({ labels: NONE, etag: "" });
-  const line = useRef<Promise<void>>(Promise.resolve()); // one save after the other
+  const line = useRef<Promise<unknown>>(Promise.resolve()); // one save after the other
 
   const fetched = useCallback(async () => {
     read.current = await fetchLabels(run.id);
@@ -56,31 +57,37 @@ export function useLabels(run: Labelled): Notes {
     return () => removeEventListener("storage", reread);
   }, [run.id]);
 
-  const change = (edit: Edit) => {
+  const change = async (edit: Edit): Promise<boolean> => {
     if (run.example) {
       const next = edit(stored(run));
       try {
         localStorage.setItem(key(run), JSON.stringify(next));
       } catch (error) {
         setTrouble(words(error));
+        return false;
+      } finally {
+        setLabels(next);
       }
-      setLabels(next);
-      return;
+      return true;
     }
-    line.current = line.current.then(async () => {
+    const saved = line.current.then(async () => {
       const next = edit(read.current.labels);
       try {
         read.current = { labels: next, etag: await saveLabels(run.id, next, read.current.etag) };
         setLabels(next);
         setWaiting(null);
         setTrouble("");
+        return true;
       } catch (error) {
         setTrouble(words(error));
-        if (!(error instanceof ApiError) || error.status !== 412) return;
+        if (!(error instanceof ApiError) || error.status !== 412) return false;
         setWaiting(() => edit);
         await fetched().catch((again: unknown) => setTrouble(words(again)));
+        return false;
       }
     });
+    line.current = saved;
+    return saved;
   };
   const drop = () => {
     setWaiting(null);

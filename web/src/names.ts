@@ -55,7 +55,13 @@ export const isKey = (key: string): boolean => {
 };
 
 /** The same of a graph in neurons, which may be another tool's: `m29.n392@5`, `12_345_6`, `target`. */
-export const isGraphKey = (key: string): boolean => isName(key) || key === "target" || /^(E|\d{1,4})_\d{1,9}_\d{1,6}$/.test(key);
+export const isGraphKey = (key: string): boolean => {
+  const ends = key.split(">");
+  return ends.length <= 2 && ends.every((end) => isName(end) || end === "target" || /^(E|\d{1,4})_\d{1,9}_\d{1,6}$/.test(end));
+};
+
+/** A node that labels and changes can name, as the server takes it. */
+export const isNode = (name: string): boolean => /^((a\d{1,4}\.h\d{1,4}|m\d{1,4}(\.[ne]\d{1,7})?|input)(@\d{1,6})?|(E|\d{1,4})_\d{1,9}_\d{1,6})$/.test(name);
 
 const isName = (name: string): boolean => PATTERN.test(name) || /^\*[^<>|*]+$/.test(name);
 

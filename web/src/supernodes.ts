@@ -1,7 +1,7 @@
 // Nodes that a person put together, drawn as one: their edges to the same other end are merged, those inside are not drawn.
 import { type Edge, type Measure, moves, strongest } from "./graph";
 import type { Layout } from "./layout";
-import { parse, together } from "./names";
+import { isKey, parse, together } from "./names";
 import type { Labels } from "./server";
 
 type Supernodes = Labels["supernodes"];
@@ -55,7 +55,7 @@ export const held = (edges: Edge[]): number => edges.reduce((sum, edge) => sum +
 /** The same layout, with each supernode in the middle of its members. */
 export function placed(layout: Layout, supernodes: Supernodes): Layout {
   if (!supernodes.length) return layout;
-  const members = new Map(supernodes.map((known) => [together(known.name), known.members.map(parse)]));
+  const members = new Map(supernodes.map((known) => [together(known.name), known.members.filter(isKey).map(parse)]));
   return {
     ...layout,
     at: (name, span) => {

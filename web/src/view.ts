@@ -68,7 +68,8 @@ export function read(search: string): View {
     const usual = DEFAULTS[key as keyof View];
     const choices = CHOICES[key as keyof View];
     if (usual === undefined || (choices && !choices.includes(value))) continue;
-    if (typeof usual === "number") view[key] = Math.max(0, Math.floor(Number(value)) || usual);
+    if (key === "nodes" || key === "edges") view[key] = /^\d+$/.test(value) ? Math.min(100, Number(value)) : usual;
+    else if (typeof usual === "number") view[key] = Math.max(0, Math.floor(Number(value)) || usual);
     else view[key] = Array.isArray(usual) ? value.split("|").filter(Boolean) : value;
   }
   const found = view as unknown as View;

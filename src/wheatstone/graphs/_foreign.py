@@ -31,6 +31,8 @@ _KINDS = {
     "mlp reconstruction error": "error",
 }
 _MOST_NODES, _MOST_LINKS = 100_000, 1_000_000
+_LARGEST = 1e30
+"""Of a number, so that no sum of a million overflows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +123,8 @@ def from_circuit_tracer(document: Mapping[str, Any]) -> ForeignGraph:
             f"{count(len(nodes), 'node')} and {count(len(tokens), 'token')}",
         )
     found = {_text(node, "node_id"): node for node in nodes}
+    if "target" in found:
+        raise _refused("no node that is called 'target', as what the graph explains is", "one")
     logits = {name: node for name, node in found.items() if _text(node, "feature_type") == "logit"}
     sums: defaultdict[str, float] = defaultdict(float)
     sent: defaultdict[str, float] = defaultdict(float)
@@ -167,13 +171,15 @@ def _row(name: str, node: Mapping[str, Any], tokens: Sequence[str], sent: float,
     if kind != "embedding" and not (layer.isascii() and layer.isdigit() and len(layer) < 5):
         raise _refused("layers as whole numbers", f"{layer[:40]!r} of {name!r}")
     activation, label = node.get("activation"), str(node.get("clerp") or "")
+    if isinstance(activation, int | float) and abs(activation) > _LARGEST:
+        raise _refused(f"activations of at most {_LARGEST:g} in size", f"a larger one of {name!r:.60}")
     return NodeRow(
         name,
         _KINDS.get(kind, kind or "feature"),
         -1 if kind == "embedding" else int(layer),
         position,
         tokens[position] if tokens else "",
-        float(activation) if isinstance(activation, int | float) and math.isfinite(activation) else 0.0,
+        float(activation) if isinstance(activation, int | float) and not math.isnan(activation) else 0.0,
         0.0,
         sent,
         None,
@@ -212,8 +218,8 @@ def _text(record: Any, name: str) -> str:
 
 def _number(record: Mapping[str, Any], name: str) -> float:
     value = record.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise _refused(f"links with a finite number {name!r}", repr(value)[:60])
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
+        raise _refused(f"links with a finite number {name!r} of at most {_LARGEST:g} in size", f"{value!r:.60}")
     return float(value)
 
 

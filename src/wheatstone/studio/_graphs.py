@@ -18,6 +18,7 @@ import numpy as np
 from fastapi import APIRouter, Request
 from jaxtyping import Float, Int
 
+from wheatstone._errors import RunError
 from wheatstone.runs import Run, sound
 from wheatstone.studio._graphs_schema import GraphDocument, GraphNode, GraphTarget, Proof, Suggested
 from wheatstone.studio._library import State, state_of
@@ -25,6 +26,8 @@ from wheatstone.studio._problems import RESPONSES
 
 NODES, EDGES = 5_000, 20_000
 """Of a view, at most."""
+_LAYERS, _TOKENS, _CELLS = 1_000, 5_000, 200_000
+"""Rows, columns and their product that a browser lays out, at most."""
 _ROUNDS = 500
 """Longest path along which influence is followed: more than twice the layers of any model here."""
 router = APIRouter(prefix="/api/v1", responses=RESPONSES)
@@ -50,13 +53,21 @@ def graph_document(run: Run, *, nodes: int = NODES, edges: int = EDGES) -> Graph
 
     Args:
         run: of the verb `graph`.
-        nodes: most nodes; tokens come first, then the most influential.
+        nodes: most nodes; tokens come first, up to half of them, then the most influential others.
         edges: most edges between them, the most influential.
 
     Raises:
-        RunError: a file is missing or damaged.
+        RunError: a file is missing or damaged, or the graph has too many layers and tokens to be drawn.
     """
     summary, about, rows = run.result, run.manifest["model"], run.rows("nodes")
+    layers, tokens = max([int(about.get("layers", 1)), *(row["layer"] + 1 for row in rows)]), len(summary["tokens"])
+    if layers > _LAYERS or tokens > _TOKENS or layers * tokens > _CELLS:
+        raise RunError(
+            expected=f"a graph that a browser can lay out: at most {_LAYERS:,} layers, {_TOKENS:,} tokens and "
+            f"{_CELLS:,} of their product",
+            got=f"{layers:,} layers and {tokens:,} tokens",
+            do="prune the graph in the tool that made it, or read its tables in Python",
+        )
     table = run.table("edges")
     number = {row["node"]: at for at, row in enumerate(rows)} | {"target": len(rows)}
     sender, receiver = (_numbers(table[name].to_pylist(), number) for name in ("sender", "receiver"))
@@ -66,7 +77,10 @@ def graph_document(run: Run, *, nodes: int = NODES, edges: int = EDGES) -> Graph
     if np.isnan(influence).any():
         influence = influences(sender, receiver, share, len(rows))
     token = np.array([row["kind"] == "token" for row in rows], bool)
-    kept = np.sort(np.lexsort((-influence, ~token))[:nodes])
+    order = np.flatnonzero(token)[np.argsort(-influence[token], kind="stable")]
+    turn = np.ones(len(rows), int)  # a long prompt's tokens must not take the place of all other nodes
+    turn[order[: nodes // 2]], turn[order[nodes // 2 :]] = 0, 2
+    kept = np.sort(np.lexsort((-influence, turn))[:nodes])
     place = np.full(len(rows) + 1, -1)
     place[kept] = np.arange(len(kept))
     place[-1] = len(kept)
@@ -80,7 +94,7 @@ def graph_document(run: Run, *, nodes: int = NODES, edges: int = EDGES) -> Graph
         created=run.manifest["created"],
         example=False,
         model=about["id"],
-        layers=max([int(about.get("layers", 1)), *(row["layer"] + 1 for row in rows)]),
+        layers=layers,
         prompt=summary["prompt"],
         tokens=summary["tokens"],
         counterfactuals=summary["counterfactuals"],
@@ -119,7 +133,7 @@ def influences(
         if not now.any():
             break
         total += now
-    return np.minimum(total[:nodes], 1e9)
+    return np.minimum(total[:nodes], 1.0)  # where edges lead round, paths are counted more than once
 
 
 def _numbers(names: Sequence[str], number: Mapping[str, int]) -> Int[np.ndarray, " edge"]:

@@ -54,6 +54,8 @@ class Jobs:
         self._foreman = Foreman(library, self._bounds, self._tell)
         self._thread: threading.Thread | None = None
         self._owns: FileLock | None = None
+        self._sending: list[str] = []
+        """Files that are being kept, by their SHA-256: a large one is written without the lock."""
         self._closing = False
         self._trouble = ""
 
@@ -121,26 +123,29 @@ class Jobs:
         request = Import(file=hashlib.sha256(content).hexdigest(), name=name, model=model)
         with self._changed:
             self._check_room()
+            self._sending.append(request.file)
+        try:
             path = sent_file(self._folder, request.file)
             again = "free some space, or set WHEATSTONE_HOME to another folder, then send it again"
             with room_for("room and permission to keep the file", path, again):
                 path.parent.mkdir(exist_ok=True)
                 with replaced(path) as partial:
                     partial.write_bytes(content)
-            try:
-                return self.submit(request)
-            finally:
+            return self.submit(request)
+        finally:
+            with self._changed:
+                self._sending.remove(request.file)
                 self._forget_sent()
 
     def _forget_sent(self) -> None:
         """Removes files that no job reads any more."""
-        wanted = {asked.file for asked in self._requests() if isinstance(asked, Import)}
+        wanted = set(self._sending)
+        for journal in self._journals.values():
+            if isinstance(journal.asked.request, Import) and journal.last.state != "done":
+                wanted.add(journal.asked.request.file)
         for path in self._folder.glob("sent/*.json"):
             if path.stem not in wanted:
                 path.unlink(missing_ok=True)
-
-    def _requests(self) -> list[JobRequest]:
-        return [journal.asked.request for journal in self._journals.values()]
 
     def cancel(self, id: str) -> Job:
         """Drops a job from the queue, or stops it; one that has ended stays as it is."""
@@ -234,6 +239,8 @@ class Jobs:
 
     def _tell(self, journal: Journal, state: str, **about: Any) -> None:
         """Notes an event and wakes whoever waits for one."""
+        if state in ("failed", "cancelled", "interrupted"):  # a text that is half written is kept
+            about = {"generated": journal.last.generated} | about
         event = JobEvent.model_validate(
             {"id": len(journal.events) + 1, "at": datetime.now(UTC).isoformat(), "state": state, **about}
         )
@@ -243,6 +250,8 @@ class Jobs:
                 self._trouble = ""
             except OSError as error:  # the job goes on; what could not be written is written with the next event
                 self._trouble = f"events of jobs could not be saved in {journal.path}: {reason(error)}"
+            if state == "done":
+                self._forget_sent()
             self._wake()
             self._changed.notify_all()
             if state == "queued" and not self._thread and not self._closing:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from wheatstone._errors import ModelError, RequestError
+from wheatstone._errors import ModelError, PromptError, RequestError
 from wheatstone.circuits import Circuit
 from wheatstone.lenses import NodeChange, next_token_change, node_interventions
-from wheatstone.models import ResidualModel, span_positions
+from wheatstone.models import ResidualModel, continued, span_positions
 from wheatstone.runs import Run, sound
 from wheatstone.studio._jobs_schema import Change, Changed, Generate, Generated, TokenChange
 from wheatstone.tasks import PromptPair
@@ -49,6 +50,8 @@ def circuit_subject(circuit: Circuit, model: ResidualModel, pair: PromptPair) ->
 def graph_subject(run: Path, prompt: int, load: Callable[[str], ResidualModel]) -> Subject:
     """The prompt of a graph, whose first counterfactual `patch` takes from.
 
+    A graph without an answer gets the model's likeliest token.
+
     Raises:
         RequestError: another prompt than its only one, or a graph of another tool.
         ModelError: the weights are not those of the graph.
@@ -56,12 +59,12 @@ def graph_subject(run: Path, prompt: int, load: Callable[[str], ResidualModel]) 
     opened = Run.open(run, "graph")
     with sound(run):
         about, graph = opened.manifest["model"], opened.result
-        pair = PromptPair(
-            prompt=graph["prompt"],
-            counterfactual=next(iter(graph["counterfactuals"]), graph["prompt"]),
-            answers=tuple(graph.get("answers", ())),
-            distractors=tuple(graph.get("distractors", ())),
-        )
+        texts = {
+            "prompt": graph["prompt"],
+            "counterfactual": next(iter(graph["counterfactuals"]), graph["prompt"]),
+            "distractors": tuple(graph.get("distractors", ())),
+        }
+        answers = tuple(graph.get("answers", ()))
         places = {str(at): [at] for at in range(len(graph["tokens"]))}
     if prompt:
         raise RequestError(expected="prompt 0, a graph's only one", got=str(prompt), do="choose it")
@@ -78,7 +81,24 @@ def graph_subject(run: Path, prompt: int, load: Callable[[str], ResidualModel]) 
             got=f"{model.id} ({model.sha256[:12]}…)",
             do="draw the graph again",
         )
-    return Subject(model, pair, places)
+    answers = answers or (_likeliest(model, texts["prompt"]),)
+    with sound(run):
+        return Subject(model, PromptPair(answers=answers, **texts), places)
+
+
+def _likeliest(model: ResidualModel, prompt: str) -> str:
+    """The likeliest next token that can be written as an answer: that of a graph that has none."""
+    likeliest = model.forward(model.tokens([prompt])).logits[0].argsort(descending=True)[:100].tolist()
+    for token, text in zip(likeliest, model.decode(likeliest), strict=True):
+        for answer in (text, f" {text}"):  # some tokenizers give words without the space before them
+            with suppress(PromptError):
+                if text and continued(model, prompt, answer)[0] == token:
+                    return answer
+    raise RequestError(
+        expected="a graph with an answer, or a prompt that the model continues with a word",
+        got=f"no answer to {prompt[-40:]!r}",
+        do="draw the graph again with --answer",
+    )
 
 
 def intervened(subject: Subject, changes: Sequence[Change]) -> Changed:

@@ -100,7 +100,7 @@ def _inside(folders: Sequence[StrPath]) -> list[Path]:
     # Names instead of paths until a run is found: with thousands of runs, making paths takes most of the time.
     return [
         Path(path)
-        for folder in (os.path.abspath(os.fspath(each)) for each in folders)
+        for folder in (str(Path(each).absolute()) for each in folders)
         if os.path.isdir(folder)
         for path in sorted(os.path.join(folder, name) for name in os.listdir(folder) if not name.startswith("."))
         if os.path.isfile(os.path.join(path, "manifest.json"))
