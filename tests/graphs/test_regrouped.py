@@ -138,9 +138,9 @@ def test_control_characters_go_through_graphml(run: Run) -> None:
     rows, edges = run.rows("nodes"), run.rows("edges")
     old = edges[0]["sender"]
     new = f"{old}\x1b"
-    renamed = tuple(NodeRow(**{**row, "node": new if row["node"] == old else row["node"]}) for row in rows)
+    renamed = tuple(NodeRow(**row)._replace(node=new if row["node"] == old else row["node"]) for row in rows)
     ends = tuple(
-        EdgeRow(**{**edge, **{end: new for end in ("sender", "receiver") if edge[end] == old}}) for edge in edges
+        EdgeRow(**edge)._replace(**{end: new for end in ("sender", "receiver") if edge[end] == old}) for edge in edges
     )
     write_table(Table(NodeRow, renamed), run.path / "nodes.parquet")
     write_table(Table(EdgeRow, ends), run.path / "edges.parquet")

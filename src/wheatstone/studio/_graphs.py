@@ -142,7 +142,8 @@ def _numbers(names: Sequence[str], number: Mapping[str, int]) -> Int[np.ndarray,
 
 def _node(row: Mapping[str, Any], influence: float) -> GraphNode:
     fields: dict[str, Any] = {name: row[name] for name in GraphNode.model_fields}
-    return GraphNode(**fields | {"influence": influence})
+    fields["influence"] = influence
+    return GraphNode(**fields)
 
 
 def _suggested(groups: Sequence[Mapping[str, Any]], kept: set[str]) -> list[Suggested]:
