@@ -91,6 +91,13 @@ def test_influence_is_the_sum_over_all_paths() -> None:
     assert found.tolist() == Rounding(6).near([0.5 * one + 0.25 * 0.6, one, 0.6])
     round_ = influences(np.array([0, 1]), np.array([1, 0]), np.ones(2), 2)  # edges that lead round end all the same
     assert round_.tolist() == [0, 0]
+    leading_out = influences(np.array([0, 1, 1]), np.array([1, 0, 2]), np.ones(3), 2)
+    assert leading_out.tolist() == [1, 1]  # no more than all of what reaches the target
+
+
+def test_tokens_leave_half_of_the_room_to_other_nodes() -> None:
+    kinds = [node.kind for node in graph_document(Run.open(EXAMPLE), nodes=6).nodes]
+    assert kinds == 3 * ["token"] + 3 * ["head"]
 
 
 def test_a_large_graph_is_thinned_and_says_so(runs_folder: Path, client: TestClient) -> None:

@@ -59,7 +59,7 @@ def graph_subject(run: Path, prompt: int, load: Callable[[str], ResidualModel]) 
     opened = Run.open(run, "graph")
     with sound(run):
         about, graph = opened.manifest["model"], opened.result
-        texts = {
+        texts: dict[str, Any] = {
             "prompt": graph["prompt"],
             "counterfactual": next(iter(graph["counterfactuals"]), graph["prompt"]),
             "distractors": tuple(graph.get("distractors", ())),
