@@ -257,7 +257,7 @@ def test_axe_finds_nothing_serious(page: Page, address: str, light: str) -> None
     expect(page.get_by_label("What the explanation says")).to_be_visible()
     assert serious() == [], "story"
     page.get_by_role("button", name="All runs").click()
-    expect(page.get_by_label("List of runs").get_by_role("link").first).to_be_visible()
+    expect(page.get_by_label("List of runs").get_by_role("button", name="Greater than, in neurons")).to_be_visible()
     assert serious() == [], "all runs"
     page.get_by_role("button", name="Close", exact=True).click()
     page.get_by_text("Views", exact=True).click()
