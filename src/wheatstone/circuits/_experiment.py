@@ -224,15 +224,27 @@ class Experiment:
         Raises:
             PromptError: see `Experiment`; or a span has no certain place in the other prompts.
         """
+        spans = spans_in(self.spans, self.encoded, encode(self.model, pairs)) if self.spans else None
+        weak = True if self.allow_weak or allow_weak else None
+        return self._like(pairs, self.ablation, self.metric.name, spans, weak)
+
+    def _like(
+        self,
+        pairs: Sequence[PromptPair],
+        ablation: str,
+        metric: str,
+        positions: tuple[Span, ...] | None,
+        allow_weak: bool | None,
+    ) -> Experiment:
         return Experiment(
             self.model,
             pairs,
-            ablation=self.ablation,
-            metric=self.metric.name,
+            ablation=ablation,
+            metric=metric,
             reference=self.reference,
-            positions=spans_in(self.spans, self.encoded, encode(self.model, pairs)) if self.spans else None,
+            positions=positions,
             memory=self.memory,
-            allow_weak=True if self.allow_weak or allow_weak else None,
+            allow_weak=allow_weak,
         )
 
     def under(self, ablation: str, metric: str) -> Experiment:
@@ -246,16 +258,7 @@ class Experiment:
             PromptError: ablation changes this metric by no more than rounding; or a prompt lacks what it needs.
         """
         if ablation != self.ablation:
-            return Experiment(
-                self.model,
-                self.encoded.pairs,
-                ablation=ablation,
-                metric=metric,
-                reference=self.reference,
-                positions=self.spans or None,
-                memory=self.memory,
-                allow_weak=True,
-            )
+            return self._like(self.encoded.pairs, ablation, metric, self.spans or None, True)
         if metric == self.metric.name:
             return self
         other = copy(self)

@@ -96,13 +96,11 @@ def compress(
 
         loaded = load(model, device, dtype, report)
         size = source.stat().st_size
-        known_short = yes or size <= _SURELY_SHORT
-        seconds = (
-            0.0
-            if known_short
-            else estimate_seconds(loaded, size, threads, exact=exact, lanes=lanes, chunking=_chunking(window))
-        )
-        if seconds > _LONG:
+        chunking = _chunking(window)
+        long = not yes and size > _SURELY_SHORT
+        if long and (
+            (seconds := estimate_seconds(loaded, size, threads, exact=exact, lanes=lanes, chunking=chunking)) > _LONG
+        ):
             raise RequestError(
                 expected="a file that takes less than an hour",
                 got=f"{size:,} bytes, about {seconds / 3600:,.1f} hours",
@@ -114,7 +112,7 @@ def compress(
                 opened,
                 target,
                 mixing=mixing,
-                chunking=_chunking(window),
+                chunking=chunking,
                 exact=exact,
                 lanes=lanes,
                 threads=threads,
