@@ -9,6 +9,8 @@ WEB_TOOLS := web/node_modules/.package-lock.json
 NPM := $(or $(shell command -v npm),$(wildcard $(BIN)/npm))
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 WITH_NPM := PATH="$(CURDIR)/$(BIN):$$PATH"
+# The tests start some hundred processes, each of which would compile every module again where bytecode is not kept.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(WITH_NPM) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope
 
 .DEFAULT_GOAL := help

@@ -5,7 +5,7 @@
 Takes the first kilobytes of the bundled texts, and runs `wheatstone head scan` and `wheatstone head pages` on them as
 commands. Then both once more, each killed with SIGKILL after about half of the time it took, and started again: the
 scan's numbers and examples, what was read for the pages, and the pages must be the same bytes. Only the first passes
-are timed: on the clock, and in processor seconds of all their processes. `--layers` measures a part of the model.
+are timed. `--layers` measures a part of the model.
 `--write` puts the table into docs/results/attention.md.
 """
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -43,17 +42,13 @@ def texts(folder: Path, kilobytes: int) -> list[str]:
     return files
 
 
-def timed(words: list[str]) -> tuple[float, float]:
-    """Runs a command; seconds on the clock and processor seconds, of its workers too."""
-    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+def timed(words: list[str]) -> float:
+    """Runs a command; seconds on the clock."""
+    begun = time.perf_counter()
     subprocess.run([*COMMAND, *words], check=True, stdout=subprocess.DEVNULL)
-    after, clock = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - begun
-    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(
-        f"head {words[0]}: {clock:,.0f} s, {processor:,.0f} s of processor time, load {os.getloadavg()[0]:.1f}",
-        flush=True,
-    )
-    return clock, processor
+    clock = time.perf_counter() - begun
+    print(f"head {words[0]}: {clock:,.0f} s, load {os.getloadavg()[0]:.1f}", flush=True)
+    return clock
 
 
 def killed_and_continued(words: list[str], after: float) -> None:
@@ -96,13 +91,12 @@ def main() -> None:
             return ["pages", "--scan", str(folder / "heads"), "--out", str(folder / out), "--executor", "processes"]
 
         times = {"scan": timed(scan("heads")), "pages": timed(pages("pages"))}
-        killed_and_continued(scan("heads-killed"), times["scan"][0] / 2)
-        killed_and_continued(pages("pages-killed"), times["pages"][0] / 2)
+        killed_and_continued(scan("heads-killed"), times["scan"] / 2)
+        killed_and_continued(pages("pages-killed"), times["pages"] / 2)
         numbers = ["heads.safetensors", "head_examples.parquet", "windows/*", "documents/*"]
         files_same = same(folder / "heads", folder / "heads-killed", numbers)
         files_same += same(folder / "pages", folder / "pages-killed", ["*.html", "places/*/places.json"])
         heads = len(list((folder / "pages").glob("a*.html")))
-    clock, processor = (sum(pair[which] for pair in times.values()) for which in (0, 1))
     section = "\n".join(
         [
             TITLE,
@@ -111,10 +105,10 @@ def main() -> None:
             f"bundled text, {os.cpu_count()} cores, as commands, loading the model included. Both commands once more, "
             f"killed halfway and started again: {files_same:,} files with the same bytes.",
             "",
-            "| command | seconds | processor seconds | goal, seconds |",
-            "|---|---|---|---|",
-            *(f"| `head {name}` | {pair[0]:,.0f} | {pair[1]:,.0f} | |" for name, pair in times.items()),
-            f"| both | {clock:,.0f} | {processor:,.0f} | {GOAL:,} |",
+            "| command | seconds | goal |",
+            "|---|---|---|",
+            *(f"| `head {name}` | {seconds:,.0f} | |" for name, seconds in times.items()),
+            f"| both | {sum(times.values()):,.0f} | {GOAL:,} |",
         ]
     )
     print(section)

@@ -8,6 +8,10 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does, before 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers share the cores
 
+import typechecks
+
+typechecks.install()  # before any module of the package is loaded
+
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,0 +1,53 @@
+"""Shapes and types of the package checked while the tests run, at a price that a suite of thousands of tests can pay.
+
+`--jaxtyping-packages` in pyproject.toml puts a decorator around every function. jaxtyping's own binds the arguments by
+hand and calls beartype twice, once more for the result: some 40 microseconds a call, which tripled the time of tests
+of small models. Here beartype checks arguments and result in one call, and only a function whose annotations name an
+array opens jaxtyping's context, in which dimensions of one name must agree.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jaxtyping
+
+_jaxtyped: Any = jaxtyping.jaxtyped
+
+
+def install() -> None:
+    """Puts the cheaper decorator in the place of jaxtyping's, for modules that are imported from now on."""
+    jaxtyping.jaxtyped = checked
+
+
+def checked(fn: Any = None, *, typechecker: Any = None) -> Any:
+    """A function whose arguments and result are checked at each call; for the rest see `jaxtyping.jaxtyped`."""
+    if fn is None:
+        return functools.partial(checked, typechecker=typechecker)
+    if not inspect.isfunction(fn):  # classes, properties and the like: jaxtyping takes them apart
+        return _jaxtyped(fn, typechecker=typechecker)
+    if getattr(fn, "__no_type_check__", False):
+        return fn
+    fn.__annotations__ = {name: _evaluated(hint, fn.__globals__) for name, hint in fn.__annotations__.items()}
+    inner: Callable[..., Any] = typechecker(fn)
+    if inspect.isgeneratorfunction(fn) or "jaxtyping." not in repr(fn.__annotations__):
+        return inner
+
+    @functools.wraps(fn)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        with _jaxtyped("context"):
+            return inner(*args, **kwargs)
+
+    return wrapped
+
+
+def _evaluated(hint: Any, names: dict[str, Any]) -> Any:
+    """An annotation by the names of its module; one that names what only type checkers import is not checked."""
+    try:
+        return eval(hint, names) if isinstance(hint, str) else hint
+    except Exception:
+        return Any
