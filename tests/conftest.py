@@ -8,15 +8,12 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does, before 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers share the cores
 
-import typechecks
-
-typechecks.install()  # before any module of the package is loaded
-
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+import typechecks  # noqa: F401  (from here on shapes and types are checked its way)
 from hypothesis import HealthCheck, settings
 from induction import InductionModel, train_induction
 from materials import material_of

@@ -20,7 +20,7 @@ from faulty_cases import CASES, READERS
 from wheatstone.cli._app import app_of
 
 TESTS = Path(__file__).parent
-SAMPLE = {"discover --force": 3, "verify": 2, "explain": 2, "neuron scan": 3, "compress": 2, "pull --force": 2}
+SAMPLE = {"discover --force": 2, "verify": 1, "explain": 1, "neuron scan": 2, "compress": 1, "pull --force": 1}
 """Cases of the suite, one of each way to write, and how many states and points of each."""
 
 

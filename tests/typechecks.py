@@ -3,7 +3,7 @@
 `--jaxtyping-packages` in pyproject.toml puts a decorator around every function. jaxtyping's own binds the arguments by
 hand and calls beartype twice, once more for the result: some 40 microseconds a call, which tripled the time of tests
 of small models. Here beartype checks arguments and result in one call, and only a function whose annotations name an
-array opens jaxtyping's context, in which dimensions of one name must agree.
+array opens jaxtyping's context, in which dimensions of one name must agree. Import this before the package.
 """
 
 from __future__ import annotations
@@ -16,11 +16,6 @@ from typing import Any
 import jaxtyping
 
 _jaxtyped: Any = jaxtyping.jaxtyped
-
-
-def install() -> None:
-    """Puts the cheaper decorator in the place of jaxtyping's, for modules that are imported from now on."""
-    jaxtyping.jaxtyped = checked
 
 
 def checked(fn: Any = None, *, typechecker: Any = None) -> Any:
@@ -51,3 +46,6 @@ def _evaluated(hint: Any, names: dict[str, Any]) -> Any:
         return eval(hint, names) if isinstance(hint, str) else hint
     except Exception:
         return Any
+
+
+jaxtyping.jaxtyped = checked  # of the modules that are imported from now on
