@@ -57,8 +57,8 @@ def specification_line(
     no baseline of its behaviour. A mean is that of the counterfactual prompts of these facts.
     """
     own, metric = experiments[0].ablation, experiments[0].metric.name
-    others_too = (metric, *(name for name in _METRICS if name != metric))
-    ways = {own: others_too} | {ablation: (metric,) for ablation in ABLATIONS if ablation != own}
+    own_metrics = (metric, *(name for name in _METRICS if name != metric))
+    ways = {own: own_metrics} | {ablation: (metric,) for ablation in ABLATIONS if ablation != own}
     masks, rows = torch.cat([keep[None], others]), list[SpecificationRow]()
     for done, (ablation, metrics) in enumerate(ways.items()):
         report("specifications", done, len(ways))
