@@ -61,7 +61,7 @@ def one_card(run: Path) -> Times:
 
     marks: list[tuple[str, float, float]] = [(LOADING, time.perf_counter(), time.process_time())]
 
-    def report(stage: str, _done: int, _total: int | None) -> None:
+    def report(stage: str, _done: float, _total: float | None) -> None:
         # Shuffled answers are scored by prompts too, and stay one stage.
         if stage != marks[-1][0] and not (stage == SCORING[0] and marks[-1][0] == SCORING[1]):
             marks.append((stage, time.perf_counter(), time.process_time()))
