@@ -1,15 +1,21 @@
-"""The page of a matrix of circuits by tasks; of one that is not finished, with the tasks that are done.
+"""The page of matrices of circuits by tasks; of one that is not finished, with the tasks that are done.
 
     wheatstone study --relations all --out runs/relations
     wheatstone selectivity runs/relations --facts 8 --out runs/selectivity
     python benchmarks/selectivity.py runs/selectivity [--write]
 
-Prints the page; `--write` puts it into docs/results/selectivity.md and the map into docs/images.
+    wheatstone discover --task ioi --method eap-ig --out runs/tasks/ioi        and so on
+    wheatstone selectivity runs/tasks/* --out runs/selectivity-tasks
+    python benchmarks/selectivity.py runs/selectivity-tasks --tasks [--write]
+
+Prints the part of the page that a matrix gives, of relations or, with `--tasks`, of other tasks; `--write` puts it into
+docs/results/selectivity.md, whose other part stays, and the map of relations into docs/images.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +23,18 @@ from wheatstone.cards import SelectivitySettings
 from wheatstone.cards._selectivity_circuits import own_parts
 from wheatstone.cards._selectivity_matrix import Lost, matrix_of, summary_of
 from wheatstone.checkpoints import shown_name
+from wheatstone.discovery import LEARNED
 from wheatstone.executors import shard_cost
 from wheatstone.figures._render import png_of
 from wheatstone.figures._report import Picture
 from wheatstone.figures._selectivity import Matrix, lead, matrix
-from wheatstone.runs import read_json
+from wheatstone.runs import Run, read_json
 from wheatstone.verification import Estimate, words_of
 
 DOCS = Path(__file__).parent.parent / "docs"
+PAGE = DOCS / "results" / "selectivity.md"
+SECOND = "## Other tasks\n"
+"""Where the part of other tasks begins, which is the last."""
 HEAD = """# What relations lose without each other's circuits
 
 Made by `wheatstone selectivity` and `python benchmarks/selectivity.py RUN --write` from the circuits of the
@@ -59,20 +69,47 @@ each; 1 is most.
 """
 
 
+TASKS = (
+    SECOND
+    + """
+Made by `wheatstone selectivity` and `python benchmarks/selectivity.py RUN --tasks --write` on {model}, from circuits of
+`wheatstone discover --task TASK` ({how}): at most {facts} held-out facts of each task, {cells:,} cells in {minutes:.1f}
+minutes of processor time. Edges that more than {shared:.0%} of the circuits keep are not ablated ({spared} edges).
+
+{lead}
+{missing}
+Rows are the circuits that are ablated, columns the tasks that lose, with a 95% interval over facts.
+
+{table}
+
+Circuit by circuit, as above:
+
+| circuit | edges ablated | own task loses | other tasks lose | clearly less | place |
+|---|---|---|---|---|---|
+{rows}
+"""
+)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", type=Path, help="folder of a matrix")
+    parser.add_argument("--tasks", action="store_true", help="the matrix is of other tasks, not of relations")
     parser.add_argument("--write", action="store_true", help="write docs/results/selectivity.md")
     options = parser.parse_args()
-    text, picture = page(options.run)
+    text, picture = part(options.run, TASKS if options.tasks else HEAD)
     print(text)
     if options.write:
-        (DOCS / "images" / "selectivity.png").write_bytes(picture)
-        (DOCS / "results" / "selectivity.md").write_text(text, encoding="utf-8")
+        first, _, second = PAGE.read_text(encoding="utf-8").partition(SECOND)
+        if options.tasks:
+            PAGE.write_text(f"{first.rstrip()}\n\n{text}", encoding="utf-8")
+        else:
+            (DOCS / "images" / "selectivity.png").write_bytes(picture)
+            PAGE.write_text(f"{text}\n{SECOND}{second}" if second else text, encoding="utf-8")
 
 
-def page(run: Path) -> tuple[str, bytes]:
-    """The page, and its map as PNG."""
+def part(run: Path, template: str) -> tuple[str, bytes]:
+    """The part of the page that a matrix gives, and its map as PNG."""
     identity = read_json(run, "selectivity-settings.json")
     settings = SelectivitySettings(**identity["settings"])
     circuits = settings.circuits()
@@ -83,8 +120,9 @@ def page(run: Path) -> tuple[str, bytes]:
     seconds = sum(shard_cost(run / "tasks" / name)["processor_seconds"] for name in names)
     spared = {edge for one in circuits for edge in one.circuit} - {edge for part in parts.values() for edge in part}
     left = [one.name for one in circuits if one.name not in names]
-    text = HEAD.format(
+    text = template.format(
         model=shown_name(identity["model"]),
+        how=_how(settings, [one.name for one in circuits]),
         circuits=len(circuits),
         tasks=len(names),
         facts=settings.facts,
@@ -96,10 +134,35 @@ def page(run: Path) -> tuple[str, bytes]:
         spared=len(spared),
         lead=" ".join(lead(found)),
         missing=f"\nTasks that are not measured yet: {', '.join(left)}.\n" if left else "",
+        table=_table(cells, names),
         rows="\n".join(_row(row) for row in found["circuits"]),
     )
     rows = [dict(zip(Lost._fields, cell, strict=True)) for cell in cells]
     return text, png_of(Picture.of(matrix(Matrix(found, rows))).svg, scale=1)
+
+
+def _how(settings: SelectivitySettings, names: Sequence[str]) -> str:
+    """By which methods the circuits were found, and to what faithfulness; nothing for a study's."""
+    found: dict[str, list[str]] = {}
+    for run, name in zip(settings.runs, names, strict=False):
+        about = Run.open(run).settings
+        goal = "" if about["method"] == LEARNED else f" to a faithfulness of {about['faithfulness']}"
+        found.setdefault(f"{about['method']}{goal}", []).append(name)
+    return "; ".join(f"{how}: {', '.join(of)}" for how, of in found.items())
+
+
+def _table(cells: Sequence[Lost], tasks: Sequence[str]) -> str:
+    """A row for each circuit, a column for each task."""
+    by_circuit: dict[str, list[str]] = {}
+    for cell in cells:
+        share = words_of(Estimate(cell.lost, cell.low, cell.high, cell.facts))
+        by_circuit.setdefault(cell.circuit, []).append(f"**{share}**" if cell.circuit == cell.task else share)
+    head = f"| without | {' | '.join(tasks)} |"
+    return "\n".join([head, "|---" * (len(tasks) + 1) + "|", *(_line(*row) for row in by_circuit.items())])
+
+
+def _line(circuit: str, shares: Sequence[str]) -> str:
+    return f"| {circuit} | {' | '.join(shares)} |"
 
 
 def _row(row: dict[str, Any]) -> str:

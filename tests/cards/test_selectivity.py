@@ -24,7 +24,7 @@ from wheatstone.executors import Done, LocalExecutor, Shard
 from wheatstone.figures import render_all
 from wheatstone.runs import add_file, damaged_files, import_run, new_run, write_hashes
 from wheatstone.studies import run_discovery
-from wheatstone.tasks import PromptPair
+from wheatstone.tasks import PromptPair, load_task
 
 NAMES = ("first", "second", "third")
 
@@ -136,6 +136,50 @@ def test_stopped_anywhere_it_goes_on_and_gives_the_same(
     assert (out / "selectivity.json").read_bytes() == (whole / "selectivity.json").read_bytes()
     with pytest.raises(RunError, match=r"shared: 0\.5, where it began with 0.9"):
         run_selectivity(model, settings_of(runs, shared=0.5), out)
+
+
+def test_the_facts_of_a_study_are_loaded_once(
+    model: ResidualModel,
+    runs: Path,
+    tasks: dict[str, list[PromptPair]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A study keeps no facts: the model is asked about each task's, on the first start alone."""
+    studied: list[TaskCircuit] = []
+    for name in NAMES:
+        file = tmp_path / f"{name}.jsonl"
+        file.write_text("\n".join(pair.model_dump_json() for pair in tasks[name]))
+        studied.append(TaskCircuit(name, Circuit.load(runs / name), task=str(file)))
+    monkeypatch.setattr(SelectivitySettings, "circuits", lambda self: tuple(studied))
+    loaded: list[str] = []
+    monkeypatch.setattr(
+        "wheatstone.cards._selectivity_circuits.load_task",
+        lambda source, *args, **more: loaded.append(Path(source).stem) or load_task(source, *args, **more),
+    )
+
+    class Stopping(LocalExecutor):
+        """Ends before the first task, as a killed process does."""
+
+        def run(
+            self, model: ResidualModel, shards: Sequence[Shard], report: Reporter = silent
+        ) -> Generator[Done, None, None]:
+            raise KeyboardInterrupt
+            yield
+
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        run_selectivity(model, settings_of(runs), out, executor=Stopping())
+    kept = (out / "studied-facts.json").read_bytes()
+    first = run_selectivity(model, settings_of(runs), out)
+    assert loaded == list(NAMES)
+    assert (out / "studied-facts.json").read_bytes() == kept
+    assert damaged_files(out) == []
+    assert run_selectivity(model, settings_of(runs), tmp_path / "again") == first
+    assert loaded == [*NAMES, *NAMES]
+    (out / "studied-facts.json").write_text('{"first": [{"prompt": 3}]}')
+    with pytest.raises(RunError, match="validation error"):
+        run_selectivity(model, settings_of(runs), out)
 
 
 def test_an_edge_that_exactly_the_share_keeps_is_no_common_one(runs: Path) -> None:

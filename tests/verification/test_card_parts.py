@@ -22,6 +22,7 @@ from wheatstone.verification import (
     Null,
     backup_heads,
     carried,
+    carried_without,
     exact_effects,
     held_out_line,
     null_line,
@@ -30,6 +31,7 @@ from wheatstone.verification import (
     shuffled_answers,
     specification_line,
 )
+from wheatstone.verification._carried import carried_alike
 
 
 def planted() -> tuple[ResidualModel, list[PromptPair]]:
@@ -133,6 +135,34 @@ def test_the_effect_of_an_edge_is_what_the_circuit_loses_without_it() -> None:
     extra[experiment.graph.edge("input", "m0")] = True
     more = torch.tensor([experiment.graph.edge("input", "m0")])
     assert exact_effects(experiment.over(pairs[:6]), extra, more)[0].value == rounding(experiment.model).near(0)
+
+
+@pytest.mark.parametrize("memory", [1 << 34, 1 << 16, 1])
+def test_without_each_edge_is_a_run_of_the_rest(tiny_several: Experiment, memory: int) -> None:
+    """Edges into many sublayers and into the logits, with and without room for the circuit's own run."""
+    pairs = tiny_several.encoded.pairs
+    experiment = Experiment(tiny_several.model, pairs, memory=memory, allow_weak=True)
+    keep = attribute(tiny_several).top([200])[0]
+    edges = keep.nonzero()[::7]
+    assert edges[-1, 0] == experiment.graph.logits_channel
+    without = keep.repeat(len(edges), 1, 1)
+    without[torch.arange(len(edges)), edges[:, 0], edges[:, 1]] = False
+    expected = carried([tiny_several], torch.cat([keep[None], without]))
+    found = carried_without([experiment], keep, edges)
+    scale = float(tiny_several.clean_logits.abs().max())
+    near = rounding(tiny_several.model)
+    near.check(torch.from_numpy(found.part), torch.from_numpy(expected.part), magnitude=scale)
+    near.check(torch.from_numpy(found.whole), torch.from_numpy(expected.whole), magnitude=scale)
+
+
+def test_metrics_of_the_same_runs_are_those_of_their_own(tiny_several: Experiment) -> None:
+    keep = attribute(tiny_several).top([60, 200])
+    groups = [[tiny_several.under("counterfactual", metric)] for metric in ("logit_diff", "prob_diff")]
+    for group, found in zip(groups, carried_alike(groups, keep), strict=True):
+        expected = carried(group, keep)
+        scale = float(tiny_several.clean_logits.abs().max())
+        near = rounding(tiny_several.model)
+        near.check(torch.from_numpy(found.part), torch.from_numpy(expected.part), magnitude=scale)
 
 
 def test_a_planted_backup_is_found() -> None:

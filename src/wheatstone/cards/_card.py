@@ -12,7 +12,7 @@ from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
 from wheatstone.cards._empty import empty_card
 from wheatstone.cards._lines import CardMaterial, lines_of
-from wheatstone.cards._prompts import prompts_of
+from wheatstone.cards._prompts import prompts_of, templates_of
 from wheatstone.cards._settings import CardSettings
 from wheatstone.circuits import Circuit, Experiment, same_weights
 from wheatstone.discovery import BY_PROMPT, SEARCHES
@@ -68,6 +68,7 @@ def make_card(
         )
     with sound(run):
         own, test = prompts_of(run, circuit)
+        templates = templates_of(run)
         method, steps = _scoring(manifest["settings"])
     if not own:
         return empty_card(circuit, settings.seed)
@@ -89,6 +90,7 @@ def make_card(
         size=min(max(len(circuit), ranked), experiment.graph.edges),
         method=method,
         steps=steps,
+        templates=templates,
         others={name: _facts_of(name, experiment.model, settings.seed, report) for name in settings.against},
     )
     card, tables = lines_of(material, settings, run / "card", folder, started=started, report=report)

@@ -18,6 +18,7 @@ from wheatstone._intervals import MINIMUM
 from wheatstone._progress import Reporter
 from wheatstone._side import why
 from wheatstone.cards import _second as second_part
+from wheatstone.cards._asked import asked_otherwise
 from wheatstone.cards._core import CLAIM as CORE_CLAIM
 from wheatstone.cards._core import EDGES, core_line, edge_table, with_effects
 from wheatstone.cards._scores import SCORES, identity_of, read_scores, write_scores
@@ -71,6 +72,7 @@ class CardMaterial:
         size: edges that rankings are cut at: the circuit's, or as many as the run's ranking needed for the same goal.
         method: that scores edges prompt by prompt.
         steps: of the method; its own by default.
+        templates: of the task's prompts; none where there is no task.
         others: facts of other tasks, by name.
     """
 
@@ -82,6 +84,7 @@ class CardMaterial:
     size: int
     method: str
     steps: int | None
+    templates: tuple[str, ...]
     others: Mapping[str, tuple[PromptPair, ...]]
 
     @property
@@ -205,6 +208,9 @@ def lines_of(
         copies,
         least=settings.keep,
         complete=material.complete,
+        asked=asked_otherwise(
+            experiment, pairs[:_READ_CLOSELY], material.test or material.own, material.templates, settings.seed + 1
+        ),
         measured_on=words if len(pairs) <= _READ_CLOSELY else f"{_READ_CLOSELY} of {words}",
         report=report,
     )
@@ -296,8 +302,12 @@ def _shuffled(material: CardMaterial, settings: CardSettings, scores: PromptScor
 def _compared(
     material: CardMaterial, groups: Mapping[str, Tensor], experiments: Sequence[Experiment]
 ) -> dict[str, Carried]:
-    """What the circuits of each group carry, all run on the same facts."""
-    whole = carried(experiments, torch.cat(list(groups.values())), complete=material.complete)
+    """What the circuits of each group carry, all run on the same facts; a circuit of several groups is run once."""
+    masks, once = torch.cat(list(groups.values())), dict[bytes, int]()
+    places = [once.setdefault(mask.numpy().tobytes(), len(once)) for mask in masks]
+    distinct = masks[[places.index(at) for at in range(len(once))]]
+    found = carried(experiments, distinct, complete=material.complete)
+    whole = Carried(found.part[places], found.whole)
     ends = torch.tensor([len(masks) for masks in groups.values()]).cumsum(0).tolist()
     starts = [0, *ends[:-1]]
     return {

@@ -11,6 +11,13 @@ from wheatstone.runs import read_json
 from wheatstone.tasks import PromptPair
 
 
+def templates_of(run: Path) -> tuple[str, ...]:
+    """Forms of the prompts of a run's task; none where the run has no task."""
+    if not (run / "task.json").is_file():
+        return ()
+    return tuple(map(str, read_json(run, "task.json").get("templates", ())))
+
+
 def prompts_of(run: Path, circuit: Circuit) -> tuple[tuple[PromptPair, ...], tuple[PromptPair, ...]]:
     """The prompts that the circuit was found on or chosen by, and those that it has not seen."""
     if not (run / "task.json").is_file():

@@ -6,6 +6,7 @@ model loses most of the behaviour. These are spared, and listed; all other edges
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -22,10 +23,10 @@ from wheatstone.verification import (
     NOT_SUPPORTED,
     NOT_TESTED,
     SUPPORTED,
-    Carried,
     SecondLine,
     Verdict,
     carried,
+    carried_without,
     percents,
 )
 
@@ -54,7 +55,8 @@ class Second:
         keep: the second circuit; None where none was found.
         spared: edges of the first circuit that it may use, as a mask.
         alone: what these keep alone.
-        reached: most that a circuit without the first one's edges keeps, of the sizes that were tried.
+        reached: most that a circuit without the first one's edges keeps, of the sizes that were tried: all of them
+            where none keeps the goal.
     """
 
     goal: float
@@ -87,10 +89,9 @@ def second_circuit(
     valid = torch.from_numpy(experiment.graph.valid)
     suspects = scores.values.abs().masked_fill(~keep, -1).flatten().argsort(descending=True, stable=True)
     suspects = suspects[: min(_SUSPECTS, int(keep.sum()))]
-    without = valid.flatten().repeat(len(suspects), 1)
-    without[torch.arange(len(suspects)), suspects] = False
-    left = carried(experiment.over(pairs[:_TRIED_ON]), without.unflatten(1, keep.shape))
-    needed = torch.tensor([left.share(at).value <= 1 - _MOST_LOST for at in range(len(suspects))])
+    edges = torch.stack((suspects // keep.shape[1], suspects % keep.shape[1]), dim=1)
+    left = carried_without(experiment.over(pairs[:_TRIED_ON]), valid, edges)
+    needed = torch.tensor([left.share(1 + at).value <= 1 - _MOST_LOST for at in range(len(suspects))])
     spared = torch.zeros(keep.numel(), dtype=torch.bool)
     spared[suspects[needed]] = True
     spared = spared.view(keep.shape)
@@ -100,13 +101,14 @@ def second_circuit(
     sizes = _sizes(int(keep.sum()), largest)
     every = _cut(scores.values, valid, torch.zeros_like(keep), sizes)
     others = _cut(scores.values, valid & (~keep | spared), spared, sizes)
-    tried = carried(experiment.over(pairs), torch.cat([every, others, spared[None], keep[None]]))
+    parts = list(experiment.over(pairs))
+    both = carried(parts, torch.stack([spared, keep]))
     report("second circuit", 2, 3)
-    alone, kept = (tried.share(2 * len(sizes) + at).value for at in range(2))
+    alone, kept = (both.share(at).value for at in range(2))
     goal = min(_MOST_GOAL, 1 - abs(1 - kept))
-    first, second = _smallest(tried, goal, 0, len(sizes)), _smallest(tried, goal, len(sizes), len(sizes))
-    if alone >= goal:  # then what would be found is the first circuit's own edges
-        second = None
+    first, _ = _smallest(parts, every, goal)
+    # Where the spared edges are enough, what would be found is the first circuit's own edges.
+    second, reached = (None, alone) if alone >= goal else _smallest(parts, others, goal)
     return Second(
         goal,
         largest,
@@ -114,7 +116,7 @@ def second_circuit(
         None if second is None else others[second],
         spared,
         alone,
-        max(tried.share(len(sizes) + at).value for at in range(len(sizes))),
+        reached,
     )
 
 
@@ -136,9 +138,18 @@ def _cut(values: Tensor, allowed: Tensor, always: Tensor, sizes: Sequence[int]) 
     return masks.unflatten(1, values.shape)
 
 
-def _smallest(tried: Carried, goal: float, first: int, sizes: int) -> int | None:
-    """The first of some circuits that keeps the goal, as a place among them."""
-    return next((at for at in range(sizes) if tried.share(first + at).value >= goal), None)
+def _smallest(
+    parts: Sequence[Experiment], masks: Bool[Tensor, "size channel node"], goal: float
+) -> tuple[int | None, float]:
+    """The first of some circuits, smallest first, that keeps the goal, as a place among them, and the most one of those
+    up to it keeps."""
+    reached = -math.inf
+    for at, mask in enumerate(masks):
+        kept = carried(parts, mask[None]).share().value
+        reached = max(reached, kept)
+        if kept >= goal:
+            return at, reached
+    return None, reached
 
 
 def second_line(found: Second, keep: Bool[Tensor, "channel node"], names: Sequence[str], on: SecondLine) -> SecondLine:

@@ -1,8 +1,8 @@
 """Which tasks the circuits of several tasks serve: what every task loses without every circuit.
 
-The folder holds `selectivity-settings.json` from the start and `tasks/NAME/result.json` for every task that is done,
-each a shard with what all circuits cost it. `matrix.parquet`, `selectivity.json`, `manifest.json` and `files.json` come
-last and make it a run.
+The folder holds `selectivity-settings.json` from the start, `studied-facts.json` with the facts of a study's tasks, and
+`tasks/NAME/result.json` for every task that is done, each a shard with what all circuits cost it. `matrix.parquet`,
+`selectivity.json`, `manifest.json` and `files.json` come last and make it a run.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ from wheatstone.executors import (
     some_done,
 )
 from wheatstone.models import ResidualModel, manifest_without_prompts
-from wheatstone.runs import Table, draw, read_json, write_json, write_table
+from wheatstone.runs import Table, draw, read_json, sound, write_json, write_table
+from wheatstone.tasks import PromptPair
 
-_SETTINGS = settings_file("selectivity")
+_SETTINGS, _FACTS = settings_file("selectivity"), "studied-facts.json"
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def run_selectivity(
         hashes = {name: hashlib.sha256(content).hexdigest() for name, content in edges.items()}
         identity = settings.identity(model) | {"circuits": hashes}
         open_resumable(out, "selectivity", identity)
-        shards = [TaskShard(one, one.facts(model, settings.facts, settings.seed, report), parts) for one in circuits]
+        shards = [TaskShard(one, _facts(out, one, model, settings, report), parts) for one in circuits]
         failed = run_shards(model, shards, out, "tasks", executor or LocalExecutor(), report)
         expected = f"a task that {model.id} can be measured on"
         done = some_done(out, shards, failed, expected=expected, do="choose other runs")
@@ -145,10 +146,25 @@ def run_selectivity(
         seconds = {"tasks": sum(shard_cost(out / "tasks" / name)["seconds"] for name in done)}
         about = identity["settings"] | {"task": f"{len(circuits)} circuits"}
         manifest = manifest_without_prompts(model, "selectivity", about, seed=settings.seed, seconds=seconds)
-        with finished(out, _SETTINGS, SHARD_LIST, "tasks") as folder:
+        with finished(out, _SETTINGS, _FACTS, SHARD_LIST, "tasks") as folder:
             write_table(Table.of(Lost, matrix), folder / "matrix.parquet")
             write_json(folder / "selectivity.json", document | {"failed": failed})
             write_json(folder / "manifest.json", manifest)
             if pictures:
                 draw(folder, pictures)
     return document | {"failed": failed}
+
+
+def _facts(
+    out: Path, one: TaskCircuit, model: ResidualModel, settings: SelectivitySettings, report: Reporter
+) -> tuple[PromptPair, ...]:
+    """The facts of a task. Those of a study's task, which the model is asked about, are kept for the next start."""
+    if not one.task:
+        return one.facts(model, settings.facts, settings.seed, report)
+    kept: dict[str, Any] = read_json(out, _FACTS) if (out / _FACTS).is_file() else {}
+    if one.name not in kept:
+        facts = one.facts(model, settings.facts, settings.seed, report)
+        kept[one.name] = [pair.model_dump(mode="json") for pair in facts]
+        write_json(out / _FACTS, kept)
+    with sound(out):
+        return tuple(map(PromptPair.model_validate, kept[one.name]))

@@ -36,8 +36,8 @@ def card(
 
     Each line of the card is a claim with a verdict and its numbers: faithfulness on held-out facts, edges that recur
     when prompts are drawn again, comparison with circuits that chance gives, a second circuit without the first one's
-    edges, other ablations and metrics. The card is printed and added to the run as card.json and card.html; the scores
-    of every edge on every prompt are kept in the run's folder card.
+    edges, other ablations, metrics, templates and counterfactuals. The card is printed and added to the run as
+    card.json and card.html; the scores of every edge on every prompt are kept in the run's folder card.
     """
     from wheatstone.runs import CIRCUITS, Run
 

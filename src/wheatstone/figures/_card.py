@@ -251,12 +251,19 @@ def _specification(line: SpecificationLine) -> list[PageTable]:
         (
             row.ablation,
             row.metric,
+            row.asked or "as found",
             row.missing or _with_interval(row.kept),
             "–" if row.random is None else percent(row.random),
         )
         for row in line.rows
     ]
-    columns = (("ablation", _WORDS), ("metric", _WORDS), ("faithfulness", _WORDS), ("heads exchanged", _NUMBER))
+    columns = (
+        ("ablation", _WORDS),
+        ("metric", _WORDS),
+        ("prompts", _WORDS),
+        ("faithfulness", _WORDS),
+        ("heads exchanged", _NUMBER),
+    )
     caption = f"Faithfulness of the circuit, and mean of circuits with heads exchanged, on {line.measured_on}."
     return [PageTable(caption, columns, tuple(rows))]
 

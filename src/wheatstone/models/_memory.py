@@ -130,8 +130,10 @@ def run_in_pieces(
     Warns:
         MemoryWarning: memory ran out all the same; the remaining pieces are halved.
     """
-    used = keep.any(0).any(0).unflatten(0, (len(model.graph.nodes), -1)).any(-1)
-    nodes = int(used.sum()) if resume is None else len(resume.nodes)
+    if resume is None:
+        nodes = int(keep.any(0).any(0).unflatten(0, (len(model.graph.nodes), -1)).any(-1).sum())
+    else:
+        nodes = 0 if resume.computes_all_of(keep) else len(resume.nodes)
     each, mask = circuit_bytes(model, tokens, nodes)
 
     def piece(circuits: slice, rows: slice) -> Tensor:

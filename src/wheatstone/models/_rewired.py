@@ -48,6 +48,10 @@ class CircuitState(Brief):
     nodes: list[int]
     deltas: Float[Tensor, "computed batch pos d_model"]
 
+    def computes_all_of(self, keep: Bool[Tensor, "circuit channel node"]) -> bool:
+        """Whether circuits differ from this one in their edges into the logits alone, so that no node runs again."""
+        return bool((keep[:, :-1] == self.keep[:-1]).all())
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CircuitRun(Brief):
@@ -117,26 +121,26 @@ class Rewired:
         self.columns = kept_at.to(model.device, model.dtype)
         self.gradients = gradients
         self.leaves: list[tuple[list[int], Tensor]] = []
-        shape = (len(nodes), len(keep), tokens.batch, tokens.width - start, model.d_model)
-        self.deltas = torch.empty(shape, device=model.device, dtype=model.dtype)
         self.parts: list[Tensor] = []
-        self.count = 0
-        self.resumed = 0 if resume is None else self._resume(resume)
-
-    def _resume(self, state: CircuitState) -> int:
-        """Takes over the nodes that come before the first channel where a circuit differs; says up to which node."""
-        graph = self.model.graph
-        differs = (self.keep != state.keep).any(0).any(-1).nonzero()
-        first = int(differs[0]) if len(differs) else graph.logits_channel
-        layer, inner = divmod(first, graph.layer_channels)
-        if first == graph.logits_channel:
-            boundary = len(graph.nodes)
+        self.count = self.resumed = 0
+        """How many of the computed nodes are known, and the first node of the graph that is not taken over."""
+        if resume is not None and resume.computes_all_of(keep):
+            self.count, self.resumed = len(nodes), len(graph.nodes)
+            self.deltas = resume.deltas[:, None]  # of all circuits: copies would be most of the cost
         else:
-            in_mlp = inner == graph.layer_channels - 1
-            boundary = (graph.mlp_nodes(layer) if in_mlp else graph.head_nodes(layer)).start
-        self.count = int(np.searchsorted(self.nodes, boundary))
+            shape = (len(nodes), len(keep), tokens.batch, tokens.width - start, model.d_model)
+            self.deltas = torch.empty(shape, device=model.device, dtype=model.dtype)
+            if resume is not None:
+                self._resume(resume)
+
+    def _resume(self, state: CircuitState) -> None:
+        """Takes over the nodes that come before the first channel where a circuit differs."""
+        graph = self.model.graph
+        layer, inner = divmod(int((self.keep != state.keep).any(0).any(-1).nonzero()[0]), graph.layer_channels)
+        in_mlp = inner == graph.layer_channels - 1
+        self.resumed = (graph.mlp_nodes(layer) if in_mlp else graph.head_nodes(layer)).start
+        self.count = int(np.searchsorted(self.nodes, self.resumed))
         self.deltas[: self.count] = state.deltas[: self.count, None]
-        return boundary
 
     def run(self, *, all_positions: bool = False) -> CircuitRun:
         """Runs all circuits on all prompts."""
@@ -234,7 +238,8 @@ class Rewired:
         """Assembles what channels of one sublayer read, from `start` on."""
         base, count = base[:, self.start :], self.readable[channels[0]]
         written = self._written()[:count]
-        if not self.gradients and self.kept_all[channels].all():
+        shared = written.shape[1] < len(self.keep)
+        if not self.gradients and not shared and self.kept_all[channels].all():
             return (base + written.sum(0)).flatten(0, 1)[None].expand(len(channels), -1, -1, -1)
         rows = self.columns[:, channels, :count]
         # A small circuit's channels read few of the nodes before them: copying these costs less than adding up all.
@@ -243,13 +248,12 @@ class Rewired:
             chosen = torch.from_numpy(used).to(written.device)
             rows, written = rows.index_select(2, chosen), written.index_select(0, chosen)
         if len(self.spans) > 1:
-            read = written.new_zeros(len(channels), *written.shape[1:])
+            read = written.new_zeros(len(channels), len(self.keep), *written.shape[2:])
             for span, at in enumerate(self.spans):
                 part = written[..., at, :]
-                product = torch.bmm(rows[..., span], part.flatten(2).transpose(0, 1))
-                read[..., at, :] = product.transpose(0, 1).unflatten(2, part.shape[2:])
+                read[..., at, :] = _summed(rows[..., span], part.flatten(2)).unflatten(2, part.shape[2:])
         else:
-            read = torch.bmm(rows[..., 0], written.flatten(2).transpose(0, 1)).transpose(0, 1).unflatten(2, base.shape)
+            read = _summed(rows[..., 0], written.flatten(2)).unflatten(2, base.shape)
         inputs = read + base
         inputs = inputs.flatten(1, 2)
         if self.gradients:
@@ -290,3 +294,12 @@ class Rewired:
                 own[:, self.start :, rows] = projected.unflatten(1, (len(own), -1)).movedim(0, 2)
             parts.append(own)
         return QKV(*parts)
+
+
+def _summed(
+    kept: Float[Tensor, "circuit channel node"], written: Float[Tensor, "node wrote flat"]
+) -> Float[Tensor, "channel circuit flat"]:
+    """What channels read of what nodes wrote, each circuit its own or all circuits the same."""
+    if written.shape[1] < len(kept):
+        return (kept @ written[:, 0]).transpose(0, 1)
+    return torch.bmm(kept, written.transpose(0, 1)).transpose(0, 1)

@@ -129,6 +129,7 @@ SHAPES: dict[str, Any] = {
         **dict.fromkeys(("own", "others", "difference"), (None, _ESTIMATE)),
     },
     "pairs.json": Each(dict),
+    "studied-facts.json": Each([dict]),
     "shards.json": {"folder": str, "shards": Each(str)},
     "shard.json": {"key": str, "seconds": _NUMBER, "processor_seconds": _NUMBER},
     "study-settings.json": _SETTINGS,

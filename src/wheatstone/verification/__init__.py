@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from wheatstone.verification._card_specification import specification_line as specification_line
     from wheatstone.verification._carried import Carried as Carried
     from wheatstone.verification._carried import carried as carried
+    from wheatstone.verification._carried import carried_without as carried_without
     from wheatstone.verification._carried import ratio_estimate as ratio_estimate
     from wheatstone.verification._exact_effects import exact_effects as exact_effects
     from wheatstone.verification._selection import SelectionResult as SelectionResult

@@ -20,17 +20,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from wheatstone._progress import Reporter, silent
 from wheatstone.circuits import Experiment
-from wheatstone.tasks import PromptPair, mean_by_prompt
 from wheatstone.verification._card import BackupRow
-from wheatstone.verification._carried import ratio_estimate
-
-_TOGETHER = 64
-"""Heads that are ablated in one run, so that logits of all of them are never in memory."""
+from wheatstone.verification._carried import Carried, carried_without, ratio_estimate
 
 
 def backup_heads(
@@ -42,8 +38,7 @@ def backup_heads(
 ) -> tuple[BackupRow, ...]:
     """The heads outside a circuit whose direct effect grows most when the circuit is ablated.
 
-    Only the last sum differs between heads, so that trying all heads costs two runs of the model and one product with
-    the unembedding for each head.
+    Only the last sum differs between heads, so that all of them together cost about two runs of the model.
 
     Args:
         experiments: with the facts, see `Experiment.over`; edges are kept at all positions together.
@@ -58,35 +53,15 @@ def backup_heads(
     valid = torch.from_numpy(graph.valid)
     heads = [node for layer in range(graph.layers) for node in range(len(graph.nodes))[graph.head_nodes(layer)]]
     heads = [node for node in heads if not removed[graph.logits_channel, node]]
-    seen: list[PromptPair] = []
-    whole, lost = list[np.ndarray](), list[np.ndarray]()
-    for done, part in enumerate(experiments):
-        report("backup heads", done, len(experiments))
-        both = [_direct_effects(part, base, heads) for base in (valid, valid & ~removed)]
-        whole.append((part.clean - part.corrupt).double().cpu().numpy()[None])
-        lost.append(np.stack(both))
-        seen += part.encoded.pairs
-    report("backup heads", len(experiments), len(experiments))
-    scale = mean_by_prompt(seen, np.concatenate(whole, 1))[0]
-    values = np.concatenate(lost, 2)
-    intact, ablated = (mean_by_prompt(seen, rows) for rows in values)
-    rows = [_row(graph.nodes[node], intact[at], ablated[at], scale) for at, node in enumerate(heads)]
+    edges = torch.tensor([(graph.logits_channel, node) for node in heads], dtype=torch.int64).view(-1, 2)
+    lost: list[Carried] = []
+    for done, base in enumerate((valid, valid & ~removed)):
+        report("backup heads", done, 2)
+        lost.append(carried_without(experiments, base, edges))
+    report("backup heads", 2, 2)
+    intact, ablated = (found.part[0] - found.part[1:] for found in lost)
+    rows = [_row(graph.nodes[node], intact[at], ablated[at], lost[0].whole) for at, node in enumerate(heads)]
     return tuple(sorted(rows, key=lambda row: -row.growth.value)[:most])
-
-
-def _direct_effects(
-    experiment: Experiment, base: Bool[Tensor, "channel node"], heads: Sequence[int]
-) -> Float[np.ndarray, "head prompt"]:
-    """What a circuit's metric loses on each prompt without each head's edge into the logits."""
-    state, _ = experiment.start_from(base)
-    rows: list[Tensor] = [experiment.values(base[None], resume=state)]
-    for first in range(0, len(heads), _TOGETHER):
-        some = torch.tensor(heads[first : first + _TOGETHER])
-        masks = base.repeat(len(some), 1, 1)
-        masks[torch.arange(len(some)), experiment.graph.logits_channel, some] = False
-        rows.append(experiment.values(masks, resume=state))
-    whole, *without = rows
-    return (whole - torch.cat([whole[:0], *without])).double().cpu().numpy()
 
 
 def _row(head: str, intact: np.ndarray, ablated: np.ndarray, whole: np.ndarray) -> BackupRow:

@@ -261,6 +261,7 @@ class SpecificationRow:
         kept: faithfulness.
         random: mean faithfulness of circuits whose heads have changed places; None where there are none.
         missing: why it could not be measured.
+        asked: what is different about the prompts; empty where nothing is.
     """
 
     ablation: str
@@ -268,6 +269,7 @@ class SpecificationRow:
     kept: Estimate | None = None
     random: float | None = None
     missing: str = ""
+    asked: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""Whether a claim depends on how it is measured: the circuit under another ablation, and with another metric."""
+"""Whether a claim depends on how it is measured: the circuit under other ablations, metrics, templates and
+counterfactuals."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Bool
@@ -13,6 +14,7 @@ from wheatstone._intervals import MINIMUM
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import why
 from wheatstone.circuits import ABLATIONS, Experiment
+from wheatstone.tasks import PromptPair
 from wheatstone.verification._card import (
     NOT_SUPPORTED,
     NOT_TESTED,
@@ -21,9 +23,9 @@ from wheatstone.verification._card import (
     SpecificationRow,
     percents,
 )
-from wheatstone.verification._carried import carried
+from wheatstone.verification._carried import Carried, carried, carried_alike
 
-SPECIFICATION_CLAIM = "The claim is the same under other ablations and metrics."
+SPECIFICATION_CLAIM = "The claim is the same under other ablations, metrics, templates and counterfactuals."
 _METRICS = ("logit_diff", "prob_diff")
 
 
@@ -34,10 +36,12 @@ def specification_line(
     *,
     least: float,
     complete: bool = False,
+    asked: Mapping[str, Sequence[PromptPair]] | None = None,
     measured_on: str,
     report: Reporter = silent,
 ) -> SpecificationLine:
-    """Measures a circuit under each other ablation with its own metric, and with each other metric under its own.
+    """Measures a circuit under each other ablation with its own metric, with each other metric under its own ablation,
+    and where the same facts are asked otherwise.
 
     Args:
         experiments: those that the circuit was found in, with the facts; see `Experiment.over`.
@@ -45,28 +49,26 @@ def specification_line(
         others: circuits that chance gives, beside it; may be none.
         least: share of the behaviour that is claimed to be kept.
         complete: whether the circuit is judged by what is lost without it.
+        asked: the facts in other words or against other counterfactuals, by what differs.
         measured_on: which facts these are, in words.
         report: progress callback.
 
     When this misleads: under zero ablation nodes write what they never write on text, and a model without any edge is
     no baseline of its behaviour. A mean is that of the counterfactual prompts of these facts.
     """
-    own = experiments[0].ablation, experiments[0].metric.name
-    ways = [
-        own,
-        *((own[0], metric) for metric in _METRICS if metric != own[1]),
-        *((ablation, own[1]) for ablation in ABLATIONS if ablation != own[0]),
-    ]
+    own, metric = experiments[0].ablation, experiments[0].metric.name
+    own_metrics = (metric, *(name for name in _METRICS if name != metric))
+    ways = {own: own_metrics} | {ablation: (metric,) for ablation in ABLATIONS if ablation != own}
     masks, rows = torch.cat([keep[None], others]), list[SpecificationRow]()
-    for done, (ablation, metric) in enumerate(ways):
+    for done, (ablation, metrics) in enumerate(ways.items()):
         report("specifications", done, len(ways))
+        rows += _rows(experiments, masks, ablation, metrics, complete)
+    for name, pairs in (asked or {}).items():
         try:
-            found = carried([each.under(ablation, metric) for each in experiments], masks, complete=complete)
+            found = carried(experiments[0].over(pairs), keep[None], complete=complete)
+            rows.append(SpecificationRow(own, metric, found.share(), asked=name))
         except WheatstoneError as error:
-            rows.append(SpecificationRow(ablation, metric, missing=why(error)))
-            continue
-        random = found.share(slice(1, None)).value if len(others) else None
-        rows.append(SpecificationRow(ablation, metric, found.share(), random))
+            rows.append(SpecificationRow(own, metric, missing=why(error), asked=name))
     report("specifications", len(ways), len(ways))
     measured = [row for row in rows if row.kept is not None]
     facts = {pair.prompt for each in experiments for pair in each.encoded.pairs}
@@ -81,9 +83,43 @@ def specification_line(
     said = f"The circuit {held} at least {percents(least)} of the behaviour as it was found ({about})."
     if differing:
         against = ", ".join(
-            f"{row.ablation} ablation with {row.metric} {percents(row.kept.value)}" for row in differing if row.kept
+            f"{row.asked or f'{row.ablation} ablation with {row.metric}'} {percents(row.kept.value)}"
+            for row in differing
+            if row.kept
         )
         why_ = f"{said} That changes with the specification: {against}."
         return SpecificationLine(SPECIFICATION_CLAIM, NOT_SUPPORTED, why_, least, tuple(rows), measured_on)
     why_ = f"{said} That is the same under all {len(measured)} specifications that were measured."
     return SpecificationLine(SPECIFICATION_CLAIM, SUPPORTED, why_, least, tuple(rows), measured_on)
+
+
+def _rows(
+    experiments: Sequence[Experiment],
+    masks: Bool[Tensor, "circuit channel node"],
+    ablation: str,
+    metrics: Sequence[str],
+    complete: bool,
+) -> list[SpecificationRow]:
+    """What the first circuit and the others keep under one ablation, by each metric that can be measured."""
+    measured: dict[str, list[Experiment]] = {}
+    found: dict[str, Carried] = {}
+    missing: dict[str, str] = {}
+    for metric in metrics:
+        try:
+            measured[metric] = [each.under(ablation, metric) for each in experiments]
+        except WheatstoneError as error:
+            missing[metric] = why(error)
+    try:
+        if measured:
+            every = carried_alike(list(measured.values()), masks, complete=complete)
+            found = dict(zip(measured, every, strict=True))
+    except WheatstoneError as error:
+        missing |= dict.fromkeys(measured, why(error))
+    rows: list[SpecificationRow] = []
+    for metric in metrics:
+        if metric in missing:
+            rows.append(SpecificationRow(ablation, metric, missing=missing[metric]))
+            continue
+        random = found[metric].share(slice(1, None)).value if len(masks) > 1 else None
+        rows.append(SpecificationRow(ablation, metric, found[metric].share(), random))
+    return rows

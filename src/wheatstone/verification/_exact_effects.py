@@ -10,7 +10,7 @@ from torch import Tensor
 
 from wheatstone.circuits import Experiment
 from wheatstone.verification._card import Estimate
-from wheatstone.verification._carried import carried, ratio_estimate
+from wheatstone.verification._carried import carried, carried_without, ratio_estimate
 
 
 def exact_effects(
@@ -34,8 +34,11 @@ def exact_effects(
 
     When this misleads: effects of single edges do not add up, and an edge with a backup has none.
     """
-    without = keep.repeat(len(edges) + 1, 1, 1)
-    without[torch.arange(1, len(edges) + 1), edges[:, 0], edges[:, 1]] = False
-    found = carried(experiments, without, complete=complete)
+    if complete:
+        without = keep.repeat(len(edges) + 1, 1, 1)
+        without[torch.arange(1, len(edges) + 1), edges[:, 0], edges[:, 1]] = False
+        found = carried(experiments, without, complete=True)
+    else:
+        found = carried_without(experiments, keep, edges)
     lost = found.part[:1] - found.part[1:]
     return [ratio_estimate(row, found.whole) for row in lost]
