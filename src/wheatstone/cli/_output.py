@@ -122,7 +122,7 @@ class Output:
     @contextmanager
     def progress(self) -> Generator[Reporter, None, None]:
         """A progress display on stderr, given to the library as a `Reporter`; none where stderr is not a terminal."""
-        if not self.stderr.is_terminal:  # and rich need not be loaded
+        if not self.stderr.is_terminal:  # and no bars need be loaded
             yield silent
             return
         from wheatstone._bars import progress
