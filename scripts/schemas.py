@@ -20,7 +20,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import typer
 from commands import commands
 from generated import write_or_check
-from printed import ERROR, MEANINGS, PRINTED, With
+from printed import ERROR, PRINTED
+from printed_parts import MEANINGS, With
 
 from wheatstone._bounds import Bounds
 from wheatstone.cli._app import app_of
