@@ -27,7 +27,7 @@ HEAD = """# Commands
 Every command and option, as `wheatstone COMMAND --help` shows them. Written by `scripts/commands.py` and checked by a
 test. Exit codes: 0 done, 1 failed midway, 2 the request is wrong, 130 interrupted, 143 ended by SIGTERM.
 With `--json` a command prints one JSON object. Its first key is `format`, which names the command and the version of
-the format: `wheatstone.discover/1`, `wheatstone.neuron-screen/1`.
+the format: `wheatstone.discover/1`, `wheatstone.neuron-screen/1`; [JSON documents](json.md) says what each holds.
 """
 EVERYWHERE = {"help"}
 

@@ -72,6 +72,14 @@ def test_every_public_name_is_documented(name: str) -> None:
     assert re.search(rf"`(ws\.|wheatstone\.)?{name}`|\bws\.{name}\b", TEXT)
 
 
+@pytest.mark.parametrize("name", _public_names())
+def test_every_public_name_is_in_an_example_that_runs(name: str) -> None:
+    """`make examples` runs these."""
+    scripts = (path.read_text(encoding="utf-8") for path in (ROOT / "examples").glob("*.py"))
+    code = "\n".join([*_python(TEXT), *scripts])
+    assert re.search(rf"\bws\.{name}\b", code)
+
+
 @pytest.mark.parametrize("verb", _verbs(app_of()))
 def test_every_verb_is_documented(verb: str) -> None:
     assert re.search(rf"(wheatstone |`){verb}[ `\n]", TEXT)
@@ -115,7 +123,7 @@ def test_python_examples_compile(page: Path) -> None:
         compile(example, _id(page), "exec")
 
 
-@pytest.mark.parametrize("script", ["commands.py", "api.py"])
+@pytest.mark.parametrize("script", ["commands.py", "api.py", "schemas.py", "notebooks.py"])
 def test_the_generated_pages_are_up_to_date(script: str) -> None:
     words = [sys.executable, ROOT / "scripts" / script, "--check"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)

@@ -15,6 +15,7 @@ from wheatstone._version import __version__ as __version__
 from wheatstone._viewer import show_with
 
 if TYPE_CHECKING:
+    from wheatstone._bars import progress as progress
     from wheatstone.circuits import Circuit as Circuit
     from wheatstone.circuits import Edge as Edge
     from wheatstone.circuits import Experiment as Experiment

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from wheatstone import CircuitError
 from wheatstone.circuits import Circuit, ModelInfo, from_eap_json, to_eap_json
+from wheatstone.circuits._interop import eap_scores
 from wheatstone.models import Graph
 
 MODEL = ModelInfo("tiny", "llama", Graph(layers=2, heads=4, kv_groups=2))
@@ -73,6 +75,19 @@ def test_one_head_of_a_group_keeps_the_groups_edge() -> None:
 def test_a_circuit_without_scores_is_written_with_zeros() -> None:
     circuit = Circuit(MODEL, random_circuit().edges)
     assert {info["score"] for info in json.loads(to_eap_json(circuit))["edges"].values()} == {0.0}
+
+
+def test_mib_s_two_kinds_of_files_are_read() -> None:
+    """A circuit whose edges have no scores; and scores of all edges, none of which is in a circuit."""
+    circuit = random_circuit()
+    document = json.loads(to_eap_json(circuit))
+    scores = {name: info.pop("score") for name, info in document["edges"].items()}
+    assert from_eap_json(json.dumps(document), MODEL) == replace(circuit, metric="", scores=None)
+    assert eap_scores(document, MODEL.graph) == {}
+    ranking = {**document, "edges": {name: {"score": score, "in_graph": False} for name, score in scores.items()}}
+    assert len(from_eap_json(json.dumps(ranking), MODEL)) == 0
+    assert circuit.scores is not None
+    assert eap_scores(ranking, MODEL.graph) == dict(zip(circuit.edges, circuit.scores, strict=True))
 
 
 @pytest.mark.parametrize(

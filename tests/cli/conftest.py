@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from commands import FRANCE_WORDS, MAIN, Cli, RealRun, Refused, Shown
 from filelock import FileLock
+from printed import wrong
 
 from wheatstone.checkpoints._cache import ModelFiles
 from wheatstone.cli import main
@@ -20,7 +21,7 @@ from wheatstone.cli._app import _GROUPS
 
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """Runs the command in this process, through its own entry point. Checks the format of a JSON document."""
+    """Runs the command in this process, through its own entry point. Checks a JSON document against its schema."""
 
     def run(*words: object) -> Shown:
         monkeypatch.setattr(sys, "argv", ["wheatstone", *map(str, words)])
@@ -43,6 +44,7 @@ def check_format(words: list[str], document: object) -> None:
         verb += f"-{words[1]}"
     assert isinstance(document, dict)
     assert next(iter(document.items())) == ("format", f"wheatstone.{verb}/1")
+    assert not wrong(document)
 
 
 @pytest.fixture
@@ -56,6 +58,7 @@ def refused(cli: Cli) -> Refused:
         if "--json" in words:
             error = json.loads(line)
             assert error["format"] == "wheatstone.error/1"
+            assert not wrong(error)
             line = f"wheatstone: expected {error['expected']}; got {error['got']}; {error['do']}"
         assert line.startswith("wheatstone: expected ")
         assert "; got " in line

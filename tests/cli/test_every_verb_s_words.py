@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import typer
 from commands import MAIN, Cli, Refused
+from printed import SCHEMAS
 from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import render
@@ -55,6 +56,12 @@ def test_every_verb_has_examples_that_it_reads(verb: str) -> None:
             command = command.commands[words.pop(0)]
         command.make_context("verb", words, parent=parent)
         assert example.startswith(verb)
+
+
+def test_every_verb_s_document_has_a_schema() -> None:
+    """But of those that print their help, and of the two that print the list of runs one."""
+    verbs = VERBS.keys() - {"head", "init", "neuron", "runs list"}
+    assert {path.stem for path in SCHEMAS.glob("*.json")} == {verb.replace(" ", "-") for verb in verbs} | {"error"}
 
 
 def test_no_example_is_of_a_verb_that_is_gone() -> None:

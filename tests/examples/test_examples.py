@@ -66,6 +66,9 @@ NOT_RUN = {
     "kubectl ": "no cluster here",
 }
 
+ELSEWHERE = ("docs/guides/add-a-family.md", "docs/notebooks/")
+"""Pages whose Python is run by tests/models/test_add_a_family.py and by test_scripts.py."""
+
 
 def _pages() -> list[str]:
     found = {page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").rglob("*.md")} | {"README.md"}
@@ -113,7 +116,7 @@ def test_every_example_runs(page: str, place: Path, monkeypatch: pytest.MonkeyPa
         _run(monkeypatch, _demo())
     names: dict[str, Any] = {}
     for language, block in _blocks(page):
-        if language == "python" and page != "docs/guides/add-a-family.md":  # tests/models/test_add_a_family.py
+        if language == "python" and not page.startswith(ELSEWHERE):
             exec(compile(block, page, "exec"), names)
         elif language in ("", "sh"):
             for line in _commands(block):

@@ -6,12 +6,16 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hostile_words import bases
+from printed import wrong
 from starlette.testclient import TestClient
 from workspace import commands, make_workspace
 
@@ -45,22 +49,36 @@ NEW = {"head scan", "graph", "selectivity"}
 MADE = [(verb, when) for verb in CONTENTS for when in ("now", "formerly") if when == "now" or verb not in NEW]
 
 
+ELSEWHERE = {
+    *[tuple(words.split()) for words in ("discover", "neuron screen", "neuron scan", "neuron probe", "head scan")],
+    *[(word,) for word in ("trace", "sweep", "study", "edit", "graph", "import", "selectivity", "studio")],
+    *[tuple(words.split()) for words in ("runs delete", "models remove")],
+}
+"""Verbs that make the workspace, serve, or delete: the tests of the command check their documents."""
+
+
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of every verb, all of a tiny model."""
     folder = tmp_path_factory.mktemp("workspace")
     make_workspace(folder)
-    needed = {*NOW.values(), "run", "circuit.eap.json"}
-    with pytest.MonkeyPatch.context() as patch:
+    for name, words in commands(folder).items():
+        prints(folder, *words, *OPTIONS.get(name, ()))
+    return folder
+
+
+def prints(folder: Path, *words: str) -> None:
+    """Runs a command in a folder; what it prints as JSON must be what the schema of its format says."""
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as printed:
         patch.chdir(folder)
         patch.setenv("WHEATSTONE_HOME", str(folder / "home"))
-        for name, words in commands(folder).items():
-            if name in needed:
-                patch.setattr(sys, "argv", ["wheatstone", *words, *OPTIONS.get(name, ())])
-                with pytest.raises(SystemExit) as stopped:
-                    main()
-                assert not stopped.value.code, words
-    return folder
+        patch.setattr(sys, "argv", ["wheatstone", *words, "--json"])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+    assert not stopped.value.code, words
+    document = json.loads(printed.getvalue())
+    assert document["format"] in {f"wheatstone.{words[0]}/1", f"wheatstone.{'-'.join(words[:2])}/1"}
+    assert not wrong(document)
 
 
 @pytest.fixture(scope="module")
@@ -241,3 +259,14 @@ def test_a_run_is_opened_without_torch(formerly: Path) -> None:
     assert (
         subprocess.run([sys.executable, "-c", f"{code}; sys.exit('torch' in sys.modules)"], check=False).returncode == 0
     )
+
+
+@pytest.mark.parametrize("verb", sorted(set(bases(())) - ELSEWHERE), ids=" ".join)
+def test_every_verb_prints_what_its_schema_says(verb: tuple[str, ...], workspace: Path) -> None:
+    """Verbs that make runs made the workspace; here are those that read it. Last, since some of them change it."""
+    answers = tuple(json.loads((workspace / "answers.json").read_text()))
+    words = list(bases(answers)[verb][0])
+    if "--out" in words:
+        out = words.index("--out") + 1
+        words[out] = f"made-by-{'-'.join(verb)}{Path(words[out]).suffix}"
+    prints(workspace, *verb, *words)

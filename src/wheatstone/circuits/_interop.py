@@ -68,8 +68,8 @@ def from_eap_json(text: str, model: ModelInfo, *, ablation: str = "counterfactua
         metric: what it was found for; likewise.
 
     Returns:
-        The circuit with its scores. An edge into a KV group is kept if any head of the group keeps it, with the
-        largest of their scores by size.
+        The circuit with its scores, as far as the file has some: a circuit of MIB without scores has none. An edge
+        into a KV group is kept if any head of the group keeps it, with the largest of their scores by size.
 
     Raises:
         CircuitError: not such a file, or of another architecture.
@@ -92,7 +92,7 @@ def from_eap_document(
     try:
         config = document["cfg"]
         found = (config["n_layers"], config["n_heads"], bool(config["parallel_attn_mlp"]))
-        kept = {name: info["score"] for name, info in document["edges"].items() if info["in_graph"]}
+        kept = {name: info for name, info in document["edges"].items() if info["in_graph"]}
     except (KeyError, TypeError, AttributeError) as error:
         keys = f" with the keys {', '.join(map(repr, list(document)[:20]))}" if isinstance(document, dict) else ""
         raise _not_eap(f"{type(error).__name__}: {error}{keys}") from error
@@ -103,16 +103,17 @@ def from_eap_document(
             got=f"{found[0]} layers, {found[1]} heads{', in parallel' if found[2] else ''}",
             do="give the model the circuit was found in",
         )
-    scores = _in_graph(kept, graph)
+    scored = any("score" in info for info in kept.values())
+    scores = _in_graph({name: info.get("score", 0.0) for name, info in kept.items()}, graph)
     ordered = sorted(scores)
     edges = tuple(Edge(graph.nodes[node], graph.channels[channel]) for channel, node in ordered)
-    about = tuple(scores[edge] for edge in ordered)
+    about = tuple(scores[edge] for edge in ordered) if scored else None
     return Circuit(model, edges, ablation=ablation, metric=metric, scores=about)
 
 
 def eap_scores(document: Any, graph: Graph) -> dict[Edge, float]:
-    """Scores of all edges that EAP-IG's document lists, in a circuit or not; see `from_eap_json` for KV groups."""
-    scores = _in_graph({name: info.get("score", 0.0) for name, info in document["edges"].items()}, graph)
+    """Scores of all edges that EAP-IG's document scores, in a circuit or not; see `from_eap_json` for KV groups."""
+    scores = _in_graph({name: info["score"] for name, info in document["edges"].items() if "score" in info}, graph)
     return {Edge(graph.nodes[node], graph.channels[channel]): scores[channel, node] for channel, node in sorted(scores)}
 
 

@@ -122,31 +122,10 @@ class Output:
     @contextmanager
     def progress(self) -> Generator[Reporter, None, None]:
         """A progress display on stderr, given to the library as a `Reporter`; none where stderr is not a terminal."""
-        if not self.stderr.is_terminal:  # there rich would end with an empty line
+        if not self.stderr.is_terminal:  # and no bars need be loaded
             yield silent
             return
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+        from wheatstone._bars import progress
 
-        from wheatstone.cli._time_left import TimeLeft
-
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeLeft(),
-        )
-        with Progress(*columns, console=self.stderr, transient=True) as progress:
-            tasks: dict[str, TaskID] = {}
-            reached: dict[str, float] = {}
-
-            def report(stage: str, done: float, total: float | None) -> None:
-                if stage not in tasks:
-                    tasks[stage] = progress.add_task(stage, total=total, begun=done)
-                elif done < reached[stage]:  # the stage begins again, for the next relation
-                    progress.reset(tasks[stage], begun=done)
-                reached[stage] = done
-                progress.update(tasks[stage], completed=done, total=total)
-
+        with progress(self.stderr) as report:
             yield report

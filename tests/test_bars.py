@@ -1,10 +1,28 @@
-"""The progress display's time left, on a clock of its own."""
+"""The bars where someone sees them; their time left, on a clock of its own."""
 
 from __future__ import annotations
 
+import re
+from io import StringIO
+
+import pytest
+from rich.console import Console
 from rich.progress import Progress
 
-from wheatstone.cli._time_left import TimeLeft
+import wheatstone as ws
+from wheatstone._bars import TimeLeft
+
+
+@pytest.mark.parametrize(("seen", "shown"), [(True, ["scores 1/2", "search 3/4"]), (False, [])])
+def test_every_stage_has_a_bar_where_someone_sees_it(seen: bool, shown: list[str]) -> None:
+    screen = StringIO()
+    with ws.progress(Console(file=screen, force_terminal=seen, no_color=True, width=80)) as report:
+        for stage, done, total in (("scores", 1, 2), ("search", 4, 4), ("search", 3, 4)):  # begun again
+            report(stage, done, total)
+    lines = [line for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()).splitlines() if "left" in line]
+    last = [" ".join([*line.split()[:1], *(word for word in line.split() if "/" in word)]) for line in lines]
+    assert last[-2:] == shown
+    assert bool(screen.getvalue()) == seen
 
 
 def test_time_left_is_at_the_pace_so_far() -> None:
