@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-import typechecks  # noqa: F401  (from here on shapes and types are checked its way)
+import typechecks  # noqa: F401  # pyright: ignore[reportUnusedImport]  # from here on it checks shapes and types
 from hypothesis import HealthCheck, settings
 from induction import InductionModel, train_induction
 from materials import material_of

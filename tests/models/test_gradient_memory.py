@@ -163,7 +163,7 @@ print(peak(lambda: model.circuit_gradients(tokens, nodes, keep, value, budget=2 
 def test_the_peak_stays_under_the_budget(smollm2: ResidualModel) -> None:
     # glibc keeps what is freed; asked for a map of its own for every larger array, it gives that back.
     settings = os.environ | {"MALLOC_MMAP_THRESHOLD_": "16384", "MALLOC_MMAP_MAX_": "1000000"}
-    words = [sys.executable, "-c", _MEASURE]
+    words, ratios = [sys.executable, "-c", _MEASURE], list[float]()
     for _ in range(2):  # where memory is short, pages of the mapped weights come back within a peak: measure it again
         measured = subprocess.run(words, capture_output=True, text=True, check=True, timeout=200, env=settings)
         ratios = [float(line) for line in re.findall(r"^[\d.]+$", measured.stdout, re.MULTILINE)]
