@@ -20,6 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from wheatstone._home import home
 from wheatstone.texts import bundled_texts
 
 PAGE = Path(__file__).parent.parent / "docs" / "results" / "attention.md"
@@ -40,6 +41,13 @@ def texts(folder: Path, kilobytes: int) -> list[str]:
         path.write_text(text, encoding="utf-8")
         files.append(str(path))
     return files
+
+
+def own_home(folder: Path) -> Path:
+    """A home with the user's models and no listed runs: a page names the circuits that are listed when it is written."""
+    folder.mkdir()
+    (folder / "models").symlink_to(home() / "models")
+    return folder
 
 
 def timed(words: list[str]) -> float:
@@ -81,6 +89,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
+        os.environ["WHEATSTONE_HOME"] = str(own_home(folder / "home"))
         (folder / "texts").mkdir()
         files = texts(folder / "texts", options.kilobytes)
 

@@ -275,7 +275,8 @@ PRINTED: dict[str, Any] = {
         "model": dict,
         "created": str,
         "wheatstone": str,
-        **dict.fromkeys(("prompts", "corpus", "probes"), (None, dict)),
+        **dict.fromkeys(("prompts", "corpus"), (None, dict)),
+        "probes": (None, [dict]),
         "page": str,
     },
     "path-patching": {

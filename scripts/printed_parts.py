@@ -84,6 +84,7 @@ SCAN = {
 }
 SCAN_PLAN = {
     **dict.fromkeys(("documents", "windows", "tokens", "state_bytes"), int),
+    "skipped": Each(int),
     "seconds": float,
 }
 EDIT = {

@@ -26,9 +26,11 @@ def checked(fn: Any = None, *, typechecker: Any = None) -> Any:
         return _jaxtyped(fn, typechecker=typechecker)
     if getattr(fn, "__no_type_check__", False):
         return fn
-    fn.__annotations__ = {name: _evaluated(hint, fn.__globals__) for name, hint in fn.__annotations__.items()}
+    written = fn.__annotations__
+    fn.__annotations__ = hints = {name: _evaluated(hint, fn.__globals__) for name, hint in written.items()}
     inner: Callable[..., Any] = typechecker(fn)
-    if inspect.isgeneratorfunction(fn) or "jaxtyping." not in repr(fn.__annotations__):
+    fn.__annotations__ = inner.__annotations__ = written
+    if inspect.isgeneratorfunction(fn) or "jaxtyping." not in repr(hints):
         return inner
 
     @functools.wraps(fn)
