@@ -183,8 +183,8 @@ def page(done: dict[str, dict[str, Any]]) -> str:
         f"of the same scoring with shuffled answers, all on at most {SETTING.facts} held-out facts, with 95% intervals "
         "over facts. A ratio is given where chance clearly keeps something. The last column is the verdict of the "
         f"card's line: supported where what the circuit keeps, less {SETTING.least:g} times what chance keeps, is "
-        "above 0 with its whole interval, for every kind of chance that could be measured. So chance that keeps less than "
-        "nothing needs no ratio."
+        "above 0 with its whole interval, for every kind of chance that could be measured. So chance that keeps less "
+        "than nothing needs no ratio."
     )
     return "\n".join(
         [
