@@ -32,12 +32,9 @@ cores, float32, counterfactual ablation, logit difference, EAP-IG with 5 steps. 
 bootstrap samples keep among their first, on all prompts of the row. *Shared*: Jaccard overlap of the cores of two
 halves of these prompts, mean over ten random divisions (least to most). All divisions are of the same prompts, so the
 ten values are not independent and give no interval."""
-WHY = """More prompts help at every size. More edges do not. One explanation, which was not tested: behind the first few
-hundred, scores differ by less than their error, and the prompts that were drawn decide which edges come next. Nodes
-overlap more at large sizes because nearly all of them write along some edge there; that says little.
-
-An edge whose score lies near the cut is in on one half and undecided on the other. A card says `undecided` of such
-edges, not `out`."""
+WHY = """Why larger circuits share fewer edges was not tested. Their last edges may differ in score by less than the
+error of a score, so that the prompts that were drawn decide which of them come next. Nodes say little where nearly all
+of them write along some edge."""
 HEAD = "| task | prompts | edges of a sample | core | edges shared by the cores of two halves | nodes shared |"
 
 

@@ -83,8 +83,11 @@ def main() -> None:
         if task not in done:
             model = model or ws.load_model("smollm2-135m")
             done[task] = measured(model, task)
-            with CACHE.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"task": task, "settings": asdict(SETTING)} | done[task]) + "\n")
+            line = json.dumps({"task": task, "settings": asdict(SETTING)} | done[task]) + "\n"
+            before = CACHE.read_text(encoding="utf-8") if CACHE.is_file() else ""
+            partial = CACHE.with_suffix(".partial")
+            partial.write_text(before + line, encoding="utf-8")
+            partial.replace(CACHE)
         print(row(task, done[task]), flush=True)
     if options.write:
         PAGE.write_text(page(done), encoding="utf-8")
@@ -162,6 +165,7 @@ def page(done: dict[str, dict[str, Any]]) -> str:
     for name in NAMES.values():
         head += (f"{name} keep", "times as much")
     head += (f"at least {SETTING.least:g} times",)
+    unmeasured = [f"facts/{name}" for name in bundled_relations() if f"facts/{name}" not in done]
     known = {task: found for task, found in done.items() if "missing" not in found}
     relations = [task for task in known if task.startswith("facts/")]
     said = [
@@ -170,15 +174,17 @@ def page(done: dict[str, dict[str, Any]]) -> str:
     ]
     minutes = sum(found["seconds"] for found in known.values()) / 60
     paragraph = (
-        "Made by `python benchmarks/specificity.py --write` on SmolLM2-135M-Instruct (Q4_1), "
+        f"Made by `python benchmarks/specificity.py --tasks {' '.join(done)} --write`; {len(unmeasured)} bundled "
+        "relations were not run. SmolLM2-135M-Instruct (Q4_1), "
         f"{platform.machine()}, one thread, float32, counterfactual ablation, logit difference: {len(known)} tasks, "
         f"{len(relations)} of them relations, in {minutes:.0f} minutes of processor time. Circuit: the "
         f"{SETTING.share:.0%} of edges that EAP-IG ranks first on at most {SETTING.prompts} training prompts. Against "
         f"it are the mean of {SETTING.draws} copies with heads exchanged, and the mean of {SETTING.shuffles} circuits "
         f"of the same scoring with shuffled answers, all on at most {SETTING.facts} held-out facts, with 95% intervals "
         "over facts. A ratio is given where chance clearly keeps something. The last column is the verdict of the "
-        "card's line: supported where the interval lies above "
-        f"{SETTING.least:g} for every kind of chance that could be measured."
+        f"card's line: supported where what the circuit keeps, less {SETTING.least:g} times what chance keeps, is "
+        "above 0 with its whole interval, for every kind of chance that could be measured. So chance that keeps less "
+        "than nothing needs no ratio."
     )
     return "\n".join(
         [
@@ -196,9 +202,9 @@ def page(done: dict[str, dict[str, Any]]) -> str:
             "",
             "* MLPs stay in place when heads are exchanged. A circuit that works by its MLPs alone is no better than "
             "these copies.",
-            "* Shuffled answers are answers of the same kind. What they find shares the reading of the subject and the "
-            "writing of such words with the true circuit, so a low ratio says that much of the circuit serves any "
-            "answer of this kind, not that it is an artefact.",
+            "* Shuffled answers are answers of the same kind. What they find may share the reading of the subject and "
+            "the writing of such words with the true circuit. Whether a low ratio says that, or that the circuit is an "
+            "artefact, was not tested.",
             "* A circuit of 3% of the edges that keeps nearly everything leaves little room: 95% against 82% is a "
             "ratio of 1.2.",
             "",

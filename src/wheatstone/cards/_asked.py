@@ -10,6 +10,8 @@ from wheatstone.tasks import PromptPair
 
 _TEMPLATES = 2
 """Other templates that are tried, at most."""
+_AMONG = 100
+"""Prompts that counterfactuals are drawn from, at most."""
 COUNTERFACTUALS = "other counterfactuals"
 
 
@@ -32,10 +34,11 @@ def asked_otherwise(
     found: dict[str, tuple[PromptPair, ...]] = {}
     for template in templates:
         reworded = tuple(other for pair in pairs if (other := _reworded(pair, template)) is not None)
-        if len(reworded) == len(pairs) and set(reworded).isdisjoint(pairs) and len(found) < _TEMPLATES:
+        own = {pair.prompt for pair in pairs} & {pair.prompt for pair in reworded}
+        if len(reworded) == len(pairs) and not own and len(found) < _TEMPLATES:
             found[f"“{template.replace('{subject}', '…')}”"] = reworded
     known, prompts = set(pairs), {pair.prompt for pair in pairs}
-    several = experiment.several(among, most=2, seed=seed)
+    several = experiment.several(among[:_AMONG], most=2, seed=seed)
     others = tuple(pair for pair in several if pair.prompt in prompts and pair not in known)
     if len({pair.prompt for pair in others}) >= MINIMUM:
         found[COUNTERFACTUALS] = others
@@ -43,7 +46,10 @@ def asked_otherwise(
 
 
 def _reworded(pair: PromptPair, template: str) -> PromptPair | None:
-    """A pair under another template; None where its subject, or that of its counterfactual, cannot be read off."""
+    """A pair under another template; None where its subject, or that of its counterfactual, cannot be read off, or
+    where demonstrations are before it."""
+    if "demonstration" in pair.spans:
+        return None
     start, end = pair.spans.get("subject", (0, 0))
     before, after = pair.prompt[:start], pair.prompt[end:]
     other = pair.counterfactual.removeprefix(before).removesuffix(after)

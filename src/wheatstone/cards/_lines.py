@@ -93,12 +93,16 @@ class CardMaterial:
         return self.circuit.goal == "complete"
 
     @property
+    def compared_among(self) -> tuple[PromptPair, ...]:
+        """The prompts that these facts are of: held-out ones, unless they are too few."""
+        return self.test if len({pair.prompt for pair in self.test}) >= MINIMUM else self.own
+
+    @property
     def compared_on(self) -> tuple[tuple[PromptPair, ...], str]:
         """The facts that circuits are compared on, and what they are."""
-        enough = len({pair.prompt for pair in self.test}) >= MINIMUM
-        pairs = (self.test if enough else self.own)[:_FACTS]
+        pairs = self.compared_among[:_FACTS]
         n = len({pair.prompt for pair in pairs})
-        if enough:
+        if self.compared_among == self.test:
             return pairs, f"{n} held-out facts, one counterfactual each"
         return pairs, "the prompt it was found on" if n == 1 else f"{n} of the prompts it was found on"
 
@@ -209,7 +213,7 @@ def lines_of(
         least=settings.keep,
         complete=material.complete,
         asked=asked_otherwise(
-            experiment, pairs[:_READ_CLOSELY], material.test or material.own, material.templates, settings.seed + 1
+            experiment, pairs[:_READ_CLOSELY], material.compared_among, material.templates, settings.seed + 1
         ),
         measured_on=words if len(pairs) <= _READ_CLOSELY else f"{_READ_CLOSELY} of {words}",
         report=report,

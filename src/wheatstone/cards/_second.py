@@ -106,9 +106,10 @@ def second_circuit(
     report("second circuit", 2, 3)
     alone, kept = (both.share(at).value for at in range(2))
     goal = min(_MOST_GOAL, 1 - abs(1 - kept))
-    first, _ = _smallest(parts, every, goal)
+    known = ((spared, alone), (keep, kept))
+    first, _ = _smallest(parts, every, goal, known)
     # Where the spared edges are enough, what would be found is the first circuit's own edges.
-    second, reached = (None, alone) if alone >= goal else _smallest(parts, others, goal)
+    second, reached = (None, alone) if alone >= goal else _smallest(parts, others, goal, known)
     return Second(
         goal,
         largest,
@@ -139,13 +140,18 @@ def _cut(values: Tensor, allowed: Tensor, always: Tensor, sizes: Sequence[int]) 
 
 
 def _smallest(
-    parts: Sequence[Experiment], masks: Bool[Tensor, "size channel node"], goal: float
+    parts: Sequence[Experiment],
+    masks: Bool[Tensor, "size channel node"],
+    goal: float,
+    known: Sequence[tuple[Bool[Tensor, "channel node"], float]],
 ) -> tuple[int | None, float]:
     """The first of some circuits, smallest first, that keeps the goal, as a place among them, and the most one of those
-    up to it keeps."""
+    up to it keeps. What is known of a circuit is not measured again: another run differs in its last digits, and the
+    goal may be what this very circuit keeps."""
     reached = -math.inf
     for at, mask in enumerate(masks):
-        kept = carried(parts, mask[None]).share().value
+        measured = [share for circuit, share in known if torch.equal(circuit, mask)]
+        kept = measured[0] if measured else carried(parts, mask[None]).share().value
         reached = max(reached, kept)
         if kept >= goal:
             return at, reached

@@ -4,6 +4,7 @@ counterfactuals."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool
@@ -14,7 +15,7 @@ from wheatstone._intervals import MINIMUM
 from wheatstone._progress import Reporter, silent
 from wheatstone._side import why
 from wheatstone.circuits import ABLATIONS, Experiment
-from wheatstone.tasks import PromptPair
+from wheatstone.tasks import PromptPair, weak_change
 from wheatstone.verification._card import (
     NOT_SUPPORTED,
     NOT_TESTED,
@@ -54,7 +55,8 @@ def specification_line(
         report: progress callback.
 
     When this misleads: under zero ablation nodes write what they never write on text, and a model without any edge is
-    no baseline of its behaviour. A mean is that of the counterfactual prompts of these facts.
+    no baseline of its behaviour. A mean is that of the counterfactual prompts of these facts. A template that the
+    circuit was found with is no new wording: a run of a task learns with all of its templates by default.
     """
     own, metric = experiments[0].ablation, experiments[0].metric.name
     own_metrics = (metric, *(name for name in _METRICS if name != metric))
@@ -63,12 +65,7 @@ def specification_line(
     for done, (ablation, metrics) in enumerate(ways.items()):
         report("specifications", done, len(ways))
         rows += _rows(experiments, masks, ablation, metrics, complete)
-    for name, pairs in (asked or {}).items():
-        try:
-            found = carried(experiments[0].over(pairs), keep[None], complete=complete)
-            rows.append(SpecificationRow(own, metric, found.share(), asked=name))
-        except WheatstoneError as error:
-            rows.append(SpecificationRow(own, metric, missing=why(error), asked=name))
+    rows += [_asked(experiments[0], keep, name, pairs, complete) for name, pairs in (asked or {}).items()]
     report("specifications", len(ways), len(ways))
     measured = [row for row in rows if row.kept is not None]
     facts = {pair.prompt for each in experiments for pair in each.encoded.pairs}
@@ -91,6 +88,27 @@ def specification_line(
         return SpecificationLine(SPECIFICATION_CLAIM, NOT_SUPPORTED, why_, least, tuple(rows), measured_on)
     why_ = f"{said} That is the same under all {len(measured)} specifications that were measured."
     return SpecificationLine(SPECIFICATION_CLAIM, SUPPORTED, why_, least, tuple(rows), measured_on)
+
+
+def _asked(
+    experiment: Experiment,
+    keep: Bool[Tensor, "channel node"],
+    name: str,
+    pairs: Sequence[PromptPair],
+    complete: bool,
+) -> SpecificationRow:
+    """What the circuit keeps where the same facts are asked otherwise."""
+    row = SpecificationRow(experiment.ablation, experiment.metric.name, asked=name)
+    if experiment.ablation == "mean":
+        return replace(row, missing="The means are of the prompts that the circuit was found with.")
+    try:
+        parts = list(experiment.over(pairs))
+        clean, empty = (float(torch.cat([getattr(each, of) for each in parts]).mean()) for of in ("clean", "corrupt"))
+        if weak_change(row.metric, clean, empty):
+            return replace(row, missing="Asked like this, the model has too little to lose for a share of it.")
+        return replace(row, kept=carried(parts, keep[None], complete=complete).share())
+    except WheatstoneError as error:
+        return replace(row, missing=why(error))
 
 
 def _rows(
