@@ -44,7 +44,7 @@ def texts(folder: Path, kilobytes: int) -> list[str]:
 
 
 def own_home(folder: Path) -> Path:
-    """A home with the user's models and no listed runs: a page names the circuits that are listed when it is written."""
+    """A home with the user's models and no listed runs: a page names the circuits that are listed as it is written."""
     folder.mkdir()
     (folder / "models").symlink_to(home() / "models")
     return folder

@@ -46,7 +46,8 @@ the command and the version of the format. Within a version names may be added; 
 another type. Each format has a JSON schema (draft 2020-12), which says what its names hold.
 Written by `scripts/schemas.py`; the tests check the document of every command against its schema.
 
-Numbers are finite. Intervals are `[low, high]`, at 95%. Paths are as they were given. An error is one object on stderr.
+Numbers are finite. Intervals are `[low, high]`, at 95%. Paths are as
+they were given, but for those of the catalogue of runs, which are absolute. An error is one object on stderr.
 In the table, a name followed by ? may be missing.
 
 | command | schema | at the top |

@@ -14,7 +14,11 @@ from wheatstone._bars import TimeLeft
 
 
 @pytest.mark.parametrize(("seen", "shown"), [(True, ["scores 1/2", "search 3/4"]), (False, [])])
-def test_every_stage_has_a_bar_where_someone_sees_it(seen: bool, shown: list[str]) -> None:
+def test_every_stage_has_a_bar_where_someone_sees_it(
+    seen: bool, shown: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("TTY_INTERACTIVE", raising=False)
     screen = StringIO()
     with ws.progress(Console(file=screen, force_terminal=seen, no_color=True, width=80)) as report:
         for stage, done, total in (("scores", 1, 2), ("search", 4, 4), ("search", 3, 4)):  # begun again
@@ -52,3 +56,10 @@ def test_what_was_done_before_says_nothing_of_the_pace() -> None:
     clock[0] = 10.0
     progress.update(number, completed=92)
     assert TimeLeft().render(task).plain == "0:00:40"
+
+
+def test_what_is_printed_in_the_block_goes_where_it_always_does(capsys: pytest.CaptureFixture[str]) -> None:
+    with ws.progress(Console(file=StringIO(), force_terminal=True)) as report:
+        report("scores", 1, 2)
+        print("a result")
+    assert capsys.readouterr().out == "a result\n"

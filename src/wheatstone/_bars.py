@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -65,7 +66,9 @@ def progress(console: Console | None = None) -> Generator[Reporter, None, None]:
         TextColumn("left"),
         TimeLeft(),
     )
-    with Progress(*columns, console=console, transient=True) as bars:
+    # What the caller prints goes where it always does, also into a file; on a terminal above the bars.
+    shared = console.is_jupyter or sys.stdout.isatty()
+    with Progress(*columns, console=console, transient=True, redirect_stdout=shared) as bars:
         tasks: dict[str, TaskID] = {}
         reached: dict[str, float] = {}
 

@@ -103,7 +103,7 @@ def from_eap_document(
             got=f"{found[0]} layers, {found[1]} heads{', in parallel' if found[2] else ''}",
             do="give the model the circuit was found in",
         )
-    scored = any("score" in info for info in kept.values())
+    scored = bool(kept) and all("score" in info for info in kept.values())
     scores = _in_graph({name: info.get("score", 0.0) for name, info in kept.items()}, graph)
     ordered = sorted(scores)
     edges = tuple(Edge(graph.nodes[node], graph.channels[channel]) for channel, node in ordered)
@@ -113,7 +113,9 @@ def from_eap_document(
 
 def eap_scores(document: Any, graph: Graph) -> dict[Edge, float]:
     """Scores of all edges that EAP-IG's document scores, in a circuit or not; see `from_eap_json` for KV groups."""
-    scores = _in_graph({name: info["score"] for name, info in document["edges"].items() if "score" in info}, graph)
+    edges = document["edges"]
+    _in_graph(dict.fromkeys(edges, 0.0), graph)  # their names
+    scores = _in_graph({name: info["score"] for name, info in edges.items() if "score" in info}, graph)
     return {Edge(graph.nodes[node], graph.channels[channel]): scores[channel, node] for channel, node in sorted(scores)}
 
 
@@ -131,8 +133,8 @@ def _in_graph(named: Mapping[str, Any], graph: Graph) -> dict[tuple[int, int], f
 
 def _not_eap(got: str) -> CircuitError:
     return CircuitError(
-        expected="JSON of EAP-IG's Graph.to_json: cfg (n_layers, n_heads, parallel_attn_mlp), nodes, and edges with a "
-        "score and in_graph",
+        expected="JSON of EAP-IG's Graph.to_json: cfg (n_layers, n_heads, parallel_attn_mlp), nodes, and edges with "
+        "in_graph and, where they are scored, a score",
         got=got,
         do="write it with EAP-IG's Graph.to_json",
     )

@@ -115,7 +115,7 @@ def import_(
             "from": form.name,
             "model": loaded.id,
             "edges": len(run.circuit),
-            "scored_edges": len(run.scores),
+            "scored_edges": sum(map(bool, run.scores.values())),
             "evaluation": vars(run.circuit.evaluation) if run.circuit.evaluation else None,
             "verification": run.verification.to_dict() if run.verification else None,
             "held_out": [proof.to_dict() for proof in run.held_out],
