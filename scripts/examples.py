@@ -1,5 +1,7 @@
 """Makes the example runs that the studio shows before anyone has made one: `python scripts/examples.py [NAME …]`.
 
+`--card` makes their cards again and leaves the rest as it is.
+
 Each is a real discovery on SmolLM2-135M, verified, explained and judged by the commands that anyone would use, or a
 verified graph of one prompt; the commands are below. What can be drawn again from the rest is left out, and scores are
 rounded, so that an example is small.
@@ -75,11 +77,16 @@ DIGITS = 4
 """Decimal places of the numbers in tables; the circuit and its proof are left as they are."""
 
 
-def make(name: str) -> None:
-    """Discovers, explains and trims one example, and puts it in place whole."""
+def make(name: str, *, card: bool = False) -> None:
+    """Discovers, explains and trims one example, or judges the one that there is, and puts it in place whole."""
     with tempfile.TemporaryDirectory() as work:
         run = Path(work) / name
-        if name in GRAPHS:
+        if card:
+            shutil.copytree(EXAMPLES / name, run)
+            shutil.rmtree(run / "card", ignore_errors=True)
+            subprocess.run([*COMMAND, "card", str(run)], check=True)
+            trim_card(run)
+        elif name in GRAPHS:
             subprocess.run([*COMMAND, "graph", "--verify", *GRAPHS[name], "--out", str(run)], check=True)
             shutil.rmtree(run / "figures")
             (run / "circuit-tracer.json").unlink()
@@ -123,7 +130,8 @@ def trim(run: Path, title: str) -> None:
     manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
     manifest["title"] = title
     without = "; scores of 0 are not there" if (run / "circuit.json").is_file() else ""
-    manifest["notes"].append(f"numbers in its tables are rounded to {DIGITS} decimals{without}")
+    note = f"numbers in its tables are rounded to {DIGITS} decimals{without}"
+    manifest["notes"] = [*(other for other in manifest["notes"] if other != note), note]
     (run / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     write_hashes(run)
 
@@ -131,8 +139,12 @@ def trim(run: Path, title: str) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Makes the studio's example runs and puts them in place.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(TITLES)}; all by default")
-    names = parser.parse_args().names
+    parser.add_argument("--card", action="store_true", help="their cards alone")
+    options = parser.parse_args()
+    names = options.names
     if unknown := set(names) - set(TITLES):
         parser.error(f"no such example: {', '.join(sorted(unknown))}")
-    for asked in names or TITLES:
-        make(asked)
+    if options.card and (without := set(names) - set(DISCOVER)):
+        parser.error(f"graphs have no card: {', '.join(sorted(without))}")
+    for asked in names or (DISCOVER if options.card else TITLES):
+        make(asked, card=options.card)

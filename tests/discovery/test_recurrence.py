@@ -53,6 +53,8 @@ def test_inclusion_by_hand() -> None:
     assert found.sign.tolist() == [0.5, 1.0]
     # Two samples agree with probability 0.75² + 0.25²; the overlap of different circuits of one edge is 0.
     assert found.overlap == pytest.approx(0.625, abs=0.03)
+    assert found.overlap_nodes == pytest.approx(found.overlap)  # each edge its own sender
+    assert recurrence(scores, 1, senders=torch.tensor([3, 3]), seed=0).overlap_nodes == 1
     assert found.half_edges == ()
     assert found.expected_by_chance == pytest.approx(1 / (0.8 * 2))
 

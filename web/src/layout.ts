@@ -1,4 +1,4 @@
-// Where everything of a model is drawn on the map: fixed for a model (and its prompt's tokens), whatever is shown.
+// Where everything of a model is drawn on the map: fixed for a model (and its prompt's tokens), the same for any selection.
 import type { Edge } from "./graph";
 import { moves } from "./graph";
 import { type Name, parse } from "./names";

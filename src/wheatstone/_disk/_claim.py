@@ -65,7 +65,7 @@ def claimed(
     """Claims a place for as long as the context lasts. Inside it, the same thread may claim the place again.
 
     What a killed process left there is cleared, and an older result that it had moved aside is put back. In the same
-    folder, whatever else belongs to no living process is cleared too. Missing folders above the place are made, and
+    folder, all else that belongs to no living process is cleared too. Missing folders above the place are made, and
     removed again where they stay empty.
 
     Args:

@@ -12,7 +12,7 @@ LAST = "files.json"
 
 
 def apply(commit: Path, folder: Path) -> None:
-    """Puts a change in place. Whatever interrupts it, doing it again finishes it.
+    """Puts a change in place. After an interruption, doing it again finishes it.
 
     Args:
         commit: holds `files`, which replace files of the same names, and `folders`, which replace whole folders.

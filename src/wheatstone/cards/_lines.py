@@ -94,7 +94,7 @@ class CardMaterial:
 
     @property
     def compared_among(self) -> tuple[PromptPair, ...]:
-        """The prompts that these facts are of: held-out ones, unless they are too few."""
+        """The prompts that circuits are compared on: held-out ones, unless they are too few."""
         return self.test if len({pair.prompt for pair in self.test}) >= MINIMUM else self.own
 
     @property

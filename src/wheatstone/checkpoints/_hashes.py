@@ -39,7 +39,7 @@ def remembered_sha256(
     Args:
         files: files with distinct names.
         record: a JSON file this function keeps; may not exist yet, may lie in a read-only folder.
-        afresh: read every file, whatever `record` says.
+        afresh: read every file and ignore `record`.
         report: progress callback, in MB read so far.
 
     When this misleads: a byte changed without touching size and modification time goes unnoticed

@@ -97,15 +97,14 @@ def compress(
         loaded = load(model, device, dtype, report)
         size = source.stat().st_size
         chunking = _chunking(window)
-        long = not yes and size > _SURELY_SHORT
-        if long and (
-            (seconds := estimate_seconds(loaded, size, threads, exact=exact, lanes=lanes, chunking=chunking)) > _LONG
-        ):
-            raise RequestError(
-                expected="a file that takes less than an hour",
-                got=f"{size:,} bytes, about {seconds / 3600:,.1f} hours",
-                do="compress a part, or say --yes",
-            )
+        if not yes and size > _SURELY_SHORT:
+            seconds = estimate_seconds(loaded, size, threads, exact=exact, lanes=lanes, chunking=chunking)
+            if seconds > _LONG:
+                raise RequestError(
+                    expected="a file that takes less than an hour",
+                    got=f"{size:,} bytes, about {seconds / 3600:,.1f} hours",
+                    do="compress a part, or say --yes",
+                )
         with source.open("rb") as opened, partial.open("wb") as target:
             done = run(
                 loaded,

@@ -1,7 +1,7 @@
 """Bytes as a model's tokens, and back: any bytes at all.
 
 A symbol is a token, or an escaped byte. A token means a fixed string of bytes, so that decoding is only
-joining, whatever the tokenizer's own decoder would do. Where the tokenizer's tokens of a piece of text do not join to
+joining; the tokenizer's own decoder is not asked. Where the tokenizer's tokens of a piece of text do not join to
 that text (it normalises, or drops something), the piece is divided into lines, then words, and words that do not join
 either are taken byte by byte, as are bytes that are not UTF-8.
 

@@ -46,6 +46,7 @@ class Recurrence(Brief):
         inclusion: share of samples that keep each edge.
         sign: share of prompts on which each edge's score has the sign of its mean.
         overlap: mean Jaccard overlap of the edges of two samples.
+        overlap_nodes: likewise of the nodes that write along them.
         half_edges: Jaccard overlaps of the edges that are in on one half of the prompts and on the other, one for each
             split; empty for fewer than eight prompts.
         half_nodes: likewise of the nodes that write along them.
@@ -57,6 +58,7 @@ class Recurrence(Brief):
     inclusion: Float[Tensor, " edge"]
     sign: Float[Tensor, " edge"]
     overlap: float
+    overlap_nodes: float
     half_edges: tuple[float, ...]
     half_nodes: tuple[float, ...]
 
@@ -105,17 +107,12 @@ def recurrence(
         )
     draw = np.random.default_rng(seed)
     senders = torch.arange(edges) if senders is None else senders
-    kept = _kept(scores, size, samples, draw).float()
-    common = kept @ kept.T
-    sizes = common.diagonal()
-    pairs = torch.triu_indices(samples, samples, 1)
-    shared = common[pairs[0], pairs[1]]
-    overlaps = shared / (sizes[pairs[0]] + sizes[pairs[1]] - shared).clamp_min(1)
+    kept = _kept(scores, size, samples, draw)
     halves: list[tuple[float, float]] = []
     for _ in range(_SPLITS if prompts >= 2 * _LEAST else 0):
         order = torch.from_numpy(draw.permutation(prompts))
         ours, theirs = (
-            _kept(scores[half], size, samples, draw).float().mean(0) >= IN
+            _kept(scores[half], size, samples, draw).float().mean(0, keepdim=True) >= IN
             for half in (order[: prompts // 2], order[prompts // 2 : prompts // 2 * 2])
         )
         halves.append((jaccard(ours, theirs), jaccard(_senders(ours, senders), _senders(theirs, senders))))
@@ -124,9 +121,10 @@ def recurrence(
         size=size,
         samples=samples,
         prompts=prompts,
-        inclusion=kept.mean(0),
+        inclusion=kept.float().mean(0),
         sign=(scores.sign() == mean.sign()).float().mean(0),
-        overlap=float(overlaps.mean()),
+        overlap=_overlap(kept),
+        overlap_nodes=_overlap(_senders(kept, senders)),
         half_edges=tuple(edges for edges, _ in halves),
         half_nodes=tuple(nodes for _, nodes in halves),
     )
@@ -147,7 +145,16 @@ def _kept(
     return torch.zeros(samples, edges, dtype=torch.bool).scatter_(1, first.indices, first.values > 0)
 
 
-def _senders(edges: Bool[Tensor, " edge"], senders: Int[Tensor, " edge"]) -> Bool[Tensor, " node"]:
-    nodes = torch.zeros(int(senders.max()) + 1, dtype=torch.bool)
-    nodes[senders[edges]] = True
-    return nodes
+def _senders(edges: Bool[Tensor, "sample edge"], senders: Int[Tensor, " edge"]) -> Bool[Tensor, "sample node"]:
+    """The nodes that write along the edges of each sample."""
+    written = torch.zeros(len(edges), int(senders.max()) + 1)
+    return written.index_add_(1, senders, edges.float()) > 0
+
+
+def _overlap(sets: Bool[Tensor, "sample any"]) -> float:
+    """The mean Jaccard overlap of two different samples."""
+    members = sets.float()
+    common = members @ members.T
+    ours, theirs = torch.triu_indices(len(sets), len(sets), 1)
+    shared, sizes = common[ours, theirs], common.diagonal()
+    return float((shared / (sizes[ours] + sizes[theirs] - shared).clamp_min(1)).mean())

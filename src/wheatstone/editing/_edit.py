@@ -1,7 +1,7 @@
 """An edit as data: what is added to which weights, and what it was made for and of.
 
 Applying an edit puts a new tensor in the place of each weight it touches and keeps the old one as it is. Undoing puts
-the old one back: the very bits, whatever happened to the new one. Nothing is ever subtracted, and no file is written.
+the old one back: the very bits, even if the new one was changed. Nothing is ever subtracted, and no file is written.
 """
 
 from __future__ import annotations

@@ -98,7 +98,9 @@ def add_edits(
             base = ledger.without(model, *old) if old else ledger
             base.check_new(group)
             with base.applied(model):
-                if len(each) > 1:  # what the ledger contradicts is to be replaced, whatever the model says without it
+                if (
+                    len(each) > 1
+                ):  # what the ledger contradicts is replaced in any case
                     said = [one for one in group if not ledger.conflicts(one) and _says(model, asked(model, one))]
                     known += said
                     group = [one for one in group if one not in said]

@@ -203,7 +203,7 @@ def traced_layer(model: ResidualModel, requests: Sequence[Asked], *, draws: int 
     """The layer whose MLPs, restored at the subject's last token, bring the present answer back best.
 
     Windows with layer 0 in them cannot be chosen: its MLP sees little but the token, and restoring it restores
-    the token itself, whatever the fact (of one-token subjects, everything).
+    the token itself, for any fact (of one-token subjects, everything).
 
     Args:
         model: the model.

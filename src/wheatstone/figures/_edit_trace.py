@@ -23,7 +23,7 @@ def trace_chart(rows: Sequence[Row], title: str) -> Any:
         title: what was traced.
 
     When this misleads: windows with layer 0 in them restore the token itself, so that the lowest rows of an early
-    subject token are dark whatever the fact.
+    subject token are dark for any fact.
     """
     most = max(0.01, max(abs(row["effect"]) for row in rows))
     roles = [role for role in _ROLES if any(row["role"] == role for row in rows)]

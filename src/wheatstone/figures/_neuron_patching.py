@@ -86,7 +86,7 @@ class ScreenData(Brief):
 def recovery(run: ScreenData) -> Any:
     """Heat maps of recovery by layer and position.
 
-    When this misleads: whatever comes before a place in the computation is in it: an early residual stream recovers
+    When this misleads: all that comes before a place in the computation is in it: an early residual stream recovers
     everything at the token that differs.
     """
     mapped = run.summary["mapped_prompts"]

@@ -79,9 +79,9 @@ def in_context(
         RequestError: a prompt without demonstrations.
         PromptError: the model has nothing to explain on the prompts or on the questions alone.
 
-    When this misleads: the counterfactual keeps the demonstrations, so what they do whatever is asked is in neither
+    When this misleads: the counterfactual keeps the demonstrations, so what they do for any question is in neither
     circuit. A head below the cut in one ranking enters by a hair. Mean ablation of heads that are large on every
-    prompt hurts whatever they are for.
+    prompt hurts, no matter what they are for.
     """
     alone = [without_demonstrations(pair) for pair in train]
     report("in context", 0, 3)

@@ -76,7 +76,7 @@ class Propagation(NamedTuple):
 
     Args:
         place: `subject`, `relation`, `first` or `last`, which the last token may not look at. The first token is
-            no part of subject or relation here: attention rests on it whatever it is.
+            no part of subject or relation here: attention rests on any first token.
         layer: the middle of the window.
         first: its first layer.
         final: its last.

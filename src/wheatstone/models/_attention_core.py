@@ -221,7 +221,7 @@ def _frozen(norm: Norm, given: Tensor) -> Callable[[Tensor], Tensor]:
     at_zero = type(module).forward(module, torch.zeros_like(given))
 
     def forward(x: Tensor) -> Tensor:
-        # The module divides by the size of x: undo that. Its weights, of whatever shape, and its bias stay its own.
+        # The module divides by the size of x: undo that. Its weights, of any shape, and its bias stay its own.
         alone = type(module).forward(module, x) - at_zero
         return (alone * (scale / norm.scale(x))).to(x.dtype) + at_zero
 

@@ -207,7 +207,7 @@ class _Watch(TorchFunctionMode):
         def forward(gate: Tensor) -> Tensor:
             if self._off:
                 return own(gate)
-            # An activation is one operation, whatever it is made of: GELU by tanh holds a product of its own.
+            # An activation is one operation, also if it is made of several: GELU by tanh holds a product of its own.
             with self.paused():
                 self._met["activations"] += 1
                 if not self._rules.linear_activations:

@@ -136,12 +136,12 @@ class Block:
 
     @property
     def output_bias(self) -> Float[Tensor, " d_model"] | None:
-        """What attention writes whatever its heads do."""
+        """What attention writes in addition to its heads."""
         return self._scaled(weight_of(self._output)[1])
 
     @property
     def mlp_bias(self) -> Float[Tensor, " d_model"] | None:
-        """What the MLP writes whatever its parts do; None where it is one node."""
+        """What the MLP writes in addition to its parts; None where it is one node."""
         return None if self.parts is None else self._scaled(self.parts.bias)
 
     def split(self, into: MlpParts | None) -> Block:

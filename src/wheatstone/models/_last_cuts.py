@@ -1,6 +1,6 @@
 """Attention knocked out from the last token alone, many ways at once: only the last token is run again.
 
-A causal model's earlier tokens never look at the last one, so that they are the plain run's whatever it looks at. Each
+A causal model's earlier tokens never look at the last one, so that they are the plain run's for any cut. Each
 way of cutting is one more stream at the last position; its queries meet the plain run's keys and values.
 """
 

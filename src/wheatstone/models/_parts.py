@@ -41,7 +41,7 @@ class Neurons:
 
     @property
     def bias(self) -> Float[Tensor, " d_model"] | None:
-        """What the MLP writes whatever its neurons do."""
+        """What the MLP writes in addition to its neurons."""
         return weight_of(self.module)[1]
 
     def outputs(

@@ -6,7 +6,7 @@ write if it read the change too:
 
     change += ablated_s − written_s                                at a sender s
     change += MLP(stream + change) − MLP(stream)                   at an MLP between, if paths may lead through it
-    receiver reads stream + change                                 whatever else reads: stream
+    receiver reads stream + change                                 every other reader reads: stream
 
 So heads between are frozen for the receivers, and what the receivers then do moves the stream itself, to the logits.
 Until the first receiver the stream is the plain run's and is not computed again.

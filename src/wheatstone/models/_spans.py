@@ -42,7 +42,7 @@ def span_positions(spans: Sequence[Span], width: int) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class SpannedGraph(Graph, Brief):
-    """A graph with every node once for each span. Whatever counts nodes or layers by index is about the whole graph.
+    """A graph with every node once for each span. Counts of nodes or layers by index are about the whole graph.
 
     Args:
         spans: a partition of the token positions.

@@ -334,7 +334,7 @@ def _hashes(run: Path) -> dict[str, str]:
 
 
 def _is_intact(run: Path, name: str, digest: object) -> bool:
-    """Whether a file of a run has a hash; only what was noted is read, whatever else lies in the folder."""
+    """Whether a file of a run has a hash; only what was noted is read, and other files in the folder are ignored."""
     inside = PurePosixPath(name)
     try:
         return (

@@ -60,7 +60,7 @@ def prune(found: Prunable) -> None:
 def delete_run(run: StrPath) -> None:
     """Deletes a run's folder and takes it off the list; a listed run whose folder is gone is taken off the list.
 
-    The folder is renamed first: whatever interrupts the deletion, no part of a run is left where a run was. The same
+    The folder is renamed first: even after an interruption, no part of a run is left where a run was. The same
     call then finishes it.
 
     Raises:

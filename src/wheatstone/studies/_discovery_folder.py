@@ -35,7 +35,7 @@ def write_discovery(
     """Discovers a circuit and writes it as a run, which is listed in the catalogue.
 
     The run is in place as soon as its circuit is verified, and is replaced by a more complete one after each side
-    result. Whatever ends the work from then on, the circuit is kept; `missing` in the manifest names the rest.
+    result. If the work ends early from then on, the circuit is kept; `missing` in the manifest names the rest.
 
     Args:
         out: folder of the run.

@@ -152,7 +152,7 @@ class Guard:
         return self.limits.file if scope["path"] == SENT else self.limits.body
 
     def _bounded(self, receive: Receive, most: int) -> Receive:
-        """Counts the body as it comes, whatever its header said.
+        """Counts the body as it comes; its header is not believed.
 
         It raises an HTTPException, for the app makes any other error while it reads a body into "bad request".
         """

@@ -82,7 +82,7 @@ class Foreman:
         return self._stopped is not None
 
     def do(self, journal: Journal) -> None:
-        """Does a job from its start to its end, whatever that is."""
+        """Does a job from its start to its end, also if it fails."""
         try:
             folder = self._folder_for(journal)
             again = (folder / "manifest.json").is_file()

@@ -1,7 +1,7 @@
 """The worker's process: one job at a time, its progress through a pipe; stopped as Ctrl-C stops a command.
 
 What it hears: `Order`, and the name of a job to stop. What it tells: `Progress`, and at the end `Ended`.
-When the pipe closes, for whatever reason, it stops what it does, clears up and ends.
+When the pipe closes, for any reason, it stops what it does, clears up and ends.
 """
 
 from __future__ import annotations
@@ -132,9 +132,9 @@ def _live(pipe: Connection) -> None:
                 orders.put(message)
                 continue
             if message is None:
-                signal.setitimer(signal.ITIMER_REAL, _GRACE)  # by the system, whatever holds the interpreter by then
+                signal.setitimer(signal.ITIMER_REAL, _GRACE)  # by the system, even if the interpreter is held by then
             stopped.add(message)
-            _thread.interrupt_main()  # which calls the handler below in the main thread, whatever it is at
+            _thread.interrupt_main()  # which calls the handler below in the main thread, at any point of its work
             if message is None:
                 orders.put(None)
                 return
@@ -166,7 +166,7 @@ def _live(pipe: Connection) -> None:
         except WheatstoneError as error:
             current = None
             ended = Ended("failed", {"problem": _problem(error)})
-        except BaseException as error:  # whatever it is, the next job is to be done
+        except BaseException as error:  # of any kind: the next job is to be done
             current = None
             traceback.print_exc()
             kind = type(error).__name__

@@ -41,7 +41,7 @@ class Answered:
     def known(self, rank: int) -> bool:
         """Whether an answer is among the `rank` top tokens and above every distractor.
 
-        The second half of the rule keeps out answers that rank high whatever the subject is.
+        The second half of the rule keeps out answers that rank high for any subject.
         """
         return self.rank <= rank and self.ahead
 
