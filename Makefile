@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 WITH_NPM := PATH="$(CURDIR)/$(BIN):$$PATH"
 # The tests start some hundred processes, each of which would compile every module again where bytecode is not kept.
 unexport PYTHONDONTWRITEBYTECODE
-PYTEST := $(WITH_NPM) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope
+PYTEST := $(WITH_NPM) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test kernels examples lint web types audit docs release

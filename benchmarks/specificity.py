@@ -72,7 +72,14 @@ SETTING = Setting()
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    every = ["ioi", "greater-than", "induction", "agreement", *(f"facts/{name}" for name in bundled_relations())]
+    every = [
+        "ioi",
+        "greater-than",
+        "induction",
+        "a-an",
+        "sv-agreement",
+        *(f"facts/{name}" for name in bundled_relations()),
+    ]
     parser.add_argument("--tasks", nargs="+", default=every, help="bundled tasks")
     parser.add_argument("--write", action="store_true", help="write docs/results/specificity.md")
     options = parser.parse_args()

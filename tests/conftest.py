@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-import typechecks  # noqa: F401  # pyright: ignore[reportUnusedImport]  # from here on it checks shapes and types
+import typechecks  # from here on it checks shapes and types
 from hypothesis import HealthCheck, settings
 from induction import InductionModel, train_induction
 from materials import material_of
@@ -53,13 +53,19 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests that compare with a rounding bound as numerical."""
+    """Marks the tests that compare with a rounding bound as numerical, and puts the files that take minutes first.
+
+    A file is one worker's. A long one that begins last leaves the other workers idle.
+    """
+    here = Path(__file__).parent
+    items.sort(key=lambda item: (item.get_closest_marker("browser") is None, item.path.parent != here))
     for item in items:
         if isinstance(item, pytest.Function) and is_numerical(item.function):
             item.add_marker("numerical")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    typechecks.test_begins()
     for marker in item.iter_markers("needs"):
         for name in marker.args:
             require(name)

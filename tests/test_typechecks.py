@@ -62,3 +62,14 @@ def test_calls_in_a_call_have_dimensions_of_their_own() -> None:
     assert outer(torch.ones(2, 2)).shape == (2, 2)
     with pytest.raises(Exception, match="violates type hint"):
         outer(torch.ones(2, 3))  # the product is three by three, its own dimensions agree
+
+
+def test_the_first_calls_of_each_test_are_checked() -> None:
+    typechecks.test_begins()
+    for _ in range(typechecks._CALLS):
+        half(3)
+    with pytest.raises(TypeError):  # Python's own
+        half(cast("Any", "3"))
+    typechecks.test_begins()
+    with pytest.raises(Exception, match="violates type hint"):
+        half(cast("Any", "3"))

@@ -3,7 +3,9 @@
 `--jaxtyping-packages` in pyproject.toml puts a decorator around every function. jaxtyping's own binds the arguments by
 hand and calls beartype twice, once more for the result: some 40 microseconds a call, which tripled the time of tests
 of small models. Here beartype checks arguments and result in one call, and only a function whose annotations name an
-array opens jaxtyping's context, in which dimensions of one name must agree. Import this before the package.
+array opens jaxtyping's context, in which dimensions of one name must agree. A function that a test calls thousands of
+times is checked at its first calls in that test: checks of the rest took a third of the suite's time. Import this
+before the package.
 """
 
 from __future__ import annotations
@@ -16,6 +18,16 @@ from typing import Any
 import jaxtyping
 
 _jaxtyped: Any = jaxtyping.jaxtyped
+_CALLS = 50
+"""Of a function that are checked in each test."""
+_tests = 0
+"""That have begun."""
+
+
+def test_begins() -> None:
+    """Checks the first calls of every function again."""
+    global _tests
+    _tests += 1
 
 
 def checked(fn: Any = None, *, typechecker: Any = None) -> Any:
@@ -30,12 +42,23 @@ def checked(fn: Any = None, *, typechecker: Any = None) -> Any:
     fn.__annotations__ = hints = {name: _evaluated(hint, fn.__globals__) for name, hint in written.items()}
     inner: Callable[..., Any] = typechecker(fn)
     fn.__annotations__ = inner.__annotations__ = written
-    if inspect.isgeneratorfunction(fn) or "jaxtyping." not in repr(hints):
-        return inner
+    context = "jaxtyping." in repr(hints)
+    if inspect.isgeneratorfunction(fn) or inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn):
+        # A function around it would be of another kind, and without one dimensions are its caller's.
+        return fn if context else inner
+    test = calls = 0
 
     @functools.wraps(fn)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
+        nonlocal test, calls
         __tracebackhide__ = True
+        if test != _tests:
+            test, calls = _tests, 0
+        elif calls == _CALLS:
+            return fn(*args, **kwargs)
+        calls += 1
+        if not context:
+            return inner(*args, **kwargs)
         with _jaxtyped("context"):
             return inner(*args, **kwargs)
 

@@ -8,7 +8,7 @@ CounterFact (arXiv 2202.05262): `requested_rewrite` with prompt, subject, `targe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -107,8 +107,12 @@ def _knowedit(record: Mapping[str, Any], name: str, group: str) -> Case:
     return Case.of(name, group, request, probes)
 
 
-def _probes(kind: Kind, prompts: Sequence[str], answers: tuple[str, ...], others: tuple[str, ...] = ()) -> list[Probe]:
-    return [Probe(kind=kind, prompt=prompt, answers=answers, others=others) for prompt in prompts]
+def _probes(
+    kind: Kind, prompts: str | Iterable[Any], answers: tuple[str, ...], others: tuple[str, ...] = ()
+) -> list[Probe]:
+    """A probe for each prompt, which must be a text; a single text is one prompt."""
+    each = [prompts] if isinstance(prompts, str) else prompts
+    return [Probe(kind=kind, prompt=prompt, answers=answers, others=others) for prompt in each]
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -98,9 +98,7 @@ def add_edits(
             base = ledger.without(model, *old) if old else ledger
             base.check_new(group)
             with base.applied(model):
-                if (
-                    len(each) > 1
-                ):  # what the ledger contradicts is replaced in any case
+                if len(each) > 1:  # what the ledger contradicts is replaced in any case
                     said = [one for one in group if not ledger.conflicts(one) and _says(model, asked(model, one))]
                     known += said
                     group = [one for one in group if one not in said]
