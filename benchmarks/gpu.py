@@ -288,7 +288,7 @@ CPU_ALONE = """\
 an accelerator. It took {seconds:.0f} s, the starts of its processes apart.
 
 To measure one, on a machine with the packages that `python benchmarks/gpu.py --wheels` lists (torch as its CUDA build),
-this repository, and SmolLM2 in `$WHEATSTONE_HOME/models` (540 MB; without it seven of the eleven cases are missing):
+this repository, and SmolLM2 in `$WHEATSTONE_HOME/models` (540 MB; without it eight of the eleven cases are missing):
 
 ```
 PYTHONPATH=src python benchmarks/gpu.py gpu.json --device cuda

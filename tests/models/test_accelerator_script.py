@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import gpu
@@ -20,19 +21,30 @@ def test_cases_have_time_and_names_of_their_own() -> None:
     assert {case.what for case in gpu.CASES} == {case.what for case in gpu.SMALL} == set(gpu.WORK)
 
 
-def test_a_case_that_fails_or_finds_no_time_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "SMALL", (gpu.Case("parity", "no such model"), gpu.Case("scan", "tiny", most=0.1)))
+@pytest.mark.parametrize(
+    ("child", "words"),
+    [
+        ("exit 3", "ended with 3"),
+        ("echo loading; echo 'OutOfMemoryError: 12 GB' >&2; exit 1", "OutOfMemoryError: 12 GB"),
+        ("kill -9 $$", "ended with -9"),
+        ("sleep 60", "not done in 0 s"),
+    ],
+)
+def test_a_case_that_fails_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, child: str, words: str) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{child}\n", encoding="utf-8")
+    python.chmod(0o755)
+    most = 0.4 if "sleep" in child else 30.0
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setattr(gpu, "SMALL", (gpu.Case("scan", "tiny", most=most), gpu.Case("graph", "tiny", most=most)))
     monkeypatch.setattr(gpu, "_START", 0.0)
     out = tmp_path / "out.json"
-    options = argparse.Namespace(minutes=2.0, small=True, device="cpu", only=None, out=out)
-    found = gpu.measure(options)
+    found = gpu.measure(argparse.Namespace(minutes=2.0, small=True, device="cpu", only=None, out=out))
     assert json.loads(out.read_text(encoding="utf-8")) == found
-    unknown, late = found["cases"].values()
-    assert "ValueError" in unknown["missing"]
-    assert "not done" in late["missing"]
+    assert [line["missing"] for line in found["cases"].values()] == [words, words]
     page = gpu.page(found)
     assert "No GPU has been measured" in page
-    assert unknown["missing"] in page
+    assert words in page
 
 
 def test_parity_of_a_tiny_model() -> None:
