@@ -302,7 +302,9 @@ random model of that size, where nothing is localised, is likely to reach its li
 
 
 def _shown(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return f"{value:,}" if type(value) is int else str(value).lower()
 
 
 def main() -> None:
