@@ -83,7 +83,7 @@ def check(options: argparse.Namespace) -> list[Row]:
     """Differences from MIB's own code."""
     from mib_parts.check import compare
 
-    return compare(options.cache.absolute(), options.mib.absolute(), options.eap_ig.absolute())
+    return compare(options.cache.absolute(), options.mib.absolute(), options.eap_ig.absolute(), options.reference)
 
 
 WORK: dict[str, Callable[[argparse.Namespace], list[Row]]] = {
@@ -116,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     made["check"].add_argument("--mib", type=Path, required=True, help="a checkout of MIB's circuit track")
     made["check"].add_argument("--eap-ig", type=Path, required=True, help="a checkout of EAP-IG")
     made["check"].add_argument("--cache", type=Path, default=home() / "peers", help="that of peers.py")
+    made["check"].add_argument("--reference", type=Path, help="folder for what MIB finds: the tests'")
     for name in ("evaluate", "auroc", "check"):
         made[name].add_argument("--write", action="store_true", help="write docs/results/mib.md")
     return parser

@@ -45,14 +45,15 @@ def of_check(rows: Rows) -> str:
         "",
         "Largest differences between ours and MIB's own code on random models of 3 layers and 4 heads (4 prompts, "
         "float32): `evaluate_area_under_curve` by score and by |score|, over the share of edges and its logarithm, "
-        "and `evaluate_area_under_roc` against edges drawn at random. Wheatstone wrote the files, and MIB read them.",
+        "and `evaluate_area_under_roc` against edges drawn at random. Wheatstone wrote the files, and MIB read them. "
+        "`drawn` scores are random; what MIB makes of them is in the tests.",
         "",
-        "| model | method, file | edges | faithfulness | CPR | CMD | edges after pruning | ROC rates |",
+        "| model | scores, file | edges | faithfulness | CPR | CMD | edges after pruning | ROC rates |",
         "|---|---|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {row['model']} | `{row['method']}`, .{row['file']} | {row['edges']:,} | {row['faithfulness']:.0e} "
-        f"| {row['cpr']:.0e} | {row['cmd']:.0e} | {row['counts']:.0f} | {row['rates']:.0e} |"
+        f"| {row['cpr']:.0e} | {row['cmd']:.0e} | {row['edges after pruning']:.0f} | {row['rates']:.0e} |"
         for row in rows
     ]
     return "\n".join([*lines, ""])

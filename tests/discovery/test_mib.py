@@ -12,15 +12,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from mib_parts.areas import FRACTIONS, Rates, areas, auroc, rates
+from mib_parts.check import MODELS, drawn, gaps, subject
 from mib_parts.choose import greedy, top, ungrouped
 from mib_parts.files import read_circuits, read_scores, write_scores
 from mib_parts.measure import curves, scores
 from mib_parts.prompts import mib_pairs, prompts_of
 from tiny import make_tiny
-from tolerance import rounding
+from tolerance import Rounding, rounding
 
 import wheatstone as ws
-from wheatstone import CircuitError, PromptError, ResidualModel
+from wheatstone import CircuitError, Experiment, PromptError, ResidualModel
 from wheatstone.circuits import Circuit, ModelInfo, to_eap_json
 from wheatstone.models import Graph
 
@@ -28,17 +29,22 @@ PEERS = Path(__file__).parent / "peers"
 
 
 def _loaded(name: str) -> tuple[ResidualModel, list[ws.PromptPair]]:
-    rows = json.loads((PEERS / name / "pairs.json").read_text(encoding="utf-8"))
-    pairs = [
-        ws.PromptPair(
-            prompt=row["clean"],
-            counterfactual=row["corrupt"],
-            answers=(row["answer"],),
-            distractors=(row["distractor"],),
-        )
-        for row in rows
-    ]
-    return ws.load_model(str(PEERS / name)), pairs
+    return ws.load_model(str(PEERS / name)), subject(PEERS / name)[1]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_mibs_own_code_finds_the_same(name: str) -> None:
+    """Its results were written by `benchmarks/mib.py check --reference tests/discovery/peers`."""
+    theirs = json.loads((PEERS / name / "mib.json").read_text(encoding="utf-8"))
+    model, pairs = subject(PEERS / name)
+    found = gaps(theirs, model, pairs, drawn(model.graph))
+    assert found["edges after pruning"] == 0
+    assert found["rates"] == Rounding(additions=1).near(0)
+    experiment = Experiment(model, pairs, allow_weak=True)
+    gap = abs(float(experiment.clean.mean() - experiment.corrupt.mean()))
+    magnitude = float(experiment.clean_logits.abs().max()) / gap
+    assert found["faithfulness"] == rounding(model, passes=2).near(0, magnitude=magnitude)
+    assert max(found["cpr"], found["cmd"]) == rounding(model, passes=2).near(0, magnitude=magnitude * math.log(1000))
 
 
 def test_areas_by_hand() -> None:
