@@ -69,7 +69,7 @@ def of_programs(rows: Rows) -> str:
         "As MIB on InterpBench, here on the [compiled programs](ground-truth.md): circuits grown from the logits by "
         "|score| at MIB's shares, pruned, and the area under the ROC curve through these points and (0, 0). In "
         "brackets: over all thresholds, ties counting half, as on that page. With 8 to 77 edges, MIB's shares are "
-        "a few circuits only, and edges of equal score come in order of computation.",
+        "a few circuits only, and edges of equal score come in order of computation. Methods that draw: one seed.",
         "",
         f"| method | {' | '.join(programs)} | mean |",
         f"|---|{'---|' * (len(programs) + 1)}",
