@@ -248,9 +248,10 @@ def _one(case: Case, device: str, seconds: float) -> Line:
     offline = {"HF_HUB_OFFLINE": "1", "PIP_NO_INDEX": "1", "PIP_RETRIES": "0"}
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, env=os.environ | offline)
-        return json.loads(done.stdout.strip().splitlines()[-1])
     except subprocess.TimeoutExpired:
         return {"missing": f"not done in {seconds:.0f} s"}
+    try:
+        return json.loads(done.stdout.strip().splitlines()[-1])
     except (IndexError, ValueError):  # it was killed, or ended with an error
         last = done.stderr.strip().splitlines()[-1:]
         return {"missing": "".join(last)[:300] or f"ended with {done.returncode}"}

@@ -41,7 +41,7 @@ def ungrouped(model: ResidualModel) -> ResidualModel:
             )
         for name in ("k_proj", "v_proj"):
             setattr(attention, name, _repeated(attention.get_submodule(name), graph))
-        attention.num_key_value_groups = 1  # pyright: ignore[reportAttributeAccessIssue]
+        attention.num_key_value_groups = 1  # pyright: ignore[reportArgumentType]
     model.module.config.get_text_config().num_key_value_heads = graph.heads
     return ResidualModel(model.module, model.tokenizer, id=model.id, sha256=model.sha256, title=model.title)
 
@@ -54,10 +54,10 @@ def _repeated(linear: nn.Module, graph: Graph) -> nn.Linear:
         groups = weight.detach().unflatten(0, (graph.kv_groups, -1))
         return nn.Parameter(groups.repeat_interleave(graph.heads // graph.kv_groups, 0).flatten(0, 1))
 
-    weight = rows(linear.weight)
-    found = nn.Linear(weight.shape[1], weight.shape[0], bias=linear.bias is not None, device="meta")
+    weight, biased = rows(linear.weight), "bias" in dict(linear.named_parameters())
+    found = nn.Linear(weight.shape[1], weight.shape[0], bias=biased, device="meta")
     found.weight = weight
-    if linear.bias is not None:
+    if biased:
         found.bias = rows(linear.bias)
     return found.requires_grad_(False)
 

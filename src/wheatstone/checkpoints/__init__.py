@@ -10,9 +10,7 @@ if TYPE_CHECKING:
     from wheatstone.checkpoints._cached import cached_models as cached_models
     from wheatstone.checkpoints._cached import remove_cached as remove_cached
     from wheatstone.checkpoints._checkpoint import load_checkpoint as load_checkpoint
-    from wheatstone.checkpoints._claims import Stored as Stored
     from wheatstone.checkpoints._depth import check_layers as check_layers
-    from wheatstone.checkpoints._folder import weight_files as weight_files
     from wheatstone.checkpoints._known import KNOWN_MODELS as KNOWN_MODELS
     from wheatstone.checkpoints._known import shown_name as shown_name
     from wheatstone.checkpoints._known import title_of_model as title_of_model

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 
 from wheatstone._errors import ModelError, RequestError, WheatstoneError, check_choice
 from wheatstone._path import StrPath, expanded
 from wheatstone._progress import Reporter, silent
-from wheatstone.checkpoints import Stored, load_checkpoint, resolve_model, weight_files
+from wheatstone.checkpoints import ModelFiles, load_checkpoint, resolve_model
 from wheatstone.models._memory import MemoryWarning, free_memory, memory_room
 from wheatstone.models._residual import ResidualModel
 from wheatstone.models._wiring import check_wiring
@@ -98,16 +97,13 @@ def open_model(
     """As `load_model`, without the check."""
     check_choice("a dtype", dtype, DTYPES)
     where = _device(device) if isinstance(device, str) else {"device_map": dict(device)}
-    local, number = expanded(name).resolve(), DTYPES[dtype]
-    # Counted before gigabytes of a folder's weights are read to hash them.
-    if (
-        isinstance(where, torch.device)
-        and device != "auto"
-        and (shortage := _shortage(local, f"{local}", number, where))
-    ):
+    number, local = DTYPES[dtype], expanded(name).resolve()
+    files = ModelFiles(f"{local}", local, "")
+    # A folder's are counted before gigabytes of them are read to hash them.
+    if isinstance(where, torch.device) and device != "auto" and (shortage := _shortage(files, number, where)):
         raise shortage
     files = resolve_model(name, revision=revision, report=report)
-    if isinstance(where, torch.device) and (shortage := _shortage(files.folder, files.id, number, where)):
+    if isinstance(where, torch.device) and (shortage := _shortage(files, number, where)):
         if device != "auto":
             raise shortage
         warnings.warn(
@@ -139,18 +135,14 @@ def _rooms(device: torch.device) -> dict[int | str, int]:
     return {name: free_memory(each) - memory_room(each) for name, each in devices.items()}
 
 
-def _shortage(folder: Path, name: str, dtype: torch.dtype, device: torch.device) -> ModelError | None:
-    """What to say of a folder's weights that are larger than the free memory, before any is read."""
-    try:
-        stored = Stored.of(weight_files(folder))
-    except ModelError:
-        return None  # said better where it is loaded
-    needed = 0 if stored is None else stored.numbers
+def _shortage(files: ModelFiles, dtype: torch.dtype, device: torch.device) -> ModelError | None:
+    """What to say of weights that are larger than the free memory, before any is read."""
+    needed = files.numbers() or 0  # where it cannot be read, that is said better where it is loaded
     free = free_memory(device)
     if needed * dtype.itemsize <= free:
         return None
     return ModelError(
-        expected=f"{needed * dtype.itemsize / 1e9:,.1f} GB of memory for the weights of {name}",
+        expected=f"{needed * dtype.itemsize / 1e9:,.1f} GB of memory for the weights of {files.id}",
         got=f"{free / 1e9:,.1f} GB free on {device.type}",
         do="choose a smaller model or a coarser --dtype, or let --device auto spread it",
     )
