@@ -178,11 +178,14 @@ def main() -> None:
             if options.only and what[0] not in options.only:
                 continue
             command = [sys.executable, __file__, "--threads", str(threads), "--case", *map(str, what)]
-            shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
-            print(shown, flush=True)
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:  # such as one that memory does not allow: the others are measured all the same
+                print(*what, f"ended with {done.returncode}: {done.stderr.strip()[-300:]}", flush=True)
+                continue
+            print(shown := done.stdout.splitlines()[-1], flush=True)
             lines.append(json.loads(shown))
-    if options.write:
-        PAGE.write_text(page(lines), encoding="utf-8")
+            if options.write:
+                PAGE.write_text(page(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,3 +50,16 @@ def test_weights_that_do_not_fit_are_refused_before_they_are_read(
         ModelError, match=r"GB of memory for the weights of .*; got 0\.0 GB free on cpu; .*--device auto"
     ):
         load_model(tiny_folder)
+
+
+def test_weights_larger_than_any_memory_are_neither_mapped_nor_hashed(tmp_path: Path) -> None:
+    """A file of 4 TB with nothing in it but a header; the rest of it is a hole."""
+    numbers = 10**12
+    header = json.dumps({"w": {"dtype": "F32", "shape": [1000, numbers // 1000], "data_offsets": [0, 4 * numbers]}})
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header.encode())
+        file.truncate(8 + len(header) + 4 * numbers)
+    with pytest.raises(ModelError, match=r"4,000\.0 GB of memory for the weights of .*--device auto"):
+        load_model(tmp_path)
+    with pytest.raises(ModelError, match=r"2,000\.0 GB of memory"):
+        load_model(tmp_path, dtype="bfloat16")

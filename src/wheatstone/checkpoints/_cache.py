@@ -21,6 +21,8 @@ from wheatstone._errors import ComputationError, ModelError, reason
 from wheatstone._home import home
 from wheatstone._json import load_json
 from wheatstone._progress import Reporter
+from wheatstone.checkpoints._claims import Stored
+from wheatstone.checkpoints._folder import weight_files
 from wheatstone.checkpoints._hashes import remembered_sha256
 
 FORMAT = "wheatstone.model/1"
@@ -43,6 +45,14 @@ class ModelFiles:
     folder: Path
     sha256: str
     title: str = ""
+
+    def numbers(self) -> int | None:
+        """How many numbers its weights have, read from the headers alone; None where that cannot be read."""
+        try:
+            stored = Stored.of(weight_files(self.folder))
+        except ModelError:
+            return None
+        return None if stored is None else stored.numbers
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from safetensors import SafetensorError, safe_open
-
 from wheatstone._errors import ModelError
+from wheatstone._json import parse_json
+from wheatstone._path import regular
 from wheatstone.checkpoints._quiet import quiet
 
 _LAYERS = re.compile("layer|block_count")
 _SIZES = re.compile("size|dim|head|embd|embed|inner|experts|rank|position|window|length|ctx|groups")
 _LONGEST = 1 << 24
 """Tokens of a context, at most, and what any other size may be in a small model."""
+_HEADER = 100_000_000
+"""Bytes of a safetensors file's header, at most, as that format has it."""
 _SLACK = 1 << 22
 """Numbers that a model may hold besides its weights and as many again, such as masks."""
 
@@ -35,13 +37,10 @@ class Stored(NamedTuple):
     @classmethod
     def of(cls, weights: Sequence[Path]) -> Stored | None:
         """By the headers of safetensors files; None where one cannot be read, which is said when it is loaded."""
-        sizes: list[int] = []
-        for path in weights:
-            try:
-                with safe_open(path, "pt") as file:
-                    sizes += [math.prod(file.get_slice(name).get_shape()) for name in file.keys()]  # noqa: SIM118
-            except (SafetensorError, OSError):
-                return None
+        try:
+            sizes = [math.prod(shape) for path in weights for shape in _shapes(path)]
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            return None
         return cls(len(sizes), sum(sizes))
 
     def check_settings(self, where: Path, settings: Mapping[str, Any]) -> None:
@@ -81,6 +80,24 @@ class Stored(NamedTuple):
                 got=f"one of a model of {claimed:,}",
                 do="replace the config or the weights; they belong to different models",
             )
+
+
+def _shapes(path: Path) -> list[list[int]]:
+    """The shapes of a safetensors file's tensors, read from its header: mapping a file larger than memory can fail.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError, LookupError, TypeError, AttributeError: it is no such file, or not as long as its header says.
+    """
+    with regular(path).open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > _HEADER:
+            raise ValueError(f"a header of more than {_HEADER:,} bytes")
+        tensors = [tensor for name, tensor in parse_json(file.read(length)).items() if name != "__metadata__"]
+    ends = max((tensor["data_offsets"][1] for tensor in tensors), default=0)
+    if 8 + length + ends != path.stat().st_size:
+        raise ValueError("a file that was cut short")
+    return [tensor["shape"] for tensor in tensors]
 
 
 def _counts(settings: Mapping[str, Any]) -> Iterator[tuple[str, int]]:

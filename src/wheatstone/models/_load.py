@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from wheatstone._errors import ModelError, RequestError, WheatstoneError, check_choice
-from wheatstone._path import StrPath
+from wheatstone._path import StrPath, expanded
 from wheatstone._progress import Reporter, silent
 from wheatstone.checkpoints import ModelFiles, load_checkpoint, resolve_model
 from wheatstone.models._memory import MemoryWarning, free_memory, memory_room
@@ -99,15 +97,20 @@ def open_model(
     """As `load_model`, without the check."""
     check_choice("a dtype", dtype, DTYPES)
     where = _device(device) if isinstance(device, str) else {"device_map": dict(device)}
+    number, local = DTYPES[dtype], expanded(name).resolve()
+    files = ModelFiles(f"{local}", local, "")
+    # A folder's are counted before gigabytes of them are read to hash them.
+    if isinstance(where, torch.device) and device != "auto" and (shortage := _shortage(files, number, where)):
+        raise shortage
     files = resolve_model(name, revision=revision, report=report)
-    if isinstance(where, torch.device) and (shortage := _shortage(files, DTYPES[dtype], where)):
+    if isinstance(where, torch.device) and (shortage := _shortage(files, number, where)):
         if device != "auto":
             raise shortage
         warnings.warn(
             f"{shortage.expected}, {shortage.got}: spread over all there are and disk", MemoryWarning, stacklevel=2
         )
         where = {"device_map": "auto", "max_memory": _rooms(where)}
-    module, tokenizer = load_checkpoint(files, dtype=DTYPES[dtype], device=where)
+    module, tokenizer = load_checkpoint(files, dtype=number, device=where)
     try:
         return ResidualModel(module, tokenizer, id=files.id, sha256=files.sha256, title=files.title)
     except (RuntimeError, ValueError, TypeError, AttributeError, ZeroDivisionError) as error:  # likewise
@@ -134,13 +137,7 @@ def _rooms(device: torch.device) -> dict[int | str, int]:
 
 def _shortage(files: ModelFiles, dtype: torch.dtype, device: torch.device) -> ModelError | None:
     """What to say of weights that are larger than the free memory, before any is read."""
-    needed = 0
-    for path in files.folder.glob("*.safetensors"):
-        try:
-            with safe_open(path, "pt") as weights:
-                needed += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
-        except (SafetensorError, OSError):
-            return None  # said better where it is loaded
+    needed = files.numbers() or 0  # where it cannot be read, that is said better where it is loaded
     free = free_memory(device)
     if needed * dtype.itemsize <= free:
         return None
