@@ -44,6 +44,7 @@ def test_a_real_run(france_run: RealRun) -> None:
     assert damaged_files(france_run.folder) == []
     assert f"{len(document['edges'])} of 70,651 edges" in france_run.human
     assert "Each edge is necessary" in france_run.human
+    assert " ".join(france_run.human.split()).count("does not rule out a second path") == 1
 
 
 @pytest.mark.real_weights

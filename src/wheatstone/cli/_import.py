@@ -15,7 +15,7 @@ from wheatstone.cli._options import AllowWeakOption, DeviceOption, DtypeOption, 
 from wheatstone.cli._output import JsonOption, Output
 from wheatstone.cli._prompts import PromptOptions
 from wheatstone.cli._settings import options_of
-from wheatstone.cli._tables import edge_table, verification_table
+from wheatstone.cli._tables import edge_table, second_path_note, verification_table
 
 
 @options_of()
@@ -125,6 +125,8 @@ def import_(
     output.print(edge_table(run.circuit))
     for proof in proofs:
         output.print(verification_table(proof))
+    for note in second_path_note(proofs):
+        output.print(note)
     if not proofs:
         output.print(f"not run on any prompt; verify it with: wheatstone verify {out} --prompts FILE", markup=False)
     new.announce()
