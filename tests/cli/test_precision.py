@@ -150,18 +150,16 @@ def words_of(
         "lens": ["lens", first.prompt, *known],
         "attribution": ["attribution", first.prompt, *known],
         "neuron find": ["neuron", "find", "--token", first.answers[0], *known],
-        "graph": ["graph", *known, *pair, "--nodes", 20, "--allow-weak", "--no-figures", "--out", out],
+        "graph": ["graph", *known, *pair, "--nodes", 20, "--allow-weak", "--out", out],
         "graph mean": [
-            *("graph", *known, *pair, "--nodes", 20, "--allow-weak", "--ablation", "mean", "--no-figures"),
-            *("--out", out),
+            *("graph", *known, *pair, "--nodes", 20, "--allow-weak", "--ablation", "mean", "--out", out),
         ],
         "graph --task": [
-            *("graph", *known, "--task", task, "--known", 0, "--nodes", 20, "--steps", 5, "--allow-weak"),
-            *("--no-figures", "--out", out),
+            *("graph", *known, "--task", task, "--known", 0, "--nodes", 20, "--steps", 5),
+            *("--out", out),
         ],
         "import": ["import", run / "circuit.json", "--out", out],
         "card": ["card", run, "--draws", 1, "--samples", 10, "--shuffles", 1],
-        "selectivity": ["selectivity", run, "--out", out],
     }
     return words[verb]
 
@@ -197,7 +195,6 @@ VERBS = (
     "graph --task",
     "import",
     "card",
-    "selectivity",
 )
 
 
