@@ -146,7 +146,9 @@ def scores(
         (kept / f"{name}.md").write_text(line + "\n", encoding="utf-8")
     lines = [place.read_text(encoding="utf-8").strip() for name in ROWS if (place := kept / f"{name}.md").exists()]
     abouts = "; ".join(
-        f"*{subject.short}*, {subject.prompts} pairs: {subject.about}" for subject in SUBJECTS if subject.name.startswith("shape")
+        f"*{subject.short}*, {subject.prompts} pairs: {subject.about}"
+        for subject in SUBJECTS
+        if subject.name.startswith("shape")
     )
     return "\n".join(["## Scoring every edge", "", f"Random weights. {abouts}.", "", *HEAD, *lines, "", NOTES])
 
