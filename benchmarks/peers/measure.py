@@ -146,7 +146,9 @@ def scores(
         (kept / f"{name}.md").write_text(line + "\n", encoding="utf-8")
     lines = [place.read_text(encoding="utf-8").strip() for name in ROWS if (place := kept / f"{name}.md").exists()]
     abouts = "; ".join(
-        f"*{subject.short}*: {subject.about}" for subject in SUBJECTS if subject.name.startswith("shape")
+        f"*{subject.short}*, {subject.prompts} pairs: {subject.about}"
+        for subject in SUBJECTS
+        if subject.name.startswith("shape")
     )
     return "\n".join(["## Scoring every edge", "", f"Random weights. {abouts}.", "", *HEAD, *lines, "", NOTES])
 
@@ -155,8 +157,8 @@ NOTES = """*As shipped*: the peer as its own documentation runs it. *At its best
 these peers compute and nothing reads (the scores are the same; auto-circuit's documentation turns them off itself),
 and with glibc's `malloc` set to keep large blocks, in the peer's process and in ours. The factor to read is the second.
 A pair is a prompt with its counterfactual; a repeat is one alternation of the two tools. Peak memory is what the call
-takes above the loaded model: the peer's grows with its batch, ours with all pairs up to a budget of a third of the free
-memory, because all steps of all pairs run together.
+takes above the loaded model: the peer's grows with its batch, ours with all pairs up to the memory budget
+(docs/architecture.md, "The same bytes"), because as many steps of as many pairs as fit run together.
 
 Goals: `eap-ig` at least 3 times faster than the fastest peer and 8 times than auto-circuit, at no more than half of the
 leanest peer's memory. transformer-lens has one step only and refuses grouped-query attention."""

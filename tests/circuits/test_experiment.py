@@ -242,6 +242,19 @@ def test_where_lengths_differ_a_mean_is_taken_over_first_tokens_and_over_all_oth
     rounding(model).check(experiment.ablated, expected[:, None].expand_as(experiment.ablated))
 
 
+def test_the_mean_of_a_prompt_does_not_depend_on_its_neighbours(tiny_experiment: Experiment) -> None:
+    """Prompts as long as all reference prompts have means by position, alone and beside a longer or a shorter one."""
+    model, pairs = tiny_experiment.model, tiny_experiment.encoded.pairs
+    lengths = tiny_experiment.encoded.clean.lengths.tolist()
+    assert len(set(lengths)) > 1
+    for reference in pairs:
+        together = Experiment(model, pairs, ablation="mean", reference=[reference], allow_weak=True)
+        for row, (pair, length) in enumerate(zip(pairs, lengths, strict=True)):
+            alone = Experiment(model, [pair], ablation="mean", reference=[reference], allow_weak=True)
+            rounding(model).check(together.ablated[:, row, :length], alone.ablated[:, 0])
+            rounding(model).check(together.corrupt[row], alone.corrupt[0])
+
+
 def test_an_unknown_ablation_is_refused(tiny_experiment: Experiment) -> None:
     with pytest.raises(RequestError, match="counterfactual, mean, zero; got 'noise'"):
         Experiment(tiny_experiment.model, tiny_experiment.encoded.pairs, ablation="noise")

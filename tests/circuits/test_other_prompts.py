@@ -14,12 +14,14 @@ from pathlib import Path
 import pytest
 import torch
 from tiny import explainable_pairs, make_tiny
+from tolerance import rounding
 from torch import Tensor
 
 from wheatstone import Circuit, CircuitError, Experiment, PromptError, RequestError, verify
-from wheatstone.circuits import Edge, ModelInfo
+from wheatstone.circuits import Edge, Imported, ModelInfo
 from wheatstone.discovery import acdc, node_scores, path_patching, stability
 from wheatstone.models import ResidualModel, Span, SpannedGraph
+from wheatstone.studies import run_import
 from wheatstone.tasks import PromptPair
 
 SUBJECT_THIRD = ("w1 w2 w3 w4 w5", "w1 w2 w9 w4 w5")
@@ -73,10 +75,10 @@ def test_named_spans_are_where_the_other_prompt_has_them(
     expected = by_hand.faithfulness(kept_at(model, by_hand, {subject: 0, last: 1})[None])[0]
     complement = torch.from_numpy(by_hand.graph.valid) & ~kept_at(model, by_hand, {subject: 0, last: 1})
     result = verify(model, circuit, [other], draws=1)
-    assert result.faithfulness == pytest.approx(expected, abs=1e-9)
-    assert result.completeness == pytest.approx(1 - by_hand.faithfulness(complement[None])[0], abs=1e-9)
+    assert result.faithfulness == rounding(model).near(expected)
+    assert result.completeness == rounding(model).near(1 - by_hand.faithfulness(complement[None])[0])
     keep, experiment = circuit.mask(), Experiment(model, circuit.examples, positions="spans").on([other])
-    assert experiment.faithfulness(keep[None])[0] == pytest.approx(expected, abs=1e-9)
+    assert experiment.faithfulness(keep[None])[0] == rounding(model).near(expected)
 
 
 def test_the_order_of_the_parts_may_differ(model: ResidualModel) -> None:
@@ -104,7 +106,7 @@ def test_its_own_prompts_and_their_swaps_keep_the_positions(model: ResidualModel
     for pair in (own, swapped):
         by_hand = Experiment(model, [pair], positions="each")
         expected = by_hand.faithfulness(kept_at(model, by_hand, {"2": 0, "4": 1})[None])[0]
-        assert verify(model, circuit, [pair], draws=1).faithfulness == pytest.approx(expected, abs=1e-9)
+        assert verify(model, circuit, [pair], draws=1).faithfulness == rounding(model).near(expected)
 
 
 def test_token_positions_need_the_same_layout(model: ResidualModel) -> None:
@@ -112,7 +114,7 @@ def test_token_positions_need_the_same_layout(model: ResidualModel) -> None:
     same = pair_of(model, "w6 w7 w8 w4 w5", "w6 w7 w3 w4 w5")
     by_hand = Experiment(model, [same], positions="each")
     expected = by_hand.faithfulness(kept_at(model, by_hand, {"2": 0, "4": 1})[None])[0]
-    assert verify(model, circuit, [same], draws=1).faithfulness == pytest.approx(expected, abs=1e-9)
+    assert verify(model, circuit, [same], draws=1).faithfulness == rounding(model).near(expected)
     refused = {
         ("w1 w2 w3 w4 w5 w6", "w1 w2 w9 w4 w5 w6"): "prompt 0: 6 tokens where the circuit's has 5",
         ("w1 w3 w4 w5", "w1 w9 w4 w5"): "prompt 0: 4 tokens where the circuit's has 5",
@@ -155,10 +157,24 @@ def test_a_circuit_without_prompts_goes_by_the_names_of_its_spans(model: Residua
     for positions, at in (("spans", {"1": 0, "4": 1}), ("each", {"2": 0, "4": 1})):
         circuit = replace(found(model, positions), examples=())
         expected = by_hand.faithfulness(kept_at(model, by_hand, at)[None])[0]
-        assert verify(model, circuit, [other], draws=1).faithfulness == pytest.approx(expected, abs=1e-9)
+        assert verify(model, circuit, [other], draws=1).faithfulness == rounding(model).near(expected)
     longer = pair_of(model, "w1 w2 w3 w4 w5 w6", "w1 w2 w9 w4 w5 w6")
     with pytest.raises(PromptError, match="prompts of 5 tokens, which the spans divide; got a prompt of 6"):
         verify(model, replace(found(model, "each"), examples=()), [longer], draws=1)
+
+
+def test_an_imported_circuit_goes_to_where_the_prompts_have_its_parts(model: ResidualModel, tmp_path: Path) -> None:
+    """With the subject elsewhere; and the run notes where its parts are in its own prompts."""
+    circuit, other = found(model, "spans"), pair_of(model, "w1 w3 w2 w4 w5", "w1 w9 w2 w4 w5")
+    by_hand = Experiment(model, [other], positions="each")
+    expected = by_hand.faithfulness(kept_at(model, by_hand, {"1": 0, "4": 1})[None])[0]
+    run = run_import(model, Imported(circuit, {}, "circuit.json"), source="circuit", pairs=[other])
+    assert run.verification is not None
+    assert run.verification.faithfulness == rounding(model).near(expected)
+    run.circuit.save(tmp_path / "circuit.json")
+    again = Circuit.load(tmp_path / "circuit.json")
+    assert [span.positions for span in again.spans] == [(0,), (1,), (2, 3), (4,)]
+    assert verify(model, again, again.examples, draws=1).faithfulness == rounding(model).near(expected)
 
 
 def test_bootstrap_samples_have_their_own_prompts_positions(model: ResidualModel) -> None:

@@ -44,6 +44,9 @@ def test_a_real_run(france_run: RealRun) -> None:
     assert damaged_files(france_run.folder) == []
     assert f"{len(document['edges'])} of 70,651 edges" in france_run.human
     assert "Each edge is necessary" in france_run.human
+    said = " ".join(france_run.human.split())
+    assert said.count("does not rule out a second path") == 1
+    assert "The ranking alone needs at most " in said  # sizes between those that were run may meet the goal too
 
 
 @pytest.mark.real_weights

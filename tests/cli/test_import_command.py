@@ -94,7 +94,7 @@ def test_a_graph_alone_is_a_run(
 def test_a_graph_with_prompts_is_verified(cli: Cli, file: Path, pairs: Path, tiny_folder: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = ("import", file, "--model", tiny_folder, "--out", run)
-    document = cli(*words, "--prompts", pairs, "--ablation", "zero", "--json").document
+    document = cli(*words, "--prompts", pairs, "--allow-weak", "--ablation", "zero", "--json").document
     assert document["verification"]["n"] == 2
     assert document["verification"]["ablation"] == "zero"
     assert document["evaluation"]["faithfulness"] == document["verification"]["faithfulness"]
@@ -118,6 +118,30 @@ def test_a_graph_with_prompts_is_verified(cli: Cli, file: Path, pairs: Path, tin
     shown = cli("import", tmp_path / "bare.json", "--out", tmp_path / "third", "--json")  # draws a curve of no scores
     assert shown.code == 0, shown.err
     assert shown.document["verification"]["faithfulness"] == pytest.approx(again["faithfulness"], abs=1e-6)
+
+
+@pytest.mark.usefixtures("own_home")
+def test_prompts_that_the_model_does_not_answer_are_refused_or_headed_by_a_warning(
+    cli: Cli, refused: Refused, tiny_task: tuple[Path, Path], tmp_path: Path
+) -> None:
+    model, task = tiny_task
+    row = json.loads(task.read_text().splitlines()[0])
+    names = {"answers": row["distractors"], "distractors": row["answers"]}
+    weak = tmp_path / "weak.jsonl"
+    weak.write_text(json.dumps({name: row[name] for name in ("prompt", "counterfactual")} | names))
+    config = json.loads((model / "config.json").read_text())
+    cfg = {"n_layers": config["num_hidden_layers"], "n_heads": config["num_attention_heads"]}
+    file = tmp_path / "graph.json"
+    file.write_text(json.dumps(graph(cfg=cfg | {"parallel_attn_mlp": False})))
+    words = ("import", file, "--model", model, "--prompts", weak, "--out", tmp_path / "run", "--no-figures")
+    assert refused(*words).endswith("allow weak answers (--allow-weak)")
+    assert not (tmp_path / "run").exists()
+    shown = cli(*words, "--allow-weak")
+    assert shown.code == 0, shown.err
+    assert "warning: The model itself prefers the distractor" in " ".join(shown.out.split())
+    assert cli("verify", tmp_path / "run", "--draws", 1).code == 0  # its own prompts were accepted
+    again = ("import", tmp_path / "run" / "circuit.json", "--out", tmp_path / "again", "--no-figures")
+    assert "warning: The model itself prefers" in " ".join(cli(*again).out.split())
 
 
 @pytest.mark.usefixtures("own_home")

@@ -34,7 +34,7 @@ def test_the_terms_add_up_to_the_logit(cli: Cli, tiny_task: tuple[Path, Path]) -
     assert sum(row["direct"] for row in document["nodes"]) == rounding(model, passes=4).near(document["total"])
     assert document["total"] == rounding(model, passes=4).near(float(run.logit(" w7") - run.logit(" w9")))
     lines = cli(*words).out.splitlines()
-    assert lines[0].startswith("logit of ' w7' less that of ' w9': ")
+    assert lines[0].startswith("logit of 'w7' less that of 'w9': ")
     assert lines[-1].split()[:2] == [str(len(document["nodes"]) - 2), "others"]
 
 
@@ -55,6 +55,24 @@ def test_what_is_wrong_is_refused(
     words: tuple[object, ...], got: str, refused: Refused, tiny_task: tuple[Path, Path]
 ) -> None:
     assert got in refused(*words, "--model", tiny_task[0])
+
+
+@pytest.mark.real_weights
+@pytest.mark.usefixtures("smollm2_files")
+def test_an_answer_is_read_as_it_follows_its_prompt(cli: Cli, refused: Refused) -> None:
+    """Of several tokens the first is read, and the output names it; one that would merge with the prompt is refused."""
+    words = ("19 + 52 =", "--answer", " 71", "--top", 1)
+    shown = cli("lens", *words).out
+    assert shown.startswith("Rank and probability of ' '\n")
+    assert "note: ' 71' is 3 tokens; only the first, ' ', is scored" in shown
+    shown = cli("attribution", *words, "--distractor", " France").out
+    assert shown.startswith("logit of ' ' less that of ' France': ")
+    assert "note: ' 71' is 3 tokens; only the first, ' ', is scored" in shown
+    assert cli("attribution", *words, "--json").document["answer"] == " "
+    assert cli("lens", "日本の首都は", "--answer", "東京", "--json").document["answer"] == "<E6 9D>"
+    for verb in ("lens", "attribution"):
+        line = refused(verb, "The capital of France is", "--answer", "Paris")
+        assert line.endswith("inside its last word; write it with its leading space: ' Paris'")
 
 
 @pytest.mark.real_weights

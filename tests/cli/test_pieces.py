@@ -73,6 +73,20 @@ def test_path_patching(done: Any) -> None:
     assert done("path-patching", *WORDS, "--sender", "m0", "--receiver", "m1")
 
 
+def test_a_prompt_is_read_without_a_circuit(done: Any, refused: Refused, folder: Path, tmp_path: Path) -> None:
+    assert done("lens", FRANCE, "--answer", " Paris")["answer"] == " Paris"
+    assert done("lens", FRANCE)["layers"][-1]["rank"] == 1
+    found = done("attribution", FRANCE, "--answer", " Paris", "--distractor", " Tokyo")
+    assert (found["answer"], found["distractor"]) == (" Paris", " Tokyo")
+    assert done("neuron", "find", "--token", " Paris")["neurons"]
+    for verb in ("lens", "attribution"):
+        line = refused(verb, FRANCE, "--answer", "Paris", "--model", folder)
+        assert line.endswith("write it with its leading space: ' Paris'")
+    drawn = tmp_path / "graph"
+    done("graph", *WORDS, "--nodes", 20, "--out", drawn)
+    assert read_json(drawn, "graph.json")["tokens"] == TOKENS
+
+
 def test_tasks_of_a_file(done: Any, capitals: Path) -> None:
     document = done("tasks", "show", capitals, "--known", 1, "--examples", 3)
     assert document["answered"]["pairs"] == document["answered"]["known"] == len(SUBJECTS)

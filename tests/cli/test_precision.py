@@ -147,6 +147,19 @@ def words_of(
         "bits": ["bits", text, *known],
         "bits --ablate": ["bits", text, *known, "--ablate", run],
         "models check": ["models", "check", model],
+        "lens": ["lens", first.prompt, *known],
+        "attribution": ["attribution", first.prompt, *known],
+        "neuron find": ["neuron", "find", "--token", first.answers[0], *known],
+        "graph": ["graph", *known, *pair, "--nodes", 20, "--allow-weak", "--out", out],
+        "graph mean": [
+            *("graph", *known, *pair, "--nodes", 20, "--allow-weak", "--ablation", "mean", "--out", out),
+        ],
+        "graph --task": [
+            *("graph", *known, "--task", task, "--known", 0, "--nodes", 20, "--steps", 5),
+            *("--out", out),
+        ],
+        "import": ["import", run / "circuit.json", "--out", out],
+        "card": ["card", run, "--draws", 1, "--samples", 10, "--shuffles", 1],
     }
     return words[verb]
 
@@ -174,6 +187,14 @@ VERBS = (
     "bits",
     "bits --ablate",
     "models check",
+    "lens",
+    "attribution",
+    "neuron find",
+    "graph",
+    "graph mean",
+    "graph --task",
+    "import",
+    "card",
 )
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from tiny import make_tiny
 
-from wheatstone import Circuit, RequestError, ResidualModel
+from wheatstone import Circuit, Experiment, PromptPair, RequestError, ResidualModel
 from wheatstone.circuits import ModelInfo
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.figures import claims_of
@@ -61,6 +61,27 @@ def test_a_fact_by_name_is_asked_whole_and_hop_by_hop(model: ResidualModel) -> N
         assert row.rank == row.circuit_rank == int((logits >= logits[token]).sum())
         assert row.probability == pytest.approx(float(logits.softmax(-1)[token]), rel=1e-4)
         assert row.first == model.decode([int(logits.argmax())])[0]
+
+
+@pytest.mark.usefixtures("files")
+def test_a_mean_is_that_of_the_circuit_s_own_prompts(model: ResidualModel) -> None:
+    """Not that of the one counterfactual of the question: three edges out of four ablated, the ranks differ."""
+    task, parts = "two-hop/inner.json+outer.json", ("facts/inner.json", "facts/outer.json")
+    examples = tuple(
+        PromptPair(prompt=f"w0 w{at} w3", counterfactual=f"w0 w{at + 1} w3", answers=(f" w{at + 20}",), distractors=())
+        for at in range(5, 9)
+    )
+    valid = torch.from_numpy(model.graph.valid)
+    keep = valid & (torch.rand(valid.shape, generator=torch.Generator().manual_seed(0)) < 0.25)
+    circuit = Circuit.of_mask(ModelInfo.of(model), keep, ablation="mean", metric="kl", examples=examples)
+    rows = hop_questions(model, task, parts, dict.fromkeys((task, *parts), circuit), ["w7", "w9", "w11"])
+    own: list[int] = []
+    for row in rows:
+        pair = PromptPair(prompt=row.prompt, counterfactual="w1 " + row.prompt[3:], answers=(row.answer,))
+        experiment = Experiment(model, [pair], ablation="mean", metric="kl", reference=examples, allow_weak=True)
+        logits = experiment.logits(keep[None])[0, 0]
+        own.append(int((logits >= logits[model.continuation(row.answer)[0]]).sum()))
+    assert [row.circuit_rank for row in rows] == own
 
 
 @pytest.mark.usefixtures("files")

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from tolerance import rounding
 
 from wheatstone import RequestError, ResidualModel
 from wheatstone.models import KnockOut, Neuron, Tokens
@@ -91,11 +92,11 @@ def test_observations_are_what_single_runs_give(tiny: ResidualModel) -> None:
         tokens = Tokens.of([ids])
         run = tiny.neurons(tokens)
         assert seen.texts[at] == text
-        torch.testing.assert_close(seen.activations[at], run.activations[1][0, length - 1, 6])
-        torch.testing.assert_close(seen.probabilities[at], run.logits.softmax(-1)[0, 7])
+        rounding(tiny).check(seen.activations[at], run.activations[1][0, length - 1, 6])
+        rounding(tiny).check(seen.probabilities[at], run.logits.softmax(-1)[0, 7])
         assert bool(seen.first[at]) == (int(run.logits.argmax()) == 7)
         without = tiny.forward_with(tokens, [KnockOut(at="m1.n6")]).logits.softmax(-1)[0, 7]
-        torch.testing.assert_close(seen.changed[at], without)
+        rounding(tiny).check(seen.changed[at], without)
     assert observe(tiny, Neuron(1, 6), 7, Tokens.of(texts), set_to=None).changed.isnan().all()
 
 
@@ -104,6 +105,6 @@ def test_a_dose_is_the_neuron_set_at_the_last_position(tiny: ResidualModel) -> N
     own = float(tiny.neurons(tokens).activations[2][1, -1, 3])
     found = doses(tiny, Neuron(2, 3), tokens, [0.0, own, 5.0])
     assert found.shape == (3, 2, 40)
-    torch.testing.assert_close(found[1, 1], tiny.forward(tokens).logits.softmax(-1)[1])
+    rounding(tiny).check(found[1, 1], tiny.forward(tokens).logits.softmax(-1)[1])
     without = tiny.forward_with(tokens, [KnockOut(at="m2.n3", positions=(-1,))]).logits.softmax(-1)
-    torch.testing.assert_close(found[0], without)
+    rounding(tiny).check(found[0], without)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tolerance import rounding
 
 from wheatstone import RequestError
 from wheatstone.models import ResidualModel
@@ -41,7 +43,7 @@ def test_rows_and_what_is_recorded_there(tiny: ResidualModel, reading: str, plac
             for row, (text, first, stop) in enumerate(places):
                 start = max(first, 1) if stop - first > 1 else first  # a text's first token only where it is alone
                 one = tiny.neurons(tiny.tokens([TEXTS[text].text])).activations[layer][0, start:stop].mean(0)
-                np.testing.assert_allclose(found[row], one.numpy(), atol=1e-5)
+                rounding(tiny).check(torch.from_numpy(found[row]), one)
     assert not folder.exists()
 
 

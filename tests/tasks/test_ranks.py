@@ -29,3 +29,12 @@ def test_ties_count_against_the_answer(tiny: ResidualModel) -> None:
     assert answer_ranks(logits, encoded).tolist() == [3]
     assert [hits(logits, encoded, k).item() for k in (1, 2, 3)] == [0, 0, 1]
     assert answer_ranks(torch.zeros(1, 40), encoded).tolist() == [40]  # a constant answers nothing
+
+
+def test_an_answer_without_a_number_is_no_hit(tiny: ResidualModel) -> None:
+    """As where a circuit overflows in half precision."""
+    encoded = encode(tiny, [PromptPair(prompt="w1", counterfactual="w2", answers=(" w1",), distractors=(" w2",))])
+    for logits in ([1.0, torch.nan, 2.0, 0.0], [torch.nan] * 4):
+        assert answer_ranks(torch.tensor([logits]), encoded).tolist() == [4]
+        assert hits(torch.tensor([logits]), encoded, 3).tolist() == [0]
+    assert answer_ranks(torch.tensor([[0.0, 2.0, torch.nan, 1.0]]), encoded).tolist() == [2]

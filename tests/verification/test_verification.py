@@ -10,6 +10,7 @@ from tolerance import rounding
 
 from wheatstone import Circuit, CircuitError, Edge, Experiment, Verification, verify
 from wheatstone.circuits import ModelInfo, random_circuits
+from wheatstone.cli._tables import second_path_note
 from wheatstone.discovery._scores import attribute
 from wheatstone.tasks import METRICS, hits
 from wheatstone.verification import CONDITIONS, verify_in
@@ -56,6 +57,14 @@ def test_each_condition_is_what_it_is_called(tiny_experiment: Experiment) -> Non
     assert found.faithfulness == pytest.approx(circuit)
     assert found.completeness == pytest.approx(1 - complement)
     assert (found.n, found.random_draws, found.metric) == (3, 5, "logit_diff")
+
+
+def test_a_completeness_near_1_is_printed_with_what_it_does_not_say(tiny_experiment: Experiment) -> None:
+    whole = torch.from_numpy(tiny_experiment.graph.valid)
+    all_edges, none = (verify_in(tiny_experiment, keep, draws=1) for keep in (whole, torch.zeros_like(whole)))
+    (note,) = second_path_note([none, all_edges])
+    assert "does not rule out a second path" in note
+    assert list(second_path_note([none])) == []
 
 
 def test_whole_and_empty_circuits(tiny_experiment: Experiment) -> None:

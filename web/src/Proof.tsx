@@ -68,7 +68,7 @@ function Verified({ run, verifications, on }: { run: Run; verifications: Verific
           </dd>
         </div>
         <div>
-          <dt title="what is lost when the circuit alone is ablated">completeness</dt>
+          <dt title="what is lost when the circuit alone is ablated; 1 does not rule out a second path that shares an edge with it">completeness</dt>
           <dd>
             <b>{decimal(result.completeness)}</b> <small>{interval(result.ci95.completeness)}</small>
           </dd>

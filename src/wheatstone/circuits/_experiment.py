@@ -46,7 +46,7 @@ class Experiment:
         pairs: the prompts.
         ablation: what an edge outside a circuit carries: `counterfactual`, what its node writes on the
             counterfactual prompt; `mean`, what it writes on average over the counterfactual prompts of `reference`:
-            position by position where these are as long as all the prompts, otherwise over first tokens at the
+            position by position where all of these are as long as the prompt, otherwise over first tokens at the
             first position and over all other tokens elsewhere (`PositionMeans`); `zero`, nothing (which leaves the
             distribution the model was trained on).
         metric: `logit_diff` (logits), `prob_diff` (probability) or `kl` (nats).
@@ -148,11 +148,19 @@ class Experiment:
             return self.model.outputs(self.encoded.counterfactual)[1]
         tokens = encode(self.model, self.reference).counterfactual
         written = self.model.outputs(tokens)[1]
-        if (tokens.lengths == prompts.width).all() and (prompts.lengths == prompts.width).all():
-            means = written.map(lambda value: value.mean(0, keepdim=True))
-        else:
-            means = written.map(lambda value: PositionMeans.of(value[None], tokens).at(prompts.width))
-        return means.map(lambda value: value.expand(prompts.batch, -1, -1))
+        alike = (prompts.lengths == tokens.width) & (tokens.lengths == tokens.width).all()
+
+        def mean(value: Tensor) -> Tensor:
+            each = value.mean(0, keepdim=True)  # position by position
+            if alike.all():
+                return each.expand(prompts.batch, -1, -1)
+            means = PositionMeans.of(value[None], tokens).at(prompts.width).expand(prompts.batch, -1, -1)
+            if not alike.any():
+                return means
+            padded = torch.nn.functional.pad(each, (0, 0, 0, prompts.width - tokens.width))
+            return padded.where(alike[:, None, None].to(value.device), means)
+
+        return written.map(mean)
 
     @property
     def ablated(self) -> Float[Tensor, "node batch pos d_model"]:

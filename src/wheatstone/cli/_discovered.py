@@ -11,7 +11,7 @@ from rich.text import Text
 from wheatstone._effects import lost
 from wheatstone._intervals import interval_text
 from wheatstone._side import SWAPPED
-from wheatstone.cli._tables import by_share_table, by_size_table, edge_table, verification_table
+from wheatstone.cli._tables import by_share_table, by_size_table, edge_table, second_path_note, verification_table
 
 if TYPE_CHECKING:
     from wheatstone.studies import DiscoveryRun
@@ -74,8 +74,9 @@ def shown_parts(run: DiscoveryRun, seconds: float) -> Iterator[RenderableType]:
         yield by_size_table(found.by_size, found.goal)
     held = [one for one in run.held_out if one.split == "test"]
     rest = [one for one in run.held_out if one.split != "test"]
-    for verification in (*held, run.verification, *rest):
-        yield verification_table(verification)
+    proofs = (*held, run.verification, *rest)
+    yield from map(verification_table, proofs)
+    yield from second_path_note(proofs)
     if found.stability is not None:
         over = found.stability
         yield (

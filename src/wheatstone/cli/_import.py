@@ -11,16 +11,11 @@ import typer
 from wheatstone._errors import RequestError
 from wheatstone.cli._loading import load
 from wheatstone.cli._new_run import FiguresOption, ForceOption, OutOption, new_run
-from wheatstone.cli._options import (
-    DeviceOption,
-    DtypeOption,
-    SeedOption,
-    check_names,
-)
+from wheatstone.cli._options import AllowWeakOption, DeviceOption, DtypeOption, SeedOption, check_names
 from wheatstone.cli._output import JsonOption, Output
 from wheatstone.cli._prompts import PromptOptions
 from wheatstone.cli._settings import options_of
-from wheatstone.cli._tables import edge_table, verification_table
+from wheatstone.cli._tables import edge_table, second_path_note, verification_table
 
 
 @options_of()
@@ -54,6 +49,7 @@ def import_(
             help="Of an EAP-IG file: logit_diff, prob_diff or kl; by default the task's, or logit_diff.",
         ),
     ] = None,
+    allow_weak: AllowWeakOption = False,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
@@ -105,6 +101,8 @@ def import_(
             test=asked.test if asked else (),
             task=asked.name if asked else "",
             seed=seed,
+            # Prompts that the file brings were accepted when its circuit was found.
+            allow_weak=allow_weak or not given,
             report=new.report,
         )
         new.save(run.save, task=asked and asked.to_json(), figures=figures)
@@ -122,9 +120,13 @@ def import_(
         }
     )
     output.print(f"{len(run.circuit):,} of {loaded.graph.edges:,} edges of {loaded.id}, from {form.name}", markup=False)
+    for warning in run.verification.warnings if run.verification else ():
+        output.print(f"warning: {warning}", markup=False)
     output.print(edge_table(run.circuit))
     for proof in proofs:
         output.print(verification_table(proof))
+    for note in second_path_note(proofs):
+        output.print(note)
     if not proofs:
         output.print(f"not run on any prompt; verify it with: wheatstone verify {out} --prompts FILE", markup=False)
     new.announce()

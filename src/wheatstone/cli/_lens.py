@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 from rich.table import Column, Table
 
 from wheatstone._bounds import COUNT, POSITION
+from wheatstone._errors import RequestError
 from wheatstone.cli._loading import load
 from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption, number
 from wheatstone.cli._output import JsonOption, Output
+
+if TYPE_CHECKING:
+    from wheatstone.models import ResidualModel
 
 _PROMPT = Annotated[str, typer.Argument(metavar="PROMPT", help="Any text; what is read is the token after it.")]
 _ANSWER = Annotated[
@@ -44,7 +48,8 @@ def lens(
         from wheatstone.lenses import run_lens
 
         loaded = load(model, device, dtype, report)
-        found = run_lens(loaded(prompt), answer, position=position, top=top)
+        read = _read(loaded, prompt, answer, position)
+        found = run_lens(loaded(prompt), read and read.token, position=position, top=top)
     output.document(
         {
             "model": loaded.id,
@@ -61,6 +66,7 @@ def lens(
         table.add_row(str(row.layer), f"{row.rank:,}", f"{row.probability:.3f}", "  ".join(tokens))
     output.print(f"Rank and probability of {found.answers[0]!r}")
     output.print(table)
+    _print_notes(output, read)
 
 
 def attribution(
@@ -87,17 +93,17 @@ def attribution(
 
         loaded = load(model, device, dtype, report)
         run = loaded(prompt)
-        first = int(run.last(position).argmax())  # which may be a part of a character, and then has no text
-        found = logit_attribution(run, first if answer is None else answer, distractor, position=position)
-        chosen = loaded.decode([first])[0] if answer is None else answer
+        read, other = (_read(loaded, prompt, text, position) for text in (answer, distractor))
+        first = read.token if read else int(run.last(position).argmax())
+        found = logit_attribution(run, first, other and other.token, position=position)
     total = float(found.direct.sum())
     output.document(
         {
             "model": loaded.id,
             "prompt": prompt,
             "position": position,
-            "answer": chosen,
-            "distractor": distractor,
+            "answer": loaded.decode([first])[0],
+            "distractor": other and loaded.decode([other.token])[0],
             "total": total,
             "nodes": [{"node": row.node, "direct": row.direct} for row in found.rows],
         }
@@ -109,3 +115,31 @@ def attribution(
         table.add_row(f"{len(found.rows) - top} others", f"{sum(row.direct for row in found.rows[top:]):+.3f}")
     output.print(f"{found.what}: {total:+.3f}, written directly by")
     output.print(table)
+    _print_notes(output, read, other)
+
+
+class _Read(NamedTuple):
+    """Of a text after the prompt, the token that is read, and what to say of its other tokens."""
+
+    token: int
+    note: str | None
+
+
+def _read(model: ResidualModel, prompt: str, text: str | None, position: int) -> _Read | None:
+    """Tokenised as it continues the whole prompt; on its own where an earlier position is read."""
+    from wheatstone.models import continued, scored_note
+
+    if text is None:
+        return None
+    tokens = model.continuation(text)
+    if not tokens:
+        raise RequestError(expected="a text of at least one token", got=repr(text), do="write the answer")
+    if prompt and position == -1:
+        tokens = continued(model, prompt, text)
+    return _Read(tokens[0], scored_note(model, text, tokens))
+
+
+def _print_notes(output: Output, *read: _Read | None) -> None:
+    for one in read:
+        if one and one.note:
+            output.print(f"note: {one.note}", markup=False)

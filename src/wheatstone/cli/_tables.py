@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Column, Table
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _MOST_EDGES = 25
 _MOST_SIZES = 6
+_NEARLY_ALL = 0.9
+"""A completeness from which a reader may take the circuit for the only path."""
 
 
 def edge_table(circuit: Circuit) -> Table:
@@ -72,6 +74,15 @@ def verification_table(verification: Verification) -> Table:
     if verification.n < MINIMUM:
         table.caption = interval_note(verification.n)
     return table
+
+
+def second_path_note(proofs: Iterable[Verification]) -> Iterator[str]:
+    """What must be said next to a completeness near 1."""
+    if any(proof.completeness >= _NEARLY_ALL for proof in proofs):
+        yield (
+            "A completeness near 1 does not rule out a second path: one that shares an edge with the circuit is cut "
+            "together with it."
+        )
 
 
 def _interval(verification: Verification, name: str) -> str:

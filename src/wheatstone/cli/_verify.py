@@ -21,7 +21,7 @@ from wheatstone.cli._options import (
 from wheatstone.cli._output import JsonOption, Output
 from wheatstone.cli._prompts import PromptOptions, task_split
 from wheatstone.cli._settings import options_of
-from wheatstone.cli._tables import verification_table
+from wheatstone.cli._tables import second_path_note, verification_table
 
 
 @options_of(apart=("skip_bad",))
@@ -114,4 +114,6 @@ def verify(
     for warning in result.warnings:
         output.print(f"warning: {warning}", markup=False)
     output.print(verification_table(result))
+    for note in second_path_note([result]):
+        output.print(note)
     output.missing(missing)

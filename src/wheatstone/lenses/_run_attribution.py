@@ -93,17 +93,18 @@ def logit_attribution(
     rows, at = torch.arange(run.tokens.batch), run.at(position)
     stream, nodes = run.residual[-1][rows, at], run.nodes[:, rows, at]
     readout = Readout.at(model, stream)
-    token = torch.full((run.tokens.batch,), _token(run, answer), device=stream.device)
+    read = [_token(run, word) for word in (answer, against) if word is not None]
+    token = torch.full((run.tokens.batch,), read[0], device=stream.device)
     directions, offset = readout.directions(token), readout.offset[token]
     if against is None:
         directions, offset = directions - readout.mean_directions, offset - readout.offset.mean()
     else:
-        other = torch.full_like(token, _token(run, against))
+        other = torch.full_like(token, read[1])
         directions, offset = directions - readout.directions(other), offset - readout.offset[other]
     terms = torch.cat([nodes, (stream - nodes.sum(0))[None]]).to(directions)
     direct = (terms * directions).sum(-1)
     direct[-1] += offset
-    named = [model.decode([word])[0] if isinstance(word, int) else word for word in (answer, against)]
+    named = model.decode(read)
     what = f"logit of {named[0]!r} less " + ("the mean of all" if against is None else f"that of {named[1]!r}")
     return LogitAttribution(what, (*model.graph.nodes, "biases"), direct.cpu())
 

@@ -60,13 +60,13 @@ class LogitLens(Tabular):
         return f"logit lens, ranks of {', '.join(map(repr, self.answers[:4]))}"
 
 
-def run_lens(run: ModelRun, answer: str | None = None, *, position: int = -1, top: int = 5) -> LogitLens:
+def run_lens(run: ModelRun, answer: str | int | None = None, *, position: int = -1, top: int = 5) -> LogitLens:
     """Reads the residual stream after every layer as if it were the last, through the final norm and unembedding.
 
     Args:
         run: of a model called on texts, with its places kept.
-        answer: its first token is followed, its leading space included; by default the token that the model itself
-            finds most likely, prompt by prompt.
+        answer: a text whose first token is followed, its leading space included, or a token's id; by default the token
+            that the model itself finds most likely, prompt by prompt.
         position: after which token of each prompt; negative ones count from each prompt's end.
         top: tokens to list at each layer.
 
@@ -87,7 +87,8 @@ def run_lens(run: ModelRun, answer: str | None = None, *, position: int = -1, to
         )
     streams = run.residual[:, torch.arange(run.tokens.batch), run.at(position)]
     likeliest = run.last(position).argmax(-1).tolist()
-    answers = likeliest if answer is None else [run.first_token(answer)] * run.tokens.batch
+    token = run.first_token(answer) if isinstance(answer, str) else answer
+    answers = likeliest if token is None else [token] * run.tokens.batch
     found: list[LensLayer] = []
     for prompt, stream in enumerate(streams.unbind(1)):
         logits = model.unembed(stream).double()

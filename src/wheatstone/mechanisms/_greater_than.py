@@ -195,7 +195,9 @@ def year_forms(
         report("prompt forms", len(rows), len(forms))
         pairs = year_pairs(model, form, nouns=nouns, count=count, seed=seed)
         # KL, for a model that has no preference on some form would be refused under the measure itself.
-        experiment = Experiment(model, pairs, ablation=circuit.ablation, metric="kl")
+        experiment = Experiment(
+            model, pairs, ablation=circuit.ablation, metric="kl", reference=circuit.examples or None
+        )
         keep = circuit.mask(experiment.graph)
         tried = torch.cat((keep[None], exchanged_heads(experiment.graph, keep, draws, seed)))
         measured = torch.cat((experiment.clean_logits[None], experiment.corrupt_logits[None], experiment.logits(tried)))

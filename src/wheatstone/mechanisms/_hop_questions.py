@@ -82,7 +82,7 @@ def _asked(
 def _circuit_alone(model: ResidualModel, pair: PromptPair, circuit: Circuit) -> Float[Tensor, " vocab"] | None:
     """Logits of the circuit with every other edge ablated; None where the pair cannot be compared."""
     try:
-        experiment = Experiment(model, [pair], ablation=circuit.ablation, metric=circuit.metric, allow_weak=True)
+        experiment = Experiment.of(circuit, model, [pair], allow_weak=True)
     except PromptError:
         return None
     return experiment.logits(circuit.mask(experiment.graph)[None])[0, 0]

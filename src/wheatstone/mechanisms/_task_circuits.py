@@ -102,7 +102,7 @@ def held_out_faithfulness(
     if not pairs:
         return 0, None
     try:
-        experiment = Experiment(model, pairs, ablation=circuit.ablation, metric=circuit.metric)
+        experiment = Experiment.of(circuit, model, pairs)
     except PromptError:
         return 0, None
     return len(pairs), experiment.faithfulness(circuit.mask(experiment.graph)[None])[0]

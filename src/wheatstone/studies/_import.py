@@ -91,6 +91,7 @@ def run_import(
     test: Sequence[PromptPair] = (),
     task: str = "",
     seed: int = 0,
+    allow_weak: bool | None = None,
     report: Reporter = silent,
 ) -> ImportedRun:
     """Makes a run of an imported circuit, and proves it on prompts where some are given.
@@ -103,6 +104,7 @@ def run_import(
         test: held-out prompts of the same task.
         task: name of the task.
         seed: of random circuits and intervals.
+        allow_weak: what to do about prompts that leave little to explain, as in `Experiment`.
         report: progress callback.
 
     Raises:
@@ -116,7 +118,7 @@ def run_import(
     same_weights(model, circuit)
     model = model.like(circuit.model.graph)
     pairs = tuple(pairs) or circuit.examples
-    settings = {
+    settings: dict[str, Any] = {
         "method": f"imported from {imported.format}",
         "file": source,
         "ablation": circuit.ablation,
@@ -128,9 +130,13 @@ def run_import(
         circuit = replace(circuit, task=source)
         return ImportedRun(model, circuit, scores, settings, seed, None, None, (), (), (), (), {})
     started = time.perf_counter()
+    # Spans are where these prompts have the parts of their names, which need not be where the file's prompts had them.
+    spans = Experiment.of(circuit, model, pairs, allow_weak=allow_weak).spans if circuit.spans else None
     experiment = Experiment(
-        model, pairs, ablation=circuit.ablation, metric=circuit.metric, positions=circuit.spans or None
+        model, pairs, ablation=circuit.ablation, metric=circuit.metric, positions=spans, allow_weak=allow_weak
     )
+    settings["allow_weak"] = bool(allow_weak)
+    circuit = replace(circuit, model=replace(circuit.model, graph=experiment.graph))
     keep = circuit.mask(experiment.graph)
     verification = verify_in(experiment, keep, seed=seed, split="given prompts", report=report)
     held_out = (verify_in(experiment.on(test), keep, seed=seed, split="test", report=report),) if test else ()

@@ -156,7 +156,8 @@ class Work:
             elif asked.model:
                 model = self._load(asked.model, report)
                 imported = form.read(document, model, "counterfactual", "logit_diff")
-                save = run_import(model, imported, source=asked.name, report=report).save
+                # Its prompts were accepted when it was found; the headline says what the model makes of them.
+                save = run_import(model, imported, source=asked.name, allow_weak=True, report=report).save
             else:
                 raise RequestError(
                     expected="the model that the circuit was found in", got="none", do="choose it where it is imported"

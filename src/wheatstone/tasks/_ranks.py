@@ -11,9 +11,9 @@ from wheatstone.tasks._metrics import gather
 
 
 def answer_ranks(logits: Float[Tensor, "*many batch vocab"], encoded: Encoded) -> Int[Tensor, "*many batch"]:
-    """Rank of the best-placed answer of each prompt, 1 for the top token; ties count against it."""
+    """Rank of the best-placed answer of each prompt, 1 for the top token; ties and NaN count against it."""
     best = gather(logits, encoded.answers, -torch.inf).amax(-1, keepdim=True)
-    return (logits >= best).sum(-1)
+    return (~(logits < best)).sum(-1)  # where the answer has no number it is last, not first
 
 
 def hits(logits: Float[Tensor, "*many batch vocab"], encoded: Encoded, k: int) -> Float[Tensor, "*many batch"]:
