@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wheatstone._progress import Reporter, silent
+from wheatstone._progress import Reporter, in_lines
 from wheatstone._text import shown
 
 JsonOption = Annotated[
@@ -121,9 +121,9 @@ class Output:
 
     @contextmanager
     def progress(self) -> Generator[Reporter, None, None]:
-        """A progress display on stderr, given to the library as a `Reporter`; none where stderr is not a terminal."""
+        """Progress on stderr, given to the library as a `Reporter`: bars on a terminal, else a line now and then."""
         if not self.stderr.is_terminal:  # and no bars need be loaded
-            yield silent
+            yield in_lines(lambda line: self.stderr.print(shown(line), highlight=False, soft_wrap=True))
             return
         from wheatstone._bars import progress
 
