@@ -33,7 +33,7 @@ from everyday_given import (
 )
 
 # Attention weights are there in eager attention alone.
-options = {"dispatch": True, "dtype": torch.float32, "attn_implementation": "eager"}
+options = {"task": "text-generation", "dispatch": True, "dtype": torch.float32, "attn_implementation": "eager"}
 model = nnsight.TransformersModel(str(FOLDER), **options)
 layers = model.model.layers
 
@@ -132,7 +132,7 @@ def generate() -> Any:
 
 
 def _cached(cache: Any) -> dict[str, torch.Tensor]:
-    kept = [cache.model.layers[layer] for layer in range(LAYERS)]
+    kept = [cache.model.model.layers[layer] for layer in range(LAYERS)]
     return {
         "stream": torch.stack([layer.output for layer in kept]),
         "mlp": torch.stack([layer.mlp.output for layer in kept]),
