@@ -63,8 +63,8 @@ and `everyday_nnsight.py`.
 *Lines*: of the task's function, without its first line, comments and imports. *Seconds*: of one processor, which other
 programs change less than the clock, with the model loaded and warm, median of {repeats} rounds; of a task that takes a
 library more than {long:g} s, one round. *Times as long*: seconds over ours of the same round, median (smallest to
-largest); above 1 ours is faster. *Apart*: the largest difference of either library's numbers from ours, as a share of the
-largest number; the command ends with an error above {limit}.
+largest); above 1 ours is faster. *Apart*: the largest difference of either library's numbers from ours, as a share of
+the largest number; the command ends with an error above {limit}.
 
 | task | lines: Wheatstone | TransformerLens | nnsight | seconds: Wheatstone | TransformerLens | nnsight \
 | TransformerLens, times as long | nnsight, times as long | apart |

@@ -49,8 +49,8 @@ EXAMPLES = {
     "neuron find": ('neuron find --token " an"',),
     "neuron pairs": ("neuron pairs --null",),
     "neuron probe": (
-        "neuron probe --list",
         "neuron probe --concept language --out runs/probes",
+        "neuron probe --list",
         'neuron probe --use runs/probes --concept language --text "They speak French in Paris."',
     ),
     "neuron scan": ("neuron scan texts --out runs/scan",),

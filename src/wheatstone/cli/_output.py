@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import sys
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +14,7 @@ import typer
 
 from wheatstone._progress import Reporter, in_lines
 from wheatstone._text import shown
+from wheatstone.cli._encoding import json_line
 
 JsonOption = Annotated[
     bool,
@@ -110,7 +111,7 @@ class Output:
         """Prints the JSON document with its format (`wheatstone.neuron-screen/1`), where one was asked for."""
         if self.as_json:
             named = {"format": f"wheatstone.{self.verb.replace(' ', '-')}/1"}
-            print(json.dumps(named | {**value} | named, ensure_ascii=False, allow_nan=False), flush=True)
+            print(json_line(named | {**value} | named, sys.stdout), flush=True)
 
     @contextmanager
     def starting(self) -> Generator[Reporter, None, None]:
