@@ -53,6 +53,7 @@ MORE = {
     "decompress": "--force",
     "edit add": "--replace",
     "import": "--force",
+    "runs export": "--force",
     "runs import": "--force",
     "studio": "--no-browser --port 0",
 }

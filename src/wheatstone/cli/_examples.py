@@ -49,9 +49,9 @@ EXAMPLES = {
     "neuron find": ('neuron find --token " an"',),
     "neuron pairs": ("neuron pairs --null",),
     "neuron probe": (
-        "neuron probe --concept language --out runs/probes",
+        "neuron probe --concept country --out runs/probes",
         "neuron probe --list",
-        'neuron probe --use runs/probes --concept language --text "They speak French in Paris."',
+        'neuron probe --use runs/probes --concept country --text "The train from France was late."',
     ),
     "neuron scan": ("neuron scan texts --out runs/scan",),
     "neuron screen": (f"neuron screen {_PAIR} --out runs/screen",),
