@@ -55,7 +55,8 @@ TEXT = """# Ten everyday tasks, in three libraries
 
 Made by `python benchmarks/everyday.py --repeats {repeats} --write`, after `--setup`, which makes the environments.
 
-{machine} when it began. The model is SmolLM2-135M-Instruct (Q4_1) expanded to float32, the same folder for all three;
+{machine} when it began.
+The model is SmolLM2-135M-Instruct (Q4_1) expanded to float32, the same folder for all three;
 the prompt is "The official language of France is", the other prompt has Japan. Each task is written as the
 documentation of its library writes it, in `benchmarks/peers/everyday_wheatstone.py`, `everyday_transformer_lens.py`
 and `everyday_nnsight.py`.
