@@ -32,10 +32,16 @@ def plain(tiny_folder: Path) -> ws.ResidualModel:
 
 
 def test_a_bridge_is_taken_apart(bridge: Any, plain: ws.ResidualModel) -> None:
-    wrapped = ws.wrap_model(bridge, id="mine")
+    wrapped = ws.wrap_model(bridge, plain.tokenizer, id="mine")
     bound = rounding(plain)
     bound.check(wrapped(PROMPT).logits, plain(PROMPT).logits)
     bound.check(bridge(PROMPT), plain(PROMPT).logits)
+
+
+def test_a_bridge_s_own_tokenizer_begins_every_text(bridge: Any, plain: ws.ResidualModel) -> None:
+    """TransformerLens makes it so, also where the checkpoint's does not; the docstring of `wrap_model` says it."""
+    own = ws.wrap_model(bridge, id="own")
+    rounding(plain).check(own(PROMPT).logits, plain(f"w0 {PROMPT}").logits)
 
 
 @pytest.mark.parametrize("hook", HOOKS)
