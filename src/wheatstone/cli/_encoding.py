@@ -6,7 +6,7 @@ import io
 import json
 import sys
 from collections.abc import Mapping
-from typing import Any, TextIO
+from typing import Any
 
 
 def forgive_encodings() -> None:
@@ -16,7 +16,7 @@ def forgive_encodings() -> None:
             stream.reconfigure(errors="replace")
 
 
-def json_line(document: Mapping[str, Any], stream: TextIO | None) -> str:
+def json_line(document: Mapping[str, Any], stream: Any) -> str:
     """A document in one line; where the stream lacks letters, all that are not ASCII are escaped.
 
     Args:
@@ -26,5 +26,5 @@ def json_line(document: Mapping[str, Any], stream: TextIO | None) -> str:
     return json.dumps(document, ensure_ascii=stream is not None and not _encodes_all(stream), allow_nan=False)
 
 
-def _encodes_all(stream: TextIO) -> bool:
+def _encodes_all(stream: Any) -> bool:
     return (stream.encoding or "utf-8").lower().replace("-", "").startswith("utf")
