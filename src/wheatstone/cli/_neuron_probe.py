@@ -126,14 +126,14 @@ def _use(
     dtype: str,
 ) -> None:
     """Reads a text by the best probe of a concept."""
-    if run is None or not text or len(concepts or ()) != 1:
+    if run is None or not text or concepts is None or len(concepts) != 1:
         given = {"--use": run is not None, "--text": bool(text), "one --concept": len(concepts or ()) == 1}
         raise RequestError(
             expected="--use RUN with --text and one --concept",
             got=f"no {' and no '.join(name for name, there in given.items() if not there)}",
             do="give all three",
         )
-    (concept,) = concepts or ()
+    (concept,) = concepts
     with output.starting() as report:
         from wheatstone.neurons import load_probe
 
