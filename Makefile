@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(WITH_NPM) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test kernels examples lint web types audit docs release
+.PHONY: help demo test kernels examples bridges lint web types audit docs site release
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 8
@@ -38,6 +38,15 @@ kernels: $(STAMP)  ## the numerical tests with other vector instructions and num
 examples: $(STAMP)  ## every example of every page, one after the other (some ten minutes)
 	$(BIN)/python -m pytest tests/examples
 
+bridges: .venv-bridges/installed  ## our bridges to TransformerLens, nnsight, datasets, pandas and polars, with these packages
+	.venv-bridges/bin/python -m pytest -q tests/bridges
+
+.venv-bridges/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-bridges
+	.venv-bridges/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-e '.[dev,transformer-lens,nnsight,datasets]' pandas polars
+	@touch $@
+
 lint: $(STAMP)  ## ruff, pyright, import-linter
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -51,6 +60,11 @@ audit: $(STAMP)  ## known vulnerabilities of the pinned dependencies (asks PyPI 
 docs: $(STAMP)  ## the documentation as a site in site/; a link that leads nowhere fails
 	$(PIP) install -c constraints.txt -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+site: $(STAMP)  ## this version's documentation beside the earlier ones, as a commit on the local branch gh-pages
+	$(PIP) install -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mike deploy --update-aliases $$($(BIN)/python -c 'import wheatstone; print(wheatstone.__version__)') latest
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mike set-default latest
 
 release: $(STAMP)  ## the wheel on each of PYTHONS, a circuit found with each, and every extra (some GB a Python)
 	scripts/smoke --full $(PYTHONS)

@@ -3,7 +3,7 @@
     .venv/bin/python scripts/notebooks.py [--check] [NAME …]
 
 Names, such as 3-ioi, choose some of them. `--check` runs nothing: it exits with 1 where a page lacks a notebook's text
-or code. That the outputs are still what the code gives is checked by `make examples`.
+or code. That outputs are still what the code gives, printed ones and the labels of pictures, `make examples` checks.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ from printed_parts import (
     SPLIT,
     TASK,
     TEXT,
+    Means,
     With,
 )
 
@@ -47,9 +48,18 @@ from wheatstone.runs import CatalogueEntry
 from wheatstone.runs._documents import Each
 from wheatstone.studies._held_out import SharePoint
 from wheatstone.studies._plan import Plan
+from wheatstone.studies._sweep_heads import NodeRow
 from wheatstone.tasks._source import About
 from wheatstone.verification import Card, Verification
 
+KEPT_EDGE = {
+    "from": str,
+    "to": str,
+    "effect?": Means(float, "what the metric loses without it, exactly"),
+    "unit?": Means(str, "edges of one unit were removed together"),
+}
+PATH_EFFECT = "on the metric along the paths; mean over prompts, positive supports it"
+OF_EACH = "of the circuits"
 PRINTED: dict[str, Any] = {
     "attribution": {
         "model": str,
@@ -57,8 +67,8 @@ PRINTED: dict[str, Any] = {
         "position": int,
         "answer": str,
         "distractor": TEXT,
-        "total": float,
-        "nodes": [{"node": str, "direct": float}],
+        "total": Means(float, "the sum of all nodes' logits"),
+        "nodes": [{"node": Means(str, "a head (a23.h4), an MLP (m17), the input, or biases"), "direct": float}],
     },
     "bits": (
         {
@@ -69,7 +79,7 @@ PRINTED: dict[str, Any] = {
             "models": [{"model": str, **BITS}],
         },
         {
-            "edges": int,
+            "edges": Means(int, "how many edges the circuit has"),
             "ablation": str,
             "first": str,
             "bits": {"intact": float, "ablated": float, "alone": float},
@@ -98,9 +108,9 @@ PRINTED: dict[str, Any] = {
             "ranked_edges": int,
             "evaluations": int,
             "measured": str,
-            "by_size": [{"edges": int, "ranking": NUMBER, "search": NUMBER}],
+            "by_size": [{"edges": Means(int, "how many"), "ranking": NUMBER, "search": NUMBER}],
             "stability": (None, dict),
-            "edges": [{"from": str, "to": str, "effect?": float, "unit?": str}],
+            "edges": Means([KEPT_EDGE], "the circuit"),
             "test?": SPLIT,
             "train?": SPLIT,
             "curve?": [SharePoint],
@@ -114,7 +124,7 @@ PRINTED: dict[str, Any] = {
         **dict.fromkeys(("free memory (GB)", "cached models (GB)", "free disk (GB)"), float),
         "cache": str,
         "cache can be written": bool,
-        **dict.fromkeys(("browser", "node"), TEXT),
+        **dict.fromkeys(("browser", "node"), Means(TEXT, "where it is; null where there is none")),
         "slow": [str],
         "left_over": [With(LeftOver, {"cleared": bool})],
         "unlisted": [str],
@@ -157,7 +167,7 @@ PRINTED: dict[str, Any] = {
         "edits?": [EDIT],
         "weights?": Each(str),
     },
-    "edit export": {**LEDGER, "out": str, "kind": str},
+    "edit export": {**LEDGER, "out": str, "kind": Means(str, "checkpoint, lora or deltas")},
     "edit list": LEDGER,
     "edit undo": {**LEDGER, "undone": [int]},
     "explain": {
@@ -194,15 +204,15 @@ PRINTED: dict[str, Any] = {
         "first": float,
         "places": Each({"share": float, "even": float}),
         "looks_at": [{"text": str, "share": float, "even": float}],
-        "effect": Each(float),
-        "attention": Each(float),
+        "effect": Means(Each(float), "moments of its direct effect on the logit of the next token"),
+        "attention": Means(Each(float), "moments of its largest weight after the first token"),
         "examples": [dict],
         "senders": {"n": int, "query": [dict], "key": [dict]},
         "circuits": [dict],
         "page": str,
     },
     "import": (
-        {**RUN, "from": str, "model": str, "edges": int, "scored_edges": int, **MEASURED},
+        {**RUN, "from": str, "model": str, "edges": Means(int, "how many"), "scored_edges": int, **MEASURED},
         RUN_GRAPH,
     ),
     "init task": {"task": str},
@@ -247,7 +257,17 @@ PRINTED: dict[str, Any] = {
             "refused": REASONS,
             "tokens": int,
         },
-        {"concepts": [{"name": str, "rule": str}]},
+        {
+            "run": str,
+            "concept": str,
+            "method": str,
+            "layer": int,
+            "k": Means(int, "neurons of the probe"),
+            "reading": str,
+            "f1": Means(float, "on the run's test documents"),
+            "tokens": [{"token": str, "decision": Means(float, "above 0 where the probe says yes")}],
+        },
+        {"concepts": [{"name": str, "rule": Means(str, "which tokens carry the concept")}]},
     ),
     "neuron scan": ({**SCAN, "neurons": Each(int)}, SCAN_PLAN),
     "neuron screen": {
@@ -270,7 +290,7 @@ PRINTED: dict[str, Any] = {
         "neuron": str,
         "layer": int,
         "index": int,
-        "token": {"id": int, "text": str},
+        "token": {"id": Means(int, "in the model's vocabulary"), "text": str},
         "congruence": Each(READING),
         "model": dict,
         "created": str,
@@ -288,7 +308,7 @@ PRINTED: dict[str, Any] = {
         "corrupt": float,
         "n": int,
         "model_answers": ANSWERS,
-        "effects": [{"sender": str, "effect": float, "by_prompt": [float]}],
+        "effects": [{"sender": str, "effect": Means(float, PATH_EFFECT), "by_prompt": [float]}],
     },
     "pull": {"id": str, "folder": str, "sha256": str},
     "runs": {"runs": [With(CatalogueEntry, {"exists": bool})]},
@@ -312,7 +332,7 @@ PRINTED: dict[str, Any] = {
             **dict.fromkeys(("unfinished?", "finished?"), str),
             "identity": dict,
             "done": (None, int),
-            "total": (None, int),
+            "total": Means((None, int), "pieces of work in all"),
         },
     ),
     "selectivity": {
@@ -334,8 +354,8 @@ PRINTED: dict[str, Any] = {
         "files": Each(str),
         "pairs": int,
         "weak": int,
-        **{key: {"least": float, "median": float, "most": float} for key in ("edges", "faithfulness")},
-        "heads": [{"node": str, "circuits": int, **dict.fromkeys(("share", "expected", "excess", "p"), float)}],
+        **{key: Means({"least": float, "median": float, "most": float}, OF_EACH) for key in ("edges", "faithfulness")},
+        "heads": [NodeRow],
         **dict.fromkeys(("heads_in_any", "heads_in_all", "heads_beyond_chance", "heads_of_model"), int),
     },
     "tasks": {"tasks": [About]},
@@ -361,7 +381,8 @@ PRINTED: dict[str, Any] = {
         "n": int,
         "model_answers": ANSWERS,
         "settings": dict,
-        **{key: {"probability": float, "ci95": INTERVAL} for key in ("clean", "blurred")},
+        "clean": Means({"probability": float, "ci95": INTERVAL}, "the answer's probability on the prompts as they are"),
+        "blurred": Means({"probability": float, "ci95": INTERVAL}, "the same with the subject's embeddings blurred"),
         "most": dict,
         "most_on": dict,
         "first_window_above_layer_0": (None, int),
@@ -370,4 +391,9 @@ PRINTED: dict[str, Any] = {
     "verify": Verification,
 }
 """By command. `runs list` prints what `runs` prints; `head`, `init` and `neuron` print their help."""
-ERROR = {"kind": str, "expected": str, "got": str, "do": str}
+ERROR = {
+    "kind": Means(str, "the error's class"),
+    "expected": Means(str, "what was expected"),
+    "got": Means(str, "what there was instead"),
+    "do": Means(str, "what to do"),
+}

@@ -25,6 +25,18 @@ class With(NamedTuple):
     more: dict[str, Any]
 
 
+class Means(NamedTuple):
+    """A name whose meaning at its place is not that of `MEANINGS`.
+
+    Args:
+        shape: what it holds.
+        text: what it means there; empty where the names below it say so.
+    """
+
+    shape: Any
+    text: str = ""
+
+
 TEXT, NUMBER = (None, str), (None, float)
 INTERVAL = (None, [float])
 ESTIMATE = (None, Estimate)
@@ -33,12 +45,12 @@ ANSWERS = {
     "n": int,
     "weak": int,
     "needs_allow_weak?": bool,
-    "rule": str,
+    "rule": Means(str, "when the model counts as giving an answer"),
     "metric": str,
-    "unit": str,
+    "unit": Means(str, "of the metric"),
     "summary": str,
     "warnings": [str],
-    "prompts": [With(ModelAnswer, {"weak": bool})],
+    "prompts": [With(ModelAnswer, {"weak": Means(bool, "whether the model itself does not give the answer")})],
 }
 RUN = {"run": str, "report": TEXT, "seconds": float, "missing": REASONS}
 RESUMED = {"wheatstone": str, "model": dict, "settings": dict, "run": str, "missing": REASONS, "failed": REASONS}
@@ -65,27 +77,28 @@ SPLIT = {
     "n": int,
     "pairs": (None, int),
     "faithfulness": float,
-    "hit_at_10": {"model": float, "circuit": float, "empty": float},
+    "hit_at_10": {"model": Means(float), "circuit": float, "empty": float},
     "gain_kept": NUMBER,
     "ci95": {"faithfulness": INTERVAL, "hit_at_10": Each(INTERVAL)},
 }
 SCAN = {
     **dict.fromkeys(("verb", "created"), str),
     **dict.fromkeys(("versions", "model", "settings", "computed_on"), dict),
-    **dict.fromkeys(("seed", "evaluations", "documents", "windows", "tokens", "counted"), int),
+    **dict.fromkeys(("seed", "documents", "windows", "tokens", "counted"), int),
+    "evaluations": Means(int),
     "prompts": [dict],
     "timings": Each(float),
     "notes": [str],
     "skipped": Each(int),
     "shards": [[int]],
-    "bins": {"count": int, "edges": [float]},
+    "bins": {"count": int, "edges": Means([float], "borders of the histograms' bins")},
     "run": str,
     "missing": REASONS,
 }
 SCAN_PLAN = {
     **dict.fromkeys(("documents", "windows", "tokens", "state_bytes"), int),
     "skipped": Each(int),
-    "seconds": float,
+    "seconds": Means(float, "that the scan is expected to take, from a few windows that were timed"),
 }
 EDIT = {
     "number": int,
@@ -115,7 +128,11 @@ READING = {
     "token_histogram": Histogram,
     "token_neurons": [{"neuron": str, "congruence": float}],
 }
-TARGET = {"name": str, "clean": NUMBER, "ablated": NUMBER}
+TARGET = {
+    "name": str,
+    "clean": Means(NUMBER, "its value on the prompt, in logits"),
+    "ablated": Means(NUMBER, "its value with everything ablated"),
+}
 RUN_GRAPH = {
     **RUN,
     "prompt": str,
@@ -123,15 +140,15 @@ RUN_GRAPH = {
     "counterfactuals": [str],
     "target": TARGET,
     "nodes": int,
-    "edges": int,
+    "edges": Means(int, "how many edges the graph keeps"),
     "enough": bool,
     "proofs": [dict],
     "supernodes": [dict],
     "linear_residual": NUMBER,
     **{key: [str] for key in ("answers?", "distractors?")},
     "learned?": bool,
-    "held_out?": [dict],
-    "curve?": [dict],
+    "held_out?": Means([dict], "the same proofs under counterfactuals that the nodes were not chosen with"),
+    "curve?": Means([dict], "faithfulness of sets of nodes, by size, ablation and split"),
     "chosen?": Each((None, int)),
     "model_answers?": (None, ANSWERS),
     "task?": TASK,
@@ -163,19 +180,13 @@ MEANINGS = {
     "damaged": "files that are not as they were written",
     "direct": "logits that the node itself writes; positive is towards the answer",
     "distractor": "the token that the answer is compared with; null is the mean over all tokens",
-    "edges": "kept edges, or how many there are",
-    "effect": "what the metric loses without it, exactly",
     "evaluation": "how the circuit did on the prompts it was found on",
     "evaluations": "circuits that were run",
     "exists": "whether its folder is still there",
-    "expected": "what was expected",
-    "do": "what to do",
     "failed": "what could not be measured, and why",
     "gain_kept": "share of the model's gain in Hit@10 over the empty circuit that the circuit keeps",
-    "got": "what there was instead",
     "held_out": "the circuit on prompts that it was not found on",
     "id": "by which it is named",
-    "kind": "the error's class, or the kind of export",
     "layer": "from 0",
     "manifest": "how the run was made",
     "missing": "side results that could not be made, and why",
@@ -183,16 +194,14 @@ MEANINGS = {
     "model_answers": "what the model itself says on these prompts",
     "n": "how many prompts, facts or places the numbers are over",
     "needs_allow_weak": "whether the request is refused without --allow-weak",
-    "node": "a head (a23.h4), an MLP (m17), the input, or biases",
     "notes": "remarks on how it was made",
     "out": "the file or folder that was written",
     "page": "the HTML page that was written",
     "position": "after which token; negative ones count from the end",
     "ranked_edges": "edges that the ranking alone needs to reach the goal",
     "report": "the run's HTML report; null without one",
-    "rule": "when the model counts as giving an answer",
     "run": "the run's folder",
-    "seconds": "of the clock",
+    "seconds": "that it took, by the clock",
     "seed": "of everything that was drawn",
     "settings": "the options it was made with",
     "sha256": "of the content",
@@ -201,12 +210,10 @@ MEANINGS = {
     "stability": "how much the circuits of resampled prompts share; null where none were searched",
     "test": "on prompts that the circuit was not found on",
     "timings": "seconds by stage",
-    "total": "sum of all terms, or of all work",
     "train": "on prompts that the circuit was found on",
     "unasked": "sections that take minutes and were not asked for",
-    "unit": "of the metric; or the edges that were removed together",
     "verification": "the circuit on the prompts it was found on, next to what it must be compared with",
-    "weak": "prompts whose answer the model itself does not give; of one prompt, whether it is so",
+    "weak": "prompts whose answer the model itself does not give",
     "wheatstone": "version that made it",
 }
-"""Of names that no docstring explains, wherever they are."""
+"""Of names that no docstring explains, where they are not in `Means`."""

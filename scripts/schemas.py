@@ -9,7 +9,6 @@ with 1 where a file is not what would be written.
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,10 +20,11 @@ import typer
 from commands import commands
 from generated import write_or_check
 from printed import ERROR, PRINTED
-from printed_parts import MEANINGS, With
+from printed_parts import MEANINGS, Means, With
 
 from wheatstone._bounds import Bounds
 from wheatstone.cli._app import app_of
+from wheatstone.cli._settings import arguments_of
 from wheatstone.runs._documents import Each
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -58,6 +58,8 @@ In the table, a name followed by ? may be missing.
 def schema_of(shape: Any) -> dict[str, Any]:
     """A shape as a JSON schema."""
     match shape:
+        case Means():
+            return schema_of(shape.shape) | ({"description": shape.text} if shape.text else {})
         case With():
             record = schema_of(shape.kind)
             for name, part in _record(shape.more)["properties"].items():
@@ -92,7 +94,7 @@ def _record(shape: Mapping[str, Any]) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     for key, inner in shape.items():
         name = key.removesuffix("?")
-        properties[name] = _meaning(name, MEANINGS) | schema_of(inner)
+        properties[name] = ({} if isinstance(inner, Means) else _meaning(name, MEANINGS)) | schema_of(inner)
     required = [key for key in shape if not key.endswith("?")]
     return {"type": "object", "properties": properties, "required": required}
 
@@ -122,16 +124,9 @@ def _of_type(kind: Any) -> dict[str, Any]:
         return {"type": "object", "additionalProperties": schema_of(arguments[1])}
     hints = get_type_hints(kind, include_extras=True)
     fields = getattr(kind, "_fields", None) or [field.name for field in dataclasses.fields(kind)]
-    meanings = {**MEANINGS, **arguments_of(inspect.getdoc(kind) or "")}
+    meanings = {name: re.sub(r"\bNone\b", "null", text) for name, text in arguments_of(kind).items()}
     properties = {name: _meaning(name, meanings) | schema_of(hints[name]) for name in fields}
     return {"type": "object", "properties": properties, "required": list(fields)}
-
-
-def arguments_of(docstring: str) -> dict[str, str]:
-    """The meanings of names that a docstring lists under `Args:`."""
-    listed = re.search(r"^(?:Args|Attributes):\n((?: {4}.*\n?)+)", docstring, re.MULTILINE)
-    found = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", listed[1] if listed else "", re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in found}
 
 
 def document(format_: str, what: str, shape: Any) -> str:

@@ -1,8 +1,9 @@
-"""The bars where someone sees them; their time left, on a clock of its own."""
+"""The bars where someone sees them; their time left, on a clock of its own; lines where nobody does."""
 
 from __future__ import annotations
 
 import re
+import time
 from io import StringIO
 
 import pytest
@@ -11,6 +12,7 @@ from rich.progress import Progress
 
 import wheatstone as ws
 from wheatstone._bars import TimeLeft
+from wheatstone._progress import EVERY, in_lines
 
 
 @pytest.mark.parametrize(("seen", "shown"), [(True, ["scores 1/2", "search 3/4"]), (False, [])])
@@ -63,3 +65,14 @@ def test_what_is_printed_in_the_block_goes_where_it_always_does(capsys: pytest.C
         report("scores", 1, 2)
         print("a result")
     assert capsys.readouterr().out == "a result\n"
+
+
+def test_a_log_has_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of short work; of long work the last stage that was reported."""
+    clock, lines = [0.0], list[str]()
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    report = in_lines(lines.append)
+    for seconds, done in ((0.0, 0), (EVERY - 1, 1), (EVERY, 2), (2 * EVERY - 1, 3), (2 * EVERY + 5, 4)):
+        clock[0] = seconds
+        report("pairs", done, 2000 if seconds <= EVERY else None)
+    assert lines == ["pairs: 2 of 2,000 (30 s)", "pairs: 4 (65 s)"]

@@ -202,11 +202,11 @@ def test_a_folder_of_too_many_files_and_a_text_that_is_too_large_are_not_read(
 ) -> None:
     for name in "abc":
         (tmp_path / name).write_text(name * 10)
-    monkeypatch.setattr("wheatstone.texts._document.LARGEST", 5)
+    monkeypatch.setattr("wheatstone.texts._reading.LARGEST", 5)
     skipped = Skipped()
     assert list(read_documents([tmp_path], skipped)) == []
     assert sum(skipped.counts.values()) == 3
-    monkeypatch.setattr("wheatstone.texts._document.MOST_FILES", 2)
+    monkeypatch.setattr("wheatstone.texts._reading.MOST_FILES", 2)
     with pytest.raises(RequestError, match="at most 2 files"):
         list(read_documents([tmp_path]))
 
@@ -230,7 +230,7 @@ def test_everything_below_a_folder_is_listed_without_following_links(tmp_path: P
 
 def many_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
-        "texts._document.MOST_FILES", "runs._archive._MOST_FILES", "_disk._left_over._MOST", "cli._studio.MOST_RUNS",
+        "texts._reading.MOST_FILES", "runs._archive._MOST_FILES", "_disk._left_over._MOST", "cli._studio.MOST_RUNS",
     ):  # fmt: skip
         monkeypatch.setattr(f"wheatstone.{name}", 40)
     for number in range(50):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -49,3 +50,29 @@ def test_nobody_reads_what_is_printed(words: tuple[str, ...], streams: str, tmp_
 @pytest.mark.parametrize("more", [(), ("--json",)])
 def test_nobody_reads_what_is_wrong(more: tuple[str, ...], streams: str, tmp_path: Path) -> None:
     assert outcome(("runs", "show", "nowhere", *more), streams, tmp_path) == (2, "", "")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("words", [("runs", "show", RUN), ("discover", "--help"), ("bits", "→", "--no→")])
+def test_an_encoding_that_lacks_letters(words: tuple[str, ...], encoding: str, tmp_path: Path) -> None:
+    """Each is a question mark; JSON is escaped, and says the same."""
+    environment = {**os.environ, "WHEATSTONE_HOME": str(tmp_path), "COLUMNS": "80"}
+
+    def run(encoding: str, *more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*MAIN, *words, *more],
+            env=environment | {"PYTHONIOENCODING": encoding},
+            capture_output=True,
+            encoding=encoding,
+            check=False,
+            timeout=120,
+        )
+
+    plain, narrow = run("utf-8"), run(encoding)
+    assert narrow.returncode == plain.returncode
+    assert "Traceback" not in narrow.stderr
+    if words[-1] != "--help":  # whose boxes are drawn otherwise
+        assert narrow.stdout == plain.stdout.encode(encoding, "replace").decode(encoding)
+        assert narrow.stderr == plain.stderr.encode(encoding, "replace").decode(encoding)
+        lines = [(done.stdout or done.stderr) for done in (run("utf-8", "--json"), run(encoding, "--json"))]
+        assert json.loads(lines[0]) == json.loads(lines[1])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from wheatstone.cli._examples import EXAMPLES
 
 HEAVY = {
     "accelerate",
@@ -56,3 +59,42 @@ def test_what_is_loaded(tmp_path: Path) -> None:
     assert {"wheatstone.cli._runs", "wheatstone.runs._catalogue"} <= listed
     assert not listed & {"wheatstone.cli._discover", "wheatstone.cli._neuron", "wheatstone.cli._models"}
     assert "wheatstone.cli._discover" in loaded["--help"]
+
+
+FIRST_LINE = """
+import contextlib, io, json, sys
+from wheatstone.cli import main
+from wheatstone.cli._output import Output
+@contextlib.contextmanager
+def first(self):
+    def report(*_):
+        begun.append(" ".join(sys.argv[1:]))
+        raise SystemExit
+    yield report
+Output.progress = first
+begun = []
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["wheatstone", *words]
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        with contextlib.suppress(SystemExit):
+            main()
+    assert "torch" not in sys.modules, words
+print(json.dumps(begun))
+"""
+
+
+@pytest.mark.usefixtures("own_home")
+def test_nothing_that_computes_is_loaded_before_the_first_line(tmp_path: Path) -> None:
+    """Every example as far as its first line of progress, or its refusal where it names a run that is not there."""
+    lines = [line.partition(" >")[0] for verb, lines in EXAMPLES.items() for line in lines if verb != "studio"]
+    (tmp_path / "notes.txt").write_text("Some text.")
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_LINE, json.dumps([shlex.split(line) for line in lines])],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    begun = {words.split()[0] for words in json.loads(done.stdout)}
+    assert begun >= {"attribution", "bits", "discover", "doctor", "edit", "graph", "lens", "neuron", "study", "tasks"}

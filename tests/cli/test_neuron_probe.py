@@ -12,8 +12,8 @@ import pytest
 from commands import Cli, Refused
 
 from wheatstone.figures import PROBE_FIGURES, ProbeData
-from wheatstone.models import Neuron
-from wheatstone.neurons import CONCEPTS, neuron_probes
+from wheatstone.models import Neuron, load_model
+from wheatstone.neurons import CONCEPTS, load_probe, neuron_probes
 from wheatstone.runs import damaged_files
 from wheatstone.runs._folder import read_manifest
 
@@ -67,6 +67,24 @@ def test_concepts_of_a_file_as_a_run(
     told = {row["concept"]: row for row in neuron_probes(run, Neuron.find(single["neurons"][0]) or Neuron(0, 0))}
     assert set(told) == {"low", "middle", "high"}
     assert ("single", single["f1"]) in [(row["method"], row["f1"]) for row in told[single["concept"]]["probes"]]
+    used = ("neuron", "probe", "--model", tiny_task[0], "--use", run, "--concept", "low", "--text", "w4 w9 w14 w24 w29")
+    read = cli(*used, "--json").document
+    kept = load_probe(run, "low")
+    assert (read["method"], read["layer"], read["k"], read["f1"]) == (
+        kept.method,
+        kept.layer,
+        len(kept.neurons),
+        kept.f1,
+    )
+    assert [one["token"] for one in read["tokens"]] == ["w4", "w9", "w14", "w24", "w29"]
+    assert kept.decisions(load_model(str(tiny_task[0])), "w4 w9 w14 w24 w29").tolist() == [
+        one["decision"] for one in read["tokens"]
+    ]
+    assert "of 5 tokens" in cli(*used).out
+    for row in pq.read_table(run / "probes.parquet").to_pylist():
+        assert len(row["neurons"]) == row["k"]
+        kept = load_probe(run, row["concept"], method=row["method"], layer=row["layer"], k=row["k"])
+        assert [f"m{row['layer']}.n{neuron}" for neuron in kept.neurons] == row["neurons"]
     page = tmp_path / "neuron.html"
     neuron = single["neurons"][0]
     shown = cli("neuron", "show", neuron, "--model", tiny_task[0], "--probes", run, "--out", page, "--json")
@@ -100,6 +118,8 @@ def test_what_is_refused(refused: Refused, tiny_task: tuple[Path, Path], words: 
     assert "such as 20-29 or 0,5,7-9" in refused(*probe, "--concept", words, "--layers", "one")
     assert "last or tokens or mean" in refused(*probe, "--concept", words, "--reading", "max")
     assert "one file, or bundled" in refused(*probe, "--concept", words, "--concept", "number")
+    assert "no --text and no one --concept" in refused(*probe, "--use", words)
+    assert "a run folder" in refused(*probe, "--use", words, "--text", "w1", "--concept", "low")
     assert "where --outside is given" in refused(*probe, "--concept", "number", "--outside", "x")
     first = words.read_text().splitlines()[0]
     words.write_text(first)

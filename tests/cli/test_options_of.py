@@ -13,7 +13,7 @@ from wheatstone._bounds import COUNT, SHARE, bounds_of, check_fields
 from wheatstone._errors import RequestError
 from wheatstone.cards import CardSettings
 from wheatstone.cli._app import app_of
-from wheatstone.cli._settings import arguments_of, options_of
+from wheatstone.cli._settings import _made_from, arguments_of, options_of
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.graphs import GraphSettings
 from wheatstone.studies import StudySettings
@@ -81,10 +81,12 @@ def test_a_group_of_options_is_one_parameter_and_no_option_is_made_twice() -> No
 
 def test_the_help_is_the_docstring_s() -> None:
     assert arguments_of(Settings) == {
-        "steps": "Number of steps, the first ones in order.",
+        "steps": "number of steps, the first ones in order.",
         "share": "zero: nothing. one: all.",
-        "loud": "Whether to say so.",
+        "loud": "whether to say so.",
     }
+    made = [option.annotation.__metadata__[0].help for option in _made_from(Settings, ())]
+    assert made == ["Number of steps, the first ones in order.", "zero: nothing. one: all.", "Whether to say so."]
     assert bounds_of(Settings) == {"steps": COUNT, "share": SHARE}
     check_fields(Settings(steps=None))
     with pytest.raises(RequestError, match="--steps from 1 to"):

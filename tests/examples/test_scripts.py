@@ -15,6 +15,7 @@ import pytest
 CLONE = Path(__file__).parents[2]
 ROOT = CLONE / "examples"
 PAGES = runpy.run_path(str(CLONE / "scripts/notebooks.py"))
+LABEL = re.compile(r">([^<>]+)</text>")
 NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?|\d+")
 SCRIPTS, NOTEBOOKS = sorted(ROOT.glob("*.py")), sorted((ROOT / "notebooks").glob("*.ipynb"))
 LINES = 40
@@ -66,12 +67,18 @@ def test_a_notebook_runs_and_prints_what_its_page_shows(
     assert words(page) == words(kept)
     for got, shown in zip(NUMBER.findall(page), NUMBER.findall(kept), strict=True):
         assert float(got) == pytest.approx(float(shown), abs=last_decimal(shown), rel=0), (got, shown)
-    assert all(picture.is_file() for picture in pictures)
+    for picture, drawn in pictures.items():
+        assert labels(drawn) == labels(picture.read_text(encoding="utf-8")), picture.name
 
 
 def words(page: str) -> list[str]:
     """A page without its numbers, whose widths move the columns of a table."""
     return NUMBER.sub("#", page).split()
+
+
+def labels(picture: str) -> list[str]:
+    """The texts in a picture, without their numbers: which nodes and edges it names, in the order it draws them."""
+    return words(" ".join(LABEL.findall(picture)))
 
 
 def last_decimal(number: str) -> float:

@@ -9,12 +9,15 @@ import pytest
 from jaxtyping import Float
 from scipy.stats import kstest, norm
 from sklearn.metrics import f1_score, roc_auc_score
+from tolerance import Rounding
 
 from wheatstone.neurons import (
     Activations,
+    ProbeWeight,
     always_yes,
     exchanged,
     explained,
+    fit_on,
     fit_threshold,
     neuron_tests,
     probe_concept,
@@ -25,6 +28,7 @@ from wheatstone.neurons import (
     split_documents,
     standardised,
 )
+from wheatstone.neurons._probe_saved import weights_of
 
 ROWS, NEURONS, DOCUMENTS = 400, 40, 40
 
@@ -164,5 +168,27 @@ def test_a_whole_concept(tmp_path: Path) -> None:
             of_one.setdefault(row.neurons[0], set()).add(row.f1)
     assert sum(row.k == 1 for row in found.probes) > len(of_one)  # one neuron is chosen in more than one way
     assert {len(f1s) for f1s in of_one.values()} == {1}
+    by_probe: dict[tuple[str, int, int], list[ProbeWeight]] = {}
+    for weight in found.weights:
+        by_probe.setdefault((weight.method, weight.layer, weight.k), []).append(weight)
+    assert {(row.method, row.layer, row.k): row.neurons for row in found.probes} == {
+        probe: [f"m{one.layer}.n{one.neuron}" for one in every] for probe, every in by_probe.items()
+    }
     for direction in (found.directions[4].standard, found.directions[4].raw):
         assert set(np.argsort(-np.abs(direction))[:2].tolist()) <= {3, 7, 11}
+
+
+def test_a_probe_on_activations_decides_as_the_one_on_standard_deviations() -> None:
+    """A neuron that does not vary counts for nothing."""
+    x, y, _ = _planted()
+    x[:, 5] = 3.0
+    x = x.astype(np.float64)
+    training = np.ones(len(x), dtype=bool)
+    probe = fit_on(standardised(x, training), y, np.array([3, 5, 7]))
+    rows = weights_of(probe, x.mean(0), x.std(0), "x", "ranking", 4)
+    assert [(row.neuron, row.layer, row.k) for row in rows] == [(3, 4, 3), (5, 4, 3), (7, 4, 3)]
+    assert rows[1].coefficient == 0
+    decisions = x[:, probe.neurons] @ np.array([row.coefficient for row in rows]) + rows[0].intercept
+    expected = probe.decisions(standardised(x, training))
+    size = np.abs(x[:, probe.neurons]).max() * sum(abs(row.coefficient) for row in rows) + abs(rows[0].intercept)
+    assert decisions.tolist() == Rounding(4).near(expected.tolist(), magnitude=float(size))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from importlib.resources import files
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import wheatstone as ws
@@ -52,3 +55,61 @@ def test_a_dataset_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(ws.RequestError, match=r"org/name.*pip install 'wheatstone\[datasets\]'"):
         next(read_documents(["org/name"]))
+
+
+ROWS = [{"text": "one", "body": "un"}, {"text": "two", "body": "deux"}, {"text": "one", "body": "trois"}]
+
+
+def write_table(path: Path, rows: list[dict[str, str]]) -> Path:
+    """Rows in the form that the ending says."""
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif path.suffix in (".jsonl", ".ndjson"):
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    else:
+        between = "," if path.suffix == ".csv" else "\t"
+        lines = [between.join(values) for values in ([*rows[0]], *(row.values() for row in rows))]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "ndjson", "csv", "tsv", "parquet", "CSV"])
+def test_the_rows_of_a_table_are_documents(ending: str, tmp_path: Path) -> None:
+    """By their default column and another, alone and in a folder; what a row says twice is left out."""
+    path = write_table(tmp_path / f"corpus.{ending}".replace("CSV", "csv"), ROWS)
+    path = path.rename(tmp_path / f"corpus.{ending}")
+    skipped = Skipped()
+    for source in (path, tmp_path):
+        assert [one.text for one in read_documents([source], skipped)] == ["one", "two"]
+        assert [one.text for one in read_documents([f"{source}:body"])] == ["un", "deux", "trois"]
+    assert skipped.counts == {"seen before": 2}
+    names = [one.name for one in read_documents([f"{path}:body"])]
+    assert len(set(names)) == 3
+    assert all(str(path) in name for name in names)
+
+
+def test_a_column_that_a_table_lacks(tmp_path: Path) -> None:
+    """Is refused where the table was named, and counted in a folder of all sorts."""
+    path = write_table(tmp_path / "corpus.csv", [{"a": "1", "b": "2"}])
+    (tmp_path / "plain.txt").write_text("plain")
+    with pytest.raises(ws.RequestError, match=r"column 'text'; got .*'a', 'b'; name one .*corpus.csv:COLUMN"):
+        list(read_documents([path]))
+    skipped = Skipped()
+    assert [one.text for one in read_documents([tmp_path], skipped)] == ["plain"]
+    assert skipped.counts == {"table without a column text": 1}
+    with pytest.raises(ws.RequestError, match=r"a table to take the column 'b' of"):
+        list(read_documents([f"{tmp_path / 'plain.txt'}:b"]))
+
+
+def test_lines_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.jsonl"
+    path.write_text('{"text": "one"}\n{"text": 5}\nnonsense\n{"other": "x"}\n{"text": "two"}\n')
+    skipped = Skipped()
+    assert [one.text for one in read_documents([path], skipped)] == ["one", "two"]
+    assert skipped.counts == {"row without a text": 2, "line that cannot be read": 1}
+
+
+def test_a_file_whose_name_has_a_colon_is_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "a:b"
+    path.write_text("whole")
+    assert [one.text for one in read_documents([path])] == ["whole"]

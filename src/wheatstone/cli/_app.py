@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import signal
 import sys
 from contextlib import suppress
@@ -20,6 +19,7 @@ from wheatstone._text import shown
 from wheatstone._version import __version__
 from wheatstone.cli._command import Command, Group
 from wheatstone.cli._completion import begun_verb
+from wheatstone.cli._encoding import forgive_encodings, json_line
 from wheatstone.cli._examples import epilog_of
 
 _ABOUT = "Find the circuit inside a language model that recalls a fact or performs a task, and prove it."
@@ -122,6 +122,7 @@ def main() -> None:
     """Runs the command. Exit codes: 0 done, 2 the request is wrong, 1 it failed midway or its output was not read, 130
     interrupted, 143 ended."""
     signal.signal(signal.SIGTERM, _terminated)
+    forgive_encodings()
     try:
         _check_words()
         verb = begun_verb() or next(iter(sys.argv[1:]), None)
@@ -175,7 +176,7 @@ def _fail(error: WheatstoneError) -> NoReturn:
     """Ends with an error's exit code, after the error in one line: for people, or with `--json` as an object."""
     if "--json" in sys.argv[1:]:
         parts = {"expected": error.expected, "got": error.got, "do": error.do}
-        line = json.dumps({"format": "wheatstone.error/1", "kind": type(error).__name__, **parts}, ensure_ascii=False)
+        line = json_line({"format": "wheatstone.error/1", "kind": type(error).__name__, **parts}, sys.stderr)
     else:
         line = shown(f"wheatstone: {error}")
     _say(line)

@@ -97,7 +97,9 @@ def discover(
     from wheatstone.checkpoints import check_layers
 
     check_layers(model, (*(neurons_of or ()), *(experts_of or ())))
-    pairs = prompts.pairs()
+    output = Output("discover", as_json)
+    with output.starting():
+        pairs = prompts.pairs()
     from wheatstone.runs import Run, check_free, reserved
 
     if out is None and not dry_run:
@@ -110,7 +112,6 @@ def discover(
             got=f"layer {min(both)} under --neurons-of and --experts-of",
             do="leave one of them out",
         )
-    output = Output("discover", as_json)
     place = nullcontext() if dry_run or out is None else reserved(out, force=force)
     with output.starting() as report, place:
         from wheatstone.figures import render_all

@@ -52,16 +52,17 @@ def doctor(
         if not folder.is_dir():
             raise RequestError(expected="a folder to look through", got=str(folder), do="name folders that are there")
     places = [home(), *given]
-    found = left_over(*places)
-    cleared = [str(path) for path in clear_left_over(*places)] if clear else []
-    try:
-        unlisted = unlisted_runs(*given)
-    except WheatstoneError as error:  # the rest is shown all the same
-        unlisted, trouble = list[Path](), str(error)
-    else:
-        trouble = ""
-    facts, slow = _facts(home()), _slow()
     output = Output("doctor", as_json)
+    with output.starting():
+        found = left_over(*places)
+        cleared = [str(path) for path in clear_left_over(*places)] if clear else []
+        try:
+            unlisted = unlisted_runs(*given)
+        except WheatstoneError as error:  # the rest is shown all the same
+            unlisted, trouble = list[Path](), str(error)
+        else:
+            trouble = ""
+        facts, slow = _facts(home()), _slow()
     left = [{**vars(one), "path": str(one.path), "cleared": str(one.path) in cleared} for one in found]
     output.document(
         {**facts, "slow": slow, "left_over": left, "unlisted": list(map(str, unlisted)), "trouble": trouble}

@@ -48,7 +48,11 @@ EXAMPLES = {
     "neuron": ('neuron find --token " an"', "neuron show m25.n1527"),
     "neuron find": ('neuron find --token " an"',),
     "neuron pairs": ("neuron pairs --null",),
-    "neuron probe": ("neuron probe --list", "neuron probe --concept language --out runs/probes"),
+    "neuron probe": (
+        "neuron probe --concept country --out runs/probes",
+        "neuron probe --list",
+        'neuron probe --use runs/probes --concept country --text "The train from France was late."',
+    ),
     "neuron scan": ("neuron scan texts --out runs/scan",),
     "neuron screen": (f"neuron screen {_PAIR} --out runs/screen",),
     "neuron show": ("neuron show m25.n1527", "neuron show m25.n1527 --run runs/screen --scan runs/scan"),

@@ -49,11 +49,11 @@ def export(
     stem = _name(opened, format, figure, table)
     ending = "eap.json" if format == "eap-json" else format
     path = out or run.absolute().parent / f"{run.absolute().name}.{stem}.{ending}"
-    with new_file(path, force=force) as partial:
+    output = Output("export", as_json)
+    with output.starting(), new_file(path, force=force) as partial:
         named = partial.with_name(f"{partial.name}.{ending}")  # what draws goes by the ending
         _write(opened, format, stem, named)
         named.replace(partial)
-    output = Output("export", as_json)
     output.document({"run": str(run), "exported": format, "file": str(path)})
     output.print(f"wrote {path}")
 

@@ -73,11 +73,12 @@ def graph(
     others = tuple(counterfactual or ())
     settings.check(len(others) + bool(prompts.task))
     _check_used(prompts, settings, allow_weak)
-    if prompts.task:
-        from wheatstone.tasks import check_task
-
-        check_task(prompts.task)
     output = Output("graph", as_json)
+    if prompts.task:
+        with output.starting():
+            from wheatstone.tasks import check_task
+
+            check_task(prompts.task)
     with new_run(output, out, force=force) as new:
         from wheatstone.figures import graph_words
         from wheatstone.graphs import peak_bytes, run_graph, strongest_neurons, task_graph

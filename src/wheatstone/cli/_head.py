@@ -48,12 +48,8 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Write one head's page: where it looks, what it moves, who writes what it reads, and its circuits."""
-    from wheatstone.lenses import head_at
-
-    layer, number_ = head_at(head)
-    path = out or Path(f"a{layer}.h{number_}.html")
     output = Output("head show", as_json)
-    with output.starting() as report, reserved_file(path, force=force):
+    with output.starting() as report, reserved_file(path := _page(head, out), force=force):
         from wheatstone.figures import head_page
         from wheatstone.lenses import HeadCorpus, head_facts
 
@@ -69,6 +65,18 @@ def show(
         table.add_row(f"of the rest, on {place}", f"{found['share']:.1%}", f"{found['even']:.1%}")
     output.print(table)
     output.print(f"page     {path}", markup=False)
+
+
+def _page(head: str, out: Path | None) -> Path:
+    """The page to write.
+
+    Raises:
+        RequestError: it is no head's name.
+    """
+    from wheatstone.lenses import head_at
+
+    layer, number = head_at(head)
+    return out or Path(f"a{layer}.h{number}.html")
 
 
 @head_app.command()

@@ -64,20 +64,23 @@ def import_(
     edge into its group of heads, which share one key and value in the model. An attribution graph becomes a run as
     `graph` writes them; nothing of it is run.
     """
-    from wheatstone.circuits import open_foreign
     from wheatstone.runs import check_free
 
     check_free(out, force=force)
     given = prompts.given or prompts.task
-    pairs = prompts.pairs() if given else []
-    check_names(ablation=ablation, metric=metric)
-    form, document = open_foreign(file, graphs=True)
+    output = Output("import", as_json)
+    with output.starting():
+        from wheatstone.circuits import open_foreign
+
+        pairs = prompts.pairs() if given else []
+        check_names(ablation=ablation, metric=metric)
+        form, document = open_foreign(file, graphs=True)
     if form.read is None:
         if given:
             raise RequestError(
                 expected="a circuit to run on prompts", got=f"{file}, {form.name}", do="leave the prompts out"
             )
-        _import_graph(document, out, force, figures, as_json)
+        _import_graph(output, document, out, force, figures)
         return
     name = model or form.model(document)
     if not name:
@@ -86,7 +89,6 @@ def import_(
             got=f"none, and {file} names none",
             do="add --model",
         )
-    output = Output("import", as_json)
     with new_run(output, out, force=force) as new:
         from wheatstone.studies import run_import
 
@@ -132,11 +134,10 @@ def import_(
     new.announce()
 
 
-def _import_graph(document: Mapping[str, Any], out: Path, force: bool, figures: bool, as_json: bool) -> None:
+def _import_graph(output: Output, document: Mapping[str, Any], out: Path, force: bool, figures: bool) -> None:
     """An attribution graph as a run of `graph`."""
     from wheatstone.graphs import from_circuit_tracer
 
-    output = Output("import", as_json)
     with new_run(output, out, force=force) as new:
         found = from_circuit_tracer(document)
         new.save(found.save, figures=figures)

@@ -41,12 +41,13 @@ LedgerModelOption = Annotated[
 
 def list_(ledger: LedgerArgument, as_json: JsonOption = False) -> None:
     """List the edits of a ledger in their order."""
-    from rich.table import Table
-
-    from wheatstone.editing import open_ledger
-
     output = Output("edit list", as_json)
-    opened = open_ledger(ledger)
+    with output.starting():
+        from rich.table import Table
+
+        from wheatstone.editing import open_ledger
+
+        opened = open_ledger(ledger)
     output.document({"ledger": str(ledger), **_about(opened)})
     if not opened.entries:
         output.print(f"an empty ledger of {opened.model_id}")
@@ -190,12 +191,12 @@ def check(
 ) -> None:
     """Check that a ledger's files are as they were written, that its weights have the hashes it names, and which
     targets the edited model says. Exit code 1 if a file or a weight is not as it should be."""
-    from wheatstone.editing import changed_weights, damaged_edits, open_ledger, said_targets
-
     output = Output("edit check", as_json)
-    damaged, wrong = damaged_edits(ledger), list[str]()
-    about: dict[str, Any] = {"said": None}
-    with output.progress() as report:
+    wrong, about = list[str](), dict[str, Any](said=None)
+    with output.starting() as report:
+        from wheatstone.editing import changed_weights, damaged_edits, open_ledger, said_targets
+
+        damaged = damaged_edits(ledger)
         if not damaged:
             opened = open_ledger(ledger)
             about |= _about(opened)

@@ -113,11 +113,12 @@ def check(
     Differences are |Δlogit|: of the recorded forward at all positions; with every edge kept; and with every edge
     cut, against the counterfactual prompt (the same tokens in reverse). Exit code 1 if one is beyond rounding.
     """
-    from wheatstone.models import check_parity, open_model
-
     output = Output("models check", as_json)
-    with output.progress() as report:
+    with output.starting() as report:
+        from wheatstone.models import check_parity, open_model
+
         opened = open_model(model, revision=None, device=device, dtype=dtype, report=report)
+        report("starting", 1, 1)
         rows = check_parity(opened, prompt) if prompt else check_parity(opened)
     passed = all(row.passed for row in rows)
     output.document(

@@ -77,8 +77,9 @@ def screen(
 
     Of a task, its training pairs are used.
     """
-    pairs = prompts.pairs()
     output = Output("neuron screen", as_json)
+    with output.starting():
+        pairs = prompts.pairs()
     with new_run(output, out, force=force) as new:
         from wheatstone.neurons import NeuronSettings, check_direction, run_neurons
 
@@ -164,11 +165,8 @@ def show(
     of_run = "smollm2-135m" if run is None else str(Run.open(run, "neuron", *CIRCUITS).manifest["model"]["id"])
     name = model or of_run
     check_layers(name, [neuron])
-    from wheatstone.models import Neuron  # loads torch
-
-    path = out or Path(f"{Neuron.named(neuron)}.html")
     output = Output("neuron show", as_json)
-    with output.starting() as report, reserved_file(path, force=force):
+    with output.starting() as report, reserved_file(path := _page(neuron, out), force=force):
         from wheatstone.figures import neuron_page
         from wheatstone.neurons import Scan, experiment_of, neuron_facts, token_of
 
@@ -202,6 +200,18 @@ def show(
             whole = f"its whole MLP {effects['mlp']:+.3f}"
             output.print(f"{kind}: {effects['all']:+.3f} of the difference ({whole})", markup=False)
     output.print(f"page     {path}", markup=False)
+
+
+def _page(neuron: str, out: Path | None) -> Path:
+    """The page to write.
+
+    Raises:
+        RequestError: it is no neuron's name.
+    """
+    from wheatstone.models import Neuron
+
+    own = Path(f"{Neuron.named(neuron)}.html")
+    return out or own
 
 
 @neuron_app.command()

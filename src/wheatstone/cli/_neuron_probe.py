@@ -12,6 +12,7 @@ from wheatstone._bounds import SEED, SPANS
 from wheatstone._errors import RequestError
 from wheatstone._intervals import interval_text
 from wheatstone._path import is_file
+from wheatstone._text import count
 from wheatstone.cli._lists import listed
 from wheatstone.cli._loading import load
 from wheatstone.cli._new_run import FiguresOption, ForceOption, new_run
@@ -52,6 +53,13 @@ def probe(
     ] = None,
     most: Annotated[int, number("--most", SPANS, "Spans with each bundled concept; twice as many without.")] = 300,
     seed: Annotated[int, number("--seed", SEED, "Of the draw of excerpts, and the split by documents.")] = 0,
+    use: Annotated[
+        Path | None,
+        typer.Option(
+            "--use", help="A run of this command: take its best probe of --concept, and read --text.", metavar="RUN"
+        ),
+    ] = None,
+    text: Annotated[str | None, typer.Option("--text", help="With --use: the text to read.")] = None,
     device: DeviceOption = "cpu",
     dtype: DtypeOption = "float32",
     force: ForceOption = False,
@@ -61,10 +69,14 @@ def probe(
     """Fit sparse probes of a concept on 1 to 128 neurons of every layer, judged on held-out documents; writes a run.
 
     Every neuron is also tested alone, with false discoveries controlled; several concepts are compared with each other.
+    With --use, read a text by a probe of an earlier run: its decision at every token, above 0 where it says yes.
     """
     output = Output("neuron probe", as_json)
     if show_list:
         _list(output)
+        return
+    if use is not None or text is not None:
+        _use(output, use, concept, text, model, device, dtype)
         return
     if out is None or not concept:
         raise RequestError(
@@ -102,6 +114,42 @@ def probe(
     if left:
         output.print(f"left out: {', '.join(f'{number} {why}' for why, number in left.items())}", markup=False)
     new.announce()
+
+
+def _use(
+    output: Output,
+    run: Path | None,
+    concepts: list[str] | None,
+    text: str | None,
+    model: str,
+    device: str,
+    dtype: str,
+) -> None:
+    """Reads a text by the best probe of a concept."""
+    if run is None or not text or concepts is None or len(concepts) != 1:
+        given = {"--use": run is not None, "--text": bool(text), "one --concept": len(concepts or ()) == 1}
+        raise RequestError(
+            expected="--use RUN with --text and one --concept",
+            got=f"no {' and no '.join(name for name, there in given.items() if not there)}",
+            do="give all three",
+        )
+    (concept,) = concepts
+    with output.starting() as report:
+        from wheatstone.neurons import load_probe
+
+        probe = load_probe(run, concept)
+        loaded = load(model, device, dtype, report)
+        decisions = probe.decisions(loaded, text).tolist()
+        words = loaded.decode(loaded.encode(text)[: len(decisions)])
+    rows = [{"token": token, "decision": value} for token, value in zip(words, decisions, strict=True)]
+    about = {"run": str(run), "concept": concept, "method": probe.method, "layer": probe.layer}
+    output.document({**about, "k": len(probe.neurons), "reading": probe.reading, "f1": probe.f1, "tokens": rows})
+    table = Table("token", Column("decision", justify="right"), "", box=None)
+    for token, value in zip(words, decisions, strict=True):
+        table.add_row(repr(token), f"{value:+.2f}", "yes" if value > 0 else "")
+    output.print(table)
+    what = f"{probe.method} of {count(len(probe.neurons), 'neuron')} of layer {probe.layer}"
+    output.print(f"\n{sum(value > 0 for value in decisions)} of {len(decisions)} tokens; {what}, F1 {probe.f1:.2f}")
 
 
 def _list(output: Output) -> None:

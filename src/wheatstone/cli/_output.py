@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import sys
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,8 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
-from wheatstone._progress import Reporter, silent
+from wheatstone._progress import Reporter, in_lines
 from wheatstone._text import shown
+from wheatstone.cli._encoding import json_line
 
 JsonOption = Annotated[
     bool,
@@ -110,7 +111,7 @@ class Output:
         """Prints the JSON document with its format (`wheatstone.neuron-screen/1`), where one was asked for."""
         if self.as_json:
             named = {"format": f"wheatstone.{self.verb.replace(' ', '-')}/1"}
-            print(json.dumps(named | {**value} | named, ensure_ascii=False, allow_nan=False), flush=True)
+            print(json_line(named | {**value} | named, sys.stdout), flush=True)
 
     @contextmanager
     def starting(self) -> Generator[Reporter, None, None]:
@@ -121,9 +122,9 @@ class Output:
 
     @contextmanager
     def progress(self) -> Generator[Reporter, None, None]:
-        """A progress display on stderr, given to the library as a `Reporter`; none where stderr is not a terminal."""
+        """Progress on stderr, given to the library as a `Reporter`: bars on a terminal, else a line now and then."""
         if not self.stderr.is_terminal:  # and no bars need be loaded
-            yield silent
+            yield in_lines(lambda line: self.stderr.print(shown(line), highlight=False, soft_wrap=True))
             return
         from wheatstone._bars import progress
 

@@ -81,9 +81,9 @@ def path_patching(
 
     groups = [tuple(name.split("+")) for name in sender] if sender else None
     check_layers(model, (*(name for group in groups or () for name in group), *(receiver or ())))
-    pairs = prompts.pairs()
     output = Output("path-patching", as_json)
     with output.starting() as report:
+        pairs = prompts.pairs()
         from wheatstone.circuits import Experiment
         from wheatstone.discovery import path_patching as patched
 

@@ -27,13 +27,14 @@ def regroup(
 
     Nodes that are named here leave the groups that were found for them. Another file replaces what this one said.
     """
-    from wheatstone.figures import render_all
-    from wheatstone.graphs import own_supernodes
-    from wheatstone.runs import Run, add_file, add_pictures
-
     output = Output("runs regroup", as_json)
-    with output.progress() as report:
+    with output.starting() as report:
+        from wheatstone.figures import render_all
+        from wheatstone.graphs import own_supernodes
+        from wheatstone.runs import Run, add_file, add_pictures
+
         written, supernodes = own_supernodes(run, file)
+        report("starting", 1, 1)
         add_file(run, "supernodes.json", written)
         add_pictures(run, lambda folder: render_all(folder, report))
     kept = [{"name": one["name"], "nodes": one["nodes"]} for one in supernodes if one["nodes"]]

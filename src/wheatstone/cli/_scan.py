@@ -28,8 +28,9 @@ def scan_command(of: Literal["neurons", "heads"], summary: str) -> Callable[...,
             list[str] | None,
             typer.Argument(
                 metavar="[TEXT]...",
-                help="Files, folders, or ids of Hugging Face datasets (org/name or org/name:column, streamed; needs "
-                "the package datasets); by default the 3.4 MB of texts in the package.",
+                help="Files, folders, or ids of Hugging Face datasets (org/name; needs the package datasets). Rows of "
+                "JSON Lines, CSV and Parquet files and of datasets are documents: their column text, or another, as "
+                "corpus.jsonl:body. By default the 3.4 MB of texts in the package.",
                 show_default=False,
             ),
         ] = None,

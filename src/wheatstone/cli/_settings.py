@@ -55,12 +55,13 @@ def options_of(settings: type[Any] | None = None, *, apart: Collection[str] = ()
 
 def _made_from(settings: type[Any], apart: Collection[str]) -> list[Parameter]:
     hints, bounds, meanings = get_type_hints(settings), bounds_of(settings), arguments_of(settings)
+    sentences = {name: f"{_begun(meaning).rstrip('.')}." for name, meaning in meanings.items()}
     return [
         Parameter(
             field.name,
             Parameter.KEYWORD_ONLY,
             default=field.default,
-            annotation=Annotated[hints[field.name], _option(field.name, bounds.get(field.name), meanings[field.name])],
+            annotation=Annotated[hints[field.name], _option(field.name, bounds.get(field.name), sentences[field.name])],
         )
         for field in fields(settings)
         if field.name not in apart
@@ -76,12 +77,11 @@ def _declared_in(group: type[Any], apart: Collection[str]) -> list[Parameter]:
     ]
 
 
-def arguments_of(settings: type[Any]) -> dict[str, str]:
-    """The entries of a docstring under "Args:", as sentences."""
-    _, _, text = inspect.cleandoc(settings.__doc__ or "").partition("Args:\n")
-    entries = re.findall(r"^    (\w+): (.*(?:\n {5,}.*)*)", text, re.MULTILINE)
-    meanings = {name: " ".join(meaning.split()) for name, meaning in entries}
-    return {name: f"{_begun(meaning).rstrip('.')}." for name, meaning in meanings.items()}
+def arguments_of(kind: type[Any]) -> dict[str, str]:
+    """The entries of a class's docstring under "Args:", each on one line; `scripts/schemas.py` reads them too."""
+    listed = re.search(r"^Args:\n((?: {4}.*\n?)+)", inspect.getdoc(kind) or "", re.MULTILINE)
+    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", listed[1] if listed else "", re.MULTILINE)
+    return {name: " ".join(meaning.split()) for name, meaning in entries}
 
 
 def _begun(meaning: str) -> str:

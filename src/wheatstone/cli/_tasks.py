@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Annotated, Any, no_type_check
 
 import typer
@@ -11,8 +10,10 @@ from rich.padding import Padding
 from rich.table import Column, Table
 
 from wheatstone._bounds import ROWS, SEED
+from wheatstone._errors import RequestError
 from wheatstone._text import count
 from wheatstone.cli._lists import listed
+from wheatstone.cli._loading import load
 from wheatstone.cli._options import DeviceOption, KnownOption, SizeOption, TemplateOption, number, template_of
 from wheatstone.cli._output import JsonOption, Output
 
@@ -72,27 +73,23 @@ def show(
 
     Accuracy is the share of pairs with an answer above every distractor, before any is left out as unknown.
     """
-    from wheatstone.records import SPLITS
-    from wheatstone.tasks import answered, bundled_tasks, load_task
-
     output = Output("tasks show", as_json)
     if model is None:
-        about = next((about for about in bundled_tasks() if about.name == name), None)
+        about = next((about for about in listed("tasks") if about["name"] == name), None)
         if about is None:
-            from wheatstone._errors import RequestError
-
             raise RequestError(
                 expected="a bundled task, or a file or icl-K/RELATION with --model",
                 got=repr(name),
                 do="list the bundled ones with `wheatstone tasks`, or add --model",
             )
-        output.document(asdict(about))
-        output.print(_facts(asdict(about)))
+        output.document(about)
+        output.print(_facts(about))
         return
-    with output.progress() as report:
-        from wheatstone.models import load_model
+    with output.starting() as report:
+        from wheatstone.records import SPLITS
+        from wheatstone.tasks import answered, load_task
 
-        loaded = load_model(model, device=device, report=report)
+        loaded = load(model, device, "float32", report)
         task = load_task(
             name, loaded, seed=seed, known=None, template=template_of(template), size=size, strict=False, report=report
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -13,11 +12,10 @@ from torch import Tensor
 from wheatstone._errors import PromptError, RequestError, check_choice
 from wheatstone._progress import Reporter, silent
 from wheatstone._view import Brief
+from wheatstone.graphs._settings import TARGETS
 from wheatstone.models import NodeRun, NodeValues, ResidualModel, Tokens, check_lengths, continued, run_nodes
 from wheatstone.texts import bundled_texts
 
-Target = Literal["difference", "logit", "top"]
-TARGETS: tuple[str, ...] = get_args(Target)
 _TOP = 0.95
 """Probability that the tokens of the target `top` have together."""
 _CHARACTERS, _TOKENS, _WINDOW, _BATCH = 4000, 2048, 64, 8

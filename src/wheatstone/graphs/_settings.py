@@ -8,6 +8,7 @@ from typing import Annotated
 from wheatstone._bounds import COUNT, NODES, ROWS, SEED, SHARE, check_fields
 from wheatstone._errors import RequestError, check_choice
 
+TARGETS = ("difference", "logit", "top")
 ABLATIONS = ("counterfactual", "mean", "zero")
 _OF_A_PROMPT = ("target", "ablation", "node_threshold", "verify", "counterfactuals", "exact")
 """Settings that a task's graph does not use."""
@@ -53,8 +54,6 @@ class GraphSettings:
         Raises:
             RequestError: one is out of range, or the counterfactual is missing.
         """
-        from wheatstone.graphs._question import TARGETS
-
         check_fields(self)
         check_choice("a target", self.target, TARGETS)
         check_choice("an ablation", self.ablation, ABLATIONS)

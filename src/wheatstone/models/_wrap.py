@@ -34,7 +34,8 @@ def wrap_model(module: Any, tokenizer: PreTrainedTokenizerBase | None = None, *,
         TokenizerWarning: the tokenizer puts a token after every text; it is left out.
 
     When this misleads: the weights are the module's as they are: edited, or in a bridge's compatibility mode folded.
-    They stop asking for gradients. Results carry no hash of them.
+    They stop asking for gradients. Results carry no hash of them. A bridge's tokenizer puts a token before every text,
+    also where the checkpoint's own does not: then give that one.
     """
     tokenizer = getattr(module, "tokenizer", None) if tokenizer is None else tokenizer
     inner = module

@@ -56,6 +56,9 @@ if TYPE_CHECKING:
     from wheatstone.neurons._probe_run import ProbeSettings as ProbeSettings
     from wheatstone.neurons._probe_run import neuron_probes as neuron_probes
     from wheatstone.neurons._probe_run import run_probes as run_probes
+    from wheatstone.neurons._probe_saved import ProbeWeight as ProbeWeight
+    from wheatstone.neurons._probe_saved import SavedProbe as SavedProbe
+    from wheatstone.neurons._probe_saved import load_probe as load_probe
     from wheatstone.neurons._probe_scores import ProbeScore as ProbeScore
     from wheatstone.neurons._probe_scores import always_yes as always_yes
     from wheatstone.neurons._probe_scores import score_decisions as score_decisions

@@ -23,6 +23,7 @@ from wheatstone.neurons._probe_fit import (
 )
 from wheatstone.neurons._probe_parts import ConceptRows
 from wheatstone.neurons._probe_rows import Activations
+from wheatstone.neurons._probe_saved import ProbeWeight, weights_of
 from wheatstone.neurons._probe_scores import ProbeScore, always_yes, score_decisions
 from wheatstone.neurons._probe_single import NeuronTests, exchanged, explained, neuron_tests
 from wheatstone.runs import Table
@@ -35,8 +36,6 @@ _CANDIDATES = 32
 _SHUFFLES = 4
 _STRONGEST = 50
 """Strongest activations of a neuron that are looked at."""
-_NAMED = 16
-"""Neurons of a probe that are named."""
 
 
 class ProbeRow(NamedTuple):
@@ -56,7 +55,7 @@ class ProbeRow(NamedTuple):
         auroc: of its decision values.
         auroc_low: lower end of the interval.
         auroc_high: upper end.
-        neurons: names, the first chosen first; of the larger probes the first sixteen.
+        neurons: names, the first chosen first.
     """
 
     concept: str
@@ -104,6 +103,7 @@ class ConceptProbes(Tabular):
         by_chance: neurons of the layer with the best ranked probe that are significant with the labels shuffled.
         explained: of the test rows on which the best single neuron is strongest, in its direction, the share that has
             the concept; as many rows as have it, at most 50.
+        weights: of every probe, in the order of `probes`.
     """
 
     rows: ConceptRows
@@ -112,6 +112,7 @@ class ConceptProbes(Tabular):
     directions: Mapping[int, LayerDirections]
     by_chance: int
     explained: float
+    weights: tuple[ProbeWeight, ...]
 
     def to_arrow(self) -> pa.Table:
         """The probes as an Arrow table."""
@@ -159,7 +160,14 @@ def probe_concept(
     When this misleads: that a probe reads a concept from neurons does not say that the model uses them for it.
     """
     training = rows.of("train")
-    probes: list[ProbeRow] = []
+    probes, weights = list[ProbeRow](), list[ProbeWeight]()
+
+    def keep(method: str, found: Sequence[Probe], x: Float[np.ndarray, "row neuron"], layer: int) -> None:
+        z, moments = standardised(x, training), (x[training].mean(0), x[training].std(0))
+        for probe in found:
+            probes.append(_row(method, probe, z, rows, layer))
+            weights.extend(weights_of(probe, *moments, rows.concept, method, layer))
+
     tests: dict[int, NeuronTests] = {}
     directions: dict[int, LayerDirections] = {}
     for done, layer in enumerate(activations.layers):
@@ -168,16 +176,15 @@ def probe_concept(
         z = standardised(x, training)
         tests[layer] = neuron_tests(x, rows.labels, rows.documents, training, rows.of("test"))
         directions[layer] = _directions(x, z, rows, seed)
-        ranked = probes_by_ranking(z[training], rows.labels[training])
-        probes.append(_single(z, rows, layer, directions[layer].standard))
-        probes += [_row("ranking", probe, z, rows, layer) for probe in ranked]
+        keep("single", [_single(z, rows, directions[layer].standard)], x, layer)
+        keep("ranking", probes_by_ranking(z[training], rows.labels[training]), x, layer)
     best = max((row for row in probes if row.method == "ranking"), key=lambda row: row.validation_f1).layer
     x = activations.of(best)[rows.rows]
     other = exchanged(rows.labels, rows.documents, seed=seed)
     chance = neuron_tests(x, other, rows.documents, training, training)
     z = standardised(x, training)
     for method, fit in (("l1", probes_by_l1), ("pursuit", probes_by_pursuit)):
-        probes += [_row(method, probe, z, rows, best) for probe in fit(z[training], rows.labels[training])]
+        keep(method, fit(z[training], rows.labels[training]), x, best)
     report(f"probing {rows.concept}", len(activations.layers), len(activations.layers))
     single = max((row for row in probes if row.method == "single"), key=lambda row: row.validation_f1)
     index = int(single.neurons[0].partition(".n")[2])
@@ -185,15 +192,15 @@ def probe_concept(
     test = rows.of("test")  # the neuron was chosen on the others
     values, labels = activations.of(single.layer)[rows.rows, index][test] * way, rows.labels[test]
     share = explained(values, labels, top=min(_STRONGEST, int(labels.sum())))
-    return ConceptProbes(rows, tuple(probes), tests, directions, int(chance.significant.sum()), share)
+    found = tuple(probes), tests, directions, int(chance.significant.sum()), share, tuple(weights)
+    return ConceptProbes(rows, *found)
 
 
 def _single(
     z: Float[np.ndarray, "row neuron"],
     rows: ConceptRows,
-    layer: int,
     difference: Float[np.ndarray, " neuron"],
-) -> ProbeRow:
+) -> Probe:
     """The layer's best single neuron: threshold by training rows, neuron by validation rows."""
     training, validation = rows.of("train"), rows.of("validation")
     best, found = -1.0, Probe(np.array([0]), np.ones(1), 0.0)
@@ -202,13 +209,13 @@ def _single(
         f1 = _f1(probe.decisions(z[validation]), rows.labels[validation])
         if f1 > best:
             best, found = f1, probe
-    return _row("single", found, z, rows, layer)
+    return found
 
 
 def _row(method: str, probe: Probe, z: Float[np.ndarray, "row neuron"], rows: ConceptRows, layer: int) -> ProbeRow:
     decisions, validation, test = probe.decisions(z), rows.of("validation"), rows.of("test")
     score: ProbeScore = score_decisions(decisions[test].astype(float), rows.labels[test], rows.documents[test])
-    names = [f"m{layer}.n{neuron}" for neuron in probe.neurons[:_NAMED].tolist()]
+    names = [f"m{layer}.n{neuron}" for neuron in probe.neurons.tolist()]
     f1 = _f1(decisions[validation], rows.labels[validation])
     return ProbeRow(rows.concept, layer, method, len(probe.neurons), f1, *score, names)
 

@@ -24,6 +24,7 @@ from wheatstone.neurons._concepts import LabelledText
 from wheatstone.neurons._probe import ConceptProbes, ProbeRow, probe_concept
 from wheatstone.neurons._probe_parts import PARTS, split_documents
 from wheatstone.neurons._probe_rows import check_reading, recorded, rows_of
+from wheatstone.neurons._probe_saved import ProbeWeight
 from wheatstone.neurons._superposition import Interference, interference, random_directions
 from wheatstone.runs import Run, Table, sound, write_json, write_table
 from wheatstone.texts import Skipped
@@ -126,6 +127,8 @@ class ProbeRun(Brief):
         write_json(folder / "probes.json", self.summary())
         rows = tuple(row for found in self.probes for row in found.probes)
         write_table(Table(ProbeRow, rows), folder / "probes.parquet")
+        weights = tuple(weight for found in self.probes for weight in found.weights)
+        write_table(Table(ProbeWeight, weights), folder / "probe_weights.parquet")
         write_table(Table(InterferenceRow, self.interference), folder / "interference.parquet")
         write_parquet(self._neurons(), folder / "neuron_tests.parquet")
 

@@ -118,6 +118,7 @@ CONTENTS: dict[str, Contents] = {
                 "validation_f1 f1 f1_low f1_high precision recall auroc auroc_low auroc_high",
                 neurons=[str],
             ),
+            "probe_weights?": _columns("concept method", "layer k neuron", "coefficient intercept"),
             "neuron_tests": _columns("concept", "layer index", "z q auroc held_out_auroc", detector=bool),
             "interference": _columns("space first second", "layer", "cosine null random"),
         },

@@ -42,7 +42,17 @@ class Reading:
 
 @dataclass(frozen=True)
 class PromptResult:
-    """One prompt under each condition; `random` shows the first draw."""
+    """One prompt under each condition.
+
+    Args:
+        prompt: the prompt.
+        answer: the first of its answers.
+        model: the model's reading.
+        circuit: the circuit's.
+        complement: of the model without the circuit.
+        random: of the first random circuit.
+        empty: of the fully ablated model.
+    """
 
     prompt: str
     answer: str
