@@ -119,10 +119,11 @@ def picture(page: Page, name: str, tmp_path: Path) -> None:
     page.screenshot(path=Path(os.environ.get("STUDIO_PICTURES", tmp_path)) / f"{name}.png")
 
 
-def pictured(page: Page, name: str, tmp_path: Path, light: str = "light") -> None:
+def pictured(page: Page, name: str, tmp_path: Path) -> None:
     """The same of a page that is looked at in every size and light; the guide shows one of them."""
     assert page.viewport_size
     width = page.viewport_size["width"]
+    light = str(page.evaluate("document.documentElement.dataset.theme"))
     page.screenshot(path=tmp_path / f"{name}-{light}-{width}.png")
     if (light, width) == ("light", 1280):
         picture(page, name, tmp_path)

@@ -13,6 +13,7 @@ from browser import NEEDED, picture, ready, served
 from needs import AXE
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from wheatstone._lists import listed
 from wheatstone.discovery import DiscoverySettings
 from wheatstone.models import load_model
 from wheatstone.runs import add_file, new_run
@@ -81,7 +82,12 @@ def test_a_discovery_is_stopped_and_leaves_nothing(page: Page, address: str, run
     job = page.get_by_test_id("job").first
     job.get_by_role("button", name=re.compile("^Cancel")).click()
     expect(job).to_contain_text("cancelled", timeout=LONG)
-    expect(job.get_by_role("button", name=re.compile("^Resume"))).to_be_visible()
+    job.get_by_role("button", name=re.compile("^Resume")).click()  # the same worker goes on with it
+    expect(job.get_by_role("progressbar")).to_be_visible()
+    expect(job).to_contain_text(re.compile(r"\d of \d"), timeout=LONG)
+    expect(job).not_to_contain_text("interrupted")
+    job.get_by_role("button", name=re.compile("^Cancel")).click()
+    expect(job).to_contain_text("cancelled", timeout=LONG)
     job.get_by_role("button", name=re.compile("^Remove")).click()
     expect(page.get_by_text("cancelled")).to_have_count(0)
     assert sorted(runs.iterdir()) == before
@@ -144,6 +150,20 @@ def test_the_test_split_is_asked_for_where_the_proof_is(
         shutil.rmtree(runs / "tiny")
 
 
+def test_bundled_tasks_are_offered_by_their_names(page: Page, address: str) -> None:
+    ready(page, address, "?run=example-a-fact")
+    page.keyboard.press("n")
+    page.get_by_role("button", name="A task").click()
+    names = [task["name"] for task in listed("tasks")]
+    form = page.get_by_role("form", name="New circuit")
+    expect(form).to_contain_text(f"one of {len(names)} bundled ones")
+    assert page.locator("#tasks option").evaluate_all("all => all.map(one => one.value)") == names
+    go = page.get_by_role("button", name="Find its circuit")
+    expect(go).to_be_disabled()
+    form.get_by_label(re.compile("^Task")).fill(names[0])
+    expect(go).to_be_enabled()
+
+
 def test_what_cannot_be_asked_is_said_before_it_is(page: Page, address: str) -> None:
     ready(page, address, "?run=example-a-fact")
     page.keyboard.press("n")
@@ -198,9 +218,7 @@ def test_the_form_shows_what_the_model_says_and_the_title_of_a_weak_run_says_so(
 
 
 @pytest.mark.needs("web tools")
-@pytest.mark.parametrize("light", ["light", "dark"])
-def test_axe_finds_nothing_serious_where_work_is_asked_for(page: Page, address: str, light: str) -> None:
-    page.add_init_script(f"localStorage.setItem('theme', '{light}')")
+def test_axe_finds_nothing_serious_where_work_is_asked_for(page: Page, address: str) -> None:
     ready(page, address, "?run=example-a-fact&sel=a23.h4&tab=change")
     page.evaluate(AXE.read_text(encoding="utf-8"))
 

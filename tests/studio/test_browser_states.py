@@ -208,6 +208,20 @@ def test_six_hundred_runs_are_listed_and_filtered(
         )
         with capsys.disabled():
             print(f"\n{RUNS} runs: {seconds}")
+        heads = listed.get_by_role("columnheader").all_inner_texts()
+        line = (
+            listed.get_by_role("row")
+            .filter(has_text="fact-59 ")
+            .or_(listed.get_by_role("row").filter(has_text=re.compile("fact-59$")))
+        )
+        cells = dict(zip(heads, line.first.locator("th, td").all_inner_texts(), strict=True))
+        assert (cells["answer"], cells["method"], cells["n"], cells["faithfulness"]) == (
+            "French",
+            "verified",
+            "1",
+            "0.917",
+        )
+        assert "held out" in cells
         listed.get_by_role("button", name="made by").click()
         listed.get_by_label("Filter runs").fill("graph")
         expect(listed.get_by_role("button", name="Greater than, in neurons")).to_be_visible()
