@@ -28,9 +28,9 @@ const FIELDS: [keyof typeof EXAMPLE, string, string][] = [
 
 /** What else a discovery is asked for: a name of the request, its words, and its values with theirs. */
 const OPTIONS: ["metric" | "ablation" | "goal" | "positions", string, [string, string][]][] = [
-  ["metric", "Metric", [["", "the task's, or logit_diff"], ["logit_diff", "logit_diff: logits"], ["prob_diff", "prob_diff: probability"], ["kl", "kl: nats"]]],
+  ["metric", "Metric", [["", "logit_diff, or its task's"], ["logit_diff", "logit_diff: logits"], ["prob_diff", "prob_diff: probability"], ["kl", "kl: nats"]]],
   ["ablation", "Ablation", [["counterfactual", "counterfactual"], ["mean", "mean"], ["zero", "zero"]]],
-  ["goal", "Goal", [["sufficient", "sufficient: the circuit alone keeps the metric"], ["complete", "complete: without it the metric is gone"]]],
+  ["goal", "Goal", [["sufficient", "sufficient: it alone keeps it"], ["complete", "complete: without it all is lost"]]],
   ["positions", "Positions", [["", "all tokens alike"], ["spans", "spans: subject, relation, last"], ["each", "each token"]]],
 ];
 type Options = Record<(typeof OPTIONS)[number][0], string>;

@@ -33,7 +33,7 @@ const COLUMNS: Column[] = [
   { name: "edges", of: (run) => run.edges ?? -1, shown: (run) => (run.edges ? count(run.edges) : "") },
   { name: "faithfulness", of: (run) => run.faithfulness ?? -1, shown: (run) => (run.faithfulness == null ? "" : decimal(run.faithfulness)) },
   { name: "held out", of: (run) => run.held_out ?? -1, shown: (run) => (run.held_out == null ? "" : decimal(run.held_out)) },
-  { name: "made", of: (run) => run.created, shown: (run) => run.created.slice(0, 16).replace("T", " ") },
+  { name: "made", of: (run) => run.created, shown: (run) => run.created.slice(0, 10) },
   { name: "folder", of: folder },
 ];
 /** The column that is sorted by at first. */
@@ -122,7 +122,9 @@ export function Runs({ runs, opens, open, close }: Props) {
                   {run.example && <small> example</small>}
                 </th>
                 {COLUMNS.slice(1).map((column) => (
-                  <td key={column.name}>{text(run, column)}</td>
+                  <td key={column.name} className={typeof column.of(run) === "number" ? "number" : ""}>
+                    {text(run, column)}
+                  </td>
                 ))}
               </tr>
             ))}
