@@ -88,10 +88,10 @@ export function Connections({ run, edges, by, labels, view }: Props) {
               );
             return (
               <li key={row.key} style={style}>
-                <button aria-pressed={view.sel === item.key} className={view.pins.includes(item.key) ? "pinned" : ""} onClick={() => show({ sel: view.sel === item.key ? "" : item.key })}>
+                <button aria-pressed={view.sel === item.key} title={inputInWords(item.receiver, groupSize(run))} className={view.pins.includes(item.key) ? "pinned" : ""} onClick={() => show({ sel: view.sel === item.key ? "" : item.key })}>
                   <span>
                     {plain(item.from.node)} → {plain(item.receiver)}
-                    {item.to.reads && <small> {inputInWords(item.receiver, groupSize(run))}</small>}
+                    {item.to.reads && !item.in && <small> {inputInWords(item.receiver, groupSize(run))}</small>}
                     {item.parts && <small> {plural(item.parts.length, "edge")}</small>}
                     {called(item) && <small> {called(item)}</small>}
                     {item.place && <small> at {item.place}</small>}

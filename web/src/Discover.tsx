@@ -30,7 +30,7 @@ const FIELDS: [keyof typeof EXAMPLE, string, string][] = [
 const OPTIONS: ["metric" | "ablation" | "goal" | "positions", string, [string, string][]][] = [
   ["metric", "Metric", [["", "logit_diff, or its task's"], ["logit_diff", "logit_diff: logits"], ["prob_diff", "prob_diff: probability"], ["kl", "kl: nats"]]],
   ["ablation", "Ablation", [["counterfactual", "counterfactual"], ["mean", "mean"], ["zero", "zero"]]],
-  ["goal", "Goal", [["sufficient", "sufficient: it alone keeps it"], ["complete", "complete: without it all is lost"]]],
+  ["goal", "Goal", [["sufficient", "sufficient: keeps it alone"], ["complete", "complete: all lost without it"]]],
   ["positions", "Positions", [["", "all tokens alike"], ["spans", "spans: subject, relation, last"], ["each", "each token"]]],
 ];
 type Options = Record<(typeof OPTIONS)[number][0], string>;

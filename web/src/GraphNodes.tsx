@@ -186,7 +186,9 @@ function Ends({ graph, title, links, other }: { graph: Graph; title: string; lin
           .slice(0, SHOWN)
           .map((link) => (
             <li key={link.key}>
-              <button onClick={() => show({ sel: other(link) })}>{named(other(link), graph)}</button>
+              <button onClick={() => show({ sel: other(link) })} title={named(other(link), graph)}>
+                {named(other(link), graph)}
+              </button>
               <span className={`number ${link.weight < 0 ? "negative" : ""}`}>{signed(link.weight, 2)}</span>
               <span className="number">{percent(link.share)}</span>
             </li>

@@ -101,7 +101,7 @@ export function inWords(full: string, spans?: (span: string) => string, share?: 
     case "super":
       return `the supernode ${plain(name.node)}${at}`;
     case "input":
-      return `the prompt's token embeddings${at}`;
+      return `the embedding of the prompt's tokens${at}`;
     case "logits":
       return "the scores of the next token";
     case "mlp":
