@@ -57,8 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs that tests may spoil."""
     folder = tmp_path_factory.mktemp("runs")
     write_large(folder / "large")
-    for name in ("deleted", "damaged"):
-        shutil.copytree(EXAMPLES / "a-fact", folder / name)
+    shutil.copytree(EXAMPLES / "a-fact", folder / "damaged")
     (folder / "damaged" / "edges.parquet").write_bytes(b"PAR1")
     return folder
 

@@ -265,6 +265,7 @@ def test_arrow_keys_go_where_they_point(page: Page, address: str) -> None:
 
 
 def test_a_run_deleted_while_open_and_a_damaged_one_are_said(page: Page, address: str, folder: Path) -> None:
+    shutil.copytree(EXAMPLES / "a-fact", folder / "deleted", dirs_exist_ok=True)
     page.goto(address)
     runs = {run["path"]: run["id"] for run in page.request.get(f"{address}api/v1/runs").json()["runs"]}
     ready(page, address, f"?run={runs[str(folder / 'deleted')]}")
