@@ -171,7 +171,7 @@ def test_a_neuron_shows_what_it_responds_to_in_running_text(
     finally:
         shutil.rmtree(there)
     write_table(
-        Table(EvidenceRow, [row._replace(node="m0.n1@4", passages=["only [here] it is"], strengths=[1.5])]),
+        Table(EvidenceRow, (row._replace(node="m0.n1@4", passages=["only [here] it is"], strengths=[1.5]),)),
         run / "evidence.parquet",
     )
     page.reload()
