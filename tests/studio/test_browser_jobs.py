@@ -9,7 +9,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from browser import NEEDED, picture, ready, served
+from browser import NEEDED, pictured, ready, served
 from needs import AXE
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -62,7 +62,7 @@ def test_a_discovery_is_started_watched_and_opened(page: Page, address: str, tmp
     expect(job.get_by_role("progressbar")).to_be_visible()
     expect(page.get_by_test_id("jobs-now")).not_to_be_empty()
     expect(job.get_by_role("button", name=re.compile("^Open"))).to_be_visible(timeout=LONG)
-    picture(page, "studio-new", tmp_path)
+    pictured(page, "studio-new", tmp_path)
     job.get_by_role("button", name=re.compile("^Open")).click()
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.get_by_role("heading", level=2).first).to_have_text("The official language of France is")
@@ -104,7 +104,7 @@ def test_without_its_head_the_language_is_less_french(page: Page, address: str, 
     row = changed.get_by_role("row", name=re.compile("French"))
     before, after = (float(text.rstrip("%")) for text in row.get_by_role("cell").all_inner_texts()[:2])
     assert after < before
-    picture(page, "studio-change", tmp_path)
+    pictured(page, "studio-change", tmp_path)
     page.reload()  # what was found is kept with the jobs
     expect(changed).to_contain_text("without a23.h4")
     page.get_by_label("What to do to a23.h4").select_option("scale")
@@ -117,7 +117,7 @@ def test_without_its_head_the_language_is_less_french(page: Page, address: str, 
     measured = page.get_by_test_id("measured")
     expect(measured).to_contain_text("m0, a23.h4: alone, with 3 edges of the circuit, faithfulness 0.295", timeout=LONG)
     expect(measured).to_contain_text("without them 0.999 of the metric is lost")
-    picture(page, "studio-measure", tmp_path)
+    pictured(page, "studio-measure", tmp_path)
 
 
 def test_the_test_split_is_asked_for_where_the_proof_is(

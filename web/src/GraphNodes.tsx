@@ -35,10 +35,10 @@ export function GraphNodes({ graph, drawn, supernodes, view, children }: Props) 
           <button onClick={() => show({ sel: "" })}>Unlock</button>
         </header>
         <About graph={graph} item={item} />
+        {item.kind === "neuron" && item.members.length === 1 && graph.changeable && <InText key={item.key} graph={graph} node={item.members[0]!} />}
         {children}
         <Ends graph={graph} title="gets from" links={drawn.links.filter((link) => link.to === item.key)} other={(link) => link.from} />
         <Ends graph={graph} title="sends to" links={drawn.links.filter((link) => link.from === item.key)} other={(link) => link.to} />
-        {item.kind === "neuron" && item.members.length === 1 && graph.changeable && <InText key={item.key} graph={graph} node={item.members[0]!} />}
       </div>
     );
   if (link)

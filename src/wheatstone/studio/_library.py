@@ -140,9 +140,13 @@ def _line(path: Path, *, example: bool = False) -> Line:
 
 def _gone(entry: CatalogueEntry) -> Line:
     """The same of a listed run whose folder is gone."""
-    facts = {name: getattr(entry, name) for name in ("path", "model", "created", "edges", "faithfulness")}
-    about = {"id": identity(entry.path), "title": entry.task, "command": command_of(entry.verb), "example": False}
-    return entry.verb, RunSummary(**facts, **about, trouble="the folder is gone")
+    facts: dict[str, Any] = {
+        "id": identity(entry.path),
+        "title": entry.task,
+        "command": command_of(entry.verb),
+        **{name: getattr(entry, name) for name in ("path", "model", "created", "edges", "faithfulness")},
+    }
+    return entry.verb, RunSummary(**facts, example=False, trouble="the folder is gone")
 
 
 def _weights(path: Path) -> str:
