@@ -111,9 +111,7 @@ def test_a_newcomer_finds_how_france_becomes_french_and_the_head_that_moves_it(p
     expect(sentence).to_contain_text("a23.h4 looks from the last token at the subject (“France”) with 81%")
     expect(sentence).to_contain_text("writes 3.33 logits towards the answer from there")
     expect(sentence).to_be_in_viewport(ratio=1)
-    expect(sentence.get_by_role("button")).to_have_attribute(
-        "title", re.compile("a23.h4: the attention head 4 of layer")
-    )
+    expect(sentence.get_by_role("button")).to_have_attribute("title", re.compile("a23.h4: the attention head 4"))
     sentence.get_by_role("button").click()
     expect(page.locator(".selection h2")).to_have_text("a23.h4")
     expect(page.get_by_test_id("attention-a23.h4").locator("tbody tr").nth(5)).to_contain_text(".81")
