@@ -18,8 +18,9 @@ import typer
 from generated import write_or_check
 
 from wheatstone._bounds import Bounds
+from wheatstone._lists import LISTS
 from wheatstone.cli._app import app_of
-from wheatstone.cli._lists import LISTS, lists
+from wheatstone.cli._lists import lists
 
 PAGE = Path(__file__).parents[1] / "docs/commands.md"
 HEAD = """# Commands

@@ -7,7 +7,7 @@ import torch
 from prompts import FRANCE
 from tolerance import rounding
 
-from wheatstone._errors import RequestError
+from wheatstone._errors import PromptError, RequestError
 from wheatstone.circuits import Experiment
 from wheatstone.lenses import NodeChange, next_token_change, node_interventions
 from wheatstone.models import ResidualModel
@@ -54,6 +54,18 @@ def test_a_change_at_one_place_leaves_what_comes_before_it(tiny_experiment: Expe
         next_token_change(model, pair, [NodeChange("m0", "ablate", positions=places)]).kl for places in (None, (3,))
     )
     assert 0 < last != everywhere
+
+
+def test_only_a_patch_needs_a_counterfactual(tiny_experiment: Experiment) -> None:
+    model, pair = tiny_experiment.model, tiny_experiment.encoded.pairs[0]
+    without = pair.model_copy(update={"counterfactual": pair.prompt, "distractors": ()})
+    ablate = [NodeChange("m1", "ablate")]
+    assert next_token_change(model, without, ablate).kl == next_token_change(model, pair, ablate).kl
+    with pytest.raises(PromptError, match="a counterfactual that differs from its prompt"):
+        next_token_change(model, without, [NodeChange("m1", "patch")])
+    long = pair.model_copy(update={"prompt": " ".join([pair.prompt] * (model.context + 1))})
+    with pytest.raises(PromptError, match="the context of"):
+        next_token_change(model, long, ablate)
 
 
 def test_an_unknown_node_is_named(tiny_experiment: Experiment) -> None:

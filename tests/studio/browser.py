@@ -114,15 +114,11 @@ def ended(jobs: Jobs, id: str) -> JobEvent:
     return asyncio.run(asyncio.wait_for(last(), 600))
 
 
-def picture(page: Page, name: str, tmp_path: Path) -> None:
-    """A picture of the page, for the guide where STUDIO_PICTURES says so."""
-    page.screenshot(path=Path(os.environ.get("STUDIO_PICTURES", tmp_path)) / f"{name}.png")
-
-
-def pictured(page: Page, name: str, tmp_path: Path, light: str = "light") -> None:
-    """The same of a page that is looked at in every size and light; the guide shows one of them."""
+def pictured(page: Page, name: str, tmp_path: Path) -> None:
+    """A picture of a page. In the light at 1280 pixels it is the guide's, where STUDIO_PICTURES says so."""
     assert page.viewport_size
     width = page.viewport_size["width"]
+    light = str(page.evaluate("document.documentElement.dataset.theme"))
     page.screenshot(path=tmp_path / f"{name}-{light}-{width}.png")
-    if (light, width) == ("light", 1280):
-        picture(page, name, tmp_path)
+    if (light, width) == ("light", 1280) and (folder := os.environ.get("STUDIO_PICTURES")):
+        shutil.copy(tmp_path / f"{name}-{light}-{width}.png", Path(folder) / f"{name}.png")

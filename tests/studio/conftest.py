@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from browser import ended, served, write_large
@@ -55,8 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs that tests may spoil."""
     folder = tmp_path_factory.mktemp("runs")
     write_large(folder / "large")
-    for name in ("deleted", "damaged"):
-        shutil.copytree(EXAMPLES / "a-fact", folder / name)
+    shutil.copytree(EXAMPLES / "a-fact", folder / "damaged")
     (folder / "damaged" / "edges.parquet").write_bytes(b"PAR1")
     return folder
 
@@ -69,23 +70,37 @@ def address(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator
             yield address
 
 
-@pytest.fixture
-def page(browser: Browser, address: str) -> Generator[Page, None, None]:
-    """A page at 1280 by 800. It may ask no other host, and log no error."""
-    with _watched(browser, address, 1280, 800) as page:
+SIZES = [(1280, 800), (1920, 1080)]
+"""That the app is made for."""
+LIGHTS: list[Literal["light", "dark"]] = ["light", "dark"]
+ALL = [(*size, light) for size in SIZES for light in LIGHTS]
+USUAL = ALL if os.environ.get("STUDIO_LOOKS") == "all" else [ALL[0], ALL[-1]]
+"""Every test of a page sees both sizes and both lights; `STUDIO_LOOKS=all` takes all four pairs of them."""
+
+
+def _named(look: tuple[int, int, str]) -> str:
+    return f"{look[0]}x{look[1]}-{look[2]}"
+
+
+@pytest.fixture(params=USUAL, ids=_named)
+def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Generator[Page, None, None]:
+    """A page at one of the sizes, in one of the lights. It may ask no other host, and log no error."""
+    with _watched(browser, address, *request.param) as page:
         yield page
 
 
-@pytest.fixture(params=[(1280, 800), (1920, 1080)], ids=lambda size: f"{size[0]}x{size[1]}")
-def sized(request: pytest.FixtureRequest, browser: Browser, address: str) -> Generator[Page, None, None]:
-    """The same at both sizes that the app is made for."""
+@pytest.fixture(params=ALL, ids=_named)
+def looked(request: pytest.FixtureRequest, browser: Browser, address: str) -> Generator[Page, None, None]:
+    """The same for what is looked at: every size in every light."""
     with _watched(browser, address, *request.param) as page:
         yield page
 
 
 @contextmanager
-def _watched(browser: Browser, address: str, width: int, height: int) -> Generator[Page, None, None]:
-    page = browser.new_page(viewport={"width": width, "height": height})
+def _watched(
+    browser: Browser, address: str, width: int, height: int, light: Literal["light", "dark"]
+) -> Generator[Page, None, None]:
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=light)
     page.set_default_timeout(20_000)
     asked: list[str] = []
     wrong: list[str] = []

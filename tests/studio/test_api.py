@@ -38,6 +38,20 @@ def test_lists_own_runs_first_then_the_examples(client: TestClient) -> None:
     assert not any(run["trouble"] for run in runs)
 
 
+def test_a_line_of_the_list_says_what_is_in_the_run(client: TestClient) -> None:
+    runs = {run["id"]: run for run in client.get("/api/v1/runs").json()["runs"]}
+    for name in ("a-fact", "a-or-an", "a-relation"):
+        line, folder = runs[f"example-{name}"], EXAMPLES / name
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        assert (line["n"], line["method"]) == (len(manifest["prompts"]), manifest["settings"]["method"])
+        assert line["answer"] == " or ".join(manifest["prompts"][0]["answers"]).strip()
+        held_out = folder / "held_out.json"
+        tests = json.loads(held_out.read_text(encoding="utf-8")) if held_out.is_file() else []
+        tests.sort(key=lambda one: one["split"] != "test")  # its test split where there is one
+        assert line["held_out"] == (tests[0]["faithfulness"] if tests else None)
+    assert runs["example-a-relation"]["held_out"] is not None
+
+
 def test_a_run_of_the_catalogue_is_listed_and_opened(client: TestClient, tmp_path: Path) -> None:
     run = shutil.copytree(EXAMPLES / "a-fact", tmp_path / "elsewhere")
     catalogue_add(run)
@@ -218,6 +232,9 @@ for run in client.get("/api/v1/runs").json()["runs"]:
 draft = {{"model": "smollm2-135m", "prompt": "The official language of France is", "answer": " French"}}
 assert client.post("/api/v1/tokens", json=draft).status_code == 200
 assert client.get("/api/v1/jobs").json()["jobs"] == []
+assert "ioi" in client.get("/api/v1/tasks").json()
+for part in ("graph", "scans"):
+    assert client.get(f"/api/v1/runs/example-a-fact-in-neurons/{{part}}").status_code == 200
 assert "torch" not in sys.modules
 print(psutil.Process().memory_info().rss // 2**20)
 """

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from browser import NEEDED, ready, rows, saved
-from needs import AXE
 from playwright.sync_api import Browser, Page, expect
 
 from wheatstone.studio._library import EXAMPLES
@@ -74,6 +73,38 @@ def test_a_click_on_the_map_locks_and_shows_where_the_head_looks(page: Page, add
     expect(page.locator(".words")).to_contain_text("·French")
     page.go_back()
     expect(page.locator(".selection")).to_contain_text("Point at the map")
+
+
+def test_inputs_of_heads_are_read_in_words(page: Page, address: str) -> None:
+    ready(page, address, "?run=example-a-fact&sel=m0>a23.g1<v>")
+    expect(rows(page).filter(has_text="m0 → a23.g1<v>")).to_contain_text("values of heads 3-5, layer 23")
+    expect(page.locator(".selection")).to_contain_text("read by the values of heads 3-5 of layer 23")
+    page.get_by_label("Search connections").fill("heads 3-5")
+    expect(rows(page)).to_have_count(2)
+
+
+def test_terms_have_their_definition_one_hover_away(page: Page, address: str) -> None:
+    terms = {
+        "circuit": ("whole model", "circuit alone", "without the circuit", "exact effect", "score", "promotes"),
+        "proof": (
+            "faithfulness",
+            "completeness",
+            "KL (nats)",
+            "Hit@1",
+            "without it",
+            "random circuits",
+            "nothing kept",
+        ),
+        "run": ("method", "ablation, metric", "circuits run"),
+    }
+    for tab, words in terms.items():
+        titles: dict[str, str] = {}
+        for sel in ("", "a23.h4>logits", "a23.h4"):
+            ready(page, address, f"?run=example-a-fact&tab={tab}&sel={sel}")
+            expect(page.locator("aside")).not_to_contain_text("Reading")
+            found = page.locator("abbr").evaluate_all("all => all.map(one => [one.textContent, one.title])")
+            titles |= dict(found)
+        assert all(len(titles[word]) > 10 for word in words), titles
 
 
 def test_an_edge_is_locked_searched_grouped_and_pinned(page: Page, address: str) -> None:
@@ -233,44 +264,8 @@ def test_arrow_keys_go_where_they_point(page: Page, address: str) -> None:
     expect(page.locator(".selection h2")).to_have_text("a23.h5")
 
 
-@pytest.mark.needs("web tools")
-@pytest.mark.parametrize("light", ["light", "dark"])
-def test_axe_finds_nothing_serious(page: Page, address: str, light: str) -> None:
-    page.add_init_script(f"localStorage.setItem('theme', '{light}')")
-    ready(page, address, "?run=example-a-fact&sel=a23.h4&vs=example-a-or-an")
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-
-    def serious() -> list[tuple[str, list[str]]]:
-        found = page.evaluate("axe.run({ resultTypes: ['violations'] }).then(result => result.violations)")
-        return [
-            (one["id"], [node["target"] for node in one["nodes"]])
-            for one in found
-            if one["impact"] in ("serious", "critical")
-        ]
-
-    for tab in ("Circuit", "Layers", "Proof", "Run"):
-        page.get_by_role("tab", name=tab).click()
-        expect(page.locator("aside")).not_to_contain_text("Reading")
-        assert serious() == [], tab
-    page.get_by_role("tab", name="Circuit").click()
-    page.keyboard.press("Escape")
-    expect(page.get_by_label("What the explanation says")).to_be_visible()
-    assert serious() == [], "story"
-    page.get_by_role("button", name="All runs").click()
-    expect(page.get_by_label("List of runs").get_by_role("button", name="Greater than, in neurons")).to_be_visible()
-    assert serious() == [], "all runs"
-    page.get_by_role("button", name="Close", exact=True).click()
-    page.get_by_text("Views", exact=True).click()
-    page.get_by_label("Name this view").fill("the head")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("button", name="Open the head")).to_be_visible()
-    assert serious() == [], "views"
-    page.get_by_role("button", name="Take the tour").click()
-    expect(page.get_by_role("dialog")).to_contain_text("1 of 6")
-    assert serious() == [], "tour"
-
-
 def test_a_run_deleted_while_open_and_a_damaged_one_are_said(page: Page, address: str, folder: Path) -> None:
+    shutil.copytree(EXAMPLES / "a-fact", folder / "deleted", dirs_exist_ok=True)
     page.goto(address)
     runs = {run["path"]: run["id"] for run in page.request.get(f"{address}api/v1/runs").json()["runs"]}
     ready(page, address, f"?run={runs[str(folder / 'deleted')]}")

@@ -116,8 +116,7 @@ def test_a_group_s_edge_is_shared_by_its_heads_in_neuronpedia_s_graph(page: Page
     assert [link["weight"] for link in links] == pytest.approx([effect / 2] * 2)
 
 
-def test_overlap_is_shown_next_to_what_chance_gives(sized: Page, address: str) -> None:
-    page = sized
+def test_overlap_is_shown_next_to_what_chance_gives(page: Page, address: str) -> None:
     ready(page, address, "?run=example-a-fact&vs=example-a-or-an")
     said = page.get_by_test_id("chance")
     a, b = ({(edge["from"], edge["to"]) for edge in _circuit(name)} for name in ("a-fact", "a-or-an"))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 from browser import NEEDED, pictured
-from needs import AXE
 from playwright.sync_api import Page, expect
 from test_graphs import foreign, write
 
-from wheatstone.runs import Run
+from wheatstone.models import load_model
+from wheatstone.neurons import EvidenceRow, Scan, ScanSettings, run_scan, scan_evidence
+from wheatstone.runs import Run, Table, write_table
 from wheatstone.studio._graphs import EDGES, NODES
 from wheatstone.studio._library import EXAMPLES, identity
 
@@ -35,10 +37,9 @@ def slide(page: Page, name: str, value: int) -> None:
     page.get_by_role("slider", name=re.compile(f"^{name} that have")).fill(str(value))
 
 
-@pytest.mark.parametrize("light", ["light", "dark"])
-def test_a_graph_opens_as_a_map_with_its_neurons(sized: Page, address: str, tmp_path: Path, light: str) -> None:
-    page = sized
-    page.add_init_script(f"localStorage.setItem('theme', '{light}'); localStorage.setItem('tour', 'offered')")
+def test_a_graph_opens_as_a_map_with_its_neurons(looked: Page, address: str, tmp_path: Path) -> None:
+    page = looked
+    page.add_init_script("localStorage.setItem('tour', 'offered')")
     opened(page, address, f"{GRAPH}&pins=a23.h4@5|a29.h2@5|m29.n864@5&sel=m29.n864@5")
     proof = Run.open(EXAMPLES / "a-fact-in-neurons").result["proofs"][0]
     expect(page.get_by_test_id("graph-held")).to_contain_text(
@@ -57,11 +58,10 @@ def test_a_graph_opens_as_a_map_with_its_neurons(sized: Page, address: str, tmp_
     pane = page.get_by_role("region", name="Pinned nodes")
     expect(pane.locator(".box")).to_have_count(4)  # the three, and the target
     expect(pane).to_contain_text(f"{100 * share:.0f}%")
-    pictured(page, "studio-graph", tmp_path, light)
+    pictured(page, "studio-graph", tmp_path)
 
 
-def test_pruning_keeps_the_most_influential(sized: Page, address: str) -> None:
-    page = sized
+def test_pruning_keeps_the_most_influential(page: Page, address: str) -> None:
     opened(page, address, GRAPH)
     whole = drawn(page)
     slide(page, "Nodes", 60)
@@ -128,6 +128,78 @@ def test_suggested_supernodes_are_taken_over_and_edited(page: Page, address: str
     expect(groups.get_by_role("listitem")).to_have_count(many - 1)
 
 
+@pytest.fixture
+def tiny_graph(folder: Path, tiny_task: tuple[Path, Path], tmp_path: Path) -> tuple[Path, Path]:
+    """A graph whose neurons are said to be of the tiny model, so that they can be run; and a scan of that model."""
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    for number in range(6):
+        (texts / f"{number}.txt").write_text(" ".join(f"w{(number * 7 + at * at) % 40}" for at in range(30 + number)))
+    scan = tmp_path / "scan"
+    run_scan(load_model(tiny_task[0]), ScanSettings(texts=(str(texts),), window=8), scan)
+    run = folder / "tiny-graph"
+    shutil.rmtree(run, ignore_errors=True)
+    shutil.copytree(EXAMPLES / "a-fact-in-neurons", run)
+    manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+    manifest["model"] = json.loads((scan / "manifest.json").read_text(encoding="utf-8"))["model"]
+    (run / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return run, scan
+
+
+def test_a_neuron_shows_what_it_responds_to_in_running_text(
+    page: Page, address: str, folder: Path, tiny_graph: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Absent with the command that makes it; then out of a scan; then out of the graph's own evidence."""
+    run, scan = tiny_graph
+    opened(page, address, f"{identity(str(run))}&sel=m0.n1@4")
+    text = page.get_by_role("region", name="In running text")
+    expect(text).to_contain_text("wheatstone neuron scan --model")
+    there = Path(shutil.copytree(scan, folder / f"scan-{tmp_path.name}"))
+    try:
+        page.reload()
+        text.get_by_role("button", name=f"Look it up in the scan “{there.name}”").click()
+        found = text.get_by_test_id("in-text")
+        expect(found).to_be_visible(timeout=600_000)
+        value = next(row["value"] for row in Run.open(run).rows("nodes") if row["node"] == "m0.n1@4")
+        (row,) = scan_evidence(load_model(Run.open(run).manifest["model"]["id"]), Scan.load(there), [("m0.n1", value)])
+        expect(found.get_by_role("list").get_by_role("listitem").locator("span")).to_have_text(row.passages)
+        expect(found.get_by_role("img", name=re.compile("^Histogram"))).to_be_visible()
+        expect(found.locator("rect.here")).to_have_count(1)
+        expect(found.get_by_role("table")).to_contain_text("the token it is most congruent with")
+        found.scroll_into_view_if_needed()
+        pictured(page, "studio-in-text", tmp_path)
+    finally:
+        shutil.rmtree(there)
+    write_table(
+        Table(EvidenceRow, (row._replace(node="m0.n1@4", passages=["only [here] it is"], strengths=[1.5]),)),
+        run / "evidence.parquet",
+    )
+    page.reload()
+    expect(text.get_by_role("listitem")).to_have_text(["only [here] it is 1.50"])
+    expect(text).not_to_contain_text("wheatstone neuron scan")
+
+
+def test_a_graph_without_a_counterfactual_is_changed_all_the_same(
+    page: Page, address: str, tiny_graph: tuple[Path, Path], tiny_task: tuple[Path, Path]
+) -> None:
+    run, _ = tiny_graph
+    pair = json.loads(tiny_task[1].read_text(encoding="utf-8").splitlines()[0])
+    graph = json.loads((run / "graph.json").read_text(encoding="utf-8"))
+    graph |= {"prompt": pair["prompt"], "answers": pair["answers"], "distractors": [], "counterfactuals": []}
+    (run / "graph.json").write_text(json.dumps(graph), encoding="utf-8")
+    opened(page, address, f"{identity(str(run))}&sel=m0.n1@4&tab=change")
+    expect(page.locator("#panel")).to_contain_text("drawn without a counterfactual")
+    how = page.get_by_label("What to do to m0.n1@4")
+    assert how.locator("option").evaluate_all("all => all.filter(one => one.disabled).map(one => one.value)") == [
+        "patch"
+    ]
+    page.get_by_label("Pin a node or neuron").fill("m0.n1")
+    page.get_by_role("button", name="Pin", exact=True).click()
+    page.goto(f"{address}?run={identity(str(run))}&sel=m0.n1&tab=change")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.get_by_test_id("changed").first).to_contain_text("without m0.n1", timeout=600_000)
+
+
 def test_a_large_foreign_graph_with_html_in_its_labels_is_thinned_and_shown_as_text(
     page: Page, address: str, folder: Path
 ) -> None:
@@ -150,16 +222,3 @@ def test_names_that_are_none_leave_a_graph_whole(page: Page, address: str) -> No
     for query in ("sel=foo", "pins=foo|bar|a23.h4@5", "sel=12_3_4", "zoom=x,y,z", "nodes=999", "labels=%5B1"):
         opened(page, address, f"{GRAPH}&{query}")
         expect(page.get_by_role("alert")).to_have_count(0)
-
-
-@pytest.mark.needs("web tools")
-@pytest.mark.parametrize("light", ["light", "dark"])
-def test_axe_finds_nothing_serious_on_a_graph(page: Page, address: str, light: str) -> None:
-    page.add_init_script(f"localStorage.setItem('theme', '{light}')")
-    for tab in ("circuit", "groups", "change", "run"):
-        opened(page, address, f"{GRAPH}&sel=a23.h4@5&pins=a23.h4@5|a29.h2@5&tab={tab}")
-        page.evaluate(AXE.read_text(encoding="utf-8"))
-        found = page.evaluate("axe.run({ resultTypes: ['violations'] }).then(result => result.violations)")
-        assert [
-            f"{one['id']}: {one['nodes'][0]['target']}" for one in found if one["impact"] in ("serious", "critical")
-        ] == []

@@ -32,8 +32,7 @@ def drop(page: Page, name: str, content: str) -> None:
     )
 
 
-def test_a_link_holds_zoom_and_labels(sized: Page, browser: Browser, address: str) -> None:
-    page = sized
+def test_a_link_holds_zoom_and_labels(page: Page, browser: Browser, address: str) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     ready(page, address, "?run=example-a-fact&sel=a23.h4")
     page.get_by_label("Label of a23.h4").fill("moves <b>France</b>")
@@ -111,6 +110,25 @@ def test_a_dropped_file_is_looked_at_before_it_is_sent(page: Page, address: str)
         }"""
     )
     expect(page.get_by_role("alert")).to_contain_text("at most 64 MB; got 70 MB")
+
+
+def test_the_place_to_drop_is_seen_above_an_open_dialog(page: Page, address: str) -> None:
+    ready(page, address, "?run=example-a-fact")
+    page.keyboard.press("n")
+    box = page.get_by_role("dialog", name="New circuit and jobs").bounding_box()
+    assert box
+    inside = {"x": box["x"] + box["width"] / 4, "y": box["y"] + 40, "width": box["width"] / 2, "height": 200}
+    before = page.screenshot(clip=inside)
+    over = """kind => {
+        const data = new DataTransfer();
+        data.items.add(new File(["{}"], "x.json", { type: "application/json" }));
+        document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
+    }"""
+    page.evaluate(over, "dragover")
+    expect(page.get_by_text("Drop a circuit or an attribution graph")).to_be_visible()
+    assert page.screenshot(clip=inside) != before
+    page.evaluate(over, "dragleave")
+    expect(page.get_by_text("Drop a circuit or an attribution graph")).to_have_count(0)
 
 
 @pytest.mark.parametrize("size", [(1280, 800), (1920, 1080)])

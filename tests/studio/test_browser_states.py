@@ -103,6 +103,21 @@ def test_the_first_screen_says_what_the_circuit_does(page: Page, address: str) -
     expect(page.locator(".selection h2")).to_have_text("a23.h4")
 
 
+def test_a_newcomer_finds_how_france_becomes_french_and_the_head_that_moves_it(page: Page, address: str) -> None:
+    """From the first page without the guide: one sentence that can be read without scrolling, and one click."""
+    assert min(path.parent.name for path in EXAMPLES.glob("*/circuit.json")) == "a-fact"  # where there are no own runs
+    ready(page, address, "?run=example-a-fact")
+    sentence = page.get_by_label("What the explanation says").get_by_role("listitem").first
+    expect(sentence).to_contain_text("a23.h4 looks from the last token at the subject (“France”) with 81%")
+    expect(sentence).to_contain_text("writes 3.33 logits towards the answer from there")
+    expect(sentence).to_be_in_viewport(ratio=1)
+    expect(sentence.get_by_role("button")).to_have_attribute("title", re.compile("a23.h4: the attention head 4"))
+    sentence.get_by_role("button").click()
+    expect(page.locator(".selection h2")).to_have_text("a23.h4")
+    expect(page.get_by_test_id("attention-a23.h4").locator("tbody tr").nth(5)).to_contain_text(".81")
+    expect(page.get_by_test_id("attention-a23.h4").locator("tbody tr").nth(5)).to_be_in_viewport(ratio=0.95)
+
+
 def test_a_node_says_what_it_reads_and_who_reads_it(page: Page, address: str) -> None:
     ready(page, address, "?run=example-a-fact&sel=m0")
     expect(page.locator(".selection")).to_contain_text("is read bya23.g1<v> +0.82m7 +0.13")
@@ -208,6 +223,20 @@ def test_six_hundred_runs_are_listed_and_filtered(
         )
         with capsys.disabled():
             print(f"\n{RUNS} runs: {seconds}")
+        heads = listed.get_by_role("columnheader").all_inner_texts()
+        line = (
+            listed.get_by_role("row")
+            .filter(has_text="fact-59 ")
+            .or_(listed.get_by_role("row").filter(has_text=re.compile("fact-59$")))
+        )
+        cells = dict(zip(heads, line.first.locator("th, td").all_inner_texts(), strict=True))
+        assert (cells["answer"], cells["method"], cells["n"], cells["faithfulness"]) == (
+            "French",
+            "verified",
+            "1",
+            "0.917",
+        )
+        assert "held out" in cells
         listed.get_by_role("button", name="made by").click()
         listed.get_by_label("Filter runs").fill("graph")
         expect(listed.get_by_role("button", name="Greater than, in neurons")).to_be_visible()

@@ -25,12 +25,10 @@ def address(tmp_path_factory: pytest.TempPathFactory, with_smollm2: Path) -> Gen
         yield address
 
 
-@pytest.mark.parametrize("light", ["light", "dark"])
 def test_the_text_is_written_next_to_the_original(
-    sized: Page, address: str, tmp_path: Path, light: str, capsys: pytest.CaptureFixture[str]
+    looked: Page, address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = sized
-    page.add_init_script(f"localStorage.setItem('theme', '{light}')")
+    page = looked
     ready(page, address, "?run=example-a-fact&pins=a23.h4&tab=change")
     steer = page.get_by_role("region", name="Continuation")
     go = steer.get_by_role("button", name="Continue")
@@ -65,7 +63,7 @@ def test_the_text_is_written_next_to_the_original(
     assert box
     assert page.viewport_size
     assert box["x"] + box["width"] <= page.viewport_size["width"]
-    pictured(page, "studio-steer", tmp_path, light)
+    pictured(page, "studio-steer", tmp_path)
 
 
 def test_a_neuron_is_pinned_by_its_name_and_a_long_text_is_stopped(page: Page, address: str) -> None:

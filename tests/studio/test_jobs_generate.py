@@ -197,6 +197,9 @@ def test_nodes_of_a_graph_are_changed_at_their_position(jobs: Jobs, runs: Path, 
     without = ended(jobs, jobs.submit(Generate(run=id, changes=[Change(node="m0", how="patch")])).id)
     assert without.problem
     assert "a counterfactual to patch from" in without.problem.detail
+    silent = ended(jobs, jobs.submit(Intervene(run=id, changes=[Change(node="a0.h1", how="ablate")])).id)
+    assert silent.changed, silent
+    assert silent.changed.kl > 0
     manifest["model"]["sha256"] = ""
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     foreign = ended(jobs, jobs.submit(Generate(run=id, changes=[Change(node="m0", how="ablate")])).id)

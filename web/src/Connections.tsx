@@ -3,8 +3,9 @@ import { useVirtualizer } from "@tanstack/react-virtual";
 import { useMemo, useRef } from "react";
 import { type Edge, type Measure, touches, weightOf, weightWords } from "./graph";
 import { labelOf } from "./edits";
-import { plain } from "./names";
+import { inputInWords, plain } from "./names";
 import type { Labels, Run } from "./server";
+import { groupSize } from "./spans";
 import { held } from "./supernodes";
 import { show, type View } from "./view";
 import { count, plural, signed } from "./words";
@@ -26,7 +27,7 @@ const ROLE: Record<string, string> = { input: "from the input", head: "from atte
 export function Connections({ run, edges, by, labels, view }: Props) {
   const called = (edge: Edge) => [edge.from.node, edge.to.node].map((node) => labelOf(labels, node)).filter(Boolean).join(" → ");
   const holder = useRef<HTMLDivElement>(null);
-  const items = useMemo(() => listed(edges, view, called), [edges, view.q, view.sort, view.group, view.sel, view.dir, labels]);
+  const items = useMemo(() => listed(run, edges, view, called), [edges, view.q, view.sort, view.group, view.sel, view.dir, labels]);
   const rows = held(items.filter((item): item is Edge => "key" in item));
   const virtual = useVirtualizer({ count: items.length, getScrollElement: () => holder.current, estimateSize: () => 28, overscan: 12 });
   const node = view.sel && !view.sel.includes(">") ? view.sel : "";
@@ -87,9 +88,10 @@ export function Connections({ run, edges, by, labels, view }: Props) {
               );
             return (
               <li key={row.key} style={style}>
-                <button aria-pressed={view.sel === item.key} className={view.pins.includes(item.key) ? "pinned" : ""} onClick={() => show({ sel: view.sel === item.key ? "" : item.key })}>
+                <button aria-pressed={view.sel === item.key} title={inputInWords(item.receiver, groupSize(run))} className={view.pins.includes(item.key) ? "pinned" : ""} onClick={() => show({ sel: view.sel === item.key ? "" : item.key })}>
                   <span>
                     {plain(item.from.node)} → {plain(item.receiver)}
+                    {item.to.reads && !item.in && <small> {inputInWords(item.receiver, groupSize(run))}</small>}
                     {item.parts && <small> {plural(item.parts.length, "edge")}</small>}
                     {called(item) && <small> {called(item)}</small>}
                     {item.place && <small> at {item.place}</small>}
@@ -124,13 +126,13 @@ function Numbers({ edge, by }: { edge: Edge; by: Measure }) {
   );
 }
 
-function listed(edges: Edge[], view: View, called: (edge: Edge) => string): Item[] {
+function listed(run: Run, edges: Edge[], view: View, called: (edge: Edge) => string): Item[] {
   const wanted = view.q.trim().toLowerCase();
   const node = view.sel && !view.sel.includes(">") ? view.sel : "";
   const found = edges.filter(
     (edge) =>
       (!node || touches(edge, node, view.dir)) &&
-      (!wanted || `${edge.sender} → ${edge.receiver} ${edge.place} ${called(edge)}`.toLowerCase().includes(wanted)),
+      (!wanted || `${edge.sender} → ${edge.receiver} ${inputInWords(edge.receiver, groupSize(run))} ${edge.place} ${called(edge)}`.toLowerCase().includes(wanted)),
   );
   const layer = (edge: Edge) => (edge.to.layer === Infinity ? 1e6 : edge.to.layer || 0);
   if (view.sort === "layer") found.sort((a, b) => layer(a) - layer(b) || (a.from.layer || 0) - (b.from.layer || 0));

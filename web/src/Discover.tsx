@@ -3,7 +3,7 @@ import { useEffect, useId, useRef, useState } from "react";
 import { JobList, JobState, type Opens, Said, saidOf, useAsking } from "./Jobs";
 import { type Draft, draftTokens, type DraftTokens, isActive, type Job, type JobRequest, type Pair, submit, useJobs } from "./jobs";
 import { ModelAnswers } from "./ModelAnswers";
-import type { Run } from "./server";
+import { fetchTasks, type Run } from "./server";
 import { type Fetched, useFetched, valueOf } from "./use";
 import { decimal, plural, timeLeft, token } from "./words";
 
@@ -28,9 +28,9 @@ const FIELDS: [keyof typeof EXAMPLE, string, string][] = [
 
 /** What else a discovery is asked for: a name of the request, its words, and its values with theirs. */
 const OPTIONS: ["metric" | "ablation" | "goal" | "positions", string, [string, string][]][] = [
-  ["metric", "Metric", [["", "the task's, or logit_diff"], ["logit_diff", "logit_diff: logits"], ["prob_diff", "prob_diff: probability"], ["kl", "kl: nats"]]],
+  ["metric", "Metric", [["", "logit_diff, or its task's"], ["logit_diff", "logit_diff: logits"], ["prob_diff", "prob_diff: probability"], ["kl", "kl: nats"]]],
   ["ablation", "Ablation", [["counterfactual", "counterfactual"], ["mean", "mean"], ["zero", "zero"]]],
-  ["goal", "Goal", [["sufficient", "sufficient: the circuit alone keeps the metric"], ["complete", "complete: without it the metric is gone"]]],
+  ["goal", "Goal", [["sufficient", "sufficient: keeps it alone"], ["complete", "complete: all lost without it"]]],
   ["positions", "Positions", [["", "all tokens alike"], ["spans", "spans: subject, relation, last"], ["each", "each token"]]],
 ];
 type Options = Record<(typeof OPTIONS)[number][0], string>;
@@ -88,6 +88,7 @@ function Form({ run }: { run: Run | undefined }) {
   const [allowWeak, setAllowWeak] = useState(false);
   const { jobs } = useJobs();
   const { busy, error, ask } = useAsking();
+  const tasks = useFetched(about === "task" ? "tasks" : "", fetchTasks);
   const known = useTokens(draft);
   const tokens = valueOf(known);
   const change = (patch: Partial<Draft>) => setDraft((typed = { ...draft, ...patch }));
@@ -147,10 +148,10 @@ function Form({ run }: { run: Run | undefined }) {
       )}
       {about === "task" && (
         <label className="lines">
-          Task <small>bundled, by its name: `wheatstone tasks` lists them</small>
+          Task <small>one of {valueOf(tasks)?.length ?? "the"} bundled ones, by its name</small>
           <input type="text" value={task} list="tasks" maxLength={100} spellCheck={false} onChange={(event) => setTask(event.target.value.trim())} />
           <datalist id="tasks">
-            {["facts/country_capital", "facts/country_language", "ioi", "induction"].map((name) => (
+            {(valueOf(tasks) ?? []).map((name) => (
               <option key={name} value={name} />
             ))}
           </datalist>

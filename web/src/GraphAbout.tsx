@@ -1,6 +1,7 @@
 // How a graph was made, and what its nodes hold alone.
 import { Command } from "./Selection";
 import { type Graph, reportAddress } from "./server";
+import { Term } from "./Term";
 import { decimal, percent } from "./words";
 
 export function GraphAbout({ graph }: { graph: Graph }) {
@@ -16,7 +17,9 @@ export function GraphAbout({ graph }: { graph: Graph }) {
       <dl>
         {facts.map(([name, value]) => (
           <div key={name}>
-            <dt>{name}</dt>
+            <dt>
+              <Term>{name}</Term>
+            </dt>
             <dd>{value}</dd>
           </div>
         ))}
@@ -28,7 +31,7 @@ export function GraphAbout({ graph }: { graph: Graph }) {
               <tr>
                 {["ablated to", "nodes", "alone they keep", "lost without them", "KL", "first choice"].map((name) => (
                   <th key={name} scope="col">
-                    {name}
+                    <Term>{name}</Term>
                   </th>
                 ))}
               </tr>

@@ -1,9 +1,11 @@
 // What is locked on a graph: what it is and says, what it gets from whom and sends to whom; else the list of all.
 import { useState, type ReactNode } from "react";
 import { named, TARGET, type Drawn, type Item, type Link } from "./graphModel";
+import { InText } from "./InText";
 import { together } from "./names";
-import { Command, togglePin } from "./Selection";
+import { togglePin } from "./Selection";
 import type { Graph, GraphNode, Labels } from "./server";
+import { Term } from "./Term";
 import { show, type View } from "./view";
 import { decimal, percent, plural, signed, token } from "./words";
 
@@ -33,15 +35,10 @@ export function GraphNodes({ graph, drawn, supernodes, view, children }: Props) 
           <button onClick={() => show({ sel: "" })}>Unlock</button>
         </header>
         <About graph={graph} item={item} />
+        {item.kind === "neuron" && item.members.length === 1 && graph.changeable && <InText key={item.key} graph={graph} node={item.members[0]!} />}
         {children}
         <Ends graph={graph} title="gets from" links={drawn.links.filter((link) => link.to === item.key)} other={(link) => link.from} />
         <Ends graph={graph} title="sends to" links={drawn.links.filter((link) => link.from === item.key)} other={(link) => link.to} />
-        {item.kind === "neuron" && item.members.length === 1 && graph.changeable && (
-          <>
-            <p className="note">What it responds to in running text is in a scan of the model:</p>
-            <Command text={`wheatstone neuron show ${item.members[0]!.node.replace(/@.*/, "")} --model ${graph.model} --scan SCAN`} />
-          </>
-        )}
       </div>
     );
   if (link)
@@ -62,7 +59,9 @@ export function GraphNodes({ graph, drawn, supernodes, view, children }: Props) 
             ] as const
           ).map(([name, value]) => (
             <div key={name}>
-              <dt>{name}</dt>
+              <dt>
+                <Term>{name}</Term>
+              </dt>
               <dd>{value}</dd>
             </div>
           ))}
@@ -145,7 +144,9 @@ function About({ graph, item }: { graph: Graph; item: Item }) {
       <dl>
         {rows.map(([name, value]) => (
           <div key={name}>
-            <dt>{name}</dt>
+            <dt>
+              <Term>{name}</Term>
+            </dt>
             <dd>{value}</dd>
           </div>
         ))}
@@ -154,7 +155,9 @@ function About({ graph, item }: { graph: Graph; item: Item }) {
         <div className="words" data-testid="promotes">
           {(["promotes", "suppresses"] as const).map((side) => (
             <div key={side}>
-              <h3>{side}</h3>
+              <h3>
+                <Term>{side}</Term>
+              </h3>
               <ol>
                 {node[side].map((text, i) => (
                   <li key={i}>
@@ -183,7 +186,9 @@ function Ends({ graph, title, links, other }: { graph: Graph; title: string; lin
           .slice(0, SHOWN)
           .map((link) => (
             <li key={link.key}>
-              <button onClick={() => show({ sel: other(link) })}>{named(other(link), graph)}</button>
+              <button onClick={() => show({ sel: other(link) })} title={named(other(link), graph)}>
+                {named(other(link), graph)}
+              </button>
               <span className={`number ${link.weight < 0 ? "negative" : ""}`}>{signed(link.weight, 2)}</span>
               <span className="number">{percent(link.share)}</span>
             </li>

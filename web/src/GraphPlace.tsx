@@ -15,6 +15,7 @@ import type { Graph, Labels } from "./server";
 import { Shared, useShared } from "./Shared";
 import { Subgraph } from "./Subgraph";
 import { targetsOf } from "./hit";
+import { Term } from "./Term";
 import { show, type View } from "./view";
 import { count, percent, plural } from "./words";
 
@@ -68,8 +69,8 @@ export function GraphPlace({ graph, view, theme }: { graph: Graph; view: View; t
         <div className="stage-head prune">
           <Threshold label="Nodes" what="Nodes that have this share of all influence" value={view.nodes} change={(nodes) => show({ nodes }, "replace")} />
           <Threshold label="Edges" what="Edges that have this share of all influence; at 0, the 300 strongest" value={view.edges} change={(edges) => show({ edges }, "replace")} />
-          <span className="note" title="Edges that are drawn, of all that could lead forward between the nodes that are drawn">
-            density <b>{percent(density)}</b>
+          <span className="note">
+            <Term>density</Term> <b>{percent(density)}</b>
           </span>
           <span className="spring" />
           <Shared notes={notes} view={view} />
@@ -155,8 +156,10 @@ function Change({ graph, labels, view }: { graph: Graph; labels: Labels; view: V
   if (!graph.changeable) return <p className="note">This graph is another tool's: its nodes are not in a model here, and cannot be changed. `wheatstone graph` draws one whose nodes can be.</p>;
   return (
     <div className="intervene">
-      <p className="note">Change what nodes write while the model reads the prompt, and see what it says next. Lock a mark on the map, or pin several ( p ).</p>
-      <Changing run={graph.id} prompt={0} nodes={nodes} words={(node) => node} known={(name) => takes(name) || groups.has(name)} view={view} />
+      <p className="note">
+        Change what nodes write while the model reads the prompt, and see what it says next. Lock a mark on the map, or pin several ( p ).{!graph.counterfactuals.length && " The graph was drawn without a counterfactual, so that there is none to patch from: `wheatstone graph --counterfactual` draws one with it."}
+      </p>
+      <Changing run={graph.id} prompt={0} nodes={nodes} words={(node) => node} known={(name) => takes(name) || groups.has(name)} patches={graph.counterfactuals.length > 0} view={view} />
     </div>
   );
 }

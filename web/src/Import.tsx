@@ -95,7 +95,12 @@ export function Import({ asked, sent, close }: { asked: boolean; sent: () => voi
     void ask(() => Promise.resolve()); // what went wrong before is gone with the dialog
     close();
   };
-  const overlay = over && <div className="dropping">Drop a circuit or an attribution graph</div>;
+  // A popover lies above the dialogs that are open before it.
+  const overlay = over && (
+    <div className="dropping" popover="manual" ref={(shown) => shown?.showPopover()}>
+      Drop a circuit or an attribution graph
+    </div>
+  );
   if (!open) return overlay;
   const name = dropped?.file.name.replace(/\.json$/i, "").slice(0, 200) || "graph";
   return (

@@ -5,10 +5,10 @@ import { aboutJob, JobState, Said, timeOf, useAsking } from "./Jobs";
 import { isActive, type Job, submit, useJobs } from "./jobs";
 import { selected } from "./Measure";
 import { Field } from "./Naming";
-import { inWords, isKey } from "./names";
+import { isKey } from "./names";
 import { PromptChoice } from "./Selection";
 import { ApiError, type Labels, type Run } from "./server";
-import { spanWords } from "./spans";
+import { wordsOf } from "./spans";
 import { Steer } from "./Steer";
 import { show, type View } from "./view";
 import { decimal, percent, signed, token } from "./words";
@@ -30,6 +30,8 @@ interface Props {
   words: (node: string) => string;
   /** Whether a name may be pinned. */
   known: (name: string) => boolean;
+  /** Whether there is a counterfactual to patch from. */
+  patches?: boolean;
   view: View;
 }
 
@@ -42,7 +44,7 @@ export function Intervene({ run, labels, view }: { run: Run; labels: Labels; vie
         run={run.id}
         prompt={Math.min(view.prompt, run.prompts.length - 1)}
         nodes={selected(view, labels.supernodes)}
-        words={(node) => inWords(node, (span) => spanWords(run, span))}
+        words={(node) => wordsOf(run, node)}
         known={(name) => isKey(name) && !name.includes(">") && selected({ ...view, pins: [name], sel: "" }, labels.supernodes).length > 0}
         view={view}
       />
@@ -51,16 +53,16 @@ export function Intervene({ run, labels, view }: { run: Run; labels: Labels; vie
 }
 
 /** What is done to some nodes, and what the model says then: its next token, or a text. */
-export function Changing({ run, prompt, nodes, words, known, view }: Props) {
+export function Changing({ run, prompt, nodes, words, known, patches = true, view }: Props) {
   const [chosen, choose] = useState<Record<string, Done>>({});
   const of = (node: string) => chosen[node] ?? USUAL;
   const changes = nodes.map((node) => ({ node, how: of(node).how, factor: Number(of(node).factor) || 0 }));
   return (
     <>
       <ul className="changes" aria-label="Changes">
-        {nodes.length > 2 && <Line node="all of them" title="" done={USUAL} change={(done) => choose(Object.fromEntries(nodes.map((node) => [node, done])))} />}
+        {nodes.length > 2 && <Line node="all of them" title="" done={USUAL} patches={patches} change={(done) => choose(Object.fromEntries(nodes.map((node) => [node, done])))} />}
         {nodes.map((node) => (
-          <Line key={node} node={node} title={words(node)} done={of(node)} change={(done) => choose({ ...chosen, [node]: done })} />
+          <Line key={node} node={node} title={words(node)} done={of(node)} patches={patches} change={(done) => choose({ ...chosen, [node]: done })} />
         ))}
         {!nodes.length && <li className="note">No node is locked or pinned.</li>}
       </ul>
@@ -78,13 +80,13 @@ interface Done {
 }
 const USUAL: Done = { how: "ablate", factor: "2" };
 
-function Line({ node, title, done, change }: { node: string; title: string; done: Done; change: (done: Done) => void }) {
+function Line({ node, title, done, patches, change }: { node: string; title: string; done: Done; patches: boolean; change: (done: Done) => void }) {
   return (
     <li>
       <b title={title}>{node}</b>
       <select aria-label={`What to do to ${node}`} value={done.how} onChange={(event) => change({ ...done, how: event.target.value as How })}>
         {HOWS.map(([how, words]) => (
-          <option key={how} value={how}>
+          <option key={how} value={how} disabled={how === "patch" && !patches}>
             {words}
           </option>
         ))}

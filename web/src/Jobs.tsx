@@ -56,6 +56,8 @@ export function aboutJob(request: JobRequest): string {
       return `${request.nodes.join(", ")}, ${request.on === "test" ? "on the test split" : "on its own prompts"}`;
     case "look":
       return `why ${request.head} looks there, from token ${request.query}`;
+    case "neuron":
+      return `${request.neuron} in running text`;
     case "verify":
       return request.on === "given" && request.pair ? `on ${quoted(request.pair.prompt, request.pair.answer)}` : request.on === "test" ? "on the test split" : "on its own prompts";
     case "explain":

@@ -125,7 +125,7 @@ export function Field({ label, value, most, save, action, refuse }: FieldProps) 
         setText(value); // a new value comes from what was saved
       }}
     >
-      <input type="text" aria-label={label} placeholder={label} value={text} maxLength={most} onChange={(event) => setText(refuse ? event.target.value.replace(refuse, "") : event.target.value)} />
+      <input type="text" title={label} aria-label={label} placeholder={label} value={text} maxLength={most} onChange={(event) => setText(refuse ? event.target.value.replace(refuse, "") : event.target.value)} />
       <button disabled={text.trim() === value}>{action}</button>
     </form>
   );

@@ -2,6 +2,7 @@
 import { Fetching } from "./Fetching";
 import { AskFor } from "./Jobs";
 import type { ByCondition, Run, Verification } from "./server";
+import { Term } from "./Term";
 import type { Fetched } from "./use";
 import { show, type View } from "./view";
 import { decimal, interval, intervalNote, percent, plural, quoted, token } from "./words";
@@ -62,13 +63,17 @@ function Verified({ run, verifications, on }: { run: Run; verifications: Verific
       </div>
       <dl className="big">
         <div>
-          <dt title="(circuit − ablated) / (model − ablated)">faithfulness</dt>
+          <dt>
+            <Term>faithfulness</Term>
+          </dt>
           <dd>
             <b>{decimal(result.faithfulness)}</b> <small>{interval(result.ci95.faithfulness)}</small>
           </dd>
         </div>
         <div>
-          <dt title="what is lost when the circuit alone is ablated; 1 does not rule out a second path that shares an edge with it">completeness</dt>
+          <dt>
+            <Term>completeness</Term>
+          </dt>
           <dd>
             <b>{decimal(result.completeness)}</b> <small>{interval(result.ci95.completeness)}</small>
           </dd>
@@ -84,7 +89,7 @@ function Verified({ run, verifications, on }: { run: Run; verifications: Verific
               <th scope="col">kept</th>
               {measures.map(([key, words]) => (
                 <th key={key} scope="col">
-                  {words}
+                  <Term>{words}</Term>
                 </th>
               ))}
             </tr>
@@ -92,7 +97,9 @@ function Verified({ run, verifications, on }: { run: Run; verifications: Verific
           <tbody>
             {CONDITIONS.map((condition) => (
               <tr key={condition} className={condition === "circuit" ? "chosen" : ""}>
-                <th scope="row">{WORDS[condition]}</th>
+                <th scope="row">
+                  <Term>{WORDS[condition]}</Term>
+                </th>
                 {measures.map(([key, , digits]) => (
                   <td key={key}>
                     {decimal((result[key] as ByCondition)[condition], digits)}
@@ -116,7 +123,7 @@ function Verified({ run, verifications, on }: { run: Run; verifications: Verific
                 <th scope="col">prompt</th>
                 {(["model", "circuit", "complement"] as const).map((condition) => (
                   <th key={condition} scope="col">
-                    {WORDS[condition]}
+                    <Term>{WORDS[condition]}</Term>
                   </th>
                 ))}
               </tr>

@@ -3,6 +3,7 @@ import { AskFor } from "./Jobs";
 import { ModelAnswers } from "./ModelAnswers";
 import { Command } from "./Selection";
 import { circuitAddress, figureAddress, type Run } from "./server";
+import { Term } from "./Term";
 import { count, token } from "./words";
 
 export function RunFacts({ run }: { run: Run }) {
@@ -53,7 +54,9 @@ export function RunFacts({ run }: { run: Run }) {
       <dl>
         {facts.map(([name, words]) => (
           <div key={name}>
-            <dt>{name}</dt>
+            <dt>
+              <Term>{name}</Term>
+            </dt>
             <dd>{words}</dd>
           </div>
         ))}

@@ -1,6 +1,7 @@
 // The list of runs of every verb: searched and sorted. A circuit opens here, any other run as its report beside the app.
 import { useEffect, useMemo, useRef, useState } from "react";
 import { reportAddress, type RunList, type RunSummary } from "./server";
+import { Term } from "./Term";
 import { count, decimal } from "./words";
 
 interface Props {
@@ -24,13 +25,19 @@ interface Column {
 
 const COLUMNS: Column[] = [
   { name: "run", of: (run) => run.title },
+  { name: "answer", of: (run) => run.answer ?? "" },
   { name: "made by", of: (run) => run.command },
+  { name: "method", of: (run) => run.method ?? "" },
   { name: "model", of: (run) => run.model.split(/[\\/]/).at(-1) ?? "" },
+  { name: "n", of: (run) => run.n ?? -1, shown: (run) => (run.n ? count(run.n) : "") },
   { name: "edges", of: (run) => run.edges ?? -1, shown: (run) => (run.edges ? count(run.edges) : "") },
   { name: "faithfulness", of: (run) => run.faithfulness ?? -1, shown: (run) => (run.faithfulness == null ? "" : decimal(run.faithfulness)) },
-  { name: "made", of: (run) => run.created, shown: (run) => run.created.slice(0, 16).replace("T", " ") },
+  { name: "held out", of: (run) => run.held_out ?? -1, shown: (run) => (run.held_out == null ? "" : decimal(run.held_out)) },
+  { name: "made", of: (run) => run.created, shown: (run) => run.created.slice(0, 10) },
   { name: "folder", of: folder },
 ];
+/** The column that is sorted by at first. */
+const MADE = COLUMNS.findIndex(({ name }) => name === "made");
 const text = (run: RunSummary, column: Column): string => (column.shown ?? column.of)(run).toString();
 
 /** Titles that no two runs share: one that several have is followed by its folder. */
@@ -42,7 +49,7 @@ export function titlesOf(runs: RunSummary[]): Map<string, string> {
 export function Runs({ runs, opens, open, close }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [wanted, want] = useState("");
-  const [by, sort] = useState<{ column: number; down: boolean }>({ column: 5, down: true });
+  const [by, sort] = useState<{ column: number; down: boolean }>({ column: MADE, down: true });
   const [most, setMost] = useState(PAGE); // rows that are there: a browser needs long for a table of thousands
   useEffect(() => dialog.current?.showModal(), []);
   useEffect(() => setMost(PAGE), [wanted, by]);
@@ -83,7 +90,7 @@ export function Runs({ runs, opens, open, close }: Props) {
               {COLUMNS.map(({ name }, i) => (
                 <th key={name} scope="col" aria-sort={i === by.column ? (by.down ? "descending" : "ascending") : "none"}>
                   <button onClick={() => sort({ column: i, down: i === by.column ? !by.down : false })}>
-                    {name}
+                    <Term>{name}</Term>
                     {i === by.column && (by.down ? " ↓" : " ↑")}
                   </button>
                 </th>
@@ -115,7 +122,9 @@ export function Runs({ runs, opens, open, close }: Props) {
                   {run.example && <small> example</small>}
                 </th>
                 {COLUMNS.slice(1).map((column) => (
-                  <td key={column.name}>{text(run, column)}</td>
+                  <td key={column.name} className={typeof column.of(run) === "number" ? "number" : ""}>
+                    {text(run, column)}
+                  </td>
                 ))}
               </tr>
             ))}

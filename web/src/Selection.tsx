@@ -5,7 +5,8 @@ import { type Edge, type Measure, touches, weightOf, weightWords } from "./graph
 import { inWords, parse, plain, titled } from "./names";
 import { usePages } from "./Pages";
 import { fetchRows, type Row, type Run } from "./server";
-import { spanWords } from "./spans";
+import { groupSize, wordsOf } from "./spans";
+import { Term } from "./Term";
 import { useFetched, valueOf } from "./use";
 import { show, type View } from "./view";
 import { Why } from "./Why";
@@ -123,7 +124,7 @@ function EdgeFacts({ edge, run, other, by }: { edge: Edge; run: Run; other: Run 
         </section>
       );
     });
-  const words = () => edge.place;
+  const words = (name: string) => inWords(name, () => edge.place, groupSize(run));
   if (edge.parts)
     return (
       <>
@@ -145,18 +146,24 @@ function EdgeFacts({ edge, run, other, by }: { edge: Edge; run: Run; other: Run 
   return (
     <>
       <p>
-        What {inWords(edge.sender, words)} writes, read by {inWords(edge.receiver, words)}.
+        What {words(edge.sender)} writes, read by {words(edge.receiver)}.
       </p>
       <dl>
-        <dt>exact effect</dt>
+        <dt>
+          <Term>exact effect</Term>
+        </dt>
         <dd>{edge.effect === null ? (edge.circuit ? "not measured" : "not in the circuit, so not measured") : <><b>{decimal(edge.effect)}</b> {run.effect_words}</>}</dd>
         {edge.unit !== edge.key && (
           <>
-            <dt>removed as</dt>
+            <dt>
+              <Term>removed as</Term>
+            </dt>
             <dd>{edge.unit}</dd>
           </>
         )}
-        <dt>score</dt>
+        <dt>
+          <Term>score</Term>
+        </dt>
         <dd>
           {signed(edge.score, 4)} {run.unit} (estimate{run.score_sign < 0 ? "; negative supports" : ""}), rank {count(edge.rank)}
         </dd>
@@ -174,7 +181,7 @@ function NodeFacts({ run, edges, by, sel }: { run: Run; edges: Edge[]; by: Measu
   const ends = (dir: string) => edges.filter((edge) => touches(edge, sel, dir));
   return (
     <>
-      <p>This is {inWords(sel, (span) => spanWords(run, span))}.</p>
+      <p>This is {wordsOf(run, sel)}.</p>
       <dl>
         {[
           { dir: "in", words: "reads", far: (edge: Edge) => edge.sender },
@@ -317,7 +324,9 @@ function Promoted({ mine }: { mine: Row[] }) {
     <div className="words">
       {(["promotes", "suppresses"] as const).map((side) => (
         <div key={side}>
-          <h3>{side}</h3>
+          <h3>
+            <Term>{side}</Term>
+          </h3>
           <ol>
             {mine
               .filter((row) => row.side === side)

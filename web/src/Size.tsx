@@ -4,6 +4,7 @@ import { Fetching } from "./Fetching";
 import { type CurvePoint, curveOf, type Edge, type EdgeList, measuredWords, ranked, shareOf } from "./graph";
 import { namesOf } from "./Proof";
 import type { Row, Run, Verification } from "./server";
+import { Term } from "./Term";
 import { type Fetched, valueOf } from "./use";
 import { show, type View } from "./view";
 import { count, decimal, interval, noInterval, percent, plural } from "./words";
@@ -87,7 +88,7 @@ function CircuitFaithfulness({ run, verifications }: { run: Run; verifications: 
   const words = ({ n, ci95 }: Verification) => (interval(ci95.faithfulness) ? `n = ${n}, 95% interval ${interval(ci95.faithfulness)}` : noInterval(n));
   return (
     <>
-      faithfulness{" "}
+      <Term>faithfulness</Term>{" "}
       {other && (
         <>
           <b>{decimal(other.faithfulness)}</b> on {names[verifications.indexOf(other)]} ({words(other)});{" "}

@@ -5,6 +5,7 @@ import { inWords } from "./names";
 import { Command } from "./Selection";
 import { fetchStory, type Run, type Sentence, type Verification } from "./server";
 import { namesOf } from "./Proof";
+import { Term } from "./Term";
 import { type Fetched, useFetched } from "./use";
 import { show } from "./view";
 import { percent, plural, token } from "./words";
@@ -57,7 +58,9 @@ function Probabilities({ run, all }: { run: Run; all: Verification[] }) {
       <dl className="big">
         {CONDITIONS.map(([condition, words]) => (
           <div key={condition}>
-            <dt>{words}</dt>
+            <dt>
+              <Term>{words}</Term>
+            </dt>
             <dd>
               <b>{percent(shown.prompts.reduce((sum, prompt) => sum + prompt[condition].probability, 0) / shown.prompts.length)}</b>
             </dd>

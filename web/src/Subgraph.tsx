@@ -25,10 +25,8 @@ export function Subgraph({ graph, drawn, pins, labels }: { graph: Graph; drawn: 
   const all = target && !pins.includes(TARGET) ? [...items, target] : items;
   const at = (item: Item): Point => moved[item.key] ?? usual(item, all);
   const links = drawn.links.filter((link) => all.some((item) => item.key === link.from) && all.some((item) => item.key === link.to));
-  const inside = (event: React.PointerEvent): Point => {
-    const box = picture.current!.getBoundingClientRect();
-    return { x: ((event.clientX - box.left) * WIDTH) / box.width, y: ((event.clientY - box.top) * HEIGHT) / box.height };
-  };
+  /** Where the pointer is in the picture, which keeps its shape inside a pane of any. */
+  const inside = (event: React.PointerEvent): Point => new DOMPoint(event.clientX, event.clientY).matrixTransform(picture.current!.getScreenCTM()!.inverse());
   const place = (key: string, { x, y }: Point) => move((now) => ({ ...now, [key]: { x: Math.min(WIDTH - BOX / 2, Math.max(BOX / 2, x)), y: Math.min(HEIGHT - TALL / 2, Math.max(TALL / 2, y)) } }));
   return (
     <section className="subgraph" aria-label="Pinned nodes">

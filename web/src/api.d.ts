@@ -24,6 +24,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tasks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tasks
+         * @description Names of the bundled tasks.
+         */
+        get: operations["tasks_api_v1_tasks_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs": {
         parameters: {
             query?: never;
@@ -136,6 +156,26 @@ export interface paths {
          * @description What the run's explanation found, in sentences; empty where it was not explained.
          */
         get: operations["run_story_api_v1_runs__id__story_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{id}/scans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Run Scans
+         * @description Corpus scans of the run's model, the newest first: what they hold of a neuron is looked up by a job.
+         */
+        get: operations["run_scans_api_v1_runs__id__scans_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -575,6 +615,31 @@ export interface components {
             random: number;
             /** Empty */
             empty: number;
+        };
+        /**
+         * CalibratedBin
+         * @description What the model predicts where a neuron's activation is between two values.
+         */
+        CalibratedBin: {
+            /** Low */
+            low: number;
+            /** High */
+            high: number;
+            /**
+             * Corpus
+             * @description positions of the scan in the bin
+             */
+            corpus: number;
+            /**
+             * Places
+             * @description of them, read again
+             */
+            places: number;
+            /**
+             * Probability
+             * @description of the token, mean
+             */
+            probability: number;
         };
         /**
          * Chance
@@ -1145,6 +1210,64 @@ export interface components {
             model: string | "";
         };
         /**
+         * InText
+         * @description What a corpus scan holds of one neuron.
+         */
+        InText: {
+            /** Neuron */
+            neuron: string;
+            /**
+             * Value
+             * @description its activation on the prompt
+             */
+            value: number;
+            /**
+             * Below
+             * @description share of the scan's positions at which it is lower; half of those in the same bin
+             */
+            below: number;
+            /** Mean */
+            mean: number;
+            /** Deviation */
+            deviation: number;
+            /** Least */
+            least: number;
+            /** Most */
+            most: number;
+            /**
+             * Passages
+             * @description where it is strongest, at the end where it is on the prompt
+             */
+            passages: components["schemas"]["Passage"][];
+            /**
+             * Counted
+             * @description positions
+             */
+            counted: number;
+            /**
+             * Edges
+             * @description between the bins of the histogram
+             */
+            edges: number[];
+            /**
+             * Counts
+             * @description positions in each bin: one more than edges
+             */
+            counts: number[];
+            /**
+             * Token
+             * @description that it is most congruent with, whose probability is compared
+             */
+            token: string;
+            /**
+             * Base
+             * @description probability of the token over the whole scan
+             */
+            base: number | null;
+            /** Calibration */
+            calibration: components["schemas"]["CalibratedBin"][];
+        };
+        /**
          * IntervalByCondition
          * @description 95% intervals; none for fewer than four prompts.
          */
@@ -1235,7 +1358,7 @@ export interface components {
             /** Created */
             created: string;
             /** Request */
-            request: components["schemas"]["Discover"] | components["schemas"]["Import"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Ask"] | components["schemas"]["Intervene"] | components["schemas"]["Generate"] | components["schemas"]["Measure"] | components["schemas"]["Look"];
+            request: components["schemas"]["Discover"] | components["schemas"]["Import"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Ask"] | components["schemas"]["Intervene"] | components["schemas"]["Generate"] | components["schemas"]["Measure"] | components["schemas"]["Look"] | components["schemas"]["LookUp"];
             /**
              * Ahead
              * @description jobs that come before it
@@ -1295,6 +1418,7 @@ export interface components {
             generated?: components["schemas"]["Generated"] | null;
             measured?: components["schemas"]["Measured"] | null;
             looked?: components["schemas"]["Looked"] | null;
+            in_text?: components["schemas"]["InText"] | null;
             /** @description what the model itself says */
             answers?: components["schemas"]["ModelAnswers"] | null;
             cost?: components["schemas"]["Cost"] | null;
@@ -1385,6 +1509,33 @@ export interface components {
              * @default -1
              */
             query: number;
+        };
+        /**
+         * LookUp
+         * @description What a corpus scan, which is the run, holds of one neuron. Adds nothing to the run.
+         */
+        LookUp: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            verb: "neuron";
+            /**
+             * Run
+             * @description of the list of runs
+             */
+            run: string;
+            /**
+             * Neuron
+             * @description such as `m29.n392`
+             */
+            neuron: string;
+            /**
+             * Value
+             * @description its activation on the prompt
+             * @default 0
+             */
+            value: number;
         };
         /**
          * Looked
@@ -1671,6 +1822,19 @@ export interface components {
              * @description logits of the softmax
              */
             value: number;
+        };
+        /**
+         * Passage
+         * @description A place in running text.
+         */
+        Passage: {
+            /**
+             * Text
+             * @description the tokens around it, the one at the place in brackets
+             */
+            text: string;
+            /** Activation */
+            activation: number;
         };
         /**
          * Portable
@@ -1987,6 +2151,23 @@ export interface components {
              */
             created: string;
             /**
+             * Answer
+             * @description of its first prompt
+             * @default
+             */
+            answer: string;
+            /**
+             * Method
+             * @description of the search
+             * @default
+             */
+            method: string;
+            /**
+             * N
+             * @description prompts
+             */
+            n?: number | null;
+            /**
              * Edges
              * @description of its circuit
              */
@@ -1996,6 +2177,11 @@ export interface components {
              * @description of its circuit, on the prompts it was found on
              */
             faithfulness?: number | null;
+            /**
+             * Held Out
+             * @description the same on others: its test split where there is one
+             */
+            held_out?: number | null;
             /**
              * Example
              * @description shipped with Wheatstone; read-only
@@ -2256,6 +2442,44 @@ export interface operations {
             };
         };
     };
+    tasks_api_v1_tasks_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": string[];
+                };
+            };
+            /** @description not there, or not readable */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the request is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     runs_api_v1_runs_get: {
         parameters: {
             query?: never;
@@ -2472,6 +2696,46 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Sentence"][];
+                };
+            };
+            /** @description not there, or not readable */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description the request is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    run_scans_api_v1_runs__id__scans_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunSummary"][];
                 };
             };
             /** @description not there, or not readable */
@@ -2789,7 +3053,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Discover"] | components["schemas"]["Import"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Ask"] | components["schemas"]["Intervene"] | components["schemas"]["Generate"] | components["schemas"]["Measure"] | components["schemas"]["Look"];
+                "application/json": components["schemas"]["Discover"] | components["schemas"]["Import"] | components["schemas"]["Verify"] | components["schemas"]["Explain"] | components["schemas"]["Ask"] | components["schemas"]["Intervene"] | components["schemas"]["Generate"] | components["schemas"]["Measure"] | components["schemas"]["Look"] | components["schemas"]["LookUp"];
             };
         };
         responses: {

@@ -2,9 +2,9 @@
 import { type Quadtree, quadtree } from "d3-quadtree";
 import { type Edge, type Measure, weightOf, weightWords } from "./graph";
 import type { Point } from "./layout";
-import { inWords, plain } from "./names";
+import { inputInWords, plain } from "./names";
 import type { Scene, Stroke } from "./scene";
-import { type Drawn, spanWords } from "./spans";
+import { type Drawn, groupSize, wordsOf } from "./spans";
 import { count, plural, signed } from "./words";
 
 interface Spot extends Point {
@@ -57,12 +57,13 @@ export function hoverWords(key: string, edges: Edge[], run: Drawn & { score_sign
   const edge = edges.find((known) => known.key === key);
   if (edge) {
     const lines = edge.in ? (["a", "b"] as const).map((side) => `${side.toUpperCase()}: ${edge.in![side] ? sizeWords(edge.in![side], run, by) : "not in it"}`) : [sizeWords(edge, run, by)];
-    return [`${plain(edge.sender)} → ${plain(edge.receiver)}`, ...lines];
+    const read = inputInWords(edge.receiver, groupSize(run));
+    return [`${plain(edge.sender)} → ${plain(edge.receiver)}`, ...(read ? [`read by the ${read}`] : []), ...lines];
   }
   const [node = "", span = ""] = key.split("@");
   const out = edges.filter((known) => known.from.node === node && (!span || known.from.span === span));
   const into = edges.filter((known) => known.into.includes(node));
-  return [plain(node), inWords(key, (span) => spanWords(run, span)), `${count(into.length)} in, ${count(out.length)} out`];
+  return [plain(node), wordsOf(run, key), `${count(into.length)} in, ${count(out.length)} out`];
 }
 
 /** How much an edge matters, by the measure of its view. Edges drawn as one were not measured as one. */

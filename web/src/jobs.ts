@@ -6,7 +6,7 @@ import { type ApiError, request } from "./server";
 type Schemas = components["schemas"];
 export type Job = Schemas["Job"];
 export type JobEvent = Schemas["JobEvent"];
-export type JobRequest = Schemas["Discover"] | Schemas["Import"] | Schemas["Ask"] | Schemas["Verify"] | Schemas["Explain"] | Schemas["Intervene"] | Schemas["Generate"] | Schemas["Measure"] | Schemas["Look"];
+export type JobRequest = Schemas["Job"]["request"];
 export type Pair = Schemas["Pair"];
 export type Draft = Required<Schemas["Draft"]>;
 export type DraftTokens = Schemas["DraftTokens"];

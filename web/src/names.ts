@@ -77,17 +77,31 @@ export function titled(key: string): string {
   return from !== undefined && to !== undefined ? `${plain(from)} → ${plain(to)}` : plain(key);
 }
 
+/** The heads of a group. */
+const headsIn = ({ index }: Name, share: number): string => (share > 1 ? `heads ${index * share}-${(index + 1) * share - 1}` : `head ${index}`);
+
+/** What an input of heads is, for those who do not know how it is written: `values of heads 3-5, layer 23`. */
+export function inputInWords(full: string, share: number): string {
+  const name = parse(full);
+  return name.reads && `${READS[name.reads]}${name.kind === "group" ? headsIn(name, share) : `head ${name.index}`}, layer ${name.layer}`;
+}
+
 const READS = { "": "", q: "query of ", k: "keys of ", v: "values of " };
 
-/** A component in words. */
-export function inWords(full: string, spans?: (span: string) => string): string {
+/**
+ * A component in words.
+ *
+ * @param spans says a place in the prompt.
+ * @param share heads that read one pair of keys and values; a group is called by its heads where it is known.
+ */
+export function inWords(full: string, spans?: (span: string) => string, share?: number): string {
   const name = parse(full);
   const at = name.span ? ` at ${spans ? spans(name.span) : name.span}` : "";
   switch (name.kind) {
     case "super":
       return `the supernode ${plain(name.node)}${at}`;
     case "input":
-      return `the prompt's token embeddings${at}`;
+      return `the embedding of the prompt's tokens${at}`;
     case "logits":
       return "the scores of the next token";
     case "mlp":
@@ -95,6 +109,6 @@ export function inWords(full: string, spans?: (span: string) => string): string 
     case "head":
       return `the ${READS[name.reads]}attention head ${name.index} of layer ${name.layer}${at}`;
     case "group":
-      return `the ${READS[name.reads]}head group ${name.index} of layer ${name.layer}${at}`;
+      return `the ${READS[name.reads]}${share ? headsIn(name, share) : `head group ${name.index}`} of layer ${name.layer}${at}`;
   }
 }

@@ -47,6 +47,9 @@ const json = async <T,>(path: string): Promise<T> => (await request(path)).json(
 const columns = async (path: string) => tableFromIPC(await (await request(path)).arrayBuffer());
 const run = (id: string) => `runs/${encodeURIComponent(id)}`;
 
+export const fetchTasks = () => json<string[]>("tasks");
+/** Corpus scans of the neurons of a run's model. */
+export const fetchScans = (id: string) => json<RunSummary[]>(`${run(id)}/scans`);
 export const fetchRuns = () => json<RunList>("runs");
 export const fetchRun = (id: string) => json<Run>(run(id));
 export const fetchContents = (id: string) => json<Schemas["Contents"]>(`${run(id)}/contents`);

@@ -1,4 +1,5 @@
 // The parts of a prompt at which nodes are distinguished, in words.
+import { inWords } from "./names";
 import type { Run } from "./server";
 
 /** What the drawing needs to know of a run. */
@@ -12,3 +13,9 @@ export function spanWords(run: Drawn, span: string): string {
   if (!words) return span;
   return /^\d+$/.test(span) ? words : `${span}: ${words}`;
 }
+
+/** Heads that read one pair of keys and values. */
+export const groupSize = ({ model }: Drawn): number => model.heads / model.kv_groups;
+
+/** A component of a run in words. */
+export const wordsOf = (run: Drawn, full: string): string => inWords(full, (span) => spanWords(run, span), groupSize(run));

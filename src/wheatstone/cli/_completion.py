@@ -60,7 +60,7 @@ def values_of(option: str) -> tuple[str, ...]:
         option: such as `--task`.
     """
     if option == "--task":
-        from wheatstone.cli._lists import listed
+        from wheatstone._lists import listed
 
         return tuple(about["name"] for about in listed("tasks"))
     if option == "--model":

@@ -11,8 +11,8 @@ from rich.table import Column, Table
 
 from wheatstone._bounds import EDGES, SHARE
 from wheatstone._errors import check_choice
+from wheatstone._lists import listed
 from wheatstone.cli import _ledger
-from wheatstone.cli._lists import listed
 from wheatstone.cli._loading import load
 from wheatstone.cli._new_run import ForceOption
 from wheatstone.cli._options import AllowWeakOption, DeviceOption, DtypeOption, ModelOption, number

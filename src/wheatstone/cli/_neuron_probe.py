@@ -11,9 +11,9 @@ from rich.table import Column, Table
 from wheatstone._bounds import SEED, SPANS
 from wheatstone._errors import RequestError
 from wheatstone._intervals import interval_text
+from wheatstone._lists import listed
 from wheatstone._path import is_file
 from wheatstone._text import count
-from wheatstone.cli._lists import listed
 from wheatstone.cli._loading import load
 from wheatstone.cli._new_run import FiguresOption, ForceOption, new_run
 from wheatstone.cli._options import DeviceOption, DtypeOption, ModelOption, layers_of, number

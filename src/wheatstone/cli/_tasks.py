@@ -11,8 +11,8 @@ from rich.table import Column, Table
 
 from wheatstone._bounds import ROWS, SEED
 from wheatstone._errors import RequestError
+from wheatstone._lists import listed
 from wheatstone._text import count
-from wheatstone.cli._lists import listed
 from wheatstone.cli._loading import load
 from wheatstone.cli._options import DeviceOption, KnownOption, SizeOption, TemplateOption, number, template_of
 from wheatstone.cli._output import JsonOption, Output

@@ -25,18 +25,21 @@ _TOKENS = 14
 
 
 def claims(stored: StoredSection) -> list[Claim]:
-    """For the strongest heads: where they look, and what they take from there."""
+    """For the strongest heads: where they look, and what they take from there; that of the strongest leads."""
     rows = stored.tables["attention_spans"]
+    first = stored.run.manifest["prompts"][0]
     said: list[Claim] = []
     for head, most in list(stored.read(AttentionSummary).heads.items())[:4]:
         (row,) = (row for row in rows if (row["head"], row["span"]) == (head, most.span))
         where = _SPANS.get(row["span"], f"the part {quoted(row['span'])}")
+        if row["span"] == "subject" and stored.n == 1:
+            where += f" ({quoted(first['tokens'][first['subject_last']].strip())})"
         text = (
             f"{head} looks from the last token at {where} with {percent(row['weight'])} of its attention and writes "
             f"{decimal(row['toward'])} logits{interval(row['toward_low'], row['toward_high'])} towards the answer "
             "from there."
         )
-        said.append(Claim(text, "attention_spans"))
+        said.append(Claim(text, "attention_spans", lead=not said))
     return said
 
 

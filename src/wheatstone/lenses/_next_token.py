@@ -15,8 +15,8 @@ import torch
 
 from wheatstone._view import Brief
 from wheatstone.lenses._node_change import NodeChange, node_interventions
-from wheatstone.models import ResidualModel
-from wheatstone.tasks import PromptPair, encode
+from wheatstone.models import ResidualModel, Tokens, check_lengths, continued
+from wheatstone.tasks import PromptPair
 
 _SHOWN = 8
 
@@ -55,21 +55,23 @@ def next_token_change(model: ResidualModel, pair: PromptPair, changes: Sequence[
 
     Raises:
         RequestError: a node or position that is not there.
-        PromptError: the pair cannot be compared.
+        PromptError: the prompt is longer than the context, an answer does not continue it, or a change is `patch` and
+            the pair does not line up. Only `patch` reads the counterfactual.
 
     When this misleads: one prompt is no proof. Nothing (`ablate`) is no value a node usually writes; later nodes that
     make up for what is missing hide what it did.
     """
-    encoded = encode(model, [pair])
+    ids = model.encode(pair.prompt)
+    check_lengths(model, ids, ids)
+    prompt = Tokens.of([ids], model.device)
     interventions = node_interventions(model, pair, changes)
-    before = model.forward(encoded.clean).logits[0]
-    after = model.forward_with(encoded.clean, interventions).logits[0]
+    before = model.forward(prompt).logits[0]
+    after = model.forward_with(prompt, interventions).logits[0]
     was, now = before.log_softmax(-1).double(), after.log_softmax(-1).double()
     roles: dict[int, Literal["answer", "distractor"]] = {
-        **dict.fromkeys(encoded.distractors[0].tolist(), "distractor"),
-        **dict.fromkeys(encoded.answers[0].tolist(), "answer"),
+        **{continued(model, pair.prompt, text)[0]: "distractor" for text in pair.distractors},
+        **{continued(model, pair.prompt, text)[0]: "answer" for text in pair.answers},
     }
-    roles = {token: role for token, role in roles.items() if token >= 0}
     likeliest = torch.maximum(was, now).topk(min(_SHOWN, len(was))).indices.tolist()
     named = sorted(roles, key=lambda token: roles[token])
     tokens = tuple(

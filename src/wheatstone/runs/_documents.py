@@ -8,7 +8,7 @@ tuple of shapes for any one of them. These are not pydantic models, since a list
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -152,35 +152,40 @@ def check_document(run: Path, name: str, document: Any) -> None:
     Raises:
         RunError: that is so.
     """
-    if wrong := list(islice(_wrong(document, SHAPES.get(Path(name).name, dict), ""), _SHOWN)):
+    if wrong := list(islice(_wrong(document, SHAPES.get(Path(name).name, dict)), _SHOWN)):
+        names = ", ".join(shown(field.removeprefix(".")) or "whole content" for field in wrong)
         raise RunError(
             expected=f"a {name} as Wheatstone writes it",
-            got=f"{run}, whose {', '.join(wrong)} is not",
+            got=f"{run}, whose {names} is not",
             do="check the run with `wheatstone runs check`, or make it again",
         )
 
 
-def _wrong(value: Any, shape: Any, name: str) -> Iterator[str]:
-    """Names of what has not its shape, such as `kl.model`."""
-    match shape:
-        case tuple() if not isinstance(shape, Bounds):
-            if all(any(_wrong(value, one, name)) for one in shape):
-                yield from _wrong(value, shape[-1], name)
-        case dict() if isinstance(value, dict):
-            for key, inner in shape.items():
-                field = key.removesuffix("?")
-                if field in value or field == key:
-                    yield from _wrong(value.get(field, _Missing), inner, f"{name}.{field}" if name else field)
-        case Each() if isinstance(value, dict):
-            for key, one in value.items():
-                yield from _wrong(one, shape.shape, f"{name}.{key}"[:80] if name else key[:80])
-        case [inner] if isinstance(value, list):
-            for place, one in enumerate(value):
-                yield from _wrong(one, inner, f"{name}[{place}]")
-        case _ if not _is(value, shape):
-            yield shown(name) or "whole content"
-        case _:
-            pass
+def _wrong(value: Any, shape: Any) -> Iterator[str]:
+    """Names of what does not have its shape, such as `.kl.model`; they are built on the way back, as most is right."""
+    if isinstance(shape, dict) and isinstance(value, dict):
+        for key, inner in shape.items():
+            field = key.removesuffix("?")
+            if field in value or field == key:
+                yield from _inside(f".{field}", value.get(field, _Missing), inner)
+    elif isinstance(shape, Each) and isinstance(value, dict):
+        for key, one in value.items():
+            yield from _inside(f".{key}"[:80], one, shape.shape)
+    elif isinstance(shape, list) and isinstance(value, list):
+        for place, one in enumerate(value):
+            yield from _inside(f"[{place}]", one, shape[0])
+    elif isinstance(shape, tuple) and not isinstance(shape, Bounds):
+        if all(next(iter(_inside("", value, one)), None) is not None for one in shape):
+            yield from _wrong(value, shape[-1])
+    elif not _is(value, shape):
+        yield ""
+
+
+def _inside(name: str, value: Any, shape: Any) -> Iterable[str]:
+    """The same of what is inside something, after its name there."""
+    if shape is None or isinstance(shape, type):  # nearly all: no more work for them than the check
+        return () if _is(value, shape) else (name,)
+    return (f"{name}{rest}" for rest in _wrong(value, shape))
 
 
 class _Missing:

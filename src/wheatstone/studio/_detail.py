@@ -124,8 +124,8 @@ def verifications(run: Run) -> list[schema.VerificationResult]:
 
 
 def story(run: Run) -> list[schema.Sentence]:
-    """What the run's explanation says, those sentences first that say how the model gets to the answer; empty where it
-    was not explained.
+    """What the run's explanation says, those sentences first that say how the model gets to the answer, and of these
+    the one on where the strongest head looks; empty where it was not explained.
 
     Raises:
         RunError: a section is damaged.
@@ -134,7 +134,7 @@ def story(run: Run) -> list[schema.Sentence]:
         return []
     claims = figures.claims_of(run.path)
     found = [schema.Sentence(section=name, text=claim.text, lead=claim.lead) for name, claim in claims]
-    return sorted(found, key=lambda sentence: not sentence.lead)
+    return sorted(found, key=lambda sentence: (not sentence.lead, sentence.section != "attention"))
 
 
 def _tables(run: Run) -> list[schema.TableInfo]:

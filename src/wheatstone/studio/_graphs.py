@@ -37,9 +37,7 @@ router = APIRouter(prefix="/api/v1", responses=RESPONSES)
 def graph(request: Request, id: str) -> GraphDocument:
     """A graph in neurons: at most 5,000 nodes and 20,000 edges, the most influential, and how many there are."""
     path = request.app.state.library.find(id)
-    with sound(path):
-        run = Run.open(path, "graph")
-        files = ("graph.json", *(run.path_of(name).name for name in ("nodes", "edges")))
+    files = ("graph.json", *sorted(table.name for table in path.glob("*.parquet")))
     document = _document(path, state_of(path, *files))
     return document.model_copy(update={"id": id, "example": id.startswith("example-")})
 

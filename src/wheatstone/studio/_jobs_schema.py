@@ -172,7 +172,16 @@ class Look(_Frozen):
     query: Annotated[int, Field(ge=-1, description="position that looks; -1 is the last")] = -1
 
 
-Question = Ask | Intervene | Generate | Measure | Look
+class LookUp(_Frozen):
+    """What a corpus scan, which is the run, holds of one neuron. Adds nothing to the run."""
+
+    verb: Literal["neuron"] = "neuron"
+    run: RunName
+    neuron: Annotated[str, Field(max_length=40, pattern=r"^m\d{1,4}\.n\d{1,7}$", description="such as `m29.n392`")]
+    value: Annotated[float, Field(ge=-1e6, le=1e6, description="its activation on the prompt")] = 0.0
+
+
+Question = Ask | Intervene | Generate | Measure | Look | LookUp
 """Jobs that add nothing to any run: their last event holds the result."""
 JobRequest = Annotated[Discover | Import | Verify | Explain | Question, Field(discriminator="verb")]
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
@@ -256,6 +265,44 @@ class Looked(_Frozen):
     removed: float = Field(description="attention weight without the score's three strongest pairs, in an exact run")
 
 
+class Passage(_Frozen):
+    """A place in running text."""
+
+    text: str = Field(description="the tokens around it, the one at the place in brackets")
+    activation: float
+
+
+class CalibratedBin(_Frozen):
+    """What the model predicts where a neuron's activation is between two values."""
+
+    low: float
+    high: float
+    corpus: int = Field(description="positions of the scan in the bin")
+    places: int = Field(description="of them, read again")
+    probability: float = Field(description="of the token, mean")
+
+
+class InText(_Frozen):
+    """What a corpus scan holds of one neuron."""
+
+    neuron: str
+    value: float = Field(description="its activation on the prompt")
+    below: float = Field(
+        description="share of the scan's positions at which it is lower; half of those in the same bin"
+    )
+    mean: float
+    deviation: float
+    least: float
+    most: float
+    passages: tuple[Passage, ...] = Field(description="where it is strongest, at the end where it is on the prompt")
+    counted: int = Field(description="positions")
+    edges: tuple[float, ...] = Field(description="between the bins of the histogram")
+    counts: tuple[int, ...] = Field(description="positions in each bin: one more than edges")
+    token: str = Field(description="that it is most congruent with, whose probability is compared")
+    base: float | None = Field(description="probability of the token over the whole scan")
+    calibration: tuple[CalibratedBin, ...]
+
+
 class Cost(_Frozen):
     """What a discovery would take."""
 
@@ -283,6 +330,7 @@ class JobEvent(_Frozen):
     generated: Generated | None = None
     measured: Measured | None = None
     looked: Looked | None = None
+    in_text: InText | None = None
     answers: ModelAnswers | None = Field(default=None, description="what the model itself says")
     cost: Cost | None = None
 

@@ -13,7 +13,8 @@ from wheatstone.circuits import Circuit, Experiment, open_foreign, same_weights
 from wheatstone.figures import render_explanation, report_html
 from wheatstone.graphs import from_circuit_tracer
 from wheatstone.lenses import attention_scores
-from wheatstone.models import ResidualModel, load_model
+from wheatstone.models import Neuron, ResidualModel, load_model
+from wheatstone.neurons import Scan, neuron_facts, scan_evidence
 from wheatstone.runs import Run, listed, new_run, reserved, sound
 from wheatstone.studies import (
     ExplainSettings,
@@ -27,6 +28,7 @@ from wheatstone.studies import (
 from wheatstone.studio._jobs_changes import Report, Subject, circuit_subject, generated, graph_subject, intervened
 from wheatstone.studio._jobs_schema import (
     Ask,
+    CalibratedBin,
     Changed,
     Discover,
     Explain,
@@ -34,12 +36,15 @@ from wheatstone.studio._jobs_schema import (
     Generated,
     Import,
     Intervene,
+    InText,
     JobRequest,
     Look,
     Looked,
+    LookUp,
     Measure,
     Measured,
     PairAdds,
+    Passage,
     SenderAdds,
     Verify,
 )
@@ -100,6 +105,8 @@ class Work:
                 return {"measured": self._measure(request, folder, report)}
             case Look():
                 return {"looked": self._look(request, folder, report)}
+            case LookUp():
+                return {"in_text": self._look_up(request, folder, report)}
         return {}
 
     def _load(self, name: str, report: Reporter) -> ResidualModel:
@@ -236,6 +243,35 @@ class Work:
             pairs=tuple(PairAdds(**term._asdict()) for term in pairs.top(_PAIRS)),
             dominated_by_bias=found.pairs.dominated_by_bias,
             removed=found.confirm(_REMOVED, alone=False)[-1].exact,
+        )
+
+    def _look_up(self, asked: LookUp, run: Path, report: Reporter) -> InText:
+        scan = Scan.load(run)
+        neuron = Neuron.named(asked.neuron)
+        scan.neuron(neuron)  # one that was not scanned is refused before the model is loaded
+        model = self._load(scan.manifest["model"]["id"], report)
+        facts = neuron_facts(model, neuron, scan=scan, report=report)
+        (row,) = scan_evidence(model, scan, [(asked.neuron, asked.value)])
+        corpus, calibration = facts["corpus"], facts["corpus"]["calibration"]
+        return InText(
+            neuron=asked.neuron,
+            **{name: getattr(row, name) for name in ("value", "below", "mean", "deviation", "least", "most")},
+            passages=tuple(
+                Passage(text=text, activation=strength)
+                for text, strength in zip(row.passages, row.strengths, strict=True)
+            ),
+            counted=corpus["counted"],
+            edges=corpus["histogram"]["edges"],
+            counts=corpus["histogram"]["counts"],
+            token=facts["token"]["text"],
+            base=calibration["base"],
+            calibration=tuple(
+                CalibratedBin(
+                    **{name: row[name] for name in ("low", "high", "corpus", "places")},
+                    probability=row["probability"]["mean"],
+                )
+                for row in calibration["bins"]
+            ),
         )
 
 

@@ -6,20 +6,26 @@ import hashlib
 import itertools
 import os
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from wheatstone._errors import RunError
 from wheatstone._path import StrPath
 from wheatstone._view import Brief
-from wheatstone.runs import CIRCUITS, CatalogueEntry, catalogue_entries, command_of, entry_of
+from wheatstone.runs import CIRCUITS, CatalogueEntry, Run, catalogue_entries, command_of, sound
 from wheatstone.studio._schema import RunList, RunSummary
 
 EXAMPLES = Path(__file__).with_name("examples")
 """Precomputed runs of the package, read-only."""
 State = tuple[tuple[int, int], ...]
+Line = tuple[str, RunSummary]
+"""A run's verb and its line in the list."""
+_READING = threading.Lock()
+"""While runs are read for the first time: another request of the list waits, for what is read is kept."""
 
 
 @dataclass(frozen=True)
@@ -47,23 +53,36 @@ class Library(Brief):
 
     def runs(self) -> RunList:
         """All runs, the user's newest first, then the examples; those without a circuit apart."""
-        found: dict[str, tuple[str, RunSummary]] = {}
+        with _READING:
+            return self._read()
+
+    def _read(self) -> RunList:
+        found: dict[str, Line] = {}
         problems: list[str] = []
         try:
             entries = catalogue_entries()
         except RunError as error:  # the examples and the folders are still there to be seen
             entries, problems = [], [str(error)]
         for entry in entries:
-            found[entry.path] = entry.verb, _line(entry, identity(entry.path), example=False)
+            found[entry.path] = _line(Path(entry.path)) if entry.exists else _gone(entry)
         for path in _inside(self.folders):
             if str(path) not in found:
-                found[str(path)] = _summary(path, identity(str(path)), example=False)
+                found[str(path)] = _line(path)
         mine = sorted(found.values(), key=lambda line: line[1].created, reverse=True)
-        shipped = [_summary(path, f"example-{path.name}", example=True) for path in _inside((self.examples,))]
+        lines = [*mine, *(_line(path, example=True) for path in _inside((self.examples,)))]
         # What cannot be read is listed with the circuits, so that it is seen.
-        circuits = [line for verb, line in [*mine, *shipped] if verb in (*CIRCUITS, "")]
-        others = [line for verb, line in [*mine, *shipped] if verb not in (*CIRCUITS, "")]
+        circuits = [run for verb, run in lines if verb in (*CIRCUITS, "")]
+        others = [run for verb, run in lines if verb not in (*CIRCUITS, "")]
         return RunList(runs=circuits, others=others, problems=problems)
+
+    def scans(self, sha256: str) -> list[RunSummary]:
+        """Corpus scans of the neurons of a model, the newest first.
+
+        Args:
+            sha256: of its weights; none are known of a model with an empty one.
+        """
+        scans = [run for run in self.runs().others if run.command == "neuron scan" and not run.trouble]
+        return [run for run in scans if sha256 and _weights(Path(run.path)) == sha256]
 
     def find(self, id: str) -> Path:
         """The folder of a run.
@@ -107,16 +126,35 @@ def _inside(folders: Sequence[StrPath]) -> list[Path]:
     ]
 
 
-def _summary(path: Path, id: str, *, example: bool) -> tuple[str, RunSummary]:
+def _line(path: Path, *, example: bool = False) -> Line:
     """A run's verb and its line in the list; no verb and what is wrong for a run that cannot be read."""
+    id = f"example-{path.name}" if example else identity(str(path))
+    at: dict[str, Any] = {"id": id, "path": str(path), "example": example}
     try:
-        entry = _entry(path, state_of(path))
-        return entry.verb, _line(entry, id, example=example)
+        verb, facts = _facts(path, state_of(path, "held_out.json"))
+        return verb, RunSummary(**at, **facts)
     except (RunError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         trouble = f"it cannot be read: {error}"
-        return "", RunSummary(
-            id=id, path=str(path), example=example, title=path.name, command="", model="", created="", trouble=trouble
-        )
+        return "", RunSummary(**at, title=path.name, command="", model="", created="", trouble=trouble)
+
+
+def _gone(entry: CatalogueEntry) -> Line:
+    """The same of a listed run whose folder is gone."""
+    facts: dict[str, Any] = {
+        "id": identity(entry.path),
+        "title": entry.task,
+        "command": command_of(entry.verb),
+        **{name: getattr(entry, name) for name in ("path", "model", "created", "edges", "faithfulness")},
+    }
+    return entry.verb, RunSummary(**facts, example=False, trouble="the folder is gone")
+
+
+def _weights(path: Path) -> str:
+    """SHA-256 of the weights that a run is of; empty where it does not say or cannot be read."""
+    try:
+        return Run.open(path).manifest["model"].get("sha256", "")
+    except RunError:
+        return ""
 
 
 def state_of(path: Path, *more: str) -> State:
@@ -135,26 +173,29 @@ def _time_and_size(file: str) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=10_000)
-def _entry(path: Path, state: State) -> CatalogueEntry:
-    """A run's line, read again only when its files changed: a folder may hold thousands of runs.
+def _facts(path: Path, state: State) -> tuple[str, dict[str, Any]]:
+    """A run's verb and what its line says, read again only when its files changed: there may be thousands of runs.
 
     Args:
         path: of the run.
         state: see `state_of`.
     """
-    return entry_of(path)
-
-
-def _line(entry: CatalogueEntry, id: str, *, example: bool) -> RunSummary:
-    return RunSummary(
-        id=id,
-        title=entry.task,
-        command=command_of(entry.verb),
-        model=entry.model,
-        created=entry.created,
-        edges=entry.edges,
-        faithfulness=entry.faithfulness,
-        example=example,
-        path=entry.path,
-        trouble=None if entry.exists else "the folder is gone",
-    )
+    run = Run.open(path)
+    with sound(path):
+        manifest = run.manifest
+        prompts = manifest.get("prompts") or []
+        circuit = run.result if run.verb in CIRCUITS else {}  # a study has a circuit for every relation
+        evaluation = circuit.get("evaluation") or {}
+        held_out = sorted(run.held_out, key=lambda one: one["split"] != "test")
+        return run.verb, {
+            "title": run.title,
+            "command": run.contents.command,
+            "model": manifest["model"]["id"],
+            "created": manifest["created"],
+            "answer": " or ".join((prompts[0].get("answers") or [])[:3]).strip() if prompts else "",
+            "method": str(run.settings.get("method") or ""),
+            "n": len(prompts) or None,
+            "edges": evaluation.get("edges", len(circuit["edges"]) if "edges" in circuit else None),
+            "faithfulness": evaluation.get("faithfulness"),
+            "held_out": held_out[0]["faithfulness"] if held_out else None,
+        }

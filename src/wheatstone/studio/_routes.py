@@ -12,6 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse
 
+from wheatstone._lists import listed
 from wheatstone._version import __version__
 from wheatstone.runs import Run as Opened
 from wheatstone.runs import sound
@@ -20,7 +21,7 @@ from wheatstone.studio._library import Library, State, state_of
 from wheatstone.studio._portable import MOST as DRAWN
 from wheatstone.studio._portable import portable_run
 from wheatstone.studio._problems import RESPONSES
-from wheatstone.studio._schema import About, Contents, Portable, Run, RunList, Sentence, VerificationResult
+from wheatstone.studio._schema import About, Contents, Portable, Run, RunList, RunSummary, Sentence, VerificationResult
 from wheatstone.studio._tables import MOST, edge_columns, ipc
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -59,6 +60,12 @@ def about(request: Request) -> About:
     return About(version=__version__, folders=folders, trouble=request.app.state.jobs.trouble)
 
 
+@router.get("/tasks")
+def tasks() -> list[str]:
+    """Names of the bundled tasks."""
+    return [task["name"] for task in listed("tasks")]
+
+
 @router.get("/runs")
 def runs(request: Request) -> RunList:
     """All runs, the user's own first, then the examples; those without a circuit apart."""
@@ -94,6 +101,12 @@ def run_verifications(run: OneRun) -> list[VerificationResult]:
 def run_story(run: OneRun) -> list[Sentence]:
     """What the run's explanation found, in sentences; empty where it was not explained."""
     return story(run)
+
+
+@router.get("/runs/{id}/scans")
+def run_scans(request: Request, run: OneRun) -> list[RunSummary]:
+    """Corpus scans of the run's model, the newest first: what they hold of a neuron is looked up by a job."""
+    return _library(request).scans(run.manifest["model"].get("sha256", ""))
 
 
 @router.get("/runs/{id}/edges", response_class=Response, responses=_BYTES)

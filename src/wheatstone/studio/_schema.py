@@ -20,8 +20,12 @@ class RunSummary(_Frozen):
     command: str = Field(description="that made it, such as `neuron screen`; empty where it cannot be read")
     model: str
     created: str = Field(description="ISO 8601, UTC")
+    answer: str = Field(default="", description="of its first prompt")
+    method: str = Field(default="", description="of the search")
+    n: int | None = Field(default=None, description="prompts")
     edges: int | None = Field(default=None, description="of its circuit")
     faithfulness: float | None = Field(default=None, description="of its circuit, on the prompts it was found on")
+    held_out: float | None = Field(default=None, description="the same on others: its test split where there is one")
     example: bool = Field(description="shipped with Wheatstone; read-only")
     path: str
     trouble: str | None = Field(default=None, description="why it cannot be opened")

@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import socket
+import threading
 import webbrowser
 from collections.abc import Callable
 from ipaddress import ip_address
@@ -50,6 +51,7 @@ def serve(
     everywhere = ip_address(here).is_unspecified
     hosts = LOOPBACK if token is None else () if everywhere else (*LOOPBACK, host)
     app = create_app(library, hosts=hosts, token=token)
+    threading.Thread(target=library.runs, daemon=True).start()  # what is read is kept for the browser, which starts
     say(_address(_outward(here) if everywhere else host, port, token))
     if browser:  # it is already listened at: the browser waits for the answer
         own = ("::1" if ":" in here else "127.0.0.1") if everywhere else host
