@@ -180,9 +180,9 @@ def page(done: dict[str, dict[str, Any]]) -> str:
         for name, of in NAMES.items()
     ]
     minutes = sum(found["seconds"] for found in known.values()) / 60
+    left = f", {len(unmeasured)} bundled relations not run" if unmeasured else ""
     paragraph = (
-        f"Made by `python benchmarks/specificity.py --tasks {' '.join(done)} --write`; {len(unmeasured)} bundled "
-        "relations were not run. SmolLM2-135M-Instruct (Q4_1), "
+        f"Made by `python benchmarks/specificity.py --write`{left}. SmolLM2-135M-Instruct (Q4_1), "
         f"{platform.machine()}, one thread, float32, counterfactual ablation, logit difference: {len(known)} tasks, "
         f"{len(relations)} of them relations, in {minutes:.0f} minutes of processor time. Circuit: the "
         f"{SETTING.share:.0%} of edges that EAP-IG ranks first on at most {SETTING.prompts} training prompts. Against "
