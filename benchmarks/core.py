@@ -13,9 +13,11 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import torch
@@ -24,7 +26,7 @@ import wheatstone as ws
 from wheatstone._text import count
 from wheatstone.cards._scores import identity_of, read_scores, write_scores
 from wheatstone.discovery import PromptScores, Recurrence, recurrence, scores_by_prompt
-from wheatstone.tasks import load_task, mean_by_prompt, several_counterfactuals
+from wheatstone.tasks import PromptPair, load_task, mean_by_prompt, several_counterfactuals
 
 PAGE = Path(__file__).parents[1] / "docs/results/core.md"
 EDGES, NODES = 0.8, 0.9
@@ -33,11 +35,12 @@ SIZES = (200, 706, 2119, 7065, 14130)
 TASKS = ("ioi", "facts/country_capital", "facts/verb_past_tense")
 MADE = """Made by `python benchmarks/core.py --work FOLDER --write` on SmolLM2-135M-Instruct (Q4_1), {machine}, {cores}
 cores, float32, counterfactual ablation, logit difference, EAP-IG with 5 steps. A prompt's scores are means over so many
-counterfactuals; a prompt that few others fit has fewer. *Two samples*: Jaccard overlap of the edges that two bootstrap
-samples of the prompts rank first, mean over all pairs of 100 samples, and of the nodes that write along them. *Core*:
-edges that at least 90% of the samples keep. *Cores of two halves*: overlap of the cores of two halves of the prompts,
-mean over ten random divisions (least to most): a harder question, since a half has half the prompts. All samples and
-divisions are of the same prompts, so the values are not independent and give no interval."""
+counterfactuals: of a relation other prompts of it, of which few may fit; of ioi other third names. *Two samples*:
+Jaccard overlap of the edges that two bootstrap samples of the prompts rank first, mean over all pairs of 100 samples,
+and of the nodes that write along them. *Core*: edges that at least 90% of the samples keep. *Cores of two halves*:
+overlap of the cores of two halves of the prompts, mean over ten random divisions (least to most): a harder question,
+since a half has half the prompts. All samples and divisions are of the same prompts, so the values are not independent
+and give no interval."""
 WHY = """Why larger circuits share fewer edges was not tested. Their last edges may differ in score by less than the
 error of a score, so that the prompts that were drawn decide which of them come next. Nodes say little where nearly all
 of them write along some edge."""
@@ -85,7 +88,8 @@ def scores_of(model: ws.ResidualModel, task: str, prompts: int, most: int, work:
         work: folder that keeps the scores of every pair.
     """
     pairs = load_task(task, model, size=None if task.startswith("facts/") else 2 * prompts, strict=False).every
-    pairs = several_counterfactuals(model, pairs[:prompts], most=most)
+    pairs = pairs[:prompts]
+    pairs = other_names(pairs, most) if task == "ioi" else several_counterfactuals(model, pairs, most=most)
     experiment = ws.Experiment(model, pairs[:16], allow_weak=True)
     path = work / f"{task.replace('/', '-')}-{most}.parquet"
     identity = identity_of(experiment, pairs, "eap-ig", None)
@@ -95,6 +99,17 @@ def scores_of(model: ws.ResidualModel, task: str, prompts: int, most: int, work:
         write_scores(path, scores, identity)
     means = mean_by_prompt(pairs, scores.values.T.numpy())
     return replace(scores, values=torch.from_numpy(means.T.copy()))
+
+
+def other_names(pairs: Sequence[PromptPair], most: int) -> list[PromptPair]:
+    """IOI's prompts with further counterfactuals, in which other pairs' third names act; own first."""
+    draw, found = Random(0), list[PromptPair]()
+    third = [next(iter(set(pair.counterfactual.split()) - set(pair.prompt.split()))) for pair in pairs]
+    for pair, name in zip(pairs, third, strict=True):
+        others = sorted({other for other in third if other != name and other not in pair.prompt})
+        texts = [pair.counterfactual.replace(name, other) for other in draw.sample(others, most - 1)]
+        found += [pair, *(pair.model_copy(update={"counterfactual": text}) for text in texts)]
+    return found
 
 
 def row(task: str, most: int, found: Recurrence) -> str:

@@ -45,6 +45,11 @@ settings.register_profile(
 settings.load_profile("patient")
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One worker more than there are cores: workers wait for browsers and for processes of their own."""
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def pytest_report_header() -> list[str]:
     """What the last digits of numerical tests depend on."""
     chosen = {name: os.environ[name] for name in KERNEL_SETTINGS if name in os.environ}
