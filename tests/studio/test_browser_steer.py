@@ -76,7 +76,7 @@ def test_a_neuron_is_pinned_by_its_name_and_a_long_text_is_stopped(page: Page, a
     page.get_by_label("What to do to m29.n392").select_option("patch")
     steer = page.get_by_role("region", name="Continuation")
     steer.get_by_label("tokens").fill("200")
-    steer.get_by_label("temperature").fill("3")
+    steer.get_by_role("spinbutton", name="temperature").fill("3")
     steer.get_by_role("button", name="Continue").click()
     made = steer.get_by_test_id("generated").first
     expect(made).to_have_attribute("aria-busy", "true", timeout=LONG)
