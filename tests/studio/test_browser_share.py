@@ -117,8 +117,12 @@ def test_the_place_to_drop_is_seen_above_an_open_dialog(page: Page, address: str
     page.keyboard.press("n")
     box = page.get_by_role("dialog", name="New circuit and jobs").bounding_box()
     assert box
-    inside = {"x": box["x"] + box["width"] / 4, "y": box["y"] + 40, "width": box["width"] / 2, "height": 200}
-    before = page.screenshot(clip=inside)
+    left, top, width = box["x"] + box["width"] / 4, box["y"] + 40, box["width"] / 2
+
+    def inside() -> bytes:
+        return page.screenshot(clip={"x": left, "y": top, "width": width, "height": 200})
+
+    before = inside()
     over = """kind => {
         const data = new DataTransfer();
         data.items.add(new File(["{}"], "x.json", { type: "application/json" }));
@@ -126,7 +130,7 @@ def test_the_place_to_drop_is_seen_above_an_open_dialog(page: Page, address: str
     }"""
     page.evaluate(over, "dragover")
     expect(page.get_by_text("Drop a circuit or an attribution graph")).to_be_visible()
-    assert page.screenshot(clip=inside) != before
+    assert inside() != before
     page.evaluate(over, "dragleave")
     expect(page.get_by_text("Drop a circuit or an attribution graph")).to_have_count(0)
 
