@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from planted import planted_pair
 from tiny import explainable_pairs, make_tiny
 from tolerance import rounding
 
-from wheatstone import Experiment, ResidualModel, RunError
+from wheatstone import Experiment, ModelError, ResidualModel, RunError
 from wheatstone.cards import CardSettings, add_card, make_card, read_card
 from wheatstone.circuits import Circuit, ModelInfo
 from wheatstone.discovery import DiscoverySettings, scores_by_prompt
@@ -194,6 +195,23 @@ def test_a_circuit_without_prompts_says_so_on_every_line(
     card = make_card(tmp_path / "bare", tmp_path)  # no model is loaded
     assert {line.verdict for _, line in card.lines} == {NOT_TESTED}
     assert all("imported without prompts" in line.why for _, line in card.lines)
+
+
+def test_on_another_model_every_line_says_so_but_a_measured_card_is_kept(
+    tiny_model: ResidualModel, pairs: list[PromptPair], tmp_path: Path
+) -> None:
+    own, other = (copy(tiny_model) for _ in range(2))
+    own.sha256, other.sha256 = "a" * 64, "b" * 64
+    run = write_run(tmp_path / "run", own, pairs[:1])
+    card, _ = add_card(run, QUICK, card_page, model=other)
+    assert {line.verdict for _, line in card.lines} == {NOT_TESTED}
+    assert all("a" * 12 in line.why and "b" * 12 in line.why and "--model" in line.why for _, line in card.lines)
+    assert read_card(run)[0].core.why == card.core.why
+    add_card(run, QUICK, card_page, model=own)
+    before = (run / "card.json").read_bytes()
+    with pytest.raises(ModelError, match="b" * 12):
+        add_card(run, QUICK, card_page, model=other)
+    assert (run / "card.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(

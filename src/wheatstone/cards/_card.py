@@ -6,13 +6,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from wheatstone._errors import CircuitError
+from wheatstone._errors import CircuitError, ModelError
 from wheatstone._parquet import write_parquet
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
-from wheatstone.cards._empty import empty_card
+from wheatstone.cards._empty import NO_PROMPTS, empty_card
 from wheatstone.cards._lines import CardMaterial, lines_of
 from wheatstone.cards._prompts import prompts_of, templates_of
+from wheatstone.cards._scores import SCORES
 from wheatstone.cards._settings import CardSettings
 from wheatstone.circuits import Circuit, Experiment, same_weights
 from wheatstone.discovery import BY_PROMPT, SEARCHES
@@ -51,7 +52,8 @@ def make_card(
 
     Raises:
         RunError: there is no run of a circuit, or one of its files is damaged.
-        ModelError: the model is not the one the circuit was found in.
+        ModelError: the model cannot be loaded, or it has other weights than the circuit's and the run has a card that
+            was measured. Without such a card every line says why nothing was tested.
         CircuitError: the circuit has no edges.
         RequestError: a setting is out of range.
     """
@@ -71,11 +73,16 @@ def make_card(
         templates = templates_of(run)
         method, steps = _scoring(manifest["settings"])
     if not own:
-        return empty_card(circuit, settings.seed)
+        return empty_card(circuit, settings.seed, NO_PROMPTS)
     loaded = model
     if not isinstance(loaded, ResidualModel):
         loaded = load_model(loaded or manifest["model"]["id"], device=device, dtype=dtype, report=report)
-    same_weights(loaded, circuit)
+    try:
+        same_weights(loaded, circuit)
+    except ModelError as error:
+        if (run / "card" / SCORES).is_file():  # of a card that was measured, which this one would replace
+            raise
+        return empty_card(circuit, settings.seed, f"The circuit is another model's: {error}.")
     # The run's prompts were accepted when it was made, so weak answers are not refused again.
     experiment = Experiment.of(circuit, loaded, own[:_TOGETHER], allow_weak=True)
     with sound(run):

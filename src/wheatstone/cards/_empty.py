@@ -20,20 +20,20 @@ from wheatstone.verification import (
 
 HELD_OUT_CLAIM = "On facts that it was not found on, the circuit keeps the behaviour."
 NULL_CLAIM = "It keeps more than circuits that chance gives."
-_NO_PROMPTS = "The circuit was imported without prompts; import it again with --prompts or --task."
+NO_PROMPTS = "The circuit was imported without prompts; import it again with --prompts or --task."
 
 
-def empty_card(circuit: Circuit, seed: int) -> Card:
-    """The card of a circuit without prompts: every line says that it needs some."""
+def empty_card(circuit: Circuit, seed: int, why: str) -> Card:
+    """The card of a circuit that cannot be run: every line says why."""
     return Card(
         len(circuit),
         circuit.model.graph.edges,
         circuit.goal,
-        HeldOutLine(HELD_OUT_CLAIM, NOT_TESTED, _NO_PROMPTS),
-        CoreLine(CORE_CLAIM, NOT_TESTED, _NO_PROMPTS),
-        NullLine(NULL_CLAIM, NOT_TESTED, _NO_PROMPTS),
-        SecondLine(SECOND_CLAIM, NOT_TESTED, _NO_PROMPTS),
-        SpecificationLine(SPECIFICATION_CLAIM, NOT_TESTED, _NO_PROMPTS),
-        SelectivityLine(SELECTIVITY_CLAIM, NOT_TESTED, _NO_PROMPTS),
+        HeldOutLine(HELD_OUT_CLAIM, NOT_TESTED, why),
+        CoreLine(CORE_CLAIM, NOT_TESTED, why),
+        NullLine(NULL_CLAIM, NOT_TESTED, why),
+        SecondLine(SECOND_CLAIM, NOT_TESTED, why),
+        SpecificationLine(SPECIFICATION_CLAIM, NOT_TESTED, why),
+        SelectivityLine(SELECTIVITY_CLAIM, NOT_TESTED, why),
         seed,
     )
