@@ -46,7 +46,7 @@ def exchanged_heads(
     if isinstance(graph, SpannedGraph):
         raise CircuitError(
             expected="a circuit whose edges are kept at all positions",
-            got="one whose edges are distinguished by position",
+            got="a circuit whose edges are distinguished by position",
             do="find it without positions",
         )
     generator = torch.Generator().manual_seed(seed)

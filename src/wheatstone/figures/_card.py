@@ -127,8 +127,8 @@ def _held_out(line: HeldOutLine) -> list[PageTable]:
     changed = f" {count(line.left_out, 'fact')} left out, on which the model itself does not change its answer."
     left = changed if line.left_out else ""
     caption = (
-        f"{line.facts} of {count(line.available, 'held-out fact')} measured, in random order.{stopped}{left} A share "
-        f"above 1 counts as much below it. First interval: {line.bound}."
+        f"{line.facts} of {count(line.available, 'held-out fact')} measured, in random order.{stopped}{left} In "
+        f"the first line a share of 1.2 counts as 0.8; its interval: {line.bound}."
     )
     columns = (("number", _WORDS), ("value", _NUMBER), ("95% interval", _NUMBER), ("facts", _NUMBER), ("valid", _WORDS))
     return [PageTable(caption, columns, tuple(rows))]
