@@ -12,7 +12,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,12 @@ from wheatstone.studio._serve import Server
 NEEDED = [pytest.mark.browser, pytest.mark.needs("web app", "browser")]
 """Marks of every test that drives the browser."""
 expect.set_options(timeout=20_000)  # a busy machine is no failure
+Light = Literal["light", "dark"]
+Look = tuple[int, int, Light]
+SIZES: list[tuple[int, int]] = [(1280, 800), (1920, 1080)]
+"""That the app is made for."""
+LIGHTS: list[Light] = ["light", "dark"]
+LOOKS: list[Look] = [(*size, light) for size in SIZES for light in LIGHTS]
 LAYERS, HEADS, EDGES, TOKENS = 100, 49, 20_000, 60
 
 

@@ -8,10 +8,9 @@ import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 import pytest
-from browser import ended, served, write_large
+from browser import LOOKS, Light, Look, ended, served, write_large
 from needs import chromium
 from playwright.sync_api import Browser, Page, sync_playwright
 from starlette.testclient import TestClient
@@ -70,15 +69,11 @@ def address(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator
             yield address
 
 
-SIZES = [(1280, 800), (1920, 1080)]
-"""That the app is made for."""
-LIGHTS: list[Literal["light", "dark"]] = ["light", "dark"]
-ALL = [(*size, light) for size in SIZES for light in LIGHTS]
-USUAL = ALL if os.environ.get("STUDIO_LOOKS") == "all" else [ALL[0], ALL[-1]]
+USUAL = LOOKS if os.environ.get("STUDIO_LOOKS") == "all" else [LOOKS[0], LOOKS[-1]]
 """Every test of a page sees both sizes and both lights; `STUDIO_LOOKS=all` takes all four pairs of them."""
 
 
-def _named(look: tuple[int, int, str]) -> str:
+def _named(look: Look) -> str:
     return f"{look[0]}x{look[1]}-{look[2]}"
 
 
@@ -89,17 +84,15 @@ def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Gene
         yield page
 
 
-@pytest.fixture(params=ALL, ids=_named)
-def looked(request: pytest.FixtureRequest, browser: Browser, address: str) -> Generator[Page, None, None]:
-    """The same for what is looked at: every size in every light."""
-    with _watched(browser, address, *request.param) as page:
+@pytest.fixture
+def changing(browser: Browser, address: str) -> Generator[Page, None, None]:
+    """A page that begins at the first size and light, for a test that changes them."""
+    with _watched(browser, address, *LOOKS[0]) as page:
         yield page
 
 
 @contextmanager
-def _watched(
-    browser: Browser, address: str, width: int, height: int, light: Literal["light", "dark"]
-) -> Generator[Page, None, None]:
+def _watched(browser: Browser, address: str, width: int, height: int, light: Light) -> Generator[Page, None, None]:
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=light)
     page.set_default_timeout(20_000)
     asked: list[str] = []

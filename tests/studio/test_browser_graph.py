@@ -37,8 +37,7 @@ def slide(page: Page, name: str, value: int) -> None:
     page.get_by_role("slider", name=re.compile(f"^{name} that have")).fill(str(value))
 
 
-def test_a_graph_opens_as_a_map_with_its_neurons(looked: Page, address: str, tmp_path: Path) -> None:
-    page = looked
+def test_a_graph_opens_as_a_map_with_its_neurons(page: Page, address: str, tmp_path: Path) -> None:
     page.add_init_script("localStorage.setItem('tour', 'offered')")
     opened(page, address, f"{GRAPH}&pins=a23.h4@5|a29.h2@5|m29.n864@5&sel=m29.n864@5")
     proof = Run.open(EXAMPLES / "a-fact-in-neurons").result["proofs"][0]

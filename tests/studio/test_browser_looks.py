@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from browser import NEEDED
+from browser import LOOKS, NEEDED
 from needs import AXE
 from playwright.sync_api import Page, expect
 
@@ -76,13 +76,17 @@ CUT = """() => {
 """What is outside the window, or cut off without its words one hover away. What scrolls is not cut off."""
 
 
-def _wrong(page: Page) -> list[str]:
+def _settled(page: Page) -> None:
     page.wait_for_load_state("networkidle")
     expect(page.get_by_role("status").filter(has_text="Reading")).to_have_count(0)
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run({ resultTypes: ['violations'] }).then(result => result.violations)")
-    serious = [one for one in found if one["impact"] in ("serious", "critical")]
+
+
+def _wrong(page: Page, picture: Path, *, axe: bool) -> list[str]:
+    """What is wrong with the view as it is now, after a picture of it."""
+    page.screenshot(path=picture)
     whole = page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    found = page.evaluate("axe.run({ resultTypes: ['violations'] }).then(result => result.violations)") if axe else []
+    serious = [one for one in found if one["impact"] in ("serious", "critical")]
     return [
         *(f"axe {one['id']}: {[node['target'] for node in one['nodes'][:3]]}" for one in serious),
         *(f"cut off: {part}" for part in page.evaluate(CUT)),
@@ -90,19 +94,24 @@ def _wrong(page: Page) -> list[str]:
     ]
 
 
-def test_every_view_is_whole(looked: Page, address: str, tmp_path: Path) -> None:
-    page = looked
+@pytest.mark.parametrize("name", [*VIEWS, *DIALOGS])
+def test_every_view_is_whole(changing: Page, address: str, tmp_path: Path, name: str) -> None:
+    """In a window that changes its size and its light; axe looks at the two that have neither in common."""
+    page = changing
     page.add_init_script("localStorage.setItem('tour', 'offered')")
-    wrong: list[str] = []
-    for name, query in VIEWS.items():
-        page.goto(address + query)
-        expect(page.locator("main, .trouble").first).to_be_visible()
-        wrong += [f"{name}: {found}" for found in _wrong(page)]
-        page.screenshot(path=tmp_path / f"{name}.png")
-    for name, opened in DIALOGS.items():
-        page.goto(address + FACT)
+    page.goto(address + VIEWS.get(name, FACT))
+    if name in DIALOGS:
         expect(page.get_by_test_id("faithfulness")).to_contain_text("0.917")
-        opened(page)
-        wrong += [f"{name}: {found}" for found in _wrong(page)]
-        page.screenshot(path=tmp_path / f"{name}.png")
+        DIALOGS[name](page)
+    else:
+        expect(page.locator("main, .trouble").first).to_be_visible()
+    _settled(page)
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    wrong: list[str] = []
+    for width, height, light in LOOKS:
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=light)
+        expect(page.locator("html")).to_have_attribute("data-theme", light)
+        look, axe = f"{name}-{width}-{light}", (width, height, light) in (LOOKS[0], LOOKS[-1])
+        wrong += [f"{look}: {found}" for found in _wrong(page, tmp_path / f"{look}.png", axe=axe)]
     assert not wrong, "\n".join(wrong)

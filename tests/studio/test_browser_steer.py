@@ -26,9 +26,8 @@ def address(tmp_path_factory: pytest.TempPathFactory, with_smollm2: Path) -> Gen
 
 
 def test_the_text_is_written_next_to_the_original(
-    looked: Page, address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    page: Page, address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = looked
     ready(page, address, "?run=example-a-fact&pins=a23.h4&tab=change")
     steer = page.get_by_role("region", name="Continuation")
     go = steer.get_by_role("button", name="Continue")

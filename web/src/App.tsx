@@ -1,5 +1,5 @@
 // One screen: the map, its size below, what is locked and all that belongs to the run beside it.
-import { type ReactNode, useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
+import { type ReactNode, useCallback, useDeferredValue, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { flushSync } from "react-dom";
 import { Compared } from "./Compared";
 import { Connections } from "./Connections";
@@ -362,9 +362,22 @@ function useKeys(view: View, help: () => void, work: () => void): void {
   }, [view, help, work]);
 }
 
+const DARK = matchMedia("(prefers-color-scheme: dark)");
+
+function onLight(changed: () => void): () => void {
+  DARK.addEventListener("change", changed);
+  return () => DARK.removeEventListener("change", changed);
+}
+
+/** The theme that was chosen here; until one is, the system's, as it changes. */
 function useTheme(): [string, (theme: string) => void] {
-  const [theme, setTheme] = useState(() => localStorage.getItem("theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
+  const [chosen, choose] = useState(() => localStorage.getItem("theme"));
+  const system = useSyncExternalStore(onLight, () => (DARK.matches ? "dark" : "light"));
+  const theme = chosen ?? system;
   document.documentElement.dataset.theme = theme;
-  useEffect(() => localStorage.setItem("theme", theme), [theme]);
-  return [theme, setTheme];
+  const set = (theme: string) => {
+    localStorage.setItem("theme", theme);
+    choose(theme);
+  };
+  return [theme, set];
 }
