@@ -279,6 +279,23 @@ def test_a_run_deleted_while_open_and_a_damaged_one_are_said(page: Page, address
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
+def test_the_first_page_passes_a_newest_run_that_is_damaged(page: Page, address: str, folder: Path) -> None:
+    for name, created in (("older", "2031-01-01"), ("newest", "2032-01-01")):
+        run = shutil.copytree(EXAMPLES / "a-fact", folder / name)
+        manifest = json.loads((run / "manifest.json").read_text())
+        (run / "manifest.json").write_text(json.dumps(manifest | {"created": f"{created}T00:00:00+00:00"}))
+    (folder / "newest" / "edges.parquet").write_bytes(b"PAR1")
+    page.goto(address)
+    expect(page.get_by_test_id("faithfulness")).to_contain_text("0.917")
+    expect(page.get_by_role("alert")).to_contain_text("cannot be read, so an older run is shown")
+    expect(page.get_by_role("alert")).to_contain_text("edges.parquet")
+    (folder / "newest" / "edges.parquet").write_bytes((folder / "older" / "edges.parquet").read_bytes())
+    page.get_by_role("button", name="Reload").click()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    for name in ("older", "newest"):
+        shutil.rmtree(folder / name)
+
+
 DRAG = """async ([from, to, frames]) => {
     const slider = document.querySelector("input[type=range]");
     const set = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set;

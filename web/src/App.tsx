@@ -94,14 +94,22 @@ export function App() {
   const before = useRef<RunList>(undefined); // a job's end must not take away what is looked at
   const runs = valueOf(listed) ?? before.current;
   const home = useRef("");
-  home.current ||= runs?.runs.find((run) => !run.trouble)?.id ?? "";
+  const [passed, setPassed] = useState<Record<string, string>>({}); // runs that cannot be opened first, and why
+  home.current ||= runs?.runs.find((run) => !run.trouble && !(run.id in passed))?.id ?? "";
   const first = home.current;
   useEffect(() => void (before.current = runs), [runs]);
   const id = view.run || first;
   const loaded = useFetched(id && `open ${id} ${again}`, () => open(id));
   const other = useFetched(view.vs && `${view.vs} ${again}`, () => load(view.vs));
+  const broken = !view.run && loaded.state === "failed" && loaded.error.status ? loaded.error.said : ""; // 0: no run's fault
+  useEffect(() => {
+    if (!broken) return;
+    home.current = "";
+    setPassed({ ...passed, [first]: `${runs?.runs.find((run) => run.id === first)?.title} cannot be read, so an older run is shown. ${broken}` });
+  }, [broken, first]);
   const reload = () => {
     forget();
+    setPassed({});
     setAgain(again + 1);
   };
   useKeys(view, () => setHelp(true), () => setWorking(true));
@@ -140,7 +148,7 @@ export function App() {
       <Invitation start={() => setTour(true)} />
       {error && <Failed error={error} reload={reload} />}
       {other.state === "failed" && <Failed error={other.error} reload={reload} />}
-      {runs?.problems.map((problem) => (
+      {[...(runs?.problems ?? []), ...(view.run ? [] : Object.values(passed))].map((problem) => (
         <p key={problem} className="trouble" role="alert">
           {problem}
         </p>
