@@ -33,7 +33,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does
 
 import torch
 from memory import measured
-from scale_models import WORDS, random_pairs, shaped_model
+from scale_models import SHAPES, WORDS, random_pairs, shaped_model
 
 from wheatstone import Experiment, PromptPair, load_model
 from wheatstone.compression import compress
@@ -51,12 +51,6 @@ FRANCE = PromptPair(
     answers=(" French",),
     distractors=(" Japanese",),
 )
-SHAPES = {
-    "tiny": (4, 4, 2, 16, 256, WORDS),
-    "Llama-3.2-1B's": (16, 32, 8, 64, 8192, 128256),
-    "Llama-3.1-8B's": (32, 32, 8, 128, 14336, 128256),
-}
-"""Layers, heads, key and value heads, width of a head, neurons of a layer, vocabulary."""
 Line = dict[str, Any]
 WHEELS = (
     *("accelerate", "brotli", "constriction", "filelock", "huggingface_hub", "jaxtyping", "jinja2", "numpy"),

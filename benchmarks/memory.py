@@ -6,7 +6,9 @@ Every case runs in a process of its own. Reported are the peak of resident memor
 processor seconds. `plain` is transformers' own forward pass with logits at the last position and the backward pass to
 the embeddings, of the same batch; `ratio` divides the seconds by those of two forward passes and, for each step of
 EAP-IG, one forward and backward pass. Prompts differ from their counterfactuals in their first token, so that nothing
-is shared, or in their last word but one (`late`). `--write` puts the tables into docs/results/memory.md.
+is shared, or in their last word but one (`late`). `discover` is a whole discovery by EAP-IG in random weights of the
+shape of Llama-3.2-1B, with the memory of the process, weights included. `--write` puts the tables into
+docs/results/memory.md.
 """
 
 from __future__ import annotations
@@ -29,10 +31,13 @@ from typing import Any
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command does
 
 import torch
+from scale_models import SHAPES, random_pairs, shaped_model
 
 from wheatstone import Experiment, PromptPair, ResidualModel, load_model
-from wheatstone.discovery import attribute
+from wheatstone.discovery import DiscoverySettings, attribute
+from wheatstone.studies import run_discovery
 
+LARGE = "Llama-3.2-1B's"
 PAGE = Path(__file__).parents[1] / "docs/results/memory.md"
 STEPS = 5
 WORDS = ("time", "year", "people", "way", "day", "man", "thing", "woman", "life", "child", "world", "school", "state")
@@ -73,6 +78,8 @@ def _kilobytes(name: str) -> int:
 
 def case(what: str, prompts: int, tokens: int) -> Line:
     """One measurement in this process."""
+    if what == "discover":
+        return discovered(prompts, tokens)
     model = load_model("smollm2-135m")
     model.forward(["warm up"])
     pairs = pairs_of(model, prompts, tokens, late=what.endswith("late"))
@@ -99,6 +106,15 @@ def case(what: str, prompts: int, tokens: int) -> Line:
     return measured(runs[what.removesuffix("-late")])
 
 
+def discovered(prompts: int, tokens: int) -> Line:
+    """A whole discovery in a large random model: the peak of the process, weights included."""
+    model = shaped_model(*SHAPES[LARGE])
+    pairs = random_pairs(model, prompts, tokens)
+    settings = DiscoverySettings(method="eap-ig", allow_weak=True)
+    found = measured(lambda: run_discovery(model, pairs, settings))
+    return found | {"mb": round(_kilobytes("VmHWM") / 1024)}
+
+
 BATCHES = ((1, 12), (8, 12), (32, 12), (160, 12), (1, 48), (1, 192), (1, 768), (1, 1024), (1, 4096))
 
 
@@ -110,7 +126,7 @@ def all_cases(longest: int) -> list[tuple[str, int, int]]:
         for what in ("forward", "plain", "eap-ig", "eap-ig-late")
         if tokens <= longest
     ]
-    return [*cases, ("experiment", 160, 12)]
+    return [*cases, ("experiment", 160, 12), ("discover", 8, 16)]
 
 
 def table(lines: list[Line], threads: int) -> list[str]:
@@ -135,6 +151,14 @@ def table(lines: list[Line], threads: int) -> list[str]:
     alone = found.get(("experiment", 160, 12))
     if alone:
         rows += ["", f"`Experiment` alone of 160 pairs of 12 tokens: {alone['mb']:,} MB, {alone['seconds']:.1f} s."]
+    large = found.get(("discover", 8, 16))
+    if large:
+        rows += [
+            "",
+            f"`discover --method eap-ig` on 8 pairs of 16 tokens in random weights of {LARGE} shape (1.5 billion, for "
+            f"its embeddings are not shared here): {large['mb']:,} MB, the weights' 6,000 included, "
+            f"{large['seconds']:.0f} s.",
+        ]
     return rows
 
 

@@ -15,6 +15,12 @@ from wheatstone.models import ResidualModel
 
 WORDS = 400
 """Of the vocabulary: w0, w1, …"""
+SHAPES = {
+    "tiny": (4, 4, 2, 16, 256, WORDS),
+    "Llama-3.2-1B's": (16, 32, 8, 64, 8192, 128256),
+    "Llama-3.1-8B's": (32, 32, 8, 128, 14336, 128256),
+}
+"""Layers, heads, key and value heads, width of a head, neurons of a layer, vocabulary."""
 
 
 def random_model(layers: int, heads: int, width: int = 64) -> ResidualModel:
