@@ -21,7 +21,8 @@ from jaxtyping import Float, Int
 from wheatstone._errors import RunError
 from wheatstone.runs import Run, sound
 from wheatstone.studio._graphs_schema import GraphDocument, GraphNode, GraphTarget, Proof, Suggested
-from wheatstone.studio._library import State, state_of
+from wheatstone.studio._library import state_of
+from wheatstone.studio._lines import State
 from wheatstone.studio._problems import RESPONSES
 
 NODES, EDGES = 5_000, 20_000

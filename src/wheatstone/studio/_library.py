@@ -6,10 +6,8 @@ import hashlib
 import itertools
 import os
 import re
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +15,13 @@ from wheatstone._errors import RunError
 from wheatstone._path import StrPath
 from wheatstone._view import Brief
 from wheatstone.runs import CIRCUITS, CatalogueEntry, Run, catalogue_entries, command_of, sound
+from wheatstone.studio._lines import Facts, Lines, State, kept_lines
 from wheatstone.studio._schema import RunList, RunSummary
 
 EXAMPLES = Path(__file__).with_name("examples")
 """Precomputed runs of the package, read-only."""
-State = tuple[tuple[int, int], ...]
 Line = tuple[str, RunSummary]
 """A run's verb and its line in the list."""
-_READING = threading.Lock()
-"""While runs are read for the first time: another request of the list waits, for what is read is kept."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +49,10 @@ class Library(Brief):
 
     def runs(self) -> RunList:
         """All runs, the user's newest first, then the examples; those without a circuit apart."""
-        with _READING:
-            return self._read()
+        with kept_lines() as kept:
+            return self._read(kept)
 
-    def _read(self) -> RunList:
+    def _read(self, kept: Lines) -> RunList:
         found: dict[str, Line] = {}
         problems: list[str] = []
         try:
@@ -64,12 +60,12 @@ class Library(Brief):
         except RunError as error:  # the examples and the folders are still there to be seen
             entries, problems = [], [str(error)]
         for entry in entries:
-            found[entry.path] = _line(Path(entry.path)) if entry.exists else _gone(entry)
+            found[entry.path] = _line(Path(entry.path), kept) if entry.exists else _gone(entry)
         for path in _inside(self.folders):
             if str(path) not in found:
-                found[str(path)] = _line(path)
+                found[str(path)] = _line(path, kept)
         mine = sorted(found.values(), key=lambda line: line[1].created, reverse=True)
-        lines = [*mine, *(_line(path, example=True) for path in _inside((self.examples,)))]
+        lines = [*mine, *(_line(path, kept, example=True) for path in _inside((self.examples,)))]
         # What cannot be read is listed with the circuits, so that it is seen.
         circuits = [run for verb, run in lines if verb in (*CIRCUITS, "")]
         others = [run for verb, run in lines if verb not in (*CIRCUITS, "")]
@@ -126,12 +122,12 @@ def _inside(folders: Sequence[StrPath]) -> list[Path]:
     ]
 
 
-def _line(path: Path, *, example: bool = False) -> Line:
+def _line(path: Path, kept: Lines, *, example: bool = False) -> Line:
     """A run's verb and its line in the list; no verb and what is wrong for a run that cannot be read."""
     id = f"example-{path.name}" if example else identity(str(path))
     at: dict[str, Any] = {"id": id, "path": str(path), "example": example}
     try:
-        verb, facts = _facts(path, state_of(path, "held_out.json"))
+        verb, facts = kept.of(path, state_of(path, "held_out.json"), _facts)
         return verb, RunSummary(**at, **facts)
     except (RunError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         trouble = f"it cannot be read: {error}"
@@ -172,14 +168,8 @@ def _time_and_size(file: str) -> tuple[int, int]:
     return state.st_mtime_ns, state.st_size
 
 
-@lru_cache(maxsize=10_000)
-def _facts(path: Path, state: State) -> tuple[str, dict[str, Any]]:
-    """A run's verb and what its line says, read again only when its files changed: there may be thousands of runs.
-
-    Args:
-        path: of the run.
-        state: see `state_of`.
-    """
+def _facts(path: Path) -> Facts:
+    """A run's verb and what its line says."""
     run = Run.open(path)
     with sound(path):
         manifest = run.manifest

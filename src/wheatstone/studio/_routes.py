@@ -17,7 +17,8 @@ from wheatstone._version import __version__
 from wheatstone.runs import Run as Opened
 from wheatstone.runs import sound
 from wheatstone.studio._detail import contents_document, run_document, story, verifications
-from wheatstone.studio._library import Library, State, state_of
+from wheatstone.studio._library import Library, state_of
+from wheatstone.studio._lines import State
 from wheatstone.studio._portable import MOST as DRAWN
 from wheatstone.studio._portable import portable_run
 from wheatstone.studio._problems import RESPONSES
