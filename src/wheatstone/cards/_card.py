@@ -10,7 +10,7 @@ from wheatstone._errors import CircuitError, ModelError
 from wheatstone._parquet import write_parquet
 from wheatstone._path import StrPath
 from wheatstone._progress import Reporter, silent
-from wheatstone.cards._empty import NO_PROMPTS, empty_card
+from wheatstone.cards._empty import empty_card
 from wheatstone.cards._lines import CardMaterial, lines_of
 from wheatstone.cards._prompts import prompts_of, templates_of
 from wheatstone.cards._scores import SCORES
@@ -73,7 +73,7 @@ def make_card(
         templates = templates_of(run)
         method, steps = _scoring(manifest["settings"])
     if not own:
-        return empty_card(circuit, settings.seed, NO_PROMPTS)
+        return empty_card(circuit, settings.seed)
     loaded = model
     if not isinstance(loaded, ResidualModel):
         loaded = load_model(loaded or manifest["model"]["id"], device=device, dtype=dtype, report=report)

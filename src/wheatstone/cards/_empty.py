@@ -23,7 +23,7 @@ NULL_CLAIM = "It keeps more than circuits that chance gives."
 NO_PROMPTS = "The circuit was imported without prompts; import it again with --prompts or --task."
 
 
-def empty_card(circuit: Circuit, seed: int, why: str) -> Card:
+def empty_card(circuit: Circuit, seed: int, why: str = NO_PROMPTS) -> Card:
     """The card of a circuit that cannot be run: every line says why."""
     return Card(
         len(circuit),

@@ -23,7 +23,7 @@ State = tuple[tuple[int, int], ...]
 Facts = tuple[str, dict[str, Any]]
 """A run's verb, and what its line says."""
 _MADE_BY = [__version__, *RunSummary.model_fields]
-"""Lines of another version are read anew."""
+"""Lines of another version are read again."""
 
 
 class Lines:
