@@ -10,7 +10,7 @@
 
 Results lie in docs/results/editing.jsonl. The edits of a sequence are in a ledger under the cache folder, each on disk
 before the next is begun: a run that is stopped continues where it was, and memory grows by an edit's factors alone. An
-edit takes 5 to 15 s of one core (statistics apart), a judged case 5 s. `--orders` repeats a
+edit by `memit` takes 4 to 8 s of a busy core (statistics apart), a judged case 5 s. `--orders` repeats a
 sequence in other orders and judges the same cases in each. With `--batch` that many facts are one edit, as `memit` is
 meant to be used; its cost is shared out among them. An edit whose target is the present answer already, because an
 earlier one spilt over, is not made: that is counted.
