@@ -10,7 +10,7 @@
 
 Results lie in docs/results/editing.jsonl. The edits of a sequence are in a ledger under the cache folder, each on disk
 before the next is begun: a run that is stopped continues where it was, and memory grows by an edit's factors alone. An
-edit takes 5 to 15 s of one core (statistics apart), a judged case 5 s. `--orders` repeats a
+edit by `memit` takes 4 to 8 s of a busy core (statistics apart), a judged case 5 s. `--orders` repeats a
 sequence in other orders and judges the same cases in each. With `--batch` that many facts are one edit, as `memit` is
 meant to be used; its cost is shared out among them. An edit whose target is the present answer already, because an
 earlier one spilt over, is not made: that is counted.
@@ -34,13 +34,14 @@ from typing import Any
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import psutil
-from editing_tables import RESULTS, lines, tables, use_tables, write_part
+from editing_tables import OWN_LAYERS, RESULTS, layer_of, lines, tables, use_tables, write_part
 
 from wheatstone._disk import replaced
 from wheatstone._errors import PromptError
 from wheatstone._home import home
 from wheatstone.editing import (
     METHODS,
+    Baseline,
     Case,
     Edit,
     Ledger,
@@ -73,7 +74,7 @@ RELATIONS = (
     "company_headquarters",
 )
 LAYER = 6
-"""Where all methods but lora write, so that they are compared at one place."""
+"""Where the methods that write facts at the subject are compared: one place for all."""
 STEERING = "steering"
 
 
@@ -130,7 +131,7 @@ def made(model: ResidualModel, method: str, case: Case) -> tuple[Edit | Steering
 
 
 def _layer(method: str) -> int | None:
-    return None if method == "lora" else LAYER
+    return None if method in ("lora", *OWN_LAYERS) else LAYER
 
 
 def made_in_turn(
@@ -192,6 +193,7 @@ def run(
     """
     prompts = ability_prompts(model) if sequence > 1 else {}
     before = abilities_of(model, prompts) if prompts else None
+    plain: dict[str, Baseline] = {}
     for start in range(0, len(cases) - sequence + 1, sequence):
         group = cases[start : start + sequence]
         sample = [group[at * sequence // judged] for at in range(judged)] if judged < sequence else group
@@ -204,7 +206,7 @@ def run(
                 if not missing and (before is None or abilities in known):
                     continue
                 print(method, f"{sequence} facts by {batch}, order {order}, from {group[0].name}", flush=True)
-                baselines = [baseline_of(model, case) for case in missing]
+                plain |= {case.name: baseline_of(model, case) for case in missing if case.name not in plain}
                 if method != STEERING:
                     key_statistics(model, [LAYER] if "rome" in method else range(LAYER - 2, LAYER + 1))
                 if sequence == 1:
@@ -213,16 +215,16 @@ def run(
                 else:
                     facts = json.dumps([case.request.model_dump() for case in turn])
                     of = hashlib.sha256(facts.encode()).hexdigest()[:12]
-                    name = f"{method}-{sequence}-{batch}-{start}-{order}-{of}"
+                    name = f"{method}-{layer_of(method, LAYER)}-{sequence}-{batch}-{start}-{order}-{of}"
                     folder = home() / "benchmarks" / "editing" / model.sha256[:12] / name
                     ledger, costs = made_in_turn(model, method, turn, batch, folder)
                     applied = ledger.applied(model) if len(ledger) else nullcontext()
                     count = sum(len(entry.edit.requests) for entry in ledger.entries)
-                about = {"method": method, "sequence": sequence, "batch": batch, "order": order, "layer": LAYER}
-                about |= {"edits": count}
+                about = {"method": method, "sequence": sequence, "batch": batch, "order": order}
+                about |= {"layer": layer_of(method, LAYER), "edits": count}
                 with applied:
-                    for case, baseline in zip(missing, baselines, strict=True):
-                        found = evaluate(model, case, baseline).document()
+                    for case in missing:
+                        found = evaluate(model, case, plain[case.name]).document()
                         add_line(about | {"case": case.name, "group": case.group} | costs[case.name] | found)
                     if before is not None and abilities not in known:
                         rows = ability_rows(before, abilities_of(model, prompts))
@@ -278,7 +280,7 @@ def main() -> None:
     known = {
         (line["method"], line["sequence"], line["batch"], line["order"], line.get("case") or f"from {line['from']}")
         for line in lines(RESULTS)
-        if line["layer"] == LAYER and "batch" in line
+        if "batch" in line and line["layer"] == layer_of(line["method"], LAYER)
     }
     run(
         model,

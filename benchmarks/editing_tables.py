@@ -17,7 +17,14 @@ PAGE = Path(__file__).parents[1] / "docs/results/editing.md"
 RESULTS = PAGE.with_suffix(".jsonl")
 COMPARED = "r-rome"
 """Tried in more than one layer."""
+OWN_LAYERS = ("ultraedit", "locft-bf")
+"""Methods that write in late layers of their own; in layer 6 they are not what their papers describe."""
 Line = dict[str, Any]
+
+
+def layer_of(method: str, layer: int) -> int | None:
+    """Where a method's lines were measured to be compared with others in a layer; None in layers of its own."""
+    return None if method in OWN_LAYERS else layer
 
 
 def lines(results: Path) -> list[Line]:
@@ -99,7 +106,7 @@ def _table(rows_of: Mapping[str, Sequence[Line]]) -> list[str]:
 def use_tables(found: Sequence[Line], methods: Sequence[str], layer: int) -> str:
     """For each length of sequence: probes as people read the answers, and what else the model can do."""
     parts: list[str] = []
-    here = [line for line in found if line["layer"] == layer]
+    here = [line for line in found if line["layer"] == layer_of(line["method"], layer)]
     for sequence, batch in sorted({(line["sequence"], line["batch"]) for line in here}):
         rows = {
             name: [one for one in here if (one["method"], one["sequence"], one["batch"]) == (name, sequence, batch)]

@@ -8,7 +8,7 @@ from small import news_asked, small_model
 from tolerance import rounding
 
 from wheatstone.editing import ROLES, TracingSettings, causal_trace, trace_rows, traced_layer
-from wheatstone.editing._passes import run_from
+from wheatstone.editing._passes import ChangedRun, run_from
 from wheatstone.models import Add, Replace, Tokens
 
 
@@ -53,6 +53,34 @@ def test_a_run_from_a_layer_on_is_the_whole_run() -> None:
     plain = model.forward(tokens).logits
     for first in range(4):
         rounding(model).check(run_from(model, tokens, first, streams[2 * first]), plain)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "gpt_neox", "gemma3_text"])
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_a_run_of_the_changed_positions_is_the_whole_run(kind: str, first: int) -> None:
+    """Prompts of other lengths, changed at other places; the first layer may be above the last."""
+    model = small_model(kind, torch.float64)
+    first = min(first, model.graph.layers)
+    tokens = model.tokens(["w1 w2 w3 w4 w5 w6 w7", "w4 w5", "w6 w7 w8 w9"])
+    lengths = tokens.lengths.tolist()
+    changed = torch.tensor([lengths[0] - 3, 0, lengths[2] - 1])
+    stream = model.streams(tokens).stream[2 * first]
+    run = ChangedRun.of(model, tokens, first, stream, changed)
+    after = torch.arange(tokens.width) >= changed[:, None]
+    noise = torch.randn(stream.shape, generator=torch.Generator().manual_seed(0), dtype=stream.dtype)
+    moved = (stream + after[..., None] * noise).requires_grad_()
+    rows, positions = (after & (torch.arange(tokens.width) < tokens.lengths[:, None])).nonzero(as_tuple=True)
+    assert len(rows) == 3 + lengths[1] + 1
+    with torch.enable_grad():
+        found = run.logits(moved, rows, positions)
+        whole = run_from(model, tokens, first, moved, all_positions=True)[rows, positions]
+    bound = rounding(model)
+    bound.check(found, whole)
+    slopes, expected = (
+        torch.autograd.grad(each.log_softmax(-1)[:, 3].sum(), [moved])[0] * after[..., None] for each in (found, whole)
+    )
+    assert expected.abs().max() > 1e-3
+    bound.times(2).check(slopes, expected)
 
 
 def test_rows_are_by_role_with_intervals_over_prompts() -> None:

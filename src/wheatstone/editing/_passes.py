@@ -6,6 +6,7 @@ Layers below a change give what they gave before: they are not run again. Gradie
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -13,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from wheatstone.models import ResidualModel, Tokens
+from wheatstone.models._block import QKV
 
 Site = Literal["input", "attention", "mlp", "state"]
 """What the first layer that is run reads; what attention writes, what the MLP writes, the stream after a layer."""
@@ -58,6 +60,104 @@ def run_from(
         return rewrite("state", index, middle + mlp)
 
     return model.run(tokens, layer, all_positions=all_positions)
+
+
+@dataclass(frozen=True, eq=False)
+class ChangedRun:
+    """Runs of prompts that change at one position each and after it, above one layer.
+
+    What a causal model computes at earlier positions stays as it is, and only attention reads it. So queries, keys and
+    values of the whole prompts are kept from one run, and everything else is computed at the changed positions alone.
+
+    Args:
+        model: the model.
+        tokens: the prompts.
+        first: the first layer that is run.
+        rows: 0, 1, …, one for each prompt.
+        where: the positions that are run, as many of each prompt.
+        kept: queries, keys and values of each layer from `first` on.
+    """
+
+    model: ResidualModel
+    tokens: Tokens
+    first: int
+    rows: Int[Tensor, "batch 1"]
+    where: Int[Tensor, "batch changed"]
+    kept: tuple[QKV, ...]
+
+    @classmethod
+    @torch.no_grad()
+    def of(
+        cls,
+        model: ResidualModel,
+        tokens: Tokens,
+        first: int,
+        stream: Float[Tensor, "batch pos d_model"],
+        changed: Int[Tensor, " batch"],
+    ) -> ChangedRun:
+        """Runs the prompts as they are.
+
+        Args:
+            model: the model.
+            tokens: the prompts.
+            first: the first layer that is run.
+            stream: what it reads.
+            changed: the first position of each prompt that will change.
+        """
+        kept: list[QKV] = []
+
+        def layer(index: int, x: Tensor, call: dict[str, Any]) -> Tensor:
+            if index < first:
+                return x
+            x, block = stream if index == first else x, model.blocks[index]
+            kept.append(block.qkv(block.attention_norm(x)))
+            middle = x + block.attention_output(block.attend(kept[-1], call))
+            return middle + block.mlp_output(block.mlp_norm(x if model.graph.parallel else middle))
+
+        model.run(tokens, layer)
+        # As many positions of every prompt, so that they make one tensor; shorter prompts run earlier ones again.
+        count = int((tokens.lengths - changed).max())
+        starts = changed.clamp(max=tokens.width - count)
+        return cls(
+            model,
+            tokens,
+            first,
+            torch.arange(tokens.batch, device=starts.device)[:, None],
+            starts[:, None] + torch.arange(count, device=starts.device),
+            tuple(kept),
+        )
+
+    def logits(
+        self,
+        stream: Float[Tensor, "batch pos d_model"],
+        rows: Int[Tensor, " read"],
+        positions: Int[Tensor, " read"],
+    ) -> Float[Tensor, "read vocab"]:
+        """Logits at some positions, none of them before its prompt's change.
+
+        Args:
+            stream: what the first layer reads.
+            rows: prompts.
+            positions: of each, where.
+        """
+        found: list[Tensor] = [stream[self.rows, self.where]]
+
+        def layer(index: int, x: Tensor, call: dict[str, Any]) -> Tensor:
+            if index >= self.first:
+                found.append(self._layer(index, found.pop(), call))
+            return x
+
+        self.model.run(self.tokens, layer)
+        return self.model.unembed(found[0][rows, positions - self.where[rows, 0]])
+
+    def _layer(
+        self, index: int, x: Float[Tensor, "batch changed d_model"], call: dict[str, Any]
+    ) -> Float[Tensor, "batch changed d_model"]:
+        block, here = self.model.blocks[index], (self.rows, self.where)
+        new = block.qkv(block.attention_norm(x))
+        whole = QKV(*(old.index_put(here, part) for old, part in zip(self.kept[index - self.first], new, strict=True)))
+        middle = x + block.attention_output(block.attend(whole, call)[here])
+        return middle + block.mlp_output(block.mlp_norm(x if self.model.graph.parallel else middle))
 
 
 @torch.no_grad()

@@ -3,7 +3,8 @@
     δ* = argmin  −mean log P(target | prefix + prompt; v + δ)  +  κ KL(P(· | "S is a"; v + δ) ‖ P(· | "S is a"))
                  + ω ‖δ‖ / ‖v‖²                                with  ‖δ‖ ≤ clamp · ‖v‖
 
-v is what the last projection of the layer's MLP gives at the subject's last token. Only layers above it are run.
+v is what the last projection of the layer's MLP gives at the subject's last token. Only layers above it are run,
+and there only the positions from it on (`ChangedRun`).
 
 Source: Meng et al. 2022 (arXiv 2202.05262), section 3.1 and equation 4; norms and weights as in its code.
 """
@@ -18,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wheatstone.editing._asked import Asked, with_targets
-from wheatstone.editing._passes import at, mlp_inside, run_from
+from wheatstone.editing._passes import ChangedRun, at, mlp_inside
 from wheatstone.editing._request import EditRequest
 from wheatstone.models import ResidualModel, Tokens
 from wheatstone.tasks import token_span
@@ -78,22 +79,20 @@ def search_value(model: ResidualModel, layer: int, contexts: Sequence[Asked], se
     where = torch.tensor([*(one.key_at for one in contexts), essence_at], device=model.device)
     here = torch.zeros(*projected.shape[:2], 1, dtype=projected.dtype, device=projected.device)
     here[torch.arange(len(where)), where] = 1
-    long = any(len(one.target) > 1 for one in contexts)
     length = at(projected[:1], where[:1]).norm()
     change = torch.zeros(model.d_model, dtype=projected.dtype, device=projected.device, requires_grad=True)
 
+    run = ChangedRun.of(model, tokens, layer + 1, middle + block.mlp_written(projected), where)
+    reads, places = (following >= 0).nonzero(as_tuple=True)
+    wanted, counts = following[reads, places], (following >= 0).sum(-1)[reads]
+    reads = torch.cat((reads, reads.new_tensor([len(contexts)])))
+    places = torch.cat((places, places.new_tensor([len(essence) - 1])))
+
     def measured(delta: Tensor) -> tuple[Tensor, Tensor]:
         """The target's mean −log probability in all contexts, and log-probabilities after "S is a"."""
-        stream = middle + block.mlp_written(projected + here * delta)
-        logits = run_from(model, tokens, layer + 1, stream, all_positions=long)
-        if not long:
-            last = logits.log_softmax(-1)
-            wanted = torch.tensor([one.target[0] for one in contexts], device=last.device)
-            return -last[: len(contexts)].gather(-1, wanted[:, None]).mean(), last[-1]
-        asked_for = following >= 0
-        scores = logits[: len(contexts), : following.shape[1]].log_softmax(-1)
-        each = scores.gather(-1, following.clamp(min=0)[..., None])[..., 0] * asked_for
-        return -(each.sum(-1) / asked_for.sum(-1)).mean(), logits[-1, len(essence) - 1].log_softmax(-1)
+        likely = run.logits(middle + block.mlp_written(projected + here * delta), reads, places).log_softmax(-1)
+        each = likely[:-1].gather(-1, wanted[:, None])[:, 0] / counts
+        return -each.sum() / len(contexts), likely[-1]
 
     with torch.no_grad():
         _, before = measured(change)

@@ -287,11 +287,10 @@ class Decoder:
         """
         return self.after_sublayers(nodes)[::2]
 
-    @torch.no_grad()
     def unembed(self, stream: Float[Tensor, "n d_model"]) -> Float[Tensor, "n vocab"]:
         """Logits of residual streams: the model's own final norm and unembedding, and any later change of the logits.
 
-        In float32 or better, as `run` gives them.
+        In float32 or better, as `run` gives them. Gradients go through where the streams have them.
         """
         one_token_each = torch.zeros(len(stream), 1, dtype=torch.long, device=self.device)
         with self._swapped(lambda _index, _x, _call: stream[:, None].to(self.dtype)), self.rotary.alone():
