@@ -39,6 +39,8 @@ from wheatstone.studies import run_discovery
 
 LARGE = "Llama-3.2-1B's"
 PAGE = Path(__file__).parents[1] / "docs/results/memory.md"
+OTHERS = "## Other allocators\n"
+"""Where the page's part begins that is written by hand."""
 STEPS = 5
 WORDS = ("time", "year", "people", "way", "day", "man", "thing", "woman", "life", "child", "world", "school", "state")
 Line = dict[str, Any]
@@ -163,7 +165,7 @@ def table(lines: list[Line], threads: int) -> list[str]:
 
 
 def page(lines: list[Line]) -> str:
-    """The whole page."""
+    """The whole page; what was tried besides stays at its end."""
     text = [
         "# Memory",
         "",
@@ -178,7 +180,8 @@ def page(lines: list[Line]) -> str:
         load = [line["load"] for line in lines if line["threads"] == threads]
         text += ["", f"## {threads} thread{'s' * (threads > 1)}", ""]
         text += [*table(lines, threads), "", f"Load of the machine (2 cores): {min(load):.1f} to {max(load):.1f}."]
-    return "\n".join([*text, ""])
+    _, title, others = (PAGE.read_text(encoding="utf-8") if PAGE.exists() else "").partition(OTHERS)
+    return "\n".join([*text, "", title + others])
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ from wheatstone._errors import ModelError, RequestError, WheatstoneError, check_
 from wheatstone._path import StrPath, expanded
 from wheatstone._progress import Reporter, silent
 from wheatstone.checkpoints import ModelFiles, load_checkpoint, resolve_model
-from wheatstone.models._allocator import return_large_blocks
 from wheatstone.models._memory import MemoryWarning, free_memory, memory_room
 from wheatstone.models._residual import ResidualModel
 from wheatstone.models._wiring import check_wiring
@@ -96,7 +95,6 @@ def open_model(
     name: StrPath, *, revision: str | None, device: str | DeviceMap, dtype: str, report: Reporter = silent
 ) -> ResidualModel:
     """As `load_model`, without the check."""
-    return_large_blocks()
     check_choice("a dtype", dtype, DTYPES)
     where = _device(device) if isinstance(device, str) else {"device_map": dict(device)}
     number, local = DTYPES[dtype], expanded(name).resolve()
