@@ -63,7 +63,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     A file is one worker's. A long one that begins last leaves the other workers idle.
     """
     here = Path(__file__).parent
-    items.sort(key=lambda item: (item.get_closest_marker("browser") is None, item.path.parent != here))
+    waits = ("test_ray.py", "test_shards.py", "test_sweep.py")
+    items.sort(
+        key=lambda item: (
+            item.get_closest_marker("browser") is None and item.path.name not in waits,
+            item.path.parent != here,
+        )
+    )
     for item in items:
         if isinstance(item, pytest.Function) and is_numerical(item.function):
             item.add_marker("numerical")

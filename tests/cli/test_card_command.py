@@ -86,10 +86,17 @@ def test_requests_that_cannot_be_carried_out(tiny_run: Path, tmp_path: Path, ref
     assert "a run of `wheatstone discover` or `wheatstone import`" in refused("card", run)
     (run / "manifest.json").write_bytes(before[run / "manifest.json"])
     circuit = json.loads((run / "circuit.json").read_text())
-    circuit["model"]["sha256"] = "0" * 64
-    (run / "circuit.json").write_text(json.dumps(circuit))
-    assert "the weights the circuit was found in" in refused("card", run, *QUICK)
     (run / "circuit.json").write_text(json.dumps(circuit | {"edges": []}))
     assert "a circuit with edges" in refused("card", run, *QUICK)
     (run / "circuit.json").write_bytes(before[run / "circuit.json"])
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_another_model_s_circuit_says_so_on_every_line(tiny_run: Path, tmp_path: Path, cli: Cli) -> None:
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    circuit = json.loads((run / "circuit.json").read_text())
+    circuit["model"]["sha256"] = "0" * 64
+    (run / "circuit.json").write_text(json.dumps(circuit))
+    document = cli("card", run, *QUICK, "--json").document
+    assert {document[name]["verdict"] for name in LINES} == {"not tested"}
+    assert all("the weights the circuit was found in" in document[name]["why"] for name in LINES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from contextlib import nullcontext, suppress
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +17,7 @@ from sentencepiece import KINDS, make_model, make_tokenizer
 from tolerance import rounding
 
 import wheatstone as ws
+from wheatstone._errors import ComputationError
 from wheatstone.compression import Chunking, bits, compress, decompress, open_checked
 from wheatstone.compression._coder import escape_share
 from wheatstone.compression._container import Header
@@ -32,6 +34,8 @@ VERSION_3 = (
     "ssB+IoLK8OBmvnpnDu1HQdbholSZHwA8AAAAAAAAAHVEX0ezNu88nS1iAPQtGLwgZNU37pgRc15IsgZT4EDE"
 )
 """The same, with mixing, in three groups of two lanes, before blocks recorded how they are cut."""
+SUMS_OF_VERSION_3 = ["0x1.5b6eac0000000p+5", "0x1.77166c0000000p+7", "0x1.7f53de0000000p+8"]
+"""`sums` where that file was made: OpenBLAS's kernels for Skylake-X. Mixing codes with such sums."""
 TEXT = b"wjsT5NgxSteVOPcDeFw8ctefoHK4EvohSdENWhclUfWxsde6w03lunw0cTmF"
 SMALL = Chunking(window=8, overlap=3, lanes=2, stretch=4096, block=4096)
 
@@ -48,8 +52,17 @@ def test_a_file_of_an_earlier_version_is_still_restored(code: str, start: int | 
     open_checked(source)
     header = Header.read(source)
     assert (header.start, header.rounded) == (start, False)
-    assert decompress(model, source, out) == len(TEXT)
-    assert out.getvalue() == TEXT
+    # Where sums are rounded otherwise, a file that was coded with them is refused; it never gives other bytes.
+    other = code == VERSION_3 and sums() != SUMS_OF_VERSION_3
+    with suppress(ComputationError) if other else nullcontext():
+        assert decompress(model, source, out) == len(TEXT)
+        assert out.getvalue() == TEXT
+
+
+def sums() -> list[str]:
+    """Three sums of products in float32, whose last bits say in what order this machine's BLAS adds."""
+    parts = [np.sqrt(np.arange(1, size, dtype=np.float32)) for size in (33, 130, 259)]
+    return [float(part @ (1 / part[::-1])).hex() for part in parts]
 
 
 def test_a_new_file_records_its_start_token_and_the_end_token_gives_another(monkeypatch: pytest.MonkeyPatch) -> None:

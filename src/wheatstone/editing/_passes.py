@@ -13,8 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from wheatstone.models import ResidualModel, Tokens
-from wheatstone.models._block import QKV
+from wheatstone.models import QKV, ResidualModel, Tokens
 
 Site = Literal["input", "attention", "mlp", "state"]
 """What the first layer that is run reads; what attention writes, what the MLP writes, the stream after a layer."""

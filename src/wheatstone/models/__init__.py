@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from wheatstone.models._backward import RELP as RELP
     from wheatstone.models._backward import BackwardRules as BackwardRules
     from wheatstone.models._backward import backward_rules as backward_rules
+    from wheatstone.models._block import QKV as QKV
     from wheatstone.models._block import Block as Block
     from wheatstone.models._continuation import boundary_notes as boundary_notes
     from wheatstone.models._continuation import check_lengths as check_lengths
