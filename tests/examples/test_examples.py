@@ -61,6 +61,7 @@ NOT_RUN = {
     "ray ": "no cluster here; tests/executors starts one",
     "wheatstone sweep --task facts/country_capital --out runs/capitals-sweep --executor ray": "no cluster here",
     "wheatstone sweep --task facts/country_capital --device cuda": "no GPU here",
+    "wheatstone discover --model meta-llama": "no GPU here, and a model that needs an account",
     "#!/bin/bash": "a job for Slurm",
     "helm ": "no cluster here",
     "kubectl ": "no cluster here",
