@@ -71,7 +71,7 @@ release: $(STAMP)  ## the wheel on each of PYTHONS, a circuit found with each, a
 
 web: $(APP)  ## build the web app of `wheatstone studio` (needs Node.js 20 or newer)
 
-types: $(STAMP)  ## write the schema of the studio's API anew, which the web app's types are made from
+types: $(STAMP)  ## write the schema of the studio's API, which the web app's types are made from
 	$(BIN)/python -c 'import json; from wheatstone.studio import create_app; print(json.dumps(create_app().openapi(), indent=1))' > web/openapi.json
 
 $(APP): $(shell git ls-files web 2>/dev/null) | $(WEB_TOOLS)

@@ -34,7 +34,7 @@ from typing import Any
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import psutil
-from editing_tables import OWN_LAYERS, RESULTS, layer_of, lines, tables, use_tables, write_part
+from editing_tables import RESULTS, layer_of, lines, tables, use_tables, write_part
 
 from wheatstone._disk import replaced
 from wheatstone._errors import PromptError
@@ -131,7 +131,7 @@ def made(model: ResidualModel, method: str, case: Case) -> tuple[Edit | Steering
 
 
 def _layer(method: str) -> int | None:
-    return None if method in ("lora", *OWN_LAYERS) else LAYER
+    return None if method == "lora" else layer_of(method, LAYER)
 
 
 def made_in_turn(

@@ -28,20 +28,7 @@ def test_a_study_from_the_command_to_its_pages(
     smollm2_files: ModelFiles, cli: Cli, refused: Refused, tmp_path: Path
 ) -> None:
     out = tmp_path / "study"
-    few = (
-        "--train",
-        "4",
-        "--validation",
-        "4",
-        "--test",
-        "6",
-        "--method",
-        "eap-ig",
-        "--draws",
-        "1",
-        "--counterfactuals",
-        "1",
-    )
+    few = ("--train", 4, "--validation", 4, "--test", 6, "--method", "eap-ig", "--draws", 1, "--counterfactuals", 1)
     words = ("study", "--relations", "us_state_capital", "--model", smollm2_files.folder, *few, "--out", out)
     document = cli(*words, "--json").document
     (row,) = document["relations"]

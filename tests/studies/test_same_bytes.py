@@ -24,9 +24,9 @@ def own_threads() -> Generator[None]:
     torch.set_num_threads(before)
 
 
-def found(experiment: Experiment, threads: int, settings: DiscoverySettings) -> Circuit:
+def found(experiment: Experiment, threads: int, target: float) -> Circuit:
     torch.set_num_threads(threads)
-    return discover_in(experiment, settings, curve=False).circuit
+    return discover_in(experiment, DiscoverySettings(target), curve=False).circuit
 
 
 def assert_same_up_to_rounding(one: Circuit, other: Circuit, experiment: Experiment) -> None:
@@ -48,14 +48,13 @@ def test_threads_and_memory_change_last_digits_at_most() -> None:
     circuits: dict[tuple[int, int], Circuit] = {}
     for threads, memory in product((1, 2), (1 << 30, 1)):
         experiment = Experiment(model, pairs, memory=memory)
-        circuits[threads, memory] = found(experiment, threads, DiscoverySettings(0.8))
+        circuits[threads, memory] = found(experiment, threads, 0.8)
         assert_same_up_to_rounding(circuits[threads, memory], circuits[1, 1 << 30], experiment)
-    again = found(Experiment(model, pairs, memory=1), 2, DiscoverySettings(0.8))
+    again = found(Experiment(model, pairs, memory=1), 2, 0.8)
     assert again.to_json() == circuits[2, 1].to_json()
 
 
 @pytest.mark.real_weights
 def test_the_official_language_of_france_on_one_and_two_threads(smollm2: ResidualModel) -> None:
-    settings = DiscoverySettings(0.9)
-    one, two = (found(Experiment(smollm2, [FRANCE], memory=1 << 30), threads, settings) for threads in (1, 2))
+    one, two = (found(Experiment(smollm2, [FRANCE], memory=1 << 30), threads, 0.9) for threads in (1, 2))
     assert_same_up_to_rounding(two, one, Experiment(smollm2, [FRANCE]))
